@@ -1,0 +1,104 @@
+"""The error budget of an expected risk: where the distance between SGD and a diffusion comes from.
+
+Along the chain SGD -> SGD with replacement -> modified equation with the true covariance -> the diffusion ->
+its scheme -> its simulation, every link but the last is a difference of exact moments. Derived.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sgdlimits.diffusions import ModifiedEquation
+from sgdlimits.problems.quadratic import QuadraticProblem
+
+PARTS = (
+    "sampling correction",
+    "step size",
+    "closure",
+    "integrator",
+    "Monte Carlo, other",
+    "Monte Carlo, reference",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Sampled:
+    """Monte Carlo mean of the risk (steps,) with its standard error (steps,)."""
+
+    mean: np.ndarray
+    error: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Budget:
+    """Parts (parts, steps) that add up to simulated other minus simulated reference, with standard errors."""
+
+    parts: np.ndarray
+    errors: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """Sum (steps,) of the parts."""
+        return self.parts.sum(axis=0)
+
+
+def obstacle(reference: object, other: object) -> str | None:
+    """Why there is no budget for this pair, in a sentence; None where there is one."""
+    if not isinstance(getattr(reference, "problem", None), QuadraticProblem):
+        return "The error budget needs least squares: only there do the moments close."
+    if not hasattr(reference, "sampling"):
+        return "The error budget needs SGD as the reference."
+    if reference.momentum:
+        return "The error budget follows plain SGD; the reference has momentum."
+    if not hasattr(other, "drift_order"):
+        return "The error budget compares SGD with a diffusion; this side is not one."
+    same = reference.problem is other.problem and reference.step_size == other.step_size
+    if not (same and reference.batch_size == other.batch_size and reference.label_noise == other.label_noise):
+        return "The error budget needs both sides to share problem, step size, batch size and label noise."
+    return None
+
+
+def error_budget(
+    reference: object,
+    other: object,
+    x0: object,
+    record: np.ndarray,
+    reference_sample: Sampled,
+    other_sample: Sampled,
+    solver: str,
+    substeps: int,
+) -> Budget:
+    """Budget of E risk for a pair without `obstacle`, at the recorded steps.
+
+    Reshuffled SGD has no closed moments: its sampling correction is then measured, and carries the reference's
+    Monte Carlo error, which is not counted again.
+    """
+    exact = lambda process, **scheme: expected_risk(process, x0, record, **scheme)  # noqa: E731
+    independent = exact(replace(reference, sampling="with_replacement"))
+    limit = exact(ModifiedEquation(
+        reference.problem, reference.step_size, reference.batch_size, other.drift_order, reference.label_noise
+    ))
+    process = exact(other)
+    scheme = exact(other, solver=solver, substeps=substeps)
+    reshuffled = reference.sampling == "reshuffle"
+    origin = reference_sample.mean if reshuffled else exact(reference)
+    none = np.zeros(len(record))
+    parts = [
+        independent - origin,
+        limit - independent,
+        process - limit,
+        scheme - process,
+        other_sample.mean - scheme,
+        origin - reference_sample.mean,
+    ]
+    errors = [reference_sample.error if reshuffled else none, none, none, none, other_sample.error]
+    errors.append(none if reshuffled else reference_sample.error)
+    return Budget(np.array(parts), np.array(errors))
+
+
+def expected_risk(process: object, x0: object, record: np.ndarray, **scheme: object) -> np.ndarray:
+    """Exact E risk (steps,) at the recorded steps."""
+    moments = process.moments(x0, int(record[-1]), record=record, **scheme)
+    return moments["risk"].sel(step=record).values

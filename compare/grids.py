@@ -1,0 +1,159 @@
+"""A grid of short texts, set as aligned text, HTML or LaTeX; and how numbers are written in it."""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+import textwrap
+from dataclasses import dataclass
+
+WIDTH = 100  # columns of a text table
+NOTHING = "–"
+_NUMBER = re.compile(r"(?<![\w.])([+-]?)(\d+(?:\.\d+)?)(?:e([+-]?\d+))?(?![\w.])")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "–": "--",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "²": "$^2$",
+    "<": "$<$",
+    ">": "$>$",
+} | {character: "\\" + character for character in "&%$#_"}
+
+
+def number(value: float, digits: int = 4, sign: bool = False) -> str:
+    """`value` with so many significant digits: 0.2612, +9.831e-5, inf; a dash where there is none."""
+    value = float(value)
+    if math.isnan(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    if math.isinf(value):
+        return f"{value:{'+' if sign else ''}}"
+    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
+    plus = "+" if sign else ""
+    if -4 < exponent < max(digits, 5):
+        return f"{value:{plus}.{max(digits - 1 - exponent, 0)}f}"
+    mantissa, _, power = f"{value:{plus}.{digits - 1}e}".partition("e")
+    return f"{mantissa}e{int(power)}"
+
+
+def with_error(value: float, error: float, exact: bool, sign: bool = False) -> str:
+    """A number and how well it is known: its standard error, or the word exact."""
+    if math.isnan(float(value)):
+        return NOTHING
+    return f"{number(value, sign=sign)} {'exact' if exact else '±' + number(error, 1)}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells under column heads, in titled groups.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        Heads. The last column holds words (a verdict), the others numbers.
+    groups : tuple of (title, rows)
+        Each row a tuple of cells, one a column.
+    """
+
+    columns: tuple[str, ...]
+    groups: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+
+    def text(self) -> str:
+        """Lines of aligned text; numbers stand with their decimal points in one column."""
+        rows = [row for _, group in self.groups for row in group]
+        aligned = [_aligned(head, [row[i] for row in rows]) for i, head in enumerate(self.columns)]
+        heads = "  ".join(column[0] for column in aligned).rstrip()
+        lines = [heads, "-" * max(len(heads), *(len(title) for title, _ in self.groups), 1)]
+        place = 1
+        for title, group in self.groups:
+            lines.append(title)
+            for _ in group:
+                lines.append("  ".join(column[place] for column in aligned).rstrip())
+                place += 1
+        return "\n".join(lines)
+
+    def html(self) -> str:
+        """A <table>; the last cell of a row carries its first word as a class, for colour."""
+        heads = "".join(f'<th scope="col">{_html(head)}</th>' for head in self.columns)
+        lines = [f"<table>\n<thead><tr>{heads}</tr></thead>"]
+        for title, group in self.groups:
+            span = len(self.columns)
+            lines.append(f'<tbody>\n<tr><th scope="rowgroup" colspan="{span}">{_html(title)}</th></tr>')
+            for row in group:
+                word = re.sub(r"\W.*", "", row[-1])
+                cells = "".join(f"<td>{_html(cell.replace('-', '−'))}</td>" for cell in row[:-1])
+                lines.append(f'<tr>{cells}<td class="{word}">{_html(row[-1])}</td></tr>')
+            lines.append("</tbody>")
+        return "\n".join([*lines, "</table>"])
+
+    def latex(self) -> str:
+        """A tabular with booktabs rules."""
+        heads = " & ".join(latex_text(head) for head in self.columns)
+        lines = [
+            r"% needs \usepackage{booktabs}",
+            rf"\begin{{tabular}}{{{'r' * (len(self.columns) - 1)}l}}",
+            r"\toprule",
+            rf"{heads} \\",
+        ]
+        for title, group in self.groups:
+            lines.append(r"\midrule")
+            lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{latex_text(title)}}}}} \\")
+            for row in group:
+                cells = [_latex_numbers(cell) for cell in row[:-1]] + [latex_text(row[-1])]
+                lines.append(" & ".join(cells) + r" \\")
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def latex_text(text: str) -> str:
+    """Text with LaTeX's own characters escaped."""
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def wrapped(sentence: str, indent: str = "  ") -> str:
+    """A sentence broken at the width of a text table."""
+    return textwrap.fill(
+        sentence, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
+def _html(text: str) -> str:
+    return html.escape(text, quote=True)
+
+
+def _latex_numbers(cell: str) -> str:
+    """A cell of numbers in mathematics mode, powers of ten set as such."""
+
+    def replace(match: re.Match[str]) -> str:
+        sign, mantissa, power = match.groups()
+        return f"${sign}{mantissa}" + (rf"\times 10^{{{int(power)}}}$" if power else "$")
+
+    parts, last = [], 0
+    for match in _NUMBER.finditer(cell):
+        parts += [latex_text(cell[last : match.start()]), replace(match)]
+        last = match.end()
+    return "".join(parts) + latex_text(cell[last:])
+
+
+def _aligned(head: str, cells: list[str]) -> list[str]:
+    """The head and its cells padded to one width, decimal points below each other."""
+    halves = [_halves(cell) for cell in cells]
+    left = max((len(before) for before, _ in halves), default=0)
+    right = max((len(after) for _, after in halves), default=0)
+    left += max(len(head) - left - right, 0)
+    width = left + right
+    return [head.rjust(left).ljust(width)] + [before.rjust(left) + after.ljust(right) for before, after in halves]
+
+
+def _halves(cell: str) -> tuple[str, str]:
+    """Split before the decimal point; words and intervals belong to the right."""
+    match = re.match(r"[+-]?(?:\d+|inf)(?![\d])", cell)
+    if match:
+        return cell[: match.end()], cell[match.end() :]
+    return ("", cell)

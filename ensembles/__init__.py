@@ -1,0 +1,44 @@
+"""How many paths are run at once: random streams, the engine, observables, labelled results.
+
+Knows no SGD: a process hands in a `Simulator`, and `run` gives back an `Ensemble`.
+"""
+
+if not __name__.startswith("sgdlimits."):
+    raise ImportError("import sgdlimits.ensembles, not ensembles")
+
+from .engine import Ensemble, Simulator, run
+from .initial import Gaussian, draw_initial, initial_moments, initial_state, recorded_steps
+from .observables import FirstPassage, Maximum, Mean, Recorded, Reducer, WindowMean
+from .progress import Progress, open_progress
+from .random import PACK, QUALITIES, Noise, Purpose
+from .recurrences import NumpyRecurrence, RecurrenceSimulator
+from .results import ensemble_dataset, load, moments_dataset, save
+
+__all__ = [
+    "PACK",
+    "QUALITIES",
+    "Ensemble",
+    "FirstPassage",
+    "Gaussian",
+    "Maximum",
+    "Mean",
+    "Noise",
+    "NumpyRecurrence",
+    "Progress",
+    "Purpose",
+    "Recorded",
+    "RecurrenceSimulator",
+    "Reducer",
+    "Simulator",
+    "WindowMean",
+    "draw_initial",
+    "ensemble_dataset",
+    "initial_moments",
+    "initial_state",
+    "load",
+    "moments_dataset",
+    "open_progress",
+    "recorded_steps",
+    "run",
+    "save",
+]

@@ -1,0 +1,318 @@
+"""Runs an ensemble: chunks of paths on a pool of threads, observables on the way, one report of overflow."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, one_of, whole_number
+
+from .initial import Gaussian, draw_initial, initial_state, recorded_steps
+from .observables import Function, Observation, Reducer, parse_observables, passages_end
+from .progress import Progress, open_progress
+from .random import PACK, QUALITIES, Noise
+
+CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
+NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised step keeps in cache
+NUMPY_CHUNK = 4096  # enough paths to hide Python's overhead, few enough for several threads
+LONGEST_CALL = 0.2  # seconds: a pending interrupt waits no longer for a compiled loop
+
+
+class Simulator(Protocol):
+    """One process, made ready to be advanced many paths at a time.
+
+    Attributes
+    ----------
+    dimension : int
+    compiled : bool
+        False where NumPy functions of a user run inside; chunks then depend on the dimension alone.
+    """
+
+    dimension: int
+    compiled: bool
+
+    def start(self, positions: np.ndarray, noise: Noise) -> Any:
+        """State of P paths at `positions` (P, d), in any form; P is a multiple of PACK."""
+
+    def advance(self, state: Any, first: int, last: int, noise: Noise) -> None:
+        """Take SGD steps first..last-1 in place; how a run is cut into calls must not change any bit."""
+
+    def positions(self, state: Any) -> np.ndarray:
+        """Positions (P, d) in original coordinates, in a fresh array."""
+
+    def measure(self, name: str, state: Any) -> np.ndarray | None:
+        """Fast route to "risk" or "norm" (P,); None: take it from the positions."""
+
+    def overflow_steps(self, state: Any) -> np.ndarray:
+        """Step (P,) at which a path was first not finite or beyond 1e150; -1 where it never was."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """What a run kept.
+
+    Attributes
+    ----------
+    values : dict of arrays
+        name -> (paths, recorded) or (paths, recorded, m); a first passage (paths,).
+    record : (recorded,) int64 array of steps
+    overflow_steps : (paths,) int64 array
+        Step at which the path overflowed, -1 if it did not.
+    observables : dict of reducers by name
+    seed, paths, steps : int
+    quality : str
+    """
+
+    values: dict[str, np.ndarray]
+    record: np.ndarray
+    overflow_steps: np.ndarray
+    observables: dict[str, Reducer]
+    seed: int
+    paths: int
+    steps: int
+    quality: str
+
+
+def run(
+    simulator: Simulator,
+    x0: Any,
+    *,
+    paths: int,
+    steps: int,
+    observables: str | Sequence[str] | Mapping[str, Function | Reducer],
+    record: int | Sequence[int] | np.ndarray | None = None,
+    seed: int,
+    quality: str = "float32",
+    threads: int | None = None,
+    chunk: int | None = None,
+    progress: bool | Progress | None = None,
+) -> Ensemble:
+    """Run many independent paths of one process and keep observables at chosen steps.
+
+    The same seed gives the same bits whatever `threads` and `chunk`, as long as no user's NumPy function
+    depends on how many rows it is given (a matrix product may). Memory is
+    paths x recorded steps x observables, whatever `steps`.
+
+    Parameters
+    ----------
+    simulator : Simulator
+    x0 : (d,) array, (paths, d) array, Gaussian, or tuple (mean, covariance)
+    paths : int
+    steps : int
+        Length of the run in SGD steps.
+    observables : names, or a mapping from names to names, functions of a (paths, d) array or reducers
+        See `Recorded`, `Mean`, `WindowMean`, `Maximum`, `FirstPassage`. Functions are called from several
+        threads at once; pass `threads=1` for one that cannot bear it.
+    record : None, int or sequence of int
+        Steps to keep: None for about 50 of them, an int for that many, or the steps themselves.
+    seed : int
+        From 0 to 2^64 - 1.
+    quality : "float32" or "float64"
+        Resolution of the normals.
+    threads : int, optional
+        Default: the number of processors.
+    chunk : int, optional
+        Paths advanced together, rounded up to a multiple of PACK. Default: what a core's cache holds.
+    progress : bool or object with update(n) and close(), optional
+        True: a bar on standard error. Counted in path-steps.
+
+    Returns
+    -------
+    Ensemble
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used, or a function's values cannot.
+
+    Warns
+    -----
+    OverflowedPaths
+        If a path overflowed. Its risk and norm are inf from that step on, and so is any other value that
+        is not finite.
+    """
+    paths = whole_number("paths", paths, 1)
+    steps = whole_number("steps", steps, 0)
+    record = recorded_steps(record, steps)
+    reducers = parse_observables(observables, record)
+    users = not simulator.compiled or any(callable(reducer.function) for reducer in reducers.values())
+    threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
+    if chunk is None:
+        chunk = default_chunk(simulator.dimension, paths, threads, users)
+    job = _Job(
+        simulator=simulator,
+        initial=initial_state(x0, simulator.dimension, paths),
+        reducers=reducers,
+        record=record,
+        paths=paths,
+        steps=steps,
+        chunk=-(-whole_number("chunk", chunk, 1) // PACK) * PACK,
+        seed=whole_number("seed", seed, 0, 2**64 - 1),
+        quality=one_of("quality", quality, QUALITIES),
+        progress=open_progress(progress, paths * steps),
+        overflow_steps=np.full(paths, -1, dtype=np.int64),
+    )
+    try:
+        _run_chunks(job, threads)
+    finally:
+        job.progress.close()
+    _report_overflow(job.overflow_steps)
+    return Ensemble(job.values, record, job.overflow_steps, reducers, job.seed, paths, steps, quality)
+
+
+def default_chunk(dimension: int, paths: int, threads: int, user_functions: bool) -> int:
+    """Paths to advance together: their state fits in a core's cache, and threads get equal shares.
+
+    With `user_functions` it depends on the dimension alone, because the bits of a NumPy function may
+    depend on how many rows it is given.
+    """
+    if user_functions:
+        fitting = CACHE_BYTES // (8 * dimension * NUMPY_ARRAYS)
+        return max(1, min(fitting, NUMPY_CHUNK) // PACK) * PACK
+    packs = -(-paths // PACK)
+    fitting = max(1, CACHE_BYTES // (8 * dimension * PACK))
+    chunks = -(-packs // fitting)
+    chunks = -(-chunks // threads) * threads
+    return -(-packs // chunks) * PACK
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """One run: its settings, and the arrays that the chunks fill."""
+
+    simulator: Simulator
+    initial: Gaussian | np.ndarray
+    reducers: dict[str, Reducer]
+    record: np.ndarray
+    paths: int
+    steps: int
+    chunk: int
+    seed: int
+    quality: str
+    progress: Progress
+    overflow_steps: np.ndarray
+    values: dict[str, np.ndarray] = field(default_factory=dict)
+    stop: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def rows(self, name: str, tail: tuple[int, ...], first: int, count: int) -> np.ndarray:
+        """This chunk's rows of a result, which is made when a function's width is first known."""
+        shape = (self.paths, *self.reducers[name].shape(len(self.record), tail))
+        with self.lock:
+            if name not in self.values:
+                self.values[name] = np.empty(shape)
+            result = self.values[name]
+        if result.shape != shape:
+            raise InvalidInput(
+                f"observable {name!r} changes its shape: {result.shape[1:]} for some paths, "
+                f"{shape[1:]} for others"
+            )
+        return result[first : first + count]
+
+
+def _run_chunks(job: _Job, threads: int) -> None:
+    """Run all chunks; on any exception, Ctrl-C included, stop the others and leave no thread behind."""
+    from threadpoolctl import threadpool_limits
+
+    starts = range(0, job.paths, job.chunk)
+    with threadpool_limits(1, user_api="blas"):
+        pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix="sgdlimits")
+        try:
+            pending = {pool.submit(_run_chunk, job, first) for first in starts}
+            while pending:
+                # A bounded wait: an unbounded one cannot be interrupted on every platform.
+                done, pending = wait(pending, timeout=LONGEST_CALL, return_when=FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+        finally:
+            job.stop.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _run_chunk(job: _Job, first: int) -> None:
+    count = min(job.chunk, job.paths - first)
+    lanes = -(-count // PACK) * PACK
+    noise = Noise(job.seed, np.arange(first, first + lanes, dtype=np.int64), job.quality)
+    state = job.simulator.start(draw_initial(job.initial, noise), noise)
+    results: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+    upcoming = {name: reducer.next_step(-1, job.record) for name, reducer in job.reducers.items()}
+    retiring = passages_end(job.reducers)
+    pace = max(1, 2**18 // (lanes * job.simulator.dimension))
+    step = 0
+    while True:
+        target = min(job.steps, *upcoming.values())
+        while step < target:
+            if job.stop.is_set():
+                return
+            last = min(target, step + pace)
+            began = time.perf_counter()
+            job.simulator.advance(state, step, last, noise)
+            took = time.perf_counter() - began
+            job.progress.update(count * (last - step))
+            if last - step == pace and took < LONGEST_CALL / 4:
+                pace *= 2
+            elif took > LONGEST_CALL:
+                pace = max(1, pace // 2)
+            step = last
+        overflow = _observe(job, state, step, first, count, upcoming, results)
+        if retiring:
+            ends = np.max([out for out, _ in results.values()], axis=0)
+            overflow[overflow > ends] = -1
+            if (np.isfinite(ends) | (overflow >= 0)).all():
+                job.progress.update(count * (job.steps - step))
+                break
+        if step == job.steps:
+            break
+    job.overflow_steps[first : first + count] = overflow
+    for out, _ in results.values():
+        lost = out[overflow >= 0]
+        lost[np.isnan(lost)] = np.inf  # a mean over infinities of both signs
+        if retiring:
+            lost[lost > overflow[overflow >= 0]] = np.inf  # past the path's end
+        out[overflow >= 0] = lost
+
+
+def _observe(
+    job: _Job,
+    state: Any,
+    step: int,
+    first: int,
+    count: int,
+    upcoming: dict[str, int],
+    results: dict[str, tuple[np.ndarray, np.ndarray]],
+) -> np.ndarray:
+    """Show `step` to the reducers that wait for it; return the overflow steps so far (count,)."""
+    overflow = np.array(job.simulator.overflow_steps(state)[:count], dtype=np.int64)
+    observation = Observation(job.simulator, state, step, first, overflow >= 0)
+    for name, reducer in job.reducers.items():
+        if upcoming[name] != step:
+            continue
+        values = observation.values(name, reducer.function)
+        out = job.rows(name, values.shape[1:], first, count)
+        if name not in results:
+            results[name] = out, reducer.begin(out, values.shape[1:])
+        running = results[name][1]
+        with np.errstate(invalid="ignore"):
+            reducer.see(step, values, job.record, out, running)
+        upcoming[name] = reducer.next_step(step, job.record)
+    return overflow
+
+
+def _report_overflow(overflow_steps: np.ndarray) -> None:
+    overflowed = overflow_steps[overflow_steps >= 0]
+    if overflowed.size:
+        warnings.warn(
+            f"{overflowed.size} of {overflow_steps.size} paths overflowed, "
+            f"the first at step {overflowed.min()}: their risk and norm are inf "
+            "from there on, and so is every mean over them. Lower the step size, or drop these paths by their overflow_step.",
+            OverflowedPaths,
+            stacklevel=3,
+        )

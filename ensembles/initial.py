@@ -1,0 +1,169 @@
+"""Where a run starts and which steps it keeps: the forms of `x0` and of `record`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, covariance_matrix, finite_array, whole_number
+
+from .random import PACK, Noise, Purpose
+
+DEFAULT_INTERVALS = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Gaussian:
+    """Normal law of the initial position.
+
+    Parameters
+    ----------
+    mean : (d,) array
+    covariance : (d, d) array
+        Symmetric and positive semidefinite; it may be singular.
+
+    Raises
+    ------
+    InvalidInput
+        If a shape is wrong, or the covariance is not symmetric or not positive semidefinite.
+    """
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    root: np.ndarray = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        mean = finite_array("mean", self.mean, ndim=1).copy()
+        covariance = covariance_matrix("covariance", self.covariance, mean.size)
+        eigenvalues, vectors = np.linalg.eigh(covariance)
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "covariance", covariance)
+        object.__setattr__(self, "root", vectors * np.sqrt(np.maximum(eigenvalues, 0.0)))
+
+
+def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian | np.ndarray:
+    """Check `x0` and bring it to one of three forms.
+
+    Parameters
+    ----------
+    x0 : (d,) array, (paths, d) array, Gaussian, or tuple (mean, covariance)
+        A tuple is a Gaussian when its second entry has two axes.
+    dimension : int
+        d of the process.
+    paths : int, optional
+        Number of paths that a two-dimensional `x0` must have; any number if None.
+
+    Returns
+    -------
+    Gaussian, (d,) float64 array or (paths, d) float64 array
+
+    Raises
+    ------
+    InvalidInput
+        If the shape does not fit, or the covariance is not one.
+    """
+    if isinstance(x0, tuple) and len(x0) == 2 and _axes(x0[1]) == 2:
+        x0 = Gaussian(*x0)
+    if isinstance(x0, Gaussian):
+        if x0.mean.size != dimension:
+            raise InvalidInput(
+                f"x0 is a Gaussian in dimension {x0.mean.size}, but the process has dimension {dimension}"
+            )
+        return x0
+    positions = finite_array("x0", x0)
+    rows = "paths" if paths is None else paths
+    fits = positions.ndim in (1, 2) and positions.shape[-1] == dimension and positions.size > 0
+    if not fits or (positions.ndim == 2 and paths is not None and len(positions) != paths):
+        raise InvalidInput(
+            f"x0 has shape {positions.shape}, but must have shape ({dimension},) or ({rows}, {dimension}), "
+            "or be a Gaussian (mean, covariance)"
+        )
+    return positions
+
+
+def draw_initial(initial: Gaussian | np.ndarray, noise: Noise) -> np.ndarray:
+    """Initial positions (P, d) of the paths that `noise` serves, in a fresh array.
+
+    Path p takes row p of a (paths, d) array. `initial` comes from `initial_state`; P must be
+    a multiple of PACK. Lanes that pad the last pack take the last row.
+    """
+    lanes = noise.paths.size
+    if isinstance(initial, Gaussian):
+        dimension = initial.mean.size
+        normals = noise.normals(Purpose.INITIAL_STATE, 0, dimension)
+        # One product a pack: the bits of a matrix product may depend on its number of rows.
+        packs = normals.reshape(lanes // PACK, PACK, dimension) @ initial.root.T
+        return initial.mean + packs.reshape(lanes, dimension)
+    if initial.ndim == 1:
+        return np.tile(initial, (lanes, 1))
+    return initial[np.minimum(noise.paths, len(initial) - 1)]
+
+
+def initial_moments(x0: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and covariance (d, d) of the initial law that `x0` states.
+
+    A (paths, d) array stands for its empirical law: the covariance divides by the number of paths.
+    Forms of `x0` and errors as in `initial_state`.
+    """
+    initial = initial_state(x0, dimension)
+    if isinstance(initial, Gaussian):
+        return initial.mean.copy(), initial.covariance.copy()
+    if initial.ndim == 1:
+        return initial.copy(), np.zeros((dimension, dimension))
+    mean = initial.mean(axis=0)
+    return mean, (initial - mean).T @ (initial - mean) / len(initial)
+
+
+def recorded_steps(record: int | Sequence[int] | np.ndarray | None, steps: int) -> np.ndarray:
+    """Steps at which a run keeps its observables, as an increasing int64 array.
+
+    Parameters
+    ----------
+    record : None, int or increasing sequence of int
+        None: about 50 evenly spaced steps, 0 and `steps` included. An int: that many, evenly spaced,
+        0 and `steps` included (1: the last step alone). A sequence: exactly these steps.
+    steps : int
+        Length of the run in steps.
+
+    Raises
+    ------
+    InvalidInput
+        If a step is negative, beyond `steps`, not whole, or the sequence is empty or does not increase.
+    """
+    if record is None:
+        return _evenly(min(DEFAULT_INTERVALS, steps) + 1, steps)
+    if np.ndim(record) == 0:
+        count = whole_number("record", record, 1)
+        if count > steps + 1:
+            raise InvalidInput(f"record asks for {count} steps, but a run of {steps} steps has {steps + 1}")
+        return np.array([steps], dtype=np.int64) if count == 1 else _evenly(count, steps)
+    values = finite_array("record", record, ndim=1)
+    if values.size == 0:
+        raise InvalidInput("record is empty: name at least one step, or pass None for about 50 of them")
+    for value in values:
+        if value != np.floor(value):
+            raise InvalidInput(f"record must hold whole steps, got {value:g}")
+        if value < 0:
+            raise InvalidInput(f"record must hold steps from 0 on, got {value:g}")
+        if value > steps:
+            raise InvalidInput(
+                f"record asks for step {value:g}, but the run has {steps} steps: lower it or raise `steps`"
+            )
+    for before, after in zip(values[:-1], values[1:], strict=True):
+        if after <= before:
+            raise InvalidInput(f"record must increase, got step {after:g} after step {before:g}: sort it")
+    return values.astype(np.int64)
+
+
+def _evenly(count: int, steps: int) -> np.ndarray:
+    return np.rint(np.linspace(0, steps, count)).astype(np.int64)
+
+
+def _axes(value: Any) -> int:
+    try:
+        return np.ndim(value)
+    except ValueError:  # ragged: the check that follows names it
+        return -1

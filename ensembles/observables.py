@@ -1,0 +1,372 @@
+"""Observables: a function of the position times a reducer over the steps."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, one_of, real_number, whole_number
+
+BUILT_IN = ("risk", "norm", "state")
+RESERVED = ("path", "step", "time", "coordinate", "overflow_step")
+NEVER = int(np.iinfo(np.int64).max)
+
+Function = str | Callable[[np.ndarray], np.ndarray]
+
+
+class Reducer(ABC):
+    """Turns the values of a function along a path into a result; holds settings only, no path.
+
+    Below, `tail` is the shape of one path's value: () or (m,).
+    """
+
+    function: Function
+
+    @abstractmethod
+    def next_step(self, after: int, record: np.ndarray) -> int:
+        """First step past `after` that this reducer needs to see (NEVER: none)."""
+
+    @abstractmethod
+    def shape(self, recorded: int, tail: tuple[int, ...]) -> tuple[int, ...]:
+        """Shape of one path's result."""
+
+    @abstractmethod
+    def begin(self, out: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+        """Fill `out` (P, *shape) with starting values and return the running quantity (P, *tail)."""
+
+    @abstractmethod
+    def see(
+        self, step: int, values: np.ndarray, record: np.ndarray, out: np.ndarray, running: np.ndarray
+    ) -> None:
+        """Take in the values (P, *tail) at `step`; changes `out` and `running`."""
+
+
+@dataclass(frozen=True)
+class Recorded(Reducer):
+    """The function's values at the recorded steps.
+
+    Parameters
+    ----------
+    function : "risk", "norm", "state" or a function of a (paths, d) array
+        A function returns (paths,) or (paths, m).
+    """
+
+    function: Function
+
+    def __post_init__(self) -> None:
+        _check_function(self.function)
+
+    def next_step(self, after: int, record: np.ndarray) -> int:
+        return _next_recorded(after, record)
+
+    def shape(self, recorded: int, tail: tuple[int, ...]) -> tuple[int, ...]:
+        return (recorded, *tail)
+
+    def begin(self, out: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+        return np.empty(0)
+
+    def see(
+        self, step: int, values: np.ndarray, record: np.ndarray, out: np.ndarray, running: np.ndarray
+    ) -> None:
+        out[:, np.searchsorted(record, step)] = values
+
+
+@dataclass(frozen=True)
+class Mean(Reducer):
+    """Running mean at each recorded step k: over all steps from `since` to k, both included.
+
+    Parameters
+    ----------
+    function : as in `Recorded`
+    since : int
+        First step that counts; no earlier step may be recorded.
+    """
+
+    function: Function
+    since: int = 0
+
+    def __post_init__(self) -> None:
+        _check_function(self.function)
+        object.__setattr__(self, "since", whole_number("since", self.since, 0))
+
+    def next_step(self, after: int, record: np.ndarray) -> int:
+        return max(after + 1, self.since) if after < record[-1] else NEVER
+
+    def shape(self, recorded: int, tail: tuple[int, ...]) -> tuple[int, ...]:
+        return (recorded, *tail)
+
+    def begin(self, out: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+        return np.zeros((len(out), *tail))
+
+    def see(
+        self, step: int, values: np.ndarray, record: np.ndarray, out: np.ndarray, running: np.ndarray
+    ) -> None:
+        running += values
+        index = np.searchsorted(record, step)
+        if record[index] == step:
+            out[:, index] = running / (step - self.since + 1)
+
+
+@dataclass(frozen=True)
+class WindowMean(Reducer):
+    """Mean at each recorded step k over the last `window` steps, k included (fewer near the start).
+
+    Parameters
+    ----------
+    function : as in `Recorded`
+    window : int
+        Number of steps, at least 1.
+    """
+
+    function: Function
+    window: int
+
+    def __post_init__(self) -> None:
+        _check_function(self.function)
+        object.__setattr__(self, "window", whole_number("window", self.window, 1))
+
+    def next_step(self, after: int, record: np.ndarray) -> int:
+        closing = _next_recorded(after, record)
+        return NEVER if closing == NEVER else max(after + 1, closing - self.window + 1)
+
+    def shape(self, recorded: int, tail: tuple[int, ...]) -> tuple[int, ...]:
+        return (recorded, *tail)
+
+    def begin(self, out: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+        out[...] = 0.0
+        return np.empty(0)
+
+    def see(
+        self, step: int, values: np.ndarray, record: np.ndarray, out: np.ndarray, running: np.ndarray
+    ) -> None:
+        # Sums build up in the result itself, so memory does not grow with the window.
+        first, last = np.searchsorted(record, [step, step + self.window])
+        out[:, first:last] += values[:, None]
+        if first < last and record[first] == step:
+            out[:, first] /= min(self.window, step + 1)
+
+
+@dataclass(frozen=True)
+class Maximum(Reducer):
+    """Largest value (entry by entry) at each recorded step k: over all steps 0..k.
+
+    Parameters
+    ----------
+    function : as in `Recorded`
+    """
+
+    function: Function
+
+    def __post_init__(self) -> None:
+        _check_function(self.function)
+
+    def next_step(self, after: int, record: np.ndarray) -> int:
+        return after + 1 if after < record[-1] else NEVER
+
+    def shape(self, recorded: int, tail: tuple[int, ...]) -> tuple[int, ...]:
+        return (recorded, *tail)
+
+    def begin(self, out: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+        return np.full((len(out), *tail), -np.inf)
+
+    def see(
+        self, step: int, values: np.ndarray, record: np.ndarray, out: np.ndarray, running: np.ndarray
+    ) -> None:
+        np.maximum(running, values, out=running)
+        index = np.searchsorted(record, step)
+        if record[index] == step:
+            out[:, index] = running
+
+
+@dataclass(frozen=True)
+class FirstPassage(Reducer):
+    """First step at which the function is at or below (at or above) a level; inf if never in the run.
+
+    One number a path, whatever is recorded: the whole run is watched, step 0 included.
+
+    Parameters
+    ----------
+    function : as in `Recorded`, with one number a path
+    below, above : float
+        The level; exactly one of the two.
+    retire : bool
+        When every observable asked is a retiring first passage, a path's run ends with its last passage
+        (or its overflow): chunks whose paths have all ended are not advanced further, and what a path
+        does after its end is not reported.
+    """
+
+    function: Function
+    below: float | None = None
+    above: float | None = None
+    retire: bool = False
+
+    def __post_init__(self) -> None:
+        _check_function(self.function)
+        if (self.below is None) == (self.above is None):
+            raise InvalidInput(
+                "FirstPassage needs exactly one of below and above, "
+                f"got below={self.below}, above={self.above}"
+            )
+        side = "above" if self.below is None else "below"
+        object.__setattr__(self, side, real_number(side, getattr(self, side)))
+
+    def next_step(self, after: int, record: np.ndarray) -> int:
+        return after + 1
+
+    def shape(self, recorded: int, tail: tuple[int, ...]) -> tuple[int, ...]:
+        if tail:
+            raise InvalidInput(
+                f"FirstPassage needs one number a path, got a function with values of shape {tail}"
+            )
+        return ()
+
+    def begin(self, out: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
+        out[...] = np.inf
+        return np.empty(0)
+
+    def see(
+        self, step: int, values: np.ndarray, record: np.ndarray, out: np.ndarray, running: np.ndarray
+    ) -> None:
+        passed = values >= self.above if self.below is None else values <= self.below
+        out[passed & np.isinf(out)] = step
+
+
+def parse_observables(
+    observables: str | Sequence[str] | Mapping[str, Function | Reducer], record: np.ndarray
+) -> dict[str, Reducer]:
+    """Bring the `observables` argument to one form: name -> reducer.
+
+    Parameters
+    ----------
+    observables : name, sequence of names, or mapping
+        Names are "risk", "norm" and "state"; a mapping gives each result a name of its own and holds
+        names, functions of a (paths, d) array, or reducers.
+    record : (recorded,) int64 array of steps
+
+    Raises
+    ------
+    InvalidInput
+        If a name is unknown or reserved, a value is of none of these kinds, or `Mean.since` lies past
+        the first recorded step.
+    """
+    if isinstance(observables, str):
+        observables = (observables,)
+    if not isinstance(observables, Mapping):
+        if not isinstance(observables, Sequence):
+            raise InvalidInput(
+                "observables must be names or a mapping from names to functions, "
+                f"got {type(observables).__name__}"
+            )
+        observables = {one_of("observable", name, BUILT_IN): name for name in observables}
+    if not observables:
+        raise InvalidInput(
+            f"observables is empty: name at least one of {', '.join(BUILT_IN)}, or pass a function"
+        )
+    reducers: dict[str, Reducer] = {}
+    for name, value in observables.items():
+        if not isinstance(name, str) or not name or "/" in name or name in RESERVED:
+            raise InvalidInput(
+                f"observable name {name!r} cannot be used: "
+                f"take a text without '/' that is not one of {', '.join(RESERVED)}"
+            )
+        reducer = value if isinstance(value, Reducer) else Recorded(value)
+        if isinstance(reducer, Mean) and reducer.since > record[0]:
+            raise InvalidInput(
+                f"observable {name!r} is a mean since step {reducer.since}, but step {record[0]} is "
+                f"recorded: pass `record` with steps from {reducer.since} on"
+            )
+        reducers[name] = reducer
+    return reducers
+
+
+class Observation:
+    """The functions' values at one step of one chunk, each computed once.
+
+    Parameters
+    ----------
+    simulator, state
+        See `Simulator`.
+    step : int
+    first : int
+        Number of the chunk's first path.
+    overflowed : (count,) bool array
+        Which paths have overflowed by now; lanes past `count` only pad the chunk.
+    """
+
+    def __init__(self, simulator: Any, state: Any, step: int, first: int, overflowed: np.ndarray) -> None:
+        self._simulator, self._state, self._step = simulator, state, step
+        self._first, self._count, self._overflowed = first, len(overflowed), overflowed
+        self._values: dict[str | int, np.ndarray] = {}
+        self._lanes: np.ndarray | None = None
+
+    def values(self, name: str, function: Function) -> np.ndarray:
+        """Values (count,) or (count, m) of the function that observable `name` asks for."""
+        key = function if isinstance(function, str) else id(function)
+        if key not in self._values:
+            quiet = {"over": "ignore", "invalid": "ignore"} if self._overflowed.any() else {}
+            with np.errstate(**quiet):
+                values = self._built_in(function) if isinstance(function, str) else self._user(name, function)
+            self._values[key] = self._guarded(name, function, values)
+        return self._values[key]
+
+    def _positions(self) -> np.ndarray:
+        if self._lanes is None:
+            self._lanes = self._simulator.positions(self._state)
+        return self._lanes
+
+    def _built_in(self, function: str) -> np.ndarray:
+        measured = None if function == "state" else self._simulator.measure(function, self._state)
+        if measured is not None:
+            return np.array(measured[: self._count], dtype=np.float64)
+        if function == "risk":
+            raise InvalidInput(
+                "this process has no built-in 'risk': pass a function of a (paths, d) array instead"
+            )
+        positions = self._positions()[: self._count]
+        return positions.copy() if function == "state" else np.sqrt((positions * positions).sum(axis=1))
+
+    def _user(self, name: str, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        # A copy: the function may write into its argument.
+        result = function(self._positions()[: self._count].copy())
+        try:
+            values = np.array(result, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise InvalidInput(
+                f"observable {name!r} returned {type(result).__name__}, not an array of numbers"
+            ) from None
+        if values.ndim not in (1, 2) or len(values) != self._count:
+            raise InvalidInput(
+                f"observable {name!r} returned shape {values.shape} for {self._count} paths: "
+                f"it must return ({self._count},) or ({self._count}, m)"
+            )
+        return values
+
+    def _guarded(self, name: str, function: Function, values: np.ndarray) -> np.ndarray:
+        dead = self._overflowed if values.ndim == 1 else self._overflowed[:, None]
+        lost = dead if function in ("risk", "norm") else dead & ~np.isfinite(values)
+        values[np.broadcast_to(lost, values.shape)] = np.inf
+        if np.isnan(values).any():
+            path = self._first + int(np.argwhere(np.isnan(values))[0][0])
+            raise InvalidInput(
+                f"observable {name!r} is nan at step {self._step} on path {path}, which has not overflowed"
+            )
+        return values
+
+
+def _check_function(function: Any) -> None:
+    if not callable(function):
+        one_of("observable", function, BUILT_IN)
+
+
+def _next_recorded(after: int, record: np.ndarray) -> int:
+    index = np.searchsorted(record, after, side="right")
+    return int(record[index]) if index < len(record) else NEVER
+
+
+def passages_end(reducers: Mapping[str, Reducer]) -> bool:
+    """Whether every observable is a first passage that retires its paths."""
+    return all(isinstance(reducer, FirstPassage) and reducer.retire for reducer in reducers.values())

@@ -1,0 +1,205 @@
+"""Random numbers of an ensemble: a stateless stream for each (seed, purpose, path).
+
+A stream is one linear sequence: number j of the `size` that step k draws has position q = k * size + j, so any number of
+any path and step is reached at once, and the same numbers come out whatever the pack, the chunk or the thread.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numba import uint64
+
+from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
+
+from .compiling import compiled
+from .normals import fill_normals, scratch, unit_interval
+from .philox import PACK, path_words
+
+QUALITIES = ("float32", "float64")
+SAMPLINGS = ("with_replacement", "without_replacement")
+_LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+class Purpose(IntEnum):
+    """What a stream is for: streams of different purposes are independent. The numbers are part of the results."""
+
+    INITIAL_STATE = 0
+    ROWS = 1
+    LABEL_NOISE = 2
+    BROWNIAN = 3
+    FEATURES = 4
+    RESAMPLING = 5
+    PERMUTATION = 6
+    MASK = 7
+    USER = 64
+
+
+@compiled(forceinline=True)
+def path_word64(seed, purpose, path, position):
+    """Uniform 64-bit word number `position` of a stream, two to a block."""
+    w0, w1, w2, w3 = path_words(seed, purpose, path, position >> 1)
+    return (w2 | (w3 << _32)) if position & 1 else (w0 | (w1 << _32))
+
+
+@compiled(forceinline=True)
+def bounded(word, bound):
+    """Index in 0..bound-1 from a 64-bit word, bias below bound / 2^64; bound at most 2^32."""
+    bound = uint64(bound)
+    return np.int64(((word >> _32) * bound + (((word & _LOW) * bound) >> _32)) >> _32)
+
+
+@compiled
+def rows_with_replacement(out, seed, path, k, samples):
+    """Fill `out` (batch_size,) with the independent rows that `path` draws at step k."""
+    for j in range(out.size):
+        out[j] = bounded(path_word64(seed, Purpose.ROWS, path, k * out.size + j), samples)
+
+
+@compiled
+def rows_without_replacement(out, order, seed, path, k):
+    """Fill `out` (batch_size,) with distinct rows; `order` is arange(samples), left as it was found."""
+    size, samples = out.size, order.size
+    for j in range(size):
+        out[j] = j + bounded(path_word64(seed, Purpose.ROWS, path, k * size + j), samples - j)
+        order[j], order[out[j]] = order[out[j]], order[j]
+    for j in range(size - 1, -1, -1):
+        chosen = order[j]
+        order[j], order[out[j]] = order[out[j]], order[j]
+        out[j] = chosen
+
+
+@compiled
+def permutation(order, seed, path, epoch):
+    """Fill `order` (samples,) with the permutation that `path` uses in an epoch (Fisher-Yates)."""
+    samples = order.size
+    for j in range(samples):
+        order[j] = j
+    for j in range(samples - 1):
+        other = j + bounded(path_word64(seed, Purpose.PERMUTATION, path, epoch * samples + j), samples - j)
+        order[j], order[other] = order[other], order[j]
+
+
+@compiled
+def _path_normals(out, normals, words, seed, purpose, paths, position):
+    rows, capacity = normals.shape[0], normals.shape[1] // PACK
+    start, stop = position, position + out.shape[1]
+    while start < stop:
+        block = start // rows
+        end = min(stop, (block + capacity) * rows)
+        pack = np.int64(-1)
+        for i in range(paths.size):
+            lane = paths[i] % PACK
+            if paths[i] - lane != pack:
+                pack = paths[i] - lane
+                fill_normals(normals, words, seed, purpose, pack, block)
+            row, column = start - block * rows, lane
+            for j in range(start - position, end - position):
+                out[i, j] = normals[row, column]
+                row += 1
+                if row == rows:
+                    row, column = 0, column + PACK
+        start = end
+
+
+@compiled
+def _path_uniforms(out, seed, purpose, paths, position):
+    for i in range(paths.size):
+        for j in range(out.shape[1]):
+            out[i, j] = unit_interval(path_word64(seed, purpose, paths[i], position + j))
+
+
+@compiled
+def _path_signs(out, seed, purpose, paths, position):
+    for i in range(paths.size):
+        for j in range(out.shape[1]):
+            q = position + j
+            if j == 0 or q & 127 == 0:
+                w0, w1, w2, w3 = path_words(seed, purpose, paths[i], q >> 7)
+                low, high = w0 | (w1 << _32), w2 | (w3 << _32)
+            half = high if q & 64 else low
+            out[i, j] = 1.0 if (half >> uint64(q & 63)) & uint64(1) else -1.0
+
+
+@compiled
+def _path_rows(out, seed, paths, k, samples, replace):
+    order = np.arange(1 if replace else samples)
+    for i in range(paths.size):
+        if replace:
+            rows_with_replacement(out[i], seed, paths[i], k, samples)
+        else:
+            rows_without_replacement(out[i], order, seed, paths[i], k)
+
+
+@compiled
+def _path_permutations(out, seed, paths, epoch):
+    for i in range(paths.size):
+        permutation(out[i], seed, paths[i], epoch)
+
+
+@dataclass(frozen=True, eq=False)
+class Noise:
+    """The random numbers of some paths of an ensemble; every method is a pure function of its arguments.
+
+    Parameters
+    ----------
+    seed : int
+        0 to 2^64 - 1.
+    paths : (P,) int64 array
+        Numbers of the paths, 0 to 2^56 - 1.
+    quality : {"float32", "float64"}
+        Precision of the normals; both are returned as float64.
+    """
+
+    seed: int
+    paths: np.ndarray
+    quality: str = "float32"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", whole_number("seed", self.seed, 0, 2**64 - 1))
+        paths = np.array(self.paths)
+        if paths.ndim != 1 or not np.issubdtype(paths.dtype, np.integer):
+            raise InvalidInput(f"paths must be a 1-D array of integers, got {paths.dtype} of shape {paths.shape}")
+        if paths.size and (paths.min() < 0 or paths.max() >= 2**56):
+            raise InvalidInput(f"path numbers must lie between 0 and 2^56 - 1, got {paths.min()} to {paths.max()}")
+        paths = paths.astype(np.int64)
+        paths.flags.writeable = False
+        object.__setattr__(self, "paths", paths)
+        one_of("quality", self.quality, QUALITIES)
+
+    def normals(self, purpose: int, k: int, size: int) -> np.ndarray:
+        """Return the standard normals of step k, (P, size)."""
+        out = np.empty((self.paths.size, size))
+        normals, words = scratch(self.quality, min(64, size // 2 + 2))
+        _path_normals(out, normals, words, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
+        return out
+
+    def uniforms(self, purpose: int, k: int, size: int) -> np.ndarray:
+        """Return uniforms in the open interval (0, 1) of step k, (P, size)."""
+        out = np.empty((self.paths.size, size))
+        _path_uniforms(out, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
+        return out
+
+    def two_point(self, purpose: int, k: int, size: int) -> np.ndarray:
+        """Return fair signs, +1.0 or -1.0, of step k, (P, size)."""
+        out = np.empty((self.paths.size, size))
+        _path_signs(out, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
+        return out
+
+    def rows(self, k: int, batch_size: int, samples: int, sampling: str = "with_replacement") -> np.ndarray:
+        """Return the minibatch of step k as row indices, (P, batch_size) int64; independent from step to step."""
+        one_of("sampling", sampling, SAMPLINGS)
+        samples = whole_number("samples", samples, 1, 2**32)
+        replace = sampling == "with_replacement"
+        batch_size = whole_number("batch_size", batch_size, 1, None if replace else samples)
+        out = np.empty((self.paths.size, batch_size), np.int64)
+        _path_rows(out, np.uint64(self.seed), self.paths, int(k), samples, replace)
+        return out
+
+    def permutation(self, epoch: int, samples: int) -> np.ndarray:
+        """Return one fresh permutation of the rows for an epoch, (P, samples) int64."""
+        out = np.empty((self.paths.size, whole_number("samples", samples, 1, 2**32)), np.int64)
+        _path_permutations(out, np.uint64(self.seed), self.paths, int(epoch))
+        return out

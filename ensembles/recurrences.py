@@ -1,0 +1,109 @@
+"""A user's own NumPy recurrence, run by the engine as it stands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput
+
+from .random import Noise
+
+OVERFLOW = 1e150  # its square is still finite
+
+
+class NumpyRecurrence(Protocol):
+    """x_{k+1} = Psi(x_k, noise of step k), vectorised over paths; a state may hold more than the position."""
+
+    def initial_state(self, x0: np.ndarray) -> Any:
+        """State of P paths at `x0` (P, d)."""
+
+    def step(self, k: int, state: Any, noise: Noise) -> Any:
+        """State after step k = 0, 1, ...; it may be changed in place, but must be returned."""
+
+    def position(self, state: Any) -> np.ndarray:
+        """Positions (P, d)."""
+
+
+@dataclass(eq=False)
+class _Paths:
+    state: Any
+    overflow_steps: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class RecurrenceSimulator:
+    """Makes a NumPy recurrence a `Simulator`; overflow is looked for at every step.
+
+    Parameters
+    ----------
+    recurrence : object with `initial_state`, `step` and `position`
+    dimension : int
+        d of the positions.
+    risk : function of a (P, d) array with values (P,), optional
+        What the built-in observable "risk" stands for.
+
+    Raises
+    ------
+    InvalidInput
+        If one of the three methods is missing; while running, if `position` gives another shape than
+        (P, d) or `step` returns nothing.
+    """
+
+    recurrence: NumpyRecurrence
+    dimension: int
+    risk: Callable[[np.ndarray], np.ndarray] | None = None
+    compiled: bool = False
+
+    def __post_init__(self) -> None:
+        for method in ("initial_state", "step", "position"):
+            if not callable(getattr(self.recurrence, method, None)):
+                raise InvalidInput(
+                    f"{type(self.recurrence).__name__} has no method {method!r}: "
+                    "a recurrence needs initial_state(x0), step(k, state, noise) and position(state)"
+                )
+
+    def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
+        paths = _Paths(self.recurrence.initial_state(positions), np.full(len(positions), -1, dtype=np.int64))
+        self._mark_overflow(paths, 0)
+        return paths
+
+    def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
+        # What overflows is reported by the engine, once.
+        with np.errstate(over="ignore", invalid="ignore"):
+            for k in range(first, last):
+                state.state = self.recurrence.step(k, state.state, noise)
+                if state.state is None:
+                    raise InvalidInput(
+                        f"{type(self.recurrence).__name__}.step returned None at step {k}: "
+                        "it must return the state"
+                    )
+                self._mark_overflow(state, k + 1)
+
+    def positions(self, state: _Paths) -> np.ndarray:
+        return self._position(state).copy()
+
+    def measure(self, name: str, state: _Paths) -> np.ndarray | None:
+        if name != "risk" or self.risk is None:
+            return None
+        return self.risk(self.positions(state))
+
+    def overflow_steps(self, state: _Paths) -> np.ndarray:
+        return state.overflow_steps
+
+    def _position(self, state: _Paths) -> np.ndarray:
+        position = np.asarray(self.recurrence.position(state.state), dtype=np.float64)
+        expected = (len(state.overflow_steps), self.dimension)
+        if position.shape != expected:
+            raise InvalidInput(
+                f"{type(self.recurrence).__name__}.position returned shape {position.shape}, "
+                f"but must return {expected}: (paths, dimension)"
+            )
+        return position
+
+    def _mark_overflow(self, state: _Paths, step: int) -> None:
+        beyond = ~(np.abs(self._position(state)).max(axis=1) <= OVERFLOW)  # true for nan too
+        state.overflow_steps[beyond & (state.overflow_steps < 0)] = step

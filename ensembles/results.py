@@ -1,0 +1,149 @@
+"""Labelled results: the one place that knows xarray and netCDF."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import xarray
+
+    from .engine import Ensemble
+
+
+def ensemble_dataset(
+    ensemble: Ensemble, attributes: Mapping[str, Any], time: np.ndarray | None = None
+) -> xarray.Dataset:
+    """Label what a run kept.
+
+    Parameters
+    ----------
+    ensemble : Ensemble
+    attributes : mapping
+        What the process says of itself, at least `process`, its name. Seed, paths, steps, quality and the
+        version of sgdlimits are added.
+    time : (recorded,) array, optional
+        The recorded steps on the process's clock.
+
+    Returns
+    -------
+    xarray.Dataset
+        One variable an observable, with dims (path, step[, coordinate]), and (path,) for a first passage;
+        `overflow_step(path)` (-1: never) only if a path overflowed.
+    """
+    import xarray
+
+    variables: dict[str, Any] = {}
+    for name, values in ensemble.values.items():
+        width = "coordinate" if ensemble.observables[name].function == "state" else f"{name}_component"
+        variables[name] = (("path", "step", width)[: values.ndim], values)
+    if (ensemble.overflow_steps >= 0).any():
+        variables["overflow_step"] = ("path", ensemble.overflow_steps)
+    own = {
+        "seed": ensemble.seed,
+        "paths": ensemble.paths,
+        "steps": ensemble.steps,
+        "quality": ensemble.quality,
+    }
+    return xarray.Dataset(variables, _step_coordinates(ensemble.record, time), _attributes(attributes, own))
+
+
+def moments_dataset(
+    record: np.ndarray,
+    mean: np.ndarray,
+    covariance: np.ndarray,
+    risk: np.ndarray | None,
+    coordinates: Sequence[Any] | np.ndarray | None,
+    attributes: Mapping[str, Any],
+    time: np.ndarray | None = None,
+) -> xarray.Dataset:
+    """Label exact moments.
+
+    Parameters
+    ----------
+    record : (recorded,) array of steps
+    mean : (recorded, d) array
+    covariance : (recorded, d, d) array
+    risk : (recorded,) array, optional
+    coordinates : d labels, optional
+        Default: 0..d-1.
+    attributes, time
+        As in `ensemble_dataset`.
+
+    Returns
+    -------
+    xarray.Dataset
+        `mean(step, coordinate)`, `covariance(step, coordinate, coordinate_2)` and `risk(step)`.
+    """
+    import xarray
+
+    labels = np.arange(np.shape(mean)[1]) if coordinates is None else np.asarray(coordinates)
+    variables: dict[str, Any] = {
+        "mean": (("step", "coordinate"), mean),
+        "covariance": (("step", "coordinate", "coordinate_2"), covariance),
+    }
+    if risk is not None:
+        variables["risk"] = ("step", risk)
+    named = _step_coordinates(record, time) | {"coordinate": labels, "coordinate_2": labels}
+    return xarray.Dataset(variables, named, _attributes(attributes, {}))
+
+
+def save(dataset: xarray.Dataset, path: str | os.PathLike[str]) -> None:
+    """Write a result to a netCDF file: whole, or not at all.
+
+    Raises
+    ------
+    InvalidInput
+        If the folder does not exist.
+    """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise InvalidInput(f"cannot save to {path}: the folder {path.parent} does not exist")
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        dataset.to_netcdf(partial, engine="h5netcdf")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def load(path: str | os.PathLike[str]) -> xarray.Dataset:
+    """Read a result that `save` wrote, into memory, bit for bit.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such file.
+    """
+    import xarray
+
+    if not Path(path).is_file():
+        raise InvalidInput(f"cannot load {path}: there is no such file")
+    return xarray.load_dataset(path, engine="h5netcdf", decode_times=False)
+
+
+def _step_coordinates(record: np.ndarray, time: np.ndarray | None) -> dict[str, Any]:
+    coordinates: dict[str, Any] = {"step": np.asarray(record, dtype=np.int64)}
+    if time is not None:
+        coordinates["time"] = ("step", np.asarray(time, dtype=np.float64))
+    return coordinates
+
+
+def _attributes(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    from sgdlimits import __version__
+
+    merged = {**given, **own, "sgdlimits": __version__}
+    # netCDF holds numbers, texts and arrays; None is left out, anything else is written out.
+    kept = (str, int, float, np.ndarray, np.number)
+    return {
+        name: value if isinstance(value, kept) and not isinstance(value, bool) else str(value)
+        for name, value in merged.items()
+        if value is not None
+    }

@@ -1,0 +1,90 @@
+"""What theory says of a process: the statement, its hypotheses and where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+BIBTEX = {
+    "li2019": """@article{li2019,
+  author  = {Li, Qianxiao and Tai, Cheng and E, Weinan},
+  title   = {Stochastic Modified Equations and Dynamics of Stochastic Gradient Algorithms {I}: Mathematical Foundations},
+  journal = {Journal of Machine Learning Research},
+  volume  = {20},
+  number  = {40},
+  year    = {2019}
+}""",
+    "paquette2022": """@misc{paquette2022,
+  author = {Paquette, Courtney and Paquette, Elliot and Adlam, Ben and Pennington, Jeffrey},
+  title  = {Homogenization of {SGD} in High-Dimensions: Exact Dynamics and Generalization Properties},
+  eprint = {2205.07069},
+  archiveprefix = {arXiv},
+  year   = {2022}
+}""",
+    "mandt2017": """@article{mandt2017,
+  author  = {Mandt, Stephan and Hoffman, Matthew D. and Blei, David M.},
+  title   = {Stochastic Gradient Descent as Approximate {B}ayesian Inference},
+  journal = {Journal of Machine Learning Research},
+  volume  = {18},
+  number  = {134},
+  year    = {2017}
+}""",
+    "gelbrich1990": """@article{gelbrich1990,
+  author  = {Gelbrich, Matthias},
+  title   = {On a Formula for the {$L^2$} {W}asserstein Metric between Measures on {E}uclidean and {H}ilbert Spaces},
+  journal = {Mathematische Nachrichten},
+  volume  = {147},
+  year    = {1990}
+}""",
+    "massart1990": """@article{massart1990,
+  author  = {Massart, Pascal},
+  title   = {The Tight Constant in the {D}voretzky-{K}iefer-{W}olfowitz Inequality},
+  journal = {The Annals of Probability},
+  volume  = {18},
+  number  = {3},
+  year    = {1990}
+}""",
+    "efron2004": """@article{efron2004,
+  author  = {Efron, Bradley and Hastie, Trevor and Johnstone, Iain and Tibshirani, Robert},
+  title   = {Least Angle Regression},
+  journal = {The Annals of Statistics},
+  volume  = {32},
+  number  = {2},
+  year    = {2004}
+}""",
+    "salmon2011": """@inproceedings{salmon2011,
+  author    = {Salmon, John K. and Moraes, Mark A. and Dror, Ron O. and Shaw, David E.},
+  title     = {Parallel Random Numbers: As Easy as 1, 2, 3},
+  booktitle = {Proceedings of the International Conference for High Performance Computing (SC11)},
+  year      = {2011}
+}""",
+}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of theory that a comparison can hold or refute.
+
+    Attributes
+    ----------
+    statement : str
+    assumptions : tuple of str
+    source : str
+        A key of `BIBTEX`, or "derived" where the statement was worked out for this package.
+    order : float or None
+        Weak order in the step size, where that is what is claimed.
+    """
+
+    statement: str
+    assumptions: tuple[str, ...]
+    source: str
+    order: float | None = None
+
+    def __str__(self) -> str:
+        hypotheses = "; ".join(self.assumptions) or "none"
+        return f"{self.statement}\n  assumes: {hypotheses}\n  source: {self.source}"
+
+
+def bibliography(claims: list[Claim]) -> str:
+    """BibTeX of the sources of these claims, each once."""
+    keys = dict.fromkeys(claim.source for claim in claims if claim.source in BIBTEX)
+    return "\n\n".join(BIBTEX[key] for key in keys)

@@ -1,0 +1,147 @@
+"""What finite and streaming least squares share: a quadratic risk, its eigenbasis and its noise maps.
+
+Coordinates of a mode: ``modes = (x - minimiser) @ eigenvectors``. In them the Hessian of what is descended
+is diagonal and every moment equation of SGD and of its diffusions is written.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import cached_property
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, finite_array
+
+
+class QuadraticProblem(ABC):
+    """Least squares with risk L and descended objective f = L + (ridge / 2) |x|^2.
+
+    Leaves give `ridge`, `spectrum`, `minimiser`, `risk_at_minimiser`, `sampling_factor` and
+    `noise_covariance_map`; everything here follows from those.
+    """
+
+    ridge: float
+
+    @property
+    @abstractmethod
+    def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues (d,) of the Hessian of L, descending, zero past its rank; eigenvectors (d, d), columns."""
+
+    @property
+    @abstractmethod
+    def minimiser(self) -> np.ndarray:
+        """Stationary point (d,) of the descended objective; of least norm where it is not unique."""
+
+    @property
+    @abstractmethod
+    def risk_at_minimiser(self) -> float:
+        """L at the minimiser of the descended objective."""
+
+    @abstractmethod
+    def sampling_factor(self, batch_size: int, sampling: str) -> float:
+        """Factor beta: covariance of the batch gradient = beta * covariance of one sample's gradient."""
+
+    @abstractmethod
+    def noise_covariance_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Expected covariance (d, d) of one sample's gradient, in modes.
+
+        Linear in (second, mean, 1), where `second` (d, d) and `mean` (d,) are moments of the modes.
+        """
+
+    @property
+    def dimension(self) -> int:
+        """Number of parameters d."""
+        return self.eigenvalues.size
+
+    @property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues (d,) of the Hessian of L, descending."""
+        return self.spectrum[0]
+
+    @property
+    def eigenvectors(self) -> np.ndarray:
+        """Orthonormal eigenvectors (d, d) of the Hessian, one a column."""
+        return self.spectrum[1]
+
+    @property
+    def curvatures(self) -> np.ndarray:
+        """Eigenvalues (d,) of the Hessian of the descended objective: eigenvalues + ridge."""
+        return self.eigenvalues + self.ridge
+
+    @cached_property
+    def hessian(self) -> np.ndarray:
+        """Hessian (d, d) of L, without the ridge."""
+        return (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
+
+    @cached_property
+    def minimiser_modes(self) -> np.ndarray:
+        """The minimiser in the eigenbasis (d,), not centred."""
+        return self.eigenvectors.T @ self.minimiser
+
+    @property
+    def frozen(self) -> np.ndarray:
+        """Mask (d,) of modes on which neither data nor ridge acts."""
+        return self.curvatures == 0
+
+    def to_modes(self, x: np.ndarray) -> np.ndarray:
+        """Modes of positions (..., d)."""
+        return (x - self.minimiser) @ self.eigenvectors
+
+    def from_modes(self, modes: np.ndarray) -> np.ndarray:
+        """Positions (..., d) of modes."""
+        return modes @ self.eigenvectors.T + self.minimiser
+
+    def risk(self, x: np.ndarray) -> np.ndarray:
+        """L at positions (..., d), without the ridge term."""
+        modes = self.to_modes(finite_array("x", x, shape=np.shape(x)[:-1] + (self.dimension,)))
+        return self.risk_of_modes(modes)
+
+    def risk_of_modes(self, modes: np.ndarray) -> np.ndarray:
+        """L at modes (..., d)."""
+        return self.risk_at_minimiser + modes @ self.risk_slope + 0.5 * np.square(modes) @ self.eigenvalues
+
+    @property
+    def risk_slope(self) -> np.ndarray:
+        """Gradient (d,) of L at the minimiser, in modes: the ridge holds it away from zero."""
+        return -self.ridge * self.minimiser_modes
+
+    def expected_risk(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """E L from moments of the modes: mean (..., d), covariance (..., d, d)."""
+        variances = np.diagonal(covariance, axis1=-2, axis2=-1)
+        return self.risk_of_modes(mean) + 0.5 * variances @ self.eigenvalues
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """Gradient (..., d) of the descended objective (with the ridge)."""
+        return (self.to_modes(x) * self.curvatures) @ self.eigenvectors.T
+
+    def gradient_noise_covariance(self, x: np.ndarray) -> np.ndarray:
+        """Covariance (d, d) of one sample's gradient at the position x (d,)."""
+        modes = self.to_modes(finite_array("x", x, shape=(self.dimension,)))
+        inner = self.noise_covariance_map(np.outer(modes, modes), modes)
+        return self.eigenvectors @ inner @ self.eigenvectors.T
+
+    def closed_noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Expected 2 L(x) H in modes (d, d): what homogenized SGD puts for the gradient covariance."""
+        risk = self.risk_at_minimiser + mean @ self.risk_slope + 0.5 * np.diagonal(second) @ self.eigenvalues
+        return np.diag(2 * risk * self.eigenvalues)
+
+    def second_moment_map(
+        self, second: np.ndarray, mean: np.ndarray, step_size: float, batch_size: int, sampling: str
+    ) -> np.ndarray:
+        """Second moment (d, d) of the modes after one SGD step, from those before it. Exact; derived."""
+        shrink = 1 - step_size * self.curvatures
+        noise = self.sampling_factor(batch_size, sampling) * self.noise_covariance_map(second, mean)
+        return shrink[:, None] * shrink * second + step_size**2 * noise
+
+
+def stationary_point(eigenvalues: np.ndarray, ridge: float, slope: np.ndarray) -> np.ndarray:
+    """Solve (eigenvalues + ridge) m = slope mode by mode; zero where nothing acts."""
+    curvatures = eigenvalues + ridge
+    if np.any((curvatures == 0) & (eigenvalues > 0)):
+        raise InvalidInput(
+            f"ridge is {ridge!r}, minus an eigenvalue of the Hessian, so the objective has no stationary point; "
+            "move the ridge a little"
+        )
+    active = eigenvalues > 0
+    return np.where(active, slope / np.where(active, curvatures, 1.0), 0.0)

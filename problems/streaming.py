@@ -1,0 +1,114 @@
+"""Streaming least squares: Gaussian features, a fresh sample at every draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    covariance_matrix,
+    finite_array,
+    non_negative,
+    one_of,
+    real_number,
+    whole_number,
+)
+
+from .quadratic import QuadraticProblem, stationary_point
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StreamingLeastSquares(QuadraticProblem):
+    """Features a ~ N(0, covariance), label = <a, truth> + noise * N(0, 1), never seen twice.
+
+    L(x) = E (a.x - label)^2 / 2 = (x - truth)^T covariance (x - truth) / 2 + noise^2 / 2.
+
+    Parameters
+    ----------
+    covariance : array (d, d), or (d,) for a diagonal one
+    noise : float
+        Standard deviation of the labels about <a, truth>.
+    minimiser : array (d,)
+        The truth: minimiser of L. After construction, `truth` holds it, and `minimiser` is the minimiser of
+        what is descended, which a ridge moves.
+    ridge : float
+    """
+
+    covariance: np.ndarray
+    noise: float
+    truth: np.ndarray
+    ridge: float = 0.0
+    name: str = "streaming least squares"
+
+    def __init__(
+        self, covariance: np.ndarray, noise: float, minimiser: np.ndarray, ridge: float = 0.0
+    ) -> None:
+        truth = np.atleast_1d(finite_array("minimiser", minimiser))
+        truth = finite_array("minimiser", truth, ndim=1)
+        given = finite_array("covariance", covariance)
+        if given.ndim < 2:
+            given = np.diag(finite_array("covariance", np.atleast_1d(given), shape=(truth.size,)))
+        object.__setattr__(self, "covariance", covariance_matrix("covariance", given, truth.size))
+        object.__setattr__(self, "noise", non_negative("noise", noise))
+        object.__setattr__(self, "truth", truth)
+        object.__setattr__(self, "ridge", real_number("ridge", ridge))
+
+    @property
+    def coordinates(self) -> tuple[str, ...]:
+        """Names of the d parameters."""
+        return tuple(f"x{i}" for i in range(self.truth.size))
+
+    @cached_property
+    def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues (d,), descending, and eigenvectors (d, d) of the feature covariance."""
+        values, vectors = np.linalg.eigh(self.covariance)
+        values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1])
+        return np.where(values <= abs(values[0]) * values.size * np.finfo(float).eps, 0.0, values), vectors
+
+    @cached_property
+    def minimiser(self) -> np.ndarray:
+        """Stationary point (d,) of the descended objective; of least norm where it is not unique."""
+        slope = self.eigenvalues * (self.eigenvectors.T @ self.truth)
+        return self.eigenvectors @ stationary_point(self.eigenvalues, self.ridge, slope)
+
+    @cached_property
+    def offset_modes(self) -> np.ndarray:
+        """Minimiser of the descended objective minus the truth (d,), in the eigenbasis."""
+        return self.eigenvectors.T @ (self.minimiser - self.truth)
+
+    @cached_property
+    def risk_at_minimiser(self) -> float:
+        """L at the minimiser of the descended objective."""
+        return float(0.5 * (self.offset_modes**2 @ self.eigenvalues + self.noise**2))
+
+    def sampling_factor(self, batch_size: int, sampling: str) -> float:
+        """1/B: fresh samples are independent."""
+        return 1 / self.check_batch_size(batch_size, sampling)
+
+    def check_batch_size(self, batch_size: int, sampling: str) -> int:
+        """Return the batch size; a stream knows only independent samples."""
+        if one_of("sampling", sampling, ("with_replacement", "without_replacement", "reshuffle")) != (
+            "with_replacement"
+        ):
+            raise InvalidInput(f"sampling is {sampling!r}, but a stream never repeats; use 'with_replacement'")
+        return whole_number("batch_size", batch_size, 1)
+
+    def noise_covariance_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Expected covariance (d, d) of one sample's gradient, from moments of the modes.
+
+        H P H + tr(H P) H + noise^2 H with P the second moment about the truth; derived by Isserlis' formula.
+        """
+        cross = np.outer(mean, self.offset_modes)
+        about_truth = second + cross + cross.T + np.outer(self.offset_modes, self.offset_modes)
+        level = np.diagonal(about_truth) @ self.eigenvalues + self.noise**2
+        pulled = self.eigenvalues[:, None] * self.eigenvalues * about_truth
+        return pulled + np.diag(level * self.eigenvalues)
+
+    def __repr__(self) -> str:
+        return (
+            f"StreamingLeastSquares(d={self.truth.size}, noise={self.noise:g}, ridge={self.ridge:g}; "
+            f"largest eigenvalue {self.eigenvalues[0]:.4g})"
+        )
