@@ -29,24 +29,27 @@ class Controls:
 def mean_and_error(values: np.ndarray, controls: Controls = Controls()) -> tuple[np.ndarray, np.ndarray]:
     """Mean (steps,) and standard error (steps,) of samples (paths, steps), by regression on the controls.
 
-    The regression leaves a bias of order 1/paths; its degrees of freedom are taken off. Where the controls
-    explain nothing the plain mean comes back. Derived.
+    The regression leaves a bias of order 1/paths. The error is the jackknife-like HC3 one, because what the
+    controls leave over spreads unevenly. Derived.
     """
     paths, steps = values.shape
     means, errors = np.empty(steps), np.empty(steps)
     for index in range(steps):
         sample = values[:, index]
         columns = controls.centred(index) if controls.samples else np.empty((paths, 0))
-        centre = sample.mean()
-        rest = sample - centre
-        if columns.shape[1] and paths > 10 * columns.shape[1]:
-            offset = columns.mean(axis=0)
-            slope, *_ = np.linalg.lstsq(columns - offset, rest, rcond=1e-10)
-            rest = rest - (columns - offset) @ slope
-            centre = centre - offset @ slope
-        freedom = max(paths - 1 - columns.shape[1], 1)
-        means[index] = centre
-        errors[index] = np.sqrt(rest @ rest / freedom / paths) if paths > 1 else np.inf
+        if not columns.shape[1] or paths <= 10 * columns.shape[1]:
+            means[index] = sample.mean()
+            errors[index] = sample.std(ddof=1) / np.sqrt(paths) if paths > 1 else np.inf
+            continue
+        columns = columns / np.abs(columns).max(axis=0)
+        left, singular, right = np.linalg.svd(np.column_stack([np.ones(paths), columns]), full_matrices=False)
+        keep = singular > 1e-10 * singular[0]
+        left, singular, right = left[:, keep], singular[keep], right[keep]
+        weights = left @ (right[:, 0] / singular)  # the intercept is weights @ sample
+        residual = sample - left @ (left.T @ sample)
+        leverage = np.minimum(np.square(left).sum(axis=1), 1 - 1e-12)
+        means[index] = weights @ sample
+        errors[index] = np.sqrt(np.square(weights * residual / (1 - leverage)).sum())
     return means, errors
 
 

@@ -69,13 +69,13 @@ class Grid:
         """Lines of aligned text; numbers stand with their decimal points in one column."""
         rows = [row for _, group in self.groups for row in group]
         aligned = [_aligned(head, [row[i] for row in rows]) for i, head in enumerate(self.columns)]
-        heads = "  ".join(column[0] for column in aligned).rstrip()
-        lines = [heads, "-" * max(len(heads), *(len(title) for title, _ in self.groups), 1)]
+        heads = "  " + "  ".join(column[0] for column in aligned).rstrip()
+        lines = [heads, "-" * max([len(heads), *(len(title) for title, _ in self.groups)])]
         place = 1
         for title, group in self.groups:
             lines.append(title)
             for _ in group:
-                lines.append("  ".join(column[place] for column in aligned).rstrip())
+                lines.append("  " + "  ".join(column[place] for column in aligned).rstrip())
                 place += 1
         return "\n".join(lines)
 
@@ -148,7 +148,9 @@ def _aligned(head: str, cells: list[str]) -> list[str]:
     right = max((len(after) for _, after in halves), default=0)
     left += max(len(head) - left - right, 0)
     width = left + right
-    return [head.rjust(left).ljust(width)] + [before.rjust(left) + after.ljust(right) for before, after in halves]
+    return [head.rjust(left).ljust(width)] + [
+        before.rjust(left) + after.ljust(right) for before, after in halves
+    ]
 
 
 def _halves(cell: str) -> tuple[str, str]:

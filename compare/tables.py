@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import math
 from collections.abc import Sequence
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 
 SHOWN = (0.02, 0.1, 0.25, 0.5, 1.0)  # parts of the last step at which a short table stops
 ROW = (
-    "observable", "step", "process", "reference", "reference_error", "reference_exact", "other", "other_error",
-    "other_exact", "difference", "lower", "upper", "predicted", "verdict",
+    "observable", "step", "process", "reference", "reference_error", "reference_exact", "other",
+    "other_error", "other_exact", "difference", "lower", "upper", "predicted", "verdict",
 )  # fmt: skip
 ORDER_ROW = (
     "process", "quantity", "slope", "slope_error", "claimed", "constant", "constant_predicted",
@@ -125,7 +126,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 def laws_text(dataset: xarray.Dataset, steps: Sequence[int] | None = None) -> str:
     """The verdict table and what must be known to read it, in 100 columns."""
-    attrs = dataset.attrs
     head = [wrapped(sentences.title(dataset)), wrapped(sentences.setting(dataset)), ""]
     below = [
         wrapped(sentence)
@@ -138,7 +138,6 @@ def laws_text(dataset: xarray.Dataset, steps: Sequence[int] | None = None) -> st
         )
         for sentence in part
     ]
-    del attrs
     return "\n".join([*head, laws_grid(dataset, steps).text(), "", *below])
 
 
@@ -190,3 +189,41 @@ def orders_text(dataset: xarray.Dataset) -> str:
     """The table of orders and how to read it, in 100 columns."""
     parts = [wrapped(sentences.orders_title(dataset)), "", orders_grid(dataset).text(), ""]
     return "\n".join([*parts, wrapped(sentences.orders_reading(dataset))])
+
+
+def budget_grid(dataset: xarray.Dataset) -> Grid:
+    """Parts of the error budget of the expected risk at the last step, grouped by process, largest first."""
+    groups = []
+    for process in dataset["process"].values.tolist()[1:]:
+        parts = tuple(
+            (number(value, sign=True), "±" + number(error, 1) if error else "exact", part)
+            for part, value, error in sentences.budget_parts(dataset, process)
+        )
+        if parts:
+            groups.append((process, parts))
+    return Grid(("value", "standard error", "part"), tuple(groups))
+
+
+def laws_html(dataset: xarray.Dataset) -> str:
+    """The verdict table and its notes as HTML, for notebooks."""
+    notes = [
+        sentences.reading(dataset),
+        *sentences.budget(dataset),
+        *sentences.stability(dataset),
+        *sentences.mismatches(dataset),
+        *sentences.overflowed(dataset),
+    ]
+    title, setting = html.escape(sentences.title(dataset)), html.escape(sentences.setting(dataset))
+    heading = f"<p><strong>{title}</strong><br>{setting}</p>"
+    return heading + laws_grid(dataset).html() + paragraphs(notes)
+
+
+def orders_html(dataset: xarray.Dataset) -> str:
+    """The table of orders and how to read it as HTML, for notebooks."""
+    heading = f"<p><strong>{html.escape(sentences.orders_title(dataset))}</strong></p>"
+    return heading + orders_grid(dataset).html() + paragraphs([sentences.orders_reading(dataset)])
+
+
+def paragraphs(texts: Sequence[str]) -> str:
+    """Texts as escaped HTML paragraphs."""
+    return "".join(f"<p>{html.escape(text)}</p>\n" for text in texts)

@@ -6,6 +6,7 @@ Knows no SGD: a process hands in a `Simulator`, and `run` gives back an `Ensembl
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.ensembles, not ensembles")
 
+from .brownian import Brownian, coarsen
 from .engine import Ensemble, Simulator, run
 from .initial import Gaussian, draw_initial, initial_moments, initial_state, recorded_steps
 from .observables import FirstPassage, Maximum, Mean, Recorded, Reducer, WindowMean
@@ -17,6 +18,7 @@ from .results import ensemble_dataset, load, moments_dataset, save
 __all__ = [
     "PACK",
     "QUALITIES",
+    "Brownian",
     "Ensemble",
     "FirstPassage",
     "Gaussian",
@@ -31,6 +33,7 @@ __all__ = [
     "Reducer",
     "Simulator",
     "WindowMean",
+    "coarsen",
     "draw_initial",
     "ensemble_dataset",
     "initial_moments",

@@ -16,7 +16,8 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, one_of, whole_number
 
 from .initial import Gaussian, draw_initial, initial_state, recorded_steps
-from .observables import Function, Observation, Reducer, parse_observables, passages_end
+from .observables import Function, Reducer, parse_observables, passages_end
+from .observation import Observation
 from .progress import Progress, open_progress
 from .random import PACK, QUALITIES, Noise
 
@@ -312,7 +313,8 @@ def _report_overflow(overflow_steps: np.ndarray) -> None:
         warnings.warn(
             f"{overflowed.size} of {overflow_steps.size} paths overflowed, "
             f"the first at step {overflowed.min()}: their risk and norm are inf "
-            "from there on, and so is every mean over them. Lower the step size, or drop these paths by their overflow_step.",
+            "from there on, and so is every mean over them. Lower the step size, or "
+            "drop these paths by their overflow_step.",
             OverflowedPaths,
             stacklevel=3,
         )

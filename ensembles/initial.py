@@ -50,7 +50,7 @@ def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian
     Parameters
     ----------
     x0 : (d,) array, (paths, d) array, Gaussian, or tuple (mean, covariance)
-        A tuple is a Gaussian when its second entry has two axes.
+        A pair is a Gaussian when its second entry has two axes.
     dimension : int
         d of the process.
     paths : int, optional
@@ -65,7 +65,7 @@ def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian
     InvalidInput
         If the shape does not fit, or the covariance is not one.
     """
-    if isinstance(x0, tuple) and len(x0) == 2 and _axes(x0[1]) == 2:
+    if isinstance(x0, (tuple, list)) and len(x0) == 2 and _axes(x0[1]) == 2:
         x0 = Gaussian(*x0)
     if isinstance(x0, Gaussian):
         if x0.mean.size != dimension:

@@ -1,11 +1,12 @@
 """Standard normals from Philox words by Box-Muller, in two qualities, written to be vectorised over lanes.
 
-Every operation is elementwise IEEE arithmetic (no reassociation, no contraction, no library call), so the bits of a
-normal do not depend on how many lanes the compiler takes at once.
+Every operation is elementwise IEEE arithmetic (no reassociation, no contraction, no library call), so the
+bits of a normal do not depend on how many lanes the compiler takes at once.
 
-- float32: four normals a block, radius and angle from 32-bit words, |normal| < 6.67, relative error about 1e-7;
-- float64: two normals a block, radius and angle from 64-bit words, |normal| < 8.58, error of a few units in the last
-  place.
+- float32: four normals a block, radius and angle from 32-bit words, |normal| < 6.67, relative error about
+  1e-7;
+- float64: two normals a block, radius and angle from 64-bit words, |normal| < 8.58, error of a few units in
+  the last place.
 """
 
 from __future__ import annotations
@@ -60,7 +61,8 @@ def _log32(u):
 
 @compiled(forceinline=True)
 def box_muller32(radius_word, angle_word):
-    """Two float32 normals of two 32-bit words: bits 31 and 30 of the second choose the quarter of the circle."""
+    """Two float32 normals of two 32-bit words: bits 31 and 30 of the second choose the quarter of the
+    circle."""
     u = float32(int32(radius_word >> _U(1))) * _F(2.0**-31) + _F(2.0**-32)
     radius = float32(math.sqrt(_F(-2.0) * _log32(u)))
     angle = float32(int32(uint32(angle_word << _U(2)))) * _F(2.0**-31 * math.pi / 4)
@@ -93,12 +95,15 @@ def _log64(u):
     odd = 2.857142874366239149e-01 + w * (1.818357216161805012e-01 + w * 1.479819860511658591e-01)
     odd = z * (6.666666666666735130e-01 + w * odd)
     half = 0.5 * f * f
-    return e * 6.93147180369123816490e-01 - ((half - (s * (half + (even + odd)) + e * 1.90821492927058770002e-10)) - f)
+    return e * 6.93147180369123816490e-01 - (
+        (half - (s * (half + (even + odd)) + e * 1.90821492927058770002e-10)) - f
+    )
 
 
 @compiled(forceinline=True)
 def box_muller64(radius_word, angle_word):
-    """Two float64 normals of two 64-bit words: bits 63 and 62 of the second choose the quarter of the circle."""
+    """Two float64 normals of two 64-bit words: bits 63 and 62 of the second choose the quarter of the
+    circle."""
     radius = math.sqrt(-2.0 * _log64(unit_interval(radius_word)))
     turn = _float64(((angle_word << _W(2)) >> _W(12)) | _W(0x3FF0000000000000)) - 1.5
     angle = (turn + 2.0**-53) * (math.pi / 2)
@@ -115,39 +120,43 @@ def box_muller64(radius_word, angle_word):
     return _float64(cosine_bits ^ exchange), _float64(sine_bits ^ exchange)
 
 
-@compiled
-def _pairs32(first, second, radius_words, angle_words):
-    for i in range(first.size):
-        first[i], second[i] = box_muller32(radius_words[i], angle_words[i])
-
-
-@compiled
-def _pairs64(first, second, words_0, words_1, words_2, words_3):
-    for i in range(first.size):
-        radius_word = uint64(words_0[i]) | (uint64(words_1[i]) << _W(32))
-        angle_word = uint64(words_2[i]) | (uint64(words_3[i]) << _W(32))
-        first[i], second[i] = box_muller64(radius_word, angle_word)
+# The lane loops below run over flat arrays at constant distances with a number of lanes that the compiler
+# does not know: so it neither unrolls them (nothing would be vectorised) nor meets too many arrays to check
+# for overlap.
 
 
 @compiled
 def _fill32(normals, words, seed, purpose, path, first_block):
     pack_words(words, seed, purpose, path, first_block)
-    _pairs32(normals[0], normals[1], words[0], words[2])
-    _pairs32(normals[2], normals[3], words[1], words[3])
+    out, word, lanes = normals.reshape(-1), words.reshape(-1), words.shape[1]
+    for b in range(words.shape[0] // 4):
+        i = b * 4 * PACK
+        for lane in range(lanes):
+            x, y = box_muller32(word[i + lane], word[i + 2 * PACK + lane])
+            out[i + lane], out[i + PACK + lane] = x, y
+        for lane in range(lanes):
+            x, y = box_muller32(word[i + PACK + lane], word[i + 3 * PACK + lane])
+            out[i + 2 * PACK + lane], out[i + 3 * PACK + lane] = x, y
 
 
 @compiled
 def _fill64(normals, words, seed, purpose, path, first_block):
     pack_words(words, seed, purpose, path, first_block)
-    _pairs64(normals[0], normals[1], words[0], words[1], words[2], words[3])
+    out, word, lanes = normals.reshape(-1), words.reshape(-1), words.shape[1]
+    for b in range(words.shape[0] // 4):
+        i, o = b * 4 * PACK, b * 2 * PACK
+        for lane in range(lanes):
+            radius_word = uint64(word[i + lane]) | (uint64(word[i + PACK + lane]) << _W(32))
+            angle_word = uint64(word[i + 2 * PACK + lane]) | (uint64(word[i + 3 * PACK + lane]) << _W(32))
+            out[o + lane], out[o + PACK + lane] = box_muller64(radius_word, angle_word)
 
 
 def fill_normals(normals, words, seed, purpose, path, first_block):
     """Inside a kernel: the normals of consecutive blocks of a pack of paths.
 
-    `normals` is float32 (4, blocks * PACK) or float64 (2, blocks * PACK), which chooses the quality; normal number q of
-    lane l of the stream lands at [q % rows, (q // rows - first_block) * PACK + l]. `words` is uint32 (4, blocks * PACK)
-    of scratch. `path` is the first of the pack, a multiple of PACK.
+    `normals` is float32 (4 * blocks, PACK) or float64 (2 * blocks, PACK), which chooses the quality: normal
+    number q of lane l of the stream lands at [q - first_block * (4 or 2), l]. `words` is uint32 (4 *
+    blocks, PACK) of scratch. `path` is the first of the pack, a multiple of PACK.
     """
     raise NotImplementedError("fill_normals is called from compiled kernels only")
 
@@ -162,20 +171,20 @@ def _fill_normals(normals, words, seed, purpose, path, first_block):
 
 def scratch(quality: str, blocks: int = 64) -> tuple[np.ndarray, np.ndarray]:
     """Arrays (normals, words) for `fill_normals`, holding `blocks` blocks of a pack in the given quality."""
-    normals = np.empty((4, blocks * PACK), np.float32) if quality == "float32" else np.empty((2, blocks * PACK))
-    return normals, np.empty((4, blocks * PACK), np.uint32)
+    words = np.zeros((4 * blocks, PACK), np.uint32)
+    return (words.astype(np.float32) if quality == "float32" else np.empty((2 * blocks, PACK))), words
 
 
 @compiled
 def pack_normals(out, normals, words, seed, purpose, path, position):
-    """Fill `out` (count, PACK) with normals number position, position + 1, ... of a pack; scratch as above."""
-    rows, capacity = normals.shape[0], normals.shape[1] // PACK
-    block = -1
-    for i in range(out.shape[0]):
-        q = position + i
-        if block < 0 or q // rows >= block + capacity:
-            block = q // rows
-            fill_normals(normals, words, seed, purpose, path, block)
-        column = (q // rows - block) * PACK
-        for lane in range(PACK):
-            out[i, lane] = normals[q % rows, column + lane]
+    """Fill `out` (count, PACK) with normals number position, position + 1, ... of a pack; scratch as
+    above."""
+    per_block = 4 * normals.shape[0] // words.shape[0]
+    start, stop = position, position + out.shape[0]
+    while start < stop:
+        first = start // per_block
+        blocks = min((stop - 1) // per_block + 1 - first, words.shape[0] // 4)
+        fill_normals(normals[: blocks * per_block], words[: 4 * blocks], seed, purpose, path, first)
+        end = min(stop, (first + blocks) * per_block)
+        out[start - position : end - position] = normals[start - first * per_block : end - first * per_block]
+        start = end

@@ -1,8 +1,8 @@
 """Philox4x32-10, a counter-based generator: any 128 bits of a stream in a fixed time, in any order.
 
 A stream is named by (seed, purpose, path); block b of it is one application of the bijection to the counter
-(b mod 2^32, b div 2^32, path mod 2^32, purpose * 2^24 + path div 2^32) under the key (seed mod 2^32, seed div 2^32).
-Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
+(b mod 2^32, b div 2^32, path mod 2^32, purpose * 2^24 + path div 2^32) under the key (seed mod 2^32, seed
+div 2^32). Salmon, Moraes, Dror, Shaw: Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
 """
 
 from __future__ import annotations
@@ -24,7 +24,12 @@ _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 def _round(x0, x1, x2, x3, key_0, key_1):
     # 32-bit words travel in 64-bit lanes: the widening products then need no shuffles.
     product_0, product_1 = _MULTIPLIER_0 * x0, _MULTIPLIER_1 * x2
-    return (product_1 >> _32) ^ x1 ^ key_0, product_1 & _LOW, (product_0 >> _32) ^ x3 ^ key_1, product_0 & _LOW
+    return (
+        (product_1 >> _32) ^ x1 ^ key_0,
+        product_1 & _LOW,
+        (product_0 >> _32) ^ x3 ^ key_1,
+        product_0 & _LOW,
+    )
 
 
 @compiled(forceinline=True)
@@ -58,20 +63,20 @@ def path_words(seed, purpose, path, block):
 
 
 @compiled
-def _fill(words_0, words_1, words_2, words_3, first_block, path, high, key_0, key_1):
-    for i in range(words_0.size):
-        block = first_block + (uint64(i) >> uint64(4))
-        lane = uint64(i) & uint64(15)
-        x0, x1, x2, x3 = philox(block & _LOW, block >> _32, (path + lane) & _LOW, high, key_0, key_1)
-        words_0[i], words_1[i], words_2[i], words_3[i] = uint32(x0), uint32(x1), uint32(x2), uint32(x3)
-
-
-@compiled
 def pack_words(words, seed, purpose, path, first_block):
-    """Fill `words` (4, blocks * PACK) uint32: word w of block first_block + b of path + lane at [w, b * PACK + lane].
+    """Fill `words` (4 * blocks, PACK) uint32: word w of block first_block + b of path + lane at [4 b + w,
+    lane].
 
     `path` is the first of the pack, a multiple of PACK, so adding a lane never carries out of 32 bits.
     """
     seed, path = uint64(seed), uint64(path)
+    key_0, key_1, low = seed & _LOW, seed >> _32, path & _LOW
     high = ((uint64(purpose) << PURPOSE_SHIFT) | (path >> _32)) & _LOW
-    _fill(words[0], words[1], words[2], words[3], uint64(first_block), path & _LOW, high, seed & _LOW, seed >> _32)
+    flat, lanes = words.reshape(-1), words.shape[1]
+    for b in range(words.shape[0] // 4):
+        block, i = uint64(first_block + b), b * 4 * PACK
+        low_block, high_block = block & _LOW, block >> _32
+        for lane in range(lanes):
+            x0, x1, x2, x3 = philox(low_block, high_block, (low + uint64(lane)) & _LOW, high, key_0, key_1)
+            flat[i + lane], flat[i + PACK + lane] = uint32(x0), uint32(x1)
+            flat[i + 2 * PACK + lane], flat[i + 3 * PACK + lane] = uint32(x2), uint32(x3)

@@ -1,7 +1,8 @@
 """Random numbers of an ensemble: a stateless stream for each (seed, purpose, path).
 
-A stream is one linear sequence: number j of the `size` that step k draws has position q = k * size + j, so any number of
-any path and step is reached at once, and the same numbers come out whatever the pack, the chunk or the thread.
+A stream is one linear sequence: number j of the `size` that step k draws has position q = k * size + j, so
+any number of any path and step is reached at once, and the same numbers come out whatever the pack, the
+chunk or the thread.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 class Purpose(IntEnum):
-    """What a stream is for: streams of different purposes are independent. The numbers are part of the results."""
+    """What a stream is for: streams of different purposes are independent. The numbers are part of the
+    results."""
 
     INITIAL_STATE = 0
     ROWS = 1
@@ -34,6 +36,9 @@ class Purpose(IntEnum):
     RESAMPLING = 5
     PERMUTATION = 6
     MASK = 7
+    BRIDGE = 8
+    AREA = 9
+    WEAK = 10
     USER = 64
 
 
@@ -42,6 +47,13 @@ def path_word64(seed, purpose, path, position):
     """Uniform 64-bit word number `position` of a stream, two to a block."""
     w0, w1, w2, w3 = path_words(seed, purpose, path, position >> 1)
     return (w2 | (w3 << _32)) if position & 1 else (w0 | (w1 << _32))
+
+
+@compiled(forceinline=True)
+def tile_word64(words, position, lane):
+    """The same from a tile of `pack_words` (4 * blocks, PACK); `position` counts from its first block."""
+    row = 2 * position
+    return uint64(words[row, lane]) | (uint64(words[row + 1, lane]) << _32)
 
 
 @compiled(forceinline=True)
@@ -83,24 +95,20 @@ def permutation(order, seed, path, epoch):
 
 
 @compiled
-def _path_normals(out, normals, words, seed, purpose, paths, position):
-    rows, capacity = normals.shape[0], normals.shape[1] // PACK
+def path_normals(out, normals, words, seed, purpose, paths, position):
+    per_block = 4 * normals.shape[0] // words.shape[0]
     start, stop = position, position + out.shape[1]
     while start < stop:
-        block = start // rows
-        end = min(stop, (block + capacity) * rows)
+        first = start // per_block * per_block
+        end = min(stop, first + normals.shape[0])
         pack = np.int64(-1)
         for i in range(paths.size):
             lane = paths[i] % PACK
             if paths[i] - lane != pack:
                 pack = paths[i] - lane
-                fill_normals(normals, words, seed, purpose, pack, block)
-            row, column = start - block * rows, lane
-            for j in range(start - position, end - position):
-                out[i, j] = normals[row, column]
-                row += 1
-                if row == rows:
-                    row, column = 0, column + PACK
+                fill_normals(normals, words, seed, purpose, pack, first // per_block)
+            for q in range(start, end):
+                out[i, q - position] = normals[q - first, lane]
         start = end
 
 
@@ -161,9 +169,13 @@ class Noise:
         object.__setattr__(self, "seed", whole_number("seed", self.seed, 0, 2**64 - 1))
         paths = np.array(self.paths)
         if paths.ndim != 1 or not np.issubdtype(paths.dtype, np.integer):
-            raise InvalidInput(f"paths must be a 1-D array of integers, got {paths.dtype} of shape {paths.shape}")
+            raise InvalidInput(
+                f"paths must be a 1-D array of integers, got {paths.dtype} of shape {paths.shape}"
+            )
         if paths.size and (paths.min() < 0 or paths.max() >= 2**56):
-            raise InvalidInput(f"path numbers must lie between 0 and 2^56 - 1, got {paths.min()} to {paths.max()}")
+            raise InvalidInput(
+                f"path numbers must lie between 0 and 2^56 - 1, got {paths.min()} to {paths.max()}"
+            )
         paths = paths.astype(np.int64)
         paths.flags.writeable = False
         object.__setattr__(self, "paths", paths)
@@ -173,7 +185,7 @@ class Noise:
         """Return the standard normals of step k, (P, size)."""
         out = np.empty((self.paths.size, size))
         normals, words = scratch(self.quality, min(64, size // 2 + 2))
-        _path_normals(out, normals, words, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
+        path_normals(out, normals, words, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
         return out
 
     def uniforms(self, purpose: int, k: int, size: int) -> np.ndarray:
@@ -189,7 +201,8 @@ class Noise:
         return out
 
     def rows(self, k: int, batch_size: int, samples: int, sampling: str = "with_replacement") -> np.ndarray:
-        """Return the minibatch of step k as row indices, (P, batch_size) int64; independent from step to step."""
+        """Return the minibatch of step k as row indices, (P, batch_size) int64; independent from step to
+        step."""
         one_of("sampling", sampling, SAMPLINGS)
         samples = whole_number("samples", samples, 1, 2**32)
         replace = sampling == "with_replacement"

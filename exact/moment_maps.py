@@ -56,6 +56,12 @@ class MomentMap:
         """F g (d, s, s): what the mean is multiplied by."""
         return self.transition * self.before[:, None, None]
 
+    @cached_property
+    def _carry(self) -> np.ndarray:
+        """What covariances are multiplied by, mode pair by mode pair: (a, b, c, e, d, d)."""
+        whole = np.moveaxis(self._whole, 0, 2)
+        return np.einsum("aci,bej->abceij", whole, whole)
+
     @property
     def moving(self) -> np.ndarray:
         """Mask (d,) of the modes on which something acts."""
@@ -64,36 +70,36 @@ class MomentMap:
     def apply(self, means: np.ndarray, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Moments after one step: means (s, d), covariances (s, s, d, d) of all numbers."""
         mean = self.before * means[0]
-        second = self.before[:, None] * self.before * covariances[0, 0] + np.outer(mean, mean)
+        second = self.before[:, None] * self.before * covariances[0, 0] + mean[:, None] * mean
         noise = self.weights * self.noise(second, mean)
-        numbers = range(self.entry.size)
-        whole = np.moveaxis(self._whole, 0, 2)
-        after = np.empty_like(covariances)
-        for a in numbers:
-            for b in numbers:
-                after[a, b] = self.entry[a] * self.entry[b] * noise
-                for c in numbers:
-                    for e in numbers:
-                        after[a, b] += whole[a, c][:, None] * whole[b, e] * covariances[c, e]
-        return np.einsum("acd,cd->ad", whole, means), after
+        if self.entry.size == 1:
+            carried = self._carry[0, 0, 0, 0] * covariances[0, 0] + self.entry[0] ** 2 * noise
+            return self._whole[:, 0, 0] * means, carried[None, None]
+        carried = np.einsum("abceij,ceij->abij", self._carry, covariances)
+        carried += (self.entry[:, None] * self.entry)[:, :, None, None] * noise
+        return np.einsum("iac,ci->ai", self._whole, means), carried
 
     def propagate(
         self, mean: np.ndarray, covariance: np.ndarray, record: Sequence[int]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Position moments (steps, d), (steps, d, d) at the recorded steps (sorted, from 0).
 
-        The start has the given position moments; a momentum buffer starts at zero.
+        The start has the given position moments; a momentum buffer starts at zero. From the step on at which
+        a moment leaves the range of floating-point numbers, moments that are not numbers are inf.
         """
         s, d = self.entry.size, self.dimension
         means, covariances = np.zeros((s, d)), np.zeros((s, s, d, d))
         means[0], covariances[0, 0] = mean, covariance
         recorded_means, recorded = np.empty((len(record), d)), np.empty((len(record), d, d))
         now = 0
-        for index, step in enumerate(record):
-            for _ in range(now, step):
-                means, covariances = self.apply(means, covariances)
-            now = step
-            recorded_means[index], recorded[index] = means[0], covariances[0, 0]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for index, step in enumerate(record):
+                for _ in range(now, step):
+                    means, covariances = self.apply(means, covariances)
+                now = step
+                recorded_means[index], recorded[index] = means[0], covariances[0, 0]
+        recorded_means[np.isnan(recorded_means)] = np.inf
+        recorded[np.isnan(recorded)] = np.inf
         return recorded_means, recorded
 
     @cached_property
@@ -114,7 +120,16 @@ class MomentMap:
         rest = np.zeros(d)
         constant = self.noise(np.zeros((d, d)), rest)
         factor = self.before[:, None] * self.before * self.response
-        return on_symmetric(lambda noise: self.noise(factor * noise, rest) - constant, d), pack_symmetric(constant)
+        level = 2.0**40 * max(float(np.abs(constant).max()), 1e-100)
+
+        def linear(noise: np.ndarray) -> np.ndarray:
+            size = float(np.abs(noise).max())
+            if size == 0:
+                return np.zeros_like(noise)
+            # Scaled up, the argument drowns the constant, whose subtraction then costs no digits.
+            return (self.noise(level / size * factor * noise, rest) - constant) * (size / level)
+
+        return on_symmetric(linear, d), pack_symmetric(constant)
 
     def noise_gain(self) -> float:
         """Spectral radius of noise -> stationary covariance -> noise: the second moment settles iff below one.
@@ -125,6 +140,26 @@ class MomentMap:
         linear, constant = self._return_map()
         return spectral_radius(linear, constant.size)
 
+    def settles(self, tries: int = 6) -> bool:
+        """Whether the noise gain is below one; needs a stable mean. Cheap away from the threshold.
+
+        Bounds of Collatz and Wielandt, from iterates of full rank, decide; `noise_gain` only if they do not.
+        """
+        linear, constant = self._return_map()
+        d = self.dimension
+        trial = np.eye(d)
+        for _ in range(tries):
+            image = unpack_symmetric(linear(pack_symmetric(trial)), d)
+            root = np.linalg.inv(np.linalg.cholesky(trial))
+            growth = np.linalg.eigvalsh(root @ image @ root.T)
+            if growth[-1] < 1:
+                return True
+            if growth[0] > 1:
+                return False
+            # Mixing in the identity keeps the rank full, which is all that the bounds ask.
+            trial = image / np.trace(image) + 1e-3 / d * np.eye(d)
+        return self.noise_gain() < 1
+
     def stationary_covariance(self) -> np.ndarray:
         """Fixed point (d, d) of the position covariance about mean zero; zero in modes that never move."""
         linear, constant = self._return_map()
@@ -133,3 +168,32 @@ class MomentMap:
     def mean_radius(self) -> float:
         """Largest modulus of an eigenvalue of the mean's transition, over the modes that move."""
         return float(np.abs(np.linalg.eigvals(self._whole[self.moving])).max(initial=0.0))
+
+
+def gain_threshold(map_at: Callable[[float], MomentMap], mean_threshold: float) -> float:
+    """Step size at which the noise gain reaches one, to about 1e-12; `mean_threshold` if it never does.
+
+    Every entry of `MomentMap.response` must grow with the step size: the gain, similar to a product of positive
+    semidefinite maps, then grows too, and crosses one at most once.
+
+    Parameters
+    ----------
+    map_at : callable
+        The moment map at a step size.
+    mean_threshold : float
+        The mean is stable below it.
+    """
+    if mean_threshold == 0 or np.isinf(mean_threshold):
+        return mean_threshold
+    from scipy.optimize import brentq
+
+    def margin(fraction: float) -> float:  # nearly linear in the step size, so few evaluations are needed
+        gain = map_at(fraction * mean_threshold).noise_gain()
+        return fraction / gain - fraction if gain > 0 else 1.0
+
+    lowest, highest = 1e-9, 1 - 1e-12
+    if margin(highest) >= 0:
+        return mean_threshold
+    while margin(lowest) <= 0:
+        lowest *= 1e-3
+    return mean_threshold * brentq(margin, lowest, highest, xtol=1e-300, rtol=1e-14)

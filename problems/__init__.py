@@ -4,6 +4,7 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.problems, not problems")
 
 from .least_squares import LeastSquares
+from .losses import Logistic, SampleLoss
 from .streaming import StreamingLeastSquares
 
-__all__ = ["LeastSquares", "StreamingLeastSquares"]
+__all__ = ["LeastSquares", "Logistic", "SampleLoss", "StreamingLeastSquares"]

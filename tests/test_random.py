@@ -53,7 +53,9 @@ def width(quality):
 
 def angle_grid(quality, count):
     """Midpoints of `count` equal cells of all angle words (count a power of two)."""
-    return (np.arange(count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)) * np.uint64(2 ** (width(quality) - 1) // count)
+    return (np.arange(count, dtype=np.uint64) * np.uint64(2) + np.uint64(1)) * np.uint64(
+        2 ** (width(quality) - 1) // count
+    )
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,8 @@ def test_philox_gives_the_known_answers_of_random123(counter, key, answer):
 
 
 def test_the_counter_holds_block_path_and_purpose_whole():
-    """Assert that no part of (seed, purpose, path, block) is dropped or overlaps another, by the documented layout."""
+    """Assert that no part of (seed, purpose, path, block) is dropped or overlaps another, by the documented
+    layout."""
     path, block = 0xABCDEF_12345678, 0x11111111_22222222
     expected = _block(
         *np.array([0x22222222, 0x11111111, 0x12345678, (5 << 24) | 0xABCDEF, 12345, 2**31], dtype=np.uint64)
@@ -84,14 +87,14 @@ def test_the_counter_holds_block_path_and_purpose_whole():
 
 def test_a_pack_of_words_is_the_words_of_its_paths():
     path, first_block = 2**33 + 7 * PACK, 2**32 - 2  # the blocks carry into the high word
-    words = np.empty((4, 5 * PACK), np.uint32)
+    words = np.empty((4 * 5, PACK), np.uint32)
     pack_words(words, np.uint64(SEED), Purpose.BROWNIAN, path, first_block)
     expected = [
         _stream_block(np.uint64(SEED), Purpose.BROWNIAN, path + lane, first_block + b)
         for b in range(5)
         for lane in range(PACK)
     ]
-    assert np.array_equal(words.T, np.array(expected))
+    assert np.array_equal(words.reshape(5, 4, PACK).swapaxes(1, 2).reshape(-1, 4), np.array(expected))
 
 
 @pytest.mark.parametrize("quality", QUALITIES)
@@ -121,9 +124,12 @@ def test_box_muller_equals_numpy_to_rounding(quality):
     assert np.all(np.abs(np.array([first, second]) - expected) <= 8 * unit * r + near_one)
 
 
-@pytest.mark.parametrize(("quality", "tolerance"), [("float32", [1e-6, 1e-6, 1e-6, 1e-5, 1e-3, 0.05]), ("float64", 1e-8)])
+@pytest.mark.parametrize(
+    ("quality", "tolerance"), [("float32", [1e-6, 1e-6, 1e-6, 1e-5, 1e-3, 0.05]), ("float64", 1e-8)]
+)
 def test_tails_are_exact_out_to_six_sigma(quality, tolerance):
-    """Assert P(X > x), counted over all radius words by bisection and averaged over the circle, against the normal law."""
+    """Assert P(X > x), counted over all radius words by bisection and averaged over the circle, against the
+    normal law."""
     angle = angle_grid(quality, 4096)
     for which in (0, 1):
         probabilities = []
@@ -140,9 +146,17 @@ def test_tails_are_exact_out_to_six_sigma(quality, tolerance):
 
 @pytest.mark.parametrize("quality", QUALITIES)
 def test_normals_have_normal_moments_and_law(quality):
-    """Assert moments 1 to 6 within five standard errors and the Kolmogorov-Smirnov distance within its 1e-4 level."""
+    """Assert moments 1 to 6 within five standard errors and the Kolmogorov-Smirnov distance within its 1e-4
+    level."""
     sample = Noise(1, np.arange(2000), quality).normals(Purpose.USER, 3, 500).ravel()
-    for power, moment, variance in [(1, 0, 1), (2, 1, 2), (3, 0, 15), (4, 3, 96), (5, 0, 945), (6, 15, 10170)]:
+    for power, moment, variance in [
+        (1, 0, 1),
+        (2, 1, 2),
+        (3, 0, 15),
+        (4, 3, 96),
+        (5, 0, 945),
+        (6, 15, 10170),
+    ]:
         assert abs((sample**power).mean() - moment) < 5 * np.sqrt(variance / sample.size)
     assert stats.kstest(sample, "norm").pvalue > 1e-4
     assert stats.kstest(sample * 1.01, "norm").pvalue < 1e-4  # the control: one per cent too wide is seen
@@ -150,16 +164,26 @@ def test_normals_have_normal_moments_and_law(quality):
 
 @pytest.mark.parametrize("quality", QUALITIES)
 def test_streams_of_other_seed_purpose_path_or_step_are_independent(quality):
-    """Assert vanishing correlation, also of squares, and no shared number, between all streams that differ in one name."""
+    """Assert vanishing correlation, also of squares, and no shared number, between all streams that differ
+    in one name."""
     paths = np.arange(64)
 
     def draw(seed=1, purpose=Purpose.BROWNIAN, first=0, k=0):
         return Noise(seed, paths + first, quality).normals(purpose, k, 1000).ravel()
 
     base = draw()
-    others = [draw(seed=2), draw(seed=1 + 2**32), draw(purpose=Purpose.LABEL_NOISE), draw(first=64), draw(k=1), draw(k=2**40)]
+    others = [
+        draw(seed=2),
+        draw(seed=1 + 2**32),
+        draw(purpose=Purpose.LABEL_NOISE),
+        draw(first=64),
+        draw(k=1),
+        draw(k=2**40),
+    ]
     inside = base.reshape(64, 250, 4)
-    pairs = [(base, other) for other in others] + [(inside[..., i], inside[..., j]) for i in range(4) for j in range(i)]
+    pairs = [(base, other) for other in others] + [
+        (inside[..., i], inside[..., j]) for i in range(4) for j in range(i)
+    ]
     for x, y in pairs:
         bound = 5 / np.sqrt(x.size)
         assert abs(np.mean(x * y)) < bound
@@ -169,9 +193,13 @@ def test_streams_of_other_seed_purpose_path_or_step_are_independent(quality):
 
 @pytest.mark.parametrize("quality", QUALITIES)
 def test_a_number_depends_on_path_and_position_alone(quality):
-    """Assert equal bits by any grouping of paths, by steps of another size, and by the pack kernel of other kernels."""
+    """Assert equal bits by any grouping of paths, by steps of another size, and by the pack kernel of other
+    kernels."""
     whole = Noise(SEED, np.arange(40), quality).normals(Purpose.BROWNIAN, 0, 3001)
-    assert np.array_equal(Noise(SEED, np.array([33, 5, 6, 39]), quality).normals(Purpose.BROWNIAN, 0, 3001), whole[[33, 5, 6, 39]])
+    assert np.array_equal(
+        Noise(SEED, np.array([33, 5, 6, 39]), quality).normals(Purpose.BROWNIAN, 0, 3001),
+        whole[[33, 5, 6, 39]],
+    )
     steps = [Noise(SEED, np.arange(40), quality).normals(Purpose.BROWNIAN, k, 7) for k in range(428)]
     assert np.array_equal(np.concatenate(steps, axis=1), whole[:, : 428 * 7])
     normals, words = scratch(quality, blocks=3)
@@ -209,7 +237,8 @@ def test_rows_with_replacement_are_uniform_and_independent():
 
 
 def test_rows_without_replacement_are_uniform_over_subsets():
-    """Assert distinct rows, all 35 subsets equally likely, no memory from path to path, and the whole set at B = n."""
+    """Assert distinct rows, all 35 subsets equally likely, no memory from path to path, and the whole set
+    at B = n."""
     noise = Noise(6, np.arange(20_000))
     rows = noise.rows(3, 3, 7, "without_replacement")
     codes = np.sort((1 << rows).sum(axis=1))
@@ -218,7 +247,9 @@ def test_rows_without_replacement_are_uniform_over_subsets():
     assert stats.chisquare(np.bincount(rows[:, 0], minlength=7)).pvalue > 1e-4
     alone = Noise(6, np.array([17])).rows(3, 3, 7, "without_replacement")
     assert np.array_equal(alone[0], rows[17])
-    assert np.array_equal(np.sort(noise.rows(0, 7, 7, "without_replacement")[:5], axis=1), np.tile(np.arange(7), (5, 1)))
+    assert np.array_equal(
+        np.sort(noise.rows(0, 7, 7, "without_replacement")[:5], axis=1), np.tile(np.arange(7), (5, 1))
+    )
 
 
 def test_permutations_are_uniform_and_fresh_each_epoch():

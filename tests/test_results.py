@@ -37,7 +37,8 @@ def ensemble(overflow=-1):
     return Ensemble(values, RECORD, steps, reducers, seed=2**64 - 1, paths=4, steps=10, quality="float64")
 
 
-ATTRIBUTES = {"process": "SGD", "step_size": 0.05, "solver": None, "nesterov": True, "rates": np.array([0.1, 0.3])}
+RATES = np.array([0.1, 0.3])
+ATTRIBUTES = {"process": "SGD", "step_size": 0.05, "solver": None, "nesterov": True, "rates": RATES}
 
 
 def moments(time=None):

@@ -1,0 +1,181 @@
+"""Measure every speed claim as a ratio in one run and write docs/benchmarks.md.
+
+Run alone on the machine: ./run benchmarks. Single thread unless a row says otherwise.
+"""
+
+from __future__ import annotations
+
+import os
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
+
+import importlib.util
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import homogenized_sgd
+import minibatch_sgd
+import numpy as np
+from sgdlimits import problems
+from sgdlimits.discrete import SGD
+from timing import interleaved
+
+TARGET = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One claim: what was asked and what was reached; `unit` is "x" for a ratio."""
+
+    claim: str
+    asked: str
+    reached: str
+    detail: str = ""
+
+
+def main() -> int:
+    """Measure, print and write the table."""
+    rows: list[Row] = []
+    for section in (homogenized, qualities, minibatch, threads, moments, imports):
+        for row in section():
+            rows.append(row)
+            print(f"{row.claim:70} asked {row.asked:14} reached {row.reached:12} {row.detail}", flush=True)
+    lines = [
+        "# Speed, as ratios in one run",
+        "",
+        f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
+        f"numpy {np.__version__}. Made by `./run benchmarks`; one thread unless a row says otherwise. A ratio is the "
+        "rival's time over ours, each the minimum of interleaved rounds. psc: one path, one step, one coordinate.",
+        "",
+        "| claim | asked | reached | detail |",
+        "|---|---|---|---|",
+        *(f"| {row.claim} | {row.asked} | {row.reached} | {row.detail} |" for row in rows),
+        "",
+    ]
+    TARGET.parent.mkdir(exist_ok=True)
+    TARGET.write_text("\n".join(lines), encoding="utf-8")
+    print(f"written: {TARGET.relative_to(TARGET.parent.parent)}")
+    return 0
+
+
+def homogenized() -> list[Row]:
+    """Euler's homogenized SGD against NumPy, the peers and drawing the normals alone."""
+    rows = []
+    for dimension, steps in ((10, 4000), (100, 1000), (256, 400), (1000, 100)):
+        process, x0 = homogenized_sgd.setting(dimension)
+        size = process, x0, steps, 1000
+        contenders = {
+            "package": homogenized_sgd.package(*size),
+            "numpy": homogenized_sgd.numpy_in_place(*size),
+            "normals": homogenized_sgd.normals_alone(dimension, steps, 1000),
+        }
+        seconds = interleaved(contenders)
+        per = 1e9 / (1000 * steps * dimension)
+        ours = f"{seconds['package'] * per:.2f} ns/psc against"
+        if dimension != 256:
+            asked = "at least 4" if dimension == 10 else "at least 4.5"
+            ratio = seconds["numpy"] / seconds["package"]
+            rows.append(Row(f"hSGD, d={dimension}: NumPy in place / package", asked, f"{ratio:.1f}x",
+                            f"{ours} {seconds['numpy'] * per:.2f}"))  # fmt: skip
+        if dimension >= 100:
+            asked = "at most 1.7" if dimension == 100 else "at most 1.4"
+            ratio = seconds["package"] / seconds["normals"]
+            rows.append(Row(f"hSGD, d={dimension}: package / its normals alone", asked, f"{ratio:.2f}x",
+                            f"{ours} {seconds['normals'] * per:.2f}"))  # fmt: skip
+        if dimension in (100, 1000):
+            rows += peers(process, x0, dimension, seconds["package"] * per)
+    return rows
+
+
+def peers(process: object, x0: np.ndarray, dimension: int, ours: float) -> list[Row]:
+    """The other libraries on the same problem, fewer steps or paths where they are slow."""
+    rows = []
+    sizes = {"torchsde": (100, 1000), "diffrax": (100, 1000), "sdeint": (100, 20)}
+    for name, asked in homogenized_sgd.PEERS.items():
+        claim = f"hSGD, d={dimension}: {name} / package"
+        if importlib.util.find_spec(name) is None:
+            rows.append(Row(claim, f"at least {asked:g}", "not installed", "./run benchmarks installs it"))
+            continue
+        steps, paths = sizes[name]
+        contender = getattr(homogenized_sgd, f"{name}_euler")(process, x0, steps, paths)
+        theirs = interleaved({name: contender}, rounds=3)[name] * 1e9 / (steps * paths * dimension)
+        rows.append(Row(claim, f"at least {asked:g}", f"{theirs / ours:.0f}x", f"{ours:.2f} ns/psc against {theirs:.1f}"))
+    return rows
+
+
+def qualities() -> list[Row]:
+    """Normals of float64 quality against NumPy."""
+    process, x0 = homogenized_sgd.setting(100)
+    seconds = interleaved({
+        "package": homogenized_sgd.package(process, x0, 500, 1000, quality="float64"),
+        "numpy": homogenized_sgd.numpy_in_place(process, x0, 500, 1000),
+    })  # fmt: skip
+    ratio = seconds["numpy"] / seconds["package"]
+    return [Row("hSGD, d=100, float64 normals: NumPy in place / package", "at least 1.6", f"{ratio:.1f}x")]
+
+
+def minibatch() -> list[Row]:
+    """Minibatch SGD against a NumPy gather."""
+    rows = []
+    for batch, steps, asked in ((1, 2000, 4), (16, 200, 2)):
+        sgd, x0 = minibatch_sgd.setting(batch)
+        seconds = interleaved({
+            "package": minibatch_sgd.package(sgd, x0, steps, 1000),
+            "numpy": minibatch_sgd.numpy_gather(sgd, x0, steps, 1000),
+        })  # fmt: skip
+        per = 1e9 / (1000 * steps * 100)
+        rows.append(Row(f"SGD, n=1000, d=100, B={batch}: NumPy gather / package", f"at least {asked}",
+                        f"{seconds['numpy'] / seconds['package']:.1f}x",
+                        f"{seconds['package'] * per:.2f} ns/psc against {seconds['numpy'] * per:.2f}"))  # fmt: skip
+    return rows
+
+
+def threads() -> list[Row]:
+    """Two threads against one; the bits are compared too."""
+    process, x0 = homogenized_sgd.setting(100)
+    contenders = {str(t): homogenized_sgd.package(process, x0, 2000, 1000, threads=t) for t in (1, 2)}
+    same = np.array_equal(contenders["1"]()["risk"].values, contenders["2"]()["risk"].values)
+    seconds = interleaved(contenders)
+    ratio = seconds["1"] / seconds["2"]
+    return [Row("hSGD, d=100: one thread / two threads", "at least 1.7", f"{ratio:.2f}x",
+                "same bits" if same else "DIFFERENT BITS")]  # fmt: skip
+
+
+def moments() -> list[Row]:
+    """Exact moments in seconds."""
+    rows = []
+    for name, problem, steps, asked in (
+        ("n=442, d=10, 10 000 steps", problems.LeastSquares.from_dataset("diabetes"), 10_000, 1),
+        ("n=2000, d=100, 1000 steps", problems.LeastSquares.gaussian(2000, 100, 0.5, 0.5, seed=1), 1000, 10),
+    ):
+        sgd = SGD(problem, 0.1 / problem.eigenvalues.sum(), 1)
+        begin = time.perf_counter()
+        sgd.moments(np.zeros(problem.dimension), steps)
+        rows.append(Row(f"SGD, exact moments, {name}", f"under {asked} s", f"{time.perf_counter() - begin:.2f} s"))
+    return rows
+
+
+def imports() -> list[Row]:
+    """Import times beyond what they stand on, minimum of five fresh interpreters."""
+
+    def seconds(line: str) -> float:
+        command = f"import time; b = time.perf_counter(); {line}; print(time.perf_counter() - b)"
+        runs = [subprocess.run([sys.executable, "-c", command], capture_output=True, text=True) for _ in range(5)]
+        return min(float(run.stdout) for run in runs)
+
+    base = seconds("import numpy, numba")
+    folders = seconds("import numpy, numba; from sgdlimits import problems, discrete, diffusions, compare") - base
+    return [
+        Row("import sgdlimits", "under 0.2 s", f"{seconds('import sgdlimits'):.3f} s"),
+        Row("problems, discrete, diffusions, compare beyond numpy and numba", "under 0.4 s", f"{folders:.2f} s"),
+    ]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

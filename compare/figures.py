@@ -1,0 +1,160 @@
+"""How every figure looks: size, colours, markers, direct labels. No global state of matplotlib is touched."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+SMALL, NORMAL = 8, 9  # font sizes in points at a width of 6 inches
+WIDTH = 6.0
+GREY = "0.45"
+# Okabe and Ito's colours, safe for colour-blind readers; lines and markers differ too, for print in grey.
+COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINES = ("-", "-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)), (0, (7, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+# The same process looks the same in every figure; others take what is free.
+USUAL = (
+    "SGD", "homogenized SGD", "modified equation, order 1", "Ornstein-Uhlenbeck", "gradient flow",
+    "modified equation, order 2",
+)  # fmt: skip
+
+
+def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Colour, line style and marker for each name."""
+    places = {name: USUAL.index(name) for name in names if name in USUAL}
+    free = [place for place in range(len(COLOURS)) if place not in places.values()]
+    for position, name in enumerate(name for name in names if name not in places):
+        places[name] = free[position] if position < len(free) else position % len(COLOURS)
+    return {
+        name: {"color": COLOURS[place], "linestyle": LINES[place], "marker": MARKERS[place]}
+        for name, place in places.items()
+    }
+
+
+def panels(rows: int = 1, height: float = 3.4) -> tuple[Figure, list[Axes]]:
+    """A figure of its own with `rows` panels below each other, outside pyplot."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=150)
+    FigureCanvasAgg(figure)
+    figure._repr_png_ = lambda: render(figure, "png")[0]  # a notebook shows it as the value of a cell
+    return figure, list(figure.subplots(rows, 1, squeeze=False)[:, 0])
+
+
+def axes_of(ax: Axes | None) -> tuple[Figure, Axes]:
+    """The given axes with their figure, or new ones."""
+    if ax is None:
+        figure, (ax,) = panels()
+        return figure, ax
+    return ax.get_figure(root=True), ax
+
+
+def dress(ax: Axes, ylabel: str, xlabel: str = "SGD step", title: str = "") -> None:
+    """Labels, ticks and light grid lines."""
+    ax.set_xlabel(xlabel, fontsize=NORMAL)
+    ax.set_ylabel(ylabel, fontsize=NORMAL)
+    if title:
+        ax.set_title(title, fontsize=NORMAL, loc="left")
+    ax.tick_params(which="both", labelsize=SMALL)
+    ax.xaxis.get_offset_text().set_fontsize(SMALL)
+    ax.yaxis.get_offset_text().set_fontsize(SMALL)
+    ax.grid(True, color="0.9", linewidth=0.6)
+    ax.set_axisbelow(True)
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+
+
+def scale_steps(ax: Axes, steps: np.ndarray) -> None:
+    """A logarithmic axis of steps where they were recorded so."""
+    positive = steps[steps > 0]
+    if positive.size > 2 and np.median(positive) < 0.3 * positive[-1] and positive[-1] > 20 * positive[0]:
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter("{x:g}")
+
+
+def scale_signed(ax: Axes, sizes: Sequence[float]) -> None:
+    """A value axis through zero; logarithmic away from it where curves differ by more than a factor 20."""
+    known = [size for size in sizes if np.isfinite(size) and size > 0]
+    if known and max(known) > 20 * min(known):
+        from matplotlib.ticker import SymmetricalLogLocator
+
+        threshold = max(min(known), 1e-4 * max(known))
+        ax.set_yscale("symlog", linthresh=threshold, linscale=0.7)
+        decades = np.log10(max(known) / threshold)
+        locator = SymmetricalLogLocator(base=10, linthresh=threshold)
+        locator.set_params(numticks=7 if decades > 2 else 9)
+        ax.yaxis.set_major_locator(locator)
+    ax.axhline(0, color=GREY, linewidth=0.8)
+
+
+def direct_labels(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
+    """Write (x, y, text, colour) to the right of the axes, kept apart, each tied to its curve's end.
+
+    Call it when limits and scales are final.
+    """
+    ends = [end for end in ends if np.isfinite(end[0]) and np.isfinite(end[1])]
+    if not ends:
+        return
+    ax.get_xlim(), ax.get_ylim()  # brings automatic limits up to date
+    room = 1.3 * SMALL / 72 / (ax.get_position().height * ax.get_figure(root=True).get_figheight())
+    shown = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for x, y, _, _ in ends]
+    lines = [text.count("\n") + 1 for _, _, text, _ in ends]
+    order = sorted(range(len(ends)), key=lambda place: shown[place][1])
+    heights = np.array([min(max(shown[place][1], 0.0), 1.0) for place in order])
+    sizes = np.array([room * lines[place] for place in order])
+    heights = _spread(heights, sizes)
+    for height, place in zip(heights, order):
+        x, y, text, colour = ends[place]
+        ax.annotate(
+            text,
+            xy=(x, y),
+            xytext=(1.06, height),
+            textcoords=ax.transAxes,
+            fontsize=SMALL,
+            color=colour,
+            va="center",
+            annotation_clip=False,
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.5,
+                "relpos": (0, 0.5),
+                "shrinkA": 1,
+            },
+        )
+
+
+def _spread(heights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Move ascending heights as little as needed so that boxes of these sizes do not overlap."""
+    gaps = (sizes[1:] + sizes[:-1]) / 2
+    offset = np.concatenate([[0.0], np.cumsum(gaps)])
+    levels = heights - offset
+    blocks: list[list[float]] = []  # isotonic regression: pool what would overlap
+    for level in levels:
+        blocks.append([float(level), 1.0])
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (low, few), (high, many) = blocks[-2:]
+            blocks[-2:] = [[(low * few + high * many) / (few + many), few + many]]
+    pooled = np.concatenate([np.full(int(weight), value) for value, weight in blocks]) + offset
+    return pooled + max(0.0, -pooled[0]) - max(0.0, min(pooled[-1] - 1.0, pooled[0]))
+
+
+def render(figure: Figure, *kinds: str) -> list[bytes]:
+    """The figure as the bytes of "png" or "svg" files, without dates."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # the layout is made; each further one would cost as much as drawing
+    files = []
+    for kind in kinds:
+        file = io.BytesIO()
+        empty = dict.fromkeys(("Date", "Creator", "Format", "Type")) if kind == "svg" else None
+        figure.savefig(file, format=kind, dpi=200, metadata=empty)
+        files.append(file.getvalue())
+    return files

@@ -1,0 +1,276 @@
+"""Pictures of a comparison. Each takes axes or makes a figure of its own, and returns the figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import sentences
+from .estimates import normal_quantile
+from .figures import GREY, SMALL, axes_of, direct_labels, dress, panels, scale_signed, scale_steps, styles
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MARKS = 12  # markers with intervals along a sampled curve
+PART_NAMES = {
+    "sampling correction": "sampling\ncorrection",
+    "Monte Carlo, other": "Monte Carlo,\nother",
+    "Monte Carlo, reference": "Monte Carlo,\nreference",
+}
+
+
+def curves(dataset: xarray.Dataset, observable: str, ax: Axes | None = None) -> Figure:
+    """Mean of an observable against the step: exact ones as lines, sampled ones as markers with intervals."""
+    figure, ax = axes_of(ax)
+    here = _moved(dataset.sel(observable=observable))
+    names = dataset["process"].values.tolist()
+    half = normal_quantile(dataset.attrs["confidence"]) * here["standard_error"].values
+    values = here["estimate"].values
+    _draw(ax, here["step"].values, names, values, values - half, values + half, here["exact"].values)
+    scale_steps(ax, here["step"].values)
+    known = values[np.isfinite(values)]
+    if known.size and known.min() > 0 and known.max() > 20 * known.min():
+        ax.set_yscale("log")
+    dress(ax, sentences.label(dataset, observable))
+    _label_ends(ax, here["step"].values, names, values)
+    return figure
+
+
+def differences(dataset: xarray.Dataset, observable: str, ax: Axes | None = None) -> Figure:
+    """Other minus reference against the step: intervals, predictions (dotted), tolerance (shaded)."""
+    figure, ax = axes_of(ax)
+    here = _moved(dataset.sel(observable=observable))
+    reference, *names = dataset["process"].values.tolist()
+    steps = here["step"].values
+    others = here.sel(process=names)
+    margin = dataset.attrs["tolerance"] * np.abs(here["estimate"].sel(process=reference).values)
+    ax.fill_between(steps, -margin, margin, color="0.92", linewidth=0, zorder=0)
+    values, exact = (
+        others["difference"].values,
+        others["exact"].values & bool(here["exact"].sel(process=reference)),
+    )
+    _draw(
+        ax, steps, names, values, others["difference_lower"].values, others["difference_upper"].values, exact
+    )
+    for name, predicted in zip(names, others["predicted"].values):
+        ax.plot(steps, predicted, color=styles(names)[name]["color"], linestyle=":", linewidth=2.4, alpha=0.5)
+    scale_steps(ax, steps)
+    scale_signed(ax, [_largest(curve) for curve in values])
+    dress(ax, f"difference to {reference}")
+    shaded = f"shaded: ±{100 * dataset.attrs['tolerance']:g} % of {reference}"
+    dotted = "; thick dots: leading-order theory" if np.isfinite(others["predicted"].values).any() else ""
+    ax.set_title(shaded + dotted, fontsize=SMALL, loc="left", color=GREY)
+    _label_ends(ax, steps, names, values)
+    return figure
+
+
+def means_and_differences(dataset: xarray.Dataset, observable: str) -> Figure:
+    """`curves` above `differences`."""
+    figure, (above, below) = panels(2, height=5.4)
+    curves(dataset, observable, above)
+    differences(dataset, observable, below)
+    return figure
+
+
+def budget(dataset: xarray.Dataset, process: str, ax: Axes | None = None) -> Figure:
+    """Parts of the error budget of the expected risk against the step, with their signs.
+
+    Parts that are exactly zero throughout are left out; sampled parts have intervals.
+    """
+    figure, ax = axes_of(ax)
+    if "budget" not in dataset or not np.isfinite(dataset["budget"].sel(process=process)).any():
+        reason = dataset.attrs.get("budget_absent") or f"There is no error budget for {process}."
+        ax.text(0.5, 0.5, reason, ha="center", va="center", fontsize=SMALL, wrap=True, transform=ax.transAxes)
+        ax.set_axis_off()
+        return figure
+    here = _moved(dataset.sel(process=process))
+    parts = [str(part) for part in here["part"].values if _largest(here["budget"].sel(part=part).values)]
+    values, errors = here["budget"].sel(part=parts).values, here["budget_error"].sel(part=parts).values
+    half = normal_quantile(dataset.attrs["confidence"]) * errors
+    steps, exact = here["step"].values, (errors == 0).all(axis=1)
+    _draw(ax, steps, parts, values, values - half, values + half, exact, thread=False)
+    scale_steps(ax, steps)
+    scale_signed(ax, [_largest(curve) for curve in values])
+    dress(ax, f"part of E risk,\n{process} − {dataset['process'].values[0]}")
+    _label_ends(ax, steps, parts, values, PART_NAMES)
+    return figure
+
+
+def budgets(dataset: xarray.Dataset) -> Figure | None:
+    """`budget` of every process that has one, below each other; None where there is none."""
+    names = [name for name in dataset["process"].values.tolist()[1:] if sentences.budget_parts(dataset, name)]
+    if not names:
+        return None
+    figure, axes = panels(len(names), height=2.9 * len(names))
+    for name, ax in zip(names, axes):
+        budget(dataset, name, ax)
+        ax.set_ylabel("part of E risk", fontsize=9)
+        ax.set_title(f"{name} − {dataset['process'].values[0]}", fontsize=9, loc="left")
+    return figure
+
+
+def quantiles(dataset: xarray.Dataset, observable: str, process: str, ax: Axes | None = None) -> Figure:
+    """Quantiles of paths: the reference as shaded bands with its median, the other process as lines."""
+    figure, ax = axes_of(ax)
+    here = _moved(dataset.sel(observable=observable))
+    reference, steps = str(dataset["process"].values[0]), here["step"].values
+    first, second = (here["quantiles"].sel(process=name).values for name in (reference, process))
+    levels = here["quantile"].values
+    for pair, shade in zip(range(levels.size // 2), ("0.88", "0.74")):
+        ax.fill_between(steps, first[:, pair], first[:, -1 - pair], color=shade, linewidth=0)
+    ax.plot(steps, first[:, levels.size // 2], color="0.45", linewidth=2)
+    look = styles([reference, process])[process]
+    for index in range(levels.size):
+        line = "-" if index == levels.size // 2 else "--"
+        ax.plot(steps, second[:, index], color=look["color"], linewidth=1.2, linestyle=line)
+    scale_steps(ax, steps)
+    known = np.concatenate([first.ravel(), second.ravel()])
+    if known.min() > 0 and np.isfinite(known).all() and known.max() > 20 * known.min():
+        ax.set_yscale("log")
+    dress(ax, f"{observable} of a path", title=f"bands: {reference}; lines: {process}")
+    ends = [(steps[-1], second[-1, i], f"{100 * level:g} %", look["color"]) for i, level in enumerate(levels)]
+    direct_labels(ax, ends)
+    return figure
+
+
+def distances(dataset: xarray.Dataset, observable: str, kind: str, ax: Axes | None = None) -> Figure:
+    """Distance ("w1" or "ks") of each law to the reference's, with its interval, at a few steps."""
+    figure, ax = axes_of(ax)
+    here = dataset.sel(observable=observable)
+    names = dataset["process"].values.tolist()[1:]
+    steps = here["distance_step"].values.astype(float)
+    positive = [here[kind].sel(process=name).values for name in names]
+    floor = min((v[np.isfinite(v) & (v > 0)].min(initial=np.inf) for v in positive), default=np.inf)
+    floor = floor / 2.5 if np.isfinite(floor) else 1e-3
+    ends = []
+    for place, name in enumerate(names):
+        value, lower, upper = (here[kind + end].sel(process=name).values for end in ("", "_lower", "_upper"))
+        look = styles(names)[name]
+        shifted = steps * 1.06 ** (place - (len(names) - 1) / 2)  # side by side, so that intervals stay apart
+        reach = np.array([value - np.maximum(lower, floor), upper - value]).clip(0)
+        kept = np.isfinite(value)
+        ax.errorbar(
+            shifted[kept], value[kept], reach[:, kept], color=look["color"], linestyle=look["linestyle"],
+            marker=look["marker"], markersize=4, linewidth=0.9, elinewidth=0.9, capsize=2,
+        )  # fmt: skip
+        ends.append((shifted[-1], value[-1], name.replace(", ", ",\n"), look["color"]))
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_yscale("log")
+    ax.set_ylim(bottom=floor)
+    long = {"w1": "Wasserstein-1", "ks": "Kolmogorov-Smirnov"}[kind]
+    dress(ax, f"{long} distance\nof the laws of {observable}")
+    direct_labels(ax, ends)
+    return figure
+
+
+def laws(dataset: xarray.Dataset, observable: str) -> Figure:
+    """`quantiles` of the first process above both `distances`."""
+    figure, (above, middle, below) = panels(3, height=7.4)
+    quantiles(dataset, observable, str(dataset["process"].values[1]), above)
+    distances(dataset, observable, "ks", middle)
+    distances(dataset, observable, "w1", below)
+    return figure
+
+
+def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Figure:
+    """Size of the error against the step size, logarithmic; filled where it is positive; slopes as labels."""
+    figure, ax = axes_of(ax)
+    here = dataset.sel(quantity=quantity).sortby("step_size")
+    ladder = here["step_size"].values
+    names = [
+        name for name in here["process"].values.tolist() if _largest(here["error"].sel(process=name).values)
+    ]
+    ends = []
+    for name in names:
+        side, look = here.sel(process=name), styles(names)[name]
+        error = side["error"].values
+        predicted = np.abs(float(side["constant_predicted"])) * ladder ** float(side["claimed"])
+        ax.plot(ladder, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
+        ax.plot(ladder, np.abs(error), color=look["color"], linestyle=look["linestyle"], linewidth=0.9)
+        for mask, fill in ((error > 0, look["color"]), (error < 0, "white")):
+            ax.plot(
+                ladder[mask], np.abs(error[mask]), color=look["color"], linestyle="none",
+                marker=look["marker"], markersize=5, markerfacecolor=fill,
+            )  # fmt: skip
+        slope = f"slope {float(side['slope']):.3f} ± {float(side['slope_error']):.1g}"
+        ends.append((ladder[-1], abs(error[-1]), f"{name}\n{slope}", look["color"]))
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ax.set_xticks(ladder, [f"{step_size:.3g}" for step_size in ladder], fontsize=SMALL)
+    signs = "; open marker: negative" if (here["error"].sel(process=names).values < 0).any() else ""
+    dress(ax, f"|error of {quantity}|", "step size")
+    ax.set_title("thick dots: leading-order theory" + signs, fontsize=SMALL, loc="left", color=GREY)
+    direct_labels(ax, ends)
+    return figure
+
+
+def _moved(dataset: xarray.Dataset) -> xarray.Dataset:
+    """Without step 0, where all sides start alike."""
+    return dataset.sel(step=dataset["step"] > 0) if dataset.sizes["step"] > 1 else dataset
+
+
+def _largest(values: np.ndarray) -> float:
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max(initial=0.0))
+
+
+def _draw(
+    ax: Axes, steps: np.ndarray, names: list[str], values: np.ndarray, lower: np.ndarray, upper: np.ndarray,
+    exact: np.ndarray, thread: bool = True,
+) -> None:  # fmt: skip
+    """Lines where exact; elsewhere markers with intervals, staggered so that sides do not hide each other.
+
+    `thread` ties the markers of a sampled curve together by a faint line.
+    """
+    looks = styles(names)
+    for place, name in enumerate(names):
+        look: dict[str, Any] = looks[name]
+        if exact[place]:
+            ax.plot(steps, values[place], color=look["color"], linestyle=look["linestyle"], linewidth=1.4)
+            continue
+        stride = max(len(names), -(-steps.size // MARKS))
+        kept = np.arange(place * stride // len(names), steps.size, stride)
+        kept = kept[np.isfinite(values[place][kept])]
+        reach = np.array([values[place] - lower[place], upper[place] - values[place]])[:, kept].clip(0)
+        if thread:
+            ax.plot(
+                steps,
+                values[place],
+                color=look["color"],
+                linestyle=look["linestyle"],
+                linewidth=0.5,
+                alpha=0.6,
+            )
+        ax.errorbar(
+            steps[kept], values[place][kept], reach, color=look["color"], linestyle="none",
+            marker=look["marker"], markersize=3.5, elinewidth=0.9, capsize=2,
+        )  # fmt: skip
+
+
+def _label_ends(
+    ax: Axes, steps: np.ndarray, names: list[str], values: np.ndarray, short: dict[str, str] | None = None
+) -> None:
+    """Name each curve at its last finite point."""
+    ends = []
+    for name, curve in zip(names, values):
+        finite = np.flatnonzero(np.isfinite(curve))
+        if finite.size:
+            text = (short or {}).get(name, name.replace(", ", ",\n"))
+            ends.append(
+                (float(steps[finite[-1]]), float(curve[finite[-1]]), text, styles(names)[name]["color"])
+            )
+    direct_labels(ax, ends)
+
+
+def all_orders(dataset: xarray.Dataset) -> Figure:
+    """`orders` of every quantity, below each other."""
+    names = dataset["quantity"].values.tolist()
+    figure, axes = panels(len(names), height=3.0 * len(names))
+    for name, ax in zip(names, axes):
+        orders(dataset, name, ax)
+    return figure

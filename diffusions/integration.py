@@ -1,0 +1,225 @@
+"""One door for any Ito diffusion: integrate paths with any scheme and keep observables at chosen times."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.ensembles import Brownian, Progress, Reducer, run
+from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
+from sgdlimits.ensembles.observables import FirstPassage, Function
+from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
+
+from .solvers import Scheme, fused_simulator, scheme
+from .solvers.coefficients import Coefficients
+from .solvers.simulation import SchemeSimulator
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def integrate(
+    diffusion: Any,
+    x0: Any,
+    t1: float,
+    dt: float,
+    paths: int | None = None,
+    solver: str | Scheme = "euler",
+    seed: int = 0,
+    *,
+    t0: float = 0.0,
+    record: int | Sequence[float] | np.ndarray | None = None,
+    observables: str | Sequence[str] | Mapping[str, Function | Reducer] = "state",
+    threads: int | None = None,
+    chunk: int | None = None,
+    progress: bool | Progress | None = None,
+    quality: str = "float32",
+    brownian: Brownian | None = None,
+    tolerance: float | None = None,
+) -> xarray.Dataset:
+    """Integrate many independent paths of an Ito diffusion from t0 to t1.
+
+    Parameters
+    ----------
+    diffusion : UserDiffusion or any object of that form
+    x0 : (d,) array, (paths, d) array, Gaussian, or tuple (mean, covariance)
+    t1 : float
+        End of the run, in the diffusion's time.
+    dt : float
+        Step of the scheme; it must divide t1 - t0. With `tolerance`, the longest step.
+    paths : int, optional
+        Default: the rows of `x0`.
+    solver : name in `solvers.SCHEMES`, or a scheme
+    seed : int
+    t0 : float
+    record : None, int or increasing times on the grid of dt
+        None for about 50 evenly spaced times, an int for that many.
+    observables : names ("state", "norm", "risk" where the diffusion has one), or a mapping to functions or reducers
+    threads, chunk, progress
+        As in `ensembles.run`.
+    quality : "float32" or "float64"
+        Resolution of the normals.
+    brownian : Brownian, optional
+        The path that drives the run, over t1 - t0; its grid must refine or be refined by that of dt. Default: one of
+        this seed on the grid of dt. Runs with one Brownian and different solvers or dt are coupled.
+    tolerance : float, optional
+        Adaptive steps for schemes that estimate their error: the largest root mean square over coordinates of
+        error / (1 + |x|) in a step. Each path has steps of its own, dt / 2^level, on a Brownian path that rejected
+        steps do not change.
+
+    Returns
+    -------
+    xarray.Dataset
+        One variable an observable, with dims (path, time[, coordinate]).
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used, a function returns the wrong shape, complex or nan values, the scheme cannot
+        treat the noise, or dt does not fit the horizon.
+
+    Warns
+    -----
+    OverflowedPaths
+        If a path overflowed.
+    """
+    t0, t1 = real_number("t0", t0), real_number("t1", t1)
+    steps = grid_steps(t0, t1, dt)
+    paths = _number_of_paths(x0, paths)
+    chosen = scheme(solver)
+    simulator = simulator_of(diffusion, x0, chosen, t0, t1, steps, seed, quality, brownian, tolerance)
+    kept = _recorded(record, t0, t1, steps)
+    ensemble = run(
+        simulator, x0, paths=paths, steps=steps, observables=observables, record=kept, seed=seed, quality=quality,
+        threads=threads, chunk=chunk, progress=progress,
+    )  # fmt: skip
+    from sgdlimits.ensembles import ensemble_dataset
+
+    length = (t1 - t0) / steps
+    for name, reducer in ensemble.observables.items():
+        if isinstance(reducer, FirstPassage):
+            ensemble.values[name] = t0 + length * ensemble.values[name]
+    attributes = {
+        "process": getattr(diffusion, "label", type(diffusion).__name__),
+        "solver": chosen.name,
+        "noise_type": diffusion.noise_type,
+        "strong_order": chosen.orders[diffusion.noise_type][0],
+        "weak_order": chosen.orders[diffusion.noise_type][1],
+        "dt": length,
+        "t0": t0,
+        "tolerance": tolerance,
+    }
+    dataset = ensemble_dataset(ensemble, attributes, t0 + length * ensemble.record)
+    return dataset.swap_dims(step="time").drop_vars("step")
+
+
+def grid_steps(t0: float, t1: float, dt: float) -> int:
+    """Number of steps of length dt from t0 to t1; they must fill the horizon."""
+    horizon, dt = t1 - t0, positive("dt", dt)
+    if horizon <= 0:
+        raise InvalidInput(f"t1 must lie after t0, got t0 = {t0:g} and t1 = {t1:g}")
+    if dt > horizon * (1 + 1e-9):
+        raise InvalidInput(f"dt is {dt:g}, longer than the horizon t1 - t0 = {horizon:g}: take dt <= {horizon:g}")
+    steps = round(horizon / dt)
+    if abs(steps * dt - horizon) > 1e-9 * horizon:
+        fitting = math.ceil(horizon / dt)
+        raise InvalidInput(
+            f"dt = {dt:g} does not divide the horizon t1 - t0 = {horizon:g}: take {horizon / fitting:.6g} "
+            f"({fitting} steps)"
+        )
+    return steps
+
+
+def simulator_of(
+    diffusion: Any,
+    x0: Any,
+    chosen: Scheme,
+    t0: float,
+    t1: float,
+    steps: int,
+    seed: int,
+    quality: str,
+    brownian: Brownian | None,
+    tolerance: float | None,
+) -> Simulator:
+    """The fused simulator where there is one, else the vectorised one, on the Brownian path asked for."""
+    coefficients = Coefficients(diffusion, t0, _where(x0, int(getattr(diffusion, "dimension", 1))))
+    chosen.check(coefficients)
+    if tolerance is not None:
+        tolerance = positive("tolerance", tolerance)
+        if not chosen.adaptive:
+            raise InvalidInput(
+                f"solver {chosen.name!r} has no error estimate, so it takes no tolerance: leave it out, or take "
+                "'sra1' or 'sra3' (additive noise), 'sriw1' or 'sriw2' (scalar or diagonal noise)"
+            )
+    m, level, joined = coefficients.noise_dimension, 0, 1
+    if brownian is None:
+        seed = whole_number("seed", seed, 0, 2**64 - 1)
+        fused = None if tolerance is not None else fused_simulator(coefficients, chosen, t0, (t1 - t0) / steps, seed)
+        if fused is not None:
+            return fused
+        brownian = Brownian(t1 - t0, steps, m, seed, quality, area=chosen.areas)
+    else:
+        level, joined = _fit(brownian, chosen, m, t1 - t0, steps)
+        if tolerance is not None and joined > 1:
+            raise InvalidInput(
+                f"with a tolerance, dt must be a step of the Brownian path's grid or a halving of it; it has "
+                f"{brownian.steps} steps, the run {steps}"
+            )
+    return SchemeSimulator(coefficients, chosen, brownian, t0, level, joined, tolerance)
+
+
+def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int) -> tuple[int, int]:
+    """Level of the Brownian path's grid, and how many of its intervals make a step."""
+    if chosen.increments != "gaussian":
+        raise InvalidInput(
+            f"solver {chosen.name!r} draws {chosen.increments.replace('_', '-')} increments, which have no Brownian "
+            "path: leave brownian out, or take a scheme with Gaussian increments"
+        )
+    if brownian.dimension != m or abs(brownian.horizon - horizon) > 1e-9 * horizon:
+        raise InvalidInput(
+            f"brownian has dimension {brownian.dimension} on a horizon of {brownian.horizon:g}, but the run needs "
+            f"dimension {m} on {horizon:g}"
+        )
+    if chosen.areas and not brownian.area:
+        raise InvalidInput(f"solver {chosen.name!r} needs space-time Levy areas: make the Brownian with area=True")
+    level = 0
+    while (brownian.steps << level) % steps and level < 20:
+        level += 1
+    if (brownian.steps << level) % steps:
+        raise InvalidInput(
+            f"the run has {steps} steps, which neither halve nor join the {brownian.steps} of brownian: take a "
+            "multiple or a divisor of them"
+        )
+    return level, (brownian.steps << level) // steps
+
+
+def _number_of_paths(x0: Any, paths: int | None) -> int:
+    if paths is not None:
+        return whole_number("paths", paths, 1)
+    if not isinstance(x0, (tuple, Gaussian)) and np.ndim(x0) == 2:
+        return len(x0)
+    raise InvalidInput("paths is missing: pass how many, or an x0 of shape (paths, d)")
+
+
+def _where(x0: Any, dimension: int) -> np.ndarray:
+    initial = initial_state(x0, dimension)
+    return initial.mean if isinstance(initial, Gaussian) else initial[:16] if initial.ndim == 2 else initial
+
+
+def _recorded(record: Any, t0: float, t1: float, steps: int) -> np.ndarray:
+    if record is None or np.ndim(record) == 0:
+        return recorded_steps(record, steps)
+    times = finite_array("record", record, ndim=1)
+    places = (times - t0) / (t1 - t0) * steps
+    near = np.rint(places)
+    off = np.abs(places - near) > 1e-6
+    if off.any():
+        bad = times[off][0]
+        best = t0 + near[off][0] * (t1 - t0) / steps
+        raise InvalidInput(f"record asks for time {bad:g}, which is no multiple of dt after t0: take {best:.8g}")
+    return recorded_steps(near, steps)

@@ -1,0 +1,186 @@
+"""Compiled steps of linear-drift diffusions, a pack of paths at a time, with their normals drawn in the loop.
+
+State is (packs, d, PACK) float64 (sgdlimits.ensembles.packs). Every kernel takes the integrator's steps
+first..last-1 and writes into `overflow` (packs, PACK) int64, where it is still -1, the number of steps done
+when a path's norm first exceeded 1e150 or was not a number. `scratch` of sgdlimits.ensembles.normals gives
+the last two arguments and with them the quality of the normals. Step k of path p uses the normals
+Noise.normals(Purpose.BROWNIAN, k, size), so results do not depend on how steps and paths are grouped.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.normals import fill_normals, pack_normals
+from sgdlimits.ensembles.packs import add_quadratic, multiply
+from sgdlimits.ensembles.philox import PACK
+from sgdlimits.ensembles.random import Purpose
+
+LARGEST_SQUARE = 1e300  # of a norm: beyond it a path counts as overflowed
+
+
+@compiled
+def _record_overflow(overflow, sums, step):
+    for lane in range(overflow.size):
+        if overflow[lane] < 0 and not sums[2 * PACK + lane] <= LARGEST_SQUARE:
+            overflow[lane] = step
+
+
+@compiled
+def _sweep(y, sums, a, b, w1, w2, xi, lanes):
+    # Flat arrays at constant distances, four coordinates at a time: LLVM vectorises the lane loop after two
+    # overlap checks. The sums stay in the order of the coordinates.
+    whole = a.size // 4
+    for block in range(whole):
+        i, o = 4 * block, 4 * block * PACK
+        a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
+        b0, b1, b2, b3 = b[i], b[i + 1], b[i + 2], b[i + 3]
+        u0, u1, u2, u3 = w1[i], w1[i + 1], w1[i + 2], w1[i + 3]
+        v0, v1, v2, v3 = w2[i], w2[i + 1], w2[i + 2], w2[i + 3]
+        for lane in range(lanes):
+            s = sums[lane]
+            y0 = a0 * y[o + lane] + b0 * s * xi[o + lane]
+            y1 = a1 * y[o + PACK + lane] + b1 * s * xi[o + PACK + lane]
+            y2 = a2 * y[o + 2 * PACK + lane] + b2 * s * xi[o + 2 * PACK + lane]
+            y3 = a3 * y[o + 3 * PACK + lane] + b3 * s * xi[o + 3 * PACK + lane]
+            y[o + lane], y[o + PACK + lane], y[o + 2 * PACK + lane], y[o + 3 * PACK + lane] = y0, y1, y2, y3
+            total = sums[PACK + lane] + y0 * (u0 + v0 * y0) + y1 * (u1 + v1 * y1)
+            sums[PACK + lane] = total + y2 * (u2 + v2 * y2) + y3 * (u3 + v3 * y3)
+            sums[2 * PACK + lane] = sums[2 * PACK + lane] + y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
+    y, xi = y[4 * whole * PACK :], xi[4 * whole * PACK :]
+    for extra in range(a.size - 4 * whole):
+        i, o = 4 * whole + extra, extra * PACK
+        a0, b0, u0, v0 = a[i], b[i], w1[i], w2[i]
+        for lane in range(lanes):
+            y0 = a0 * y[o + lane] + b0 * sums[lane] * xi[o + lane]
+            y[o + lane] = y0
+            sums[PACK + lane] += y0 * (u0 + v0 * y0)
+            sums[2 * PACK + lane] += y0 * y0
+
+
+@compiled
+def _sweep_common(y, sums, a, b, w1, w2, slope, shift, xi, lanes):
+    for i in range(a.size):
+        o = i * PACK
+        a0, b0, u0, v0, slope0, shift0 = a[i], b[i], w1[i], w2[i], slope[i], shift[i]
+        for lane in range(lanes):
+            z = sums[3 * PACK + lane]
+            y0 = (a0 + slope0 * z) * y[o + lane] + shift0 * z + b0 * sums[lane] * xi[o + lane]
+            y[o + lane] = y0
+            sums[PACK + lane] += y0 * (u0 + v0 * y0)
+            sums[2 * PACK + lane] += y0 * y0
+
+
+@compiled
+def _amplitudes(sums, w0, lanes):
+    for lane in range(lanes):
+        value = w0 + sums[PACK + lane]
+        sums[lane] = math.sqrt(value if value > 0.0 else 0.0)
+        sums[PACK + lane] = 0.0
+        sums[2 * PACK + lane] = 0.0
+
+
+@compiled
+def diagonal_noise(state, overflow, a, b, w0, w1, w2, slope, shift, seed, path, first, last, normals, words):
+    """y_i <- a_i y_i + sqrt(max(w0 + sum_j y_j (w1_j + w2_j y_j), 0)) b_i xi_i + (slope_i y_i + shift_i)
+    xi_0.
+
+    The common term is left out where `slope` and `shift` are empty: a step then draws d normals, the xi_i;
+    with it d + 1, of which xi_0 is the first. `path` is the number of the first path, a multiple of PACK;
+    a, b, w1, w2 are (d,) float64, w0 a float.
+    """
+    d, lanes, per_block = state.shape[1], state.shape[2], 4 * normals.shape[0] // words.shape[0]
+    common = 1 if slope.size else 0
+    size = d + common
+    sums = np.zeros(4 * lanes)  # amplitude of this step; quadratic and square sum of the next state; xi_0
+    for pack in range(state.shape[0]):
+        y = state[pack].reshape(-1)
+        sums[:] = 0.0
+        add_quadratic(sums[PACK : 2 * PACK], state[pack], w1, w2)
+        _amplitudes(sums, w0, lanes)
+        j, step, position, stop = -common, first, first * size, last * size
+        while position < stop:
+            window = position - position % per_block
+            fill_normals(normals, words, seed, Purpose.BROWNIAN, path + pack * PACK, window // per_block)
+            end = min(stop, window + normals.shape[0])
+            while position < end:
+                if j < 0:
+                    sums[3 * PACK :] = normals[position - window]
+                    j, position = 0, position + 1
+                i = j + min(d - j, end - position)
+                xi = normals[position - window : position - window + i - j].reshape(-1)
+                part = y[j * PACK : i * PACK]
+                if common:
+                    _sweep_common(
+                        part, sums, a[j:i], b[j:i], w1[j:i], w2[j:i], slope[j:i], shift[j:i], xi, lanes
+                    )
+                else:
+                    _sweep(part, sums, a[j:i], b[j:i], w1[j:i], w2[j:i], xi, lanes)
+                position, j = position + i - j, i
+                if j == d:
+                    j, step = -common, step + 1
+                    _record_overflow(overflow[pack], sums, step)
+                    _amplitudes(sums, w0, lanes)
+
+
+@compiled
+def _affine(y, sums, a, noise, lanes):
+    flat, added = y.reshape(-1), noise.reshape(-1)
+    sums[2 * PACK :] = 0.0
+    for i in range(a.size):
+        o, a0 = i * PACK, a[i]
+        for lane in range(lanes):
+            y0 = a0 * flat[o + lane] + added[o + lane]
+            flat[o + lane] = y0
+            sums[2 * PACK + lane] += y0 * y0
+
+
+@compiled
+def dense_noise(state, overflow, a, matrix, seed, path, first, last, normals, words):
+    """y_i <- a_i y_i + sum_j matrix_ij xi_j with a constant matrix (d, m); m normals a step."""
+    lanes, size = state.shape[2], matrix.shape[1]
+    xi, noise, sums = np.empty((size, lanes)), np.empty((state.shape[1], lanes)), np.zeros(3 * lanes)
+    for pack in range(state.shape[0]):
+        for step in range(first, last):
+            pack_normals(xi, normals, words, seed, Purpose.BROWNIAN, path + pack * PACK, step * size)
+            multiply(noise, matrix, xi)
+            _affine(state[pack], sums, a, noise, lanes)
+            _record_overflow(overflow[pack], sums, step + 1)
+
+
+@compiled
+def _weigh_residuals(residual, offsets, weights, factor):
+    # residual_i <- factor (residual_i + offset_i) (w_i - mean w)
+    lanes, samples = residual.shape[1], residual.shape[0]
+    mean = np.zeros(lanes)
+    for i in range(samples):
+        for lane in range(lanes):
+            mean[lane] += weights[i, lane]
+    mean /= samples
+    for i in range(samples):
+        for lane in range(lanes):
+            residual[i, lane] = factor * (residual[i, lane] + offsets[i]) * (weights[i, lane] - mean[lane])
+
+
+@compiled
+def sample_noise(state, overflow, a, scale, rows, columns, offsets, seed, path, first, last, normals, words):
+    """y <- a y - scale / sqrt(n) sum_i rows_i r_i (w_i - mean w), r_i = rows_i . y + offsets_i; n normals w
+    a step.
+
+    The noise has the covariance scale^2 C(y), C = mean_i g_i g_i^T - g g^T of the gradients g_i = rows_i
+    r_i with mean g. `rows` is (n, d), `columns` its transpose, stored contiguously; a is (d,).
+    """
+    (samples, d), lanes = rows.shape, state.shape[2]
+    xi, residual, noise = np.empty((samples, lanes)), np.empty((samples, lanes)), np.empty((d, lanes))
+    sums, factor = np.zeros(3 * lanes), -scale / math.sqrt(samples)
+    for pack in range(state.shape[0]):
+        for step in range(first, last):
+            pack_normals(xi, normals, words, seed, Purpose.BROWNIAN, path + pack * PACK, step * samples)
+            multiply(residual, rows, state[pack])
+            _weigh_residuals(residual, offsets, xi, factor)
+            multiply(noise, columns, residual)
+            _affine(state[pack], sums, a, noise, lanes)
+            _record_overflow(overflow[pack], sums, step + 1)

@@ -1,0 +1,37 @@
+"""Euler-Maruyama: the diffusion frozen at the start of the step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .coefficients import Coefficients
+from .scheme import Scheme, StepNoise
+
+
+def euler_step(coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    """x + drift dt + diffusion dW."""
+    out = coefficients.apply(coefficients.diffusion(t, x), noise.increments)
+    out += coefficients.drift(t, x) * dt
+    out += x
+    return out
+
+
+@dataclass(frozen=True)
+class EulerMaruyama(Scheme):
+    """x + drift dt + diffusion dW."""
+
+    name: ClassVar[str] = "euler"
+    orders: ClassVar[dict[str, tuple[float, float]]] = {
+        "additive": (1.0, 1.0),
+        "scalar": (0.5, 1.0),
+        "diagonal": (0.5, 1.0),
+        "commutative": (0.5, 1.0),
+        "general": (0.5, 1.0),
+    }
+    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations, section 10.2"
+
+    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+        return euler_step(coefficients, t, x, dt, noise)

@@ -1,0 +1,106 @@
+"""A diffusion of the user's own: two functions and what kind of noise they make."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, whole_number
+
+from .solvers.coefficients import NOISE_TYPES, is_compiled
+
+
+@dataclass(frozen=True, eq=False)
+class UserDiffusion:
+    """dX = drift(t, X) dt + diffusion(t, X) dW in the sense of Ito.
+
+    Parameters
+    ----------
+    drift : function (t, x) -> (P, d), or compiled (t, x, out)
+        x is (P, d). t is a number; under adaptive steps it is a (P, 1) array, which broadcasts against x.
+    diffusion : function (t, x) -> array, or compiled (t, x, out)
+        "additive": (d, m), or (d,) for a diagonal matrix, whatever x is;
+        "scalar": (P, d), one Brownian motion for all coordinates;
+        "diagonal": (P, d), entry i depends on coordinate i alone;
+        "commutative", "general": (P, d, m), or (P, d) for a diagonal matrix that depends on all of x.
+    dimension : int
+        d.
+    noise_dimension : int, optional
+        m. Default: 1 for scalar noise, d otherwise.
+    noise_type : str
+        One of the five above. "commutative" is the user's word that the columns' derivatives along each other agree.
+    compiled : bool
+        Both functions are numba functions of one path: x (d,), out (d,), and for the diffusion out (d, m) or, with
+        `diagonal_matrix`, (d,). They run fused with the noise.
+    diagonal_matrix : bool, optional
+        Only for a compiled additive, commutative or general diffusion, whose `out` cannot tell. Default: False.
+    derivative : function (t, x, v) -> array shaped as diffusion(t, x), optional
+        Derivative of the diffusion along v (P, d). Default: central differences.
+    ito_correction : function (t, x) -> (P, d), optional
+        Half the sum of the columns' derivatives along themselves. Default: from `derivative`.
+    linear : (d,) or (d, d) array, optional
+        K, where the drift is -K x plus a milder rest: what exponential Euler solves exactly.
+    drift_jacobian : function (t, x) -> (P, d, d), optional
+        For drift-implicit Euler. Default: differences.
+    label : str
+
+    Raises
+    ------
+    InvalidInput
+        If the noise type is unknown, m does not fit it, a function is none, or `compiled` is asked of functions that
+        numba has not compiled (or the reverse).
+    """
+
+    drift: Callable[..., Any]
+    diffusion: Callable[..., Any]
+    dimension: int
+    noise_dimension: int | None = None
+    noise_type: str = "general"
+    compiled: bool = False
+    diagonal_matrix: bool = False
+    derivative: Callable[..., Any] | None = None
+    ito_correction: Callable[..., Any] | None = None
+    linear: np.ndarray | None = None
+    drift_jacobian: Callable[..., Any] | None = None
+    label: str = "user diffusion"
+
+    def __post_init__(self) -> None:
+        d = whole_number("dimension", self.dimension, 1)
+        one_of("noise_type", self.noise_type, NOISE_TYPES)
+        m = 1 if self.noise_type == "scalar" else d
+        if self.noise_dimension is not None:
+            m = whole_number("noise_dimension", self.noise_dimension, 1)
+        if (self.noise_type == "scalar" and m != 1) or (
+            (self.noise_type == "diagonal" or self.diagonal_matrix) and m != d
+        ):
+            expected = 1 if self.noise_type == "scalar" else d
+            raise InvalidInput(
+                f"noise_dimension is {m}, but {self.noise_type} noise in dimension {d} has {expected}: "
+                'leave it out, or declare noise_type="general"'
+            )
+        object.__setattr__(self, "dimension", d)
+        object.__setattr__(self, "noise_dimension", m)
+        if self.linear is not None:
+            shape = (d, d) if np.ndim(self.linear) == 2 else (d,)
+            object.__setattr__(self, "linear", finite_array("linear", self.linear, shape=shape))
+        for role in ("drift", "diffusion"):
+            function = getattr(self, role)
+            if not callable(function):
+                raise InvalidInput(f"{role} must be a function, got {type(function).__name__}")
+            if self.compiled and not is_compiled(function):
+                raise InvalidInput(
+                    f"{role} {function_name(function)!r} is not compiled by numba, but compiled=True: decorate it with "
+                    f"numba.njit and let it write into out ({role}(t, x, out)), or pass compiled=False"
+                )
+            if not self.compiled and is_compiled(function) and function.py_func.__code__.co_argcount == 3:
+                raise InvalidInput(
+                    f"{role} {function_name(function)!r} is compiled by numba and takes (t, x, out): pass compiled=True"
+                )
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Name of a function for a sentence."""
+    return getattr(function, "__name__", type(function).__name__)

@@ -1,0 +1,9 @@
+"""Exact recurrences: SGD step by step, its exact moments, and what is exactly known of them."""
+
+if not __name__.startswith("sgdlimits."):
+    raise ImportError("import sgdlimits.discrete, not discrete")
+
+from .recurrence import Recurrence, simulate
+from .sgd import SGD
+
+__all__ = ["SGD", "Recurrence", "simulate"]

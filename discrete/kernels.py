@@ -1,0 +1,229 @@
+"""Compiled steps of SGD on least squares: finite data (row-major) and streaming features (packs of paths).
+
+Every kernel takes the steps first..last-1 of consecutive paths from number `path`, a multiple of PACK, and
+writes into `overflow` int64, where it is still -1, the number of steps done when a path's norm first exceeded
+1e150 or was not a number. The random numbers are those of sgdlimits.ensembles.random.Noise, so results do not
+depend on how steps and paths are grouped. The last two arguments are `scratch(quality)` of
+sgdlimits.ensembles.normals.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.normals import pack_normals
+from sgdlimits.ensembles.philox import PACK, pack_words
+from sgdlimits.ensembles.random import Purpose, bounded, permutation, tile_word64
+
+SAMPLINGS = {"with_replacement": 0, "without_replacement": 1, "reshuffle": 2}
+LARGEST_SQUARE = 1e300  # of a norm: beyond it a path counts as overflowed
+TILE = 128  # draws of one path made at once
+
+
+# Helpers take an array and a row number: a row as an array of its own would cost two atomic reference counts.
+
+
+@compiled(
+    fastmath={"reassoc", "contract", "nsz"}
+)  # the sum's order depends on d alone, never on paths or steps
+def _dot(rows, row, x, p):
+    total = 0.0
+    for j in range(x.shape[1]):
+        total += rows[row, j] * x[p, j]
+    return total
+
+
+@compiled
+def _combine(out, p, keep, coefficients, chosen, rows):
+    # out_p <- keep out_p + sum_b coefficients_b rows[chosen_b], four rows at a time
+    d, whole = out.shape[1], chosen.size - chosen.size % 4
+    for b in range(0, whole, 4):
+        c0, c1, c2, c3 = coefficients[b], coefficients[b + 1], coefficients[b + 2], coefficients[b + 3]
+        r0, r1, r2, r3 = chosen[b], chosen[b + 1], chosen[b + 2], chosen[b + 3]
+        for j in range(d):
+            out[p, j] = (
+                keep * out[p, j] + c0 * rows[r0, j] + c1 * rows[r1, j] + c2 * rows[r2, j] + c3 * rows[r3, j]
+            )
+        keep = 1.0
+    for b in range(whole, chosen.size):
+        c0, r0 = coefficients[b], chosen[b]
+        for j in range(d):
+            out[p, j] = keep * out[p, j] + c0 * rows[r0, j]
+        keep = 1.0
+
+
+@compiled
+def _move(x, velocity, p, gradient, step_size, momentum, nesterov):
+    for j in range(x.shape[1]):
+        g = gradient[0, j]
+        v = momentum * velocity[p, j] + g
+        velocity[p, j] = v
+        x[p, j] -= step_size * (g + momentum * v if nesterov else v)
+
+
+@compiled
+def _choose(chosen, orders, row, words, lane, position, sampling):
+    # Rows of one step: `position` is its first draw in the tile of words; for reshuffle, in orders[row].
+    size = chosen.size
+    if sampling == 2:
+        for b in range(size):
+            chosen[b] = orders[row, position + b]
+    elif sampling == 0:
+        for b in range(size):
+            chosen[b] = bounded(tile_word64(words, position + b, lane), orders.shape[1])
+    else:
+        for b in range(size):
+            other = b + bounded(tile_word64(words, position + b, lane), orders.shape[1] - b)
+            chosen[b] = other
+            orders[row, b], orders[row, other] = orders[row, other], orders[row, b]
+        for b in range(size - 1, -1, -1):
+            other, found = chosen[b], orders[row, b]
+            orders[row, b], orders[row, other] = orders[row, other], orders[row, b]
+            chosen[b] = found
+
+
+@compiled
+def _copy(out, first, source, row, count):
+    for i in range(count):
+        for j in range(out.shape[1]):
+            out[first + i, j] = source[row + i, j]
+
+
+@compiled
+def _any_too_large(x, overflow, first):
+    for p in range(first, first + PACK):
+        if overflow[p] < 0 and not _dot(x, p, x, p) <= LARGEST_SQUARE:
+            return True
+    return False
+
+
+@compiled
+def minibatch(
+    x, velocity, overflow, orders, epochs, rows, targets, step_size, ridge, label_noise, momentum, nesterov,
+    batch_size, sampling, seed, path, first, last, normals, words,
+):  # fmt: skip
+    """SGD on rows (n, d) and targets (n,): g = mean_b a_b (a_b.x - y_b - label_noise eps_b) + ridge x.
+
+    velocity <- momentum velocity + g and x <- x - step_size velocity, or x - step_size (g + momentum
+    velocity) for Nesterov as torch writes it. x is (P, d) float64, velocity (P, d), or (0, d) for no
+    momentum (and no cost). `sampling` is a value of SAMPLINGS. For reshuffle `orders` (P, n) int64 holds
+    each path's permutation and `epochs` (P,) its epoch, -1 at the start; n // batch_size steps make an
+    epoch. Otherwise both are empty, (0, n) and (0,).
+    """
+    paths, d = x.shape
+    samples, moving, tile = rows.shape[0], velocity.shape[0] > 0, max(1, TILE // batch_size)
+    per_epoch = samples // batch_size
+    tile_words = np.empty((4 * (tile * batch_size // 2 + 1), PACK), np.uint32)
+    eps = np.zeros((tile * batch_size, PACK))
+    identity = np.arange(samples).reshape(1, -1)
+    chosen, residuals = np.empty(batch_size, np.int64), np.empty(batch_size)
+    gradient, saved, saved_velocity = np.empty((1, d)), np.empty((PACK, d)), np.empty((PACK, d))
+    # Without momentum the combination of rows goes straight into x.
+    scale = 1.0 / batch_size if moving else -step_size / batch_size
+    for pack in range(paths // PACK):
+        for start in range(first, last, tile):
+            end, number = min(start + tile, last), path + pack * PACK
+            block = start * batch_size // 2
+            if sampling != 2:
+                blocks = (end * batch_size + 1) // 2 - block
+                pack_words(tile_words[: 4 * blocks], seed, Purpose.ROWS, number, block)
+            if label_noise != 0.0:
+                draws = eps[: (end - start) * batch_size]
+                pack_normals(draws, normals, words, seed, Purpose.LABEL_NOISE, number, start * batch_size)
+            _copy(saved, 0, x, pack * PACK, PACK)
+            if moving:
+                _copy(saved_velocity, 0, velocity, pack * PACK, PACK)
+            watch = False
+            while True:
+                # Paths inside, steps outside: the processor overlaps the independent dot products.
+                for step in range(start, end):
+                    for lane in range(PACK):
+                        p = pack * PACK + lane
+                        if sampling == 2:
+                            epoch = step // per_epoch
+                            if epochs[p] != epoch:
+                                permutation(orders[p], seed, number + lane, epoch)
+                                epochs[p] = epoch
+                            _choose(
+                                chosen, orders, p, tile_words, lane, step % per_epoch * batch_size, sampling
+                            )
+                        else:
+                            _choose(
+                                chosen, identity, 0, tile_words, lane, step * batch_size - 2 * block, sampling
+                            )
+                        for b in range(batch_size):
+                            error = label_noise * eps[(step - start) * batch_size + b, lane]
+                            residuals[b] = scale * (_dot(rows, chosen[b], x, p) - targets[chosen[b]] - error)
+                        if not moving:
+                            _combine(x, p, 1.0 - step_size * ridge, residuals, chosen, rows)
+                        else:
+                            _copy(gradient, 0, x, p, 1)
+                            _combine(gradient, 0, ridge, residuals, chosen, rows)
+                            _move(x, velocity, p, gradient, step_size, momentum, nesterov)
+                        if watch and overflow[p] < 0 and not _dot(x, p, x, p) <= LARGEST_SQUARE:
+                            overflow[p] = step + 1
+                # Norms are looked at once a tile; a tile that ends too large is run again, every step
+                # watched.
+                if watch or not _any_too_large(x, overflow, pack * PACK):
+                    break
+                watch = True
+                _copy(x, pack * PACK, saved, 0, PACK)
+                if moving:
+                    _copy(velocity, pack * PACK, saved_velocity, 0, PACK)
+
+
+@compiled
+def _add_sample(gradient, residual, x, minimiser, roots, xi, error, factor):
+    # residual of one fresh sample per lane, then its gradient: features root_i xi_i
+    lanes, xi, x, gradient = residual.size, xi.reshape(-1), x.reshape(-1), gradient.reshape(-1)
+    residual[:] = 0.0
+    for i in range(roots.size):
+        o, root, centre = i * PACK, roots[i], minimiser[i]
+        for lane in range(lanes):
+            residual[lane] += root * xi[o + lane] * (x[o + lane] - centre)
+    for lane in range(lanes):
+        residual[lane] = factor * (residual[lane] - error[lane])
+    for i in range(roots.size):
+        o, root = i * PACK, roots[i]
+        for lane in range(lanes):
+            gradient[o + lane] += root * xi[o + lane] * residual[lane]
+
+
+@compiled
+def streaming(
+    state, velocity, overflow, roots, minimiser, step_size, ridge, noise, momentum, nesterov, batch_size,
+    seed, path, first, last, normals, words,
+):  # fmt: skip
+    """SGD on fresh samples in the eigenbasis: features root_i xi_i, labels features.minimiser + noise eps.
+
+    state is packs (packs, d, PACK), velocity the same or (0, d, PACK) for no momentum, overflow (packs,
+    PACK); roots are the square roots of the features' eigenvalues, (d,), and minimiser (d,). The rest as in
+    `minibatch`.
+    """
+    d, lanes, moving = state.shape[1], state.shape[2], velocity.shape[0] > 0
+    xi, gradient, residual = np.empty((d, lanes)), np.empty((d, lanes)), np.empty(lanes)
+    eps, squares = np.zeros((batch_size, lanes)), np.empty(lanes)
+    for pack in range(state.shape[0]):
+        x, number = state[pack], path + pack * PACK
+        for step in range(first, last):
+            gradient[:] = 0.0
+            if noise != 0.0:
+                pack_normals(eps, normals, words, seed, Purpose.LABEL_NOISE, number, step * batch_size)
+                eps *= noise
+            for b in range(batch_size):
+                pack_normals(xi, normals, words, seed, Purpose.FEATURES, number, (step * batch_size + b) * d)
+                _add_sample(gradient, residual, x, minimiser, roots, xi, eps[b], 1.0 / batch_size)
+            squares[:] = 0.0
+            for i in range(d):
+                for lane in range(lanes):
+                    g = gradient[i, lane] + ridge * x[i, lane]
+                    if moving:
+                        v = momentum * velocity[pack, i, lane] + g
+                        velocity[pack, i, lane] = v
+                        g = g + momentum * v if nesterov else v
+                    x[i, lane] -= step_size * g
+                    squares[lane] += x[i, lane] * x[i, lane]
+            for lane in range(lanes):
+                if overflow[pack, lane] < 0 and not squares[lane] <= LARGEST_SQUARE:
+                    overflow[pack, lane] = step + 1

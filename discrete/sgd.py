@@ -1,0 +1,362 @@
+"""SGD with a constant step size: plain, heavy ball or Nesterov as torch.optim.SGD writes them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from sgdlimits.ensembles.engine import Simulator, run
+from sgdlimits.ensembles.initial import initial_moments, recorded_steps
+from sgdlimits.ensembles.progress import Progress
+from sgdlimits.ensembles.random import Noise, Purpose
+from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
+from sgdlimits.exact.claims import Claim
+from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.errors import (
+    InfiniteVariance,
+    InvalidInput,
+    NoStationaryLaw,
+    StabilityWarning,
+    non_negative,
+    positive,
+    real_number,
+)
+from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
+from sgdlimits.exact.outcomes import Stability, StationaryLaw
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .simulators import make_simulator
+
+if TYPE_CHECKING:
+    import xarray
+
+ALL_STEPS = 1000  # longest run whose exact moments are returned at every step unless `record` says otherwise
+SOME_STEPS = 201
+ROOT_ERROR = 1e-12  # relative, of the mean-square threshold
+
+
+@dataclass(frozen=True, eq=False)
+class SGD:
+    """Stochastic gradient descent: x <- x - step_size * g, or with momentum as torch.optim.SGD (dampening 0).
+
+    With the batch gradient g, momentum mu and step size eta: m <- mu m + g; then x <- x - eta m (heavy ball) or
+    x <- x - eta (g + mu m) (Nesterov). The buffer m starts at zero.
+
+    Parameters
+    ----------
+    problem : LeastSquares, StreamingLeastSquares, Logistic or SampleLoss
+    step_size : float
+    batch_size : int
+    sampling : {"with_replacement", "without_replacement", "reshuffle"}
+        Fresh independent rows at every step, a fresh subset at every step, or one permutation an epoch of
+        n // batch_size steps (rows past the last full batch rest for that epoch).
+    momentum : float
+        mu, at least 0 and below 1.
+    label_noise : float
+        Standard deviation of fresh Gaussian noise on every drawn label.
+    nesterov : bool
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used.
+    """
+
+    problem: Any
+    step_size: float
+    batch_size: int = 1
+    sampling: str = "with_replacement"
+    momentum: float = 0.0
+    label_noise: float = 0.0
+    nesterov: bool = False
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "mean, covariance and expected risk obey closed linear recurrences, so they are computed exactly",
+            ("least squares", "batches independent from step to step"),
+            "derived",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if not callable(getattr(self.problem, "check_batch_size", None)):
+            raise InvalidInput(
+                f"problem must be one of sgdlimits.problems, got {type(self.problem).__name__}; "
+                "LeastSquares, StreamingLeastSquares, Logistic and SampleLoss can be used"
+            )
+        batch = self.problem.check_batch_size(self.batch_size, self.sampling)
+        object.__setattr__(self, "step_size", positive("step_size", self.step_size))
+        object.__setattr__(self, "batch_size", batch)
+        object.__setattr__(self, "momentum", real_number("momentum", self.momentum))
+        object.__setattr__(self, "label_noise", non_negative("label_noise", self.label_noise))
+        if not 0 <= self.momentum < 1:
+            raise InvalidInput(f"momentum must be at least 0 and below 1, got {self.momentum!r}")
+        if self.nesterov and not self.momentum:
+            raise InvalidInput("nesterov needs a momentum above zero, got momentum=0")
+        if self.label_noise and not isinstance(self.problem, QuadraticProblem):
+            raise InvalidInput(
+                f"label_noise is {self.label_noise!r}, but only least squares has labels to add it to; "
+                "write it into the loss instead"
+            )
+
+    @property
+    def clock(self) -> Clock:
+        """One step is one unit of time."""
+        return Clock(1.0, "1")
+
+    @property
+    def label(self) -> str:
+        """Short name."""
+        kind = "Nesterov momentum" if self.nesterov else "momentum"
+        return f"SGD, {kind} {self.momentum:g}" if self.momentum else "SGD"
+
+    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Expected covariance (d, d) of the batch gradient in modes, from moments of the modes; derived.
+
+        The covariance of one sample's gradient times the sampling factor, plus label_noise^2 H / batch_size:
+        label noise is fresh at every draw, whatever the sampling.
+        """
+        factor = self._quadratic.sampling_factor(self.batch_size, self.sampling)
+        noise = factor * self.problem.noise_covariance_map(second, mean)
+        if self.label_noise:
+            noise[np.diag_indices_from(noise)] += self.label_noise**2 / self.batch_size * self.problem.eigenvalues
+        return noise
+
+    def moment_map(self, step_size: float | None = None) -> MomentMap:
+        """One step of the exact moment equations in modes, at this step size or another."""
+        eta, mu, k = self.step_size if step_size is None else step_size, self.momentum, self._quadratic.curvatures
+        ones = np.ones_like(k)
+        if not mu:
+            transition, entry = (1 - eta * k)[:, None, None], np.array([-eta])
+        elif self.nesterov:
+            transition = np.array([[1 - eta * (1 + mu) * k, -eta * mu**2 * ones], [k, mu * ones]])
+            transition, entry = np.moveaxis(transition, 2, 0), np.array([-eta * (1 + mu), 1.0])
+        else:
+            transition = np.array([[1 - eta * k, -eta * mu * ones], [k, mu * ones]])
+            transition, entry = np.moveaxis(transition, 2, 0), np.array([-eta, 1.0])
+        return MomentMap(transition, entry, self.noise_map, np.ones((1, 1)))
+
+    def moments(self, x0: Any, steps: int, record: int | Sequence[int] | None = None) -> xarray.Dataset:
+        """Exact mean, covariance and expected risk; no Monte Carlo. Least squares, independent batches.
+
+        Parameters
+        ----------
+        x0 : array (d,) or (paths, d), Gaussian, or tuple (mean, covariance)
+        steps : int
+        record : None, int or sequence of int
+            Steps to keep, 0 always among them: None for all of at most 1000 steps, about 200 of more.
+
+        Returns
+        -------
+        xarray.Dataset
+            `mean(step, coordinate)`, `covariance(step, coordinate, coordinate_2)`, `risk(step)` (without the
+            ridge term), in original coordinates. Moments past the range of floating-point numbers are inf.
+
+        Raises
+        ------
+        InvalidInput
+            If the problem or the sampling has no closed moments, or an argument cannot be used.
+
+        Warns
+        -----
+        StabilityWarning
+            If the step size is not below the threshold of the mean or of the second moment.
+        """
+        problem, map_ = self._quadratic, self.moment_map()
+        problem.sampling_factor(self.batch_size, self.sampling)
+        mean, covariance = initial_moments(x0, problem.dimension)
+        kept = recorded_steps(SOME_STEPS if record is None and steps > ALL_STEPS else record, steps)
+        if record is None and steps <= ALL_STEPS:
+            kept = np.arange(steps + 1)
+        kept = np.union1d(0, kept)
+        self._warn_if_unstable()
+        vectors = problem.eigenvectors
+        means, covariances = map_.propagate(problem.to_modes(mean), vectors.T @ covariance @ vectors, kept)
+        finite = np.isfinite(means).all(axis=1) & np.isfinite(covariances).all(axis=(1, 2))
+        risk = np.full(kept.size, np.inf)
+        risk[finite] = problem.expected_risk(means[finite], covariances[finite])
+        rotated = np.full_like(covariances, np.inf)
+        rotated[finite] = vectors @ covariances[finite] @ vectors.T
+        positions = np.full_like(means, np.inf)
+        settled = np.isfinite(means).all(axis=1)
+        positions[settled] = problem.from_modes(means[settled])
+        return moments_dataset(kept, positions, rotated, risk, problem.coordinates, self._attributes())
+
+    def stationary(self) -> StationaryLaw:
+        """Exact mean, covariance and expected risk of the stationary law.
+
+        Raises
+        ------
+        NoStationaryLaw
+            If the mean does not settle; `.threshold` is the step size at which it ceases to.
+        InfiniteVariance
+            If the mean settles but the second moment does not.
+        InvalidInput
+            If the problem or the sampling has no closed moments.
+        """
+        problem, stability = self._quadratic, self.stability()
+        if problem.curvatures.min() < 0:
+            raise NoStationaryLaw(
+                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so SGD runs "
+                "away at every step size; raise the ridge",
+                stability.mean_threshold,
+            )
+        if self.step_size >= stability.mean_threshold * (1 - ROOT_ERROR):
+            raise NoStationaryLaw(
+                f"step_size is {self.step_size:g}, but the mean settles only below {stability.mean_threshold:.6g}; "
+                "lower the step size",
+                stability.mean_threshold,
+            )
+        if self.step_size >= stability.mean_square_threshold * (1 - ROOT_ERROR):
+            raise InfiniteVariance(
+                f"step_size is {self.step_size:g}, but the variance is finite only below "
+                f"{stability.mean_square_threshold:.6g}; lower the step size or raise the batch size",
+                stability.mean_square_threshold,
+            )
+        covariance = self.moment_map().stationary_covariance()
+        vectors, centre = problem.eigenvectors, np.zeros(problem.dimension)
+        risk = float(problem.expected_risk(centre, covariance))
+        return StationaryLaw(
+            problem.minimiser.copy(), vectors @ covariance @ vectors.T, risk, vectors[:, problem.frozen]
+        )
+
+    def stability(self) -> Stability:
+        """Step sizes below which mean and second moment settle, on the range of the data.
+
+        The mean: 2 (1 + mu) / k_max, Nesterov 2 (1 + mu) / ((1 + 2 mu) k_max), with k_max the largest curvature.
+        The second moment: the root of the noise gain, to about 1e-12. Derived.
+        """
+        problem = self._quadratic
+        problem.sampling_factor(self.batch_size, self.sampling)
+        mean_threshold = self._mean_threshold()
+        threshold = gain_threshold(self.moment_map, mean_threshold)
+        return Stability(mean_threshold, threshold, self.step_size)
+
+    def _mean_threshold(self) -> float:
+        smallest, largest = self.problem.curvatures.min(), self.problem.curvatures.max()
+        if smallest < 0:
+            return 0.0
+        if largest == 0:
+            return np.inf
+        mu = self.momentum
+        return float(2 * (1 + mu) / ((1 + 2 * mu if self.nesterov else 1.0) * largest))
+
+    def _warn_if_unstable(self) -> None:
+        """Warn past a known threshold; the second moment's is computed only once it is known to be passed."""
+        if not isinstance(self.problem, QuadraticProblem) or self.sampling == "reshuffle":
+            return
+        threshold, what = self._mean_threshold(), "mean"
+        if self.step_size < threshold:
+            if self.moment_map().settles():
+                return
+            threshold, what = gain_threshold(self.moment_map, threshold), "second moment"
+        warnings.warn(
+            f"step_size is {self.step_size:g}, but the {what} of {self.label} settles only below {threshold:.6g}",
+            StabilityWarning,
+            stacklevel=3,
+        )
+
+    def simulate(
+        self,
+        x0: Any,
+        steps: int,
+        paths: int,
+        observables: Any = ("risk", "norm"),
+        record: int | Sequence[int] | None = None,
+        seed: int = 0,
+        quality: str = "float32",
+        threads: int | None = None,
+        chunk: int | None = None,
+        progress: bool | Progress | None = None,
+    ) -> xarray.Dataset:
+        """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable an observable, with dims (path, step[, coordinate]); the same bits for the same seed,
+            whatever the threads and (for compiled problems) the chunk size.
+
+        Warns
+        -----
+        StabilityWarning
+            If the problem is least squares and the step size is past a threshold.
+        OverflowedPaths
+            If a path overflowed.
+        """
+        self._warn_if_unstable()
+        ensemble = run(
+            self.simulator(), x0, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
+            quality=quality, threads=threads, chunk=chunk, progress=progress,
+        )  # fmt: skip
+        return ensemble_dataset(ensemble, self._attributes())
+
+    def simulator(self) -> Simulator:
+        """What the engine advances: a compiled kernel where the problem allows one."""
+        return make_simulator(self)
+
+    def initial_state(self, x0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Positions (P, d) and the momentum buffer (P, d), zero."""
+        return np.array(x0), np.zeros(np.shape(x0))
+
+    def step(self, k: int, state: tuple[np.ndarray, np.ndarray], noise: Noise) -> tuple[np.ndarray, np.ndarray]:
+        """State after step k, in NumPy: the definition that the compiled kernels must reproduce."""
+        x, buffer = state
+        gradient = self._batch_gradient(k, x, noise)
+        buffer = self.momentum * buffer + gradient
+        direction = gradient + self.momentum * buffer if self.nesterov else buffer
+        return x - self.step_size * direction, buffer
+
+    def position(self, state: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """Positions (P, d) of a state."""
+        return state[0]
+
+    def batch(self, k: int, noise: Noise) -> np.ndarray:
+        """Rows (P, batch_size) that the paths draw at step k."""
+        samples = self.problem.samples
+        if self.sampling != "reshuffle":
+            return noise.rows(k, self.batch_size, samples, self.sampling)
+        epoch, place = divmod(k, samples // self.batch_size)
+        return noise.permutation(epoch, samples)[:, place * self.batch_size :][:, : self.batch_size]
+
+    def _batch_gradient(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
+        """Gradient (P, d) of the batch of step k, ridge included."""
+        problem, batch = self.problem, self.batch_size
+        if not isinstance(problem, QuadraticProblem):
+            return problem.sample_gradients(x, self.batch(k, noise)).mean(axis=1)
+        label_errors, scale = 0.0, self.label_noise
+        if isinstance(problem, StreamingLeastSquares):
+            scale = np.hypot(problem.noise, self.label_noise)
+            normals = noise.normals(Purpose.FEATURES, k, batch * problem.dimension)
+            features = normals.reshape(-1, batch, problem.dimension) * np.sqrt(problem.eigenvalues)
+            features = features @ problem.eigenvectors.T
+            labels = features @ problem.truth
+        elif isinstance(problem, LeastSquares):
+            rows = self.batch(k, noise)
+            features, labels = problem.features[rows], problem.targets[rows]
+        if scale:
+            label_errors = scale * noise.normals(Purpose.LABEL_NOISE, k, batch)
+        residuals = np.einsum("pbj,pj->pb", features, x) - labels - label_errors
+        return np.einsum("pbj,pb->pj", features, residuals) / batch + problem.ridge * x
+
+    @property
+    def _quadratic(self) -> QuadraticProblem:
+        if not isinstance(self.problem, QuadraticProblem):
+            raise InvalidInput(
+                f"{type(self.problem).__name__} has no closed moments; LeastSquares and StreamingLeastSquares have "
+                "them, for other losses use simulate"
+            )
+        return self.problem
+
+    def _attributes(self) -> dict[str, Any]:
+        return {
+            "process": self.label, "problem": repr(self.problem), "step_size": self.step_size,
+            "batch_size": self.batch_size, "sampling": self.sampling, "momentum": self.momentum,
+            "label_noise": self.label_noise, "nesterov": int(self.nesterov),
+        }  # fmt: skip

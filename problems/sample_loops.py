@@ -1,0 +1,79 @@
+"""Compiled loops over samples, and the logistic loss of one sample.
+
+The functions passed in are numba-compiled: value(x (d,), i, *data) -> float and gradient(x (d,), i, out (d,), *data).
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+
+# Kernels that take a compiled function as an argument are not kept on disk: numba would add a copy in every process.
+_in_memory = numba.njit(nogil=True, error_model="numpy")
+
+
+@_in_memory
+def logistic_value(x, i, features, labels):
+    """log(1 + exp(-margin)), without overflow."""
+    margin = 0.0
+    for j in range(x.size):
+        margin += features[i, j] * x[j]
+    margin *= labels[i]
+    return max(-margin, 0.0) + math.log1p(math.exp(-abs(margin)))
+
+
+@_in_memory
+def logistic_gradient(x, i, out, features, labels):
+    """-label logistic(-margin) features, without overflow."""
+    margin = 0.0
+    for j in range(x.size):
+        margin += features[i, j] * x[j]
+    pull = -labels[i] * 0.5 * (1.0 - math.tanh(0.5 * labels[i] * margin))
+    for j in range(x.size):
+        out[j] = pull * features[i, j]
+
+
+@_in_memory
+def mean_value(value, data, x, samples):
+    """Mean loss (P,) at positions (P, d)."""
+    out = np.empty(x.shape[0])
+    for p in range(x.shape[0]):
+        total = 0.0
+        for i in range(samples):
+            total += value(x[p], i, *data)
+        out[p] = total / samples
+    return out
+
+
+@_in_memory
+def mean_gradient(gradient, data, x, samples):
+    """Mean gradient (P, d) at positions (P, d)."""
+    out, one = np.zeros(x.shape), np.empty(x.shape[1])
+    for p in range(x.shape[0]):
+        for i in range(samples):
+            gradient(x[p], i, one, *data)
+            out[p] += one
+        out[p] /= samples
+    return out
+
+
+@_in_memory
+def path_values(value, x, rows):
+    """Losses (P, B) of the samples rows (P, B) at positions (P, d)."""
+    out = np.empty(rows.shape)
+    for p in range(rows.shape[0]):
+        for b in range(rows.shape[1]):
+            out[p, b] = value(x[p], rows[p, b])
+    return out
+
+
+@_in_memory
+def path_gradients(gradient, x, rows):
+    """Gradients (P, B, d) of the samples rows (P, B) at positions (P, d)."""
+    out = np.empty((*rows.shape, x.shape[1]))
+    for p in range(rows.shape[0]):
+        for b in range(rows.shape[1]):
+            gradient(x[p], rows[p, b], out[p, b])
+    return out

@@ -1,0 +1,18 @@
+"""How a batch is drawn from n samples."""
+
+from __future__ import annotations
+
+from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
+
+SAMPLINGS = ("with_replacement", "without_replacement", "reshuffle")
+
+
+def check_sampling(batch_size: int, sampling: str, samples: int) -> int:
+    """Return the batch size if it can be drawn from `samples` under this sampling."""
+    batch = whole_number("batch_size", batch_size, 1)
+    if one_of("sampling", sampling, SAMPLINGS) != "with_replacement" and batch > samples:
+        raise InvalidInput(
+            f"batch_size is {batch}, over the {samples} samples that there are; without replacement it can be at "
+            "most that"
+        )
+    return batch

@@ -1,0 +1,181 @@
+"""Diagonal linear network f_i = z_i . (u^2 - v^2): sparse regression by label noise; u_j v_j is conserved by the flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.errors import InvalidInput
+
+from .data import set_data
+from .kernels import accumulate, multiplier
+from .model import Regression, entry_count
+
+MOST_STEPS = 200
+
+
+@compiled
+def sample(w, x, multipliers, row):
+    """Prediction and its gradient."""
+    d = x.size
+    value = 0.0
+    for j in range(d):
+        keep_u, keep_v = x[j] * multiplier(multipliers, j), x[j] * multiplier(multipliers, d + j)
+        u, v = w[j], w[d + j]
+        value += keep_u * u * u - keep_v * v * v
+        row[j] = 2 * keep_u * u
+        row[d + j] = -2 * keep_v * v
+    return value
+
+
+@compiled
+def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+    """Noisy gradient of one path."""
+    accumulate(sample, w, data, rows, labels, units, inputs, out, work)
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalLinearNetwork(Regression):
+    """f_i(w) = z_i . (u^2 - v^2) with w = (u, v), L = 1/(2N) sum_i (f_i - y_i)^2.
+
+    Its 2d hidden units are z_ij u_j^2 and -z_ij v_j^2.
+
+    Parameters
+    ----------
+    features : (N, d) array, rows z_i
+    labels : (N,) array
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    kernel = staticmethod(kernel)
+    label = "diagonal linear network"
+
+    def __post_init__(self) -> None:
+        set_data(self, self.features, self.labels)
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """The features."""
+        return self.features
+
+    @property
+    def weight(self) -> float:
+        """1 / N."""
+        return 1 / len(self.labels)
+
+    @property
+    def input_size(self) -> int:
+        """d."""
+        return self.features.shape[1]
+
+    @property
+    def dimension(self) -> int:
+        """2 d."""
+        return 2 * self.features.shape[1]
+
+    @property
+    def units(self) -> int:
+        """2 d."""
+        return 2 * self.features.shape[1]
+
+    def _signed(self, inputs: np.ndarray) -> np.ndarray:
+        """(z, -z): the prediction is its product with (u^2, v^2)."""
+        return np.concatenate([inputs, -inputs], axis=-1)
+
+    def linear_coefficients(self, w: np.ndarray) -> np.ndarray:
+        """beta = u^2 - v^2, (..., d)."""
+        d = self.input_size
+        return w[..., :d] ** 2 - w[..., d:] ** 2
+
+    def linearise(self, w, inputs=None, units=None):
+        """Predictions and their Jacobian."""
+        w = np.asarray(w, float)[..., None, :]
+        signed = self._signed(self.features if inputs is None else inputs)
+        if units is not None:
+            signed = np.ones((entry_count(self, inputs), 1)) * signed * units
+        return (signed * w**2).sum(-1), 2 * signed * w
+
+    def unit_outputs(self, w):
+        """z_ij u_j^2 and -z_ij v_j^2, (..., N, 2d)."""
+        return self._signed(self.features) * (w**2)[..., None, :]
+
+    def bend_apply(self, w, vectors):
+        """F_i = 2 diag(z_i, -z_i)."""
+        return 2 * self._signed(self.features) * vectors
+
+    def bend_inner(self, w, matrix):
+        """Weighted diagonal of the matrix."""
+        return 2 * np.diagonal(matrix, axis1=-2, axis2=-1) @ self._signed(self.features).T
+
+    def bend_sum(self, w, coefficients):
+        """A diagonal matrix."""
+        return 2 * (coefficients @ self._signed(self.features))[..., None] * np.eye(self.dimension)
+
+    def twist(self, w, matrix):
+        """Zero: the predictions are quadratic."""
+        return np.zeros((*np.shape(w)[:-1], self.samples, self.dimension))
+
+    def input_gradient(self, w):
+        """u^2 - v^2 for every sample, (..., N, d)."""
+        beta = self.linear_coefficients(np.asarray(w, float))[..., None, :]
+        return np.broadcast_to(beta, (*beta.shape[:-2], *self.features.shape))
+
+    def mixed(self, w):
+        """Derivative of the input gradient in w, (..., N, d, 2d)."""
+        w, d = np.asarray(w, float), self.input_size
+        square = np.concatenate(
+            [2 * w[..., None, :d] * np.eye(d), -2 * w[..., None, d:] * np.eye(d)], axis=-1
+        )[..., None, :, :]
+        return np.broadcast_to(square, (*square.shape[:-3], self.samples, d, 2 * d))
+
+    def closed_limit(self, w):
+        """Limit of the flow, u e^{s/2} and v e^{-s/2} with s = Z'mu: mu minimises a convex function of N variables (derived)."""
+        w, d = np.asarray(w, float), self.input_size
+        flat = w.reshape(-1, 2 * d)
+        tilt = np.array([_tilt(self.features, self.labels, row[:d] ** 2, row[d:] ** 2) for row in flat])
+        grown = np.concatenate([flat[:, :d] * np.exp(tilt / 2), flat[:, d:] * np.exp(-tilt / 2)], axis=-1)
+        return grown.reshape(w.shape)
+
+    def conserved(self, w):
+        """u_j v_j, (..., d)."""
+        d = self.input_size
+        return w[..., :d] * w[..., d:]
+
+
+def _tilt(features, labels, u_square, v_square):
+    """Newton's method with halving for sum_j (u_j^2 e^{s_j} + v_j^2 e^{-s_j}) - y.mu, s = Z'mu; returns s (d,)."""
+
+    def value(mu):
+        s = features.T @ mu
+        with np.errstate(over="ignore"):
+            return (u_square * np.exp(s) + v_square * np.exp(-s)).sum() - labels @ mu
+
+    mu = np.zeros(len(labels))
+    scale = max(1.0, np.abs(labels).max())
+    for _ in range(MOST_STEPS):
+        s = features.T @ mu
+        grown, shrunk = u_square * np.exp(s), v_square * np.exp(-s)
+        miss = features @ (grown - shrunk) - labels
+        if np.abs(miss).max() <= 4e-15 * scale * len(s):
+            return s
+        curvature = (features * (grown + shrunk)) @ features.T
+        move = -np.linalg.lstsq(curvature, miss, rcond=1e-14)[0]
+        size, here, slope = 1.0, value(mu), miss @ move
+        while value(mu + size * move) > here + 1e-4 * size * slope and size > 1e-9:
+            size /= 2
+        if size <= 1e-9:  # at the rounding of the function's value, the Newton step itself still gains
+            size = 1.0
+            fresh = features.T @ (mu + move)
+            still = np.abs(features @ (u_square * np.exp(fresh) - v_square * np.exp(-fresh)) - labels).max()
+            if not still < 0.9 * np.abs(miss).max():
+                break
+        mu = mu + size * move
+    if np.abs(miss).max() <= 1e-11 * scale:
+        return features.T @ mu
+    raise InvalidInput(
+        f"the gradient flow of the diagonal network does not reach zero loss from here (loss "
+        f"{(miss**2).mean() / 2:.3g}): no interpolator has the zeros of this start; start with all u and v not zero"
+    )

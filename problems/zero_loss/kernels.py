@@ -1,0 +1,62 @@
+"""One path's noisy gradient of any regression, compiled once for each model from its function of one sample."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba.extending import register_jitable
+
+
+@register_jitable
+def accumulate(sample, w, data, rows, labels, units, inputs, out, work):
+    """Write the gradient of (weight/2) sum_s (f_s - label_s - labels[s])^2 into `out` (m,).
+
+    `sample(w, x, multipliers, row)` returns the prediction at input x and writes its gradient into `row`;
+    `multipliers` is (h,) or None. With `rows` the sum runs over them, times N / B.
+    """
+    features, targets, weight = data
+    entries = features.shape[0]
+    scale = weight[0]
+    if rows is not None:
+        entries = rows.size
+        scale = weight[0] * features.shape[0] / rows.size
+    for j in range(out.size):
+        out[j] = 0.0
+    for s in range(entries):
+        i = s
+        if rows is not None:
+            i = rows[s]
+        x = features[i]
+        if inputs is not None:
+            x = x + inputs[s]
+        target = targets[i]
+        if labels is not None:
+            target = target + labels[s]
+        if units is None:
+            value = sample(w, x, None, work)
+        else:
+            value = sample(w, x, units[s % units.shape[0]], work)
+        pull = scale * (value - target)
+        for j in range(out.size):
+            out[j] += pull * work[j]
+
+
+@register_jitable
+def multiplier(multipliers, j):
+    """Multiplier of unit j; 1 where there are none."""
+    if multipliers is None:
+        return 1.0
+    else:
+        return multipliers[j]
+
+
+def linearise_one_by_one(vectorised, w: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Call a compiled `vectorised(w (P, m), inputs (P, S, p), values, rows)` on arrays of any leading shape."""
+    w = np.asarray(w, float)
+    lead = np.broadcast_shapes(w.shape[:-1], inputs.shape[:-2])
+    flat = np.ascontiguousarray(np.broadcast_to(w, (*lead, w.shape[-1]))).reshape(-1, w.shape[-1])
+    points = np.ascontiguousarray(np.broadcast_to(inputs, (*lead, *inputs.shape[-2:])))
+    points = points.reshape(len(flat), *inputs.shape[-2:])
+    values = np.empty((len(flat), points.shape[1]))
+    jacobian = np.empty((len(flat), points.shape[1], w.shape[-1]))
+    vectorised(flat, points, values, jacobian)
+    return values.reshape(*lead, -1), jacobian.reshape(*lead, *jacobian.shape[1:])

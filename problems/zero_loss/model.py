@@ -1,0 +1,165 @@
+"""What a model with a set of zero loss offers; a regression builds the loss's derivatives from those of its predictions."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+
+
+class Model(ABC):
+    """A loss L(w) >= 0 whose zeros form a set; every method takes w of shape (..., m).
+
+    Attributes
+    ----------
+    dimension : int
+        m, the number of parameters.
+    samples : int
+        N of a regression, 0 for a general loss.
+    label : str
+    units : int
+        Hidden units that Dropout may act on; 0 where there are none.
+    input_size : int
+        Features of an input that noise may be added to; 0 where there are none.
+    noise_size : int
+        Variables eta of a loss L_hat(w, eta) that brings its own noise, else 0.
+    kernel : compiled function or None
+        kernel(w, data, rows, labels, units, inputs, eta, out, work) writes one path's noisy gradient into `out` (m,);
+        None where the model is not compiled. Absent arguments are None.
+    kernel_data : tuple of arrays
+        The argument `data` of the kernel.
+    """
+
+    samples: int = 0
+    units: int = 0
+    input_size: int = 0
+    noise_size: int = 0
+    kernel: Callable[..., Any] | None = None
+    dimension: int
+    label: str
+
+    @property
+    @abstractmethod
+    def kernel_data(self) -> tuple[np.ndarray, ...]:
+        """Arrays that the kernel reads."""
+
+    @abstractmethod
+    def loss(self, w: np.ndarray) -> np.ndarray:
+        """Loss (...)."""
+
+    @abstractmethod
+    def gradient(self, w: np.ndarray) -> np.ndarray:
+        """Gradient (..., m)."""
+
+    @abstractmethod
+    def hessian(self, w: np.ndarray) -> np.ndarray:
+        """Hessian (..., m, m)."""
+
+    @abstractmethod
+    def third(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Gradient (..., m) of <matrix, Hessian(w)>, for a symmetric `matrix` (..., m, m) held fixed."""
+
+    @abstractmethod
+    def closed_limit(self, w: np.ndarray) -> np.ndarray | None:
+        """Limit (..., m) of the gradient flow from w in closed form; None where no such form is known."""
+
+    @abstractmethod
+    def conserved(self, w: np.ndarray) -> np.ndarray:
+        """Quantities (..., q) that the gradient flow conserves; q is 0 where none is known."""
+
+
+class Regression(Model):
+    """L(w) = (weight / 2) sum_i (f_i(w) - labels_i)^2 over N samples.
+
+    A prediction of a model with hidden units is f_i = sum_j h_ij(w), and Dropout multiplies h_ij.
+    F_i stands for the Hessian of f_i.
+
+    Attributes
+    ----------
+    inputs : (N, columns) float64 array
+    labels : (N,) float64 array
+    weight : float
+        1 / N, or 1 for a loss that sums over its samples.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    weight: float
+    has_units: ClassVar[bool] = False
+
+    @abstractmethod
+    def linearise(
+        self, w: np.ndarray, inputs: np.ndarray | None = None, units: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predictions (..., S) and their Jacobian (..., S, m), at `inputs` (..., S, columns) with unit multipliers
+        `units` (..., 1 or S, h); without them, at the model's own N inputs and with multipliers 1."""
+
+    @abstractmethod
+    def bend_apply(self, w: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """F_i vectors_i (..., N, m) for `vectors` (..., N, m)."""
+
+    @abstractmethod
+    def bend_inner(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """<matrix, F_i> (..., N) for a symmetric `matrix` (..., m, m)."""
+
+    @abstractmethod
+    def bend_sum(self, w: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+        """sum_i coefficients_i F_i (..., m, m) for `coefficients` (..., N)."""
+
+    @abstractmethod
+    def twist(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Gradient (..., N, m) of <matrix, F_i(w)> for a symmetric `matrix` (..., m, m) held fixed."""
+
+    @property
+    def samples(self) -> int:
+        """N."""
+        return len(self.labels)
+
+    @property
+    def kernel_data(self) -> tuple[np.ndarray, ...]:
+        """Inputs, labels and the weight (1,)."""
+        return self.inputs, self.labels, np.array([self.weight])
+
+    def residual(self, w: np.ndarray) -> np.ndarray:
+        """f_i(w) - labels_i, (..., N)."""
+        return self.linearise(np.asarray(w, float))[0] - self.labels
+
+    def loss(self, w: np.ndarray) -> np.ndarray:
+        """Loss (...)."""
+        return 0.5 * self.weight * (self.residual(w) ** 2).sum(-1)
+
+    def gradient(self, w: np.ndarray) -> np.ndarray:
+        """Gradient (..., m)."""
+        predictions, jacobian = self.linearise(np.asarray(w, float))
+        return self.weight * np.einsum("...i,...ij->...j", predictions - self.labels, jacobian)
+
+    def hessian(self, w: np.ndarray) -> np.ndarray:
+        """Hessian (..., m, m)."""
+        w = np.asarray(w, float)
+        predictions, jacobian = self.linearise(w)
+        return self.weight * (
+            jacobian.swapaxes(-1, -2) @ jacobian + self.bend_sum(w, predictions - self.labels)
+        )
+
+    def third(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Gradient (..., m) of <matrix, Hessian(w)>."""
+        w = np.asarray(w, float)
+        predictions, jacobian = self.linearise(w)
+        residual = predictions - self.labels
+        return self.weight * (
+            2 * self.bend_apply(w, jacobian @ matrix).sum(-2)
+            + np.einsum("...i,...ij->...j", self.bend_inner(w, matrix), jacobian)
+            + np.einsum("...i,...ij->...j", residual, self.twist(w, matrix))
+        )
+
+
+def no_quantities(w: np.ndarray) -> np.ndarray:
+    """Return an array (..., 0): nothing known to be conserved."""
+    return np.empty((*np.shape(w)[:-1], 0))
+
+
+def entry_count(model: Regression, inputs: np.ndarray | None) -> int:
+    """Entries of a step: rows of `inputs`, else all samples."""
+    return model.samples if inputs is None else inputs.shape[-2]

@@ -1,0 +1,93 @@
+"""L = (u^2 - v^2 - 1)^2 / 2; the product u v is conserved by the flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.errors import InvalidInput
+
+from .kernels import accumulate, multiplier
+from .model import Regression, entry_count
+
+SIGNS = np.array([1.0, -1.0])
+
+
+@compiled
+def sample(w, x, multipliers, row):
+    """Prediction and its gradient."""
+    keep_u, keep_v = multiplier(multipliers, 0), multiplier(multipliers, 1)
+    row[0] = 2 * keep_u * w[0]
+    row[1] = -2 * keep_v * w[1]
+    return keep_u * w[0] ** 2 - keep_v * w[1] ** 2
+
+
+@compiled
+def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+    """Noisy gradient of one path."""
+    accumulate(sample, w, data, rows, labels, units, inputs, out, work)
+
+
+@dataclass(frozen=True)
+class QuadraticDifference(Regression):
+    """L(w) = (u^2 - v^2 - 1)^2 / 2 with w = (u, v); one sample, two hidden units u^2 and -v^2."""
+
+    kernel = staticmethod(kernel)
+    dimension = 2
+    units = 2
+    weight = 1.0
+    label = "difference of squares"
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """No features: (1, 0)."""
+        return np.empty((1, 0))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """One label, 1."""
+        return np.ones(1)
+
+    def linearise(self, w, inputs=None, units=None):
+        """Prediction, the same for each entry, and its Jacobian."""
+        w = np.asarray(w, float)[..., None, :]
+        multipliers = np.ones((entry_count(self, inputs), 1)) * (1.0 if units is None else units) * SIGNS
+        return (multipliers * w**2).sum(-1), 2 * multipliers * w
+
+    def unit_outputs(self, w):
+        """u^2 and -v^2, (..., 1, 2)."""
+        return (SIGNS * np.asarray(w) ** 2)[..., None, :]
+
+    def bend_apply(self, w, vectors):
+        """F = diag(2, -2)."""
+        return 2 * SIGNS * vectors
+
+    def bend_inner(self, w, matrix):
+        """2 (matrix_uu - matrix_vv)."""
+        return 2 * (matrix[..., 0, 0] - matrix[..., 1, 1])[..., None]
+
+    def bend_sum(self, w, coefficients):
+        """A constant matrix times the coefficient."""
+        return coefficients[..., None] * np.diag(2 * SIGNS)
+
+    def twist(self, w, matrix):
+        """Zero: the prediction is quadratic."""
+        return np.zeros((*np.shape(w)[:-1], 1, 2))
+
+    def closed_limit(self, w):
+        """Limit of the flow: u grows and v shrinks by one factor (derived)."""
+        w = np.asarray(w, float)
+        u, v = w[..., 0], w[..., 1]
+        if np.any(u == 0):
+            raise InvalidInput(
+                "the gradient flow from a point with u = 0 ends in the saddle at the origin, where the loss is 0.5; "
+                "start with u not zero"
+            )
+        grow = np.sqrt((1 + np.sqrt(1 + 4 * (u * v) ** 2)) / (2 * u**2))
+        return np.stack([grow * u, v / grow], axis=-1)
+
+    def conserved(self, w):
+        """u v, (..., 1)."""
+        return w[..., :1] * w[..., 1:]

@@ -1,0 +1,24 @@
+"""Ready-made studies: one module per question, run by the command line and by the notebooks."""
+
+if not __name__.startswith("sgdlimits."):
+    raise ImportError("import sgdlimits.studies, not studies")
+
+# name -> what it asks; the module of that name holds the class `Study`
+STUDIES = {
+    "homogenized": "SGD on least squares against homogenized SGD and other diffusions that approximate it",
+}
+
+
+def find_study(name: str) -> type:
+    """The settings class of a study.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such study; the message names the nearest.
+    """
+    from importlib import import_module
+
+    from sgdlimits.exact.errors import one_of
+
+    return import_module(f".{one_of('study', name, STUDIES)}", __name__).Study

@@ -1,0 +1,74 @@
+"""Distances between laws: exact cases, and intervals that cover."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sgdlimits.compare.distances import gelbrich, kolmogorov_smirnov, wasserstein
+
+
+def random_covariance(generator, dimension, rank=None):
+    root = generator.standard_normal((dimension, rank or dimension))
+    return root @ root.T
+
+
+@given(seed=st.integers(0, 2**32), dimension=st.integers(1, 6))
+@settings(max_examples=50, deadline=None)
+def test_gelbrich_equals_the_bures_formula(seed, dimension):
+    """Assert the textbook formula |m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2)."""
+    from scipy.linalg import sqrtm
+
+    generator = np.random.default_rng(seed)
+    first, second = random_covariance(generator, dimension), random_covariance(generator, dimension)
+    shift = generator.standard_normal(dimension)
+    root = np.real(sqrtm(first))
+    expected = shift @ shift + np.trace(first + second - 2 * np.real(sqrtm(root @ second @ root)))
+    found = gelbrich(np.zeros(dimension), first, shift, second)
+    assert found**2 == pytest.approx(expected, rel=1e-6)
+
+
+def test_gelbrich_is_exact_for_commuting_and_degenerate_covariances():
+    """Assert the closed form for diagonal covariances, zero ones included, and zero for equal laws."""
+    a, b = np.array([4.0, 1.0, 0.0]), np.array([1.0, 1.0, 0.25])
+    found = gelbrich(np.zeros(3), np.diag(a), np.array([0.0, 0.0, 2.0]), np.diag(b))
+    assert found == pytest.approx(np.sqrt(4 + np.square(np.sqrt(a) - np.sqrt(b)).sum()), rel=1e-12)
+    generator = np.random.default_rng(1)
+    covariance = random_covariance(generator, 5, rank=2)
+    assert gelbrich(np.ones(5), covariance, np.ones(5), covariance) < 1e-7
+
+
+def test_gelbrich_resolves_nearby_laws():
+    """Assert that a relative change of 1e-9 is measured, not lost to cancellation."""
+    generator = np.random.default_rng(2)
+    covariance = random_covariance(generator, 4)
+    found = gelbrich(np.zeros(4), covariance, np.zeros(4), covariance * (1 + 1e-9) ** 2)
+    assert found == pytest.approx(1e-9 * np.sqrt(np.trace(covariance)), rel=1e-4)
+
+
+def test_wasserstein_interval_covers_and_rejects():
+    """Assert coverage of a shift by the interval, zero included for equal laws, and excluded for a large shift."""
+    generator = np.random.default_rng(3)
+    covered = equal = 0
+    for repeat in range(60):
+        first, second = generator.standard_normal(400), generator.standard_normal(400) + 0.3
+        distance = wasserstein(first, second, seed=repeat, resamples=100)
+        covered += distance.lower <= 0.3 <= distance.upper
+        equal += wasserstein(first, second - 0.3, seed=repeat, resamples=100).lower == 0
+    assert covered >= 54 and equal >= 54  # 95 % nominal and conservative; 54 is four binomial errors below 57
+    assert wasserstein(first, second + 1).lower > 0.5
+
+
+def test_kolmogorov_smirnov_interval_covers_and_rejects():
+    """Assert the DKW interval covers the true distance of two exponentials and excludes zero when it is large."""
+    from scipy.optimize import minimize_scalar
+    from scipy.stats import ks_2samp
+
+    rate = 1.5
+    truth = -minimize_scalar(lambda x: np.exp(-rate * x) - np.exp(-x), bounds=(0, 5), method="bounded").fun
+    generator = np.random.default_rng(4)
+    for _ in range(100):
+        first, second = generator.exponential(1, 500), generator.exponential(1 / rate, 700)
+        distance = kolmogorov_smirnov(first, second)
+        assert distance.value == pytest.approx(ks_2samp(first, second).statistic, abs=1e-12)
+        assert distance.lower <= truth <= distance.upper
+    assert kolmogorov_smirnov(first, second + 1).lower > 0.2

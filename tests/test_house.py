@@ -1,0 +1,106 @@
+"""The house keeps its rules: packages, import directions, import cost, names."""
+
+import ast
+import subprocess
+import sys
+from configparser import ConfigParser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDERS = ("problems", "ensembles", "exact", "discrete", "diffusions", "compare", "studies")
+MAY_IMPORT = {
+    "exact": set(),
+    "ensembles": {"exact"},
+    "problems": {"exact"},
+    "discrete": {"problems", "ensembles", "exact"},
+    "diffusions": {"problems", "ensembles", "exact"},
+    "compare": {"discrete", "diffusions", "problems", "ensembles", "exact"},
+    "studies": {"compare", "discrete", "diffusions", "problems", "ensembles", "exact"},
+}
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+
+
+def test_setup_cfg_names_every_package_on_disk():
+    """Assert that no folder is left out of the wheel."""
+    config = ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    listed = set(config["options"]["packages"].split())
+    found = {"sgdlimits"} | {
+        "sgdlimits." + ".".join(path.parent.relative_to(ROOT).parts)
+        for top in FOLDERS
+        for path in (ROOT / top).rglob("__init__.py")
+    }
+    assert listed == found
+    mapped = {line.split("=")[0].strip() for line in config["options"]["package_dir"].strip().splitlines()}
+    assert mapped == {"sgdlimits"} | {f"sgdlimits.{top}" for top in FOLDERS}
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_imports_point_one_way(folder):
+    """Assert that no module imports a folder that it must not know."""
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0:
+                names = [node.module or ""]
+                if node.module == "sgdlimits":
+                    names = [f"sgdlimits.{alias.name}" for alias in node.names]
+            for name in names:
+                parts = name.split(".")
+                if parts[0] == "sgdlimits" and len(parts) > 1 and parts[1] in FOLDERS and parts[1] != folder:
+                    assert parts[1] in MAY_IMPORT[folder], f"{path.relative_to(ROOT)} imports {name}"
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_bare_folder_names_are_refused(folder):
+    """Assert that `import compare` and the like give a sentence, not a half-working module."""
+    done = run(f"import {folder}")
+    assert done.returncode and f"import sgdlimits.{folder}, not {folder}" in done.stderr
+
+
+def test_heavy_libraries_wait_until_they_are_used():
+    """Assert that importing the four folders brings in none of the slow libraries."""
+    done = run(
+        "import sys; from sgdlimits import problems, discrete, diffusions, compare; "
+        "print([m for m in ('torch', 'jax', 'pandas', 'xarray', 'matplotlib', 'scipy.stats', 'sklearn') "
+        "if m in sys.modules])"
+    )
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+def test_files_stay_small():
+    """Assert that no module passes 500 lines."""
+    long = {
+        str(path.relative_to(ROOT)): count
+        for top in (*FOLDERS, "sgdlimits")
+        for path in (ROOT / top).rglob("*.py")
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 500
+    }
+    assert not long
+
+
+@pytest.mark.slow
+def test_wheel_built_from_sdist_runs_the_study(tmp_path):
+    """Assert that an installed wheel, in a clean environment and read-only, runs the command line."""
+    python = sys.executable
+    subprocess.run([python, "-m", "build", "--outdir", str(tmp_path / "dist"), str(ROOT)], check=True, timeout=600)
+    wheel = next((tmp_path / "dist").glob("*.whl"))
+    subprocess.run([python, "-m", "venv", str(tmp_path / "venv")], check=True, timeout=300)
+    clean = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([clean, "-m", "pip", "install", "--quiet", str(wheel)], check=True, timeout=900)
+    installed = next((tmp_path / "venv").rglob("sgdlimits/__main__.py")).parent
+    for path in [*installed.rglob("*"), installed]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    command = [str(clean.with_name("sgdlimits")), "study", "homogenized", "--paths", "200", "--steps", "50"]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "nowhere")}
+    done = subprocess.run(
+        [*command, "--out", str(tmp_path / "out")], cwd=tmp_path, env=environment, capture_output=True, text=True,
+        timeout=600,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "report.html").exists()

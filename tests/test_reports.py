@@ -1,0 +1,242 @@
+"""Figures and reports: readable, self-contained, and on disk whole or not at all."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from sgdlimits.compare import figures, plots, reports
+from sgdlimits.compare.folders import check_folder, write_folder
+from sgdlimits.compare.outcomes import Laws, Orders
+from sgdlimits.exact.errors import InvalidInput
+
+
+@pytest.fixture(scope="module")
+def report(laws_dataset, orders_dataset, tmp_path_factory):
+    """A whole report, written once."""
+    folder = tmp_path_factory.mktemp("reports") / "first"
+    orders = Orders(orders_dataset)
+    settings = {"data": "x<y>.csv"}
+    return reports.write_report(
+        folder, Laws(laws_dataset), orders, settings, ["A <note>."], study_toml="a = 1\n"
+    )
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Reports without figures, for tests of the folder alone."""
+    monkeypatch.setattr(reports, "figures", lambda laws, orders: [])
+
+
+def test_a_report_holds_page_figures_tables_numbers_and_settings(report, laws_dataset):
+    import xarray as xr
+
+    names = {path.name for path in report.iterdir()}
+    for name in ("report.html", "table.csv", "table.tex", "result.nc", "orders.nc", "study.toml"):
+        assert name in names
+    for figure in ("means-risk", "means-norm", "laws-risk", "laws-norm", "budget", "orders"):
+        assert {f"{figure}.png", f"{figure}.svg"} <= names
+    assert all(reports.OWN_FILES.fullmatch(name) for name in names)
+    with xr.open_dataset(report / "result.nc") as found:
+        assert np.array_equal(found["difference"].values, laws_dataset["difference"].values)
+    assert [path.name for path in report.parent.iterdir()] == ["first"]
+
+
+class _References(HTMLParser):
+    """Every place from which a browser would load something."""
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.tags = [], set()
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.add(tag)
+        self.found += [
+            value for name, value in attributes if name in ("src", "href", "srcset", "data", "poster")
+        ]
+
+
+def test_the_page_loads_nothing_from_outside_and_needs_no_script(report):
+    text = (report / "report.html").read_text(encoding="utf-8")
+    parser = _References()
+    parser.feed(text)
+    assert parser.found
+    assert all(value.startswith("data:image/svg+xml;base64,") for value in parser.found)
+    assert not parser.tags & {"script", "link", "iframe", "object", "base"}
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_the_page_says_finding_verdicts_budget_theory_and_settings_and_escapes_them(report):
+    text = (report / "report.html").read_text(encoding="utf-8")
+    for piece in (
+        "At step 2000 homogenized SGD agrees with SGD",
+        "MISMATCH",
+        "OVERFLOW",
+        "Largest: closure (homogenized SGD)",
+        "every column &lt;b&gt; &amp; target",
+        "@article{li2019",
+        "x &lt; y &amp; finite time",
+        "x&lt;y&gt;.csv",
+        "A &lt;note&gt;.",
+        "Gelbrich",
+        "sgdlimits study --from study.toml",
+        "<dt>numba</dt>",
+        "within 5 % of SGD",
+    ):
+        assert piece in text
+
+
+def test_svg_files_name_no_outside_file(report):
+    for path in report.glob("*.svg"):
+        references = re.findall(r'(?:xlink:)?href="([^"]+)"', path.read_text(encoding="utf-8"))
+        assert all(reference.startswith("#") for reference in references)
+
+
+def test_labels_of_a_figure_do_not_overlap_and_are_large_enough(laws_dataset, orders_dataset):
+    """Boxes of direct labels are disjoint and every text is at least 8 points."""
+    from matplotlib.text import Text
+
+    made = [figure for _, _, figure in reports.figures(Laws(laws_dataset), Orders(orders_dataset))]
+    for figure in made:
+        assert figure.get_figwidth() == 6
+        figure.canvas.draw()
+        for ax in figure.axes:
+            assert ax.get_xlabel() and ax.get_ylabel()
+            boxes = [Text.get_window_extent(text).padded(-1) for text in ax.texts]  # without their arrows
+            assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+            ticks = [*ax.get_xticklabels(), *ax.get_yticklabels()]
+            shown = [text for text in (*ax.texts, ax.xaxis.label, ax.yaxis.label, *ticks) if text.get_text()]
+            assert min(text.get_fontsize() for text in shown) >= 8
+
+
+def test_labels_that_nearly_coincide_are_spread():
+    """The spread keeps order and distance, and moves nothing that has room."""
+    sizes = np.full(4, 0.1)
+    assert np.diff(figures._spread(np.array([0.5, 0.5, 0.5, 0.52]), sizes)).min() >= 0.1 - 1e-12
+    free = np.array([0.1, 0.4, 0.6, 0.9])
+    assert np.allclose(figures._spread(free, sizes), free)
+
+
+def test_a_plot_draws_into_given_axes(laws_dataset):
+    figure, (ax, _) = figures.panels(2)
+    assert Laws(laws_dataset).plot(ax=ax, observable="norm") is figure
+    assert ax.get_ylabel() == "mean norm of x"
+    with pytest.raises(InvalidInput, match="did you mean 'norm'"):
+        Laws(laws_dataset).plot(observable="nrm")
+
+
+def test_each_process_has_its_own_colour_line_and_marker():
+    names = [f"process {i}" for i in range(3)] + list(figures.USUAL[:3])
+    looks = list(figures.styles(names).values())
+    for part in ("color", "marker"):
+        assert len({look[part] for look in looks}) == len(names)
+    assert figures.styles(["SGD"])["SGD"] == figures.styles(names)["SGD"]
+
+
+def test_a_budget_that_is_absent_is_said_in_the_figure(laws_dataset):
+    bare = laws_dataset.drop_vars(["budget", "budget_error"])
+    bare.attrs["budget_absent"] = "It needs least squares."
+    figure = Laws(bare).plot_budget()
+    assert figure.axes[0].texts[0].get_text() == "It needs least squares."
+    assert plots.budgets(bare) is None
+
+
+def test_plotting_leaves_pyplot_alone():
+    """No figure enters pyplot's global state, because pyplot is not even imported."""
+    code = (
+        "import sys; from sgdlimits.compare import figures; f, _ = figures.panels(); figures.render(f, "
+        "'png'); "
+        "sys.exit('matplotlib.pyplot' in sys.modules)"
+    )
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=os.path.dirname(os.path.dirname(__file__))
+        ).returncode
+        == 0
+    )
+
+
+def test_an_existing_folder_is_refused_then_replaced_whole(quick, laws_dataset, tmp_path):
+    laws, target = Laws(laws_dataset), tmp_path / "first"
+    reports.write_report(target, laws, study_toml="a = 1\n")
+    before = (target / "study.toml").stat().st_ino
+    with pytest.raises(InvalidInput, match="exists already.*--overwrite"):
+        reports.write_report(target, laws)
+    assert (target / "study.toml").stat().st_ino == before
+    reports.write_report(target, laws, overwrite=True)
+    assert not (target / "study.toml").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["first"]
+
+
+def test_a_folder_that_holds_other_files_is_never_replaced(quick, laws_dataset, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InvalidInput, match=r"thesis\.tex"):
+        reports.write_report(tmp_path / "mine", Laws(laws_dataset), overwrite=True)
+    (tmp_path / "file").write_text("text")
+    with pytest.raises(InvalidInput, match="a file of that name exists"):
+        reports.write_report(tmp_path / "file", Laws(laws_dataset), overwrite=True)
+    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_failure_while_writing_leaves_the_disk_as_it_was(quick, laws_dataset, tmp_path, monkeypatch, error):
+    """Neither a half-written folder nor made parents stay; an old folder keeps its files."""
+    laws, old = Laws(laws_dataset), tmp_path / "old"
+    reports.write_report(old, laws)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+    def fail(self, path):
+        raise error
+
+    monkeypatch.setattr(Laws, "save", fail)
+    for target, overwrite in ((tmp_path / "new" / "deep" / "first", False), (old, True)):
+        with pytest.raises(error):
+            reports.write_report(target, laws, overwrite=overwrite)
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_numbered_folders_count_up(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = [str(write_folder(None, "homogenized", lambda folder: None)) for _ in range(2)]
+    (tmp_path / "results" / "homogenized-007").mkdir()
+    names.append(str(write_folder(None, "homogenized", lambda folder: None)))
+    assert names == [os.path.join("results", f"homogenized-{number}") for number in ("001", "002", "008")]
+
+
+@pytest.mark.parametrize("name", ["/proc/none/first", os.path.join(__file__, "first")])
+def test_a_place_that_cannot_be_written_is_named(name):
+    with pytest.raises(InvalidInput, match="cannot write to"):
+        check_folder(name, False, re.compile(""))
+
+
+@pytest.mark.extras
+def test_chromium_shows_the_report_with_its_figures(report, tmp_path):
+    """A screenshot without network holds the colours of the figures."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        if os.environ.get("SGDLIMITS_REQUIRE_ALL") == "1":
+            pytest.fail("SGDLIMITS_REQUIRE_ALL=1, but no Chromium is installed")
+        pytest.skip("no Chromium is installed")
+    from matplotlib.image import imread
+
+    picture = tmp_path / "page.png"
+    command = [
+        browser, "--headless", "--no-sandbox", "--disable-gpu", f"--screenshot={picture}",
+        "--hide-scrollbars", "--window-size=1000,3000", f"--user-data-dir={tmp_path / 'profile'}",
+        (report / "report.html").as_uri(),
+    ]  # fmt: skip
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    pixels = np.round(255 * imread(picture)[..., :3]).astype(int)
+    assert pixels.shape[:2] == (3000, 1000)
+    for colour in ("#D55E00", "#0072B2", "#009E73"):
+        wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+        assert (np.abs(pixels - wanted).max(axis=2) <= 3).sum() > 50

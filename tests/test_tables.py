@@ -1,0 +1,207 @@
+"""Tables and sentences of a comparison: aligned, escaped, complete, and no number without its error."""
+
+import csv
+import io
+import json
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sgdlimits.compare import sentences, tables
+from sgdlimits.compare.grids import Grid, latex_text, number, with_error
+from sgdlimits.compare.outcomes import Laws, Orders
+from sgdlimits.exact.errors import InvalidInput
+
+AWKWARD = r"a&b%c$d#e_f{g}h~i^j\k<l>"
+
+
+@pytest.fixture(scope="module")
+def laws(laws_dataset):
+    return Laws(laws_dataset)
+
+
+@given(st.floats(-1e300, 1e300, allow_subnormal=False), st.booleans())
+def test_a_number_is_printed_to_four_digits(value, sign):
+    """Reading the text back gives the value to half a unit of its fourth digit, and no text is long."""
+    text = number(value, sign=sign)
+    assert math.isclose(float(text), value, rel_tol=5.0001e-4)
+    assert len(text) <= 11
+    assert not sign or value == 0 or text[0] in "+-"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.26123, "0.2612"), (9.8314e-5, "9.831e-5"), (1e10, "1.000e10"), (0, "0"), (math.inf, "inf"),
+     (math.nan, "–"), (9999.96, "10000"), (0.99996, "1.000"), (1234.5, "1234"), (-2.0, "-2.000")],
+)  # fmt: skip
+def test_numbers_look_as_they_should(value, text):
+    assert number(value) == text
+
+
+def test_a_value_carries_its_error_or_the_word_exact():
+    assert with_error(0.26123, 0.0, True) == "0.2612 exact"
+    assert with_error(0.26123, 3.14e-4, False) == "0.2612 ±3e-4"
+    assert with_error(math.nan, 0.0, False) == "–"
+
+
+def test_text_fits_in_100_columns_and_prints_no_nan(laws):
+    lines = str(laws).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert not re.search(r"\bnan\b", str(laws), re.IGNORECASE)
+
+
+def test_decimal_points_of_a_column_stand_below_each_other():
+    rows = tuple(
+        (text, "agrees") for text in ("0.2612 exact", "-12.34 ±0.1", "9.831e-5 exact", "1000 exact", "inf")
+    )
+    lines = Grid(("value", "verdict"), (("title", rows),)).text().splitlines()[3:]
+    points = {line.index(".") for line in lines if re.search(r"\d\.\d+(e-\d+)? |\.34", line)}
+    assert len(points) == 1
+    assert {line.index("agrees") for line in lines} == {lines[0].index("agrees")}
+
+
+def test_the_table_shows_about_five_steps_with_the_last_one(laws):
+    steps = sorted({row["step"] for row in laws.table()})
+    assert len(steps) == 5
+    assert steps[-1] == 2000
+    assert {row["step"] for row in laws.table(steps=[40])} == {40}
+    with pytest.raises(InvalidInput, match="step 41 was not recorded"):
+        laws.table(steps=[41])
+
+
+def test_exact_differences_have_no_interval_and_sampled_ones_have(laws):
+    """Rows of an exact observable say exact; the others print both ends of the interval."""
+    grid = tables.laws_grid(laws.dataset)
+    for title, rows in grid.groups:
+        for row in rows:
+            assert (row[4] == "exact") == title.startswith("risk")
+            assert title.startswith("risk") or re.fullmatch(r"\[\S+, \S+\]", row[4])
+
+
+def test_csv_gives_every_recorded_step_back_bit_for_bit(laws):
+    dataset = laws.dataset
+    found = list(csv.DictReader(io.StringIO(laws.to_csv())))
+    assert len(found) == 2 * 4 * dataset.sizes["step"]
+    for row in found[::17]:
+        here = dataset.sel(observable=row["observable"], process=row["process"], step=int(row["step"]))
+        assert float(row["difference"]) == float(here["difference"])
+        assert float(row["upper"]) == float(here["difference_upper"])
+        assert (row["predicted"] == "") == bool(np.isnan(here["predicted"]))
+
+
+def test_latex_escapes_its_own_characters_and_has_equal_rows(laws_dataset):
+    """A label made of LaTeX's special characters leaves no bare one, and all rows have seven cells."""
+    dataset = laws_dataset.assign_coords(process=["SGD", AWKWARD, "b", "c", "d"])
+    text = Laws(dataset).to_latex()
+    assert r"a\&b\%c\$d\#e\_f\{g\}h\textasciitilde{}i\textasciicircum{}j\textbackslash{}k$<$l$>$" in text
+    assert latex_text("0.5") == "0.5"
+    rows = [line for line in text.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    assert {len(re.findall(r"(?<!\\)&", row)) for row in rows} == {6}
+    for rule in ("toprule", "midrule", "bottomrule"):
+        assert rf"\{rule}" in text
+    for row in rows:
+        assert len(re.findall(r"(?<!\\)\$", row)) % 2 == 0
+
+
+class _Balanced(HTMLParser):
+    """Collects the texts of cells, and fails on tags that do not close."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.texts = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in ("br", "meta", "img"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append(data)
+
+
+def test_html_is_balanced_and_escaped(laws_dataset, orders_dataset):
+    dataset = laws_dataset.assign_coords(process=["SGD", AWKWARD, "b", "c", "d"])
+    for result in (Laws(dataset), Orders(orders_dataset)):
+        parser = _Balanced()
+        parser.feed(result._repr_html_())
+        assert parser.open == []
+    assert any(AWKWARD in text for text in _fed(Laws(dataset)._repr_html_()))
+
+
+def _fed(text):
+    parser = _Balanced()
+    parser.feed(text)
+    return parser.texts
+
+
+def test_the_notes_name_dominating_part_stability_mismatch_and_overflow(laws):
+    text = " ".join(str(laws).split())
+    assert "homogenized SGD: closure +0.0140 exact (the largest)" in text
+    assert sentences.dominating_part(laws.dataset, "homogenized SGD") == "closure"
+    assert "0.25 of the threshold 0.2" in text
+    assert "MISMATCH: gradient flow has step_size 0.06, SGD has 0.05." in text
+    assert "OVERFLOW: 3 of 10000 paths of SGD" in text
+    assert "the first at step 1200" in text
+
+
+def test_the_finding_follows_the_data(laws_dataset):
+    """Turning the last verdict around turns the sentence around."""
+    assert "At step 2000 homogenized SGD agrees with SGD" in sentences.finding(laws_dataset)
+    changed = laws_dataset.copy(deep=True)
+    changed["verdict"].loc[{"process": "homogenized SGD", "observable": "risk", "step": 2000}] = "differs"
+    assert "At step 2000 homogenized SGD differs from SGD" in sentences.finding(changed)
+    assert "agrees at 49, differs at 1" in sentences.finding(changed)
+
+
+def test_a_dataset_without_budget_says_why(laws_dataset):
+    bare = laws_dataset.drop_vars(["budget", "budget_error", "gelbrich"])
+    bare.attrs["budget_absent"] = "The error budget needs least squares."
+    assert "The error budget needs least squares." in str(Laws(bare))
+    assert sentences.gelbrich(bare) == ""
+
+
+def test_overflowed_means_print_as_infinite(laws_dataset):
+    broken = laws_dataset.copy(deep=True)
+    place = {"process": "homogenized SGD", "observable": "norm", "step": 2000}
+    for name, value in (("estimate", np.inf), ("standard_error", np.inf), ("difference", np.inf),
+                        ("difference_lower", -np.inf), ("difference_upper", np.inf)):  # fmt: skip
+        broken[name].loc[place] = value
+    text = str(Laws(broken))
+    assert "inf" in text
+    assert "nan" not in text.lower().split()
+
+
+def test_save_and_load_give_the_same_object(laws, orders_dataset, tmp_path):
+    """Dataset, printed table and CSV survive a round trip; a file of the other kind is refused."""
+    laws.save(tmp_path / "laws.nc")
+    Orders(orders_dataset).save(tmp_path / "orders.nc")
+    again = Laws.load(tmp_path / "laws.nc")
+    assert again.dataset.identical(laws.dataset)
+    assert str(again) == str(laws)
+    assert str(Orders.load(tmp_path / "orders.nc")) == str(Orders(orders_dataset))
+    with pytest.raises(InvalidInput, match="orders"):
+        Laws.load(tmp_path / "orders.nc")
+
+
+def test_claims_give_statement_hypotheses_and_bibtex_once(laws_dataset):
+    dataset = laws_dataset.copy()
+    dataset.attrs["claims"] = json.dumps(2 * json.loads(dataset.attrs["claims"]))
+    text = Laws(dataset).claims()
+    assert text.count("@article{li2019") == 1
+    assert "assumes: smooth loss; x < y & finite time" in text
+
+
+def test_orders_table_compares_slope_and_constant_with_theory(orders_dataset):
+    orders = Orders(orders_dataset)
+    row = next(r for r in orders.table() if r["process"] == "gradient flow" and r["quantity"] == "risk")
+    assert row["constant_predicted"] == -0.28
+    assert max(map(len, str(orders).splitlines())) <= 100
+    assert "2.004 ±0.002" in str(orders)
+    assert r"\begin{tabular}" in orders.to_latex()
