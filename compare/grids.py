@@ -47,6 +47,8 @@ def with_error(value: float, error: float, exact: bool, sign: bool = False) -> s
     """A number and how well it is known: its standard error, or the word exact."""
     if math.isnan(float(value)):
         return NOTHING
+    if not exact and error < 1e-12 * abs(value):
+        error = 0.0  # a process without noise: the paths differ by rounding
     return f"{number(value, sign=sign)} {'exact' if exact else '±' + number(error, 1)}"
 
 

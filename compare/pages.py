@@ -109,7 +109,7 @@ def _budget(laws: Laws, pictures: Mapping[str, Picture]) -> list[str]:
     absent = str(dataset.attrs.get("budget_absent", ""))
     return [
         "<p>At the last step; the parts add up to the simulated difference of expected risk. Parts that are "
-        f"exactly zero are left out. Largest: {html.escape('; '.join(dominating))}.</p>",
+        f"zero to rounding are left out. Largest: {html.escape('; '.join(dominating))}.</p>",
         _wide(grid.html()),
         *(_figure(picture) for name, picture in pictures.items() if name.startswith("budget")),
         tables.paragraphs([absent] if absent else []),

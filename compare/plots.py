@@ -16,27 +16,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKS = 12  # markers with intervals along a sampled curve
-PART_NAMES = {
-    "sampling correction": "sampling\ncorrection",
-    "Monte Carlo, other": "Monte Carlo,\nother",
-    "Monte Carlo, reference": "Monte Carlo,\nreference",
-}
 
 
 def curves(dataset: xarray.Dataset, observable: str, ax: Axes | None = None) -> Figure:
     """Mean of an observable against the step: exact ones as lines, sampled ones as markers with intervals."""
     figure, ax = axes_of(ax)
     here = _moved(dataset.sel(observable=observable))
-    names = dataset["process"].values.tolist()
     half = normal_quantile(dataset.attrs["confidence"]) * here["standard_error"].values
     values = here["estimate"].values
-    _draw(ax, here["step"].values, names, values, values - half, values + half, here["exact"].values)
-    scale_steps(ax, here["step"].values)
+    steps, looks = here["step"].values, styles(dataset["process"].values.tolist())
+    _draw(ax, steps, looks, values, values - half, values + half, here["exact"].values)
+    scale_steps(ax, steps)
     known = values[np.isfinite(values)]
     if known.size and known.min() > 0 and known.max() > 20 * known.min():
         ax.set_yscale("log")
     dress(ax, sentences.label(dataset, observable))
-    _label_ends(ax, here["step"].values, names, values)
+    _label_ends(ax, steps, looks, values)
     return figure
 
 
@@ -53,18 +48,17 @@ def differences(dataset: xarray.Dataset, observable: str, ax: Axes | None = None
         others["difference"].values,
         others["exact"].values & bool(here["exact"].sel(process=reference)),
     )
-    _draw(
-        ax, steps, names, values, others["difference_lower"].values, others["difference_upper"].values, exact
-    )
-    for name, predicted in zip(names, others["predicted"].values):
-        ax.plot(steps, predicted, color=styles(names)[name]["color"], linestyle=":", linewidth=2.4, alpha=0.5)
+    looks, lower, upper = styles(names), others["difference_lower"].values, others["difference_upper"].values
+    _draw(ax, steps, looks, values, lower, upper, exact)
+    for look, predicted in zip(looks.values(), others["predicted"].values):
+        ax.plot(steps, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
     scale_steps(ax, steps)
     scale_signed(ax, [_largest(curve) for curve in values])
     dress(ax, f"difference to {reference}")
     shaded = f"shaded: ±{100 * dataset.attrs['tolerance']:g} % of {reference}"
     dotted = "; thick dots: leading-order theory" if np.isfinite(others["predicted"].values).any() else ""
     ax.set_title(shaded + dotted, fontsize=SMALL, loc="left", color=GREY)
-    _label_ends(ax, steps, names, values)
+    _label_ends(ax, steps, looks, values)
     return figure
 
 
@@ -79,7 +73,7 @@ def means_and_differences(dataset: xarray.Dataset, observable: str) -> Figure:
 def budget(dataset: xarray.Dataset, process: str, ax: Axes | None = None) -> Figure:
     """Parts of the error budget of the expected risk against the step, with their signs.
 
-    Parts that are exactly zero throughout are left out; sampled parts have intervals.
+    Parts that are zero to rounding throughout are left out; sampled parts have intervals.
     """
     figure, ax = axes_of(ax)
     if "budget" not in dataset or not np.isfinite(dataset["budget"].sel(process=process)).any():
@@ -88,15 +82,18 @@ def budget(dataset: xarray.Dataset, process: str, ax: Axes | None = None) -> Fig
         ax.set_axis_off()
         return figure
     here = _moved(dataset.sel(process=process))
-    parts = [str(part) for part in here["part"].values if _largest(here["budget"].sel(part=part).values)]
+    sizes = {str(part): _largest(here["budget"].sel(part=part).values) for part in here["part"].values}
+    parts = [part for part, size in sizes.items() if size > sentences.ROUNDING * max(sizes.values())]
     values, errors = here["budget"].sel(part=parts).values, here["budget_error"].sel(part=parts).values
     half = normal_quantile(dataset.attrs["confidence"]) * errors
     steps, exact = here["step"].values, (errors == 0).all(axis=1)
-    _draw(ax, steps, parts, values, values - half, values + half, exact, thread=False)
+    every = styles(dataset["part"].values.tolist())  # a part looks the same whichever others are left out
+    looks = {part: every[part] for part in parts}
+    _draw(ax, steps, looks, values, values - half, values + half, exact, thread=False)
     scale_steps(ax, steps)
     scale_signed(ax, [_largest(curve) for curve in values])
     dress(ax, f"part of E risk,\n{process} − {dataset['process'].values[0]}")
-    _label_ends(ax, steps, parts, values, PART_NAMES)
+    _label_ends(ax, steps, looks, values)
     return figure
 
 
@@ -209,6 +206,15 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
     return figure
 
 
+def all_orders(dataset: xarray.Dataset) -> Figure:
+    """`orders` of every quantity, below each other."""
+    names = dataset["quantity"].values.tolist()
+    figure, axes = panels(len(names), height=3.0 * len(names))
+    for name, ax in zip(names, axes):
+        orders(dataset, name, ax)
+    return figure
+
+
 def _moved(dataset: xarray.Dataset) -> xarray.Dataset:
     """Without step 0, where all sides start alike."""
     return dataset.sel(step=dataset["step"] > 0) if dataset.sizes["step"] > 1 else dataset
@@ -220,57 +226,36 @@ def _largest(values: np.ndarray) -> float:
 
 
 def _draw(
-    ax: Axes, steps: np.ndarray, names: list[str], values: np.ndarray, lower: np.ndarray, upper: np.ndarray,
-    exact: np.ndarray, thread: bool = True,
+    ax: Axes, steps: np.ndarray, looks: dict[str, dict[str, Any]], values: np.ndarray, lower: np.ndarray,
+    upper: np.ndarray, exact: np.ndarray, thread: bool = True,
 ) -> None:  # fmt: skip
     """Lines where exact; elsewhere markers with intervals, staggered so that sides do not hide each other.
 
     `thread` ties the markers of a sampled curve together by a faint line.
     """
-    looks = styles(names)
-    for place, name in enumerate(names):
-        look: dict[str, Any] = looks[name]
+    for place, look in enumerate(looks.values()):
+        line = {"color": look["color"], "linestyle": look["linestyle"]}
         if exact[place]:
-            ax.plot(steps, values[place], color=look["color"], linestyle=look["linestyle"], linewidth=1.4)
+            ax.plot(steps, values[place], **line, linewidth=1.4, marker="." if steps.size == 1 else None)
             continue
-        stride = max(len(names), -(-steps.size // MARKS))
-        kept = np.arange(place * stride // len(names), steps.size, stride)
+        stride = min(max(len(looks), -(-steps.size // MARKS)), steps.size)
+        kept = np.arange(place * stride // len(looks), steps.size, stride)
         kept = kept[np.isfinite(values[place][kept])]
         reach = np.array([values[place] - lower[place], upper[place] - values[place]])[:, kept].clip(0)
         if thread:
-            ax.plot(
-                steps,
-                values[place],
-                color=look["color"],
-                linestyle=look["linestyle"],
-                linewidth=0.5,
-                alpha=0.6,
-            )
+            ax.plot(steps, values[place], **line, linewidth=0.5, alpha=0.6)
         ax.errorbar(
             steps[kept], values[place][kept], reach, color=look["color"], linestyle="none",
             marker=look["marker"], markersize=3.5, elinewidth=0.9, capsize=2,
         )  # fmt: skip
 
 
-def _label_ends(
-    ax: Axes, steps: np.ndarray, names: list[str], values: np.ndarray, short: dict[str, str] | None = None
-) -> None:
+def _label_ends(ax: Axes, steps: np.ndarray, looks: dict[str, dict[str, Any]], values: np.ndarray) -> None:
     """Name each curve at its last finite point."""
     ends = []
-    for name, curve in zip(names, values):
+    for (name, look), curve in zip(looks.items(), values):
         finite = np.flatnonzero(np.isfinite(curve))
         if finite.size:
-            text = (short or {}).get(name, name.replace(", ", ",\n"))
-            ends.append(
-                (float(steps[finite[-1]]), float(curve[finite[-1]]), text, styles(names)[name]["color"])
-            )
+            last = finite[-1]
+            ends.append((float(steps[last]), float(curve[last]), name.replace(", ", ",\n"), look["color"]))
     direct_labels(ax, ends)
-
-
-def all_orders(dataset: xarray.Dataset) -> Figure:
-    """`orders` of every quantity, below each other."""
-    names = dataset["quantity"].values.tolist()
-    figure, axes = panels(len(names), height=3.0 * len(names))
-    for name, ax in zip(names, axes):
-        orders(dataset, name, ax)
-    return figure

@@ -106,7 +106,7 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Fi
     for observable in dataset["observable"].values.tolist():
         name = sentences.label(dataset, observable)
         caption = (
-            f"{name[0].upper()}{name[1:]} against the step (above) and its difference to {reference} (below). "
+            f"{name[0].upper()}{name[1:]} against the step (above), its difference to {reference} (below). "
             f"Lines without markers are exact; markers are sampled, with {level} intervals. "
             f"Shaded: within {tolerance} of {reference}. Thick dots: the leading term of theory."
         )
@@ -114,10 +114,10 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Fi
         found.append((f"means-{file_name(observable)}", caption, figure))
     for observable in dataset["observable"].values.tolist():
         caption = (
-            f"Laws of {observable} over paths. Above: 5, 25, 50, 75 and 95 % quantiles of {first} (lines) on "
-            f"those of {reference} (bands; grey line: median). Below: Kolmogorov-Smirnov and Wasserstein-1 "
-            f"distance to {reference} with {level} intervals, drawn side by side; an interval that leaves the "
-            "frame reaches zero."
+            f"Laws of {observable} over paths. Above: 5, 25, 50, 75 and 95 % quantiles of {first} (lines), "
+            f"and of {reference} (bands; grey line: median). Below: Kolmogorov-Smirnov and Wasserstein-1 "
+            f"distance to {reference} with {level} intervals, drawn side by side; an interval that leaves "
+            "the frame reaches zero."
         )
         found.append((f"laws-{file_name(observable)}", caption, plots.laws(dataset, observable)))
     budget = plots.budgets(dataset)

@@ -14,6 +14,7 @@ from .grids import number
 if TYPE_CHECKING:
     import xarray
 
+ROUNDING = 1e-10  # of the largest part: smaller ones are zero but for rounding
 LABELS = {
     "risk": "expected risk",
     "norm": "mean norm of x",
@@ -75,7 +76,8 @@ def finding(dataset: xarray.Dataset) -> str:
         gaps = np.abs(end["difference"].sel(process=[first, *others]).values)
         if np.isfinite(gaps).any():
             closest = [first, *others][int(np.nanargmin(gaps))]
-            text += f" Closest at that step: {closest} ({_difference(end, closest, reference)})."
+            said = _difference(end, closest, reference)
+            text += f" At that step {closest} is the closest" + ("." if closest == first else f" ({said}).")
     return text
 
 
@@ -115,7 +117,7 @@ def dominating_part(dataset: xarray.Dataset, process: str) -> str | None:
 
 
 def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float, float]]:
-    """(part, value, standard error) at the last step, largest first; parts that are exactly zero left out."""
+    """(part, value, standard error) at the last step, largest first; parts that are zero to rounding left out."""
     if "budget" not in dataset:
         return []
     here = dataset.sel(process=process).isel(step=-1)
@@ -123,9 +125,9 @@ def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float
         (str(part), float(here["budget"].sel(part=part)), float(here["budget_error"].sel(part=part)))
         for part in dataset["part"].values
     ]
-    return sorted(
-        (part for part in parts if np.isfinite(part[1]) and part[1]), key=lambda part: -abs(part[1])
-    )
+    largest = max((abs(part[1]) for part in parts if np.isfinite(part[1])), default=0.0)
+    parts = [part for part in parts if abs(part[1]) > ROUNDING * largest]
+    return sorted(parts, key=lambda part: -abs(part[1]))
 
 
 def budget(dataset: xarray.Dataset) -> list[str]:
@@ -196,7 +198,7 @@ def orders_reading(dataset: xarray.Dataset) -> str:
     return (
         f"Errors against the reference are exact (moment equations) at {ladder.size} step sizes from "
         f"{number(ladder.min(), 3)} to {number(ladder.max(), 3)}, at one fixed time. observed order: slope "
-        "of log error against log step size ± its standard error. constant: limit of error / step size^order, "
+        "of log error against log step size ± its standard error. constant: limit of error/step size^order, "
         "beside the one that theory predicts. A slope alone proves little: gradient flow has order 1 too."
     )
 

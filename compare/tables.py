@@ -24,6 +24,10 @@ ROW = (
     "observable", "step", "process", "reference", "reference_error", "reference_exact", "other",
     "other_error", "other_exact", "difference", "lower", "upper", "predicted", "verdict",
 )  # fmt: skip
+VARIABLES = (
+    "estimate", "standard_error", "exact", "difference", "difference_lower", "difference_upper", "predicted",
+    "verdict",
+)  # fmt: skip
 ORDER_ROW = (
     "process", "quantity", "slope", "slope_error", "claimed", "constant", "constant_predicted",
     "smallest_step_size", "largest_step_size",
@@ -53,38 +57,36 @@ def rows(dataset: xarray.Dataset, steps: Sequence[int] | None = None) -> list[di
         If a step was not recorded.
     """
     chosen = shown_steps(dataset) if steps is None else [int(step) for step in steps]
-    recorded = set(dataset["step"].values.tolist())
+    recorded = dataset["step"].values.tolist()
     for step in chosen:
         if step not in recorded:
-            raise InvalidInput(f"step {step} was not recorded; recorded are {sorted(recorded)}")
-    reference, *others = dataset["process"].values.tolist()
+            raise InvalidInput(f"step {step} was not recorded; recorded are {recorded}")
+    places = [recorded.index(step) for step in chosen]
+    arrays = {name: dataset[name].values for name in VARIABLES}
     return [
-        _row(dataset, observable, step, reference, process)
-        for observable in dataset["observable"].values.tolist()
-        for process in others
-        for step in chosen
+        _row(arrays, observable, process, place)
+        | {"observable": name, "step": recorded[place], "process": label}
+        for observable, name in enumerate(dataset["observable"].values.tolist())
+        for process, label in enumerate(dataset["process"].values.tolist())
+        if process > 0
+        for place in places
     ]
 
 
-def _row(dataset: xarray.Dataset, observable: str, step: int, reference: str, process: str) -> dict[str, Any]:
-    here = dataset.sel(observable=observable)
-    sides = here.sel(step=step)
-    first, second = sides.sel(process=reference), sides.sel(process=process)
+def _row(arrays: dict[str, np.ndarray], observable: int, process: int, step: int) -> dict[str, Any]:
+    first, second = (0, observable, step), (process, observable, step)
     return {
-        "observable": observable,
-        "step": step,
-        "process": process,
-        "reference": float(first["estimate"]),
-        "reference_error": float(first["standard_error"]),
-        "reference_exact": bool(first["exact"]),
-        "other": float(second["estimate"]),
-        "other_error": float(second["standard_error"]),
-        "other_exact": bool(second["exact"]),
-        "difference": float(second["difference"]),
-        "lower": float(second["difference_lower"]),
-        "upper": float(second["difference_upper"]),
-        "predicted": float(second["predicted"]),
-        "verdict": str(second["verdict"].item()),
+        "reference": float(arrays["estimate"][first]),
+        "reference_error": float(arrays["standard_error"][first]),
+        "reference_exact": bool(arrays["exact"][first[:2]]),
+        "other": float(arrays["estimate"][second]),
+        "other_error": float(arrays["standard_error"][second]),
+        "other_exact": bool(arrays["exact"][second[:2]]),
+        "difference": float(arrays["difference"][second]),
+        "lower": float(arrays["difference_lower"][second]),
+        "upper": float(arrays["difference_upper"][second]),
+        "predicted": float(arrays["predicted"][second]),
+        "verdict": str(arrays["verdict"][second]),
     }
 
 
@@ -177,10 +179,13 @@ def orders_grid(dataset: xarray.Dataset) -> Grid:
     for row in order_rows(dataset):
         if math.isnan(row["slope"]):
             continue
-        ratio = row["constant"] / row["constant_predicted"] if row["constant_predicted"] else math.nan
+        constant, predicted = row["constant"], row["constant_predicted"]
+        if abs(predicted) < 1e-9 * abs(constant):
+            predicted = 0.0  # theory says none, to rounding
+        ratio = constant / predicted if predicted else math.nan
         slope = f"{row['slope']:.3f} ±{number(row['slope_error'], 1)}"
         claimed = NOTHING if math.isnan(row["claimed"]) else f"{row['claimed']:g}"
-        cells = (slope, claimed, number(row["constant"]), number(row["constant_predicted"]), number(ratio))
+        cells = (slope, claimed, number(constant), number(predicted), number(ratio))
         groups.setdefault(row["process"], []).append((*cells, row["quantity"]))
     return Grid(columns, tuple((title, tuple(cells)) for title, cells in groups.items()))
 

@@ -14,9 +14,7 @@ from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import FirstPassage, Function
 from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
 
-from .solvers import Scheme, fused_simulator, scheme
-from .solvers.coefficients import Coefficients
-from .solvers.simulation import SchemeSimulator
+from .solvers import Coefficients, Scheme, SchemeSimulator, fused_simulator, scheme
 
 if TYPE_CHECKING:
     import xarray

@@ -166,21 +166,28 @@ def _weigh_residuals(residual, offsets, weights, factor):
 
 
 @compiled
-def sample_noise(state, overflow, a, scale, rows, columns, offsets, seed, path, first, last, normals, words):
-    """y <- a y - scale / sqrt(n) sum_i rows_i r_i (w_i - mean w), r_i = rows_i . y + offsets_i; n normals w
-    a step.
+def sample_noise(
+    state, overflow, a, scale, rows, columns, offsets, own, seed, path, first, last, normals, words
+):
+    """y <- a y - scale / sqrt(n) sum_i rows_i r_i (w_i - mean w) + own * v, r_i = rows_i . y + offsets_i.
+
+    A step takes n normals w and, where `own` (d,) is not empty, d normals v.
 
     The noise has the covariance scale^2 C(y), C = mean_i g_i g_i^T - g g^T of the gradients g_i = rows_i
     r_i with mean g. `rows` is (n, d), `columns` its transpose, stored contiguously; a is (d,).
     """
     (samples, d), lanes = rows.shape, state.shape[2]
-    xi, residual, noise = np.empty((samples, lanes)), np.empty((samples, lanes)), np.empty((d, lanes))
+    size = samples + own.size
+    xi, residual, noise = np.empty((size, lanes)), np.empty((samples, lanes)), np.empty((d, lanes))
     sums, factor = np.zeros(3 * lanes), -scale / math.sqrt(samples)
     for pack in range(state.shape[0]):
         for step in range(first, last):
-            pack_normals(xi, normals, words, seed, Purpose.BROWNIAN, path + pack * PACK, step * samples)
+            pack_normals(xi, normals, words, seed, Purpose.BROWNIAN, path + pack * PACK, step * size)
             multiply(residual, rows, state[pack])
             _weigh_residuals(residual, offsets, xi, factor)
             multiply(noise, columns, residual)
+            for i in range(own.size):
+                for lane in range(lanes):
+                    noise[i, lane] += own[i] * xi[samples + i, lane]
             _affine(state[pack], sums, a, noise, lanes)
             _record_overflow(overflow[pack], sums, step + 1)

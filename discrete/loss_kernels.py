@@ -16,13 +16,18 @@ def compiled_loss(
     gradient, data, x, velocity, overflow, orders, epochs, samples, step_size, ridge, momentum, nesterov,
     batch_size, sampling, seed, path, first, last,
 ):  # fmt: skip
-    """SGD with g = mean_b gradient of sample b + ridge x; arguments and random rows as in `kernels.minibatch`.
+    """SGD with g = mean_b gradient of sample b + ridge x; arguments and rows as in `kernels.minibatch`.
 
     `gradient(x (d,), i, out (d,), *data)` writes the gradient of sample i.
     """
     paths, d = x.shape
     moving, per_epoch = velocity.shape[0] > 0, samples // batch_size
-    one, total, chosen, identity = np.empty(d), np.empty(d), np.empty(batch_size, np.int64), np.arange(samples)
+    one, total, chosen, identity = (
+        np.empty(d),
+        np.empty(d),
+        np.empty(batch_size, np.int64),
+        np.arange(samples),
+    )
     for p in range(paths):
         for step in range(first, last):
             if sampling == 0:

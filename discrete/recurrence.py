@@ -25,7 +25,7 @@ class Recurrence(Protocol):
         """State of P paths at `x0` (P, d)."""
 
     def step(self, k: int, state: Any, noise: Noise) -> Any:
-        """State after step k = 0, 1, ...; all randomness comes from `noise`, so that a seed fixes the path."""
+        """State after step k = 0, 1, ...; all randomness comes from `noise`, so a seed fixes the path."""
 
     def position(self, state: Any) -> np.ndarray:
         """Positions (P, d)."""

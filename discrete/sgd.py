@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator, run
-from sgdlimits.ensembles.initial import initial_moments, recorded_steps
+from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
@@ -36,8 +36,6 @@ from .simulators import make_simulator
 if TYPE_CHECKING:
     import xarray
 
-ALL_STEPS = 1000  # longest run whose exact moments are returned at every step unless `record` says otherwise
-SOME_STEPS = 201
 ROOT_ERROR = 1e-12  # relative, of the mean-square threshold
 
 
@@ -45,8 +43,8 @@ ROOT_ERROR = 1e-12  # relative, of the mean-square threshold
 class SGD:
     """Stochastic gradient descent: x <- x - step_size * g, or with momentum as torch.optim.SGD (dampening 0).
 
-    With the batch gradient g, momentum mu and step size eta: m <- mu m + g; then x <- x - eta m (heavy ball) or
-    x <- x - eta (g + mu m) (Nesterov). The buffer m starts at zero.
+    With the batch gradient g, momentum mu and step size eta: m <- mu m + g; then x <- x - eta m (heavy ball)
+    or x <- x - eta (g + mu m) (Nesterov). The buffer m starts at zero.
 
     Parameters
     ----------
@@ -125,12 +123,14 @@ class SGD:
         factor = self._quadratic.sampling_factor(self.batch_size, self.sampling)
         noise = factor * self.problem.noise_covariance_map(second, mean)
         if self.label_noise:
-            noise[np.diag_indices_from(noise)] += self.label_noise**2 / self.batch_size * self.problem.eigenvalues
+            label_variance = self.label_noise**2 / self.batch_size
+            noise[np.diag_indices_from(noise)] += label_variance * self.problem.eigenvalues
         return noise
 
     def moment_map(self, step_size: float | None = None) -> MomentMap:
         """One step of the exact moment equations in modes, at this step size or another."""
-        eta, mu, k = self.step_size if step_size is None else step_size, self.momentum, self._quadratic.curvatures
+        eta = self.step_size if step_size is None else step_size
+        mu, k = self.momentum, self._quadratic.curvatures
         ones = np.ones_like(k)
         if not mu:
             transition, entry = (1 - eta * k)[:, None, None], np.array([-eta])
@@ -171,10 +171,7 @@ class SGD:
         problem, map_ = self._quadratic, self.moment_map()
         problem.sampling_factor(self.batch_size, self.sampling)
         mean, covariance = initial_moments(x0, problem.dimension)
-        kept = recorded_steps(SOME_STEPS if record is None and steps > ALL_STEPS else record, steps)
-        if record is None and steps <= ALL_STEPS:
-            kept = np.arange(steps + 1)
-        kept = np.union1d(0, kept)
+        kept = moment_steps(record, steps)
         self._warn_if_unstable()
         vectors = problem.eigenvectors
         means, covariances = map_.propagate(problem.to_modes(mean), vectors.T @ covariance @ vectors, kept)
@@ -203,14 +200,14 @@ class SGD:
         problem, stability = self._quadratic, self.stability()
         if problem.curvatures.min() < 0:
             raise NoStationaryLaw(
-                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so SGD runs "
-                "away at every step size; raise the ridge",
+                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so SGD "
+                "runs away at every step size; raise the ridge",
                 stability.mean_threshold,
             )
         if self.step_size >= stability.mean_threshold * (1 - ROOT_ERROR):
             raise NoStationaryLaw(
-                f"step_size is {self.step_size:g}, but the mean settles only below {stability.mean_threshold:.6g}; "
-                "lower the step size",
+                f"step_size is {self.step_size:g}, but the mean settles only below "
+                f"{stability.mean_threshold:.6g}; lower the step size",
                 stability.mean_threshold,
             )
         if self.step_size >= stability.mean_square_threshold * (1 - ROOT_ERROR):
@@ -229,7 +226,7 @@ class SGD:
     def stability(self) -> Stability:
         """Step sizes below which mean and second moment settle, on the range of the data.
 
-        The mean: 2 (1 + mu) / k_max, Nesterov 2 (1 + mu) / ((1 + 2 mu) k_max), with k_max the largest curvature.
+        The mean: 2 (1 + mu) / k_max, Nesterov 2 (1 + mu) / ((1 + 2 mu) k_max), k_max the largest curvature.
         The second moment: the root of the noise gain, to about 1e-12. Derived.
         """
         problem = self._quadratic
@@ -257,7 +254,8 @@ class SGD:
                 return
             threshold, what = gain_threshold(self.moment_map, threshold), "second moment"
         warnings.warn(
-            f"step_size is {self.step_size:g}, but the {what} of {self.label} settles only below {threshold:.6g}",
+            f"step_size is {self.step_size:g}, but the {what} of {self.label} settles "
+            f"only below {threshold:.6g}",
             StabilityWarning,
             stacklevel=3,
         )
@@ -305,7 +303,9 @@ class SGD:
         """Positions (P, d) and the momentum buffer (P, d), zero."""
         return np.array(x0), np.zeros(np.shape(x0))
 
-    def step(self, k: int, state: tuple[np.ndarray, np.ndarray], noise: Noise) -> tuple[np.ndarray, np.ndarray]:
+    def step(
+        self, k: int, state: tuple[np.ndarray, np.ndarray], noise: Noise
+    ) -> tuple[np.ndarray, np.ndarray]:
         """State after step k, in NumPy: the definition that the compiled kernels must reproduce."""
         x, buffer = state
         gradient = self._batch_gradient(k, x, noise)
@@ -349,8 +349,8 @@ class SGD:
     def _quadratic(self) -> QuadraticProblem:
         if not isinstance(self.problem, QuadraticProblem):
             raise InvalidInput(
-                f"{type(self.problem).__name__} has no closed moments; LeastSquares and StreamingLeastSquares have "
-                "them, for other losses use simulate"
+                f"{type(self.problem).__name__} has no closed moments; LeastSquares and "
+                "StreamingLeastSquares have them, for other losses use simulate"
             )
         return self.problem
 

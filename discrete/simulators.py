@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sgdlimits.ensembles import packs
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.normals import scratch
-from sgdlimits.ensembles.random import Noise
+from sgdlimits.ensembles.random import PACK, Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -63,8 +63,12 @@ def rows_start(sgd: SGD, positions: np.ndarray, noise: Noise) -> Paths:
 
 def risk_of(problem: QuadraticProblem, positions: np.ndarray) -> np.ndarray:
     """L (P,) at positions (P, d), P a multiple of PACK; the bits of a path do not depend on P."""
-    modes = packs.rotate(packs.pack(positions - problem.minimiser), np.ascontiguousarray(problem.eigenvectors.T))
-    return packs.quadratic(modes, problem.risk_at_minimiser, problem.risk_slope, 0.5 * problem.eigenvalues)
+    # One product a pack: the bits of a matrix product may depend on its number of rows.
+    with np.errstate(over="ignore", invalid="ignore"):  # the engine reports paths that overflowed
+        centred = (positions - problem.minimiser).reshape(-1, PACK, problem.dimension)
+        modes = (centred @ problem.eigenvectors).reshape(positions.shape)
+        terms = modes * (problem.risk_slope + 0.5 * problem.eigenvalues * modes)
+        return problem.risk_at_minimiser + terms.sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,9 +88,10 @@ class MinibatchSimulator:
     def advance(self, state: Paths, first: int, last: int, noise: Noise) -> None:
         sgd, problem = self.sgd, self.sgd.problem
         minibatch(
-            state.x, state.velocity, state.overflow, state.orders, state.epochs, problem.features, problem.targets,
-            sgd.step_size, problem.ridge, sgd.label_noise, sgd.momentum, sgd.nesterov, sgd.batch_size,
-            SAMPLINGS[sgd.sampling], np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality),
+            state.x, state.velocity, state.overflow, state.orders, state.epochs, problem.features,
+            problem.targets, sgd.step_size, problem.ridge, sgd.label_noise, sgd.momentum, sgd.nesterov,
+            sgd.batch_size, SAMPLINGS[sgd.sampling], np.uint64(noise.seed), state.path, first, last,
+            *scratch(noise.quality),
         )  # fmt: skip
 
     def positions(self, state: Paths) -> np.ndarray:

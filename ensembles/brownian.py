@@ -191,7 +191,7 @@ class Brownian:
     def _normals(self, purpose: int, paths: np.ndarray, first: int, last: int, size: int) -> np.ndarray:
         count = (last - first) * size
         out = np.empty((paths.size, count))
-        normals, words = scratch(self.quality, min(64, count // 2 + 2))
+        normals, words = scratch(self.quality, min(64, count // (4 if self.quality == "float32" else 2) + 2))
         path_normals(out, normals, words, np.uint64(self.seed), int(purpose), paths, first * size)
         if last - first == 1:
             return out[None]

@@ -13,6 +13,8 @@ from sgdlimits.exact.errors import InvalidInput, covariance_matrix, finite_array
 from .random import PACK, Noise, Purpose
 
 DEFAULT_INTERVALS = 50
+ALL_STEPS = 1000  # longest run whose exact moments are kept at every step unless told otherwise
+SOME_STEPS = 201
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +158,17 @@ def recorded_steps(record: int | Sequence[int] | np.ndarray | None, steps: int) 
         if after <= before:
             raise InvalidInput(f"record must increase, got step {after:g} after step {before:g}: sort it")
     return values.astype(np.int64)
+
+
+def moment_steps(record: int | Sequence[int] | np.ndarray | None, steps: int) -> np.ndarray:
+    """Steps at which exact moments are kept: as `recorded_steps`, with 0 always among them.
+
+    None stands for every step of a run of at most 1000, and about 200 evenly spaced steps of a longer one.
+    """
+    steps = whole_number("steps", steps, 0)
+    if record is None:
+        return np.arange(steps + 1) if steps <= ALL_STEPS else _evenly(SOME_STEPS, steps)
+    return np.union1d(0, recorded_steps(record, steps))
 
 
 def _evenly(count: int, steps: int) -> np.ndarray:

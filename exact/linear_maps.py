@@ -25,7 +25,11 @@ def spectral_radius(apply: LinearMap, size: int) -> float:
 
     operator = LinearOperator((size, size), matvec=apply, dtype=float)
     start = np.ones(size) / np.sqrt(size)  # a fixed start keeps the result reproducible
-    return float(np.abs(eigs(operator, k=1, which="LM", v0=start, return_eigenvectors=False, tol=1e-13)).max())
+    if not apply(start).any():
+        return 0.0
+    return float(
+        np.abs(eigs(operator, k=1, which="LM", v0=start, return_eigenvectors=False, tol=1e-13)).max()
+    )
 
 
 def solve_fixed_point(apply: LinearMap, constant: np.ndarray) -> np.ndarray:
@@ -38,7 +42,9 @@ def solve_fixed_point(apply: LinearMap, constant: np.ndarray) -> np.ndarray:
     operator = LinearOperator((size, size), matvec=lambda x: x - apply(x), dtype=float)
     solution = constant
     for _ in range(3):  # restarts on the residual bring the error to rounding
-        correction, _ = gmres(operator, constant - operator.matvec(solution), rtol=1e-12, restart=200, maxiter=20)
+        correction, _ = gmres(
+            operator, constant - operator.matvec(solution), rtol=1e-12, restart=200, maxiter=20
+        )
         solution = solution + correction
     return solution
 

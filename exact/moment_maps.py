@@ -1,6 +1,6 @@
 """First and second moments under linear recurrences with state-dependent noise, mode by mode, exactly.
 
-A mode i carries s numbers (s = 1: its position; s = 2: position and momentum buffer, position first) and moves by
+A mode i carries s numbers (s = 1: its position; s = 2: position and momentum buffer) and moves by
 
     state_i <- F_i (g_i * state_i) + e * noise_i,
 
@@ -20,6 +20,78 @@ import numpy as np
 from .linear_maps import on_symmetric, pack_symmetric, solve_fixed_point, spectral_radius, unpack_symmetric
 
 NoiseMap = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True, eq=False)
+class NoiseCircuit:
+    """Noise covariance -> stationary covariance -> noise covariance, about mean zero.
+
+    Attributes
+    ----------
+    noise : callable
+        N.
+    response : array (d, d)
+        Stationary covariance per unit of constant N, entry by entry.
+    seen : array
+        Factor from the stationary covariance to the second moment at which N is evaluated.
+    """
+
+    noise: NoiseMap
+    response: np.ndarray
+    seen: np.ndarray | float = 1.0
+
+    @cached_property
+    def constant(self) -> np.ndarray:
+        """N at the minimiser (d, d)."""
+        d = len(self.response)
+        return self.noise(np.zeros((d, d)), np.zeros(d))
+
+    def _linear(self) -> Callable[[np.ndarray], np.ndarray]:
+        """The linear part of the circuit, on packed triangles."""
+        factor, rest = self.seen * self.response, np.zeros(len(self.response))
+        level = 2.0**40 * max(float(np.abs(self.constant).max()), 1e-100)
+
+        def linear(noise: np.ndarray) -> np.ndarray:
+            size = float(np.abs(noise).max())
+            if size == 0:
+                return np.zeros_like(noise)
+            # Scaled up, the argument drowns the constant, whose subtraction then costs no digits.
+            return (self.noise(level / size * factor * noise, rest) - self.constant) * (size / level)
+
+        return on_symmetric(linear, len(self.response))
+
+    def gain(self) -> float:
+        """Spectral radius of the linear part: the second moment settles iff it is below one.
+
+        Both maps preserve positive semidefinite matrices, so it passes one exactly where the second-moment
+        equation loses its stability (Krein and Rutman).
+        """
+        d = len(self.response)
+        return spectral_radius(self._linear(), d * (d + 1) // 2)
+
+    def settles(self, tries: int = 6) -> bool:
+        """Whether the gain is below one; cheap away from the threshold.
+
+        Bounds of Collatz and Wielandt, from iterates of full rank, decide; `gain` only if they do not.
+        """
+        linear, d = self._linear(), len(self.response)
+        trial = np.eye(d)
+        for _ in range(tries):
+            image = unpack_symmetric(linear(pack_symmetric(trial)), d)
+            root = np.linalg.inv(np.linalg.cholesky(trial))
+            growth = np.linalg.eigvalsh(root @ image @ root.T)
+            if growth[-1] < 1:
+                return True
+            if growth[0] > 1:
+                return False
+            # Mixing in the identity keeps the rank full, which is all that the bounds ask.
+            trial = image / np.trace(image) + 1e-3 / d * np.eye(d)
+        return self.gain() < 1
+
+    def stationary_covariance(self) -> np.ndarray:
+        """Fixed point (d, d) of the covariance; needs a gain below one."""
+        noise = solve_fixed_point(self._linear(), pack_symmetric(self.constant))
+        return self.response * unpack_symmetric(noise, len(self.response))
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +176,7 @@ class MomentMap:
 
     @cached_property
     def response(self) -> np.ndarray:
-        """Stationary position covariance (d, d) for a constant N of ones, entry by entry; 0 where nothing moves."""
+        """Stationary position covariance (d, d) for an N of ones, entry by entry; 0 where nothing moves."""
         s, moving = self.entry.size, self.moving
         whole = self._whole[moving]
         pairs = np.einsum("iab,jcd->ijacbd", whole, whole).reshape(len(whole), len(whole), s * s, s * s)
@@ -114,56 +186,22 @@ class MomentMap:
         response[np.ix_(moving, moving)] = solved[:, :, 0, 0]
         return self.weights * response
 
-    def _return_map(self) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
-        """Linear part and constant of noise N -> stationary covariance -> noise N, on packed triangles."""
-        d = self.dimension
-        rest = np.zeros(d)
-        constant = self.noise(np.zeros((d, d)), rest)
-        factor = self.before[:, None] * self.before * self.response
-        level = 2.0**40 * max(float(np.abs(constant).max()), 1e-100)
-
-        def linear(noise: np.ndarray) -> np.ndarray:
-            size = float(np.abs(noise).max())
-            if size == 0:
-                return np.zeros_like(noise)
-            # Scaled up, the argument drowns the constant, whose subtraction then costs no digits.
-            return (self.noise(level / size * factor * noise, rest) - constant) * (size / level)
-
-        return on_symmetric(linear, d), pack_symmetric(constant)
+    @cached_property
+    def circuit(self) -> NoiseCircuit:
+        """Noise -> stationary covariance -> noise; needs a stable mean."""
+        return NoiseCircuit(self.noise, self.response, self.before[:, None] * self.before)
 
     def noise_gain(self) -> float:
-        """Spectral radius of noise -> stationary covariance -> noise: the second moment settles iff below one.
+        """Spectral radius of the circuit: the second moment settles iff it is below one."""
+        return self.circuit.gain()
 
-        Needs a stable mean. Both maps preserve positive semidefinite matrices, so it passes one exactly where
-        the spectral radius of the second-moment map does (Krein and Rutman).
-        """
-        linear, constant = self._return_map()
-        return spectral_radius(linear, constant.size)
-
-    def settles(self, tries: int = 6) -> bool:
-        """Whether the noise gain is below one; needs a stable mean. Cheap away from the threshold.
-
-        Bounds of Collatz and Wielandt, from iterates of full rank, decide; `noise_gain` only if they do not.
-        """
-        linear, constant = self._return_map()
-        d = self.dimension
-        trial = np.eye(d)
-        for _ in range(tries):
-            image = unpack_symmetric(linear(pack_symmetric(trial)), d)
-            root = np.linalg.inv(np.linalg.cholesky(trial))
-            growth = np.linalg.eigvalsh(root @ image @ root.T)
-            if growth[-1] < 1:
-                return True
-            if growth[0] > 1:
-                return False
-            # Mixing in the identity keeps the rank full, which is all that the bounds ask.
-            trial = image / np.trace(image) + 1e-3 / d * np.eye(d)
-        return self.noise_gain() < 1
+    def settles(self) -> bool:
+        """Whether the noise gain is below one; cheap away from the threshold."""
+        return self.circuit.settles()
 
     def stationary_covariance(self) -> np.ndarray:
         """Fixed point (d, d) of the position covariance about mean zero; zero in modes that never move."""
-        linear, constant = self._return_map()
-        return self.response * unpack_symmetric(solve_fixed_point(linear, constant), self.dimension)
+        return self.circuit.stationary_covariance()
 
     def mean_radius(self) -> float:
         """Largest modulus of an eigenvalue of the mean's transition, over the modes that move."""
@@ -173,8 +211,8 @@ class MomentMap:
 def gain_threshold(map_at: Callable[[float], MomentMap], mean_threshold: float) -> float:
     """Step size at which the noise gain reaches one, to about 1e-12; `mean_threshold` if it never does.
 
-    Every entry of `MomentMap.response` must grow with the step size: the gain, similar to a product of positive
-    semidefinite maps, then grows too, and crosses one at most once.
+    Every entry of `MomentMap.response` must grow with the step size: the gain, similar to a product of
+    positive semidefinite maps, then grows too, and crosses one at most once.
 
     Parameters
     ----------

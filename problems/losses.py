@@ -1,7 +1,7 @@
 """Losses beyond least squares: logistic regression, and a user's smooth loss given sample by sample.
 
-L(x) = (1/n) sum_i l_i(x); the descended objective adds (ridge / 2) |x|^2. What SGD needs of such a problem: the
-gradients of single samples, in NumPy for many paths at once or compiled for one.
+L(x) = (1/n) sum_i l_i(x); the descended objective adds (ridge / 2) |x|^2. What SGD needs of such a problem:
+the gradients of single samples, in NumPy for many paths at once or compiled for one.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numba.core.errors import NumbaError
 
 from sgdlimits.exact.errors import InvalidInput, finite_array, real_number, whole_number
 
@@ -32,7 +33,7 @@ BLOCK = 2**20  # numbers that one NumPy call on all samples may hold
 class SampledProblem(ABC):
     """A mean over n samples of smooth losses; leaves give the losses and gradients of chosen samples.
 
-    `compiled_value(x, i, *data)` and `compiled_gradient(x, i, out, *data)` are there where `compiled` is true.
+    `compiled_value(x, i, *data)` and `compiled_gradient(x, i, out, *data)` exist where `compiled` is true.
     """
 
     samples: int
@@ -46,7 +47,7 @@ class SampledProblem(ABC):
 
     @abstractmethod
     def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Gradients (P, B, d) of the losses of the samples `rows` (P, B) at positions (P, d), without the ridge."""
+        """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
 
     @abstractmethod
     def hessian(self, x: np.ndarray) -> np.ndarray:
@@ -70,7 +71,9 @@ class SampledProblem(ABC):
         if self.compiled:
             mean = mean_gradient(self.compiled_gradient, self.data, flat, self.samples)
         else:
-            mean = sum(self.sample_loss_gradients(flat, rows).sum(axis=1) for rows in self._all_rows(len(flat)))
+            mean = sum(
+                self.sample_loss_gradients(flat, rows).sum(axis=1) for rows in self._all_rows(len(flat))
+            )
             mean = mean / self.samples
         return np.reshape(mean + self.ridge * flat, (*shape, self.dimension))
 
@@ -125,11 +128,15 @@ class Logistic(SampledProblem):
     def __post_init__(self) -> None:
         features = np.array(finite_array("features", self.features, ndim=2), order="C")
         if 0 in features.shape:
-            raise InvalidInput(f"features must have at least one row and one column, got shape {features.shape}")
+            raise InvalidInput(
+                f"features must have at least one row and one column, got shape {features.shape}"
+            )
         labels = np.array(finite_array("labels", self.labels, shape=(len(features),)))
         found = np.unique(labels)
         if not (np.isin(found, (0, 1)).all() or np.isin(found, (-1, 1)).all()):
-            raise InvalidInput(f"labels must be 0 and 1, or -1 and +1, got values such as {found[:4].tolist()}")
+            raise InvalidInput(
+                f"labels must be 0 and 1, or -1 and +1, got values such as {found[:4].tolist()}"
+            )
         labels = np.where(labels > 0, 1.0, -1.0)
         for key, value in (("features", features), ("labels", labels)):
             value.setflags(write=False)
@@ -184,14 +191,18 @@ class Logistic(SampledProblem):
             If there is none: the ridge is negative, or there is no ridge and the labels can be separated.
         """
         if self.ridge < 0:
-            raise InvalidInput(f"ridge is {self.ridge!r}, so the objective has no minimum; take a ridge of at least 0")
+            raise InvalidInput(
+                f"ridge is {self.ridge!r}, so the objective has no minimum; take a ridge of at least 0"
+            )
         x = np.zeros(self.dimension)
         for _ in range(100):
             slope = self.gradient(x)
             curvature = self.hessian(x) + self.ridge * np.eye(self.dimension)
             move = -np.linalg.lstsq(curvature, slope, rcond=1e-13)[0]
             length, start, descent = 1.0, self._objective(x), slope @ move
-            while length > 1e-4 and self._objective(x + length * move) > start + 1e-4 * length * descent + 1e-15:
+            while (
+                length > 1e-4 and self._objective(x + length * move) > start + 1e-4 * length * descent + 1e-15
+            ):
                 length /= 2
             x = x + length * move
             if length == 1.0 and np.linalg.norm(move) <= 1e-10 * (1 + np.linalg.norm(x)):
@@ -217,7 +228,7 @@ class SampleLoss(SampledProblem):
     value : callable
         NumPy form: (x (P, d), rows (P, B)) -> losses (P, B). Compiled form: (x (d,), i) -> float.
     gradient_of_sample : callable
-        NumPy form: (x (P, d), rows (P, B)) -> (P, B, d). Compiled form: (x (d,), i, out (d,)) -> None, writes out.
+        NumPy form: (x (P, d), rows (P, B)) -> (P, B, d). Compiled form: (x (d,), i, out (d,)) -> None.
     samples : int
         n; rows run from 0 to n - 1.
     dimension : int
@@ -229,7 +240,7 @@ class SampleLoss(SampledProblem):
     Raises
     ------
     InvalidInput
-        If a function returns another shape (looked at here and at every call), or is not compiled but should be.
+        If a function returns another shape (looked at here and at every call), or is not compiled.
     """
 
     value: Callable[..., Any]
@@ -258,11 +269,19 @@ class SampleLoss(SampledProblem):
             if not callable(function):
                 raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
             if compiled and not hasattr(function, "py_func"):
-                raise InvalidInput(f"compiled is set, but {name} is not compiled; decorate it with numba.njit")
+                raise InvalidInput(
+                    f"compiled is set, but {name} is not compiled; decorate it with numba.njit"
+                )
         x, rows = np.zeros((2, self.dimension)), np.zeros((2, 3), dtype=np.int64)
-        with np.errstate(all="ignore"):  # zero need not be a point where the loss is finite
-            self.sample_values(x, rows)
-            self.sample_loss_gradients(x, rows)
+        try:
+            with np.errstate(all="ignore"):  # zero need not be a point where the loss is finite
+                self.sample_values(x, rows)
+                self.sample_loss_gradients(x, rows)
+        except NumbaError as error:
+            raise InvalidInput(
+                "value or gradient cannot be compiled for x (d,) float64 and i int64; they must be "
+                f"value(x, i) -> float and gradient(x, i, out) -> None. numba says: {error}"
+            ) from None
 
     data = ()
 
@@ -301,9 +320,7 @@ class SampleLoss(SampledProblem):
         return f"SampleLoss(n={self.samples}, d={self.dimension}, ridge={self.ridge:g}; {form})"
 
 
-def _shaped(
-    name: str, result: Any, x: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]
-) -> np.ndarray:
+def _shaped(name: str, result: Any, x: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """The user's result as a float array, if it has the shape that it must have."""
     try:
         array = np.asarray(result, dtype=np.float64)
@@ -318,5 +335,5 @@ def _shaped(
 
 
 def _logistic(t: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-t)), without overflow."""
-    return 0.5 * (1 + np.tanh(0.5 * t))
+    """1 / (1 + exp(-t)), without overflow and to full relative precision."""
+    return np.exp(-np.logaddexp(0.0, -t))

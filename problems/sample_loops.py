@@ -1,6 +1,7 @@
 """Compiled loops over samples, and the logistic loss of one sample.
 
-The functions passed in are numba-compiled: value(x (d,), i, *data) -> float and gradient(x (d,), i, out (d,), *data).
+The functions passed in are numba-compiled: value(x (d,), i, *data) -> float and
+gradient(x (d,), i, out (d,), *data), which writes out.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import math
 import numba
 import numpy as np
 
-# Kernels that take a compiled function as an argument are not kept on disk: numba would add a copy in every process.
+# Not kept on disk: they take a compiled function, and numba would add a copy in every process.
 _in_memory = numba.njit(nogil=True, error_model="numpy")
 
 
@@ -30,7 +31,9 @@ def logistic_gradient(x, i, out, features, labels):
     margin = 0.0
     for j in range(x.size):
         margin += features[i, j] * x[j]
-    pull = -labels[i] * 0.5 * (1.0 - math.tanh(0.5 * labels[i] * margin))
+    margin *= labels[i]
+    small = math.exp(-abs(margin))
+    pull = -labels[i] * (small if margin > 0 else 1.0) / (1.0 + small)
     for j in range(x.size):
         out[j] = pull * features[i, j]
 

@@ -12,7 +12,7 @@ def check_sampling(batch_size: int, sampling: str, samples: int) -> int:
     batch = whole_number("batch_size", batch_size, 1)
     if one_of("sampling", sampling, SAMPLINGS) != "with_replacement" and batch > samples:
         raise InvalidInput(
-            f"batch_size is {batch}, over the {samples} samples that there are; without replacement it can be at "
-            "most that"
+            f"batch_size is {batch}, over the {samples} samples that there are; without replacement it can "
+            "be at most that"
         )
     return batch

@@ -29,7 +29,7 @@ FRACTION = 0.25  # default step size, as a part of SGD's mean-square threshold
 RELAXATIONS = 3  # default number of steps, in relaxation times of the slowest direction
 FEWEST, MOST = 20, 2000  # bounds on the default number of steps
 RECORDED = 50
-LADDER_STEPS = 200  # steps of the largest step size in the ladder of orders, at most
+LADDER_STEPS = 200  # of the largest step size in the ladder of orders, at most
 
 
 @dataclass(frozen=True)
@@ -227,11 +227,20 @@ class HomogenizedStudy:
         InvalidInput
             If a setting or the data cannot be used.
         """
+        import scipy.linalg  # noqa: F401  brings its own BLAS, which must be loaded before it can be limited
+        from threadpoolctl import threadpool_limits
+
         problem = self.problem()  # before the heavy imports: wrong data are reported at once
+        # One BLAS thread: the same bits on any number of cores, and small matrices are much faster.
+        with threadpool_limits(limits=1):
+            return self._run(problem, progress, threads)
+
+    def _run(self, problem: LeastSquares, progress: Any, threads: int | None) -> StudyResult:
         from sgdlimits.compare._laws import laws
         from sgdlimits.compare._orders import orders
         from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
         from sgdlimits.discrete import SGD
+        from sgdlimits.ensembles.progress import open_progress
 
         study, notes = self.resolved(problem)
         sgd = SGD(
@@ -247,19 +256,42 @@ class HomogenizedStudy:
         others = [homogenized, modified, OrnsteinUhlenbeck.of(sgd), GradientFlow.of(sgd)]
         start = np.zeros(problem.dimension)
         recorded = np.unique(np.rint(np.geomspace(1, study.steps, RECORDED)).astype(int))
-        compared = laws(
-            sgd, *others, x0=start, steps=study.steps, paths=study.paths,
-            observables=("risk", "norm", "test_risk") if study.test_fraction else ("risk", "norm"),
-            record=[0, *recorded.tolist()], seed=study.seed, solver=study.solver, substeps=study.substeps,
-            tolerance=study.tolerance, confidence=study.confidence, threads=threads, progress=progress,
-        )  # fmt: skip
+        bar = open_progress(progress, (1 + len(others)) * study.paths * study.steps)
+        try:
+            compared = laws(
+                sgd, *others, x0=start, steps=study.steps, paths=study.paths,
+                observables=("risk", "norm", "test_risk") if study.test_fraction else ("risk", "norm"),
+                record=[0, *recorded.tolist()], seed=study.seed, solver=study.solver, substeps=study.substeps,
+                tolerance=study.tolerance, confidence=study.confidence, threads=threads,
+                progress=KeptOpen(bar),
+            )  # fmt: skip
+        finally:
+            bar.close()
         ladder = None
         if study.momentum or study.sampling == "reshuffle":
             notes.append("No orders: they need SGD without momentum whose moments close (not reshuffled).")
         else:
             second = ModifiedEquation.of(sgd, order=2)
-            ladder = orders(sgd, *others, second, x0=start, steps=min(study.steps, LADDER_STEPS))
+            relaxation = 1 / (study.step_size * np.abs(problem.curvatures).mean())
+            steps = int(np.clip(np.rint(relaxation), 1, min(study.steps, LADDER_STEPS)))
+            ladder = orders(sgd, *others, second, x0=start, steps=steps)
+            notes.append(
+                f"Orders: at the time of step {steps}, where the average direction has relaxed once."
+            )
         return StudyResult(study, compared, ladder, tuple(notes))
+
+
+@dataclass(frozen=True, eq=False)
+class KeptOpen:
+    """One bar for several simulations: each closes it, and it stays open."""
+
+    inner: Any
+
+    def update(self, n: int, /) -> None:
+        self.inner.update(n)
+
+    def close(self) -> None:
+        pass
 
 
 @dataclass(frozen=True, eq=False)

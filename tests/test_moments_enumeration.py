@@ -1,4 +1,4 @@
-"""Exact moments of SGD against routes that share nothing with them: every index sequence, and Kronecker products."""
+"""Exact moments of SGD against independent routes: every index sequence, and Kronecker products."""
 
 import itertools
 
@@ -23,7 +23,7 @@ def batches(n, size, sampling):
 
 
 def enumerate_moments(problem, x0, steps, eta, size, sampling, momentum=0.0, nesterov=False, label_noise=0.0):
-    """Moments after each step: all equally likely batches and two-point label errors, applied to all states."""
+    """Moments after each step: all equally likely batches and two-point label errors."""
     A, b = problem.features, problem.targets
     choices = []
     for batch in batches(len(b), size, sampling):
@@ -84,30 +84,37 @@ def test_risk_and_random_start_equal_the_average_over_starts():
 
 
 def gaussian_fourth(H):
-    """E a a^T (x) a a^T of N(0, H) as a (d^2, d^2) matrix acting on row-major vec: Isserlis, entry by entry."""
+    """E a a^T (x) a a^T of N(0, H) as a (d^2, d^2) matrix acting on row-major vec: Isserlis."""
     fourth = np.einsum("ij,kl->ikjl", H, H) + np.einsum("ik,jl->ikjl", H, H) + np.einsum("il,jk->ikjl", H, H)
     return fourth.reshape(H.size, H.size)
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_streaming_moments_equal_the_kronecker_superoperator(method):
-    """Second moment of (x - truth, buffer, 1) propagated by Kronecker products with Gaussian fourth moments."""
-    H, truth, noise, ridge, eta, B = np.array([[1.0, 0.4], [0.4, 0.6]]), np.array([1.0, -0.5]), 0.7, 0.2, 0.15, 3
+    """Second moment of (x - truth, buffer, 1) by Kronecker products with Gaussian fourth moments."""
+    H, truth, noise, ridge, eta, B = (
+        np.array([[1.0, 0.4], [0.4, 0.6]]),
+        np.array([1.0, -0.5]),
+        0.7,
+        0.2,
+        0.15,
+        3,
+    )
     settings = METHODS[method]
     mu, nesterov = settings.get("momentum", 0.0), settings.get("nesterov", False)
     problem = StreamingLeastSquares(H, noise, truth, ridge)
     sgd = SGD(problem, eta, B, label_noise=0.3, **settings)
     x0 = np.array([0.2, 2.0])
     exact = sgd.moments(x0, 4)
-    d, I = 2, np.eye(2)
+    d, one = 2, np.eye(2)
     # v = (u, m, 1) with u = x - truth; gradient g = H u + ridge (u + truth) + fluctuation.
-    G = np.hstack([H + ridge * I, np.zeros((d, d)), ridge * truth[:, None]])
-    M = mu * np.hstack([np.zeros((d, d)), I, np.zeros((d, 1))]) + G
+    G = np.hstack([H + ridge * one, np.zeros((d, d)), ridge * truth[:, None]])
+    M = mu * np.hstack([np.zeros((d, d)), one, np.zeros((d, 1))]) + G
     direction = G + mu * M if nesterov else M
     into_x, into_m = (-eta * (1 + mu) if nesterov else -eta), 1.0
-    U = np.hstack([I, np.zeros((d, d + 1))]) - eta * direction
+    U = np.hstack([one, np.zeros((d, d + 1))]) - eta * direction
     F = np.vstack([U, M, np.eye(2 * d + 1)[-1:]])
-    E = np.vstack([into_x * I, into_m * I, np.zeros((1, d))])
+    E = np.vstack([into_x * one, into_m * one, np.zeros((1, d))])
     fluctuation = (gaussian_fourth(H) - np.kron(H, H)) / B
     v = np.concatenate([x0 - truth, np.zeros(d), [1.0]])
     second = np.outer(v, v)
@@ -134,7 +141,7 @@ def test_moments_equal_the_enumeration_in_degenerate_shapes(shape):
 
 
 def test_full_batch_has_no_noise_but_label_noise():
-    """B = n without replacement is gradient descent: covariance zero, and with label noise that of a linear filter."""
+    """B = n without replacement: covariance zero, and with label noise that of a linear filter."""
     problem = tiny(5, n=6, d=3)
     still = SGD(problem, 0.3, 6, "without_replacement").moments(np.ones(3), 5)
     assert np.abs(still["covariance"]).max() < 1e-15
@@ -157,11 +164,18 @@ def test_moments_on_a_large_problem_do_not_depend_on_the_route():
     gradients_second = np.zeros((6, 6))
     for a in rows:  # E r^2 = a^T M a, one sample after the other
         features, offset = a[:6], a[6]
-        gradients_second += np.outer(features, features) * (
-            features @ second @ features + 2 * offset * features @ mean + offset**2
-        ) / len(rows)
+        gradients_second += (
+            np.outer(features, features)
+            * (features @ second @ features + 2 * offset * features @ mean + offset**2)
+            / len(rows)
+        )
     lam, slope = np.diag(problem.eigenvalues), problem.risk_slope
-    mean_part = lam @ second @ lam + np.outer(lam @ mean, slope) + np.outer(slope, lam @ mean) + np.outer(slope, slope)
+    mean_part = (
+        lam @ second @ lam
+        + np.outer(lam @ mean, slope)
+        + np.outer(slope, lam @ mean)
+        + np.outer(slope, slope)
+    )
     through_matrix = problem.noise_covariance_map(second, mean)
     problem.__dict__["fourth_moments"] = None
     through_rows = problem.noise_covariance_map(second, mean)

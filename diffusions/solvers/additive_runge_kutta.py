@@ -46,7 +46,7 @@ class StochasticRungeKuttaA1(AdaptiveScheme):
     name: ClassVar[str] = "sra1"
     orders: ClassVar[dict[str, tuple[float, float]]] = {"additive": (1.5, 2.0)}
     areas: ClassVar[bool] = True
-    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010), table 6.3"
+    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         return _step(SRA1, coefficients, t, x, dt, noise)[0]
@@ -64,7 +64,7 @@ class StochasticRungeKuttaA3(AdaptiveScheme):
     name: ClassVar[str] = "sra3"
     orders: ClassVar[dict[str, tuple[float, float]]] = {"additive": (1.5, 2.0)}
     areas: ClassVar[bool] = True
-    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010), table 6.3"
+    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         return _step(SRA3, coefficients, t, x, dt, noise)[0]

@@ -22,7 +22,7 @@ class StochasticRungeKuttaI2(Scheme):
         "diagonal": (1.0, 1.0),
         "commutative": (1.0, 1.0),
     }
-    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010), table 5.1"
+    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         root, w = np.sqrt(dt), noise.increments

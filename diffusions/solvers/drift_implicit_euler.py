@@ -37,7 +37,7 @@ class DriftImplicitEuler(Scheme):
         "commutative": (0.5, 1.0),
         "general": (0.5, 1.0),
     }
-    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations, section 12.2"
+    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         known = x + coefficients.apply(coefficients.diffusion(t, x), noise.increments)

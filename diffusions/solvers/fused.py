@@ -10,11 +10,12 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import uint64
 
 from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.ensembles.normals import fill_normals, scratch
-from sgdlimits.ensembles.weak_increments import path_signs
+from sgdlimits.ensembles.philox import path_words
 from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
@@ -26,10 +27,10 @@ FUSED = ("euler", "weak_euler")
 
 
 @compiled
-def _gaussian_increments(z, normals, words, seed, path, position, scale):
-    # Normals position, position + 1, ... of a pack, times scale, into z (PACK, count): a row a path.
+def _gaussian_increments(z, count, normals, words, seed, path, position, scale):
+    # Normals position..position + count - 1 of a pack, times scale, into z[:, :count]: a row a path.
     per_block = 4 * normals.shape[0] // words.shape[0]
-    start, stop = position, position + z.shape[1]
+    start, stop = position, position + count
     while start < stop:
         window = start - start % per_block
         fill_normals(normals, words, seed, Purpose.BROWNIAN, path, window // per_block)
@@ -41,53 +42,57 @@ def _gaussian_increments(z, normals, words, seed, path, position, scale):
 
 
 @compiled
-def _two_point_increments(z, seed, path, position, scale):
-    path_signs(z, seed, Purpose.BROWNIAN, np.arange(path, path + PACK), position)
-    z *= scale
+def _two_point_increments(z, count, seed, path, position, scale):
+    for lane in range(PACK):
+        for q in range(position, position + count):
+            if q == position or q & 127 == 0:
+                w0, w1, w2, w3 = path_words(seed, Purpose.BROWNIAN, path + lane, q >> 7)
+                low, high = w0 | (w1 << uint64(32)), w2 | (w3 << uint64(32))
+            half = high if q & 64 else low
+            z[lane, q - position] = scale if (half >> uint64(q & 63)) & uint64(1) else -scale
 
 
 @lru_cache(maxsize=64)
-def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], form: str) -> Callable[..., None]:
+def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], form: str) -> Callable[..., Any]:
     """Compiled Euler steps of many paths; `form` as in Coefficients."""
-    matrix = form == "matrix"
-    column = form == "column"
+    matrix, column = form == "matrix", form == "column"
 
     @numba.njit(nogil=True, error_model="numpy")
     def advance(x, overflow, t0, dt, first, last, m, two_point, seed, path, normals, words):
         d, ahead = x.shape[1], max(1, NUMBERS_AHEAD // m)
-        f, z = np.zeros(d), np.empty((PACK, ahead * m))
-        g = np.zeros((d, m if matrix else 1))
-        root = math.sqrt(dt)
+        f, z, root = np.zeros(d), np.empty((PACK, ahead * m)), math.sqrt(dt)
+        g = np.zeros((d, m)) if matrix else np.zeros(d)
         for pack in range(0, x.shape[0], PACK):
             for begin in range(first, last, ahead):
                 count = min(ahead, last - begin)
                 if two_point:
-                    _two_point_increments(z[:, : count * m], seed, path + pack, begin * m, root)
+                    _two_point_increments(z, count * m, seed, path + pack, begin * m, root)
                 else:
-                    _gaussian_increments(z[:, : count * m], normals, words, seed, path + pack, begin * m, root)
+                    _gaussian_increments(z, count * m, normals, words, seed, path + pack, begin * m, root)
                 for lane in range(PACK):
                     row = x[pack + lane]
                     for s in range(count):
                         t, w = t0 + (begin + s) * dt, z[lane, s * m : (s + 1) * m]
                         drift(t, row, f)
+                        diffusion(t, row, g)
                         beyond = 0
-                        if matrix:
-                            diffusion(t, row, g)
-                            for i in range(d):
-                                total = row[i] + f[i] * dt
+                        for i in range(d):
+                            total = row[i] + f[i] * dt
+                            if matrix:
                                 for j in range(m):
                                     total += g[i, j] * w[j]
-                                row[i] = total
-                                beyond += 0 if abs(total) <= LARGEST else 1
-                        else:
-                            diagonal = g[:, 0]
-                            diffusion(t, row, diagonal)
-                            for i in range(d):
-                                total = row[i] + f[i] * dt + diagonal[i] * (w[0] if column else w[i])
-                                row[i] = total
-                                beyond += 0 if abs(total) <= LARGEST else 1
+                            elif column:
+                                total += g[i] * w[0]
+                            else:
+                                total += g[i] * w[i]
+                            row[i] = total
+                            beyond += 0 if abs(total) <= LARGEST else 1
                         if beyond and overflow[pack + lane] < 0:
                             overflow[pack + lane] = begin + s + 1
+                            undefined = (1 if np.isnan(f).any() else 0) + (2 if np.isnan(g).any() else 0)
+                            if undefined > 0:
+                                return begin + s, undefined & 1
+        return -1, 0
 
     return advance
 
@@ -120,13 +125,16 @@ class FusedSimulator:
     def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
         source = self.coefficients.source
         kernel = euler_kernel(source.drift, source.diffusion, self.coefficients.form)
-        kernel(
+        step, in_drift = kernel(
             state.x, state.overflow_steps, self.t0, self.dt, first, last, self.coefficients.noise_dimension,
-            self.scheme.increments == "two_point", np.uint64(self.seed), int(noise.paths[0]), *scratch(noise.quality),
+            self.scheme.increments == "two_point", np.uint64(self.seed), int(noise.paths[0]),
+            *scratch(noise.quality, min(64, NUMBERS_AHEAD // (4 if noise.quality == "float32" else 2) + 1)),
         )  # fmt: skip
-        bad = np.isnan(state.x).any(axis=1) & (state.overflow_steps > first)
-        if bad.any() and not np.isnan(state.x[~bad]).any():
-            self._complain_of_nan(state, bad)
+        if step >= 0:
+            raise InvalidInput(
+                f"{self.coefficients.named('drift' if in_drift else 'diffusion')} gave nan at "
+                f"t = {self.t0 + step * self.dt:g}, where x is finite: let it be defined wherever paths can go"
+            )
 
     def positions(self, state: _Paths) -> np.ndarray:
         return state.x.copy()
@@ -137,3 +145,12 @@ class FusedSimulator:
 
     def overflow_steps(self, state: _Paths) -> np.ndarray:
         return state.overflow_steps
+
+
+def fused_simulator(
+    coefficients: Coefficients, scheme: Scheme, t0: float, dt: float, seed: int
+) -> FusedSimulator | None:
+    """The fused simulator, where diffusion and scheme have one."""
+    if not coefficients.compiled or scheme.name not in FUSED or coefficients.additive:
+        return None
+    return FusedSimulator(coefficients, scheme, t0, dt, seed)

@@ -25,7 +25,7 @@ class Milstein(Scheme):
         "diagonal": (1.0, 1.0),
         "commutative": (1.0, 1.0),
     }
-    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations, section 10.3"
+    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         g, w = coefficients.diffusion(t, x), noise.increments

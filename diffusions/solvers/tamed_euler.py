@@ -23,7 +23,7 @@ class TamedEuler(Scheme):
         "commutative": (0.5, 1.0),
         "general": (0.5, 1.0),
     }
-    source: ClassVar[str] = "Hutzenthaler, Jentzen and Kloeden, Annals of Applied Probability 22 (2012), equation (4)"
+    source: ClassVar[str] = "Hutzenthaler, Jentzen and Kloeden, Annals of Applied Probability 22 (2012)"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         drift = coefficients.drift(t, x) * dt

@@ -25,7 +25,7 @@ class WeakEuler(Scheme):
         "general": (0.0, 1.0),
     }
     increments: ClassVar[str] = "two_point"
-    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations, section 14.1"
+    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         return euler_step(coefficients, t, x, dt, noise)

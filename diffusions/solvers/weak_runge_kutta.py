@@ -109,7 +109,7 @@ class WeakRungeKuttaRI6(Scheme):
     orders: ClassVar[dict[str, tuple[float, float]]] = ANY_NOISE
     increments: ClassVar[str] = "three_point"
     signs: ClassVar[bool] = True
-    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 47 (2009), table 4"
+    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 47 (2009)"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         return _step(RI6, coefficients, t, x, dt, noise)
@@ -123,7 +123,7 @@ class WeakRungeKuttaDRI1(Scheme):
     orders: ClassVar[dict[str, tuple[float, float]]] = ANY_NOISE
     increments: ClassVar[str] = "three_point"
     signs: ClassVar[bool] = True
-    source: ClassVar[str] = "Debrabant and Roessler, Applied Numerical Mathematics 59 (2009), table 1"
+    source: ClassVar[str] = "Debrabant and Roessler, Applied Numerical Mathematics 59 (2009)"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         return _step(DRI1, coefficients, t, x, dt, noise)

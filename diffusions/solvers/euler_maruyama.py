@@ -31,7 +31,7 @@ class EulerMaruyama(Scheme):
         "commutative": (0.5, 1.0),
         "general": (0.5, 1.0),
     }
-    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations, section 10.2"
+    source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
         return euler_step(coefficients, t, x, dt, noise)

@@ -1,0 +1,390 @@
+"""compare.manifold: noisy gradient descent beside its limit on the set of zero loss, in Phi(w_k)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.ensembles.initial import initial_state
+from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
+from sgdlimits.problems import geometry
+
+from . import slow_motion
+from .estimates import mean_and_error, normal_quantile
+from .slow_motion import Fit, Quantity
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+KINDS = ("normal", "tangential")
+VARIABLES = ("step size", "noise level")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Manifold:
+    """A recurrence against its limit over a ladder of step sizes and noise levels: what `compare.manifold` returns.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        Coordinates step_size and noise_level (decreasing), time (the limit's), observable, part, kind, variable,
+        coordinate. estimate, limit, error = estimate - limit, each with its standard error (`..._error`), over
+        (step_size, noise_level, time, observable); mean_point and limit_point of Phi(w_k) and W; spread(step_size,
+        noise_level, time, kind) and its error; steps. At the last time: coefficient(part, observable) of the error's
+        parts, verdict, order(observable) in the step size, spread_exponent(kind, variable) beside the predicted one.
+    """
+
+    dataset: xarray.Dataset
+
+    def table(self) -> list[dict[str, Any]]:
+        """One dict for each observable, noise level and step size, at the last time."""
+        from . import manifold_tables
+
+        return manifold_tables.error_rows(self.dataset)
+
+    def __str__(self) -> str:
+        from . import manifold_tables
+
+        return manifold_tables.manifold_text(self.dataset)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        from . import manifold_tables
+
+        return manifold_tables.manifold_html(self.dataset)
+
+    def to_latex(self) -> str:
+        """The tables as tabulars with booktabs rules."""
+        from . import manifold_tables
+
+        return "\n".join(grid.latex() for grid in manifold_tables.manifold_grids(self.dataset))
+
+    def to_dataset(self) -> xarray.Dataset:
+        """A copy of the dataset."""
+        return self.dataset.copy(deep=True)
+
+    def plot(self, ax: Axes | None = None, observable: str | None = None) -> Figure:
+        """Error against the step size with its fitted parts; see `manifold_plots.errors`."""
+        from . import manifold_plots
+
+        return manifold_plots.errors(self.dataset, observable, ax)
+
+    def plot_spread(self, ax: Axes | None = None) -> Figure:
+        """Spread across and along the set against the step size; see `manifold_plots.spreads`."""
+        from . import manifold_plots
+
+        return manifold_plots.spreads(self.dataset, ax)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a netCDF file."""
+        from .outcomes import _save
+
+        _save(self.dataset, "manifold", path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Manifold:
+        """Read what `save` wrote."""
+        from .outcomes import _load
+
+        return cls(_load("manifold", path))
+
+
+def manifold(
+    recurrence: Any,
+    limit: Any,
+    w0: Any,
+    *,
+    time: float | None = None,
+    steps: int | None = None,
+    paths: int = 1000,
+    observables: Mapping[str, Quantity] | None = None,
+    step_sizes: Sequence[float] | None = None,
+    noise_levels: Sequence[float] | None = None,
+    rungs: int = 4,
+    times: int = 4,
+    seed: int = 0,
+    tolerance: float = 0.05,
+    confidence: float = 0.95,
+    quality: str = "float32",
+    threads: int | None = None,
+    progress: Any = None,
+) -> Manifold:
+    """Compare E Phi(w_k) with the limit at matched steps, over a ladder of step sizes and noise levels.
+
+    w_k itself is never compared: it lies off the set by the noise of the last steps, Phi(w_k) on it. The error at the
+    last time is separated into what remains as step size and noise go to zero (0 if the limit is right), a part in the
+    step size, and a part in the noise level squared. Every rung has noise of its own, so errors are independent.
+
+    Parameters
+    ----------
+    recurrence : NoisyGradientDescent
+    limit : ManifoldLimit
+        On the same model; both sides are rebuilt at each rung.
+    w0 : (m,) array
+        Start of the recurrence; the limit starts at Phi(w0).
+    time : float, optional
+        End on the limit's clock.
+    steps : int, optional
+        The same in steps of the recurrence as given. Exactly one of the two.
+    paths : int
+        Of each rung, at least 2.
+    observables : mapping from names to functions of points (P, m) of the set with values (P,), optional
+        Default: the displacement along the limit's way, or its square where the limit is random or does not move.
+    step_sizes : decreasing sequence, optional
+        Default: that of the recurrence, halved `rungs` - 1 times.
+    noise_levels : decreasing sequence, optional
+        Values of the largest standard deviation; others in a mixture go with it. Default: that of the recurrence, and
+        in the non-degenerate regime also its half.
+    rungs : int
+        Length of the default ladder.
+    times : int
+        Evenly spaced times that are recorded, the end included.
+    seed, quality, threads, progress
+        As in `simulate`.
+    tolerance : float
+        The verdict "agrees" needs what remains of the error to lie within `tolerance` times the limit's change.
+    confidence : float
+        Of each interval by itself.
+
+    Returns
+    -------
+    Manifold
+
+    Raises
+    ------
+    InvalidInput
+        If the sides do not belong together or an argument does not fit.
+    """
+    import xarray as xr
+
+    from sgdlimits import __version__
+
+    for side, name in ((recurrence, "recurrence"), (limit, "limit")):
+        if not hasattr(side, "noise") or not hasattr(side, "model"):
+            raise InvalidInput(f"the {name} must have a model and a noise, got {type(side).__name__}")
+    if limit.model is not recurrence.model:
+        raise InvalidInput("recurrence and limit are built on different models: pass the same object to both")
+    w0 = initial_state(w0, recurrence.model.dimension)
+    if not isinstance(w0, np.ndarray) or w0.ndim != 1:
+        raise InvalidInput("w0 must be one point (m,): the limit's flow is followed from Phi(w0)")
+    paths, times = whole_number("paths", paths, 2), whole_number("times", times, 1)
+    tolerance, confidence = positive("tolerance", tolerance), real_number("confidence", confidence)
+    if not 0 < confidence < 1:
+        raise InvalidInput(f"confidence must be above 0 and below 1, got {confidence!r}")
+    level, several = slow_motion.noise_level(recurrence.noise), limit.regime == "non-degenerate"
+    sizes = slow_motion.ladder(
+        "step_sizes", step_sizes, recurrence.step_size * 0.5 ** np.arange(whole_number("rungs", rungs, 2))
+    )
+    if np.isnan(level):
+        if noise_levels is not None:
+            raise InvalidInput("this noise has no standard deviation, so that noise_levels cannot be set")
+        levels = np.array([np.nan])
+    else:
+        levels = slow_motion.ladder("noise_levels", noise_levels, [level, level / 2] if several else [level])
+    if (time is None) == (steps is None):
+        raise InvalidInput("give either time, on the limit's clock, or steps of the recurrence as given, and not both")
+    end = positive("time", time) if steps is None else whole_number("steps", steps, 1) / float(limit.clock)
+    asked = end * np.arange(1, times + 1) / times
+    origin = geometry.limit_map(recurrence.model, w0)
+    functions = _functions(observables, limit, w0, origin, asked)
+    cells = [
+        [
+            _Cell(
+                slow_motion.rebuilt(recurrence, size, at), slow_motion.rebuilt(limit, size, at), w0, asked, functions,
+                paths, seed + column + row * len(levels), quality, threads, progress,
+            ).measured()
+            for column, at in enumerate(levels)
+        ]
+        for row, size in enumerate(sizes)
+    ]  # fmt: skip
+    values = {key: np.array([[cell[key] for cell in row] for row in cells]) for key in cells[0][0]}
+    values["error"] = values["estimate"] - values["limit"]
+    values["error_error"] = np.hypot(values["estimate_error"], values["limit_error"])
+    change = np.array([values["limit"][0, 0, -1, i] - f(origin[None])[0] for i, f in enumerate(functions.values())])
+    z = normal_quantile(confidence)
+    axes = ("step_size", "noise_level", "time")
+    extra = {"steps": (), "mean_point": ("coordinate",), "limit_point": ("coordinate",)}
+    extra |= {"spread": ("kind",), "spread_error": ("kind",)}
+    variables = {key: (axes + extra.get(key, ("observable",)), array) for key, array in values.items()}
+    variables |= _fitted(sizes, levels, values, change, tolerance, z)
+    variables |= _spread_exponents(sizes, levels, values, recurrence.noise, limit)
+    parts = list(_columns(sizes, levels))
+    coordinates = {
+        "step_size": sizes, "noise_level": levels, "time": asked, "observable": list(functions), "part": parts,
+        "kind": list(KINDS), "variable": list(VARIABLES),
+    }  # fmt: skip
+    attributes = {
+        "title": f"{recurrence.label} against its limit on the zero-loss set",
+        "model": recurrence.model.label, "regime": limit.regime, "explanation": limit.explanation,
+        "paths": paths, "seed": seed, "tolerance": tolerance, "confidence": confidence,
+        "w0": np.array2string(w0, precision=4, threshold=8), "version": __version__,
+    }  # fmt: skip
+    return Manifold(xr.Dataset(variables, coordinates, attributes))
+
+
+def _functions(
+    observables: Mapping[str, Quantity] | None, limit: Any, w0: np.ndarray, origin: np.ndarray, times: np.ndarray
+) -> dict[str, Quantity]:
+    if observables is not None:
+        if not isinstance(observables, Mapping) or not observables or not all(map(callable, observables.values())):
+            raise InvalidInput("observables must be a mapping from names to functions of points (P, m)")
+        return dict(observables)
+    if limit.regime != "trivial" and slow_motion.is_deterministic(limit):
+        end = slow_motion.limit_points(limit, w0, times)[-1]
+        if np.linalg.norm(end - origin) > 1e-12 * (1 + np.linalg.norm(origin)):
+            return {"displacement": slow_motion.displacement(origin, end)}
+    return {"squared displacement": lambda points: np.square(points - origin).sum(axis=-1)}
+
+
+@dataclass(frozen=True, eq=False)
+class _Cell:
+    """One rung: both sides at one step size and noise level."""
+
+    recurrence: Any
+    limit: Any
+    w0: np.ndarray
+    times: np.ndarray
+    functions: dict[str, Quantity]
+    paths: int
+    seed: int
+    quality: str
+    threads: int | None
+    progress: Any
+
+    def measured(self) -> dict[str, np.ndarray]:
+        """Both sides at steps (T,) nearest to the asked times; the limit is taken at the time of the whole step."""
+        clock = float(self.limit.clock)
+        record = np.rint(self.times * clock).astype(np.int64)
+        if record[0] < 1 or (np.diff(record) < 1).any():
+            raise InvalidInput(
+                f"the times are less than a step apart at step size {self.recurrence.step_size:g} (steps {record}): "
+                "lengthen the time, or lower the step size, the noise level or `times`"
+            )
+        settings = {"seed": self.seed, "quality": self.quality, "threads": self.threads, "progress": self.progress}
+        run = self.recurrence.simulate(
+            self.w0, int(record[-1]), self.paths, observables={"w": "state", "phi": "limit_map"}, record=record,
+            **settings,
+        )  # fmt: skip
+        phi, w = run["phi"].values, run["w"].values
+        if not np.isfinite(phi).all():
+            raise InvalidInput(
+                f"paths overflowed at step size {self.recurrence.step_size:g}, so that they have no mean: lower it"
+            )
+        found = self._spread(w, phi) | {"steps": record, "mean_point": phi.mean(axis=0)}
+        found |= self._means("estimate", phi)
+        if slow_motion.is_deterministic(self.limit) or self.limit.regime == "trivial":
+            points = slow_motion.limit_points(self.limit, self.w0, record / clock)
+            exact = np.stack([_values(name, f, points) for name, f in self.functions.items()], axis=-1)
+            return found | {"limit_point": points, "limit": exact, "limit_error": np.zeros_like(exact)}
+        sampled = self.limit.simulate(
+            self.w0, int(record[-1]), self.paths, observables={"w": "state"}, record=record,
+            **settings | {"seed": self.seed + 2**32},
+        )["w"].values  # fmt: skip
+        return found | self._means("limit", sampled) | {"limit_point": sampled.mean(axis=0)}
+
+    def _means(self, name: str, points: np.ndarray) -> dict[str, np.ndarray]:
+        """Means (T, observables) over points (P, T, m), and their standard errors."""
+        shape = points.shape[:2]
+        pairs = [
+            mean_and_error(_values(key, f, points.reshape(-1, points.shape[2])).reshape(shape))
+            for key, f in self.functions.items()
+        ]
+        mean, error = (np.stack(arrays, axis=-1) for arrays in zip(*pairs))
+        return {name: mean, f"{name}_error": error}
+
+    def _spread(self, w: np.ndarray, phi: np.ndarray) -> dict[str, np.ndarray]:
+        """Root mean squares (T, 2) of |w - Phi(w)| and of Phi(w) about its mean, with standard errors."""
+        squares = np.stack([np.square(w - phi).sum(-1), np.square(phi - phi.mean(axis=0)).sum(-1)], axis=-1)
+        spread = np.sqrt(squares.mean(axis=0))
+        error = squares.std(axis=0) / np.sqrt(len(squares)) / np.maximum(2 * spread, np.finfo(float).tiny)
+        return {"spread": spread, "spread_error": error}
+
+
+def _values(name: str, function: Quantity, points: np.ndarray) -> np.ndarray:
+    """Values (P,) of a user's function at points (P, m)."""
+    values = finite_array(f"observable {name!r}", function(points))
+    if values.shape != points.shape[:1]:
+        raise InvalidInput(f"observable {name!r} returned shape {values.shape} for {len(points)} points")
+    return values
+
+
+def _columns(sizes: np.ndarray, levels: np.ndarray) -> dict[str, np.ndarray]:
+    """Terms (step sizes, noise levels) of the error that these ladders can tell apart."""
+    size, level = np.meshgrid(sizes, np.nan_to_num(levels), indexing="ij")
+    columns = {"what remains": np.ones(size.shape), "step size": size}
+    if len(levels) > 1:
+        columns["noise level^2"] = level**2
+        columns["step size * noise level^2"] = size * level**2
+    if len(levels) > 2:
+        columns["noise level^4"] = level**4
+    if len(sizes) > 3 or (len(sizes) > 2 and len(levels) > 1):
+        columns["step size^2"] = size**2
+    while len(columns) > max(1, size.size - 1):
+        columns.popitem()
+    return columns
+
+
+def _fitted(
+    sizes: np.ndarray, levels: np.ndarray, values: dict[str, np.ndarray], change: np.ndarray, tolerance: float, z: float
+) -> dict[str, Any]:
+    """Parts of the error at the last time, the verdict on what remains, and the order in the step size."""
+    columns = np.stack([column.ravel() for column in _columns(sizes, levels).values()], axis=1)
+    fits: list[Fit] = []
+    orders, order_errors, verdicts = [], [], []
+    for i, moved in enumerate(change):
+        error, spread = values["error"][:, :, -1, i], values["error_error"][:, :, -1, i]
+        fits.append(slow_motion.fit(columns, error.ravel(), spread.ravel()))
+        scale = tolerance * (abs(moved) or 1.0)
+        verdicts.append(slow_motion.judged(fits[-1].coefficients[0], fits[-1].errors[0], 0.0, scale, z))
+        clear = np.abs(error[:, 0]) > 3 * spread[:, 0]
+        if clear.all() and len(sizes) > 1 and len(set(np.sign(error[:, 0]))) == 1:
+            line = np.stack([np.log(sizes), np.ones(len(sizes))], axis=1)
+            slope = slow_motion.fit(line, np.log(np.abs(error[:, 0])), spread[:, 0] / np.abs(error[:, 0]))
+            orders.append(slope.coefficients[0]), order_errors.append(slope.errors[0])
+        else:
+            orders.append(np.nan), order_errors.append(np.nan)
+    return {
+        "coefficient": (("part", "observable"), np.stack([f.coefficients for f in fits], axis=1)),
+        "coefficient_error": (("part", "observable"), np.stack([f.errors for f in fits], axis=1)),
+        "misfit": ("observable", np.array([f.misfit for f in fits])),
+        "change": ("observable", change),
+        "order": ("observable", np.array(orders)),
+        "order_error": ("observable", np.array(order_errors)),
+        "verdict": ("observable", np.array(verdicts, dtype=object)),
+    }
+
+
+def _spread_exponents(
+    sizes: np.ndarray, levels: np.ndarray, values: dict[str, np.ndarray], noise: Any, limit: Any
+) -> dict[str, Any]:
+    """Exponents (kind, variable) of the spread at the last time, beside what the error model predicts (derived).
+
+    Across the set sqrt(step size) * noise level. Along it at most that, but without the noise level for Bernoulli
+    masks, whose fourth moment is of the order of their variance, and of order one where the limit itself is random.
+    """
+    found, errors = np.full((2, 2), np.nan), np.full((2, 2), np.nan)
+    predicted = np.array([[0.5, 1.0], [0.5, 1.0]])
+    if any(getattr(part, "law", None) == "bernoulli" for part in noise.components):
+        predicted[1, 1] = 0.0
+    if not slow_motion.is_deterministic(limit):
+        predicted[1] = 0.0
+    for kind in range(2):
+        for variable, (x, here) in enumerate(((sizes, np.s_[:, 0, -1, kind]), (levels, np.s_[0, :, -1, kind]))):
+            spread, error = values["spread"][here], values["spread_error"][here]
+            if len(x) > 1 and (spread > 0).all():
+                line = np.stack([np.log(x), np.ones(len(x))], axis=1)
+                slope = slow_motion.fit(line, np.log(spread), error / spread)
+                found[kind, variable], errors[kind, variable] = slope.coefficients[0], slope.errors[0]
+    axes = ("kind", "variable")
+    return {
+        "spread_exponent": (axes, found),
+        "spread_exponent_error": (axes, errors),
+        "spread_exponent_predicted": (axes, predicted),
+    }

@@ -1,0 +1,319 @@
+"""What the built-in diffusions of least squares share: drift, exact moments, stationary law, simulation."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from sgdlimits.ensembles.engine import Simulator, run
+from sgdlimits.ensembles.initial import initial_moments, moment_steps
+from sgdlimits.ensembles.progress import Progress
+from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
+from sgdlimits.exact.claims import Claim
+from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.errors import (
+    InfiniteVariance,
+    InvalidInput,
+    NoStationaryLaw,
+    StabilityWarning,
+    non_negative,
+    positive,
+    whole_number,
+)
+from sgdlimits.exact.outcomes import Stability, StationaryLaw
+from sgdlimits.problems.quadratic import QuadraticProblem
+
+from .modal import MODAL, ModalStep, refuse
+
+if TYPE_CHECKING:
+    import xarray
+
+ROOT_ERROR = 1e-12  # relative, of a mean-square threshold
+
+
+class Diffusion(ABC):
+    """A continuous approximation of SGD: dX = drift dt + diffusion dW in the process's own clock.
+
+    Leaves are frozen dataclasses with `problem`, `step_size`, `batch_size` and `label_noise`. Rates and noise are
+    written in modes and per SGD step: a mode decays by `rates`, its noise has the covariance step_size^2 * noise_map
+    a step.
+    """
+
+    problem: Any
+    step_size: float
+    batch_size: int
+    label_noise: float
+
+    claims: ClassVar[tuple[Claim, ...]]
+    noise_type: ClassVar[str]
+    solvers: ClassVar[tuple[str, ...]]
+    always_exact: ClassVar[bool] = False  # whatever scheme is named, the drift is solved exactly
+
+    @property
+    @abstractmethod
+    def label(self) -> str:
+        """Short name."""
+
+    @property
+    @abstractmethod
+    def clock(self) -> Clock:
+        """Steps per unit of the process's time."""
+
+    @property
+    @abstractmethod
+    def drift_order(self) -> int:
+        """1: the gradient; 2: with the correction (step_size / 4) grad |grad f|^2."""
+
+    @property
+    @abstractmethod
+    def weak_order(self) -> int:
+        """Claimed weak order in the step size, against SGD."""
+
+    @abstractmethod
+    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Expected covariance (d, d) that stands for the batch gradient's, in modes, from moments of the modes."""
+
+    @abstractmethod
+    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
+        """Diffusion matrices (P, d, m) at positions x (P, d), or (d, m) for additive noise; unit clock."""
+
+    @abstractmethod
+    def propagate(
+        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Exact moments of the modes, (steps, d) and (steps, d, d), at increasing steps."""
+
+    @abstractmethod
+    def mean_square_threshold(self) -> float:
+        """Step size below which the second moment settles, given that the mean does."""
+
+    @abstractmethod
+    def stationary_covariance(self) -> np.ndarray:
+        """Stationary covariance (d, d) of the modes, given that it exists."""
+
+    @abstractmethod
+    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
+        """What the engine advances."""
+
+    @classmethod
+    def of(cls, sgd: Any, **options: Any) -> Self:
+        """The diffusion of this SGD: same problem, step size, batch size and label noise.
+
+        Raises
+        ------
+        InvalidInput
+            If the SGD has momentum, whose limit has another step size.
+        """
+        momentum = getattr(sgd, "momentum", 0.0)
+        if momentum:
+            effective = sgd.step_size / (1 - momentum)
+            raise InvalidInput(
+                f"the SGD has momentum {momentum:g}, and {cls.__name__} is a limit of plain SGD; for its overdamped "
+                f"limit build it by hand with step_size={effective:g}, which is step_size / (1 - momentum)"
+            )
+        return cls(sgd.problem, sgd.step_size, sgd.batch_size, label_noise=sgd.label_noise, **options)
+
+    @property
+    def dimension(self) -> int:
+        """Number of parameters d."""
+        return self.problem.dimension
+
+    @property
+    def rates(self) -> np.ndarray:
+        """Decay (d,) of the modes' mean, per SGD step."""
+        curvatures, eta = self.quadratic.curvatures, self.step_size
+        return eta * curvatures + (0.5 * eta**2 * curvatures**2 if self.drift_order == 2 else 0.0)
+
+    def drift(self, t: float, x: np.ndarray) -> np.ndarray:
+        """Drift (P, d) at positions x (P, d), per unit of the clock."""
+        eta, problem = self.step_size, self.problem
+        if self.drift_order == 2:
+            vectors = self.quadratic.eigenvectors
+            return -float(self.clock) * (problem.to_modes(x) * self.rates) @ vectors.T
+        return -float(self.clock) * eta * problem.gradient(x)
+
+    @property
+    def quadratic(self) -> QuadraticProblem:
+        """The problem, where it has closed moments."""
+        if not isinstance(self.problem, QuadraticProblem):
+            raise InvalidInput(
+                f"{self.label} has no closed moments on {type(self.problem).__name__}: LeastSquares and "
+                "StreamingLeastSquares have them, for other losses use simulate"
+            )
+        return self.problem
+
+    def moments(
+        self,
+        x0: Any,
+        steps: int,
+        record: int | Sequence[int] | None = None,
+        solver: str | None = None,
+        substeps: int = 1,
+    ) -> xarray.Dataset:
+        """Exact mean, covariance and expected risk, of the process or of a scheme for it; no Monte Carlo.
+
+        Parameters
+        ----------
+        x0 : array (d,) or (paths, d), Gaussian, or tuple (mean, covariance)
+        steps : int
+            SGD steps; step k is the process's time k / clock.
+        record : None, int or sequence of int
+            Steps to keep, 0 always among them: None for all of at most 1000 steps, about 200 of more.
+        solver : str, optional
+            A scheme, to get the exact moments of what `simulate` would sample with it.
+        substeps : int
+            Increments of the scheme per SGD step.
+
+        Returns
+        -------
+        xarray.Dataset
+            `mean(step, coordinate)`, `covariance(step, coordinate, coordinate_2)`, `risk(step)` (without the
+            ridge term), in original coordinates.
+
+        Raises
+        ------
+        InvalidInput
+            If the problem has no closed moments, or an argument cannot be used.
+
+        Warns
+        -----
+        StabilityWarning
+            If the step size is past a threshold, or the scheme's increments are.
+        """
+        problem = self.quadratic
+        mean, covariance = initial_moments(x0, problem.dimension)
+        kept = moment_steps(record, steps)
+        vectors = problem.eigenvectors
+        start = problem.to_modes(mean), vectors.T @ covariance @ vectors
+        self._warn_if_unstable(None if solver is None else self.modal_step(solver, substeps))
+        with np.errstate(over="ignore", invalid="ignore"):
+            if solver is None:
+                means, covariances = self.propagate(*start, kept)
+            else:
+                scheme = self.modal_step(solver, substeps).moment_map(self.noise_map)
+                means, covariances = scheme.propagate(*start, kept * whole_number("substeps", substeps, 1))
+        return moments_dataset(
+            kept, problem.from_modes(means), vectors @ covariances @ vectors.T,
+            problem.expected_risk(means, covariances), problem.coordinates, self._attributes(solver, substeps),
+            self.clock.time(kept),
+        )  # fmt: skip
+
+    def stationary(self) -> StationaryLaw:
+        """Exact mean, covariance and expected risk of the stationary law.
+
+        Raises
+        ------
+        NoStationaryLaw
+            If the mean does not settle, because the objective has a negative curvature.
+        InfiniteVariance
+            If the second moment does not settle; `.threshold` is the step size at which it ceases to.
+        """
+        problem, stability = self.quadratic, self.stability()
+        if not stability.mean_stable:
+            raise NoStationaryLaw(
+                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so {self.label} "
+                "runs away at every step size; raise the ridge",
+                stability.mean_threshold,
+            )
+        if self.step_size >= stability.mean_square_threshold * (1 - ROOT_ERROR):
+            raise InfiniteVariance(
+                f"step_size is {self.step_size:g}, but the variance of {self.label} is finite only below "
+                f"{stability.mean_square_threshold:.6g}; lower the step size or raise the batch size",
+                stability.mean_square_threshold,
+            )
+        covariance, vectors = self.stationary_covariance(), problem.eigenvectors
+        risk = float(problem.expected_risk(np.zeros(problem.dimension), covariance))
+        return StationaryLaw(
+            problem.minimiser.copy(), vectors @ covariance @ vectors.T, risk, vectors[:, problem.frozen]
+        )
+
+    def stability(self) -> Stability:
+        """Step sizes below which mean and second moment settle. Continuous time keeps the mean stable at all."""
+        if self.quadratic.curvatures.min() < 0:
+            return Stability(0.0, 0.0, self.step_size)
+        return Stability(np.inf, self.mean_square_threshold(), self.step_size)
+
+    def modal_step(self, solver: str, substeps: int) -> ModalStep:
+        """One increment of a scheme, in modes."""
+        if solver not in self.solvers:
+            raise refuse(solver, self.label, self.solvers)
+        size = 1 / whole_number("substeps", substeps, 1)
+        growth = self.step_size**2 / self.batch_size * float(np.square(self.quadratic.eigenvalues).sum())
+        solver = "exponential_euler" if self.always_exact else solver
+        return MODAL[solver](self.rates, self.step_size**2, size, growth)
+
+    def simulate(
+        self,
+        x0: Any,
+        steps: int,
+        paths: int,
+        observables: Any = ("risk", "norm"),
+        record: int | Sequence[int] | None = None,
+        seed: int = 0,
+        quality: str = "float32",
+        threads: int | None = None,
+        chunk: int | None = None,
+        progress: bool | Progress | None = None,
+        solver: str = "euler",
+        substeps: int = 1,
+    ) -> xarray.Dataset:
+        """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
+
+        Parameters
+        ----------
+        solver : str
+            One of the class's `solvers`.
+        substeps : int
+            Increments of the scheme per SGD step.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable an observable, with dims (path, step[, coordinate]); coordinate `time` in the process's
+            clock. The same bits for the same seed, whatever the threads and the chunk size.
+        """
+        if isinstance(self.problem, QuadraticProblem):
+            self._warn_if_unstable(self.modal_step(solver, substeps))
+        ensemble = run(
+            self.simulator(solver, substeps), x0, paths=paths, steps=steps, record=record, observables=observables,
+            seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress,
+        )  # fmt: skip
+        return ensemble_dataset(ensemble, self._attributes(solver, substeps), self.clock.time(ensemble.record))
+
+    def _warn_if_unstable(self, scheme: ModalStep | None) -> None:
+        stability = self.stability()
+        if not stability.mean_stable:
+            sentence = f"{self.label} has a negative curvature, so its mean never settles"
+        elif not stability.mean_square_stable:
+            sentence = (
+                f"step_size is {self.step_size:g}, but the second moment of {self.label} settles only below "
+                f"{stability.mean_square_threshold:.6g}"
+            )
+        elif scheme is not None and not scheme.mean_stable:
+            sentence = f"the scheme's increments are too long for {self.label}: its mean grows; raise substeps"
+        else:
+            return
+        warnings.warn(sentence, StabilityWarning, stacklevel=3)
+
+    def _attributes(self, solver: str | None, substeps: int) -> dict[str, Any]:
+        attributes = {
+            "process": self.label, "problem": repr(self.problem), "step_size": self.step_size,
+            "batch_size": self.batch_size, "label_noise": self.label_noise, "clock": repr(self.clock),
+        }  # fmt: skip
+        return attributes if solver is None else {**attributes, "solver": solver, "substeps": substeps}
+
+
+def check_settings(process: Any) -> None:
+    """Bring the fields that every diffusion shares into their form, or raise."""
+    if not callable(getattr(process.problem, "gradient", None)):
+        raise InvalidInput(
+            f"problem must be one of sgdlimits.problems, got {type(process.problem).__name__}; LeastSquares and "
+            "StreamingLeastSquares can be used"
+        )
+    object.__setattr__(process, "step_size", positive("step_size", process.step_size))
+    object.__setattr__(process, "batch_size", whole_number("batch_size", process.batch_size, 1))
+    object.__setattr__(process, "label_noise", non_negative("label_noise", process.label_noise))

@@ -1,0 +1,96 @@
+"""Gradient flow: SGD's limit without noise, itself of weak order 1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.exact.claims import Claim
+from sgdlimits.exact.clock import Clock
+from sgdlimits.problems.quadratic import QuadraticProblem
+
+from .diffusion import Diffusion, check_settings
+from .simulators import FlowSimulator
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFlow(Diffusion):
+    """dX = -grad f(X) dt in gradient-flow time: one step is the step size. Any problem with a gradient.
+
+    Parameters
+    ----------
+    problem : any of `sgdlimits.problems` with `gradient`
+    step_size : float
+        Sets the clock.
+    batch_size, label_noise
+        Kept so that the flow shares its settings with an SGD; without noise they change nothing.
+    """
+
+    problem: Any
+    step_size: float
+    batch_size: int = 1
+    label_noise: float = 0.0
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "weak approximation of SGD of order 1: the noise of a step is of the order of the squared step size",
+            ("smooth loss", "fixed gradient-flow time"),
+            "derived",
+            1.0,
+        ),
+    )
+    noise_type: ClassVar[str] = "additive"
+    solvers: ClassVar[tuple[str, ...]] = ("euler", "exponential_euler", "strang")
+    always_exact: ClassVar[bool] = True
+    weak_order: ClassVar[int] = 1
+    drift_order: ClassVar[int] = 1
+    label: ClassVar[str] = "gradient flow"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+
+    @property
+    def clock(self) -> Clock:
+        """One step is step_size in gradient-flow time."""
+        return Clock(1 / self.step_size, "step_size")
+
+    @property
+    def noise_dimension(self) -> int:
+        """1: a Brownian motion that moves nothing."""
+        return 1
+
+    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Zero (d, d)."""
+        return np.zeros_like(second)
+
+    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
+        """Zero (d, 1)."""
+        return np.zeros((self.dimension, 1))
+
+    def propagate(
+        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Exact moments of the modes at increasing steps, in closed form."""
+        decays = np.exp(-np.outer(steps, self.rates))
+        return decays * mean, decays[:, :, None] * decays[:, None, :] * covariance
+
+    def mean_square_threshold(self) -> float:
+        """inf: there is no noise."""
+        return np.inf
+
+    def stationary_covariance(self) -> np.ndarray:
+        """Zero (d, d)."""
+        return np.zeros((self.dimension, self.dimension))
+
+    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
+        """What the engine advances: the exact flow on least squares, an adaptive solver elsewhere.
+
+        Every solver name that the other diffusions take is accepted, so that one call can simulate them together;
+        the flow itself is always solved to rounding, or to a relative 1e-10.
+        """
+        rates = self.rates if isinstance(self.problem, QuadraticProblem) else None
+        return FlowSimulator(self.problem, rates, self.step_size)

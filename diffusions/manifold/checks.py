@@ -1,0 +1,68 @@
+"""Whether what a limit leaves out is small, and whether a regime that numbers decided holds along a path."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems import geometry
+
+from .fields import Fields, tangential
+from .leaving import place
+from .terms import DEGENERATE, NON_DEGENERATE
+
+NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of
+VARIES = 1e-5  # relative part of a regulariser's gradient along the set that is not rounding
+
+
+class NeglectedDrift(UserWarning):
+    """The limit needs sigma^2 = o(step_size), and here sigma^2 is not that small."""
+
+
+def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) -> None:
+    """Warn if a degenerate mechanism's drift of relative size sigma^2 / step_size at `point` (m,) is left out."""
+    if fields.correction:
+        return
+    for mechanism, weight in fields.moving(DEGENERATE):
+        if mechanism.reg_is_constant:
+            continue
+        frame = geometry.frame(fields.model, point)
+        ratio = mechanism.sigma**2 / fields.step_size
+        size = f"sigma^2 is {ratio:.3g} times step_size"
+        if mechanism.fourth_gradient(fields.model, point) is not None:
+            extra = ratio * weight * np.linalg.norm(fields.constant_regulariser_drift(mechanism, point, frame))
+            drift = np.linalg.norm(tangential(frame, fields.drift(point, frame)))
+            tiny = 1e-12 * (1 + np.linalg.norm(point))
+            ratio = extra / max(drift, tiny) if extra > tiny else 0.0
+            size += f" and the neglected drift at the start {ratio:.3g} times the drift"
+        if ratio > NEGLIGIBLE:
+            warnings.warn(
+                f"the limit of {type(mechanism).__name__} needs sigma^2 = o(step_size), but {size}: lower sigma, or pass "
+                "correction=True",
+                NeglectedDrift,
+                stacklevel=stacklevel + 1,
+            )
+
+
+def check_regime(fields: Fields, path: np.ndarray, times: np.ndarray) -> None:
+    """Hold regimes that numbers decided against the points (T, m) of a path on the set at `times` (T,).
+
+    Raises
+    ------
+    InvalidInput
+        If a regulariser that was found constant on the set varies at one of them: with time and place.
+    """
+    for term in fields.terms:
+        if term.decided_by != "numbers" or term.regime == NON_DEGENERATE:
+            continue
+        gradient = term.mechanism.regulariser_gradient(fields.model, path)
+        along = np.linalg.norm(tangential(geometry.frame(fields.model, path), gradient), axis=-1)
+        moves = along > VARIES * (1e-3 + np.linalg.norm(gradient, axis=-1))
+        if moves.any():
+            first = int(np.argmax(moves))
+            raise InvalidInput(
+                f"{term.label} was found {term.regime}, but its regulariser varies along the zero-loss set at time "
+                f"{times[first]:.6g}, {place(path[first])}: pass start=, a point near it, to decide the regime there"
+            )

@@ -1,0 +1,176 @@
+"""Drift and noise of the limit at points of the zero-loss set, summed over its terms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems import geometry
+from sgdlimits.problems.noise import LossNoise
+
+from .terms import DEGENERATE, NON_DEGENERATE, Term
+
+DIFFERENCE = 2e-3  # relative displacement of the sixth-order difference below: its error is about 1e-14
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """The limit's vector fields in the leading term's time; every method takes w (..., m) on the zero-loss set.
+
+    Parameters
+    ----------
+    model, batch, step_size
+        Of the limit; `batch` is its minibatch mechanism or None.
+    terms : tuple of Term
+    rate : float
+        Time of the limit per step.
+    correction, finite_step : bool
+        See `ManifoldLimit`.
+    """
+
+    model: Any
+    batch: Any
+    step_size: float
+    terms: tuple[Term, ...]
+    rate: float
+    correction: bool
+    finite_step: bool
+
+    def moving(self, regime: str) -> list[tuple[Any, float]]:
+        """Mechanisms of one regime, each with its time over the limit's time."""
+        return [(term.mechanism, term.rate / self.rate) for term in self.terms if term.regime == regime]
+
+    def diffusing(self) -> list[tuple[Any, float]]:
+        """Degenerate mechanisms whose noise has a part along the set."""
+        return [(mechanism, weight) for mechanism, weight in self.moving(DEGENERATE) if mechanism.tangential]
+
+    def drift(self, w: np.ndarray, frame: Any, skip: tuple[Any, ...] = ()) -> np.ndarray:
+        """Ito drift (..., m), its normal part (the curvature) included; the mechanisms in `skip` left out."""
+        total = np.zeros(np.shape(w))
+        for mechanism, weight in self.moving(NON_DEGENERATE):
+            total -= weight * tangential(frame, mechanism.regulariser_gradient(self.model, w))
+        if self.correction:
+            for mechanism, weight in self.moving(DEGENERATE):
+                if not mechanism.reg_is_constant:
+                    scale = weight * mechanism.sigma**2 / self.step_size
+                    total += scale * self.constant_regulariser_drift(mechanism, w, frame)
+        if self.finite_step:
+            return total + self.finite_step_drift(w, frame)
+        pushed = [part for part in self.moving(DEGENERATE) if not any(part[0] is mechanism for mechanism in skip)]
+        if pushed:
+            covariance = self.covariance(w, pushed)
+            total += 0.5 * geometry.second_derivative(self.model, w, covariance, frame=frame).total
+        return total
+
+    def covariance(self, w: np.ndarray, parts: list[tuple[Any, float]]) -> np.ndarray:
+        """Weighted sum of the mechanisms' gradient-noise covariances (..., m, m)."""
+        return sum(weight * mechanism.covariance(self.model, w, self.batch) for mechanism, weight in parts)
+
+    def finite_step_drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
+        """-P grad <C, Hessian> / 2 with the stationary covariance C of the normal part at this step size (derived).
+
+        The second-order part of every mechanism, the non-degenerate ones included, where it is smaller by a
+        factor of the step size.
+        """
+        if self.step_size * frame.eigenvalues.max() >= 2:
+            raise InvalidInput(
+                f"step_size {self.step_size:g} times the largest Hessian eigenvalue {frame.eigenvalues.max():.4g} is "
+                "not below 2, so that the noise has no stationary covariance across the set: lower the step size"
+            )
+        parts = [
+            (term.mechanism, self.step_size**2 * term.mechanism.sigma**2 / self.rate)
+            for term in self.terms
+            if term.regime in (NON_DEGENERATE, DEGENERATE)
+        ]
+        spread = geometry.normal_covariance(
+            self.model, w, self.covariance(w, parts), step_size=self.step_size, frame=frame
+        )
+        return -0.5 * tangential(frame, self.model.third(w, spread))
+
+    def constant_regulariser_drift(self, mechanism: Any, w: np.ndarray, frame: Any) -> np.ndarray:
+        """P grad (grad Reg . H+ grad Reg) / 2 - P grad Reg_4 for a regulariser constant on the set (derived).
+
+        With q = H+ grad Reg the first part is P [Hessian(Reg) q] - P grad <q q', Hessian(L)> / 2.
+        """
+        fourth = mechanism.fourth_gradient(self.model, w)
+        if fourth is None:
+            raise InvalidInput(
+                f"the correction for {type(mechanism).__name__} on {self.model.label} needs the fourth-order "
+                "coefficient of the noisy loss, which is not known: pass correction=False, or lower sigma"
+            )
+        gradient = mechanism.regulariser_gradient(self.model, w)
+        pull = np.einsum("...ij,...j->...i", frame.pseudo_inverse, gradient)
+        bend = directional_derivative(lambda point: mechanism.regulariser_gradient(self.model, point), w, pull)
+        outer = pull[..., :, None] * pull[..., None, :]
+        return tangential(frame, bend - 0.5 * self.model.third(w, outer) - fourth)
+
+    def noise_matrix(self, w: np.ndarray) -> np.ndarray:
+        """G (..., m, q) of the diffusing mechanisms, not projected."""
+        blocks = [np.sqrt(weight) * root(self.model, mechanism, w) for mechanism, weight in self.diffusing()]
+        return np.concatenate(blocks, axis=-1) if blocks else np.zeros((*np.shape(w), 0))
+
+    def potential(self, w: np.ndarray) -> np.ndarray:
+        """R (...) with tangential drift -P grad R, neither correction nor finite step included.
+
+        Reg of a non-degenerate mechanism; (c/4) tr H where the noise covariance is c H (label noise), (c/4) log of the
+        pseudo-determinant of H where it is c times the identity (derived).
+        """
+        total = np.zeros(np.shape(w)[:-1])
+        for mechanism, weight in self.moving(NON_DEGENERATE):
+            total = total + weight * mechanism.regulariser(self.model, w)
+        for mechanism, weight in self.moving(DEGENERATE):
+            covariance = mechanism.covariance(self.model, w, self.batch)
+            hessian, identity = self.model.hessian(w), np.broadcast_to(np.eye(self.model.dimension), covariance.shape)
+            by_hessian, by_identity = multiple(covariance, hessian), multiple(covariance, identity)
+            # A user's noise may have such a covariance with a factor that varies along the set.
+            if isinstance(mechanism, LossNoise) or (by_hessian is None and by_identity is None):
+                raise InvalidInput(
+                    f"the drift of {type(mechanism).__name__} on {self.model.label} is not known to be a gradient: "
+                    "use drift(t, w) instead of regulariser(w)"
+                )
+            if by_hessian is not None:
+                total = total + weight * by_hessian / 4 * geometry.trace_hessian(self.model, w)
+            else:
+                total = total + weight * by_identity / 4 * geometry.log_determinant(self.model, w)
+        return total
+
+
+def multiple(matrix: np.ndarray, other: np.ndarray) -> np.ndarray | None:
+    """c (...) with matrix = c * other to rounding; None where there is none."""
+    factor = (matrix * other).sum((-2, -1)) / (other * other).sum((-2, -1))
+    off = np.abs(matrix - factor[..., None, None] * other).max()
+    return factor if off <= 1e-9 * np.abs(matrix).max() else None
+
+
+def tangential(frame: Any, vectors: np.ndarray) -> np.ndarray:
+    """P v for `vectors` (..., m)."""
+    inside = np.einsum("...ij,...i->...j", frame.normals, vectors)
+    return vectors - np.einsum("...ij,...j->...i", frame.normals, inside)
+
+
+def tangential_matrix(frame: Any, matrix: np.ndarray) -> np.ndarray:
+    """P G for `matrix` (..., m, q)."""
+    return matrix - frame.normals @ (frame.normals.swapaxes(-1, -2) @ matrix)
+
+
+def root(model: Any, mechanism: Any, w: np.ndarray) -> np.ndarray:
+    """A matrix (..., m, q) whose product with its transpose is the mechanism's covariance."""
+    if getattr(mechanism, "law", "gaussian") == "gaussian":
+        return mechanism.noise_matrix(model, w)
+    eigenvalues, vectors = np.linalg.eigh(mechanism.covariance(model, w))
+    return vectors * np.sqrt(np.maximum(eigenvalues, 0.0))[..., None, :]
+
+
+def directional_derivative(function: Any, w: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Derivative of `function` along `direction`, by the central difference of sixth order."""
+    length = np.linalg.norm(direction, axis=-1, keepdims=True)
+    unit = direction / np.where(length > 0, length, 1.0)
+    h = DIFFERENCE * np.maximum(1.0, np.linalg.norm(w, axis=-1, keepdims=True))
+    total = sum(
+        weight * (function(w + k * h * unit) - function(w - k * h * unit))
+        for k, weight in ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))
+    )
+    return length * total / h

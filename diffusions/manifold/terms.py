@@ -1,0 +1,120 @@
+"""Which limit each noise mechanism has: its orders in step size and noise level, its clock, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems import geometry
+
+NON_DEGENERATE, DEGENERATE, TRIVIAL = "non-degenerate", "degenerate", "trivial"
+REGIMES = (NON_DEGENERATE, DEGENERATE, TRIVIAL)
+PROBES = 3  # points at which a regime is decided by numbers: at a single one a non-zero drift may vanish
+ATTEMPTS = 12
+SPREAD = 0.1  # of the neighbours of a given start, relative to its size
+
+
+@dataclass(frozen=True, eq=False)
+class Term:
+    """What one noise mechanism contributes to the limit.
+
+    Attributes
+    ----------
+    mechanism : noise mechanism
+    regime : {"non-degenerate", "degenerate", "trivial"}
+    step_size_order, sigma_order : int or None
+        The term moves the limit by step_size^step_size_order * sigma^sigma_order a step; None: it moves nothing.
+    clock : Clock
+        Steps per unit of the term's own time.
+    rate : float
+        The term's own time per step; 0 if it moves nothing.
+    sentence : str
+        Why the regime is this one.
+    decided_by : {"theory", "numbers"}
+    """
+
+    mechanism: Any
+    regime: str
+    step_size_order: int | None
+    sigma_order: int | None
+    clock: Clock
+    rate: float
+    sentence: str
+    decided_by: str
+
+    @property
+    def label(self) -> str:
+        """Name of the mechanism."""
+        return type(self.mechanism).__name__
+
+    def __repr__(self) -> str:
+        if self.regime == TRIVIAL:
+            return f"Term({self.label}, trivial)"
+        return f"Term({self.label}, {self.regime}, {self.clock!r})"
+
+
+def decide_terms(model: Any, noise: Any, step_size: float, points: np.ndarray) -> tuple[Term, ...]:
+    """One term a mechanism of `noise`, decided at `points` (K, m) of the zero-loss set."""
+    return tuple(_term(model, mechanism, step_size, points) for mechanism in noise.components)
+
+
+def leading_term(terms: tuple[Term, ...]) -> Term:
+    """The term that moves most a step; where nothing moves, the first."""
+    return max(terms, key=lambda term: term.rate)
+
+
+def _term(model: Any, mechanism: Any, step_size: float, points: np.ndarray) -> Term:
+    sigma = float(mechanism.sigma)
+    name, sentence, decided_by = _strongest_regime(model, mechanism, points)
+    if sigma == 0:
+        name, sentence, decided_by = TRIVIAL, f"{type(mechanism).__name__} has sigma = 0", "theory"
+    scale, unit = (1.0, "") if np.isnan(sigma) or sigma == 0 else (sigma**2, " sigma^2")
+    order = 1 if name == NON_DEGENERATE else 2
+    rate = step_size**order * scale
+    clock = Clock(1 / rate, ("step_size" if order == 1 else "step_size^2") + unit)
+    if name == TRIVIAL:
+        return Term(mechanism, name, None, None, clock, 0.0, sentence, decided_by)
+    return Term(mechanism, name, order, 2, clock, rate, sentence, decided_by)
+
+
+def _strongest_regime(model: Any, mechanism: Any, points: np.ndarray) -> tuple[str, str, str]:
+    """The regime that moves fastest at any of the points: where it does not, its drift merely vanishes there."""
+    found = [mechanism.regime(model, point) for point in points]
+    best = min(found, key=lambda regime: REGIMES.index(regime.name))
+    return best.name, best.sentence, best.decided_by
+
+
+def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
+    """Points (K, m) of the zero-loss set at which regimes are decided: near `start`, else drawn by a fixed seed.
+
+    Raises
+    ------
+    InvalidInput
+        If the gradient flow from `start`, or from every draw, does not reach the set.
+    """
+    draws = np.random.default_rng(0).standard_normal((ATTEMPTS, model.dimension))
+    if start is None:
+        found, reason = [], ""
+    else:
+        found, reason = [geometry.limit_map(model, start)], ""
+        draws = found[0] + SPREAD * max(float(np.abs(found[0]).max()), 0.1) * draws
+    for draw in draws:
+        if len(found) == PROBES:
+            break
+        try:
+            point = geometry.limit_map(model, draw)
+            geometry.frame(model, point)
+        except InvalidInput as error:
+            reason = str(error)
+            continue
+        found.append(point)
+    if not found:
+        raise InvalidInput(
+            f"no zero-loss point was found from {ATTEMPTS} random starts, so the regime cannot be decided; pass "
+            f"start=, a point near the zero-loss set (last reason: {reason})"
+        )
+    return np.array(found)

@@ -1,0 +1,379 @@
+"""The limit of noisy gradient descent on the set of zero loss, as step size and noise go to zero."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from sgdlimits.ensembles.engine import run
+from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
+from sgdlimits.ensembles.progress import Progress
+from sgdlimits.ensembles.results import ensemble_dataset
+from sgdlimits.exact.claims import Claim
+from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive, whole_number
+from sgdlimits.problems import geometry
+
+from .manifold.checks import check_regime, warn_of_neglected_drift
+from .manifold.fields import Fields, tangential_matrix
+from .manifold.flows import FLOW_SOLVERS, TABLEAUS, extended, follow
+from .manifold.leaving import LeftTheSet
+from .manifold.schemes import NOISE_SOLVERS, Stepper
+from .manifold.simulator import ManifoldSimulator, integrator_grid
+from .manifold.terms import DEGENERATE, TRIVIAL, Term, decide_terms, leading_term, probe_points
+
+if TYPE_CHECKING:
+    import xarray
+
+DEFAULT_DT = 0.01  # of fixed-step integrators, in the limit's time
+
+
+@dataclass(frozen=True, eq=False)
+class ManifoldLimit:
+    """What w <- w - step_size * noisy gradient becomes on {L = 0} when step size and noise level go to zero.
+
+    Every mechanism adds a term. Non-degenerate, in time k * step_size * sigma^2: dW = -P grad Reg dt. Degenerate, where
+    Reg is constant on the set, in time k * step_size^2 * sigma^2: dW = P G dB + (1/2) d^2 Phi[G G'] dt (Ito). Trivial:
+    nothing moves on either scale. The process's clock is that of the term that moves most a step. P is the tangent
+    projector, Phi the limit of the gradient flow and G the derivative of the gradient in the noise, sigma taken out.
+
+    Parameters
+    ----------
+    model : zero-loss model
+        See `sgdlimits.problems.zero_loss`.
+    noise : noise mechanism or mixture
+        See `sgdlimits.problems.noise`.
+    step_size : float
+    start : (m,) array, optional
+        A point from which the gradient flow reaches the zero-loss set; regimes that only numbers decide are decided
+        near its end. Default: a few random starts.
+    correction : bool
+        Add the drift of relative size sigma^2 / step_size that a degenerate mechanism has if the noisy loss is not
+        quadratic in the noise (derived).
+    finite_step : bool
+        Take the second-order part at this step size instead of its limit, by the discrete Lyapunov equation (derived).
+        Non-degenerate mechanisms then have one too. Only for noise without a part along the set.
+
+    Raises
+    ------
+    InvalidInput
+        If the mechanism does not fit the model, or an argument cannot be used.
+    """
+
+    model: Any
+    noise: Any
+    step_size: float
+    start: np.ndarray | None = None
+    correction: bool = False
+    finite_step: bool = False
+
+    noise_type: ClassVar[str] = "general"
+    weak_order: ClassVar[float] = 1.0
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "Phi(w_k) converges to the constrained process: a flow along -P grad Reg in time k step_size sigma^2 where "
+            "Reg varies on the zero-loss set, else a diffusion on the set in time k step_size^2 sigma^2",
+            (
+                "L >= 0 vanishes on a smooth set with Hessian rank equal to its codimension",
+                "noise independent from step to step, with mean 0 and variance sigma^2",
+                "step_size -> 0; sigma -> 0 where Reg varies on the set, or sigma^2 = o(step_size) where it does not "
+                "and the noisy loss is not quadratic in the noise",
+            ),
+            "shalova2024",
+        ),
+        Claim(
+            "the bias of Phi(w_k) is O(step_size), plus O(sigma^2) in the non-degenerate regime",
+            ("as above", "bounded times"),
+            "derived",
+            order=1.0,
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        for name in ("components", "check"):
+            if not hasattr(self.noise, name):
+                raise InvalidInput(
+                    f"noise must be a mechanism of sgdlimits.problems.noise, got {type(self.noise).__name__}"
+                )
+        if not hasattr(self.model, "third"):
+            raise InvalidInput(
+                f"model must be one of sgdlimits.problems.zero_loss, got {type(self.model).__name__}"
+            )
+        self.noise.check(self.model)
+        object.__setattr__(self, "step_size", positive("step_size", self.step_size))
+        if self.start is not None:
+            start = finite_array("start", self.start, shape=(self.model.dimension,))
+            object.__setattr__(self, "start", start)
+
+    @classmethod
+    def of(cls, recurrence: Any, **options: Any) -> ManifoldLimit:
+        """The limit of a recurrence: of its `model`, `noise` and `step_size`."""
+        missing = [name for name in ("model", "noise", "step_size") if not hasattr(recurrence, name)]
+        if missing:
+            raise InvalidInput(
+                f"{type(recurrence).__name__} has no {' nor '.join(missing)}: the limit of a recurrence is made from "
+                "its model, noise and step_size"
+            )
+        return cls(recurrence.model, recurrence.noise, recurrence.step_size, **options)
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """One term a mechanism, in the order of the mixture."""
+        terms = decide_terms(self.model, self.noise, self.step_size, self._probes)
+        for term in terms:
+            if self.finite_step and term.regime != TRIVIAL and term.mechanism.tangential:
+                raise InvalidInput(
+                    f"finite_step holds for noise without a part along the zero-loss set, but {term.label} may have "
+                    "one: pass finite_step=False"
+                )
+        special = [t.label for t in terms if t.regime == DEGENERATE and not t.mechanism.reg_is_constant]
+        if self.correction and len(special) > 1:
+            raise InvalidInput(
+                f"the correction for {' and '.join(special)} together is not known, only for each alone: pass "
+                "correction=False"
+            )
+        return terms
+
+    @property
+    def leading(self) -> Term:
+        """The term that moves most a step."""
+        return leading_term(self.terms)
+
+    @property
+    def regime(self) -> str:
+        """ "non-degenerate", "degenerate" or "trivial": that of the leading term."""
+        return self.leading.regime
+
+    @property
+    def clock(self) -> Clock:
+        """Steps per unit of the leading term's time."""
+        return self.leading.clock
+
+    @property
+    def explanation(self) -> str:
+        """Why the regime is this one, and what the other mechanisms do."""
+        leading = self.leading
+        text = f"{self.regime}, decided by {leading.decided_by}: {leading.sentence.rstrip('.')}"
+        for term in self.terms:
+            if term is not leading:
+                share = f"{term.rate / leading.rate:.3g} times the leading rate" if term.rate else "no contribution"
+                text += f"; {term.label} is {term.regime} ({share})"
+        return text + "."
+
+    @property
+    def label(self) -> str:
+        """Short name."""
+        return f"limit on the zero-loss set, {self.regime}"
+
+    @property
+    def dimension(self) -> int:
+        """m."""
+        return self.model.dimension
+
+    @cached_property
+    def noise_dimension(self) -> int:
+        """Brownian motions that drive the limit; 0 if it is deterministic."""
+        return self._fields.noise_matrix(self._probes[0]).shape[-1]
+
+    @cached_property
+    def _probes(self) -> np.ndarray:
+        return probe_points(self.model, self.start)
+
+    @cached_property
+    def _fields(self) -> Fields:
+        # In a trivial limit any clock will do: nothing moves.
+        rate = self.leading.rate or 1.0 / float(self.clock)
+        return Fields(
+            self.model, self.noise.batch, self.step_size, self.terms, rate, self.correction, self.finite_step
+        )
+
+    def regulariser(self, w: np.ndarray) -> np.ndarray:
+        """R (...) whose gradient along the set is minus the tangential drift, at w (..., m) on the set.
+
+        Raises
+        ------
+        InvalidInput
+            If the drift is not known to be a gradient.
+        """
+        return self._fields.potential(self._points(w))
+
+    def drift(self, t: Any, w: np.ndarray) -> np.ndarray:
+        """Ito drift (..., m) in the process's time, normal part included, at w (..., m) on the set; t is not used."""
+        w = self._points(w)
+        return self._fields.drift(w, geometry.frame(self.model, w))
+
+    def diffusion(self, t: Any, w: np.ndarray) -> np.ndarray:
+        """P G (..., m, q) in the process's time at w (..., m) on the set; q is 0 if the limit is deterministic."""
+        w = self._points(w)
+        return tangential_matrix(geometry.frame(self.model, w), self._fields.noise_matrix(w))
+
+    def solve(
+        self,
+        w0: np.ndarray,
+        times: Sequence[float] | np.ndarray,
+        solver: str = "adaptive",
+        dt: float | None = None,
+        project: bool = True,
+    ) -> xarray.Dataset:
+        """Solve a deterministic limit from Phi(w0).
+
+        Parameters
+        ----------
+        w0 : (m,) array
+            Where the recurrence starts; the limit starts at Phi(w0) at time 0.
+        times : (T,) array
+            Increasing, from 0 on, in the process's time (steps / clock).
+        solver : {"adaptive", "euler", "heun", "rk4"}
+            Dormand-Prince of order 8 with error control, or a fixed-step method of order 1, 2, 4.
+        dt : float, optional
+            Largest step of a fixed-step method, in the process's time; default 0.01.
+        project : bool
+            Bring every step back to the set; without it the loss leaves zero at the order of the method.
+
+        Returns
+        -------
+        xarray.Dataset
+            `w(time, coordinate)`, with the SGD step of each time.
+
+        Raises
+        ------
+        InvalidInput
+            If the limit is stochastic, an argument cannot be used, or the path leaves the set, explodes, meets a change
+            of rank of the Hessian, or a regime that numbers decided turns out wrong: with time and place.
+        """
+        one_of("solver", solver, FLOW_SOLVERS)
+        if dt is not None and solver == "adaptive":
+            raise InvalidInput("dt is a fixed step, but solver='adaptive' chooses its own: leave dt out")
+        step = DEFAULT_DT if dt is None else positive("dt", dt)
+        times = finite_array("times", np.atleast_1d(times), ndim=1)
+        if times.size == 0 or times[0] < 0 or (np.diff(times) < 0).any():
+            raise InvalidInput(f"times must increase from 0 on, got {times[:5].tolist()}")
+        if self.noise_dimension:
+            raise InvalidInput(
+                f"the limit is stochastic ({self.explanation.rstrip('.')}): use simulate(w0, steps, paths)"
+            )
+        start = self._start(finite_array("w0", w0, shape=(self.dimension,)))
+        rank = geometry.frame(self.model, start).rank
+        field = extended(self.model, self._fields.drift, rank)
+        path = follow(self.model, field, start, times, solver, step, project)
+        if project:
+            check_regime(self._fields, path, times)
+        return self._solution(times, path, {"solver": solver, "dt": None if solver == "adaptive" else step})
+
+    def simulate(
+        self,
+        w0: Any,
+        steps: int,
+        paths: int,
+        observables: Any = ("norm",),
+        record: int | Sequence[int] | None = None,
+        seed: int = 0,
+        solver: str | None = None,
+        substeps: int | None = None,
+        dt: float | None = None,
+        quality: str = "float32",
+        threads: int | None = None,
+        chunk: int | None = None,
+        progress: bool | Progress | None = None,
+    ) -> xarray.Dataset:
+        """Simulate the limit over `steps` steps of the recurrence it stands for.
+
+        Parameters
+        ----------
+        w0 : (m,) or (paths, m) array, Gaussian or (mean, covariance)
+            Where the recurrence starts; every path starts at its Phi(w0).
+        steps, paths, observables, record, seed, quality, threads, chunk, progress
+            As in `sgdlimits.ensembles.run`; "risk" is the loss. Between the ends of integrator steps a path rests.
+        solver : str, optional
+            If the limit is stochastic: "normal" (default), "limit_map", "newton" or "ito", all of weak order 1, or
+            "ninomiya_victoir", of weak order 2; see `Stepper`. If it is not: "euler", "heun" or "rk4" (default).
+        substeps : int, optional
+            Integrator steps per SGD step. Default: as `dt` says, which is usually far fewer than one.
+        dt : float, optional
+            Largest integrator step in the process's time; default 0.01. Recorded steps are always met exactly.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable an observable, with dims (path, step[, coordinate]).
+
+        Raises
+        ------
+        InvalidInput
+            If an argument cannot be used.
+
+        Warns
+        -----
+        LeftTheSet, OverflowedPaths
+            If a path leaves the set, explodes or meets a change of rank: with path, time and place. Its coordinates are
+            inf from there on.
+        NeglectedDrift
+            If the limit needs sigma^2 = o(step_size) and sigma^2 is not that small.
+        """
+        steps, paths = whole_number("steps", steps, 0), whole_number("paths", paths, 1)
+        if substeps is not None and dt is not None:
+            raise InvalidInput("substeps and dt both set the integrator's step: pass one of them")
+        step = DEFAULT_DT if dt is None else positive("dt", dt)
+        if substeps is not None:
+            step = 1 / (float(self.clock) * whole_number("substeps", substeps, 1))
+        allowed = NOISE_SOLVERS if self.noise_dimension else TABLEAUS
+        solver = ("normal" if self.noise_dimension else "rk4") if solver is None else solver
+        one_of(f"solver of a {'stochastic' if self.noise_dimension else 'deterministic'} limit", solver, allowed)
+        record = recorded_steps(record, steps)
+        initial = initial_state(w0, self.dimension, paths)
+        typical = initial.mean if isinstance(initial, Gaussian) else initial.reshape(-1, self.dimension)[0]
+        rank = geometry.frame(self.model, self._start(typical)).rank
+        grid = integrator_grid(record, steps, float(self.clock), step)
+        simulator = ManifoldSimulator(
+            Stepper(self._fields, solver, rank), grid, float(self.clock), self.noise_dimension
+        )
+        ensemble = run(
+            simulator, initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
+            quality=quality, threads=threads, chunk=chunk, progress=progress,
+        )  # fmt: skip
+        lost = sorted((d for d in simulator.departures if d.path < paths), key=lambda d: (d.step, d.path))
+        if lost:
+            warnings.warn(f"{len(lost)} of {paths} paths were lost: {lost[0]}", LeftTheSet, stacklevel=2)
+        attributes = self._attributes() | {"solver": solver, "dt": step}
+        return ensemble_dataset(ensemble, attributes, self.clock.time(record))
+
+    def _points(self, w: Any) -> np.ndarray:
+        w = finite_array("w", w)
+        if w.ndim == 0 or w.shape[-1] != self.dimension:
+            raise InvalidInput(f"w must have shape (..., {self.dimension}), got {w.shape}")
+        return w
+
+    def _start(self, w0: np.ndarray) -> np.ndarray:
+        """Phi(w0) (m,); warns if the drift that the limit neglects there is not small."""
+        start = geometry.limit_map(self.model, w0)
+        warn_of_neglected_drift(self._fields, start, stacklevel=3)
+        return start
+
+    def _solution(self, times: np.ndarray, path: np.ndarray, attributes: dict[str, Any]) -> xarray.Dataset:
+        import xarray
+
+        coordinates = {
+            "time": times,
+            "step": ("time", self.clock.step(times)),
+            "coordinate": np.arange(self.dimension),
+        }
+        kept = {name: value for name, value in (self._attributes() | attributes).items() if value is not None}
+        return xarray.Dataset({"w": (("time", "coordinate"), path)}, coordinates, kept)
+
+    def _attributes(self) -> dict[str, Any]:
+        return {
+            "process": self.label,
+            "regime": self.regime,
+            "explanation": self.explanation,
+            "model": self.model.label,
+            "noise": repr(self.noise),
+            "step_size": self.step_size,
+            "clock": float(self.clock),
+            "correction": int(self.correction),
+            "finite_step": int(self.finite_step),
+        }

@@ -1,0 +1,146 @@
+"""Stochastic modified equations of SGD, with the true covariance of the batch gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.exact.claims import Claim
+from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.errors import whole_number
+from sgdlimits.exact.moment_flows import MomentFlow
+from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .diffusion import Diffusion, check_settings
+from .homogenized import crossing
+from .simulators import CommonNoiseSimulator, SampleNoiseSimulator
+
+
+@dataclass(frozen=True, eq=False)
+class ModifiedEquation(Diffusion):
+    """dX = -grad f(X) dt + sqrt(eta C(X) / B) dW in gradient-flow time: one step is eta, the step size.
+
+    C is the covariance of one sample's gradient (and of its label noise). Order 2 has the drift
+    -grad(f + (eta / 4) |grad f|^2). The batch is taken with replacement.
+
+    Parameters
+    ----------
+    problem : LeastSquares or StreamingLeastSquares
+    step_size : float
+    batch_size : int
+    order : 1 or 2
+    label_noise : float
+        Standard deviation of fresh noise on every drawn label.
+    """
+
+    problem: Any
+    step_size: float
+    batch_size: int = 1
+    order: int = 1
+    label_noise: float = 0.0
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "weak approximation of SGD of order 1, or 2 with the corrected drift, on finite gradient-flow time",
+            ("smooth loss with bounded growth", "independent batches"),
+            "li2019",
+        ),
+    )
+    noise_type: ClassVar[str] = "general"
+    solvers: ClassVar[tuple[str, ...]] = ("euler",)
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        object.__setattr__(self, "order", whole_number("order", self.order, 1, 2))
+        _ = self.quadratic  # says so when the problem is none
+
+    @property
+    def label(self) -> str:
+        """Short name."""
+        return f"modified equation, order {self.order}"
+
+    @property
+    def clock(self) -> Clock:
+        """One step is step_size in gradient-flow time."""
+        return Clock(1 / self.step_size, "step_size")
+
+    @property
+    def drift_order(self) -> int:
+        """The order, which the drift carries."""
+        return self.order
+
+    @property
+    def weak_order(self) -> int:
+        """Claimed weak order in the step size."""
+        return self.order
+
+    @property
+    def noise_dimension(self) -> int:
+        """Brownian motions that drive it."""
+        d = self.dimension
+        if isinstance(self.problem, StreamingLeastSquares):
+            return d + 1
+        return self.problem.samples + (d if self.label_noise else 0)
+
+    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Expected covariance (d, d) of the batch gradient in modes, from moments of the modes."""
+        noise = self.problem.noise_covariance_map(second, mean) / self.batch_size
+        if self.label_noise:
+            noise[np.diag_indices_from(noise)] += self.label_noise**2 / self.batch_size * self.problem.eigenvalues
+        return noise
+
+    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
+        """sqrt(eta / B) times a root (P, d, m) of the covariance: one column a sample, or Gaussian features'."""
+        problem, scale = self.problem, np.sqrt(self.step_size / self.batch_size)
+        if isinstance(problem, StreamingLeastSquares):
+            level = np.sqrt(2 * problem.risk(x) + self.label_noise**2)
+            spread = level[:, None, None] * (problem.eigenvectors * np.sqrt(problem.eigenvalues))
+            pull = (x - problem.truth) @ problem.covariance
+            return scale * np.concatenate([pull[:, :, None], spread], axis=2)
+        gradients = (x @ problem.features.T - problem.targets)[:, :, None] * problem.features
+        columns = (gradients - gradients.mean(axis=1, keepdims=True)) / np.sqrt(problem.samples)
+        columns = np.swapaxes(columns, 1, 2)
+        if self.label_noise:
+            root = self.label_noise * problem.eigenvectors * np.sqrt(problem.eigenvalues)
+            columns = np.concatenate([columns, np.broadcast_to(root, (len(x), *root.shape))], axis=2)
+        return scale * columns
+
+    @property
+    def flow(self) -> MomentFlow:
+        """The moment equations, per SGD step."""
+        return MomentFlow(self.rates, self.step_size**2, self.noise_map)
+
+    def propagate(
+        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Exact moments of the modes at increasing steps."""
+        return self.flow.propagate(mean, covariance, steps)
+
+    def mean_square_threshold(self) -> float:
+        """Step size at which the noise gain reaches one; linear in it at order 1, a root at order 2."""
+        scale = 1 / max(self.problem.curvatures.max(), 1e-300)
+
+        def gain(step_size: float) -> float:
+            curvatures = self.problem.curvatures
+            rates = curvatures * (1 + (0.5 * step_size * curvatures if self.order == 2 else 0.0))
+            return MomentFlow(rates, step_size, self.noise_map).circuit.gain()
+
+        if self.order == 1:
+            unit = gain(scale)
+            return scale / unit if unit > 0 else np.inf
+        return crossing(gain, scale)
+
+    def stationary_covariance(self) -> np.ndarray:
+        """Stationary covariance (d, d) of the modes."""
+        return self.flow.circuit.stationary_covariance()
+
+    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
+        """What the engine advances: Euler-Maruyama with one normal a sample, or Gaussian features' noise."""
+        step = self.modal_step(solver, substeps)
+        scale = float(np.sqrt(step.weights[0, 0] / self.batch_size))
+        kind = CommonNoiseSimulator if isinstance(self.problem, StreamingLeastSquares) else SampleNoiseSimulator
+        return kind(self.problem, substeps, step.after, scale, self.label_noise)

@@ -1,0 +1,108 @@
+"""The Ornstein-Uhlenbeck process: gradient noise frozen at the minimiser."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.exact.claims import Claim
+from sgdlimits.exact.clock import Clock
+
+from .diffusion import Diffusion, check_settings
+from .simulators import DenseNoiseSimulator
+
+
+@dataclass(frozen=True, eq=False)
+class OrnsteinUhlenbeck(Diffusion):
+    """dX = -grad f(X) dt + sqrt(eta C(m) / B) dW in gradient-flow time, C(m) the true covariance at the minimiser.
+
+    Parameters
+    ----------
+    problem : LeastSquares or StreamingLeastSquares
+    step_size : float
+    batch_size : int
+    label_noise : float
+        Standard deviation of fresh noise on every drawn label.
+    """
+
+    problem: Any
+    step_size: float
+    batch_size: int = 1
+    label_noise: float = 0.0
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "near a minimiser SGD is approximated by an Ornstein-Uhlenbeck process with the noise of the minimiser",
+            ("constant gradient covariance", "small step size", "quadratic loss"),
+            "mandt2017",
+        ),
+    )
+    noise_type: ClassVar[str] = "additive"
+    solvers: ClassVar[tuple[str, ...]] = ("euler", "exponential_euler")
+    weak_order: ClassVar[int] = 1
+    drift_order: ClassVar[int] = 1
+    label: ClassVar[str] = "Ornstein-Uhlenbeck"
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        _ = self.quadratic  # says so when the problem is none
+
+    @property
+    def clock(self) -> Clock:
+        """One step is step_size in gradient-flow time."""
+        return Clock(1 / self.step_size, "step_size")
+
+    @property
+    def noise_dimension(self) -> int:
+        """Brownian motions that drive it: d."""
+        return self.dimension
+
+    @property
+    def _noise(self) -> np.ndarray:
+        d = self.dimension
+        noise = self.problem.noise_covariance_map(np.zeros((d, d)), np.zeros(d))
+        return (noise + self.label_noise**2 * np.diag(self.problem.eigenvalues)) / self.batch_size
+
+    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Covariance (d, d) of the batch gradient at the minimiser, in modes, whatever the moments."""
+        return self._noise
+
+    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
+        """sqrt(eta) times a root (d, d) of the frozen covariance."""
+        return np.sqrt(self.step_size) * self.problem.eigenvectors @ root_of(self._noise)
+
+    def propagate(
+        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Exact moments of the modes at increasing steps, in closed form."""
+        steps = np.asarray(steps, dtype=float)
+        decay = self.rates[:, None] + self.rates
+        safe = np.where(decay == 0, 1.0, decay)
+        elapsed = np.multiply.outer(steps, decay)
+        grown = np.where(decay == 0, steps[:, None, None], -np.expm1(-elapsed) / safe)
+        covariances = np.exp(-elapsed) * covariance + self.step_size**2 * self._noise * grown
+        return np.exp(-np.outer(steps, self.rates)) * mean, covariances
+
+    def mean_square_threshold(self) -> float:
+        """inf: additive noise never destabilises."""
+        return np.inf
+
+    def stationary_covariance(self) -> np.ndarray:
+        """Stationary covariance (d, d) of the modes: step_size C_ij / (B (k_i + k_j))."""
+        decay = self.rates[:, None] + self.rates
+        return self.step_size**2 * self._noise / np.where(decay == 0, 1.0, decay)
+
+    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
+        """What the engine advances; exponential Euler samples the exact law."""
+        step = self.modal_step(solver, substeps)
+        return DenseNoiseSimulator(self.problem, substeps, step.after, root_of(step.weights * self._noise))
+
+
+def root_of(covariance: np.ndarray) -> np.ndarray:
+    """A matrix R (d, d) with R R^T = covariance; works for singular ones."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.ascontiguousarray(vectors * np.sqrt(np.maximum(values, 0.0)))

@@ -1,0 +1,201 @@
+"""The built-in diffusions made ready for the engine: packs of modes, advanced by fused kernels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.ensembles import packs
+from sgdlimits.ensembles.normals import scratch
+from sgdlimits.ensembles.packs import PACK
+from sgdlimits.ensembles.random import Noise
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .kernels import dense_noise, diagonal_noise, sample_noise
+
+NONE = np.empty(0)
+
+
+@dataclass(eq=False)
+class Modes:
+    """State of consecutive paths from number `path`: packs (P / PACK, d, PACK) and integrator steps of overflow."""
+
+    path: int
+    packs: np.ndarray
+    overflow: np.ndarray
+
+
+class ModalSimulator:
+    """Common to the kernels of this file: positions and built-in observables of packs y = before * modes."""
+
+    problem: QuadraticProblem
+    substeps: int
+    compiled: bool = True
+
+    @property
+    def dimension(self) -> int:
+        return self.problem.dimension
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Factor (d,) between what the kernel moves and the modes; not 1 for splitting schemes only."""
+        return getattr(self, "before", np.ones(self.dimension))
+
+    def start(self, positions: np.ndarray, noise: Noise) -> Modes:
+        rotation = np.ascontiguousarray(self.problem.eigenvectors.T * self.scale[:, None])
+        state = packs.rotate(packs.pack(positions - self.problem.minimiser), rotation)
+        return Modes(int(noise.paths[0]), state, np.full((len(state), PACK), -1, dtype=np.int64))
+
+    def positions(self, state: Modes) -> np.ndarray:
+        rotation = np.ascontiguousarray(self.problem.eigenvectors / self.scale)
+        return packs.unpack(packs.rotate(state.packs, rotation)) + self.problem.minimiser
+
+    def measure(self, name: str, state: Modes) -> np.ndarray | None:
+        problem, scale = self.problem, self.scale
+        if name == "risk":
+            linear, square = problem.risk_slope / scale, 0.5 * problem.eigenvalues / scale**2
+            return packs.quadratic(state.packs, problem.risk_at_minimiser, linear, square)
+        if name == "norm":
+            return packs.norm(state.packs / scale[:, None] + problem.minimiser_modes[:, None])
+        return None
+
+    def overflow_steps(self, state: Modes) -> np.ndarray:
+        steps = state.overflow.ravel()
+        return np.where(steps < 0, -1, -(-steps // self.substeps))
+
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """The integrator's steps of SGD steps first..last-1."""
+        return first * self.substeps, last * self.substeps
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalSimulator(ModalSimulator):
+    """y <- decay y + sqrt(level) spread xi, level = floor + slope . z + coupling . z^2 at z = y / before."""
+
+    problem: QuadraticProblem
+    substeps: int
+    before: np.ndarray
+    decay: np.ndarray
+    spread: np.ndarray
+    floor: float
+    slope: np.ndarray
+    coupling: np.ndarray
+
+    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
+        # Splitting schemes see the noise level at y itself: that is their point.
+        diagonal_noise(
+            state.packs, state.overflow, self.decay, self.spread, self.floor, self.slope, self.coupling, NONE, NONE,
+            np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(noise.quality),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class DenseNoiseSimulator(ModalSimulator):
+    """z <- decay z + root xi with a constant root (d, d)."""
+
+    problem: QuadraticProblem
+    substeps: int
+    decay: np.ndarray
+    root: np.ndarray
+
+    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
+        dense_noise(
+            state.packs, state.overflow, self.decay, self.root, np.uint64(noise.seed), state.path,
+            *self.span(first, last), *scratch(noise.quality),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class SampleNoiseSimulator(ModalSimulator):
+    """z <- decay z + noise of the covariance scale^2 (C(z) + label_noise^2 H), one normal a sample."""
+
+    problem: LeastSquares
+    substeps: int
+    decay: np.ndarray
+    noise_scale: float
+    label_noise: float
+
+    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
+        rows = np.ascontiguousarray(self.problem.augmented_modes[:, :-1])
+        offsets = np.ascontiguousarray(self.problem.augmented_modes[:, -1])
+        own = self.noise_scale * self.label_noise * np.sqrt(self.problem.eigenvalues) if self.label_noise else NONE
+        sample_noise(
+            state.packs, state.overflow, self.decay, self.noise_scale, rows, np.ascontiguousarray(rows.T), offsets,
+            own, np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(noise.quality),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class CommonNoiseSimulator(ModalSimulator):
+    """Noise of Gaussian features: sqrt(2 L + label_noise^2) sqrt(H) xi plus the gradient times one common normal."""
+
+    problem: StreamingLeastSquares
+    substeps: int
+    decay: np.ndarray
+    noise_scale: float
+    label_noise: float
+
+    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
+        problem, scale = self.problem, self.noise_scale
+        diagonal_noise(
+            state.packs, state.overflow, self.decay, scale * np.sqrt(problem.eigenvalues),
+            2 * problem.risk_at_minimiser + self.label_noise**2, 2 * problem.risk_slope, problem.eigenvalues,
+            scale * problem.eigenvalues, scale * problem.eigenvalues * problem.offset_modes,
+            np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(noise.quality),
+        )  # fmt: skip
+
+
+@dataclass(eq=False)
+class Flow:
+    """Distinct starts (u, d) and which of them each path (P,) follows."""
+
+    x: np.ndarray
+    member: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class FlowSimulator:
+    """Gradient flow: exact in modes where `rates` (d,) are given, else an adaptive Runge-Kutta method a path."""
+
+    problem: Any
+    rates: np.ndarray | None
+    step_size: float
+    compiled: bool = True  # a path's bits do not depend on its company
+
+    @property
+    def dimension(self) -> int:
+        return self.problem.dimension
+
+    def start(self, positions: np.ndarray, noise: Noise) -> Flow:
+        starts, member = np.unique(positions, axis=0, return_inverse=True)
+        return Flow(starts, member.ravel())
+
+    def advance(self, state: Flow, first: int, last: int, noise: Noise) -> None:
+        for row, x in enumerate(state.x):
+            state.x[row] = self._moved(x, last - first)
+
+    def _moved(self, x: np.ndarray, steps: int) -> np.ndarray:
+        if self.rates is not None:
+            modes = self.problem.to_modes(x) * np.exp(-self.rates * steps)
+            return self.problem.from_modes(modes)
+        from scipy.integrate import solve_ivp
+
+        def drift(t: float, y: np.ndarray) -> np.ndarray:
+            return -self.problem.gradient(y)
+
+        return solve_ivp(drift, (0, steps * self.step_size), x, "DOP853", rtol=1e-10, atol=1e-12).y[:, -1]
+
+    def positions(self, state: Flow) -> np.ndarray:
+        return state.x[state.member]
+
+    def measure(self, name: str, state: Flow) -> np.ndarray | None:
+        if name != "risk":
+            return None
+        return np.array([float(self.problem.risk(x)) for x in state.x])[state.member]
+
+    def overflow_steps(self, state: Flow) -> np.ndarray:
+        return np.full(state.member.size, -1, dtype=np.int64)

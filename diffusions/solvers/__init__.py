@@ -1,0 +1,23 @@
+"""Schemes for Ito diffusions: one a file, each with the orders that it claims, all of them in SCHEMES."""
+
+from .coefficients import NOISE_TYPES, Coefficients, Diffusion
+from .fused import fused_simulator
+from .quadrature import linear_moments, step_noise_nodes
+from .registry import SCHEMES, scheme
+from .scheme import AdaptiveScheme, Scheme, StepNoise
+from .simulation import SchemeSimulator
+
+__all__ = [
+    "NOISE_TYPES",
+    "SCHEMES",
+    "AdaptiveScheme",
+    "Coefficients",
+    "Diffusion",
+    "Scheme",
+    "SchemeSimulator",
+    "StepNoise",
+    "fused_simulator",
+    "linear_moments",
+    "scheme",
+    "step_noise_nodes",
+]

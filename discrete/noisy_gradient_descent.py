@@ -1,0 +1,281 @@
+"""Gradient descent with noise injected at every step, near a set of zero loss: the exact recurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from sgdlimits.ensembles.engine import Simulator, run
+from sgdlimits.ensembles.normals import scratch
+from sgdlimits.ensembles.progress import Progress
+from sgdlimits.ensembles.random import Noise
+from sgdlimits.ensembles.recurrences import RecurrenceSimulator
+from sgdlimits.ensembles.results import ensemble_dataset
+from sgdlimits.exact.claims import Claim
+from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.errors import InvalidInput, positive
+from sgdlimits.problems import geometry
+from sgdlimits.problems.noise import Mechanism, noisy_gradient, perturbation
+from sgdlimits.problems.zero_loss import Model
+
+from .noisy_kernels import KERNEL_SLOTS, OWN_SLOTS, Plan, noisy_descent
+
+if TYPE_CHECKING:
+    import xarray
+
+
+class State(NamedTuple):
+    """Points (P, m) at which gradients are taken, and the perturbation (P, m) that the next step adds, or None.
+
+    The position is their sum. Only an anti-correlated perturbation is carried from one step to the next.
+    """
+
+    point: np.ndarray
+    carried: np.ndarray | None
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyGradientDescent:
+    """w_{k+1} = w_k - step_size * (gradient of L_hat at w_k with the noise of step k).
+
+    Parameters
+    ----------
+    model : zero_loss.Model
+    noise : noise.Mechanism
+        One mechanism, or several added up.
+    step_size : float
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used, or the noise does not fit the model.
+    """
+
+    model: Model
+    noise: Mechanism
+    step_size: float
+
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "the position's limit under the gradient flow moves slowly along the set of zero loss: in 1/(step_size "
+            "sigma^2) steps where the noise's regulariser changes along the set, else in 1/(step_size^2 sigma^2)",
+            ("Hessian of constant rank on the set", "step size and noise small"),
+            "derived",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, Model):
+            raise InvalidInput(
+                f"model must be one of sgdlimits.problems.zero_loss, got {type(self.model).__name__}; wrap a loss of "
+                "your own in UserLoss, NumbaLoss or TorchLoss"
+            )
+        if not isinstance(self.noise, Mechanism):
+            raise InvalidInput(
+                f"noise must be one of sgdlimits.problems.noise, got {type(self.noise).__name__}; LabelNoise(0.1) for "
+                "example"
+            )
+        self.noise.check(self.model)
+        object.__setattr__(self, "step_size", positive("step_size", self.step_size))
+
+    @property
+    def clock(self) -> Clock:
+        """One step is one unit of time."""
+        return Clock(1.0, "1")
+
+    @property
+    def label(self) -> str:
+        """Short name."""
+        return f"noisy gradient descent, {mechanism_name(self.noise)}"
+
+    def initial_state(self, w0: np.ndarray) -> State:
+        """State of P paths at w0 (P, m)."""
+        carried = np.zeros(np.shape(w0)) if self.noise.anti_correlated else None
+        return State(np.array(w0, dtype=np.float64), carried)
+
+    def step(self, k: int, state: State, noise: Noise) -> State:
+        """State after step k, in NumPy: the definition that the compiled loops must reproduce."""
+        draws = self.noise.draws(self.model)
+        drawn = perturbation([draw for draw in draws if not draw.carried], noise, k)
+        carried = state.carried
+        if carried is not None:
+            shift = carried if drawn.shift is None else drawn.shift + carried
+            drawn = drawn._replace(shift=shift)
+            carried = perturbation([draw for draw in draws if draw.carried], noise, k).shift
+        return State(state.point - self.step_size * noisy_gradient(self.model, state.point, drawn), carried)
+
+    def position(self, state: State) -> np.ndarray:
+        """Positions (P, m) of a state."""
+        return state.point if state.carried is None else state.point + state.carried
+
+    def simulate(
+        self,
+        w0: Any,
+        steps: int,
+        paths: int,
+        observables: Any = ("loss", "norm"),
+        record: int | Sequence[int] | None = None,
+        seed: int = 0,
+        quality: str = "float32",
+        threads: int | None = None,
+        chunk: int | None = None,
+        progress: bool | Progress | None = None,
+    ) -> xarray.Dataset:
+        """Simulate independent paths.
+
+        Parameters
+        ----------
+        w0 : array (m,) or (paths, m), Gaussian, or tuple (mean, covariance)
+        observables : names, or a mapping from names to names, functions of a (paths, m) array or reducers
+            Beside "norm", "state" and "risk" (the same as "loss"): "limit_map" (Phi(w), the limit of the gradient flow
+            from w), "distance" (|w - Phi(w)|), "regulariser" (of the noise at w, divided by sigma^2; a mixture's parts
+            are weighed by their sigma^2), "loss". These are evaluated at the recorded steps only.
+        steps, paths, record, seed, quality, threads, chunk, progress
+            As in `sgdlimits.ensembles.run`.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable an observable, with dims (path, step[, coordinate]); the same bits for the same seed, whatever
+            the threads and (for compiled models) the chunk size.
+
+        Raises
+        ------
+        InvalidInput
+            If an argument cannot be used, or an observable needs Phi where the gradient flow does not reach zero loss.
+
+        Warns
+        -----
+        OverflowedPaths
+            If a path overflowed.
+        """
+        asked, points = self._observables(observables)
+        ensemble = run(
+            self.simulator(), w0, paths=paths, steps=steps, record=record, observables=asked, seed=seed, quality=quality,
+            threads=threads, chunk=chunk, progress=progress,
+        )  # fmt: skip
+        dataset = ensemble_dataset(ensemble, self._attributes())
+        for name in points:
+            dataset[name] = ("path", "step", "coordinate"), dataset[name].values
+        return dataset
+
+    def simulator(self) -> Simulator:
+        """What the engine advances: a compiled loop where the model has a kernel."""
+        if self.model.kernel is None:
+            return RecurrenceSimulator(self, self.model.dimension, self.model.loss)
+        return NoisySimulator(self)
+
+    def regulariser(self, w: np.ndarray) -> np.ndarray:
+        """Regulariser (...) of the noise at w (..., m), divided by sigma^2; a mixture's parts weighed by sigma^2."""
+        w = np.asarray(w, dtype=np.float64)
+        parts = [part for part in self.noise.components if np.isfinite(part.sigma)]
+        weights = np.array([part.sigma**2 for part in parts])
+        weights = weights / weights.sum() if weights.sum() else np.ones(len(parts))
+        total = np.zeros(w.shape[:-1])
+        for weight, part in zip(weights, parts):
+            total = total + weight * part.regulariser(self.model, w)
+        return total
+
+    def _observables(self, observables: Any) -> tuple[Any, list[str]]:
+        """The engine's observables, and the names of those that are points."""
+        own: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+            "limit_map": lambda w: _where_finite(w, lambda x: geometry.limit_map(self.model, x)),
+            "distance": lambda w: _where_finite(w, lambda x: geometry.distance(self.model, x)),
+            "regulariser": self.regulariser,
+            "loss": self.model.loss,
+        }
+        if isinstance(observables, str):
+            observables = (observables,)
+        if isinstance(observables, Sequence):
+            observables = {name: name for name in observables}
+        if not isinstance(observables, Mapping):
+            return observables, []  # the engine says what is wrong
+        points = [name for name, value in observables.items() if isinstance(value, str) and value == "limit_map"]
+        chosen = {
+            name: own[value] if isinstance(value, str) and value in own else value
+            for name, value in observables.items()
+        }
+        return chosen, points
+
+    def _attributes(self) -> dict[str, Any]:
+        return {
+            "process": self.label, "model": self.model.label, "noise": repr(self.noise), "step_size": self.step_size,
+        }  # fmt: skip
+
+
+def mechanism_name(noise: Mechanism) -> str:
+    """A mechanism in words, "label noise + Dropout" for a mixture."""
+    return " + ".join(_NAMES.get(type(part).__name__, type(part).__name__) for part in noise.components)
+
+
+_NAMES = {
+    "Minibatch": "minibatch", "LabelNoise": "label noise", "DropConnect": "DropConnect", "Dropout": "Dropout",
+    "WeightNoise": "weight noise", "AntiCorrelated": "anti-correlated noise", "InputNoise": "input noise",
+    "Langevin": "Langevin noise", "LossNoise": "the loss's own noise",
+}  # fmt: skip
+
+
+def _where_finite(w: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Values of a function at the finite rows of w (P, m); inf where a path has overflowed."""
+    finite = np.isfinite(w).all(axis=1)
+    if finite.all():
+        return function(w)
+    if not finite.any():
+        return np.full(len(w), np.inf) if function(np.zeros((0, w.shape[1]))).ndim == 1 else np.full(w.shape, np.inf)
+    values = function(w[finite])
+    out = np.full((len(w), *values.shape[1:]), np.inf)
+    out[finite] = values
+    return out
+
+
+@dataclass(eq=False)
+class _Paths:
+    """State of P consecutive paths from number `path`."""
+
+    path: int
+    x: np.ndarray
+    carried: np.ndarray
+    overflow: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class NoisySimulator:
+    """Noisy gradient descent on a compiled model."""
+
+    process: NoisyGradientDescent
+    compiled: bool = True
+
+    @property
+    def dimension(self) -> int:
+        return self.process.model.dimension
+
+    @property
+    def plan(self) -> Plan:
+        return Plan.of(self.process.noise.draws(self.process.model), self.dimension)
+
+    def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
+        x = np.array(positions, dtype=np.float64, order="C")
+        carried = np.zeros(x.shape if self.plan.carrying else (0, x.shape[1]))
+        return _Paths(int(noise.paths[0]), x, carried, np.full(len(x), -1, dtype=np.int64))
+
+    def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
+        process, plan = self.process, self.plan
+        flat, views = plan.buffers()
+        slots = [views[slot] for slot in ("rows", *KERNEL_SLOTS, *OWN_SLOTS)]
+        noisy_descent(process.model.kernel)(
+            state.x, state.carried, state.overflow, process.model.kernel_data, *slots, flat, plan.draws, plan.scales,
+            plan.transforms, np.arange(max(1, process.model.samples)), plan.replace, process.step_size,
+            np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality),
+        )  # fmt: skip
+
+    def positions(self, state: _Paths) -> np.ndarray:
+        return state.x + state.carried if len(state.carried) else state.x.copy()
+
+    def measure(self, name: str, state: _Paths) -> np.ndarray | None:
+        return self.process.model.loss(self.positions(state)) if name == "risk" else None
+
+    def overflow_steps(self, state: _Paths) -> np.ndarray:
+        return state.overflow
