@@ -191,3 +191,72 @@ def sample_noise(
                     noise[i, lane] += own[i] * xi[samples + i, lane]
             _affine(state[pack], sums, a, noise, lanes)
             _record_overflow(overflow[pack], sums, step + 1)
+
+
+@compiled
+def _monomials(out, y):
+    # (y, 1) (y, 1)^T, its upper triangle row by row
+    d, lanes, place = y.shape[0], y.shape[1], 0
+    for i in range(d):
+        for j in range(i, d):
+            for lane in range(lanes):
+                out[place, lane] = y[i, lane] * y[j, lane]
+            place += 1
+        for lane in range(lanes):
+            out[place, lane] = y[i, lane]
+        place += 1
+    out[place] = 1.0
+
+
+@compiled
+def _factorise(c, d):
+    # Cholesky in place on packed upper triangles (rows of L^T); a vanishing pivot ends its column with zeros
+    lanes, start_i = c.shape[1], 0
+    for i in range(d):
+        for lane in range(lanes):
+            pivot = c[start_i, lane]
+            c[start_i, lane] = 1.0 / math.sqrt(pivot) if pivot > 0.0 else 0.0
+        for j in range(i + 1, d):
+            for lane in range(lanes):
+                c[start_i + j - i, lane] *= c[start_i, lane]
+        start_j = start_i + d - i
+        for j in range(i + 1, d):
+            for k in range(j, d):
+                for lane in range(lanes):
+                    c[start_j + k - j, lane] -= c[start_i + j - i, lane] * c[start_i + k - i, lane]
+            for lane in range(lanes):  # rounding must not leave a pivot where the covariance is singular
+                square = c[start_i + j - i, lane] * c[start_i + j - i, lane]
+                if c[start_j, lane] < 1e-14 * square:
+                    c[start_j, lane] = 0.0
+            start_j += d - j
+        for lane in range(lanes):
+            c[start_i, lane] = 1.0 / c[start_i, lane] if c[start_i, lane] > 0.0 else 0.0
+        start_i += d - i
+
+
+@compiled
+def covariance_noise(state, overflow, a, scale, table, seed, path, first, last, normals, words):
+    """y <- a y + scale L xi with L L^T = C(y) by Cholesky; d normals a step.
+
+    `table` maps the packed triangle of (y, 1) (y, 1)^T to that of C(y): the covariance of one sample's gradient
+    without a loop over samples.
+    """
+    d, lanes = state.shape[1], state.shape[2]
+    xi, noise = np.empty((d, lanes)), np.empty((d, lanes))
+    monomials, c = np.empty((table.shape[1], lanes)), np.empty((table.shape[0], lanes))
+    sums = np.zeros(3 * lanes)
+    for pack in range(state.shape[0]):
+        for step in range(first, last):
+            pack_normals(xi, normals, words, seed, Purpose.BROWNIAN, path + pack * PACK, step * d)
+            _monomials(monomials, state[pack])
+            multiply(c, table, monomials)
+            _factorise(c, d)
+            noise[:] = 0.0
+            place = 0
+            for i in range(d):
+                for j in range(i, d):
+                    for lane in range(lanes):
+                        noise[j, lane] += scale * c[place, lane] * xi[i, lane]
+                    place += 1
+            _affine(state[pack], sums, a, noise, lanes)
+            _record_overflow(overflow[pack], sums, step + 1)

@@ -12,12 +12,13 @@ from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import whole_number
+from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .diffusion import Diffusion, check_settings
 from .homogenized import crossing
-from .simulators import CommonNoiseSimulator, SampleNoiseSimulator
+from .simulators import CommonNoiseSimulator, CovarianceNoiseSimulator, SampleNoiseSimulator, covariance_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,12 @@ class ModifiedEquation(Diffusion):
         d = self.dimension
         if isinstance(self.problem, StreamingLeastSquares):
             return d + 1
-        return self.problem.samples + (d if self.label_noise else 0)
+        return d if self._tabulated else self.problem.samples + (d if self.label_noise else 0)
+
+    @property
+    def _tabulated(self) -> bool:
+        """Whether there are so many samples that the covariance's d columns cost less than one column a sample."""
+        return getattr(self.problem, "fourth_moments", None) is not None
 
     def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Expected covariance (d, d) of the batch gradient in modes, from moments of the modes."""
@@ -94,13 +100,18 @@ class ModifiedEquation(Diffusion):
         return noise
 
     def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
-        """sqrt(eta / B) times a root (P, d, m) of the covariance: one column a sample, or Gaussian features'."""
+        """sqrt(eta / B) times a root (P, d, m) of the covariance.
+
+        One column a sample; of many samples, d columns by Cholesky; of a stream, d + 1.
+        """
         problem, scale = self.problem, np.sqrt(self.step_size / self.batch_size)
         if isinstance(problem, StreamingLeastSquares):
             level = np.sqrt(2 * problem.risk(x) + self.label_noise**2)
             spread = level[:, None, None] * (problem.eigenvectors * np.sqrt(problem.eigenvalues))
             pull = (x - problem.truth) @ problem.covariance
             return scale * np.concatenate([pull[:, :, None], spread], axis=2)
+        if self._tabulated:
+            return scale * problem.eigenvectors @ self._roots(problem.to_modes(x))
         gradients = (x @ problem.features.T - problem.targets)[:, :, None] * problem.features
         columns = (gradients - gradients.mean(axis=1, keepdims=True)) / np.sqrt(problem.samples)
         columns = np.swapaxes(columns, 1, 2)
@@ -108,6 +119,13 @@ class ModifiedEquation(Diffusion):
             root = self.label_noise * problem.eigenvectors * np.sqrt(problem.eigenvalues)
             columns = np.concatenate([columns, np.broadcast_to(root, (len(x), *root.shape))], axis=2)
         return scale * columns
+
+    def _roots(self, modes: np.ndarray) -> np.ndarray:
+        """Cholesky factors (P, d, d) of one sample's gradient covariance, in modes."""
+        ones = np.column_stack([modes, np.ones(len(modes))])
+        packed = pack_symmetric(ones[:, :, None] * ones[:, None, :])
+        table = covariance_table(self.problem, self.label_noise)
+        return np.linalg.cholesky(unpack_symmetric(packed @ table.T, self.dimension))
 
     @property
     def flow(self) -> MomentFlow:
@@ -142,5 +160,7 @@ class ModifiedEquation(Diffusion):
         """What the engine advances: Euler-Maruyama with one normal a sample, or Gaussian features' noise."""
         step = self.modal_step(solver, substeps)
         scale = float(np.sqrt(step.weights[0, 0] / self.batch_size))
-        kind = CommonNoiseSimulator if isinstance(self.problem, StreamingLeastSquares) else SampleNoiseSimulator
+        kind: Any = CovarianceNoiseSimulator if self._tabulated else SampleNoiseSimulator
+        if isinstance(self.problem, StreamingLeastSquares):
+            kind = CommonNoiseSimulator
         return kind(self.problem, substeps, step.after, scale, self.label_noise)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .kernels import dense_noise, diagonal_noise, sample_noise
+from .kernels import covariance_noise, dense_noise, diagonal_noise, sample_noise
 
 NONE = np.empty(0)
 
@@ -127,6 +128,36 @@ class SampleNoiseSimulator(ModalSimulator):
             state.packs, state.overflow, self.decay, self.noise_scale, rows, np.ascontiguousarray(rows.T), offsets,
             own, np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(noise.quality),
         )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class CovarianceNoiseSimulator(ModalSimulator):
+    """The same law with d normals a step, from the covariance's table: for many more samples than d^2."""
+
+    problem: LeastSquares
+    substeps: int
+    decay: np.ndarray
+    noise_scale: float
+    label_noise: float
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """Packed triangle of (modes, 1) (modes, 1)^T -> that of the covariance."""
+        return covariance_table(self.problem, self.label_noise)
+
+    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
+        covariance_noise(
+            state.packs, state.overflow, self.decay, self.noise_scale, self.table, np.uint64(noise.seed), state.path,
+            *self.span(first, last), *scratch(noise.quality),
+        )  # fmt: skip
+
+
+def covariance_table(problem: LeastSquares, label_noise: float) -> np.ndarray:
+    """Matrix from the packed triangle of (modes, 1) (modes, 1)^T to that of one sample's gradient covariance."""
+    rows, columns = np.triu_indices(problem.dimension)
+    table = problem.fourth_moments.copy()
+    table[rows == columns, -1] += label_noise**2 * problem.eigenvalues
+    return table
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,7 @@ TILE = 128  # draws of one path made at once
 KERNEL_SLOTS = ("labels", "units", "inputs", "eta")  # what a model's kernel takes besides rows
 OWN_SLOTS = ("factor", "shift", "push", "carry")  # what the loop applies around the kernel, (m,) each
 _MULTIPLIED = ("units", "factor")
-_OFFSET, _SPAN, _SIZE, _PURPOSE, _NORMAL, _MULTIPLIES, _FIRST, _TRANSFORM = range(8)
+OFFSET, SPAN, SIZE, PURPOSE, NORMAL, MULTIPLIES, FIRST, TRANSFORM = range(8)  # columns of Plan.draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +82,11 @@ class Plan:
             slot = "carry" if draw.carried else draw.slot
             offset, shape = slots[slot]
             row[:] = offset, prod(shape), prod(draw.shape), int(draw.purpose), 0, 0, 0, -1
-            row[_NORMAL], row[_MULTIPLIES] = draw.law == "normal", slot in _MULTIPLIED
-            row[_FIRST] = slot not in met
+            row[NORMAL], row[MULTIPLIES] = draw.law == "normal", slot in _MULTIPLIED
+            row[FIRST] = slot not in met
             met.add(slot)
             if draw.transform is not None:
-                row[_TRANSFORM] = len(transforms)
+                row[TRANSFORM] = len(transforms)
                 transforms.append(draw.transform)
         return cls(
             draws=table,
@@ -113,9 +113,9 @@ class Plan:
 @compiled
 def fill_tile(tile, offset, draws, scales, i, start, end, seed, number, normals, words):
     """Values of draw i of steps start..end-1 of a pack, standard deviation included, from row `offset` on."""
-    size, purpose = draws[i, _SIZE], draws[i, _PURPOSE]
+    size, purpose = draws[i, SIZE], draws[i, PURPOSE]
     count, position = (end - start) * size, start * size
-    if draws[i, _NORMAL]:
+    if draws[i, NORMAL]:
         pack_normals(tile[offset : offset + count], normals, words, seed, purpose, number, position)
         for q in range(offset, offset + count):
             for lane in range(PACK):
@@ -137,10 +137,10 @@ def fill_tile(tile, offset, draws, scales, i, start, end, seed, number, normals,
 @compiled
 def combine(flat, tile, place, lane, draws, i, transforms):
     """Put one step's values of draw i into its slot: the first sets, others multiply or add."""
-    offset, size, transform = draws[i, _OFFSET], draws[i, _SIZE], draws[i, _TRANSFORM]
-    multiplies, first = draws[i, _MULTIPLIES] != 0, draws[i, _FIRST] != 0
+    offset, size, transform = draws[i, OFFSET], draws[i, SIZE], draws[i, TRANSFORM]
+    multiplies, first = draws[i, MULTIPLIES] != 0, draws[i, FIRST] != 0
     source = 0
-    for j in range(draws[i, _SPAN]):
+    for j in range(draws[i, SPAN]):
         if transform < 0:
             value = tile[place + source, lane]
             source = source + 1 if source + 1 < size else 0  # masks shared by the samples repeat
@@ -172,7 +172,7 @@ def noisy_descent(kernel: Callable[..., Any]) -> Callable[..., Any]:
         count, carrying = draws.shape[0], carried.shape[0] > 0
         total = 0
         for i in range(count):
-            total += draws[i, _SIZE]
+            total += draws[i, SIZE]
         length = max(1, TILE // max(1, total))
         tile = np.empty((length * total, PACK))
         point, out, work = np.empty(m), np.empty(m), np.empty(m)
@@ -182,13 +182,13 @@ def noisy_descent(kernel: Callable[..., Any]) -> Callable[..., Any]:
                 end, offset = min(start + length, last), 0
                 for i in range(count):
                     fill_tile(tile, offset, draws, scales, i, start, end, seed, number, normals, words)
-                    offset += (end - start) * draws[i, _SIZE]
+                    offset += (end - start) * draws[i, SIZE]
                 for step in range(start, end):
                     for lane in range(PACK):
                         p, offset = pack * PACK + lane, 0
                         for i in range(count):
-                            combine(flat, tile, offset + (step - start) * draws[i, _SIZE], lane, draws, i, transforms)
-                            offset += (end - start) * draws[i, _SIZE]
+                            combine(flat, tile, offset + (step - start) * draws[i, SIZE], lane, draws, i, transforms)
+                            offset += (end - start) * draws[i, SIZE]
                         if rows is not None:
                             if replace:
                                 rows_with_replacement(rows, seed, number + lane, step, order.size)

@@ -107,8 +107,9 @@ def path_normals(out, normals, words, seed, purpose, paths, position):
             if paths[i] - lane != pack:
                 pack = paths[i] - lane
                 fill_normals(normals, words, seed, purpose, pack, first // per_block)
-            for q in range(start, end):
-                out[i, q - position] = normals[q - first, lane]
+            row, block = out[i, start - position : end - position], normals[start - first : end - first]
+            for q in range(row.size):
+                row[q] = block[q, lane]
         start = end
 
 

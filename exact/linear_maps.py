@@ -52,54 +52,78 @@ def solve_fixed_point(apply: LinearMap, constant: np.ndarray) -> np.ndarray:
 def exponential_action(apply: LinearMap, vector: np.ndarray, times: Sequence[float]) -> np.ndarray:
     """exp(t A) v at increasing times t >= 0 as an array (times, size), to rounding.
 
-    Arnoldi's method with the error estimate of its last row; the subspace restarts at every accepted substep.
+    Small A: dense exponentials, one for each distinct gap between times. Large A: Arnoldi's method with the error
+    estimate of its last row; one Krylov space serves all the times that it reaches.
     """
     results = np.empty((len(times), vector.size))
-    now, state = 0.0, np.array(vector, dtype=float)
-    span = (times[-1] if len(times) else 0.0) or 1.0
-    for index, time in enumerate(times):
-        while time - now > 1e-15 * span:
-            state, taken = _arnoldi_step(apply, state, time - now)
-            now = time if taken >= time - now else now + taken
-        results[index] = state
+    now, state, index = 0.0, np.array(vector, dtype=float), 0
+    if vector.size <= DENSE_SIZE:
+        from scipy.linalg import expm
+
+        matrix, powers = dense(apply, vector.size), {}
+        for index, time in enumerate(times):
+            gap = round(float(time - now), 12)
+            if gap not in powers:
+                powers[gap] = expm(gap * matrix)
+            state, now = powers[gap] @ state, float(time)
+            results[index] = state
+        return results
+    while index < len(times):
+        space = KrylovSpace(apply, state)
+        reach = space.reach(float(times[-1]) - now)
+        while index < len(times) and times[index] - now <= reach * (1 + 1e-12):
+            results[index] = space.at(float(times[index]) - now)
+            index += 1
+        if index < len(times):
+            state, now = space.at(reach), now + reach
     return results
 
 
-def _arnoldi_step(apply: LinearMap, state: np.ndarray, span: float) -> tuple[np.ndarray, float]:
-    """Advance as far into `span` as one Krylov space carries; returns the state and the time taken."""
-    from scipy.linalg import expm
+class KrylovSpace:
+    """Krylov space of a linear map and a start, large enough for exp(t A) start over a stretch of time."""
 
-    norm = float(np.linalg.norm(state))
-    if norm == 0:
-        return state, span
-    limit = min(state.size, 120)
-    basis = np.empty((limit + 1, state.size))
-    projected = np.zeros((limit + 1, limit + 1))
-    basis[0] = state / norm
-    reached = limit
-    for column in range(limit):
-        image = apply(basis[column])
-        scale = np.linalg.norm(image)
-        for _ in range(2):  # twice is enough: orthogonal to rounding
-            overlap = basis[: column + 1] @ image
-            projected[: column + 1, column] += overlap
-            image = image - overlap @ basis[: column + 1]
-        remainder = np.linalg.norm(image)
-        if remainder <= 1e-15 * scale or column + 1 == state.size:
-            reached = column + 1
-            break  # the space is invariant: the projection is exact
-        projected[column + 1, column] = remainder
-        basis[column + 1] = image / remainder
-    exact = reached < limit or limit == state.size
-    taken = span
-    while True:
-        if exact:
-            weights = expm(taken * projected[:reached, :reached])[:, 0]
-            return norm * weights @ basis[:reached], taken
-        weights = expm(taken * projected)[:, 0]  # last row: phi-function estimate of the neglected part
-        if abs(weights[limit]) <= 1e-14 * np.linalg.norm(weights[:limit]) + 1e-300:
-            return norm * weights[: limit + 1] @ basis, taken
-        taken /= 2
+    SIZE = 120
+
+    def __init__(self, apply: LinearMap, start: np.ndarray) -> None:
+        self.norm = float(np.linalg.norm(start))
+        self.exact = self.norm == 0
+        basis = np.zeros((self.SIZE + 1, start.size))
+        projected = np.zeros((self.SIZE + 1, self.SIZE + 1))
+        basis[0] = start / (self.norm or 1.0)
+        used = 1
+        while used <= self.SIZE and not self.exact:
+            image = apply(basis[used - 1])
+            scale = np.linalg.norm(image)
+            for _ in range(2):  # twice is enough: orthogonal to rounding
+                overlap = basis[:used] @ image
+                projected[:used, used - 1] += overlap
+                image = image - overlap @ basis[:used]
+            remainder = np.linalg.norm(image)
+            self.exact = bool(remainder <= 1e-15 * scale)  # an invariant space: the projection is exact
+            if not self.exact:
+                projected[used, used - 1] = remainder
+                basis[used] = image / remainder
+                used += 1
+        self.basis, self.projected = basis[:used], projected[:used, :used]
+
+    def weights(self, time: float) -> np.ndarray:
+        """Coordinates of exp(t A) start / |start| in the basis."""
+        from scipy.linalg import expm
+
+        return expm(time * self.projected)[:, 0]
+
+    def at(self, time: float) -> np.ndarray:
+        """exp(t A) start."""
+        return self.norm * self.weights(time) @ self.basis
+
+    def reach(self, span: float) -> float:
+        """Longest time, span halved as often as needed, at which what the space leaves out is rounding."""
+        while not self.exact:
+            weights = self.weights(span)  # the last row estimates the part that is neglected
+            if abs(weights[-1]) <= 1e-14 * np.linalg.norm(weights[:-1]):
+                break
+            span /= 2
+        return span
 
 
 @lru_cache(maxsize=32)

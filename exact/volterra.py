@@ -65,7 +65,8 @@ def solve_volterra(
     Raises
     ------
     InvalidInput
-        If an argument cannot be used, F or K is not finite, or 32768 panels do not resolve the kernel.
+        If an argument cannot be used, F, K or the solution is not finite, or 32768 panels do not resolve the
+        kernel.
     """
     times = finite_array("times", times, ndim=1)
     if times.size == 0 or times[0] < 0 or (np.diff(times) <= 0).any():
@@ -106,7 +107,11 @@ def solve_discrete_volterra(forcing: np.ndarray, kernel: np.ndarray) -> np.ndarr
     if kernel.size < forcing.size - 1:
         raise InvalidInput(f"kernel must have at least {forcing.size - 1} entries, got {kernel.size}")
     blocks = np.concatenate([[0.0], kernel[: forcing.size - 1]])[:, None, None]
-    return _block_convolution(forcing[:, None], blocks, np.eye(1))[:, 0]
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = _block_convolution(forcing[:, None], blocks, np.eye(1))[:, 0]
+    if not np.isfinite(values).all():
+        raise InvalidInput(f"the solution leaves the range of numbers within {forcing.size - 1} steps: shorten the run")
+    return values
 
 
 def _collocate(
@@ -126,7 +131,10 @@ def _collocate(
     blocks[1:] = length * weights * kernel(length * apart)
     starts = length * (np.arange(panels)[:, None] + points)
     given = finite_array("forcing", forcing(starts))
-    values = _block_convolution(given, finite_array("kernel", blocks), np.linalg.inv(np.eye(nodes) - own))
+    with np.errstate(over="ignore", invalid="ignore"):
+        values = _block_convolution(given, finite_array("kernel", blocks), np.linalg.inv(np.eye(nodes) - own))
+    if not np.isfinite(values).all():
+        raise InvalidInput(f"the solution leaves the range of numbers before time {times[-1]:g}: shorten the run")
     place = np.minimum((times / length).astype(int), panels - 1)
     return np.einsum("tq,tq->t", _lagrange(points, times / length - place), values[place])
 

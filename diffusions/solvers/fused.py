@@ -27,29 +27,32 @@ FUSED = ("euler", "weak_euler")
 
 
 @compiled
-def _gaussian_increments(z, count, normals, words, seed, path, position, scale):
-    # Normals position..position + count - 1 of a pack, times scale, into z[:, :count]: a row a path.
+def _normals_of_pack(z, count, normals, words, seed, path, position):
+    # Normals position..position + count - 1 of a pack into z[:, :count]: a row a path.
     per_block = 4 * normals.shape[0] // words.shape[0]
     start, stop = position, position + count
     while start < stop:
         window = start - start % per_block
         fill_normals(normals, words, seed, Purpose.BROWNIAN, path, window // per_block)
         end = min(stop, window + normals.shape[0])
+        block = normals[start - window : end - window]
         for lane in range(PACK):
-            for q in range(start, end):
-                z[lane, q - position] = scale * normals[q - window, lane]
+            row = z[lane, start - position : end - position]
+            for q in range(row.size):
+                row[q] = block[q, lane]
         start = end
 
 
 @compiled
-def _two_point_increments(z, count, seed, path, position, scale):
+def _signs_of_pack(z, count, seed, path, position):
+    # The same of fair signs.
     for lane in range(PACK):
         for q in range(position, position + count):
             if q == position or q & 127 == 0:
                 w0, w1, w2, w3 = path_words(seed, Purpose.BROWNIAN, path + lane, q >> 7)
                 low, high = w0 | (w1 << uint64(32)), w2 | (w3 << uint64(32))
             half = high if q & 64 else low
-            z[lane, q - position] = scale if (half >> uint64(q & 63)) & uint64(1) else -scale
+            z[lane, q - position] = 1.0 if (half >> uint64(q & 63)) & uint64(1) else -1.0
 
 
 @lru_cache(maxsize=64)
@@ -60,15 +63,15 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], for
     @numba.njit(nogil=True, error_model="numpy")
     def advance(x, overflow, t0, dt, first, last, m, two_point, seed, path, normals, words):
         d, ahead = x.shape[1], max(1, NUMBERS_AHEAD // m)
-        f, z, root = np.zeros(d), np.empty((PACK, ahead * m)), math.sqrt(dt)
+        f, z, root = np.zeros(d), np.empty((PACK, ahead * m), normals.dtype), math.sqrt(dt)
         g = np.zeros((d, m)) if matrix else np.zeros(d)
         for pack in range(0, x.shape[0], PACK):
             for begin in range(first, last, ahead):
                 count = min(ahead, last - begin)
                 if two_point:
-                    _two_point_increments(z, count * m, seed, path + pack, begin * m, root)
+                    _signs_of_pack(z, count * m, seed, path + pack, begin * m)
                 else:
-                    _gaussian_increments(z, count * m, normals, words, seed, path + pack, begin * m, root)
+                    _normals_of_pack(z, count * m, normals, words, seed, path + pack, begin * m)
                 for lane in range(PACK):
                     row = x[pack + lane]
                     for s in range(count):
@@ -80,11 +83,11 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], for
                             total = row[i] + f[i] * dt
                             if matrix:
                                 for j in range(m):
-                                    total += g[i, j] * w[j]
+                                    total += g[i, j] * (root * w[j])
                             elif column:
-                                total += g[i] * w[0]
+                                total += g[i] * (root * w[0])
                             else:
-                                total += g[i] * w[i]
+                                total += g[i] * (root * w[i])
                             row[i] = total
                             beyond += 0 if abs(total) <= LARGEST else 1
                         if beyond and overflow[pack + lane] < 0:
