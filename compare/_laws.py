@@ -18,11 +18,12 @@ from .outcomes import Laws
 from .predictions import leading_error
 from .processes import (
     check_processes,
+    check_solver,
     claim_notes,
     distinct_labels,
     has_moments,
-    is_diffusion,
     mismatches,
+    scheme_notes,
     scheme_of,
     stability_notes,
 )
@@ -103,6 +104,7 @@ def laws(
         raise InvalidInput("nothing to compare with: give at least one process besides the reference")
     if len({process.problem.dimension for process in processes}) > 1:
         raise InvalidInput("the processes have different dimensions: build them on the same problem")
+    check_solver(processes, solver)
     tolerance, confidence = positive("tolerance", tolerance), real_number("confidence", confidence)
     if not 0 < confidence < 1:
         raise InvalidInput(f"confidence must be above 0 and below 1, got {confidence!r}")
@@ -193,6 +195,7 @@ def laws(
             "seed": seed,
             "solver": solver,
             "substeps": substeps,
+            "schemes": scheme_notes(processes, labels, solver, substeps),
             "tolerance": tolerance,
             "confidence": confidence,
             "step_size": float(getattr(reference, "step_size", np.nan)),
@@ -359,9 +362,8 @@ def _budgets(
         if reason:
             reasons.append(f"{labels[index]}: {reason}")
             continue
-        found = budgets.error_budget(
-            processes[0], process, x0, record, means[0], means[index], solver, substeps
-        )
+        scheme = scheme_of(process, solver, substeps)
+        found = budgets.error_budget(processes[0], process, x0, record, means[0], means[index], scheme)
         parts[index], errors[index] = found.parts, found.errors
     return (None if np.isnan(parts).all() else (parts, errors)), " ".join(reasons)
 

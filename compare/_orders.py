@@ -27,7 +27,7 @@ def orders(
     steps: int | None = None,
     time: float | None = None,
     step_sizes: Sequence[float] | None = None,
-    rungs: int = 6,
+    rungs: int = 8,
 ) -> Orders:
     """Observed weak order of diffusions against SGD on least squares. Exact moments only: no sampling error.
 
@@ -162,19 +162,23 @@ def _scale(problem: Any, start: tuple[np.ndarray, np.ndarray]) -> float:
 
 
 def _fit(ladder: np.ndarray, error: np.ndarray, order: float, scale: float) -> tuple[float, float, float]:
-    """Slope, its standard error and the leading constant; nan where the error is rounding or changes sign.
+    """Slope, its standard error and the leading constant, from the finest rungs: the order is a limit.
 
-    Richardson: the two finest rungs remove the next power of the step size from the constant.
+    nan where fewer than three rungs are above rounding and of one sign. Richardson: the two finest rungs remove the
+    next power of the step size from the constant.
     """
-    usable = np.abs(error) > 1e-11 * scale
-    if usable.sum() < 3 or len(set(np.sign(error[usable]))) > 1:
+    usable = np.flatnonzero(np.abs(error) > 1e-11 * scale)
+    if usable.size:
+        same = np.sign(error) == np.sign(error[usable[-1]])
+        changes = usable[~same[usable]]
+        usable = usable[usable > changes[-1]] if changes.size else usable
+    usable = usable[-4:]
+    if usable.size < 3:
         return np.nan, np.nan, np.nan
     x, y = np.log(ladder[usable]), np.log(np.abs(error[usable]))
-    fine = slice(-min(4, x.size), None)  # the finest rungs: the slope is a limit
-    (slope, intercept), residuals = np.polyfit(x[fine], y[fine], 1), y[fine]
-    spread = residuals - (slope * x[fine] + intercept)
-    freedom = max(x[fine].size - 2, 1)
-    slope_error = np.sqrt(spread @ spread / freedom / np.square(x[fine] - x[fine].mean()).sum())
+    slope, intercept = np.polyfit(x, y, 1)
+    spread = y - (slope * x + intercept)
+    slope_error = np.sqrt(spread @ spread / (x.size - 2) / np.square(x - x.mean()).sum())
     steps, ratios = ladder[usable][-2:], error[usable][-2:] / ladder[usable][-2:] ** order
     constant = (ratios[1] * steps[0] - ratios[0] * steps[1]) / (steps[0] - steps[1])
     return float(slope), float(slope_error), float(constant)

@@ -6,7 +6,9 @@ its scheme -> its simulation, every link but the last is a difference of exact m
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -67,8 +69,7 @@ def error_budget(
     record: np.ndarray,
     reference_sample: Sampled,
     other_sample: Sampled,
-    solver: str,
-    substeps: int,
+    scheme: Mapping[str, Any],
 ) -> Budget:
     """Budget of E risk for a pair without `obstacle`, at the recorded steps.
 
@@ -81,7 +82,7 @@ def error_budget(
         reference.problem, reference.step_size, reference.batch_size, other.drift_order, reference.label_noise
     ))
     process = exact(other)
-    scheme = exact(other, solver=solver, substeps=substeps)
+    integrated = exact(other, **scheme)
     reshuffled = reference.sampling == "reshuffle"
     origin = reference_sample.mean if reshuffled else exact(reference)
     none = np.zeros(len(record))
@@ -89,8 +90,8 @@ def error_budget(
         independent - origin,
         limit - independent,
         process - limit,
-        scheme - process,
-        other_sample.mean - scheme,
+        integrated - process,
+        other_sample.mean - integrated,
         origin - reference_sample.mean,
     ]
     errors = [reference_sample.error if reshuffled else none, none, none, none, other_sample.error]

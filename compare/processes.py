@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, one_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 
@@ -19,8 +19,29 @@ def has_moments(process: Any) -> bool:
 
 
 def scheme_of(process: Any, solver: str, substeps: int) -> dict[str, Any]:
-    """Keyword arguments that make `simulate` and `moments` use the scheme; none for a recurrence."""
-    return {"solver": solver, "substeps": substeps} if is_diffusion(process) else {}
+    """Keyword arguments that make `simulate` and `moments` use the scheme; none for a recurrence.
+
+    A diffusion that cannot take the scheme is run by Euler's, and the result says so.
+    """
+    if not is_diffusion(process):
+        return {}
+    return {"solver": solver if solver in process.solvers else "euler", "substeps": substeps}
+
+
+def check_solver(processes: Sequence[Any], solver: str) -> None:
+    """Raise unless at least one of the diffusions takes the scheme."""
+    taken = {name for process in processes if is_diffusion(process) for name in process.solvers}
+    if taken:
+        one_of("solver", solver, sorted(taken))
+
+
+def scheme_notes(processes: Sequence[Any], labels: Sequence[str], solver: str, substeps: int) -> str:
+    """JSON list of sentences on the diffusions whose scheme is not the one that was asked for."""
+    return json.dumps([
+        f"{label} does not take {solver!r} and was run by 'euler'"
+        for process, label in zip(processes, labels)
+        if is_diffusion(process) and scheme_of(process, solver, substeps)["solver"] != solver
+    ])  # fmt: skip
 
 
 def is_diffusion(process: Any) -> bool:

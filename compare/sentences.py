@@ -117,7 +117,7 @@ def dominating_part(dataset: xarray.Dataset, process: str) -> str | None:
 
 
 def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float, float]]:
-    """(part, value, standard error) at the last step, largest first; parts that are zero to rounding left out."""
+    """(part, value, standard error) at the last step, largest first, without those that are rounding."""
     if "budget" not in dataset:
         return []
     here = dataset.sel(process=process).isel(step=-1)

@@ -172,7 +172,7 @@ class Diffusion(ABC):
         -------
         xarray.Dataset
             `mean(step, coordinate)`, `covariance(step, coordinate, coordinate_2)`, `risk(step)` (without the
-            ridge term), in original coordinates.
+            ridge term), in original coordinates. Moments past the range of floating-point numbers are inf.
 
         Raises
         ------
@@ -197,9 +197,8 @@ class Diffusion(ABC):
                 scheme = self.modal_step(solver, substeps).moment_map(self.noise_map)
                 means, covariances = scheme.propagate(*start, kept * whole_number("substeps", substeps, 1))
         return moments_dataset(
-            kept, problem.from_modes(means), vectors @ covariances @ vectors.T,
-            problem.expected_risk(means, covariances), problem.coordinates, self._attributes(solver, substeps),
-            self.clock.time(kept),
+            kept, *problem.moments_of_positions(means, covariances), problem.coordinates,
+            self._attributes(solver, substeps), self.clock.time(kept),
         )  # fmt: skip
 
     def stationary(self) -> StationaryLaw:

@@ -13,12 +13,13 @@ import numpy as np
 from sgdlimits.ensembles.engine import run
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.progress import Progress
-from sgdlimits.ensembles.results import ensemble_dataset
+from sgdlimits.ensembles.results import ensemble_dataset, path_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive, whole_number
 from sgdlimits.problems import geometry
 
+from .manifold.claims import CLAIMS
 from .manifold.checks import check_regime, warn_of_neglected_drift
 from .manifold.fields import Fields, tangential_matrix
 from .manifold.flows import FLOW_SOLVERS, TABLEAUS, extended, follow
@@ -74,25 +75,7 @@ class ManifoldLimit:
 
     noise_type: ClassVar[str] = "general"
     weak_order: ClassVar[float] = 1.0
-    claims: ClassVar[tuple[Claim, ...]] = (
-        Claim(
-            "Phi(w_k) converges to the constrained process: a flow along -P grad Reg in time k step_size sigma^2 where "
-            "Reg varies on the zero-loss set, else a diffusion on the set in time k step_size^2 sigma^2",
-            (
-                "L >= 0 vanishes on a smooth set with Hessian rank equal to its codimension",
-                "noise independent from step to step, with mean 0 and variance sigma^2",
-                "step_size -> 0; sigma -> 0 where Reg varies on the set, or sigma^2 = o(step_size) where it does not "
-                "and the noisy loss is not quadratic in the noise",
-            ),
-            "shalova2024",
-        ),
-        Claim(
-            "the bias of Phi(w_k) is O(step_size), plus O(sigma^2) in the non-degenerate regime",
-            ("as above", "bounded times"),
-            "derived",
-            order=1.0,
-        ),
-    )
+    claims: ClassVar[tuple[Claim, ...]] = CLAIMS
 
     def __post_init__(self) -> None:
         for name in ("components", "check"):
@@ -161,7 +144,11 @@ class ManifoldLimit:
         text = f"{self.regime}, decided by {leading.decided_by}: {leading.sentence.rstrip('.')}"
         for term in self.terms:
             if term is not leading:
-                share = f"{term.rate / leading.rate:.3g} times the leading rate" if term.rate else "no contribution"
+                share = (
+                    f"{term.rate / leading.rate:.3g} times the leading rate"
+                    if term.rate
+                    else "no contribution"
+                )
                 text += f"; {term.label} is {term.regime} ({share})"
         return text + "."
 
@@ -263,7 +250,8 @@ class ManifoldLimit:
         path = follow(self.model, field, start, times, solver, step, project)
         if project:
             check_regime(self._fields, path, times)
-        return self._solution(times, path, {"solver": solver, "dt": None if solver == "adaptive" else step})
+        attributes = self._attributes() | {"solver": solver, "dt": None if solver == "adaptive" else step}
+        return path_dataset(times, self.clock.step(times), path, attributes)
 
     def simulate(
         self,
@@ -323,7 +311,9 @@ class ManifoldLimit:
             step = 1 / (float(self.clock) * whole_number("substeps", substeps, 1))
         allowed = NOISE_SOLVERS if self.noise_dimension else TABLEAUS
         solver = ("normal" if self.noise_dimension else "rk4") if solver is None else solver
-        one_of(f"solver of a {'stochastic' if self.noise_dimension else 'deterministic'} limit", solver, allowed)
+        one_of(
+            f"solver of a {'stochastic' if self.noise_dimension else 'deterministic'} limit", solver, allowed
+        )
         record = recorded_steps(record, steps)
         initial = initial_state(w0, self.dimension, paths)
         typical = initial.mean if isinstance(initial, Gaussian) else initial.reshape(-1, self.dimension)[0]
@@ -353,17 +343,6 @@ class ManifoldLimit:
         start = geometry.limit_map(self.model, w0)
         warn_of_neglected_drift(self._fields, start, stacklevel=3)
         return start
-
-    def _solution(self, times: np.ndarray, path: np.ndarray, attributes: dict[str, Any]) -> xarray.Dataset:
-        import xarray
-
-        coordinates = {
-            "time": times,
-            "step": ("time", self.clock.step(times)),
-            "coordinate": np.arange(self.dimension),
-        }
-        kept = {name: value for name, value in (self._attributes() | attributes).items() if value is not None}
-        return xarray.Dataset({"w": (("time", "coordinate"), path)}, coordinates, kept)
 
     def _attributes(self) -> dict[str, Any]:
         return {

@@ -95,6 +95,16 @@ def moments_dataset(
     return xarray.Dataset(variables, named, _attributes(attributes, {}))
 
 
+def path_dataset(
+    times: np.ndarray, steps: np.ndarray, w: np.ndarray, attributes: Mapping[str, Any]
+) -> xarray.Dataset:
+    """Label one solved path: `w(time, coordinate)` from w (T, m) at `times` (T,), with the SGD step of each time."""
+    import xarray
+
+    named = {"time": times, "step": ("time", steps), "coordinate": np.arange(w.shape[1])}
+    return xarray.Dataset({"w": (("time", "coordinate"), w)}, named, _attributes(attributes, {}))
+
+
 def save(dataset: xarray.Dataset, path: str | os.PathLike[str]) -> None:
     """Write a result to a netCDF file: whole, or not at all.
 

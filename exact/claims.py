@@ -51,6 +51,13 @@ BIBTEX = {
   number  = {2},
   year    = {2004}
 }""",
+    "shalova2024": """@misc{shalova2024,
+  author = {Shalova, Anna and Schlichting, Andr{\\'e} and Peletier, Mark},
+  title  = {Singular-limit analysis of gradient descent with noise injection},
+  eprint = {2404.12293},
+  archiveprefix = {arXiv},
+  year   = {2024}
+}""",
     "salmon2011": """@inproceedings{salmon2011,
   author    = {Salmon, John K. and Moraes, Mark A. and Dror, Ron O. and Shaw, David E.},
   title     = {Parallel Random Numbers: As Easy as 1, 2, 3},

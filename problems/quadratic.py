@@ -111,6 +111,24 @@ class QuadraticProblem(ABC):
         variances = np.diagonal(covariance, axis1=-2, axis2=-1)
         return self.risk_of_modes(mean) + 0.5 * variances @ self.eigenvalues
 
+    def moments_of_positions(
+        self, means: np.ndarray, covariances: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Mean (..., d) and covariance (..., d, d) of the positions and E L (...), from those of the modes.
+
+        Moments that have left the range of floating-point numbers are inf.
+        """
+        settled = np.isfinite(means).all(axis=-1)
+        finite = settled & np.isfinite(covariances).all(axis=(-2, -1))
+        positions, rotated = np.full(means.shape, np.inf), np.full(covariances.shape, np.inf)
+        risk = np.full(finite.shape, np.inf)
+        positions[settled] = self.from_modes(means[settled])
+        with np.errstate(over="ignore", invalid="ignore"):
+            rotated[finite] = self.eigenvectors @ covariances[finite] @ self.eigenvectors.T
+            risk[finite] = self.expected_risk(means[finite], covariances[finite])
+        rotated[np.isnan(rotated)] = np.inf
+        return positions, rotated, np.where(np.isnan(risk), np.inf, risk)
+
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Gradient (..., d) of the descended objective (with the ridge)."""
         return (self.to_modes(x) * self.curvatures) @ self.eigenvectors.T

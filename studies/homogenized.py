@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FRACTION = 0.25  # default step size, as a part of SGD's mean-square threshold
 RELAXATIONS = 3  # default number of steps, in relaxation times of the slowest direction
-FEWEST, MOST = 20, 2000  # bounds on the default number of steps
+FEWEST, MOST = 20, 1000  # bounds on the default number of steps
 RECORDED = 50
 LADDER_STEPS = 200  # of the largest step size in the ladder of orders, at most
 
@@ -56,7 +56,7 @@ class HomogenizedStudy:
         "with_replacement", "without_replacement" or "reshuffle".
     momentum, label_noise : float
     steps : int, optional
-        Default: three relaxation times of the slowest direction, between 20 and 2000.
+        Default: three relaxation times of the slowest direction, between 20 and 1000.
     paths : int
         Of each process.
     seed : int
@@ -79,7 +79,7 @@ class HomogenizedStudy:
     momentum: float = 0.0
     label_noise: float = 0.0
     steps: int | None = None
-    paths: int = 10_000
+    paths: int = 4000
     seed: int = 0
     solver: str = "euler"
     substeps: int = 1

@@ -314,8 +314,8 @@ def test_the_mean_square_threshold_is_where_the_generator_grows(name, problem):
             process.stationary()
         assert caught.value.threshold == pytest.approx(threshold, rel=1e-9)
     with pytest.warns(StabilityWarning, match="settles only below"):
-        past = process.moments(np.ones(3), 50)
-    assert np.isfinite(past["risk"].values).all() and past["risk"].values[-1] > past["risk"].values[25]
+        past = process.moments(np.ones(3), 4)["risk"].values
+    assert np.isfinite(past).all() and past[4] > past[3] > past[2]
     below = make(name, problem, 0.99 * threshold)
     assert np.isfinite(below.stationary().risk)
 

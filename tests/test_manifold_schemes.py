@@ -53,7 +53,9 @@ def test_projected_integrators_keep_their_order_and_the_constraint(solver, dropo
 
 
 @pytest.mark.parametrize("solver", ORDERS)
-def test_without_projection_the_constraint_is_violated_at_the_order_of_the_scheme(solver, dropout_on_a_network):
+def test_without_projection_the_constraint_is_violated_at_the_order_of_the_scheme(
+    solver, dropout_on_a_network
+):
     """Assert that the residual falls at the scheme's order, from far above rounding."""
     limit, w0, _ = dropout_on_a_network
     steps = 0.5 / np.array([3, 4, 6, 8, 12])
@@ -108,7 +110,10 @@ def weak_moments(step, solver, count, t=0.5):
     ]
     total = sum(weight for weight, _, _ in branches)
     shape = (len(c), 1)
-    ends = [conserved(step(points, dt, np.sqrt(dt) * node * np.ones(shape), sign * np.ones(len(c)))) for _, node, sign in branches]
+    ends = [
+        conserved(step(points, dt, np.sqrt(dt) * node * np.ones(shape), sign * np.ones(len(c))))
+        for _, node, sign in branches
+    ]
     values = []
     for power in (1, 2):
         u = c**power
@@ -151,7 +156,9 @@ def test_sampled_paths_keep_the_set_and_the_law_of_their_scheme(solver):
     limit, paths = langevin(), 1000 if solver == "ninomiya_victoir" else 4000
     steps = round(0.5 * limit.clock)
     observables = {"c": conserved, "loss": "risk"}
-    data = limit.simulate(W0, steps, paths, observables, record=[0, steps], solver=solver, dt=0.5 / 16, seed=5)
+    data = limit.simulate(
+        W0, steps, paths, observables, record=[0, steps], solver=solver, dt=0.5 / 16, seed=5
+    )
     c = data.c.values[:, 1]
     expected = weak_moments(Stepper(limit._fields, solver, 1).step, solver, 16)
     for values, mean in ((c, expected[0]), (c**2, expected[1])):

@@ -32,7 +32,9 @@ def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) 
         ratio = mechanism.sigma**2 / fields.step_size
         size = f"sigma^2 is {ratio:.3g} times step_size"
         if mechanism.fourth_gradient(fields.model, point) is not None:
-            extra = ratio * weight * np.linalg.norm(fields.constant_regulariser_drift(mechanism, point, frame))
+            extra = (
+                ratio * weight * np.linalg.norm(fields.constant_regulariser_drift(mechanism, point, frame))
+            )
             drift = np.linalg.norm(tangential(frame, fields.drift(point, frame)))
             tiny = 1e-12 * (1 + np.linalg.norm(point))
             ratio = extra / max(drift, tiny) if extra > tiny else 0.0

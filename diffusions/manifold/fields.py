@@ -59,7 +59,9 @@ class Fields:
                     total += scale * self.constant_regulariser_drift(mechanism, w, frame)
         if self.finite_step:
             return total + self.finite_step_drift(w, frame)
-        pushed = [part for part in self.moving(DEGENERATE) if not any(part[0] is mechanism for mechanism in skip)]
+        pushed = [
+            part for part in self.moving(DEGENERATE) if not any(part[0] is mechanism for mechanism in skip)
+        ]
         if pushed:
             covariance = self.covariance(w, pushed)
             total += 0.5 * geometry.second_derivative(self.model, w, covariance, frame=frame).total
@@ -103,7 +105,9 @@ class Fields:
             )
         gradient = mechanism.regulariser_gradient(self.model, w)
         pull = np.einsum("...ij,...j->...i", frame.pseudo_inverse, gradient)
-        bend = directional_derivative(lambda point: mechanism.regulariser_gradient(self.model, point), w, pull)
+        bend = directional_derivative(
+            lambda point: mechanism.regulariser_gradient(self.model, point), w, pull
+        )
         outer = pull[..., :, None] * pull[..., None, :]
         return tangential(frame, bend - 0.5 * self.model.third(w, outer) - fourth)
 
@@ -123,7 +127,10 @@ class Fields:
             total = total + weight * mechanism.regulariser(self.model, w)
         for mechanism, weight in self.moving(DEGENERATE):
             covariance = mechanism.covariance(self.model, w, self.batch)
-            hessian, identity = self.model.hessian(w), np.broadcast_to(np.eye(self.model.dimension), covariance.shape)
+            hessian, identity = (
+                self.model.hessian(w),
+                np.broadcast_to(np.eye(self.model.dimension), covariance.shape),
+            )
             by_hessian, by_identity = multiple(covariance, hessian), multiple(covariance, identity)
             # A user's noise may have such a covariance with a factor that varies along the set.
             if isinstance(mechanism, LossNoise) or (by_hessian is None and by_identity is None):

@@ -118,4 +118,6 @@ def _adaptive(model: Any, field: Field, start: np.ndarray, times: np.ndarray, pr
                 return out
     except InvalidInput as error:
         raise stopped(*here, error) from None
-    raise stopped(*here, f"it needs more than {MOST_STEPS} adaptive steps, so it is stiff or about to explode")
+    raise stopped(
+        *here, f"it needs more than {MOST_STEPS} adaptive steps, so it is stiff or about to explode"
+    )

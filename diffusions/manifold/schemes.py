@@ -111,5 +111,7 @@ class Stepper:
             for k, weight in ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12)):
                 point = back_to_set(fields.model, w + k * h * unit)
                 there = frame_of_rank(fields.model, point, self.rank)
-                drift = drift - 0.5 * length * weight / h * tangential(there, fields.noise_matrix(point)[..., i])
+                drift = drift - 0.5 * length * weight / h * tangential(
+                    there, fields.noise_matrix(point)[..., i]
+                )
         return tangential(frame, drift)

@@ -106,7 +106,9 @@ class ManifoldSimulator:
             signs = noise.two_point(Purpose.WEAK, state.done, 1)[:, 0]
         with np.errstate(over="ignore", invalid="ignore"):
             try:
-                state.w[alive] = self.stepper.checked_step(state.w[alive], dt, increments[alive], signs[alive])
+                state.w[alive] = self.stepper.checked_step(
+                    state.w[alive], dt, increments[alive], signs[alive]
+                )
             except InvalidInput:
                 for path in alive:
                     self._step_alone(state, path, dt, increments[[path]], signs[[path]])

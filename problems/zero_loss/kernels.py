@@ -34,7 +34,7 @@ def accumulate(sample, w, data, rows, labels, units, inputs, out, work):
         if units is None:
             value = sample(w, x, None, work)
         else:
-            value = sample(w, x, units[s if units.shape[0] > 1 else 0], work)
+            value = sample(w, x, units[s % units.shape[0]], work)
         pull = scale * (value - target)
         for j in range(out.size):
             out[j] += pull * work[j]
