@@ -213,7 +213,7 @@ def manifold(
     extra = {"steps": (), "mean_point": ("coordinate",), "limit_point": ("coordinate",)}
     extra |= {"spread": ("kind",), "spread_error": ("kind",)}
     variables = {key: (axes + extra.get(key, ("observable",)), array) for key, array in values.items()}
-    variables |= _fitted(sizes, levels, values, change, tolerance, z)
+    variables |= _fitted(sizes, levels, values, change, tolerance, z, several)
     variables |= _spread_exponents(sizes, levels, values, recurrence.noise, limit)
     parts = list(_columns(sizes, levels))
     coordinates = {
@@ -300,8 +300,8 @@ class _Cell:
         return {name: mean, f"{name}_error": error}
 
     def _spread(self, w: np.ndarray, phi: np.ndarray) -> dict[str, np.ndarray]:
-        """Root mean squares (T, 2) of |w - Phi(w)| and of Phi(w) about its mean, with standard errors."""
-        squares = np.stack([np.square(w - phi).sum(-1), np.square(phi - phi.mean(axis=0)).sum(-1)], axis=-1)
+        """Root mean squares (T, 2) of w - Phi(w) and of Phi(w) about their means, with standard errors."""
+        squares = np.stack([np.square(x - x.mean(axis=0)).sum(axis=-1) for x in (w - phi, phi)], axis=-1)
         spread = np.sqrt(squares.mean(axis=0))
         error = squares.std(axis=0) / np.sqrt(len(squares)) / np.maximum(2 * spread, np.finfo(float).tiny)
         return {"spread": spread, "spread_error": error}
@@ -332,9 +332,13 @@ def _columns(sizes: np.ndarray, levels: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _fitted(
-    sizes: np.ndarray, levels: np.ndarray, values: dict[str, np.ndarray], change: np.ndarray, tolerance: float, z: float
-) -> dict[str, Any]:
-    """Parts of the error at the last time, the verdict on what remains, and the order in the step size."""
+    sizes: np.ndarray, levels: np.ndarray, values: dict[str, np.ndarray], change: np.ndarray, tolerance: float, z: float,
+    off_set: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Parts of the error at the last time, the verdict on what remains, and the order in the step size.
+
+    No order where a part in the noise level, `off_set`, does not vanish with the step size.
+    """
     columns = np.stack([column.ravel() for column in _columns(sizes, levels).values()], axis=1)
     fits: list[Fit] = []
     orders, order_errors, verdicts = [], [], []
@@ -344,7 +348,7 @@ def _fitted(
         scale = tolerance * (abs(moved) or 1.0)
         verdicts.append(slow_motion.judged(fits[-1].coefficients[0], fits[-1].errors[0], 0.0, scale, z))
         clear = np.abs(error[:, 0]) > 3 * spread[:, 0]
-        if clear.all() and len(sizes) > 1 and len(set(np.sign(error[:, 0]))) == 1:
+        if not off_set and clear.all() and len(sizes) > 1 and len(set(np.sign(error[:, 0]))) == 1:
             line = np.stack([np.log(sizes), np.ones(len(sizes))], axis=1)
             slope = slow_motion.fit(line, np.log(np.abs(error[:, 0])), spread[:, 0] / np.abs(error[:, 0]))
             orders.append(slope.coefficients[0]), order_errors.append(slope.errors[0])

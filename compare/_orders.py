@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,11 +14,12 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, positive, whole_n
 from . import budget as budgets
 from .outcomes import Orders
 from .predictions import LeadingError, leading_error
-from .processes import claim_notes, distinct_labels, has_moments
+from .processes import claim_notes, distinct_labels, has_moments, one_blas_thread
 
 QUANTITIES = ("risk", "mean", "covariance")
 
 
+@one_blas_thread
 def orders(
     reference: Any,
     *others: Any,

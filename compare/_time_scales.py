@@ -42,7 +42,7 @@ class Passage:
     quantity : function of points (P, m) of the set with values (P,), optional
         Of a drift; default: the displacement along the limit's way.
     level : float, optional
-        Default: a displacement of 0.1 for a drift, 1/e for a relaxation, 1 - 1/e for an equilibration.
+        Default: a displacement of 0.1 for a drift, 1e-3 for a relaxation, 1 - 1/e for an equilibration.
     step_sizes, noise_levels : decreasing sequences, optional
         The ladders; default those of `time_scales`. The step size runs at the noise level of the process as given,
         and the noise level at its step size.
@@ -71,7 +71,7 @@ class Passage:
             raise InvalidInput(f"on least squares only the relaxation is measured, got kind={kind!r}")
         if self.quantity is not None and (kind != "drift" or not callable(self.quantity)):
             raise InvalidInput("quantity must be a function of points (P, m), and belongs to a drift")
-        default = {"drift": 0.1, "relaxation": np.exp(-1), "equilibration": 1 - np.exp(-1)}[kind]
+        default = {"drift": 0.1, "relaxation": 1e-3, "equilibration": 1 - np.exp(-1)}[kind]
         level = real_number("level", default if self.level is None else self.level)
         if kind != "drift" and not 0 < level < 1:
             raise InvalidInput(f"level must be above 0 and below 1 for a {kind}, got {level:g}")
@@ -179,7 +179,7 @@ def time_scales(
     paths : int
         Of each run, at least 2.
     steps : int, optional
-        Length of the run of a process whose limit does not move; default: 1 / step_size^2 at each step size.
+        Length of the run of a process whose limit does not move; default: 10 / step_size^2 at each step size.
     seed, threads, progress
         As in `simulate`.
     tolerance : float
@@ -207,10 +207,14 @@ def time_scales(
     summary: list[dict[str, Any]] = []
     for index, entry in enumerate(entries):
         given = (entry.step_sizes, step_sizes), (entry.noise_levels, noise_levels)
-        ladders = _ladders(entry, [own if own is not None else common for own, common in given], rungs)
         summary.append({"regime": _regime(entry), "exponents": {}})
-        for variable, pairs in ladders.items():
-            runs = [measure(entry, size, level, settings) for size, level in pairs]
+        chosen = [own if own is not None else common for own, common in given]
+        for variable, pairs in _ladders(entry, summary[-1]["regime"], chosen, rungs).items():
+            # Every run has noise of its own, so that their errors are independent.
+            runs = [
+                measure(entry, *pair, settings | {"seed": seed + len(found) + number})
+                for number, pair in enumerate(pairs)
+            ]
             found += [(index, variable, *pair, run) for pair, run in zip(pairs, runs)]
             if all(np.isfinite(run.time) for run in runs) and len(runs) > 1:
                 place = VARIABLES.index(variable)
@@ -243,7 +247,7 @@ def _regime(entry: Passage) -> str:
     return ManifoldLimit.of(entry.process, start=entry.w0).regime
 
 
-def _ladders(entry: Passage, given: Sequence[Any], rungs: int) -> dict[str, list[tuple[float, float]]]:
+def _ladders(entry: Passage, regime: str, given: Sequence[Any], rungs: int) -> dict[str, list[tuple[float, float]]]:
     """variable -> pairs (step size, noise level)."""
     halves = 0.5 ** np.arange(rungs)
     here = float(entry.process.step_size)
@@ -251,7 +255,7 @@ def _ladders(entry: Passage, given: Sequence[Any], rungs: int) -> dict[str, list
     sizes = slow_motion.ladder("step_sizes", given[0], here * halves)
     ladders = {"step size": [(float(size), level) for size in sizes]}
     # Neither a relaxation nor the shape of an equilibration depends on the noise level.
-    if np.isfinite(level) and level > 0 and entry.kind == "drift" and _regime(entry) != "trivial":
+    if np.isfinite(level) and level > 0 and entry.kind == "drift" and regime != "trivial":
         levels = slow_motion.ladder("noise_levels", given[1], level * halves)
         ladders["noise level"] = [(here, float(at)) for at in levels]
     return ladders

@@ -36,9 +36,29 @@ class Distance:
     upper: float
 
 
-def wasserstein(
-    first: np.ndarray, second: np.ndarray, confidence: float = 0.95, seed: int = 0, resamples: int = 200
-) -> Distance:
+class EmpiricalLaw:
+    """A sample of a one-dimensional law, sorted once; its own sampling error is bootstrapped once."""
+
+    def __init__(self, sample: np.ndarray, seed: int = 0, resamples: int = 200) -> None:
+        self.ordered = np.sort(sample)
+        self.seed, self.resamples = seed, resamples
+        self._margins: dict[float, float] = {}
+
+    def margin(self, level: float) -> float:
+        """Bootstrap quantile of the Wasserstein-1 distance between the law and the sample."""
+        if level not in self._margins:
+            size, gaps = self.ordered.size, np.diff(self.ordered)
+            uniform = np.arange(1, size) / size
+            generator = np.random.Generator(np.random.Philox(self.seed))
+            distances = np.empty(self.resamples)
+            for index in range(self.resamples):
+                counts = np.bincount(generator.integers(0, size, size), minlength=size)
+                distances[index] = np.abs(np.cumsum(counts)[:-1] / size - uniform) @ gaps
+            self._margins[level] = float(np.quantile(distances, level)) if gaps.any() else 0.0
+        return self._margins[level]
+
+
+def wasserstein(first: EmpiricalLaw, second: EmpiricalLaw, confidence: float = 0.95) -> Distance:
     """Wasserstein-1 distance of two one-dimensional laws from samples.
 
     The interval is the triangle inequality: the sampled distance plus or minus the distances of the two
@@ -47,36 +67,22 @@ def wasserstein(
     """
     from scipy.stats import wasserstein_distance
 
-    value = float(wasserstein_distance(first, second))
+    value = float(wasserstein_distance(first.ordered, second.ordered))
     level = (1 + confidence) / 2  # half of the error probability to each sample
-    generator = np.random.Generator(np.random.Philox(seed))
-    margin = sum(_own_distance(np.sort(sample), level, generator, resamples) for sample in (first, second))
+    margin = first.margin(level) + second.margin(level)
     return Distance(value, max(value - margin, 0.0), value + margin)
 
 
-def _own_distance(ordered: np.ndarray, level: float, generator: np.random.Generator, resamples: int) -> float:
-    """Bootstrap quantile of the Wasserstein-1 distance between a sample's law and the sample."""
-    size = ordered.size
-    gaps = np.diff(ordered)
-    if not gaps.any():
-        return 0.0
-    uniform = np.arange(1, size) / size
-    distances = np.empty(resamples)
-    for index in range(resamples):
-        counts = np.bincount(generator.integers(0, size, size), minlength=size)
-        distances[index] = np.abs(np.cumsum(counts)[:-1] / size - uniform) @ gaps
-    return float(np.quantile(distances, level))
-
-
-def kolmogorov_smirnov(first: np.ndarray, second: np.ndarray, confidence: float = 0.95) -> Distance:
+def kolmogorov_smirnov(first: EmpiricalLaw, second: EmpiricalLaw, confidence: float = 0.95) -> Distance:
     """Kolmogorov-Smirnov distance of two one-dimensional laws from samples.
 
     The interval adds the two Dvoretzky-Kiefer-Wolfowitz bands with Massart's constant: it holds for any law
     and any size of sample.
     """
-    grid = np.sort(np.concatenate([first, second]))
-    below = [np.searchsorted(np.sort(sample), grid, side="right") / sample.size for sample in (first, second)]
+    laws = first.ordered, second.ordered
+    grid = np.concatenate(laws)
+    below = [np.searchsorted(ordered, grid, side="right") / ordered.size for ordered in laws]
     value = float(np.abs(below[0] - below[1]).max())
     share = (1 - confidence) / 2
-    margin = sum(math.sqrt(math.log(2 / share) / (2 * sample.size)) for sample in (first, second))
+    margin = sum(math.sqrt(math.log(2 / share) / (2 * ordered.size)) for ordered in laws)
     return Distance(value, max(value - margin, 0.0), min(value + margin, 1.0))

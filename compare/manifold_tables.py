@@ -68,10 +68,10 @@ def _parts_grid(dataset: xarray.Dataset) -> Grid:
         for part in dataset["part"].values.tolist():
             value, error = float(here["coefficient"].sel(part=part)), float(here["coefficient_error"].sel(part=part))
             share = with_error(value * factors[part], error * factors[part], False, sign=True)
-            judged = f"{part}: {here['verdict'].item()}" if part == "what remains" else part
-            rows.append((with_error(value, error, False, sign=True), share, judged))
+            verdict = str(here["verdict"].item()) if part == "what remains" else ""
+            rows.append((with_error(value, error, False, sign=True), share, part, verdict))
         groups.append((f"parts of the error of {observable}", tuple(rows)))
-    return Grid(("coefficient", "at the largest", "part"), tuple(groups))
+    return Grid(("coefficient", "at the largest", "part", "verdict"), tuple(groups))
 
 
 def _spread_grid(dataset: xarray.Dataset) -> Grid:
@@ -132,7 +132,7 @@ def time_rows(dataset: xarray.Dataset) -> list[dict[str, Any]]:
         here, first = dataset.isel(passage=index), _first(dataset, index)
         row = {"passage": passage, "kind": str(here["kind"].item()), "regime": str(here["regime"].item())}
         row |= {name: float(first[name]) for name in ("step_size", "noise_level", "time", "time_error", "predicted")}
-        row["steps"] = int(first["steps"])
+        row["steps"] = int(dataset["steps"].values[dataset["passage_index"].values == index].max())
         for variable in dataset["variable"].values.tolist():
             side, key = here.sel(variable=variable), variable.replace(" ", "_")
             for name in ("exponent", "exponent_error", "bias", "bias_error", "exponent_predicted"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ KINDS = ("drift", "relaxation", "equilibration")
 LOOKED_AT = 80  # steps at which a run is looked at, evenly in the logarithm
 REACH = 1.7  # length of a run over the predicted time
 EXTENSIONS = 4  # times that a run which did not pass the level is made three times as long
+WIDENINGS = 12  # times that the search for the limit's own time goes four times as far
 LONGEST = 10**8  # steps
 
 
@@ -115,8 +117,6 @@ def _drift(entry: Passage, process: Any, settings: dict[str, Any]) -> Measuremen
 
 def _predicted_passage(entry: Passage, limit: Any) -> tuple[slow_motion.Quantity, float]:
     """The quantity, and the time on the limit's clock at which the limit passes the level."""
-    from scipy.optimize import brentq
-
     origin = geometry.limit_map(limit.model, entry.w0)
 
     def far(point: np.ndarray) -> float:
@@ -126,30 +126,40 @@ def _predicted_passage(entry: Passage, limit: Any) -> tuple[slow_motion.Quantity
         value, start = (float(entry.quantity(x[None])[0]) for x in (point, origin))
         return (value - entry.level) * np.sign(entry.level - start)
 
-    end, nearest = 0.01, -np.inf
-    while True:
-        times = end * np.arange(1, 9) / 8
-        gaps = np.array([far(point) for point in slow_motion.limit_points(limit, entry.w0, times)])
+    low, high, nearest = 0.0, 0.08, -np.inf
+    for _ in range(WIDENINGS):
+        times, gaps = _followed(entry, limit, far, low, high)
         if (gaps >= 0).any():
             break
-        nearest = max(nearest, gaps.max())
-        if end > 1e3:
-            raise InvalidInput(
-                f"the limit of {entry.label} never passes the level {entry.level:g} (it stays {-nearest:.3g} short): "
-                "choose a level that it passes"
-            )
-        end *= 4
-    high = times[int(np.argmax(gaps >= 0))]
-    low = high - end / 8
-    time = brentq(lambda t: far(slow_motion.limit_points(limit, entry.w0, np.array([max(t, 1e-12)]))[0]), low, high)
+        low, high, nearest = high, 4 * high, max(nearest, gaps.max())
+    else:
+        raise InvalidInput(
+            f"the limit of {entry.label} does not pass the level {entry.level:g} (it stays {-nearest:.3g} short): choose "
+            "a level that it passes"
+        )
+    for _ in range(2):
+        after = int(np.argmax(gaps >= 0))
+        times, gaps = _followed(entry, limit, far, times[after - 1], times[after])
+    after = int(np.argmax(gaps >= 0))
+    time = float(np.interp(0.0, gaps[after - 1 : after + 1], times[after - 1 : after + 1]))
     if entry.quantity is not None:
-        return entry.quantity, float(time)
+        return entry.quantity, time
     passed = slow_motion.limit_points(limit, entry.w0, np.array([time]))[0]
-    return slow_motion.displacement(origin, passed), float(time)
+    return slow_motion.displacement(origin, passed), time
+
+
+def _followed(
+    entry: Passage, limit: Any, far: Callable[[np.ndarray], float], low: float, high: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Times (17,) from low to high, and how far the limit there is past the level."""
+    times = np.linspace(low, high, 17)
+    points = slow_motion.limit_points(limit, entry.w0, times[1:])
+    before = slow_motion.limit_points(limit, entry.w0, times[:1])
+    return times, np.array([far(point) for point in (*before, *points)])
 
 
 def _standing(entry: Passage, process: Any, settings: dict[str, Any]) -> Measurement:
-    steps = settings["steps"] or int(np.ceil(1 / process.step_size**2))
+    steps = settings["steps"] or int(np.ceil(10 / process.step_size**2))
     steps = whole_number("steps", steps, 2)
     record = np.unique(np.array([0, steps // 2, 3 * steps // 4, steps]))
     points = _simulated(process, entry, steps, record, "limit_map", settings)
@@ -210,7 +220,11 @@ def _equilibration(entry: Passage, process: Any, settings: dict[str, Any]) -> Me
 
     model, point = process.model, geometry.limit_map(process.model, entry.w0)
     frame = geometry.frame(model, point)
-    covariance = sum(part.sigma**2 * part.covariance(model, point, process.noise.batch) for part in process.noise.components)
+    parts = [part for part in process.noise.components if np.isfinite(part.sigma)]
+    covariance = sum(
+        (part.sigma**2 * part.covariance(model, point, process.noise.batch) for part in parts),
+        np.zeros((model.dimension, model.dimension)),
+    )
     variances = np.diag(frame.normals.T @ covariance @ frame.normals) / (2 * frame.eigenvalues)
     if not variances.sum() > 0:
         raise InvalidInput(f"{entry.label} has no noise across the set at the start, so that nothing equilibrates")

@@ -187,7 +187,8 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
         side, look = here.sel(process=name), styles(names)[name]
         error = side["error"].values
         predicted = np.abs(float(side["constant_predicted"])) * ladder ** float(side["claimed"])
-        ax.plot(ladder, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
+        if predicted.max() > 1e-6 * np.abs(error).max():  # else theory says none, to rounding
+            ax.plot(ladder, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
         ax.plot(ladder, np.abs(error), color=look["color"], linestyle=look["linestyle"], linewidth=0.9)
         for mask, fill in ((error > 0, look["color"]), (error < 0, "white")):
             ax.plot(
@@ -195,10 +196,13 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
                 marker=look["marker"], markersize=5, markerfacecolor=fill,
             )  # fmt: skip
         slope = f"slope {float(side['slope']):.3f} ± {float(side['slope_error']):.1g}"
+        if np.isnan(side["slope"]):
+            slope = "no slope: sign changes" if np.ptp(np.sign(error)) else "no slope: rounding"
         ends.append((ladder[-1], abs(error[-1]), f"{name}\n{slope}", look["color"]))
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
-    ax.set_xticks(ladder, [f"{step_size:.3g}" for step_size in ladder], fontsize=SMALL)
+    ticks = ladder[:: -(-ladder.size // 5)]  # at most five labels fit side by side
+    ax.set_xticks(ticks, [f"{step_size:.3g}" for step_size in ticks], fontsize=SMALL)
     signs = "; open marker: negative" if (here["error"].sel(process=names).values < 0).any() else ""
     dress(ax, f"|error of {quantity}|", "step size")
     ax.set_title("thick dots: leading-order theory" + signs, fontsize=SMALL, loc="left", color=GREY)

@@ -199,7 +199,8 @@ def orders_reading(dataset: xarray.Dataset) -> str:
         f"Errors against the reference are exact (moment equations) at {ladder.size} step sizes from "
         f"{number(ladder.min(), 3)} to {number(ladder.max(), 3)}, at one fixed time. observed order: slope "
         "of log error against log step size ± its standard error. constant: limit of error/step size^order, "
-        "beside the one that theory predicts. A slope alone proves little: gradient flow has order 1 too."
+        "beside the one that theory predicts. A slope alone proves little: gradient flow has order 1 too. "
+        "–: the error changes sign along the ladder, or is rounding."
     )
 
 

@@ -58,7 +58,7 @@ def limit_points(limit: Any, w0: np.ndarray, times: np.ndarray) -> np.ndarray:
     """W (T, m) of a deterministic limit at increasing times (T,) on its clock; Phi(w0) throughout if it is trivial."""
     if limit.regime == "trivial":
         return np.tile(geometry.limit_map(limit.model, w0), (len(times), 1))
-    return limit.solve(w0, np.concatenate([[0.0], times]))["w"].values[1:]
+    return limit.solve(w0, times)["w"].values
 
 
 def displacement(origin: np.ndarray, end: np.ndarray) -> Quantity:

@@ -177,13 +177,13 @@ def orders_grid(dataset: xarray.Dataset) -> Grid:
     columns = ("observed order", "claimed", "constant", "predicted", "ratio", "error of")
     groups: dict[str, list[tuple[str, ...]]] = {}
     for row in order_rows(dataset):
-        if math.isnan(row["slope"]):
-            continue
         constant, predicted = row["constant"], row["constant_predicted"]
         if abs(predicted) < 1e-9 * abs(constant):
             predicted = 0.0  # theory says none, to rounding
         ratio = constant / predicted if predicted else math.nan
         slope = f"{row['slope']:.3f} ±{number(row['slope_error'], 1)}"
+        if math.isnan(row["slope"]):
+            slope = NOTHING  # the error changes sign along the ladder, or is rounding
         claimed = NOTHING if math.isnan(row["claimed"]) else f"{row['claimed']:g}"
         cells = (slope, claimed, number(constant), number(predicted), number(ratio))
         groups.setdefault(row["process"], []).append((*cells, row["quantity"]))

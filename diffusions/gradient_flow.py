@@ -14,7 +14,7 @@ from sgdlimits.exact.clock import Clock
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .diffusion import Diffusion, check_settings
-from .simulators import FlowSimulator
+from .simulators import DenseNoiseSimulator, FlowSimulator
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +89,9 @@ class GradientFlow(Diffusion):
     def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
         """What the engine advances: the exact flow on least squares, an adaptive solver elsewhere.
 
-        Every solver name that the other diffusions take is accepted, so that one call can simulate them together;
-        the flow itself is always solved to rounding, or to a relative 1e-10.
+        Every scheme's name is accepted, so that one call can simulate it with other diffusions; the flow itself
+        is always solved to rounding, or to a relative 1e-10 a step.
         """
-        rates = self.rates if isinstance(self.problem, QuadraticProblem) else None
-        return FlowSimulator(self.problem, rates, self.step_size)
+        if isinstance(self.problem, QuadraticProblem):
+            return DenseNoiseSimulator(self.problem, 1, np.exp(-self.rates), np.zeros((self.dimension, 0)))
+        return FlowSimulator(self.problem, self.step_size)

@@ -14,7 +14,7 @@ from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import FirstPassage, Function
 from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
 
-from .solvers import Coefficients, Scheme, SchemeSimulator, fused_simulator, scheme
+from .solvers import Coefficients, Scheme, SchemeSimulator, find_scheme, fused_simulator
 
 if TYPE_CHECKING:
     import xarray
@@ -88,7 +88,7 @@ def integrate(
     t0, t1 = real_number("t0", t0), real_number("t1", t1)
     steps = grid_steps(t0, t1, dt)
     paths = _number_of_paths(x0, paths)
-    chosen = scheme(solver)
+    chosen = find_scheme(solver)
     simulator = simulator_of(diffusion, x0, chosen, t0, t1, steps, seed, quality, brownian, tolerance)
     kept = _recorded(record, t0, t1, steps)
     ensemble = run(
@@ -121,7 +121,9 @@ def grid_steps(t0: float, t1: float, dt: float) -> int:
     if horizon <= 0:
         raise InvalidInput(f"t1 must lie after t0, got t0 = {t0:g} and t1 = {t1:g}")
     if dt > horizon * (1 + 1e-9):
-        raise InvalidInput(f"dt is {dt:g}, longer than the horizon t1 - t0 = {horizon:g}: take dt <= {horizon:g}")
+        raise InvalidInput(
+            f"dt is {dt:g}, longer than the horizon t1 - t0 = {horizon:g}: take dt <= {horizon:g}"
+        )
     steps = round(horizon / dt)
     if abs(steps * dt - horizon) > 1e-9 * horizon:
         fitting = math.ceil(horizon / dt)
@@ -157,7 +159,11 @@ def simulator_of(
     m, level, joined = coefficients.noise_dimension, 0, 1
     if brownian is None:
         seed = whole_number("seed", seed, 0, 2**64 - 1)
-        fused = None if tolerance is not None else fused_simulator(coefficients, chosen, t0, (t1 - t0) / steps, seed)
+        fused = (
+            None
+            if tolerance is not None
+            else fused_simulator(coefficients, chosen, t0, (t1 - t0) / steps, seed)
+        )
         if fused is not None:
             return fused
         brownian = Brownian(t1 - t0, steps, m, seed, quality, area=chosen.areas)
@@ -184,7 +190,9 @@ def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int)
             f"dimension {m} on {horizon:g}"
         )
     if chosen.areas and not brownian.area:
-        raise InvalidInput(f"solver {chosen.name!r} needs space-time Levy areas: make the Brownian with area=True")
+        raise InvalidInput(
+            f"solver {chosen.name!r} needs space-time Levy areas: make the Brownian with area=True"
+        )
     level = 0
     while (brownian.steps << level) % steps and level < 20:
         level += 1
@@ -219,5 +227,7 @@ def _recorded(record: Any, t0: float, t1: float, steps: int) -> np.ndarray:
     if off.any():
         bad = times[off][0]
         best = t0 + near[off][0] * (t1 - t0) / steps
-        raise InvalidInput(f"record asks for time {bad:g}, which is no multiple of dt after t0: take {best:.8g}")
+        raise InvalidInput(
+            f"record asks for time {bad:g}, which is no multiple of dt after t0: take {best:.8g}"
+        )
     return recorded_steps(near, steps)

@@ -20,28 +20,27 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive,
 from sgdlimits.problems import geometry
 
 from .manifold.claims import CLAIMS
-from .manifold.checks import check_regime, warn_of_neglected_drift
+from .manifold.checks import check_move, warn_of_neglected_drift
 from .manifold.fields import Fields, tangential_matrix
 from .manifold.flows import FLOW_SOLVERS, TABLEAUS, extended, follow
-from .manifold.leaving import LeftTheSet
+from .manifold.leaving import LeftTheSet, back_to_set
 from .manifold.schemes import NOISE_SOLVERS, Stepper
-from .manifold.simulator import ManifoldSimulator, integrator_grid
-from .manifold.terms import DEGENERATE, TRIVIAL, Term, decide_terms, leading_term, probe_points
+from .manifold.simulator import DEFAULT_DT, ManifoldSimulator, integrator_grid, largest_step
+from .manifold.terms import DEGENERATE, Term, decide_terms, explain, leading_term, probe_points
 
 if TYPE_CHECKING:
     import xarray
-
-DEFAULT_DT = 0.01  # of fixed-step integrators, in the limit's time
 
 
 @dataclass(frozen=True, eq=False)
 class ManifoldLimit:
     """What w <- w - step_size * noisy gradient becomes on {L = 0} when step size and noise level go to zero.
 
-    Every mechanism adds a term. Non-degenerate, in time k * step_size * sigma^2: dW = -P grad Reg dt. Degenerate, where
-    Reg is constant on the set, in time k * step_size^2 * sigma^2: dW = P G dB + (1/2) d^2 Phi[G G'] dt (Ito). Trivial:
-    nothing moves on either scale. The process's clock is that of the term that moves most a step. P is the tangent
-    projector, Phi the limit of the gradient flow and G the derivative of the gradient in the noise, sigma taken out.
+    Every mechanism adds a term. Non-degenerate, in time k * step_size * sigma^2: dW = -P grad Reg dt.
+    Degenerate, where Reg is constant on the set, in time k * step_size^2 * sigma^2: dW = P G dB + (1/2) d^2
+    Phi[G G'] dt (Ito). Trivial: nothing moves on either scale. The process's clock is that of the term that
+    moves most a step. P is the tangent projector, Phi the limit of the gradient flow and G the derivative of
+    the gradient in the noise, sigma taken out.
 
     Parameters
     ----------
@@ -51,13 +50,14 @@ class ManifoldLimit:
         See `sgdlimits.problems.noise`.
     step_size : float
     start : (m,) array, optional
-        A point from which the gradient flow reaches the zero-loss set; regimes that only numbers decide are decided
-        near its end. Default: a few random starts.
+        A point from which the gradient flow reaches the zero-loss set; regimes that only numbers decide are
+        decided near its end. Default: a few random starts.
     correction : bool
-        Add the drift of relative size sigma^2 / step_size that a degenerate mechanism has if the noisy loss is not
-        quadratic in the noise (derived).
+        Add the drift of relative size sigma^2 / step_size that a degenerate mechanism has if the noisy loss
+        is not quadratic in the noise (derived).
     finite_step : bool
-        Take the second-order part at this step size instead of its limit, by the discrete Lyapunov equation (derived).
+        Take the second-order part at this step size instead of its limit, by the discrete Lyapunov equation
+        (derived).
         Non-degenerate mechanisms then have one too. Only for noise without a part along the set.
 
     Raises
@@ -99,8 +99,8 @@ class ManifoldLimit:
         missing = [name for name in ("model", "noise", "step_size") if not hasattr(recurrence, name)]
         if missing:
             raise InvalidInput(
-                f"{type(recurrence).__name__} has no {' nor '.join(missing)}: the limit of a recurrence is made from "
-                "its model, noise and step_size"
+                f"{type(recurrence).__name__} has no {' nor '.join(missing)}: the limit of a recurrence is "
+                "made from its model, noise and step_size"
             )
         return cls(recurrence.model, recurrence.noise, recurrence.step_size, **options)
 
@@ -109,16 +109,16 @@ class ManifoldLimit:
         """One term a mechanism, in the order of the mixture."""
         terms = decide_terms(self.model, self.noise, self.step_size, self._probes)
         for term in terms:
-            if self.finite_step and term.regime != TRIVIAL and term.mechanism.tangential:
+            if self.finite_step and term.tangential:
                 raise InvalidInput(
-                    f"finite_step holds for noise without a part along the zero-loss set, but {term.label} may have "
-                    "one: pass finite_step=False"
+                    f"finite_step holds for noise without a part along the zero-loss set, but {term.label} "
+                    "has one: pass finite_step=False"
                 )
         special = [t.label for t in terms if t.regime == DEGENERATE and not t.mechanism.reg_is_constant]
         if self.correction and len(special) > 1:
             raise InvalidInput(
-                f"the correction for {' and '.join(special)} together is not known, only for each alone: pass "
-                "correction=False"
+                f"the correction for {' and '.join(special)} together is not known, only for each alone: "
+                "pass correction=False"
             )
         return terms
 
@@ -140,17 +140,7 @@ class ManifoldLimit:
     @property
     def explanation(self) -> str:
         """Why the regime is this one, and what the other mechanisms do."""
-        leading = self.leading
-        text = f"{self.regime}, decided by {leading.decided_by}: {leading.sentence.rstrip('.')}"
-        for term in self.terms:
-            if term is not leading:
-                share = (
-                    f"{term.rate / leading.rate:.3g} times the leading rate"
-                    if term.rate
-                    else "no contribution"
-                )
-                text += f"; {term.label} is {term.regime} ({share})"
-        return text + "."
+        return explain(self.terms)
 
     @property
     def label(self) -> str:
@@ -190,12 +180,12 @@ class ManifoldLimit:
         return self._fields.potential(self._points(w))
 
     def drift(self, t: Any, w: np.ndarray) -> np.ndarray:
-        """Ito drift (..., m) in the process's time, normal part included, at w (..., m) on the set; t is not used."""
+        """Ito drift (..., m) in the process's time at w (..., m) on the set, normal part included."""
         w = self._points(w)
         return self._fields.drift(w, geometry.frame(self.model, w))
 
     def diffusion(self, t: Any, w: np.ndarray) -> np.ndarray:
-        """P G (..., m, q) in the process's time at w (..., m) on the set; q is 0 if the limit is deterministic."""
+        """P G (..., m, q) in the process's time at w (..., m) on the set; q is 0 without noise."""
         w = self._points(w)
         return tangential_matrix(geometry.frame(self.model, w), self._fields.noise_matrix(w))
 
@@ -230,8 +220,9 @@ class ManifoldLimit:
         Raises
         ------
         InvalidInput
-            If the limit is stochastic, an argument cannot be used, or the path leaves the set, explodes, meets a change
-            of rank of the Hessian, or a regime that numbers decided turns out wrong: with time and place.
+            If the limit is stochastic, an argument cannot be used, or the path leaves the set, explodes,
+            meets a change of rank of the Hessian, or a regime that numbers decided turns out wrong: with time
+            and place.
         """
         one_of("solver", solver, FLOW_SOLVERS)
         if dt is not None and solver == "adaptive":
@@ -247,9 +238,13 @@ class ManifoldLimit:
         start = self._start(finite_array("w0", w0, shape=(self.dimension,)))
         rank = geometry.frame(self.model, start).rank
         field = extended(self.model, self._fields.drift, rank)
-        path = follow(self.model, field, start, times, solver, step, project)
-        if project:
-            check_regime(self._fields, path, times)
+
+        def check(before: np.ndarray, after: np.ndarray) -> None:
+            if not project:
+                before, after = back_to_set(self.model, before), back_to_set(self.model, after)
+            check_move(self._fields, before, after, rank)
+
+        path = follow(self.model, field, start, times, solver, step, project, check)
         attributes = self._attributes() | {"solver": solver, "dt": None if solver == "adaptive" else step}
         return path_dataset(times, self.clock.step(times), path, attributes)
 
@@ -276,14 +271,17 @@ class ManifoldLimit:
         w0 : (m,) or (paths, m) array, Gaussian or (mean, covariance)
             Where the recurrence starts; every path starts at its Phi(w0).
         steps, paths, observables, record, seed, quality, threads, chunk, progress
-            As in `sgdlimits.ensembles.run`; "risk" is the loss. Between the ends of integrator steps a path rests.
+            As in `sgdlimits.ensembles.run`; "risk" is the loss. Between the ends of integrator steps a path
+            rests.
         solver : str, optional
-            If the limit is stochastic: "normal" (default), "limit_map", "newton" or "ito", all of weak order 1, or
-            "ninomiya_victoir", of weak order 2; see `Stepper`. If it is not: "euler", "heun" or "rk4" (default).
+            If the limit is stochastic: "normal" (default), "limit_map", "newton" or "ito", all of weak order
+            1, or "ninomiya_victoir", of weak order 2; see `Stepper`. If it is not: "euler", "heun" or "rk4"
+            (default).
         substeps : int, optional
             Integrator steps per SGD step. Default: as `dt` says, which is usually far fewer than one.
         dt : float, optional
-            Largest integrator step in the process's time; default 0.01. Recorded steps are always met exactly.
+            Largest integrator step in the process's time; default 0.01. Recorded steps are always met
+            exactly.
 
         Returns
         -------
@@ -298,17 +296,13 @@ class ManifoldLimit:
         Warns
         -----
         LeftTheSet, OverflowedPaths
-            If a path leaves the set, explodes or meets a change of rank: with path, time and place. Its coordinates are
-            inf from there on.
+            If a path leaves the set, explodes or meets a change of rank: with path, time and place. Its
+            coordinates are inf from there on.
         NeglectedDrift
             If the limit needs sigma^2 = o(step_size) and sigma^2 is not that small.
         """
         steps, paths = whole_number("steps", steps, 0), whole_number("paths", paths, 1)
-        if substeps is not None and dt is not None:
-            raise InvalidInput("substeps and dt both set the integrator's step: pass one of them")
-        step = DEFAULT_DT if dt is None else positive("dt", dt)
-        if substeps is not None:
-            step = 1 / (float(self.clock) * whole_number("substeps", substeps, 1))
+        step = largest_step(float(self.clock), dt, substeps)
         allowed = NOISE_SOLVERS if self.noise_dimension else TABLEAUS
         solver = ("normal" if self.noise_dimension else "rk4") if solver is None else solver
         one_of(

@@ -125,7 +125,7 @@ class ModifiedEquation(Diffusion):
         ones = np.column_stack([modes, np.ones(len(modes))])
         packed = pack_symmetric(ones[:, :, None] * ones[:, None, :])
         table = covariance_table(self.problem, self.label_noise)
-        return np.linalg.cholesky(unpack_symmetric(packed @ table.T, self.dimension))
+        return semidefinite_cholesky(unpack_symmetric(packed @ table.T, self.dimension))
 
     @property
     def flow(self) -> MomentFlow:
@@ -164,3 +164,17 @@ class ModifiedEquation(Diffusion):
         if isinstance(self.problem, StreamingLeastSquares):
             kind = CommonNoiseSimulator
         return kind(self.problem, substeps, step.after, scale, self.label_noise)
+
+
+def semidefinite_cholesky(covariances: np.ndarray) -> np.ndarray:
+    """Lower triangular roots (P, d, d) of matrices (P, d, d) that may be singular: a vanishing pivot gives zeros."""
+    left, roots = covariances.copy(), np.zeros_like(covariances)
+    for i in range(left.shape[1]):
+        pivot = left[:, i, i, None]
+        column = np.where(pivot > 0, left[:, i:, i] / np.sqrt(np.where(pivot > 0, pivot, 1.0)), 0.0)
+        roots[:, i:, i] = column
+        rest = column[:, 1:]
+        left[:, i + 1 :, i + 1 :] -= rest[:, :, None] * rest[:, None, :]
+        diagonal = np.einsum("pjj->pj", left[:, i + 1 :, i + 1 :])
+        diagonal[diagonal < 1e-14 * rest**2] = 0.0  # rounding must not leave a pivot, as in the kernel
+    return roots

@@ -12,6 +12,7 @@ from sgdlimits.ensembles import packs
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.packs import PACK
 from sgdlimits.ensembles.random import Noise
+from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -19,6 +20,7 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 from .kernels import covariance_noise, dense_noise, diagonal_noise, sample_noise
 
 NONE = np.empty(0)
+LARGEST = 1e150  # of a norm: beyond it a path counts as overflowed
 
 
 @dataclass(eq=False)
@@ -182,18 +184,18 @@ class CommonNoiseSimulator(ModalSimulator):
 
 @dataclass(eq=False)
 class Flow:
-    """Distinct starts (u, d) and which of them each path (P,) follows."""
+    """Distinct starts (u, d), which of them each path (P,) follows, and the step (u,) at which they overflowed."""
 
     x: np.ndarray
     member: np.ndarray
+    overflow: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class FlowSimulator:
-    """Gradient flow: exact in modes where `rates` (d,) are given, else an adaptive Runge-Kutta method a path."""
+    """Gradient flow of any loss, by an adaptive Runge-Kutta method to a relative 1e-10 a step."""
 
     problem: Any
-    rates: np.ndarray | None
     step_size: float
     compiled: bool = True  # a path's bits do not depend on its company
 
@@ -203,22 +205,31 @@ class FlowSimulator:
 
     def start(self, positions: np.ndarray, noise: Noise) -> Flow:
         starts, member = np.unique(positions, axis=0, return_inverse=True)
-        return Flow(starts, member.ravel())
+        return Flow(starts, member.ravel(), np.full(len(starts), -1, dtype=np.int64))
 
     def advance(self, state: Flow, first: int, last: int, noise: Noise) -> None:
-        for row, x in enumerate(state.x):
-            state.x[row] = self._moved(x, last - first)
+        # Step by step: how a run is cut into calls must not change any bit.
+        for row in range(len(state.x)):
+            for step in range(first, last):
+                if state.overflow[row] >= 0:
+                    break
+                state.x[row] = self._moved(state.x[row], step)
+                if not np.linalg.norm(state.x[row]) <= LARGEST:
+                    state.overflow[row] = step + 1
 
-    def _moved(self, x: np.ndarray, steps: int) -> np.ndarray:
-        if self.rates is not None:
-            modes = self.problem.to_modes(x) * np.exp(-self.rates * steps)
-            return self.problem.from_modes(modes)
+    def _moved(self, x: np.ndarray, step: int) -> np.ndarray:
         from scipy.integrate import solve_ivp
 
         def drift(t: float, y: np.ndarray) -> np.ndarray:
             return -self.problem.gradient(y)
 
-        return solve_ivp(drift, (0, steps * self.step_size), x, "DOP853", rtol=1e-10, atol=1e-12).y[:, -1]
+        with np.errstate(over="ignore", invalid="ignore"):
+            solved = solve_ivp(drift, (0, self.step_size), x, "DOP853", rtol=1e-10, atol=1e-12)
+        if solved.success:
+            return solved.y[:, -1]
+        if np.linalg.norm(solved.y[:, -1]) > 1e10 * (1 + np.linalg.norm(x)):
+            return np.full_like(x, np.inf)  # it explodes in finite time
+        raise InvalidInput(f"gradient flow cannot be solved past step {step}: {solved.message.lower()}")
 
     def positions(self, state: Flow) -> np.ndarray:
         return state.x[state.member]
@@ -226,7 +237,8 @@ class FlowSimulator:
     def measure(self, name: str, state: Flow) -> np.ndarray | None:
         if name != "risk":
             return None
-        return np.array([float(self.problem.risk(x)) for x in state.x])[state.member]
+        risks = [np.inf if gone >= 0 else float(self.problem.risk(x)) for x, gone in zip(state.x, state.overflow)]
+        return np.array(risks)[state.member]
 
     def overflow_steps(self, state: Flow) -> np.ndarray:
-        return np.full(state.member.size, -1, dtype=np.int64)
+        return state.overflow[state.member]

@@ -19,8 +19,9 @@ from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, positive
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Mechanism, noisy_gradient, perturbation
-from sgdlimits.problems.zero_loss import Model
+from sgdlimits.problems.zero_loss import Model, QuadraticDifference
 
+from . import pair_kernels
 from .noisy_kernels import KERNEL_SLOTS, OWN_SLOTS, Plan, noisy_descent
 
 if TYPE_CHECKING:
@@ -262,13 +263,17 @@ class NoisySimulator:
         return _Paths(int(noise.paths[0]), x, carried, np.full(len(x), -1, dtype=np.int64))
 
     def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
-        process, plan = self.process, self.plan
+        model, plan, paths = self.process.model, self.plan, (state.x, state.carried, state.overflow)
+        draws = plan.draws, plan.scales, plan.transforms
+        run = np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality)
+        if pair_kernels.fits(model, plan):
+            difference, slots = isinstance(model, QuadraticDifference), pair_kernels.pair_slots(plan, model)
+            pair_kernels.pair_descent(difference, *paths, *slots, *draws, self.process.step_size, *run)
+            return
         flat, views = plan.buffers()
-        slots = [views[slot] for slot in ("rows", *KERNEL_SLOTS, *OWN_SLOTS)]
-        noisy_descent(process.model.kernel)(
-            state.x, state.carried, state.overflow, process.model.kernel_data, *slots, flat, plan.draws, plan.scales,
-            plan.transforms, np.arange(max(1, process.model.samples)), plan.replace, process.step_size,
-            np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality),
+        noisy_descent(model.kernel)(
+            *paths, model.kernel_data, *(views[slot] for slot in ("rows", *KERNEL_SLOTS, *OWN_SLOTS)), flat, *draws,
+            np.arange(max(1, model.samples)), plan.replace, self.process.step_size, *run,
         )  # fmt: skip
 
     def positions(self, state: _Paths) -> np.ndarray:

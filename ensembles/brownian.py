@@ -167,7 +167,9 @@ class Brownian:
         w, h = self._increments(np.ascontiguousarray(paths, dtype=np.int64), first, last, level)
         return w, (h if self.area else None)
 
-    def _increments(self, paths: np.ndarray, first: int, last: int, level: int) -> tuple[np.ndarray, np.ndarray]:
+    def _increments(
+        self, paths: np.ndarray, first: int, last: int, level: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         m, none = self.dimension, np.empty((0, 0, 0))
         if level == 0:
             dt = self.interval()
@@ -214,7 +216,15 @@ class Brownian:
         w = np.empty((paths.size, self.dimension))
         h = np.empty_like(w) if self.area else np.empty((0, 0))
         _descend(
-            w, h, np.uint64(self.seed), paths, levels, indices, self.steps, self.interval(), self.quality == "float64"
+            w,
+            h,
+            np.uint64(self.seed),
+            paths,
+            levels,
+            indices,
+            self.steps,
+            self.interval(),
+            self.quality == "float64",
         )
         return w, (h if self.area else None)
 

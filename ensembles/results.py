@@ -98,7 +98,7 @@ def moments_dataset(
 def path_dataset(
     times: np.ndarray, steps: np.ndarray, w: np.ndarray, attributes: Mapping[str, Any]
 ) -> xarray.Dataset:
-    """Label one solved path: `w(time, coordinate)` from w (T, m) at `times` (T,), with the SGD step of each time."""
+    """Label one path w (T, m) as `w(time, coordinate)`, with the SGD step of each time."""
     import xarray
 
     named = {"time": times, "step": ("time", steps), "coordinate": np.arange(w.shape[1])}

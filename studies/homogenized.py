@@ -227,13 +227,10 @@ class HomogenizedStudy:
         InvalidInput
             If a setting or the data cannot be used.
         """
-        import scipy.linalg  # noqa: F401  brings its own BLAS, which must be loaded before it can be limited
-        from threadpoolctl import threadpool_limits
-
         problem = self.problem()  # before the heavy imports: wrong data are reported at once
-        # One BLAS thread: the same bits on any number of cores, and small matrices are much faster.
-        with threadpool_limits(limits=1):
-            return self._run(problem, progress, threads)
+        from sgdlimits.compare.processes import one_blas_thread
+
+        return one_blas_thread(self._run)(problem, progress, threads)
 
     def _run(self, problem: LeastSquares, progress: Any, threads: int | None) -> StudyResult:
         from sgdlimits.compare._laws import laws

@@ -75,15 +75,18 @@ def test_dense_and_sample_noise_equal_the_numpy_recursion(quality):
         rng.standard_normal((n, d)),
         rng.standard_normal(n),
     )
-    columns, x, y = np.ascontiguousarray(rows.T), p["x"], p["x"]
+    columns, x, y, own = np.ascontiguousarray(rows.T), p["x"], p["x"], rng.standard_normal(d) / n
     for k in range(STEPS):
         w = Noise(SEED, np.arange(PATHS), quality).normals(Purpose.BROWNIAN, k, n)
         x = p["a"] * x + w @ matrix.T
+        both = Noise(SEED, np.arange(PATHS), quality).normals(Purpose.BROWNIAN, k, n + d)
+        w, v = both[:, :n], both[:, n:]
         r = y @ rows.T + offsets
         y = p["a"] * y - 0.05 / np.sqrt(n) * ((r * w) @ rows - w.sum(axis=1, keepdims=True) * (r @ rows) / n)
+        y += own * v
     got, _ = run(kernels.dense_noise, p["x"], p["a"], matrix, quality=quality)
     np.testing.assert_allclose(got, x, rtol=1e-11, atol=1e-13)
-    got, _ = run(kernels.sample_noise, p["x"], p["a"], 0.05, rows, columns, offsets, quality=quality)
+    got, _ = run(kernels.sample_noise, p["x"], p["a"], 0.05, rows, columns, offsets, own, quality=quality)
     np.testing.assert_allclose(got, y, rtol=1e-11, atol=1e-13)
 
 
@@ -94,12 +97,43 @@ def test_sample_noise_has_the_gradient_covariance():
     rows, offsets, x = rng.standard_normal((n, d)), rng.standard_normal(n), rng.standard_normal(d)
     start = np.tile(x, (paths, 1))
     columns = np.ascontiguousarray(rows.T)
-    got, _ = run(kernels.sample_noise, start, np.ones(d), 0.5, rows, columns, offsets, pieces=[(0, 1)])
+    got, _ = run(kernels.sample_noise, start, np.ones(d), 0.5, rows, columns, offsets, NONE, pieces=[(0, 1)])
     gradients = rows * (rows @ x + offsets)[:, None]
     covariance = 0.25 * np.cov(gradients.T, bias=True)
     increments = got - x
     variance = np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2
     assert np.all(np.abs(increments.T @ increments / paths - covariance) < 5 * np.sqrt(variance / paths))
+
+
+@pytest.mark.parametrize("d", [1, 4])
+def test_covariance_noise_takes_the_cholesky_root(d):
+    """Assert one step against NumPy's factor of sum_s b_s b_s^T, b_s affine in the position."""
+    rng = np.random.default_rng(4)
+    affine = rng.standard_normal((10, d, d + 1))
+    (rows, columns), (first, second) = np.triu_indices(d), np.triu_indices(d + 1)
+    full = np.einsum("sia,sjb->ijab", affine, affine)
+    full = (full + full.transpose(0, 1, 3, 2)) / np.where(np.eye(d + 1, dtype=bool), 2.0, 1.0)
+    table = np.ascontiguousarray(full[rows, columns][:, first, second])
+    x = rng.standard_normal((PATHS, d))
+    got, _ = run(kernels.covariance_noise, x, np.ones(d), 0.1, table, pieces=[(0, 1)])
+    roots = affine @ np.column_stack([x, np.ones(PATHS)]).T
+    factors = np.linalg.cholesky(np.einsum("sip,sjp->pij", roots, roots))
+    xi = Noise(SEED, np.arange(PATHS)).normals(Purpose.BROWNIAN, 0, d)
+    np.testing.assert_allclose(got, x + 0.1 * np.einsum("pij,pj->pi", factors, xi), rtol=1e-9, atol=1e-12)
+
+
+def test_covariance_noise_of_a_singular_covariance_is_its_own():
+    """Assert that rank one moves along its direction alone, by the first normal, and rank zero not at all."""
+    direction = np.array([1.0, -2.0, 0.5])
+    rows, columns = np.triu_indices(3)
+    table = np.zeros((6, 10))
+    table[:, -1] = direction[rows] * direction[columns]
+    x = np.zeros((PATHS, 3))
+    xi = Noise(SEED, np.arange(PATHS)).normals(Purpose.BROWNIAN, 0, 3)
+    got, _ = run(kernels.covariance_noise, x, np.ones(3), 0.1, table, pieces=[(0, 1)])
+    np.testing.assert_allclose(got, 0.1 * xi[:, :1] * direction, rtol=1e-12, atol=1e-12)
+    got, _ = run(kernels.covariance_noise, x, np.ones(3), 0.1, 0 * table, pieces=[(0, 1)])
+    assert not got.any()
 
 
 @pytest.mark.parametrize("quality", QUALITIES)
@@ -111,7 +145,7 @@ def test_bits_do_not_depend_on_how_steps_paths_and_windows_are_grouped(d, qualit
         (kernels.diagonal_noise, [p["a"], p["b"], p["w0"], p["w1"], p["w2"], NONE, NONE]),
         (kernels.diagonal_noise, [p["a"], p["b"], p["w0"], p["w1"], p["w2"], p["slope"], p["shift"]]),
         (kernels.dense_noise, [p["a"], rng.standard_normal((d, 5))]),
-        (kernels.sample_noise, [p["a"], 0.1, rows, np.ascontiguousarray(rows.T), rng.standard_normal(9)]),
+        (kernels.sample_noise, [p["a"], 0.1, rows, np.ascontiguousarray(rows.T), rng.standard_normal(9), np.ones(d)]),
     ]
     for kernel, coefficients in cases:
         whole, _ = run(kernel, p["x"], *coefficients, quality=quality)

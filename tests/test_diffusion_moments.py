@@ -346,7 +346,7 @@ def test_negative_curvature_has_no_stationary_law(name):
 def test_moments_beyond_floating_point_are_inf(name):
     """Assert inf, never nan, where the moments leave the range of numbers."""
     problem = PROBLEMS["finite"]
-    process = make(name, problem, 50 * make(name, problem).stability().mean_square_threshold, 2)
+    process = make(name, problem, 3 * make(name, problem).stability().mean_square_threshold, 2)
     found = process.moments(np.ones(3), 1000, [1, 1000])
     for values in found.values():
         assert not np.isnan(values).any()

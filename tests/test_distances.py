@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sgdlimits.compare.distances import gelbrich, kolmogorov_smirnov, wasserstein
+from sgdlimits.compare.distances import EmpiricalLaw, gelbrich, kolmogorov_smirnov, wasserstein
 
 
 def random_covariance(generator, dimension, rank=None):
@@ -51,11 +51,12 @@ def test_wasserstein_interval_covers_and_rejects():
     covered = equal = 0
     for repeat in range(60):
         first, second = generator.standard_normal(400), generator.standard_normal(400) + 0.3
-        distance = wasserstein(first, second, seed=repeat, resamples=100)
+        law, shifted, same = (EmpiricalLaw(x, repeat, 100) for x in (first, second, second - 0.3))
+        distance = wasserstein(law, shifted)
         covered += distance.lower <= 0.3 <= distance.upper
-        equal += wasserstein(first, second - 0.3, seed=repeat, resamples=100).lower == 0
+        equal += wasserstein(law, same).lower == 0
     assert covered >= 54 and equal >= 54  # 95 % nominal and conservative; 54 is four binomial errors below 57
-    assert wasserstein(first, second + 1).lower > 0.5
+    assert wasserstein(law, EmpiricalLaw(second + 1)).lower > 0.5
 
 
 def test_kolmogorov_smirnov_interval_covers_and_rejects():
@@ -68,7 +69,7 @@ def test_kolmogorov_smirnov_interval_covers_and_rejects():
     generator = np.random.default_rng(4)
     for _ in range(100):
         first, second = generator.exponential(1, 500), generator.exponential(1 / rate, 700)
-        distance = kolmogorov_smirnov(first, second)
+        distance = kolmogorov_smirnov(EmpiricalLaw(first), EmpiricalLaw(second))
         assert distance.value == pytest.approx(ks_2samp(first, second).statistic, abs=1e-12)
         assert distance.lower <= truth <= distance.upper
-    assert kolmogorov_smirnov(first, second + 1).lower > 0.2
+    assert kolmogorov_smirnov(EmpiricalLaw(first), EmpiricalLaw(second + 1)).lower > 0.2

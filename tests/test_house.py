@@ -13,7 +13,7 @@ FOLDERS = ("problems", "ensembles", "exact", "discrete", "diffusions", "compare"
 MAY_IMPORT = {
     "exact": set(),
     "ensembles": {"exact"},
-    "problems": {"exact"},
+    "problems": {"ensembles", "exact"},
     "discrete": {"problems", "ensembles", "exact"},
     "diffusions": {"problems", "ensembles", "exact"},
     "compare": {"discrete", "diffusions", "problems", "ensembles", "exact"},

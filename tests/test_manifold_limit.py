@@ -51,7 +51,8 @@ def test_hyperbola_decays_as_its_closed_form(mechanism, rate):
 
 @pytest.mark.parametrize(("mechanism", "rate"), [(noise.Dropout(0.01), 1), (noise.DropConnect(0.01), 2)])
 def test_product_sum_shares_as_its_closed_form(mechanism, rate):
-    """Assert y^2 / (1 - y^2) = K exp(-2 t) for two balanced products under Dropout, twice as fast under DropConnect."""
+    """Assert y^2 / (1 - y^2) = K exp(-2 t) for two balanced products under Dropout, twice as fast under
+    DropConnect."""
     root = np.sqrt([0.9, 0.1])
     w = solved(zero_loss.ProductSum(2), mechanism, np.concatenate([root, root]))
     y = w[:, 0] * w[:, 2] - w[:, 1] * w[:, 3]
@@ -61,7 +62,8 @@ def test_product_sum_shares_as_its_closed_form(mechanism, rate):
 
 @pytest.mark.parametrize(("law", "rate"), [("gaussian", 8), ("bernoulli", 2)])
 def test_quadratic_difference_decays_as_its_closed_form(law, rate):
-    """Assert uv = 1 / (2 sinh(rate t + asinh(1 / 2 uv_0))): DropConnect depends on the law, four times slower here."""
+    """Assert uv = 1 / (2 sinh(rate t + asinh(1 / 2 uv_0))): DropConnect depends on the law, four times slower
+    here."""
     times = np.array([0.0, 0.02, 0.05, 0.2])
     u = np.sqrt((1 + np.sqrt(5)) / 2)
     w = solved(
@@ -72,7 +74,8 @@ def test_quadratic_difference_decays_as_its_closed_form(law, rate):
 
 @pytest.mark.parametrize("batch", [None, 1, 2])
 def test_diagonal_network_decays_as_its_closed_form(batch):
-    """Assert, under label noise, u_j v_j decays at 4 / (N B) sum_i z_ij^2 while log(u_j / v_j) moves in the rows' span."""
+    """Assert, under label noise, u_j v_j decays at 4 / (N B) sum_i z_ij^2 while log(u_j / v_j) moves in the
+    rows' span."""
     mechanism = noise.LabelNoise(0.2)
     if batch:
         mechanism = noise.Minibatch(batch) + mechanism
@@ -106,7 +109,8 @@ def test_twice_the_label_noise_drift_fails():
 
 
 def test_the_recurrence_approaches_the_limit_of_label_noise_at_order_one():
-    """Assert relative errors -1.57 step_size within 4 standard errors and 3 step_size^2, on the recurrence itself."""
+    """Assert relative errors -1.57 step_size within 4 standard errors and 3 step_size^2, on the recurrence
+    itself."""
     draw, sigma = np.random.default_rng(11), 0.5
     for step_size in (0.05, 0.025):
         limit = ManifoldLimit(HYPERBOLA, noise.LabelNoise(sigma), step_size)
@@ -123,7 +127,8 @@ def test_the_recurrence_approaches_the_limit_of_label_noise_at_order_one():
 
 
 def test_mixtures_add_their_terms_in_the_leading_clock():
-    """Assert that c decays at the sum of both mechanisms' rates a step, and that the faster term gives the clock."""
+    """Assert that c decays at the sum of both mechanisms' rates a step, and that the faster term gives the
+    clock."""
     alpha, weight, label = 0.05, 0.02, 0.1
     limit = ManifoldLimit(HYPERBOLA, noise.LabelNoise(label) + noise.WeightNoise(weight), alpha)
     assert [(term.step_size_order, term.sigma_order) for term in limit.terms] == [(2, 2), (1, 2)]
@@ -138,7 +143,8 @@ def test_mixtures_add_their_terms_in_the_leading_clock():
 
 
 def test_langevin_has_the_generator_of_its_closed_form():
-    """Assert, to rounding, that c has drift (S_11 - S_22) and that d<c> = 4 (c^2 + 4)^(1/2) dt under isotropic noise."""
+    """Assert, to rounding, that c has drift (S_11 - S_22) and that d<c> = 4 (c^2 + 4)^(1/2) dt under
+    isotropic noise."""
     x = np.array([0.4, 1.0, 2.0, -1.3])
     w = np.stack([x, 1 / x], axis=-1)
     gradient = 2 * w * [1, -1]
@@ -224,7 +230,8 @@ def test_regimes_and_clocks(model, mechanism, regime):
     ],
 )
 def test_regulariser_is_the_potential_of_the_tangential_drift(mechanism):
-    """Assert that along a curve on the set R changes by minus the drift's work, to the difference's accuracy."""
+    """Assert that along a curve on the set R changes by minus the drift's work, to the difference's
+    accuracy."""
     from sgdlimits.problems import geometry
 
     limit = ManifoldLimit(NETWORK, mechanism, 0.1)
@@ -254,7 +261,8 @@ def test_finite_step_gives_the_closed_forms_of_the_hyperbola():
 
 
 def test_finite_step_removes_the_error_in_the_step_size():
-    """Assert, against the recurrence at step size 0.2, an error of 5 % and more without it and within 4 errors with it."""
+    """Assert, against the recurrence at step size 0.2, an error of 5 % and more without it and within 4
+    errors with it."""
     draw, sigma, step_size, steps = np.random.default_rng(3), 0.03, 0.2, 6000
     w = np.tile(W0, (200, 1))
     for _ in range(steps):
@@ -357,7 +365,8 @@ def line(regulariser, slope, steepness=0.0):
 
 
 def test_correction_adds_the_drift_of_a_loss_that_is_not_quadratic_in_its_noise():
-    """Assert dc/dt = -c + 4 kappa c (c^2 + 4)^(1/2) with sigma^2 = kappa step_size, and a warning without it."""
+    """Assert dc/dt = -c + 4 kappa c (c^2 + 4)^(1/2) with sigma^2 = kappa step_size, and a warning without
+    it."""
     from scipy.integrate import solve_ivp
 
     kappa, step_size = 0.06, 0.01
@@ -380,7 +389,8 @@ def test_correction_adds_the_drift_of_a_loss_that_is_not_quadratic_in_its_noise(
 
 
 def test_explosion_is_reported_with_time_and_place():
-    """Assert that dx/dt = x^2 from 2 stops at time 1/2, far out, in solve; and that simulate loses just that path."""
+    """Assert that dx/dt = x^2 from 2 stops at time 1/2, far out, in solve; and that simulate loses just that
+    path."""
     model = line(lambda x: -(x**3) / 3, lambda x: -(x**2))
     limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[2.0, 0.0])
     assert limit.regime == "non-degenerate"
@@ -398,11 +408,12 @@ def test_explosion_is_reported_with_time_and_place():
 
 @pytest.mark.parametrize("options", [{}, {"solver": "rk4", "dt": 0.13}, {"solver": "euler", "dt": 0.13}])
 def test_a_rank_change_is_reported_with_time_and_place(options):
-    """Assert that dx/dt = -1 from 1 with Hessian x^2 stops at x = 0, whether or not a step meets it exactly."""
+    """Assert that dx/dt = -1 from 1 with Hessian x^2 stops at x = 0, whether or not a step meets it
+    exactly."""
     model = line(lambda x: x, lambda x: 1.0, steepness=2)
     limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[1.0, 0.0])
     assert limit.solve([1.0, 0.0], [0.7], **options).w.values[0, 0] == pytest.approx(0.3, abs=1e-9)
-    with pytest.raises(InvalidInput, match=r"past time 0\.[89]\d*, w = .*rank"):
+    with pytest.raises(InvalidInput, match=r"past time 0\.[5-9]\d*, w = .*rank"):
         limit.solve([1.0, 0.0], [2.0], **options)
 
 
@@ -413,21 +424,24 @@ def test_a_path_that_diffuses_into_a_rank_change_is_lost_and_reported():
     )
     steps = round(1.5 * limit.clock)
     with pytest.warns(OverflowedPaths), pytest.warns(LeftTheSet, match=r"path \d+ .*time \d.*, w = \("):
-        data = limit.simulate([1.0, 0.0], steps, 100, "state", record=[0, steps], seed=4)
+        data = limit.simulate([1.0, 0.0], steps, 32, "state", record=[0, steps], seed=4)
     x = data.state.values[:, 1, 0]
-    assert (data.overflow_step.values >= 0).sum() == np.isinf(x).sum() > 10
+    assert (data.overflow_step.values >= 0).sum() == np.isinf(x).sum() > 3
     assert (x[np.isfinite(x)] > 0).all()
 
 
 def test_a_regime_that_numbers_decided_is_held_against_the_path():
-    """Assert an error that names time and place where a regulariser, constant where it was probed, starts to vary."""
-    ramp = line(lambda x: np.maximum(x - 3, 0) ** 4, lambda x: 4 * np.maximum(x - 3, 0) ** 3)
-    limit = ManifoldLimit(ramp, noise.LossNoise(0.1) + noise.Langevin(0.1), 0.1, start=[0.0, 0.0])
-    assert {term.label: term.regime for term in limit.terms}["LossNoise"] != "non-degenerate"
-    from sgdlimits.diffusions.manifold.checks import check_regime
+    """Assert an error with time and place where a regulariser, constant at the start, begins to vary.
 
-    with pytest.raises(InvalidInput, match="LossNoise was found .* at time 2, .*start="):
-        check_regime(limit._fields, np.array([[1.0, 0.0], [4.0, 0.0]]), np.array([1.0, 2.0]))
+    Weight noise moves x as (1 + 4 t)^(1/4) on L = y^2 / (2 x^2), and the user's regulariser varies from x = 3
+    on.
+    """
+    model = line(lambda x: np.maximum(x - 3, 0) ** 4, lambda x: 4 * np.maximum(x - 3, 0) ** 3, -2)
+    limit = ManifoldLimit(model, noise.WeightNoise(0.01) + noise.LossNoise(0.01), 0.1, start=[1.0, 0.0])
+    assert [term.regime for term in limit.terms][0] == "non-degenerate" != limit.terms[1].regime
+    assert limit.solve([1.0, 0.0], [15.0]).w.values[0, 0] == pytest.approx(61**0.25, rel=1e-9)
+    with pytest.raises(InvalidInput, match=r"time (19|20)[.\d]*, .*LossNoise was found .* varies .*start="):
+        limit.solve([1.0, 0.0], [30.0], solver="rk4", dt=0.1)
 
 
 def test_of_takes_model_noise_and_step_size_from_a_recurrence():

@@ -70,7 +70,8 @@ def langevin():
 
 
 def second_moment(t):
-    """E c^2 at time t for dc = 2 (c^2 + 4)^(1/4) dB, c_0 = 3.75, by Crank-Nicolson for the backward equation."""
+    """E c^2 at time t for dc = 2 (c^2 + 4)^(1/4) dB, c_0 = 3.75, by Crank-Nicolson for the backward
+    equation."""
     from scipy.sparse import diags, identity
     from scipy.sparse.linalg import splu
 
@@ -93,8 +94,8 @@ def second_moment(t):
 
 
 def weak_moments(step, solver, count, t=0.5):
-    """E c and E c^2 at time t after `count` steps with three-point increments, without sampling: the step as an
-    operator on functions of c, interpolated by splines."""
+    """E c and E c^2 at time t after `count` steps with three-point increments, without sampling: the step as
+    an operator on functions of c, interpolated by splines."""
     from scipy.interpolate import CubicSpline
 
     dt = t / count
@@ -138,7 +139,8 @@ def test_schemes_have_the_claimed_weak_order(solver):
 
 
 def test_dropping_the_determinant_drift_is_seen():
-    """Assert that intrinsic Brownian motion, without -P grad log det / 4, does not keep E c: a wrong limit fails."""
+    """Assert that intrinsic Brownian motion, without -P grad log det / 4, does not keep E c: a wrong limit
+    fails."""
     from sgdlimits.problems import geometry
 
     def step(w, dt, increments, signs):
@@ -176,7 +178,8 @@ def test_the_default_scheme_gives_the_law_of_the_limit():
 
 
 def test_the_same_seed_gives_the_same_paths_whatever_the_chunk():
-    """Assert bitwise equality over chunks, threads and recorded steps that do not change the integrator's grid."""
+    """Assert bitwise equality over chunks, threads and recorded steps that do not change the integrator's
+    grid."""
     limit = langevin()
     options = {"steps": 60, "paths": 40, "observables": "state", "seed": 3, "substeps": 1}
     first = limit.simulate(W0, record=[60], chunk=16, threads=1, **options).state.values

@@ -39,7 +39,9 @@ def linear_problem(noise_type):
         "scalar": lambda t, x: affine(x, columns[0]),
         "diagonal": lambda t, x: sum(affine(x, column) for column in columns),
     }
-    matrix = functions.get(noise_type, lambda t, x: np.stack([affine(x, column) for column in columns], axis=-1))
+    matrix = functions.get(
+        noise_type, lambda t, x: np.stack([affine(x, column) for column in columns], axis=-1)
+    )
     made = UserDiffusion(lambda t, x: affine(x, A), matrix, 2, len(columns), noise_type, linear=-A[:, 1:])
     return made, columns
 
@@ -185,10 +187,14 @@ def strong_differences(made, name, paths=2000, ladder=LADDER):
     """|X - X of half the step| at time 1 on one Brownian path, (levels - 1, paths)."""
     path = Brownian(1.0, int(ladder[0]), made.noise_dimension, seed=21, area=True)
     ends = [
-        integrate(made, X0, 1.0, 1 / n, paths, name, record=[1.0], brownian=path, threads=1).state.values[:, 0]
+        integrate(made, X0, 1.0, 1 / n, paths, name, record=[1.0], brownian=path, threads=1).state.values[
+            :, 0
+        ]
         for n in ladder
     ]
-    return np.stack([np.linalg.norm(a - b, axis=1) for a, b in zip(ends[:-1], ends[1:], strict=True)]), ends[-1]
+    return np.stack([np.linalg.norm(a - b, axis=1) for a, b in zip(ends[:-1], ends[1:], strict=True)]), ends[
+        -1
+    ]
 
 
 def strong_slope(differences, ladder=LADDER, batches=20):
@@ -233,7 +239,9 @@ def test_commutative_milstein_fails_on_noise_that_does_not_commute():
     honest = UserDiffusion(lambda t, x: 0 * x, matrix, 2, 2, "general")
     order, error = strong_slope(strong_differences(false, "milstein")[0])
     assert abs(order - 0.5) < 3 * error
-    with pytest.raises(InvalidInput, match="solver 'milstein' treats .* but user diffusion has general noise"):
+    with pytest.raises(
+        InvalidInput, match="solver 'milstein' treats .* but user diffusion has general noise"
+    ):
         integrate(honest, X0, 1.0, 0.1, 10, "milstein")
 
 

@@ -1,4 +1,4 @@
-"""The parts of `ManifoldLimit`: its terms, the vector fields, integrators and schemes on the zero-loss set."""
+"""The parts of `ManifoldLimit`: terms, vector fields, integrators and schemes on the zero-loss set."""
 
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.diffusions, not diffusions")

@@ -10,7 +10,7 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
 
 from .fields import Fields, tangential
-from .leaving import place
+from .leaving import check_rank_between, frame_of_rank, place
 from .terms import DEGENERATE, NON_DEGENERATE
 
 NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of
@@ -22,7 +22,7 @@ class NeglectedDrift(UserWarning):
 
 
 def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) -> None:
-    """Warn if a degenerate mechanism's drift of relative size sigma^2 / step_size at `point` (m,) is left out."""
+    """Warn if a drift of relative size sigma^2 / step_size at `point` (m,) is left out."""
     if fields.correction:
         return
     for mechanism, weight in fields.moving(DEGENERATE):
@@ -41,30 +41,33 @@ def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) 
             size += f" and the neglected drift at the start {ratio:.3g} times the drift"
         if ratio > NEGLIGIBLE:
             warnings.warn(
-                f"the limit of {type(mechanism).__name__} needs sigma^2 = o(step_size), but {size}: lower sigma, or pass "
-                "correction=True",
+                f"the limit of {type(mechanism).__name__} needs sigma^2 = o(step_size), but {size}: "
+                "lower sigma, or pass correction=True",
                 NeglectedDrift,
                 stacklevel=stacklevel + 1,
             )
 
 
-def check_regime(fields: Fields, path: np.ndarray, times: np.ndarray) -> None:
-    """Hold regimes that numbers decided against the points (T, m) of a path on the set at `times` (T,).
+def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, rank: int) -> None:
+    """Hold that the limit still holds after a step from w (P, m) to `moved` (P, m), both on the set.
 
     Raises
     ------
     InvalidInput
-        If a regulariser that was found constant on the set varies at one of them: with time and place.
+        If the Hessian loses rank on the way, or a regulariser that numbers found constant on the set varies
+        at `moved`.
     """
+    model = fields.model
+    check_rank_between(model, w, moved, frame_of_rank(model, w, rank))
+    frame = frame_of_rank(model, moved, rank)
     for term in fields.terms:
         if term.decided_by != "numbers" or term.regime == NON_DEGENERATE:
             continue
-        gradient = term.mechanism.regulariser_gradient(fields.model, path)
-        along = np.linalg.norm(tangential(geometry.frame(fields.model, path), gradient), axis=-1)
+        gradient = term.mechanism.regulariser_gradient(model, moved)
+        along = np.linalg.norm(tangential(frame, gradient), axis=-1)
         moves = along > VARIES * (1e-3 + np.linalg.norm(gradient, axis=-1))
         if moves.any():
-            first = int(np.argmax(moves))
             raise InvalidInput(
-                f"{term.label} was found {term.regime}, but its regulariser varies along the zero-loss set at time "
-                f"{times[first]:.6g}, {place(path[first])}: pass start=, a point near it, to decide the regime there"
+                f"{term.label} was found {term.regime}, but its regulariser varies along the set at "
+                f"{place(moved[moves][0])}: pass start=, a point near it, to decide the regime there"
             )

@@ -18,7 +18,7 @@ DIFFERENCE = 2e-3  # relative displacement of the sixth-order difference below: 
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """The limit's vector fields in the leading term's time; every method takes w (..., m) on the zero-loss set.
+    """The limit's vector fields in the leading term's time; every method takes w (..., m) on the set.
 
     Parameters
     ----------
@@ -45,7 +45,11 @@ class Fields:
 
     def diffusing(self) -> list[tuple[Any, float]]:
         """Degenerate mechanisms whose noise has a part along the set."""
-        return [(mechanism, weight) for mechanism, weight in self.moving(DEGENERATE) if mechanism.tangential]
+        return [
+            (term.mechanism, term.rate / self.rate)
+            for term in self.terms
+            if term.regime == DEGENERATE and term.tangential
+        ]
 
     def drift(self, w: np.ndarray, frame: Any, skip: tuple[Any, ...] = ()) -> np.ndarray:
         """Ito drift (..., m), its normal part (the curvature) included; the mechanisms in `skip` left out."""
@@ -72,15 +76,16 @@ class Fields:
         return sum(weight * mechanism.covariance(self.model, w, self.batch) for mechanism, weight in parts)
 
     def finite_step_drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
-        """-P grad <C, Hessian> / 2 with the stationary covariance C of the normal part at this step size (derived).
+        """-P grad <C, Hessian> / 2, C the stationary covariance of the normal part (derived).
 
         The second-order part of every mechanism, the non-degenerate ones included, where it is smaller by a
         factor of the step size.
         """
         if self.step_size * frame.eigenvalues.max() >= 2:
             raise InvalidInput(
-                f"step_size {self.step_size:g} times the largest Hessian eigenvalue {frame.eigenvalues.max():.4g} is "
-                "not below 2, so that the noise has no stationary covariance across the set: lower the step size"
+                f"step_size {self.step_size:g} times the largest Hessian eigenvalue "
+                f"{frame.eigenvalues.max():.4g} is not below 2, so that the noise has no stationary "
+                "covariance across the set: lower the step size"
             )
         parts = [
             (term.mechanism, self.step_size**2 * term.mechanism.sigma**2 / self.rate)
@@ -119,8 +124,8 @@ class Fields:
     def potential(self, w: np.ndarray) -> np.ndarray:
         """R (...) with tangential drift -P grad R, neither correction nor finite step included.
 
-        Reg of a non-degenerate mechanism; (c/4) tr H where the noise covariance is c H (label noise), (c/4) log of the
-        pseudo-determinant of H where it is c times the identity (derived).
+        Reg of a non-degenerate mechanism; (c/4) tr H where the noise covariance is c H (label noise), (c/4)
+        log of the pseudo-determinant of H where it is c times the identity (derived).
         """
         total = np.zeros(np.shape(w)[:-1])
         for mechanism, weight in self.moving(NON_DEGENERATE):
@@ -135,8 +140,8 @@ class Fields:
             # A user's noise may have such a covariance with a factor that varies along the set.
             if isinstance(mechanism, LossNoise) or (by_hessian is None and by_identity is None):
                 raise InvalidInput(
-                    f"the drift of {type(mechanism).__name__} on {self.model.label} is not known to be a gradient: "
-                    "use drift(t, w) instead of regulariser(w)"
+                    f"the drift of {type(mechanism).__name__} on {self.model.label} is not known to be a "
+                    "gradient: use drift(t, w) instead of regulariser(w)"
                 )
             if by_hessian is not None:
                 total = total + weight * by_hessian / 4 * geometry.trace_hessian(self.model, w)

@@ -1,4 +1,4 @@
-"""Integrators of a deterministic limit on the zero-loss set: projected Runge-Kutta methods and an adaptive one."""
+"""Integrators of a deterministic limit on the zero-loss set: projected Runge-Kutta, and an adaptive one."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.problems import geometry
 
-from .leaving import back_to_set, check_rank_between, frame_of_rank, stopped
+from .leaving import back_to_set, frame_of_rank, stopped
 
 Field = Callable[[np.ndarray], np.ndarray]
+Check = Callable[[np.ndarray, np.ndarray], None]
 # Stage i is taken at w + dt * sum_j a_ij k_j (strictly lower triangular); weights are the last row.
 TABLEAUS = {
     "euler": [[], [1.0]],
@@ -28,7 +28,7 @@ MOST_STEPS = 100_000  # of the adaptive integrator: beyond them the limit is sti
 def extended(model: Any, field: Callable[[np.ndarray, Any], np.ndarray], rank: int) -> Field:
     """The field near the set: its value at the retracted point, so that stages off the set are well defined.
 
-    The flow of the extension keeps the set exactly, and its order is that of the field's smoothness (derived).
+    Its flow keeps the set exactly, and it is as smooth as the field (derived).
     """
 
     def evaluate(w: np.ndarray) -> np.ndarray:
@@ -50,11 +50,19 @@ def runge_kutta_step(field: Field, w: np.ndarray, dt: float, solver: str) -> np.
 
 
 def follow(
-    model: Any, field: Field, start: np.ndarray, times: np.ndarray, solver: str, dt: float, project: bool
+    model: Any,
+    field: Field,
+    start: np.ndarray,
+    times: np.ndarray,
+    solver: str,
+    dt: float,
+    project: bool,
+    check: Check,
 ) -> np.ndarray:
     """Positions (T, m) at `times` (T,), increasing from 0 on; `start` (m,) lies on the set.
 
-    Between two times a fixed-step method takes equal steps of at most `dt`.
+    `check`(before, after) is called after every step. Between two times a fixed-step method takes equal steps
+    of at most `dt`.
 
     Raises
     ------
@@ -62,7 +70,7 @@ def follow(
         If the path leaves the set, the rank of the Hessian changes or the path explodes: with time and place.
     """
     if solver == "adaptive":
-        return _adaptive(model, field, start, times, project)
+        return _adaptive(model, field, start, times, project, check)
     out, w, now = np.empty((len(times), start.size)), start, 0.0
     for i, time in enumerate(times):
         count = int(np.ceil((time - now) / dt - 1e-9))
@@ -71,7 +79,7 @@ def follow(
                 with np.errstate(over="ignore", invalid="ignore"):
                     moved = runge_kutta_step(field, w, (time - now) / count, solver)
                 moved = back_to_set(model, moved) if project else moved
-                check_step(model, w, moved, project)
+                check(w, moved)
                 w = moved
             except InvalidInput as error:
                 raise stopped(now + (time - now) * j / count, w, error) from None
@@ -79,14 +87,9 @@ def follow(
     return out
 
 
-def check_step(model: Any, before: np.ndarray, after: np.ndarray, project: bool) -> None:
-    """`check_rank_between`; without projection, of the points of the set nearby."""
-    if not project:
-        before, after = back_to_set(model, before), back_to_set(model, after)
-    check_rank_between(model, before, after, geometry.frame(model, before))
-
-
-def _adaptive(model: Any, field: Field, start: np.ndarray, times: np.ndarray, project: bool) -> np.ndarray:
+def _adaptive(
+    model: Any, field: Field, start: np.ndarray, times: np.ndarray, project: bool, check: Check
+) -> np.ndarray:
     from scipy.integrate import DOP853
 
     out, done = np.empty((len(times), start.size)), 0
@@ -97,7 +100,8 @@ def _adaptive(model: Any, field: Field, start: np.ndarray, times: np.ndarray, pr
     here = (0.0, start)
     try:
         stepper = DOP853(
-            lambda _, w: field(w), 0.0, start, float(times[-1]), rtol=TOLERANCE, atol=TOLERANCE * (1 + np.abs(start).max())
+            lambda _, w: field(w), 0.0, start, float(times[-1]), rtol=TOLERANCE, atol=TOLERANCE * (1 +
+            np.abs(start).max())
         )  # fmt: skip
         for _ in range(MOST_STEPS):
             message = stepper.step()
@@ -112,7 +116,7 @@ def _adaptive(model: Any, field: Field, start: np.ndarray, times: np.ndarray, pr
             if project:
                 # The extended field is constant across the set, so the stored slope stays right.
                 stepper.y = back_to_set(model, stepper.y)
-            check_step(model, here[1], stepper.y, project)
+            check(here[1], stepper.y)
             here = (stepper.t, stepper.y)
             if stepper.status == "finished":
                 return out

@@ -56,10 +56,10 @@ def stopped(time: float, point: np.ndarray, reason: object) -> InvalidInput:
 
 
 def check_rank_between(model: Any, w: np.ndarray, moved: np.ndarray, frame: Any) -> None:
-    """Hold that no step from w (..., m), of `frame`, to `moved` jumps over a point where the Hessian loses rank.
+    """Hold that no step from w (..., m), of `frame`, to `moved` jumps over a loss of rank.
 
-    The root of the smallest positive eigenvalue, extended linearly along the step, must not reach zero; where it does,
-    the curve over the step is searched for a zero (derived).
+    The root of the smallest positive eigenvalue, extended linearly along the step, must not reach zero; where
+    it does, the curve over the step is searched for a zero (derived).
 
     Raises
     ------
@@ -77,7 +77,7 @@ def check_rank_between(model: Any, w: np.ndarray, moved: np.ndarray, frame: Any)
 
 
 def _search_zero(model: Any, before: np.ndarray, after: np.ndarray, rank: int, scale: float) -> None:
-    """Raise InvalidInput if the smallest eigenvalue vanishes, against `scale`, between two points of the set."""
+    """Raise InvalidInput if the smallest eigenvalue vanishes, against `scale`, between two points."""
 
     def smallest(part: float) -> float:
         point = back_to_set(model, before + part * (after - before))

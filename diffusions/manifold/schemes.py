@@ -9,9 +9,10 @@ import numpy as np
 
 from sgdlimits.problems import geometry
 
+from .checks import check_move
 from .fields import Fields, tangential, tangential_matrix
 from .flows import TABLEAUS, extended, runge_kutta_step
-from .leaving import back_to_set, check_rank_between, frame_of_rank
+from .leaving import back_to_set, frame_of_rank
 
 # Weak orders; the tests measure them without sampling error.
 NOISE_SOLVERS = {"limit_map": 1.0, "newton": 1.0, "ito": 1.0, "normal": 1.0, "ninomiya_victoir": 2.0}
@@ -22,17 +23,18 @@ DIFFERENCE = 5e-3  # of the fourth-order difference along the set: its error is 
 class Stepper:
     """One step of a limit from points of the zero-loss set to points of the zero-loss set.
 
-    With b the Ito drift (its normal part is the set's curvature), G the noise and xi the increments, the solvers are
+    With b the Ito drift (its normal part is the set's curvature), G the noise and xi the increments, the
+    solvers are
 
-    - "limit_map": w <- Phi(w + P b' dt + G xi), b' the drift without the noise's own part, which the mean of Phi holds
+    - "limit_map": w <- Phi(w + P b' dt + G xi), b' without the noise's own part, which the mean of Phi holds
     - "newton": w <- R(w + P b dt + P G xi), R Newton's retraction
     - "ito": w <- R(w + b dt + P G xi)
     - "normal": w <- the point of the set over w + P b dt + P G xi along the normal space at w
-    - "ninomiya_victoir": flows along P G's columns and the Stratonovich drift, composed in an order drawn by a fair coin
+    - "ninomiya_victoir": flows along P G's columns, their order by a fair coin, and the Stratonovich drift
 
-    The first four have weak order 1 (derived). The last has weak order 2 by Ninomiya and Victoir's theorem, because a
-    Runge-Kutta step of order 4 along a column errs by an odd fifth power of its increment, which has mean 0 up to
-    dt^3 (derived).
+    The first four have weak order 1 (derived). The last has weak order 2 by Ninomiya and Victoir's theorem,
+    because a Runge-Kutta step of order 4 along a column errs by an odd fifth power of its increment, which
+    has mean 0 up to dt^3 (derived).
 
     Parameters
     ----------
@@ -48,11 +50,9 @@ class Stepper:
     rank: int
 
     def checked_step(self, w: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray) -> np.ndarray:
-        """`step`, which must not jump over a point where the Hessian loses rank."""
+        """`step`, held against `check_move`."""
         moved = self.step(w, dt, increments, signs)
-        frame = frame_of_rank(self.fields.model, w, self.rank)
-        frame_of_rank(self.fields.model, moved, self.rank)
-        check_rank_between(self.fields.model, w, moved, frame)
+        check_move(self.fields, w, moved, self.rank)
         return moved
 
     def step(self, w: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray) -> np.ndarray:
@@ -99,7 +99,7 @@ class Stepper:
         return self._flow(self._stratonovich_drift, w, dt / 2, "heun")
 
     def _stratonovich_drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
-        """P b - P sum_i (D V_i) V_i / 2 with V = P G, the derivative by differences along the set (derived)."""
+        """P b - P sum_i (D V_i) V_i / 2 with V = P G, by differences along the set (derived)."""
         fields = self.fields
         columns = tangential_matrix(frame, fields.noise_matrix(w))
         drift = fields.drift(w, frame)

@@ -1,24 +1,36 @@
-"""Makes a limit ready for the engine: integrator steps between recorded SGD steps, and paths that leave the set."""
+"""Makes a limit ready for the engine: integrator steps between recorded SGD steps, and lost paths."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from sgdlimits.ensembles.random import Noise, Purpose
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 from sgdlimits.problems import geometry
 
 from .leaving import place
 from .schemes import Stepper
 
+DEFAULT_DT = 0.01  # of fixed-step integrators, in the limit's time
+
+
+def largest_step(clock: float, dt: float | None, substeps: int | None) -> float:
+    """Largest integrator step in the limit's time, from `dt` or from `substeps` per SGD step."""
+    if substeps is None:
+        return DEFAULT_DT if dt is None else positive("dt", dt)
+    if dt is not None:
+        raise InvalidInput("substeps and dt both set the integrator's step: pass one of them")
+    return 1 / (clock * whole_number("substeps", substeps, 1))
+
 
 def integrator_grid(record: np.ndarray, steps: int, clock: float, dt: float) -> np.ndarray:
-    """SGD steps (not whole in general) at which integrator steps end, the first 0: equal steps of at most `dt`
-    in the limit's time between recorded steps."""
+    """SGD steps, not whole in general, at which integrator steps end; the first is 0.
+
+    Equal steps of at most `dt` in the limit's time from one recorded step to the next.
+    """
     stops = np.unique(np.concatenate([[0], record, [steps]])).astype(float)
     pieces = [np.zeros(1)]
     for before, after in zip(stops[:-1], stops[1:]):
@@ -30,7 +42,7 @@ def integrator_grid(record: np.ndarray, steps: int, clock: float, dt: float) -> 
 
 @dataclass(frozen=True, eq=False)
 class Departure:
-    """Where a path was last seen on the set: its number, the step and time, the point, and why it could not go on."""
+    """Which path was lost, the step, time and point at which it was last on the set, and why."""
 
     path: int
     step: float
@@ -105,28 +117,25 @@ class ManifoldSimulator:
         if self.stepper.solver == "ninomiya_victoir":
             signs = noise.two_point(Purpose.WEAK, state.done, 1)[:, 0]
         with np.errstate(over="ignore", invalid="ignore"):
-            try:
-                state.w[alive] = self.stepper.checked_step(
-                    state.w[alive], dt, increments[alive], signs[alive]
-                )
-            except InvalidInput:
-                for path in alive:
-                    self._step_alone(state, path, dt, increments[[path]], signs[[path]])
+            self._step_some(state, alive, dt, increments, signs)
 
-    def _step_alone(
-        self, state: Paths, path: int, dt: float, increments: np.ndarray, signs: np.ndarray
+    def _step_some(
+        self, state: Paths, rows: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray
     ) -> None:
-        """Step one path; if it cannot go on, note why and where, and take it out."""
-        before = state.w[path].copy()
+        """Step the paths in `rows`; halve them to find one that cannot go on, note why and where, drop it."""
         try:
-            state.w[path] = self.stepper.checked_step(before[None], dt, increments, signs)[0]
+            state.w[rows] = self.stepper.checked_step(state.w[rows], dt, increments[rows], signs[rows])
         except InvalidInput as error:
-            step = float(self.grid[state.done])
-            departure = Departure(state.first + int(path), step, step / self.clock, before, str(error))
+            if len(rows) > 1:
+                for half in np.array_split(rows, 2):
+                    self._step_some(state, half, dt, increments, signs)
+                return
+            row, step = int(rows[0]), float(self.grid[state.done])
+            departure = Departure(state.first + row, step, step / self.clock, state.w[row].copy(), str(error))
             with self.lock:
                 self.departures.append(departure)
-            state.w[path] = np.inf
-            state.overflow_steps[path] = int(np.ceil(self.grid[state.done + 1]))
+            state.w[row] = np.inf
+            state.overflow_steps[row] = int(np.ceil(self.grid[state.done + 1]))
 
     def positions(self, state: Paths) -> np.ndarray:
         return state.w.copy()

@@ -27,7 +27,7 @@ class Term:
     mechanism : noise mechanism
     regime : {"non-degenerate", "degenerate", "trivial"}
     step_size_order, sigma_order : int or None
-        The term moves the limit by step_size^step_size_order * sigma^sigma_order a step; None: it moves nothing.
+        The limit moves by step_size^step_size_order * sigma^sigma_order a step; None: it does not.
     clock : Clock
         Steps per unit of the term's own time.
     rate : float
@@ -35,6 +35,8 @@ class Term:
     sentence : str
         Why the regime is this one.
     decided_by : {"theory", "numbers"}
+    tangential : bool
+        Whether the noise has a part along the set.
     """
 
     mechanism: Any
@@ -45,6 +47,7 @@ class Term:
     rate: float
     sentence: str
     decided_by: str
+    tangential: bool
 
     @property
     def label(self) -> str:
@@ -67,6 +70,17 @@ def leading_term(terms: tuple[Term, ...]) -> Term:
     return max(terms, key=lambda term: term.rate)
 
 
+def explain(terms: tuple[Term, ...]) -> str:
+    """One sentence: why the leading term's regime is what it is, and what the others do."""
+    leading = leading_term(terms)
+    text = f"{leading.regime}, decided by {leading.decided_by}: {leading.sentence.rstrip('.')}"
+    for term in terms:
+        if term is not leading:
+            share = f"{term.rate / leading.rate:.3g} times the leading rate" if term.rate else "moves nothing"
+            text += f"; {term.label} is {term.regime} ({share})"
+    return text + "."
+
+
 def _term(model: Any, mechanism: Any, step_size: float, points: np.ndarray) -> Term:
     sigma = float(mechanism.sigma)
     name, sentence, decided_by = _strongest_regime(model, mechanism, points)
@@ -77,19 +91,27 @@ def _term(model: Any, mechanism: Any, step_size: float, points: np.ndarray) -> T
     rate = step_size**order * scale
     clock = Clock(1 / rate, ("step_size" if order == 1 else "step_size^2") + unit)
     if name == TRIVIAL:
-        return Term(mechanism, name, None, None, clock, 0.0, sentence, decided_by)
-    return Term(mechanism, name, order, 2, clock, rate, sentence, decided_by)
+        return Term(mechanism, name, None, None, clock, 0.0, sentence, decided_by, False)
+    along = mechanism.tangential and _has_tangential_part(model, mechanism, points)
+    return Term(mechanism, name, order, 2, clock, rate, sentence, decided_by, along)
+
+
+def _has_tangential_part(model: Any, mechanism: Any, points: np.ndarray) -> bool:
+    """Whether P covariance P differs from 0 at one of the points, beyond rounding."""
+    covariance = mechanism.covariance(model, points)
+    projector = geometry.tangent_projector(model, points)
+    return bool(np.abs(projector @ covariance @ projector).max() > 1e-10 * np.abs(covariance).max())
 
 
 def _strongest_regime(model: Any, mechanism: Any, points: np.ndarray) -> tuple[str, str, str]:
-    """The regime that moves fastest at any of the points: where it does not, its drift merely vanishes there."""
+    """The fastest regime at any of the points: elsewhere its drift may vanish by chance."""
     found = [mechanism.regime(model, point) for point in points]
     best = min(found, key=lambda regime: REGIMES.index(regime.name))
     return best.name, best.sentence, best.decided_by
 
 
 def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
-    """Points (K, m) of the zero-loss set at which regimes are decided: near `start`, else drawn by a fixed seed.
+    """Points (K, m) of the set at which regimes are decided: near `start`, else from random starts.
 
     Raises
     ------
@@ -114,7 +136,7 @@ def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
         found.append(point)
     if not found:
         raise InvalidInput(
-            f"no zero-loss point was found from {ATTEMPTS} random starts, so the regime cannot be decided; pass "
-            f"start=, a point near the zero-loss set (last reason: {reason})"
+            f"no zero-loss point was found from {ATTEMPTS} random starts, so the regime cannot be decided; "
+            f"pass start=, a point near the zero-loss set (last reason: {reason})"
         )
     return np.array(found)

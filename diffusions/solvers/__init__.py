@@ -3,7 +3,7 @@
 from .coefficients import NOISE_TYPES, Coefficients, Diffusion
 from .fused import fused_simulator
 from .quadrature import linear_moments, step_noise_nodes
-from .registry import SCHEMES, scheme
+from .registry import SCHEMES, find_scheme
 from .scheme import AdaptiveScheme, Scheme, StepNoise
 from .simulation import SchemeSimulator
 
@@ -16,8 +16,8 @@ __all__ = [
     "Scheme",
     "SchemeSimulator",
     "StepNoise",
+    "find_scheme",
     "fused_simulator",
     "linear_moments",
-    "scheme",
     "step_noise_nodes",
 ]

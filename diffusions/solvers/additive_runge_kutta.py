@@ -48,7 +48,9 @@ class StochasticRungeKuttaA1(AdaptiveScheme):
     areas: ClassVar[bool] = True
     source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         return _step(SRA1, coefficients, t, x, dt, noise)[0]
 
     def step_with_error(
@@ -66,7 +68,9 @@ class StochasticRungeKuttaA3(AdaptiveScheme):
     areas: ClassVar[bool] = True
     source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         return _step(SRA3, coefficients, t, x, dt, noise)[0]
 
     def step_with_error(

@@ -201,7 +201,9 @@ class Coefficients:
         matrix = role == "diffusion" and self.form == "matrix"
         rows = x[:1] if one else np.ascontiguousarray(x)
         out = np.zeros((len(rows), d, m) if matrix else (len(rows), d))
-        times = np.ascontiguousarray(np.broadcast_to(np.reshape(np.asarray(t, dtype=np.float64), -1), (len(rows),)))
+        times = np.ascontiguousarray(
+            np.broadcast_to(np.reshape(np.asarray(t, dtype=np.float64), -1), (len(rows),))
+        )
         try:
             over_paths(function)(times, rows, out)
         except numba.core.errors.TypingError as error:
@@ -233,7 +235,11 @@ class Coefficients:
     def _check(self, role: str, values: np.ndarray, x: np.ndarray) -> None:
         shape = self._shape(role, len(x))
         if values.shape != shape:
-            kind = "" if role == "drift" else f" ({self.noise_type} noise, {self.noise_dimension} Brownian motions)"
+            kind = (
+                ""
+                if role == "drift"
+                else f" ({self.noise_type} noise, {self.noise_dimension} Brownian motions)"
+            )
             raise InvalidInput(
                 f"{self.named(role)} returned shape {values.shape} for x of shape {x.shape}: it must return {shape}"
                 f"{kind}"

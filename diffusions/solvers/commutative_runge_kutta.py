@@ -24,7 +24,9 @@ class StochasticRungeKuttaI2(Scheme):
     }
     source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         root, w = np.sqrt(dt), noise.increments
         drift, g = coefficients.drift(t, x), coefficients.diffusion(t, x)
         moved = coefficients.apply(g, w)
@@ -35,11 +37,15 @@ class StochasticRungeKuttaI2(Scheme):
             return result
         if coefficients.elementwise:
             shift = g * (0.5 * (w * w - dt) / root)
-            gap = coefficients.diffusion(t + dt, start + shift) - coefficients.diffusion(t + dt, start - shift)
+            gap = coefficients.diffusion(t + dt, start + shift) - coefficients.diffusion(
+                t + dt, start - shift
+            )
             return result + 0.5 * root * gap
         for k in range(coefficients.noise_dimension):
             # Sum over l of column l times I_(l,k), where I_(l,k) = (w_l w_k - [l = k] dt) / 2.
             shift = (0.5 * w[:, k : k + 1] * moved - 0.5 * dt * coefficients.column(g, k)) / root
-            gap = coefficients.diffusion(t + dt, start + shift) - coefficients.diffusion(t + dt, start - shift)
+            gap = coefficients.diffusion(t + dt, start + shift) - coefficients.diffusion(
+                t + dt, start - shift
+            )
             result = result + 0.5 * root * coefficients.column(gap, k)
         return result

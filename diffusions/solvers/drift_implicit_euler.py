@@ -39,7 +39,9 @@ class DriftImplicitEuler(Scheme):
     }
     source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         known = x + coefficients.apply(coefficients.diffusion(t, x), noise.increments)
         y = known + coefficients.drift(t, x) * dt
         end, dt = np.broadcast_to(t + dt, (len(x), 1)), np.broadcast_to(dt, (len(x), 1))

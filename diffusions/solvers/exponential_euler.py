@@ -31,7 +31,9 @@ class ExponentialEuler(Scheme):
     }
     source: ClassVar[str] = "Lord and Rougemont, IMA J. Numer. Anal. 24 (2004)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         linear = getattr(coefficients.source, "linear", None)
         if linear is None:
             raise InvalidInput(

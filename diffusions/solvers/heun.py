@@ -25,7 +25,9 @@ class StochasticHeun(Scheme):
     }
     source: ClassVar[str] = "Rumelin, SIAM J. Numer. Anal. 19 (1982)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         w = noise.increments
         drift, moved = self._both(coefficients, t, x, w)
         end = x + drift * dt + moved
@@ -36,4 +38,6 @@ class StochasticHeun(Scheme):
         self, coefficients: Coefficients, t: Any, x: np.ndarray, w: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         g = coefficients.diffusion(t, x)
-        return coefficients.drift(t, x) - 0.5 * coefficients.self_derivative(t, x, g), coefficients.apply(g, w)
+        return coefficients.drift(t, x) - 0.5 * coefficients.self_derivative(t, x, g), coefficients.apply(
+            g, w
+        )

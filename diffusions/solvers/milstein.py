@@ -27,7 +27,9 @@ class Milstein(Scheme):
     }
     source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         g, w = coefficients.diffusion(t, x), noise.increments
         moved = coefficients.apply(g, w)
         out = x + coefficients.drift(t, x) * dt

@@ -28,7 +28,9 @@ class NinomiyaVictoir(Scheme):
     signs: ClassVar[bool] = True
     source: ClassVar[str] = "Ninomiya and Victoir, Applied Mathematical Finance 15 (2008)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         middle = t + 0.5 * dt
         x = self._along_drift(coefficients, middle, x, 0.5 * dt)
         if coefficients.additive:

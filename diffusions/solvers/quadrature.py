@@ -14,13 +14,15 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, finite_array, whole_number
 
 from .coefficients import Coefficients
-from .registry import scheme
+from .registry import find_scheme
 from .scheme import Scheme, StepNoise
 
 MOST_NODES = 200_000
 
 
-def step_noise_nodes(chosen: Scheme, noise_dimension: int, dt: float, nodes: int = 8) -> tuple[np.ndarray, StepNoise]:
+def step_noise_nodes(
+    chosen: Scheme, noise_dimension: int, dt: float, nodes: int = 8
+) -> tuple[np.ndarray, StepNoise]:
     """Weights (Q,), adding up to 1, and noises (Q, m) whose weighted mean is the expectation over one step's noise.
 
     Parameters
@@ -46,7 +48,9 @@ def step_noise_nodes(chosen: Scheme, noise_dimension: int, dt: float, nodes: int
     axes = [first] * m + [gaussian] * (m if chosen.areas else 0) + [fair] * (m if chosen.signs else 0)
     count = math.prod(len(values) for values, _ in axes)
     if count > MOST_NODES:
-        raise InvalidInput(f"{count} combinations of noise are too many to enumerate: lower noise_dimension or nodes")
+        raise InvalidInput(
+            f"{count} combinations of noise are too many to enumerate: lower noise_dimension or nodes"
+        )
     grid = np.array(list(itertools.product(*(values for values, _ in axes))))
     weight = np.array([math.prod(row) for row in itertools.product(*(values for _, values in axes))])
     areas = grid[:, m : 2 * m] * math.sqrt(dt / 12) if chosen.areas else None
@@ -74,7 +78,7 @@ def linear_moments(
     """
     degree, d = whole_number("degree", degree, 1, 3), int(diffusion.dimension)
     x0 = finite_array("x0", x0, shape=(d,))
-    chosen, coefficients = scheme(solver), Coefficients(diffusion, 0.0, x0)
+    chosen, coefficients = find_scheme(solver), Coefficients(diffusion, 0.0, x0)
     chosen.check(coefficients)
     weights, noise = step_noise_nodes(chosen, coefficients.noise_dimension, dt)
     starts = np.concatenate([np.zeros((1, d)), np.eye(d)])

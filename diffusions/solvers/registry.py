@@ -42,7 +42,7 @@ SCHEMES: dict[str, type[Scheme]] = {
 }
 
 
-def scheme(solver: Any) -> Scheme:
+def find_scheme(solver: Any) -> Scheme:
     """The scheme of a name in SCHEMES; a scheme passes through.
 
     Raises

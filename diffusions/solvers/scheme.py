@@ -70,7 +70,9 @@ class Scheme(ABC):
             cls.weak_order = min(weak for _, weak in cls.orders.values())
 
     @abstractmethod
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         """Positions (P, d) after one step from x at t, in a fresh array; dt is a number or (P, 1), as t is."""
 
     def check(self, coefficients: Coefficients) -> None:

@@ -78,7 +78,9 @@ class SchemeSimulator:
                 before = state.x
                 if self.tolerance is None:
                     t = self.t0 + k * self.dt
-                    state.x = self.scheme.step(self.coefficients, t, before, self.dt, self._noise(state, k, last, noise))
+                    state.x = self.scheme.step(
+                        self.coefficients, t, before, self.dt, self._noise(state, k, last, noise)
+                    )
                 else:
                     self._adaptive_step(state, k, noise)
                 self._mark_overflow(state, before, k)

@@ -56,7 +56,9 @@ class StochasticRungeKuttaW1(AdaptiveScheme):
     areas: ClassVar[bool] = True
     source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         return _step(SRIW1, coefficients, t, x, dt, noise)[0]
 
     def step_with_error(
@@ -74,7 +76,9 @@ class StochasticRungeKuttaW2(AdaptiveScheme):
     areas: ClassVar[bool] = True
     source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         return _step(SRIW2, coefficients, t, x, dt, noise)[0]
 
     def step_with_error(

@@ -25,7 +25,9 @@ class TamedEuler(Scheme):
     }
     source: ClassVar[str] = "Hutzenthaler, Jentzen and Kloeden, Annals of Applied Probability 22 (2012)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         drift = coefficients.drift(t, x) * dt
         out = coefficients.apply(coefficients.diffusion(t, x), noise.increments)
         out += drift / (1.0 + np.sqrt((drift * drift).sum(axis=1, keepdims=True)))

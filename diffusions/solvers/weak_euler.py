@@ -27,5 +27,7 @@ class WeakEuler(Scheme):
     increments: ClassVar[str] = "two_point"
     source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         return euler_step(coefficients, t, x, dt, noise)

@@ -111,7 +111,9 @@ class WeakRungeKuttaRI6(Scheme):
     signs: ClassVar[bool] = True
     source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 47 (2009)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         return _step(RI6, coefficients, t, x, dt, noise)
 
 
@@ -125,5 +127,7 @@ class WeakRungeKuttaDRI1(Scheme):
     signs: ClassVar[bool] = True
     source: ClassVar[str] = "Debrabant and Roessler, Applied Numerical Mathematics 59 (2009)"
 
-    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
         return _step(DRI1, coefficients, t, x, dt, noise)

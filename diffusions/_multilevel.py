@@ -13,8 +13,8 @@ from sgdlimits.ensembles import Brownian, Gaussian, Noise, coarsen, draw_initial
 from sgdlimits.exact.errors import InvalidInput, positive, real_number, whole_number
 
 from .integration import grid_steps
-from .monte_carlo import Observable, _confidence, observed, sample_paths
-from .solvers import Coefficients, Scheme, SchemeSimulator, StepNoise, scheme
+from ._monte_carlo import Observable, _confidence, observed, sample_paths
+from .solvers import Coefficients, Scheme, SchemeSimulator, StepNoise, find_scheme
 
 FEWEST = 32  # paths of a level that is needed at all
 LEVEL_SHIFT = 40  # level l uses paths l 2^40, l 2^40 + 1, ...: levels are independent
@@ -80,7 +80,11 @@ class MultilevelEstimate:
     @property
     def complexity(self) -> str:
         """How the cost grows as the tolerance falls, from the scheme's claimed strong order."""
-        rate = scheme(self.solver).strong_order * 2 if self.variance_rate != self.variance_rate else self.variance_rate
+        rate = (
+            find_scheme(self.solver).strong_order * 2
+            if self.variance_rate != self.variance_rate
+            else self.variance_rate
+        )
         if rate > 1.25:
             return "tolerance^-2: the variance falls faster than the cost of a step rises"
         if rate > 0.75:
@@ -145,7 +149,7 @@ def multilevel(
         As `integrate`; if the scheme has no strong order, or `most_levels` levels do not bring the bias down.
     """
     tolerance, confidence = positive("tolerance", tolerance), _confidence(confidence)
-    t0, t1, chosen = real_number("t0", t0), real_number("t1", t1), scheme(solver)
+    t0, t1, chosen = real_number("t0", t0), real_number("t1", t1), find_scheme(solver)
     steps = grid_steps(t0, t1, (t1 - t0) / 4 if dt is None else dt)
     initial = initial_state(x0, int(diffusion.dimension), 1)
     start = initial.mean if isinstance(initial, Gaussian) else initial
@@ -190,10 +194,15 @@ def _share(levels: list[_Sampler], tolerance: float) -> None:
     while True:
         total = sum(math.sqrt(level.variance * level.path_cost) for level in levels)
         wanted = [
-            math.ceil(2 / tolerance**2 * math.sqrt(level.variance / level.path_cost) * total) for level in levels
+            math.ceil(2 / tolerance**2 * math.sqrt(level.variance / level.path_cost) * total)
+            for level in levels
         ]
         # A hundredth more or less is left alone: variances are estimates.
-        short = [(level, number) for level, number in zip(levels, wanted, strict=True) if number > level.values.size * 1.01]
+        short = [
+            (level, number)
+            for level, number in zip(levels, wanted, strict=True)
+            if number > level.values.size * 1.01
+        ]
         if not short:
             return
         for level, number in short:
@@ -230,7 +239,12 @@ class _Sampler:
         self.values = np.empty(0)
         self.steps = self.coarsest * 2**self.level
         self.brownian = Brownian(
-            self.horizon, self.steps, self.coefficients.noise_dimension, self.seed, self.quality, self.chosen.areas
+            self.horizon,
+            self.steps,
+            self.coefficients.noise_dimension,
+            self.seed,
+            self.quality,
+            self.chosen.areas,
         )
 
     def finer(self) -> _Sampler:
@@ -260,7 +274,9 @@ class _Sampler:
 
     def outcome(self) -> Level:
         paths = self.values.size
-        return Level(self.horizon / self.steps, paths, self.mean, self.variance, round(paths * self.path_cost))
+        return Level(
+            self.horizon / self.steps, paths, self.mean, self.variance, round(paths * self.path_cost)
+        )
 
     def extend(self, paths: int) -> None:
         simulator = SchemeSimulator(self.coefficients, self.chosen, self.brownian, self.t0)

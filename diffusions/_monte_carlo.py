@@ -17,7 +17,7 @@ from sgdlimits.ensembles.engine import Simulator, default_chunk
 from sgdlimits.exact.errors import InvalidInput, positive, real_number, whole_number
 
 from .integration import grid_steps, simulator_of
-from .solvers import Scheme, scheme
+from .solvers import Scheme, find_scheme
 
 Observable = Callable[[np.ndarray], np.ndarray]
 
@@ -95,7 +95,7 @@ def monte_carlo(
         values are of the wrong shape or not finite.
     """
     tolerance, confidence = positive("tolerance", tolerance), _confidence(confidence)
-    steps, chosen = grid_steps(real_number("t0", t0), real_number("t1", t1), dt), scheme(solver)
+    steps, chosen = grid_steps(real_number("t0", t0), real_number("t1", t1), dt), find_scheme(solver)
     simulator = simulator_of(diffusion, x0, chosen, t0, t1, steps, seed, quality, None, None)
     initial = initial_state(x0, simulator.dimension, 1)
 
@@ -128,7 +128,11 @@ def monte_carlo(
 
 
 def sample_paths(
-    sample: Callable[[np.ndarray], np.ndarray], first: int, last: int, simulator: Simulator, threads: int | None
+    sample: Callable[[np.ndarray], np.ndarray],
+    first: int,
+    last: int,
+    simulator: Simulator,
+    threads: int | None,
 ) -> np.ndarray:
     """Values of paths first..last-1, sampled chunk by chunk on several threads; each chunk is whole packs."""
     threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)

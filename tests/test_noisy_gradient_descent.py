@@ -1,0 +1,299 @@
+"""Noisy gradient descent: the compiled loops against the array definition, its own noise, and known recursions."""
+
+import time
+
+import numpy as np
+import pytest
+from sgdlimits.discrete import NoisyGradientDescent, noisy_gradient_descent
+from sgdlimits.discrete.pair_kernels import fits
+from sgdlimits.ensembles import PACK, Noise, Purpose
+from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
+from sgdlimits.problems import LeastSquares, geometry, noise, zero_loss
+
+SEED, PATHS, STEPS = 2**40 + 3, 2 * PACK, 23
+RNG = np.random.default_rng(1)
+NETWORK = zero_loss.ShallowNetwork(RNG.standard_normal((3, 2)), RNG.standard_normal(3), 4)
+DIAGONAL = zero_loss.DiagonalLinearNetwork(RNG.standard_normal((3, 5)), RNG.standard_normal(3))
+LINEAR = zero_loss.LinearRegression(RNG.standard_normal((3, 5)), RNG.standard_normal(3))
+MODELS = {
+    "hyperbola": zero_loss.Hyperbola(),
+    "one product": zero_loss.ProductSum(1),
+    "two products": zero_loss.ProductSum(2),
+    "difference": zero_loss.QuadraticDifference(),
+    "factorisation": zero_loss.MatrixFactorisation(RNG.standard_normal((2, 3)), 2),
+    "network": NETWORK,
+    "diagonal": DIAGONAL,
+    "linear": LINEAR,
+}
+SKEW = np.array([[1.0, 0.3], [0.3, 0.5]])
+MECHANISMS = {
+    "exact": noise.LabelNoise(0.0),
+    "minibatch": noise.Minibatch(2),
+    "minibatch, distinct": noise.Minibatch(2, "without_replacement"),
+    "label": noise.LabelNoise(0.3),
+    "DropConnect": noise.DropConnect(0.1),
+    "DropConnect, Bernoulli": noise.DropConnect(0.2, "bernoulli"),
+    "Dropout": noise.Dropout(0.2),
+    "Dropout, Bernoulli": noise.Dropout(0.2, "bernoulli"),
+    "Dropout, per sample": noise.Dropout(0.2, "gaussian", "per_sample"),
+    "weight": noise.WeightNoise(0.1),
+    "anti-correlated": noise.AntiCorrelated(0.1),
+    "input": noise.InputNoise(0.1),
+    "Langevin": noise.Langevin(0.1),
+    "Langevin, skew": noise.Langevin(0.1, SKEW),
+    "mixture": noise.LabelNoise(0.3) + noise.Dropout(0.1) + noise.AntiCorrelated(0.1) + noise.DropConnect(0.1),
+    "batch mixture": noise.Minibatch(2) + noise.LabelNoise(0.2) + noise.WeightNoise(0.1) + noise.Langevin(0.05),
+}
+
+
+def processes():
+    for name, model in MODELS.items():
+        for word, mechanism in MECHANISMS.items():
+            try:
+                yield f"{name}-{word}", NoisyGradientDescent(model, mechanism, 0.05)
+            except InvalidInput:
+                continue
+
+
+PROCESSES = dict(processes())
+
+
+def start(model):
+    return 0.7 + 0.3 * np.random.default_rng(2).standard_normal((PATHS, model.dimension))
+
+
+def definition(process, w0, steps, seed=SEED, quality="float32", paths=None):
+    stream = Noise(seed, np.arange(len(w0)) if paths is None else paths, quality)
+    state = process.initial_state(w0)
+    for k in range(steps):
+        state = process.step(k, state, stream)
+    return process.position(state)
+
+
+def compiled(process, w0, pieces, seed=SEED, quality="float32", path=0):
+    simulator = process.simulator()
+    stream = Noise(seed, np.arange(path, path + len(w0)), quality)
+    state = simulator.start(w0, stream)
+    for first, last in pieces:
+        simulator.advance(state, first, last, stream)
+    return simulator.positions(state)
+
+
+def test_every_mechanism_runs_on_some_model():
+    """Assert that the table of cases leaves no mechanism out."""
+    assert {name.partition("-")[2] for name in PROCESSES} == set(MECHANISMS)
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_compiled_loop_equals_the_array_definition(name):
+    """Assert equality to rounding under the same noise, for every mechanism on every model that it fits."""
+    process = PROCESSES[name]
+    quality = "float64" if len(name) % 2 else "float32"
+    w0 = start(process.model)
+    got = compiled(process, w0, [(0, STEPS)], quality=quality)
+    np.testing.assert_allclose(got, definition(process, w0, STEPS, quality=quality), rtol=1e-10, atol=1e-11)
+    assert np.abs(got - w0).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", [name for name in PROCESSES if name.startswith(("hyperbola", "network", "diagonal"))])
+def test_bits_do_not_depend_on_how_steps_and_paths_are_grouped(name):
+    """Assert equal bits for a whole run, a run in pieces, and the second pack alone."""
+    process, w0 = PROCESSES[name], start(PROCESSES[name].model)
+    whole = compiled(process, w0, [(0, STEPS)])
+    assert np.array_equal(whole, compiled(process, w0, [(0, 1), (1, 8), (8, 8), (8, STEPS)]))
+    assert np.array_equal(whole[PACK:], compiled(process, w0[PACK:], [(0, STEPS)], path=PACK))
+
+
+@pytest.mark.parametrize("noise_name", ["label", "anti-correlated", "mixture"])
+def test_bits_do_not_depend_on_chunk_or_threads(noise_name):
+    """Assert equal datasets for one chunk on one thread and many on two."""
+    process = PROCESSES[f"network-{noise_name}"]
+    runs = [
+        process.simulate(start(NETWORK)[0], 40, 50, "state", seed=5, chunk=chunk, threads=threads)["state"].values
+        for chunk, threads in ((64, 1), (16, 2), (32, 2))
+    ]
+    assert np.array_equal(runs[0], runs[1]) and np.array_equal(runs[0], runs[2])
+
+
+def test_another_seed_gives_other_paths():
+    """Assert that the comparison above can fail."""
+    process, w0 = PROCESSES["network-label"], start(NETWORK)
+    assert not np.allclose(compiled(process, w0, [(0, STEPS)]), compiled(process, w0, [(0, STEPS)], seed=SEED + 1))
+
+
+def test_the_pair_loop_is_used_for_two_parameters_only():
+    """Assert that models and noise outside its scope take the general loop."""
+    for name, process in PROCESSES.items():
+        paired = name.startswith(("hyperbola", "one product", "difference"))
+        uses_rows = process.noise.batch is not None
+        assert fits(process.model, process.simulator().plan) == (paired and not uses_rows), name
+
+
+def test_label_noise_on_the_hyperbola_obeys_the_exact_recursion():
+    """Assert c_{k+1} = c_k (1 - step_size^2 r_k^2) for c = x^2 - y^2, with the residual r_k of the noisy label."""
+    process = NoisyGradientDescent(MODELS["hyperbola"], noise.LabelNoise(0.5), 0.1)
+    w, stream = start(process.model), Noise(SEED, np.arange(PATHS))
+    (draw,) = process.noise.draws(process.model)
+    moved = compiled(process, w, [(0, 1)])
+    r = w.prod(axis=1) - 1 - 0.5 * stream.normals(draw.purpose, 0, 1)[:, 0]
+    c = w[:, 0] ** 2 - w[:, 1] ** 2
+    np.testing.assert_allclose(moved[:, 0] ** 2 - moved[:, 1] ** 2, c * (1 - 0.01 * r**2), rtol=1e-12, atol=1e-14)
+
+
+def test_anti_correlated_noise_is_the_difference_of_its_draws():
+    """Assert w_{k+1} = w_k - step_size grad L(w_k) + xi_{k+1} - xi_k, with xi_0 = 0 and the stream's own numbers."""
+    process = NoisyGradientDescent(NETWORK, noise.AntiCorrelated(0.1), 0.05)
+    (draw,) = process.noise.draws(NETWORK)
+    stream, w = Noise(SEED, np.arange(PATHS)), start(NETWORK)
+    state, before = process.initial_state(w), 0.0
+    for k in range(5):
+        fresh = 0.1 * stream.normals(draw.purpose, k, NETWORK.dimension)
+        w = w - 0.05 * NETWORK.gradient(w) + fresh - before
+        state, before = process.step(k, state, stream), fresh
+        np.testing.assert_allclose(process.position(state), w, rtol=1e-12, atol=1e-13)
+
+
+def test_dropconnect_is_the_gradient_of_the_loss_at_masked_weights():
+    """Assert the step of a finite difference of L(w (1 + eta)) in w."""
+    process = NoisyGradientDescent(NETWORK, noise.DropConnect(0.3), 1.0)
+    (draw,) = process.noise.draws(NETWORK)
+    w, mask = start(NETWORK), 1 + 0.3 * Noise(SEED, np.arange(PATHS)).normals(draw.purpose, 0, NETWORK.dimension)
+    gradient = np.empty_like(w)
+    for j, shift in enumerate(1e-5 * np.eye(w.shape[1])):
+        gradient[:, j] = (NETWORK.loss((w + shift) * mask) - NETWORK.loss((w - shift) * mask)) / 2e-5
+    np.testing.assert_allclose(w - compiled(process, w, [(0, 1)]), gradient, rtol=1e-7, atol=1e-8)
+
+
+def test_observables_of_the_set():
+    """Assert that limit_map, distance, regulariser, loss and state agree with each other and with the geometry."""
+    model = MODELS["two products"]
+    process = NoisyGradientDescent(model, noise.Dropout(0.2), 0.05)
+    asked = {name: name for name in ("limit_map", "distance", "regulariser", "loss", "risk", "state", "norm")}
+    run = process.simulate(start(model)[0], 50, 20, asked | {"own": lambda w: w[:, 0] * w[:, 2]}, record=[0, 10, 50])
+    w, phi = run["state"].values, run["limit_map"].values
+    assert run["limit_map"].dims == run["state"].dims == ("path", "step", "coordinate")
+    np.testing.assert_allclose(phi, geometry.limit_map(model, w), rtol=1e-12)
+    np.testing.assert_allclose(run["distance"], np.linalg.norm(w - phi, axis=-1), atol=1e-12)
+    np.testing.assert_allclose(run["loss"], model.loss(w), atol=1e-14)
+    np.testing.assert_allclose(run["risk"], run["loss"])
+    np.testing.assert_allclose(run["own"], w[..., 0] * w[..., 2])
+    products = w[..., :2] * w[..., 2:]
+    np.testing.assert_allclose(run["regulariser"], 0.5 * (products**2).sum(-1), rtol=1e-12)
+    assert np.all(model.loss(phi) < 1e-24)
+    assert set(process.simulate(start(model)[0], 3, 2, ("limit_map", "norm")).data_vars) == {"limit_map", "norm"}
+
+
+def test_regulariser_of_a_mixture_weighs_by_variance():
+    """Assert the mean of the parts' regularisers, weighed by sigma^2; the minibatch has none."""
+    parts = noise.DropConnect(0.1), noise.WeightNoise(0.3)
+    both = NoisyGradientDescent(NETWORK, noise.Minibatch(1) + parts[0] + parts[1], 0.1)
+    w = start(NETWORK)
+    expected = (0.01 * parts[0].regulariser(NETWORK, w) + 0.09 * parts[1].regulariser(NETWORK, w)) / 0.1
+    np.testing.assert_allclose(both.regulariser(w), expected, rtol=1e-12)
+
+
+def test_minibatch_noise_leaves_points_of_zero_loss_exactly_where_they_are():
+    """Assert displacement 0 from a start on the set, whatever the rows; label noise moves from there."""
+    w0 = np.array([2.0, 0.5])
+    model = zero_loss.DiagonalLinearNetwork(np.eye(2), np.zeros(2))
+    point = np.array([1.0, 0.5, 1.0, 0.5])
+    for target, begin in ((MODELS["hyperbola"], w0), (model, point)):
+        still = NoisyGradientDescent(target, noise.Minibatch(1), 0.1).simulate(begin, 10_000, 16, "state", record=1)
+        assert np.array_equal(still["state"].values[:, 0], np.tile(begin, (16, 1)))
+        moved = NoisyGradientDescent(target, noise.LabelNoise(0.3), 0.1).simulate(begin, 100, 16, "state", record=1)
+        assert np.all(moved["state"].values[:, 0] != begin)
+
+
+@pytest.mark.parametrize("name", ["hyperbola", "two products"])
+def test_overflow_is_recorded_at_its_step(name):
+    """Assert the step of the array definition, from the compiled loops."""
+    process = NoisyGradientDescent(MODELS[name], noise.LabelNoise(0.1), 5.0)
+    w0, stream = 3 * start(process.model), Noise(0, np.arange(PATHS))
+    state, expected = process.initial_state(w0), np.full(PATHS, -1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for k in range(12):
+            state = process.step(k, state, stream)
+            large = ~(np.linalg.norm(process.position(state), axis=1) <= 1e150)
+            expected[(expected < 0) & large] = k + 1
+    simulator = process.simulator()
+    run = simulator.start(w0, stream)
+    simulator.advance(run, 0, 12, stream)
+    assert np.all(expected > 0) and np.array_equal(simulator.overflow_steps(run), expected)
+    with pytest.warns(OverflowedPaths):
+        lost = process.simulate(w0, 12, PATHS, ("limit_map", "distance", "loss", "norm"), record=[0, 12])
+    assert all(np.isinf(lost[name].values[:, 1]).all() for name in ("limit_map", "distance", "norm"))
+
+
+def test_a_model_without_kernel_runs_as_the_definition():
+    """Assert that a NumPy model takes the array definition itself."""
+    model = zero_loss.UserLoss(
+        loss=lambda w: 0.5 * (w[..., 0] * w[..., 1] - 1) ** 2,
+        gradient=lambda w: (w[..., :1] * w[..., 1:] - 1) * w[..., ::-1],
+        dimension=2,
+    )
+    process = NoisyGradientDescent(model, noise.WeightNoise(0.1), 0.1)
+    same = NoisyGradientDescent(MODELS["hyperbola"], noise.WeightNoise(0.1), 0.1)
+    runs = [each.simulate([2.0, 0.5], 30, 32, "state", seed=4)["state"].values for each in (process, same)]
+    np.testing.assert_allclose(*runs, rtol=1e-12)
+
+
+def test_bad_input_is_named():
+    """Assert one clear sentence for each wrong argument."""
+    hyperbola = MODELS["hyperbola"]
+    with pytest.raises(InvalidInput, match="zero_loss, got LeastSquares"):
+        NoisyGradientDescent(LeastSquares.from_arrays(np.eye(2), np.ones(2)), noise.LabelNoise(0.1), 0.1)
+    with pytest.raises(InvalidInput, match="noise must be one of sgdlimits.problems.noise, got float"):
+        NoisyGradientDescent(hyperbola, 0.1, 0.1)
+    with pytest.raises(InvalidInput, match="step_size must be above zero"):
+        NoisyGradientDescent(hyperbola, noise.LabelNoise(0.1), 0.0)
+    with pytest.raises(InvalidInput):
+        NoisyGradientDescent(hyperbola, noise.InputNoise(0.1), 0.1)
+    process = NoisyGradientDescent(hyperbola, noise.LabelNoise(0.1), 0.1)
+    with pytest.raises(InvalidInput, match="'limit_maps', which is not known"):
+        process.simulate([2.0, 0.5], 3, 2, {"phi": "limit_maps"})
+    with pytest.raises(InvalidInput, match="x0 has shape"):
+        process.simulate([2.0], 3, 2)
+
+
+def test_labels_are_words():
+    """Assert short names for mechanisms and mixtures."""
+    both = noise.LabelNoise(0.1) + noise.Dropout(0.1)
+    assert noisy_gradient_descent.mechanism_name(both) == "label noise + Dropout"
+    assert NoisyGradientDescent(NETWORK, both, 0.1).label == "noisy gradient descent, label noise + Dropout"
+
+
+def test_purposes_of_a_mixture_do_not_share_numbers():
+    """Assert that no two draws of a step, nor the initial state, use one stream."""
+    for process in PROCESSES.values():
+        purposes = [draw.purpose for draw in process.noise.draws(process.model)]
+        assert len(set(purposes)) == len(purposes) and Purpose.INITIAL_STATE not in purposes
+
+
+@pytest.mark.slow
+def test_a_hundred_million_steps_of_a_model_of_two_parameters_take_under_five_seconds():
+    """Assert the time on one core for 1000 paths of 10^5 steps of label noise on the hyperbola."""
+    process = NoisyGradientDescent(MODELS["hyperbola"], noise.LabelNoise(0.3), 0.01)
+    process.simulate([2.0, 0.5], 10, 16, record=1, threads=1)
+    began = time.process_time()
+    process.simulate([2.0, 0.5], 100_000, 1000, record=1, threads=1)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.slow
+@pytest.mark.extras
+def test_steps_a_minute_of_the_tanh_network():
+    """Assert 20 000 steps a minute of 1000 paths in torch, and ten times that in numba."""
+    torch = pytest.importorskip("torch")
+
+    def network(w, x):
+        return (w[:4] * torch.tanh(w[4:].reshape(4, 2) @ x)).sum()
+
+    in_torch = zero_loss.TorchRegression(network, NETWORK.features, NETWORK.labels, 12)
+    for model, needed in ((in_torch, 20_000), (NETWORK, 200_000)):
+        process = NoisyGradientDescent(model, noise.LabelNoise(0.3), 0.05)
+        w0 = start(NETWORK)[0]
+        process.simulate(w0, 5, 1000, record=1)
+        steps = needed // 60
+        began = time.perf_counter()
+        process.simulate(w0, steps, 1000, record=1)
+        assert steps / (time.perf_counter() - began) * 60 > needed
