@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def spreads(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
 
 
 def times(dataset: xarray.Dataset, axes: Sequence[Axes] | None = None) -> Figure:
-    """Times in steps against step size, and against noise level below; the limits' own times as dotted lines.
+    """Times in steps against step size, and against noise level below; predicted times as dotted lines.
 
     A process that stands still is drawn by open arrows at the length of its runs, a lower bound.
     """
@@ -91,9 +91,9 @@ def times(dataset: xarray.Dataset, axes: Sequence[Axes] | None = None) -> Figure
     else:
         figure = axes[0].get_figure(root=True)
     labels = dataset["passage"].values.tolist()
-    looks = styles(labels)
+    looks = _distinct(labels)
     for ladder, ax in zip(present, axes):
-        ends, everything = [], []
+        ends, everything, standing = [], [], 0
         for index, label in enumerate(labels):
             chosen = (dataset["passage_index"].values == index) & (dataset["ladder"].values == ladder)
             if not chosen.any():
@@ -103,17 +103,18 @@ def times(dataset: xarray.Dataset, axes: Sequence[Axes] | None = None) -> Figure
             everything.append(x)
             name = label.replace(", ", ",\n")
             if not np.isfinite(here["time"].values).all():
-                steps = here["steps"].values
+                steps, moved = here["steps"].values, float(dataset["displacement"][index])
+                x = x * 1.07 ** (standing % 3 - 1)  # runs of one length would hide each other
                 ax.plot(x, steps, color=look["color"], linestyle="none", marker=r"$\uparrow$", markersize=9)
-                moved = float(dataset["displacement"][index])
                 note = "moved exactly 0" if moved == 0 else "frozen"
                 ends.append((x[-1], steps[-1], f"{name}\n(arrows: {note})", look["color"]))
+                standing += 1
                 continue
             values, z = here["time"].values, normal_quantile(dataset.attrs["confidence"])
             ax.plot(x, here["predicted"].values, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
             ax.errorbar(
                 x, values, z * here["time_error"].values, color=look["color"], linestyle=look["linestyle"],
-                marker=look["marker"], markersize=4, linewidth=0.9, elinewidth=0.9, capsize=2,
+                marker=look["marker"], markersize=4, markerfacecolor=look["face"], linewidth=0.9, elinewidth=0.9, capsize=2,
             )  # fmt: skip
             slope = float(dataset["exponent"].isel(passage=index).sel(variable=ladder))
             text = name + (f"\nslope {slope:.2f}".replace("-", "−") if np.isfinite(slope) else "")
@@ -121,15 +122,27 @@ def times(dataset: xarray.Dataset, axes: Sequence[Axes] | None = None) -> Figure
         _logarithmic(ax, np.unique(np.concatenate(everything)))
         ax.invert_xaxis()
         dress(ax, "steps", ladder)
-        ax.set_title("thick dots: the limit's own time", fontsize=SMALL, loc="left", color=GREY)
+        ax.set_title("thick dots: predicted time", fontsize=SMALL, loc="left", color=GREY)
         direct_labels(ax, ends)
     return figure
 
 
+def _distinct(labels: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The usual styles; where colours come round again, open markers."""
+    looks, met = {}, []
+    for label, look in styles(labels).items():
+        looks[label] = look | {"face": "white" if look["color"] in met else look["color"]}
+        met.append(look["color"])
+    return looks
+
+
 def _logarithmic(ax: Axes, x: np.ndarray) -> None:
-    """Both axes logarithmic, ticks at the rungs where these are few."""
+    """Both axes logarithmic, ticks at the rungs that stand far enough apart."""
     ax.set_xscale("log")
     ax.set_yscale("log")
-    if x.size <= 8:
-        ax.set_xticks(x, [f"{value:.3g}" for value in x], fontsize=SMALL)
-        ax.set_xticks([], minor=True)
+    ticks: list[float] = []
+    for value in sorted(x, reverse=True):
+        if not ticks or np.log(ticks[-1] / value) > 0.09 * np.log(x.max() / x.min()):
+            ticks.append(float(value))
+    ax.set_xticks(ticks, [f"{value:.3g}" for value in ticks], fontsize=SMALL)
+    ax.set_xticks([], minor=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._time_scales import Passage
 
 KINDS = ("drift", "relaxation", "equilibration")
+CROWD = 16  # times as many paths for an equilibration: its runs are short, its second moment is noisy
 LOOKED_AT = 80  # steps at which a run is looked at, evenly in the logarithm
 REACH = 1.7  # length of a run over the predicted time
 EXTENSIONS = 4  # times that a run which did not pass the level is made three times as long
@@ -236,18 +237,14 @@ def _equilibration(entry: Passage, process: Any, settings: dict[str, Any]) -> Me
     steps = int(np.ceil(12 * predicted))
     looks = np.unique(np.rint(np.linspace(0, 2.5 * predicted, 60)).astype(np.int64))
     late = np.unique(np.rint(np.linspace(8 * predicted, steps, 40)).astype(np.int64))
-    moved = replace_start(entry, point)
-    squares = np.square(_simulated(process, moved, steps, np.union1d(looks, late), "distance", settings))
+    moved = replace(entry, w0=point)
+    crowd = settings | {"paths": CROWD * settings["paths"]}
+    squares = np.square(_simulated(process, moved, steps, np.union1d(looks, late), "distance", crowd))
     plateau = squares[:, -len(late) :].mean(axis=1)
     # The plateau's own sampling error moves the level: the difference holds both.
     relative = squares[:, : len(looks)] - entry.level * plateau[:, None]
     time, error = slow_motion.crossing(looks, *mean_and_error(relative), 0.0)
     return Measurement(time, error, predicted, steps)
-
-
-def replace_start(entry: Passage, point: np.ndarray) -> Passage:
-    """The passage from another start."""
-    return replace(entry, w0=point)
 
 
 def _moments_relaxation(entry: Passage, process: Any) -> Measurement:

@@ -27,7 +27,8 @@ from sgdlimits.exact.errors import (
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
 from sgdlimits.problems.quadratic import QuadraticProblem
 
-from .modal import MODAL, ModalStep, refuse
+from .solvers import ModalScheme, ModalStep, Scheme, find_scheme
+from .solvers.process import ProcessSimulator
 
 if TYPE_CHECKING:
     import xarray
@@ -90,6 +91,10 @@ class Diffusion(ABC):
     @abstractmethod
     def mean_square_threshold(self) -> float:
         """Step size below which the second moment settles, given that the mean does."""
+
+    @abstractmethod
+    def settles(self, scheme: ModalStep | None = None) -> bool:
+        """Whether the second moment of the process, or of a scheme for it, settles, given that the mean does."""
 
     @abstractmethod
     def stationary_covariance(self) -> np.ndarray:
@@ -236,14 +241,18 @@ class Diffusion(ABC):
             return Stability(0.0, 0.0, self.step_size)
         return Stability(np.inf, self.mean_square_threshold(), self.step_size)
 
-    def modal_step(self, solver: str, substeps: int) -> ModalStep:
-        """One increment of a scheme, in modes."""
-        if solver not in self.solvers:
-            raise refuse(solver, self.label, self.solvers)
+    def modal_step(self, solver: str | Scheme, substeps: int) -> ModalStep:
+        """One increment of a scheme with closed moments, in modes."""
+        chosen = find_scheme(solver)
+        if not isinstance(chosen, ModalScheme) or chosen.name not in self.solvers:
+            raise InvalidInput(
+                f"solver {chosen.name!r} has no closed moments for {self.label}; {', '.join(map(repr, self.solvers))} "
+                "have them, and simulate takes every scheme that treats its noise"
+            )
         size = 1 / whole_number("substeps", substeps, 1)
         growth = self.step_size**2 / self.batch_size * float(np.square(self.quadratic.eigenvalues).sum())
-        solver = "exponential_euler" if self.always_exact else solver
-        return MODAL[solver](self.rates, self.step_size**2, size, growth)
+        chosen = find_scheme("exponential_euler") if self.always_exact else chosen
+        return chosen.modal_step(self.rates, self.step_size**2, size, growth)
 
     def simulate(
         self,
@@ -257,15 +266,15 @@ class Diffusion(ABC):
         threads: int | None = None,
         chunk: int | None = None,
         progress: bool | Progress | None = None,
-        solver: str = "euler",
+        solver: str | Scheme = "euler",
         substeps: int = 1,
     ) -> xarray.Dataset:
         """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
 
         Parameters
         ----------
-        solver : str
-            One of the class's `solvers`.
+        solver : name in `SCHEMES`, or a scheme
+            The class's `solvers` run in fused kernels; other schemes step many paths at a time in NumPy.
         substeps : int
             Increments of the scheme per SGD step.
 
@@ -275,25 +284,35 @@ class Diffusion(ABC):
             One variable an observable, with dims (path, step[, coordinate]); coordinate `time` in the process's
             clock. The same bits for the same seed, whatever the threads and the chunk size.
         """
+        chosen = find_scheme(solver)
+        fused = chosen.name in self.solvers
         if isinstance(self.problem, QuadraticProblem):
-            self._warn_if_unstable(self.modal_step(solver, substeps))
+            self._warn_if_unstable(self.modal_step(chosen, substeps) if fused else None)
+        simulator = (
+            self.simulator(chosen.name, substeps)
+            if fused
+            else ProcessSimulator.of(self, chosen, substeps, steps, x0, seed, quality)
+        )
         ensemble = run(
-            self.simulator(solver, substeps), x0, paths=paths, steps=steps, record=record, observables=observables,
+            simulator, x0, paths=paths, steps=steps, record=record, observables=observables,
             seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress,
         )  # fmt: skip
-        return ensemble_dataset(ensemble, self._attributes(solver, substeps), self.clock.time(ensemble.record))
+        return ensemble_dataset(ensemble, self._attributes(chosen.name, substeps), self.clock.time(ensemble.record))
 
     def _warn_if_unstable(self, scheme: ModalStep | None) -> None:
-        stability = self.stability()
-        if not stability.mean_stable:
+        """Warn past a known threshold; the process's own is computed only once it is known to be passed."""
+        too_long = f"the scheme's increments are too long for {self.label}"
+        if self.quadratic.curvatures.min() < 0:
             sentence = f"{self.label} has a negative curvature, so its mean never settles"
-        elif not stability.mean_square_stable:
+        elif not self.settles():
             sentence = (
                 f"step_size is {self.step_size:g}, but the second moment of {self.label} settles only below "
-                f"{stability.mean_square_threshold:.6g}"
+                f"{self.mean_square_threshold():.6g}"
             )
         elif scheme is not None and not scheme.mean_stable:
-            sentence = f"the scheme's increments are too long for {self.label}: its mean grows; raise substeps"
+            sentence = f"{too_long}: its mean grows; raise substeps"
+        elif scheme is not None and not self.settles(scheme):
+            sentence = f"{too_long}: its variance grows; raise substeps"
         else:
             return
         warnings.warn(sentence, StabilityWarning, stacklevel=3)

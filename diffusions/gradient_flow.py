@@ -14,6 +14,7 @@ from sgdlimits.exact.clock import Clock
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .diffusion import Diffusion, check_settings
+from .modal import ModalStep
 from .simulators import DenseNoiseSimulator, FlowSimulator
 
 
@@ -81,6 +82,10 @@ class GradientFlow(Diffusion):
     def mean_square_threshold(self) -> float:
         """inf: there is no noise."""
         return np.inf
+
+    def settles(self, scheme: ModalStep | None = None) -> bool:
+        """Always: there is no noise."""
+        return True
 
     def stationary_covariance(self) -> np.ndarray:
         """Zero (d, d)."""

@@ -15,6 +15,7 @@ from sgdlimits.exact.errors import whole_number
 from sgdlimits.exact.moment_flows import propagate_rank_one
 
 from .diffusion import Diffusion, check_settings
+from .modal import ModalStep
 from .simulators import DiagonalSimulator
 
 
@@ -120,6 +121,15 @@ class HomogenizedSGD(Diffusion):
             gain = self.noise_gain(1.0)
             return 1 / gain if gain > 0 else np.inf
         return crossing(self.noise_gain, 1 / max(self.problem.curvatures.max(), 1e-300))
+
+    def settles(self, scheme: ModalStep | None = None) -> bool:
+        """Whether the noise feeds itself by less than the whole; O(d)."""
+        if scheme is None:
+            return self.noise_gain(self.step_size) < 1
+        active = self.problem.eigenvalues > 0
+        strength = np.diagonal(scheme.weights) * (scheme.before * self.problem.eigenvalues) ** 2 / self.batch_size
+        kept = (scheme.before * scheme.after) ** 2
+        return bool((kept[active] < 1).all() and (strength[active] / (1 - kept[active])).sum() < 1)
 
     def stationary_covariance(self) -> np.ndarray:
         """Stationary covariance (d, d) of the modes: diagonal."""

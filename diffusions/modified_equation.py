@@ -18,6 +18,7 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .diffusion import Diffusion, check_settings
 from .homogenized import crossing
+from .modal import ModalStep
 from .simulators import CommonNoiseSimulator, CovarianceNoiseSimulator, SampleNoiseSimulator, covariance_table
 
 
@@ -151,6 +152,11 @@ class ModifiedEquation(Diffusion):
             unit = gain(scale)
             return scale / unit if unit > 0 else np.inf
         return crossing(gain, scale)
+
+    def settles(self, scheme: ModalStep | None = None) -> bool:
+        """Whether the noise feeds itself by less than the whole; bounds decide away from the threshold."""
+        equations = self.flow if scheme is None else scheme.moment_map(self.noise_map)
+        return equations.circuit.settles()
 
     def stationary_covariance(self) -> np.ndarray:
         """Stationary covariance (d, d) of the modes."""

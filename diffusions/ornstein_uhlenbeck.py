@@ -13,6 +13,7 @@ from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 
 from .diffusion import Diffusion, check_settings
+from .modal import ModalStep
 from .simulators import DenseNoiseSimulator
 
 
@@ -90,6 +91,10 @@ class OrnsteinUhlenbeck(Diffusion):
     def mean_square_threshold(self) -> float:
         """inf: additive noise never destabilises."""
         return np.inf
+
+    def settles(self, scheme: ModalStep | None = None) -> bool:
+        """Always: additive noise never destabilises."""
+        return True
 
     def stationary_covariance(self) -> np.ndarray:
         """Stationary covariance (d, d) of the modes: step_size C_ij / (B (k_i + k_j))."""

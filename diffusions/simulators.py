@@ -50,7 +50,11 @@ class ModalSimulator:
 
     def start(self, positions: np.ndarray, noise: Noise) -> Modes:
         rotation = np.ascontiguousarray(self.problem.eigenvectors.T * self.scale[:, None])
-        state = packs.rotate(packs.pack(positions - self.problem.minimiser), rotation)
+        centred = positions - self.problem.minimiser
+        if (centred == centred[0]).all():  # one start for all: turn one pack, not each
+            state = packs.rotate(packs.pack(centred[:PACK]), rotation).repeat(len(centred) // PACK, axis=0)
+        else:
+            state = packs.rotate(packs.pack(centred), rotation)
         return Modes(int(noise.paths[0]), state, np.full((len(state), PACK), -1, dtype=np.int64))
 
     def positions(self, state: Modes) -> np.ndarray:

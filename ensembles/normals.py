@@ -15,7 +15,7 @@ import math
 
 import llvmlite.ir as ir
 import numpy as np
-from numba import float32, int32, types, uint32, uint64
+from numba import float32, int8, int32, types, uint32, uint64
 from numba.extending import intrinsic, overload
 
 from .compiling import compiled
@@ -151,27 +151,44 @@ def _fill64(normals, words, seed, purpose, path, first_block):
             out[o + lane], out[o + PACK + lane] = box_muller64(radius_word, angle_word)
 
 
+@compiled
+def _fill_signs(signs, words, seed, purpose, path, first_block):
+    pack_words(words, seed, purpose, path, first_block)
+    out, word, lanes = signs.reshape(-1), words.reshape(-1), words.shape[1]
+    for w in range(words.shape[0]):
+        for bit in range(32):
+            i, o, shift = w * PACK, (32 * w + bit) * PACK, uint32(bit)
+            for lane in range(lanes):
+                out[o + lane] = int8(int32(uint32((word[i + lane] >> shift) & _U(1)) << _U(1)) - int32(1))
+
+
 def fill_normals(normals, words, seed, purpose, path, first_block):
     """Inside a kernel: the normals of consecutive blocks of a pack of paths.
 
     `normals` is float32 (4 * blocks, PACK) or float64 (2 * blocks, PACK), which chooses the quality: normal
     number q of lane l of the stream lands at [q - first_block * (4 or 2), l]. `words` is uint32 (4 *
-    blocks, PACK) of scratch. `path` is the first of the pack, a multiple of PACK.
+    blocks, PACK) of scratch. `path` is the first of the pack, a multiple of PACK. An int8 (128 * blocks, PACK)
+    array is filled with fair signs in place of normals: two-point increments.
     """
     raise NotImplementedError("fill_normals is called from compiled kernels only")
 
 
 @overload(fill_normals)
 def _fill_normals(normals, words, seed, purpose, path, first_block):
-    chosen = _fill32 if normals.dtype == types.float32 else _fill64
+    chosen = {types.float32: _fill32, types.float64: _fill64, types.int8: _fill_signs}[normals.dtype]
     return lambda normals, words, seed, purpose, path, first_block: chosen(
         normals, words, seed, purpose, path, first_block
     )
 
 
 def scratch(quality: str, blocks: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Arrays (normals, words) for `fill_normals`, holding `blocks` blocks of a pack in the given quality."""
+    """Arrays (normals, words) for `fill_normals`, holding `blocks` blocks of a pack in the given quality.
+
+    The quality "two_point" stands for signs, a hundred and twenty-eight of which fill a block.
+    """
     words = np.zeros((4 * blocks, PACK), np.uint32)
+    if quality == "two_point":
+        return np.zeros((128 * blocks, PACK), np.int8), words
     return (words.astype(np.float32) if quality == "float32" else np.empty((2 * blocks, PACK))), words
 
 

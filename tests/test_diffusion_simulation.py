@@ -44,8 +44,8 @@ def states(process, steps, paths=32, **options):
     return run["state"].values
 
 
-def modal_columns(process, x, own):
-    """Diffusion matrices (P, d, m) at x, with the columns in the order of the kernel's normals."""
+def columns(process, x):
+    """Diffusion matrices (P, d, m) at x."""
     root = np.asarray(process.diffusion(0.0, x))
     return np.broadcast_to(root, (len(x), *root.shape)) if root.ndim == 2 else root
 
@@ -57,8 +57,7 @@ def modal_columns(process, x, own):
 def test_the_euler_kernel_is_the_array_definition(problem, kind, label_noise, quality, substeps):
     """Assert x + drift dt + diffusion dW along whole paths, with the noise that the kernel draws, to rounding.
 
-    Orthogonal columns whose order or sign is free are compared through the kernel's own: modes for homogenized SGD
-    and streams, samples for finite data.
+    The kernel of samples takes their noise with the other sign, which the law does not see.
     """
     problem = PROBLEMS[problem]
     process = kind(problem, 0.05, 2, label_noise=label_noise)
@@ -67,7 +66,7 @@ def test_the_euler_kernel_is_the_array_definition(problem, kind, label_noise, qu
     noise = Noise(5, np.arange(32), quality)
     x = np.tile(X0, (32, 1))
     for k in range(4 * substeps):
-        root = modal_columns(process, x, label_noise)
+        root = columns(process, x)
         xi = noise.normals(Purpose.BROWNIAN, k, root.shape[2])
         noisy = np.einsum("pij,pj->pi", root, xi)
         if problem in (PROBLEMS["finite"], PROBLEMS["n < d"], PROBLEMS["no noise"]) and kind is ModifiedEquation:

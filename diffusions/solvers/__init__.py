@@ -2,9 +2,10 @@
 
 from .coefficients import NOISE_TYPES, Coefficients, Diffusion
 from .fused import fused_simulator
+from .modal import ModalStep
 from .quadrature import linear_moments, step_noise_nodes
 from .registry import SCHEMES, find_scheme
-from .scheme import AdaptiveScheme, Scheme, StepNoise
+from .scheme import AdaptiveScheme, ModalScheme, Scheme, StepNoise
 from .simulation import SchemeSimulator
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "AdaptiveScheme",
     "Coefficients",
     "Diffusion",
+    "ModalScheme",
+    "ModalStep",
     "Scheme",
     "SchemeSimulator",
     "StepNoise",

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .coefficients import Coefficients
-from .scheme import Scheme, StepNoise
+from .modal import ModalStep
+from .scheme import ModalScheme, StepNoise
 
 
 def euler_step(coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
@@ -19,8 +20,13 @@ def euler_step(coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise
     return out
 
 
+def euler_factors(rates: np.ndarray, scale: float, size: float) -> ModalStep:
+    """1 - r h, and the noise of a step of length h."""
+    return ModalStep(np.ones_like(rates), 1 - rates * size, np.full((rates.size,) * 2, scale * size))
+
+
 @dataclass(frozen=True)
-class EulerMaruyama(Scheme):
+class EulerMaruyama(ModalScheme):
     """x + drift dt + diffusion dW."""
 
     name: ClassVar[str] = "euler"
@@ -37,3 +43,6 @@ class EulerMaruyama(Scheme):
         self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
     ) -> np.ndarray:
         return euler_step(coefficients, t, x, dt, noise)
+
+    def modal_step(self, rates: np.ndarray, scale: float, size: float, growth: float) -> ModalStep:
+        return euler_factors(rates, scale, size)

@@ -10,11 +10,12 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
-from .scheme import Scheme, StepNoise
+from .modal import ModalStep
+from .scheme import ModalScheme, StepNoise
 
 
 @dataclass(frozen=True)
-class ExponentialEuler(Scheme):
+class ExponentialEuler(ModalScheme):
     """For a drift -K x + rest: exp(-K dt) x + (integral of exp(-K s) ds) rest + noise.
 
     With diagonal K the noise of coordinate i has the variance that dz = -k_i z dt + dW gives it; with a matrix K it is
@@ -60,3 +61,10 @@ class ExponentialEuler(Scheme):
             )
         phi, damped = coefficients.cache["exponential", float(dt)]
         return x + np.einsum("ij,pj->pi", phi, drift) + np.einsum("ij,pj->pi", damped, moved)
+
+    def modal_step(self, rates: np.ndarray, scale: float, size: float, growth: float) -> ModalStep:
+        # The noise covariance is frozen at the start of the step and then carried exactly.
+        decay = rates[:, None] + rates
+        safe = np.where(decay == 0, 1.0, decay)
+        spread = np.where(decay == 0, size, -np.expm1(-safe * size) / safe)
+        return ModalStep(np.ones_like(rates), np.exp(-rates * size), scale * spread)

@@ -15,6 +15,7 @@ from .heun import StochasticHeun
 from .milstein import Milstein
 from .ninomiya_victoir import NinomiyaVictoir
 from .scheme import Scheme
+from .strang import Strang, WeakStrang
 from .strong_runge_kutta import StochasticRungeKuttaW1, StochasticRungeKuttaW2
 from .tamed_euler import TamedEuler
 from .weak_euler import WeakEuler
@@ -28,6 +29,8 @@ SCHEMES: dict[str, type[Scheme]] = {
         TamedEuler,
         DriftImplicitEuler,
         ExponentialEuler,
+        Strang,
+        WeakStrang,
         Milstein,
         StochasticHeun,
         StochasticRungeKuttaI2,

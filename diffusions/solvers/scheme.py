@@ -12,6 +12,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
+from .modal import ModalStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,3 +104,22 @@ class AdaptiveScheme(Scheme):
         self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
     ) -> tuple[np.ndarray, np.ndarray]:
         """Positions (P, d) after one step and the estimated error (P, d) of that step."""
+
+
+class ModalScheme(Scheme):
+    """A scheme whose step on least squares is one factor and one noise a mode: it has fused kernels and exact moments."""
+
+    @abstractmethod
+    def modal_step(self, rates: np.ndarray, scale: float, size: float, growth: float) -> ModalStep:
+        """Factors of a step of `size` SGD steps.
+
+        Parameters
+        ----------
+        rates : (d,) array
+            Decay of the modes, per SGD step.
+        scale : float
+            Factor of the noise covariance, step_size^2.
+        size : float
+        growth : float
+            Rate at which noise alone lets the level 2 L of homogenized SGD grow.
+        """

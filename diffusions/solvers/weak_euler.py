@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .coefficients import Coefficients
-from .euler_maruyama import euler_step
-from .scheme import Scheme, StepNoise
+from .euler_maruyama import euler_factors, euler_step
+from .modal import ModalStep
+from .scheme import ModalScheme, StepNoise
 
 
 @dataclass(frozen=True)
-class WeakEuler(Scheme):
+class WeakEuler(ModalScheme):
     """x + drift dt + diffusion dW, where every dW is +sqrt(dt) or -sqrt(dt)."""
 
     name: ClassVar[str] = "weak_euler"
@@ -31,3 +32,6 @@ class WeakEuler(Scheme):
         self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
     ) -> np.ndarray:
         return euler_step(coefficients, t, x, dt, noise)
+
+    def modal_step(self, rates: np.ndarray, scale: float, size: float, growth: float) -> ModalStep:
+        return euler_factors(rates, scale, size)

@@ -1,0 +1,304 @@
+"""A user's loss L(w), or L_hat(w, eta) that brings its own noise, in NumPy or in numba."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numba
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, whole_number
+
+from .differences import contraction, derivative, laplacian
+from .model import Model, no_quantities
+
+OUTER_STEP = 0.05  # of the second Laplacian, whose rounding is that of the first over its square
+
+
+class GeneralLoss(Model):
+    """L(w) = L_hat(w, 0) without samples or hidden units; eta (..., q) with q = noise_size."""
+
+    @property
+    def kernel_data(self) -> tuple[np.ndarray, ...]:
+        """None: everything is in the kernel."""
+        return (np.empty(0),)
+
+    @abstractmethod
+    def loss_of(self, w: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """L_hat(w, eta), (...)."""
+
+    @abstractmethod
+    def noisy_gradient_of(self, w: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Gradient of L_hat in w, (..., m)."""
+
+    @abstractmethod
+    def noise_matrix(self, w: np.ndarray) -> np.ndarray:
+        """G(w), the derivative in eta at 0 of the gradient, (..., m, q)."""
+
+    @abstractmethod
+    def own_regulariser(self, w: np.ndarray) -> np.ndarray:
+        """Half the Laplacian of L_hat in eta at 0, (...)."""
+
+    @abstractmethod
+    def own_regulariser_gradient(self, w: np.ndarray) -> np.ndarray:
+        """Its gradient in w, (..., m)."""
+
+    @abstractmethod
+    def own_fourth_gradient(self, w: np.ndarray) -> np.ndarray:
+        """Gradient in w of an eighth of the Laplacian's square of L_hat in eta at 0, (..., m)."""
+
+    def no_noise(self, w: np.ndarray) -> np.ndarray:
+        """Zeros (..., q)."""
+        return np.zeros((*np.shape(w)[:-1], self.noise_size))
+
+    def loss(self, w: np.ndarray) -> np.ndarray:
+        """L_hat(w, 0), (...)."""
+        w = np.asarray(w, float)
+        return self.loss_of(w, self.no_noise(w))
+
+    def gradient(self, w: np.ndarray) -> np.ndarray:
+        """Gradient of L_hat(w, 0), (..., m)."""
+        w = np.asarray(w, float)
+        return self.noisy_gradient_of(w, self.no_noise(w))
+
+
+def hessian_by_differences(model, w):
+    """Hessian (..., m, m) from the gradient."""
+    full = derivative(model.gradient, np.asarray(w, float))
+    return (full + full.swapaxes(-1, -2)) / 2
+
+
+def fourth_by_differences(model, w):
+    """Gradient of an eighth of the Laplacian's square, from second-order differences of the first Laplacian."""
+    w = np.asarray(w, float)
+
+    def inner(eta):
+        return laplacian(lambda point: model.noisy_gradient_of(w, point), eta)
+
+    zero = model.no_noise(w)
+    center = inner(zero)
+    total = 0.0
+    for e in np.eye(model.noise_size):
+        one, two = OUTER_STEP * e, 2 * OUTER_STEP * e
+        total = total + (
+            16 * (inner(zero + one) + inner(zero - one)) - inner(zero + two) - inner(zero - two) - 30 * center
+        ) / (12 * OUTER_STEP**2)
+    return total / 8
+
+
+@dataclass(frozen=True, eq=False)
+class UserLoss(GeneralLoss):
+    """A user's loss in NumPy, every function vectorised over the leading axes of w (..., m) and eta (..., q).
+
+    Derivatives that are not given are sixth-order central differences of `gradient_function`.
+
+    Parameters
+    ----------
+    loss_function : function of w, or of (w, eta) where noise_size > 0, with values (...)
+    gradient_function : the same arguments, values (..., m)
+        Gradient in w.
+    dimension : int
+        m.
+    noise_size : int
+        q; 0 for a loss without noise of its own.
+    hessian_function : function of w with values (..., m, m), optional
+    third_function : function of (w, matrix) with values (..., m), optional
+        Gradient of <matrix, Hessian(w)>.
+    limit_function : function of w with values (..., m), optional
+        Limit of the gradient flow, where it is known.
+    label : str
+    """
+
+    loss_function: Callable[..., np.ndarray]
+    gradient_function: Callable[..., np.ndarray]
+    dimension: int
+    noise_size: int = 0
+    hessian_function: Callable[[np.ndarray], np.ndarray] | None = None
+    third_function: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    limit_function: Callable[[np.ndarray], np.ndarray] | None = None
+    label: str = "user's loss"
+
+    def __post_init__(self) -> None:
+        check_sizes(self)
+        w = np.full((2, self.dimension), 0.5)
+        loss, gradient = np.shape(self.loss(w)), np.shape(self.gradient(w))
+        if loss != (2,) or gradient != w.shape:
+            raise InvalidInput(
+                f"for w of shape {w.shape} the loss must have shape (2,) and its gradient {w.shape}, got {loss} "
+                f"and {gradient}: both must be vectorised over the leading axes of w"
+            )
+
+    def loss_of(self, w, eta):
+        """The user's loss."""
+        return np.asarray(self.loss_function(w, eta) if self.noise_size else self.loss_function(w), float)
+
+    def noisy_gradient_of(self, w, eta):
+        """The user's gradient."""
+        return np.asarray(self.gradient_function(w, eta) if self.noise_size else self.gradient_function(w), float)
+
+    def hessian(self, w):
+        """Hessian (..., m, m)."""
+        if self.hessian_function is None:
+            return hessian_by_differences(self, w)
+        return np.asarray(self.hessian_function(np.asarray(w, float)), float)
+
+    def third(self, w, matrix):
+        """Gradient of <matrix, Hessian(w)>."""
+        if self.third_function is None:
+            return contraction(self.gradient, np.asarray(w, float), matrix)
+        return np.asarray(self.third_function(np.asarray(w, float), matrix), float)
+
+    def noise_matrix(self, w):
+        """G, by differences in eta."""
+        return derivative(lambda eta: self.noisy_gradient_of(w, eta), self.no_noise(w))
+
+    def own_regulariser(self, w):
+        """Half the Laplacian in eta, by differences."""
+        return laplacian(lambda eta: self.loss_of(w, eta), self.no_noise(w)) / 2
+
+    def own_regulariser_gradient(self, w):
+        """Half the Laplacian in eta of the gradient, by differences."""
+        return laplacian(lambda eta: self.noisy_gradient_of(w, eta), self.no_noise(w)) / 2
+
+    def own_fourth_gradient(self, w):
+        """Gradient of Reg_4, by differences."""
+        return fourth_by_differences(self, w)
+
+    def closed_limit(self, w):
+        """The user's limit, if one was given."""
+        return None if self.limit_function is None else np.asarray(self.limit_function(np.asarray(w, float)), float)
+
+    def conserved(self, w):
+        """Not known."""
+        return no_quantities(w)
+
+
+@lru_cache(maxsize=None)
+def _compile(loss, gradient, noisy):
+    """Kernel and vectorised forms of a user's compiled loss and gradient."""
+    if noisy:
+
+        @numba.njit(nogil=True, error_model="numpy")
+        def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+            gradient(w, eta, out)
+
+        @numba.njit(nogil=True, error_model="numpy")
+        def values(w, eta, out):
+            for i in range(len(w)):
+                out[i] = loss(w[i], eta[i])
+
+        @numba.njit(nogil=True, error_model="numpy")
+        def gradients(w, eta, out):
+            for i in range(len(w)):
+                gradient(w[i], eta[i], out[i])
+
+    else:
+
+        @numba.njit(nogil=True, error_model="numpy")
+        def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+            gradient(w, out)
+
+        @numba.njit(nogil=True, error_model="numpy")
+        def values(w, eta, out):
+            for i in range(len(w)):
+                out[i] = loss(w[i])
+
+        @numba.njit(nogil=True, error_model="numpy")
+        def gradients(w, eta, out):
+            for i in range(len(w)):
+                gradient(w[i], out[i])
+
+    return kernel, values, gradients
+
+
+@dataclass(frozen=True, eq=False)
+class NumbaLoss(GeneralLoss):
+    """A user's loss in numba; derivatives beyond the gradient are sixth-order central differences of it.
+
+    Parameters
+    ----------
+    loss_function : numba-compiled function(w (m,)) -> float, or function(w, eta (q,)) where noise_size > 0
+    gradient_function : numba-compiled function(w, out (m,)), or function(w, eta, out) where noise_size > 0
+        Writes the gradient in w into `out`.
+    dimension : int
+        m.
+    noise_size : int
+        q; 0 for a loss without noise of its own.
+    label : str
+    """
+
+    loss_function: Callable[..., float]
+    gradient_function: Callable[..., None]
+    dimension: int
+    noise_size: int = 0
+    label: str = "user's compiled loss"
+
+    def __post_init__(self) -> None:
+        check_sizes(self)
+        if not (hasattr(self.loss_function, "py_func") and hasattr(self.gradient_function, "py_func")):
+            raise InvalidInput("loss_function and gradient_function must be compiled: decorate them with @numba.njit")
+
+    def _compiled(self):
+        return _compile(self.loss_function, self.gradient_function, self.noise_size > 0)
+
+    @property
+    def kernel(self):
+        """Compiled for the user's gradient."""
+        return self._compiled()[0]
+
+    def _call(self, function, w, eta, tail):
+        lead = np.broadcast_shapes(np.shape(w)[:-1], np.shape(eta)[:-1])
+        flat = np.ascontiguousarray(np.broadcast_to(w, (*lead, self.dimension)), dtype=float)
+        noise = np.ascontiguousarray(np.broadcast_to(eta, (*lead, self.noise_size)), dtype=float)
+        out = np.empty((int(np.prod(lead)), *tail))
+        function(flat.reshape(-1, self.dimension), noise.reshape(len(out), self.noise_size), out)
+        return out.reshape(*lead, *tail)
+
+    def loss_of(self, w, eta):
+        """The user's loss, one path after the other."""
+        return self._call(self._compiled()[1], w, eta, ())
+
+    def noisy_gradient_of(self, w, eta):
+        """The user's gradient, one path after the other."""
+        return self._call(self._compiled()[2], w, eta, (self.dimension,))
+
+    def hessian(self, w):
+        """Hessian, by differences."""
+        return hessian_by_differences(self, w)
+
+    def third(self, w, matrix):
+        """Gradient of <matrix, Hessian(w)>, by differences."""
+        return contraction(self.gradient, np.asarray(w, float), matrix)
+
+    def noise_matrix(self, w):
+        """G, by differences in eta."""
+        return derivative(lambda eta: self.noisy_gradient_of(w, eta), self.no_noise(w))
+
+    def own_regulariser(self, w):
+        """Half the Laplacian in eta, by differences."""
+        return laplacian(lambda eta: self.loss_of(w, eta), self.no_noise(w)) / 2
+
+    def own_regulariser_gradient(self, w):
+        """Half the Laplacian in eta of the gradient, by differences."""
+        return laplacian(lambda eta: self.noisy_gradient_of(w, eta), self.no_noise(w)) / 2
+
+    def own_fourth_gradient(self, w):
+        """Gradient of Reg_4, by differences."""
+        return fourth_by_differences(self, w)
+
+    def closed_limit(self, w):
+        """Not known."""
+        return None
+
+    def conserved(self, w):
+        """Not known."""
+        return no_quantities(w)
+
+
+def check_sizes(model) -> None:
+    """Check the dimension and the noise size of a frozen model."""
+    object.__setattr__(model, "dimension", whole_number("dimension", model.dimension, 1))
+    object.__setattr__(model, "noise_size", whole_number("noise_size", model.noise_size, 0))
