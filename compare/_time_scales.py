@@ -62,8 +62,8 @@ class Passage:
         along_set = hasattr(self.process, "model") and hasattr(self.process, "noise")
         if not along_set and not callable(getattr(self.process, "moments", None)):
             raise InvalidInput(
-                f"no time can be measured for {type(self.process).__name__}: NoisyGradientDescent, or a process on least "
-                "squares with moments(x0, steps), is needed"
+                f"no time can be measured for {type(self.process).__name__}: NoisyGradientDescent, or a process on "
+                "least squares with moments(x0, steps), is needed"
             )
         kind = self.kind if self.kind is not None else "drift" if along_set else "relaxation"
         one_of("kind", kind, KINDS)
@@ -94,7 +94,8 @@ class TimeScales:
         Over measurement: passage_index, ladder ("step size" or "noise level"), step_size, noise_level, time and its
         standard error time_error (in steps; inf where nothing moves), predicted. Over (passage, variable): exponent and
         exponent_error as the variable goes to zero, bias, exponent_predicted, verdict. Over passage: label, kind,
-        level, regime, and for processes that stand still displacement, motion (of the last half of the run), displacement_order.
+        level, regime, and for processes that stand still displacement, its order in the step size (displacement_order)
+        and the motion of the last half of the run.
     """
 
     dataset: xarray.Dataset
@@ -281,9 +282,10 @@ def _dataset(
         for place, variable in enumerate(VARIABLES):
             if variable in row["exponents"]:
                 fit = row["exponents"][variable]
-                table["exponent"][index, place], table["exponent_error"][index, place] = fit.coefficients[0], fit.errors[0]
-                if len(fit.coefficients) > 2:
-                    table["bias"][index, place], table["bias_error"][index, place] = fit.coefficients[2], fit.errors[2]
+                for name, part in (("exponent", 0), ("bias", 2)):
+                    if part < len(fit.coefficients):
+                        table[name][index, place] = fit.coefficients[part]
+                        table[f"{name}_error"][index, place] = fit.errors[part]
                 table["exponent_predicted"][index, place] = predicted[place]
                 verdicts[index, place] = slow_motion.judged(
                     fit.coefficients[0], fit.errors[0], predicted[place], tolerance, z

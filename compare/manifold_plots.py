@@ -21,7 +21,7 @@ LADDERS = ("step size", "noise level")
 
 
 def errors(dataset: xarray.Dataset, observable: str | None = None, ax: Axes | None = None) -> Figure:
-    """Error of E at Phi(w_k) at the last time against the step size, one curve a noise level; the fit as a dotted line."""
+    """Error of E at Phi(w_k) at the last time against the step size, for each noise level; the fit as a dotted line."""
     figure, ax = axes_of(ax)
     names = dataset["observable"].values.tolist()
     chosen = names[0] if observable is None else one_of("observable", observable, names)
@@ -114,7 +114,8 @@ def times(dataset: xarray.Dataset, axes: Sequence[Axes] | None = None) -> Figure
             ax.plot(x, here["predicted"].values, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
             ax.errorbar(
                 x, values, z * here["time_error"].values, color=look["color"], linestyle=look["linestyle"],
-                marker=look["marker"], markersize=4, markerfacecolor=look["face"], linewidth=0.9, elinewidth=0.9, capsize=2,
+                marker=look["marker"], markersize=4, markerfacecolor=look["face"], linewidth=0.9, elinewidth=0.9,
+                capsize=2,
             )  # fmt: skip
             slope = float(dataset["exponent"].isel(passage=index).sel(variable=ladder))
             text = name + (f"\nslope {slope:.2f}".replace("-", "−") if np.isfinite(slope) else "")

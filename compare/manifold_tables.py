@@ -105,9 +105,9 @@ def manifold_notes(dataset: xarray.Dataset) -> list[str]:
             text += f" Order in the step size over this ladder: {order:.2f} ±{number(float(here['order_error']), 1)}."
         notes.append(text)
     notes.append(
-        "error = E of the observable at Phi(w_k), minus that of the limit at the same step; ±: one standard error; ratio "
-        f"to the step size above. {attrs['paths']} paths a row, {100 * attrs['confidence']:g} % intervals decide the "
-        "verdict: agrees, the whole interval lies within the tolerance; differs, all of it outside; undecided, neither."
+        "error = E of the observable at Phi(w_k), minus that of the limit at the same step; ±: one standard error; "
+        f"ratio to the step size above. {attrs['paths']} paths a row, {100 * attrs['confidence']:g} % intervals decide "
+        "the verdict: agrees, the whole interval lies within the tolerance; differs, all of it outside; undecided, neither."
     )
     return notes
 
@@ -167,7 +167,7 @@ def times_grid(dataset: xarray.Dataset) -> Grid:
             cells.append(", ".join(dict.fromkeys(verdicts)))
         groups.setdefault(title, []).append(tuple(cells))
     columns = (
-        "step size", "noise level", "steps", "limit", "exponent in step size", "in noise level", "verdict",
+        "step size", "noise level", "steps", "predicted", "exponent in step size", "in noise level", "verdict",
     )  # fmt: skip
     return Grid(columns, tuple((title, tuple(rows)) for title, rows in groups.items()))
 
@@ -196,9 +196,10 @@ def times_notes(dataset: xarray.Dataset) -> list[str]:
         notes.append(text)
     attrs = dataset.attrs
     notes.append(
-        "steps: measured at the step size and noise level of the row, ± one standard error; limit: the time at which the "
-        "limit passes the same level. Exponents as step size and noise go to zero, predicted ones in brackets: the leading "
-        "bias, of the order of the step size and of the noise level squared, is fitted along from four rungs on. agrees: "
+        "steps: measured at the step size and noise level of the row, ± one standard error; predicted: of the limit, or "
+        "of the flow for a relaxation. Exponents as step size and noise go to zero, predicted ones in brackets: the "
+        "leading bias, of the order of the step size and of the noise level squared, is fitted along from four rungs "
+        "on. agrees: "
         f"the whole {100 * attrs['confidence']:g} % interval lies within {attrs['tolerance']:g} of the prediction; "
         "differs: all of it outside; undecided: neither; trivial: nothing moves."
     )

@@ -70,7 +70,9 @@ def standstill(runs: list[Measurement], sizes: np.ndarray) -> dict[str, float]:
     return {"displacement": moved.max(), "motion": max(run.motion for run in runs), "displacement_order": order}
 
 
-def _simulated(process: Any, entry: Passage, steps: int, record: np.ndarray, name: str, settings: dict[str, Any]) -> Any:
+def _simulated(
+    process: Any, entry: Passage, steps: int, record: np.ndarray, name: str, settings: dict[str, Any]
+) -> np.ndarray:
     run = process.simulate(
         entry.w0, steps, settings["paths"], observables={"found": name}, record=record, seed=settings["seed"],
         threads=settings["threads"], progress=settings["progress"],
@@ -135,8 +137,8 @@ def _predicted_passage(entry: Passage, limit: Any) -> tuple[slow_motion.Quantity
         low, high, nearest = high, 4 * high, max(nearest, gaps.max())
     else:
         raise InvalidInput(
-            f"the limit of {entry.label} does not pass the level {entry.level:g} (it stays {-nearest:.3g} short): choose "
-            "a level that it passes"
+            f"the limit of {entry.label} does not pass the level {entry.level:g} (it stays {-nearest:.3g} short): "
+            "choose a level that it passes"
         )
     for _ in range(2):
         after = int(np.argmax(gaps >= 0))

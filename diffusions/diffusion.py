@@ -27,7 +27,8 @@ from sgdlimits.exact.errors import (
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
 from sgdlimits.problems.quadratic import QuadraticProblem
 
-from .solvers import ModalScheme, ModalStep, Scheme, find_scheme
+from .modal import ModalStep
+from .solvers import ModalScheme, Scheme, find_scheme
 from .solvers.process import ProcessSimulator
 
 if TYPE_CHECKING:

@@ -16,7 +16,9 @@ from sgdlimits.exact.moment_flows import propagate_rank_one
 
 from .diffusion import Diffusion, check_settings
 from .modal import ModalStep
+from .homogenized_modes import HomogenizedModes
 from .simulators import DiagonalSimulator
+from .solvers import find_scheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +60,13 @@ class HomogenizedSGD(Diffusion):
         ),
     )
     noise_type: ClassVar[str] = "general"
-    solvers: ClassVar[tuple[str, ...]] = ("euler", "exponential_euler", "strang")
+    solvers: ClassVar[tuple[str, ...]] = (
+        "euler",
+        "exponential_euler",
+        "strang",
+        "weak_euler",
+        "weak_strang",
+    )
     weak_order: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
@@ -138,13 +146,21 @@ class HomogenizedSGD(Diffusion):
         safe = np.where(eigenvalues > 0, rates, 1.0)
         return np.diag(self.step_size**2 / self.batch_size * level * eigenvalues / (2 * safe))
 
+    def in_modes(self) -> HomogenizedModes:
+        """The process in the eigenbasis, for schemes without a kernel of their own."""
+        problem = self.problem
+        amplitude = self.step_size * np.sqrt(problem.eigenvalues / self.batch_size)
+        return HomogenizedModes(
+            self.rates, amplitude, self.floor, 2 * problem.risk_slope, problem.eigenvalues, self.label
+        )
+
     def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
-        """What the engine advances: one fused kernel for all three schemes."""
+        """What the engine advances: one fused kernel for all these schemes."""
         problem, step = self.problem, self.modal_step(solver, substeps)
         weights = np.diagonal(step.weights) * problem.eigenvalues / self.batch_size
         return DiagonalSimulator(
             problem, substeps, step.before, step.before * step.after, step.before * np.sqrt(weights),
-            self.floor, 2 * problem.risk_slope, problem.eigenvalues,
+            self.floor, 2 * problem.risk_slope, problem.eigenvalues, find_scheme(solver).increments == "two_point",
         )  # fmt: skip
 
 

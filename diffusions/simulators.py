@@ -91,12 +91,14 @@ class DiagonalSimulator(ModalSimulator):
     floor: float
     slope: np.ndarray
     coupling: np.ndarray
+    two_point: bool = False
 
     def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
         # Splitting schemes see the noise level at y itself: that is their point.
+        quality = "two_point" if self.two_point else noise.quality
         diagonal_noise(
             state.packs, state.overflow, self.decay, self.spread, self.floor, self.slope, self.coupling, NONE, NONE,
-            np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(noise.quality),
+            np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(quality),
         )  # fmt: skip
 
 

@@ -83,6 +83,27 @@ def _choose(chosen, orders, row, words, lane, position, sampling):
             chosen[b] = found
 
 
+@compiled(fastmath={"reassoc", "contract", "nsz"})  # as in _dot
+def _follow(x, p, rows, targets, chosen, errors, keep, scale, overflow, first, watch):
+    # Batch size 1 without momentum: one path through the rows of a tile, the hot loop of plain SGD.
+    for k in range(chosen.size):
+        i, total = chosen[k], 0.0
+        for j in range(x.shape[1]):
+            total += rows[i, j] * x[p, j]
+        coefficient = scale * (total - targets[i] - errors[k])
+        for j in range(x.shape[1]):
+            x[p, j] = keep * x[p, j] + coefficient * rows[i, j]
+        if watch and overflow[p] < 0 and not _dot(x, p, x, p) <= LARGEST_SQUARE:
+            overflow[p] = first + k + 1
+
+
+@compiled
+def _renew(orders, epochs, p, epoch, seed, number):
+    if epochs[p] != epoch:
+        permutation(orders[p], seed, number, epoch)
+        epochs[p] = epoch
+
+
 @compiled
 def _copy(out, first, source, row, count):
     for i in range(count):
@@ -118,6 +139,7 @@ def minibatch(
     eps = np.zeros((tile * batch_size, PACK))
     identity = np.arange(samples).reshape(1, -1)
     chosen, residuals = np.empty(batch_size, np.int64), np.empty(batch_size)
+    path_rows, errors = np.empty(tile, np.int64), np.empty(tile)
     gradient, saved, saved_velocity = np.empty((1, d)), np.empty((PACK, d)), np.empty((PACK, d))
     # Without momentum the combination of rows goes straight into x.
     scale = 1.0 / batch_size if moving else -step_size / batch_size
@@ -136,15 +158,24 @@ def minibatch(
                 _copy(saved_velocity, 0, velocity, pack * PACK, PACK)
             watch = False
             while True:
+                single = batch_size == 1 and not moving
+                for lane in range(PACK if single else 0):
+                    p = pack * PACK + lane
+                    for step in range(start, end):
+                        if sampling == 2:
+                            _renew(orders, epochs, p, step // per_epoch, seed, number + lane)
+                            path_rows[step - start] = orders[p, step % per_epoch]
+                        else:
+                            path_rows[step - start] = bounded(tile_word64(tile_words, step - 2 * block, lane), samples)
+                        errors[step - start] = label_noise * eps[step - start, lane]
+                    taken = path_rows[: end - start]
+                    _follow(x, p, rows, targets, taken, errors, 1.0 - step_size * ridge, scale, overflow, start, watch)
                 # Paths inside, steps outside: the processor overlaps the independent dot products.
-                for step in range(start, end):
+                for step in range(end if single else start, end):
                     for lane in range(PACK):
                         p = pack * PACK + lane
                         if sampling == 2:
-                            epoch = step // per_epoch
-                            if epochs[p] != epoch:
-                                permutation(orders[p], seed, number + lane, epoch)
-                                epochs[p] = epoch
+                            _renew(orders, epochs, p, step // per_epoch, seed, number + lane)
                             _choose(
                                 chosen, orders, p, tile_words, lane, step % per_epoch * batch_size, sampling
                             )

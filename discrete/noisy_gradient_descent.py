@@ -155,8 +155,8 @@ class NoisyGradientDescent:
         """
         asked, points = self._observables(observables)
         ensemble = run(
-            self.simulator(), w0, paths=paths, steps=steps, record=record, observables=asked, seed=seed, quality=quality,
-            threads=threads, chunk=chunk, progress=progress,
+            self.simulator(), w0, paths=paths, steps=steps, record=record, observables=asked, seed=seed,
+            quality=quality, threads=threads, chunk=chunk, progress=progress,
         )  # fmt: skip
         dataset = ensemble_dataset(ensemble, self._attributes())
         for name in points:

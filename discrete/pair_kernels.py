@@ -67,8 +67,8 @@ def _combine(slots, tile, place, draws, i, transforms):
 
 @compiled
 def pair_descent(
-    difference, x, carried, overflow, slots, label, units, factor, shift, push, carry, draws, scales, transforms, step_size,
-    seed, path, first, last, normals, words,
+    difference, x, carried, overflow, slots, label, units, factor, shift, push, carry, draws, scales, transforms,
+    step_size, seed, path, first, last, normals, words,
 ):  # fmt: skip
     """Steps first..last-1 of u^2 - v^2 if `difference`, else of u v; the rest as in `noisy_kernels`.
 

@@ -121,7 +121,8 @@ def test_moments_equal_the_exponential_of_the_generator(name, problem, label_noi
         at, expected = found.sel(step=step), raw[:d, d]
         scale = np.abs(raw).max()
         np.testing.assert_allclose(at["mean"].values, expected, atol=1e-13 * scale)
-        np.testing.assert_allclose(at["covariance"].values, raw[:d, :d] - np.outer(expected, expected), atol=1e-12 * scale)
+        spread = raw[:d, :d] - np.outer(expected, expected)
+        np.testing.assert_allclose(at["covariance"].values, spread, atol=1e-12 * scale)
         risk = problem.risk(expected) + 0.5 * np.trace(problem.hessian @ at["covariance"].values)
         assert float(at["risk"]) == pytest.approx(risk, rel=1e-12, abs=1e-12)
 
@@ -269,7 +270,9 @@ def test_a_slope_alone_proves_nothing():
     assert np.linalg.norm(flow - modified) > 0.1 * np.linalg.norm(flow)
 
 
-@pytest.mark.parametrize("problem", ["finite", "ridge", "n < d", "n < d, ridge", "no noise", "d = 1", "streaming, ridge"])
+@pytest.mark.parametrize(
+    "problem", ["finite", "ridge", "n < d", "n < d, ridge", "no noise", "d = 1", "streaming, ridge"]
+)
 @pytest.mark.parametrize("name", PROCESSES)
 @pytest.mark.parametrize("label_noise", [0.0, 0.5])
 def test_stationary_law_is_where_the_moments_stay_and_tend(name, problem, label_noise):

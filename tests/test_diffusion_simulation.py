@@ -19,7 +19,8 @@ def finite(n=7, ridge=0.1, d=3):
 
 
 def streaming():
-    return StreamingLeastSquares(np.array([[1.0, 0.2, 0], [0.2, 0.6, 0], [0, 0, 0.3]]), 0.4, np.array([1.0, 0, -1]), 0.1)
+    covariance = np.array([[1.0, 0.2, 0], [0.2, 0.6, 0], [0, 0, 0.3]])
+    return StreamingLeastSquares(covariance, 0.4, np.array([1.0, 0, -1]), 0.1)
 
 
 def interpolating(n):

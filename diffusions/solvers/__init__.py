@@ -2,7 +2,6 @@
 
 from .coefficients import NOISE_TYPES, Coefficients, Diffusion
 from .fused import fused_simulator
-from .modal import ModalStep
 from .quadrature import linear_moments, step_noise_nodes
 from .registry import SCHEMES, find_scheme
 from .scheme import AdaptiveScheme, ModalScheme, Scheme, StepNoise
@@ -15,7 +14,6 @@ __all__ = [
     "Coefficients",
     "Diffusion",
     "ModalScheme",
-    "ModalStep",
     "Scheme",
     "SchemeSimulator",
     "StepNoise",

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .coefficients import Coefficients
-from .modal import ModalStep
+from ..modal import ModalStep
 from .scheme import ModalScheme, StepNoise
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
-from .modal import ModalStep
+from ..modal import ModalStep
 from .scheme import ModalScheme, StepNoise
 
 

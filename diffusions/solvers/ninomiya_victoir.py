@@ -15,10 +15,10 @@ from .scheme import Scheme, StepNoise
 class NinomiyaVictoir(Scheme):
     """Half a step along the Stratonovich drift, the noises one by one, half a step along the drift.
 
-    A fair sign chooses whether the noises come in order 1..m or m..1. A diffusion with `flow(k, t, x, s)` gives the
-    exact flow of column k over s (P, 1); otherwise one Runge-Kutta step of order 4 stands for it (its error is odd in
-    the increment, so the weak order stays 2), and one step of Heun for half a step of the drift. Time stands still
-    at the middle of the step, so coefficients may depend on it.
+    A fair sign chooses whether the noises come in order 1..m or m..1. A diffusion with `drift_flow(t, x, span)` and
+    `noise_flows(t, x, increments, forward)` gives exact flows; otherwise one Runge-Kutta step of order 4 stands for
+    a noise's flow (its error is odd in the increment, so the weak order stays 2), and one step of Heun for half a
+    step of the drift. Coefficients are taken at the middle of the step.
     """
 
     name: ClassVar[str] = "ninomiya_victoir"
@@ -33,19 +33,28 @@ class NinomiyaVictoir(Scheme):
     ) -> np.ndarray:
         middle = t + 0.5 * dt
         x = self._along_drift(coefficients, middle, x, 0.5 * dt)
-        if coefficients.additive:
-            x = x + coefficients.apply(coefficients.diffusion(middle, x), noise.increments)
-        elif coefficients.elementwise:
-            x = self._flow(coefficients, middle, x, noise.increments, None)
-        else:
-            m, rows = coefficients.noise_dimension, np.arange(len(x))
-            forward = noise.signs[:, 0] > 0
-            for place in range(m):
-                k = np.where(forward, place, m - 1 - place)
-                x = self._flow(coefficients, middle, x, noise.increments[rows, k][:, None], k)
+        x = self._along_noises(coefficients, middle, x, noise)
         return self._along_drift(coefficients, middle, x, 0.5 * dt)
 
+    def _along_noises(self, coefficients: Coefficients, t: Any, x: np.ndarray, noise: StepNoise) -> np.ndarray:
+        flows = getattr(coefficients.source, "noise_flows", None)
+        if flows is not None:
+            return flows(t, x, noise.increments, noise.signs[:, 0] > 0)
+        if coefficients.additive:
+            return x + coefficients.apply(coefficients.diffusion(t, x), noise.increments)
+        if coefficients.elementwise:
+            return self._flow(coefficients, t, x, noise.increments, None)
+        m, rows = coefficients.noise_dimension, np.arange(len(x))
+        forward = noise.signs[:, 0] > 0
+        for place in range(m):
+            k = np.where(forward, place, m - 1 - place)
+            x = self._flow(coefficients, t, x, noise.increments[rows, k][:, None], k)
+        return x
+
     def _along_drift(self, coefficients: Coefficients, t: Any, x: np.ndarray, span: Any) -> np.ndarray:
+        flow = getattr(coefficients.source, "drift_flow", None)
+        if flow is not None:
+            return flow(t, x, span)
         first = self._drift(coefficients, t, x)
         second = self._drift(coefficients, t, x + span * first)
         return x + 0.5 * span * (first + second)
@@ -57,9 +66,6 @@ class NinomiyaVictoir(Scheme):
     def _flow(
         self, coefficients: Coefficients, t: Any, x: np.ndarray, span: np.ndarray, k: np.ndarray | None
     ) -> np.ndarray:
-        flow = getattr(coefficients.source, "flow", None)
-        if flow is not None:
-            return flow(k, t, x, span)
         first = self._field(coefficients, t, x, k) * span
         second = self._field(coefficients, t, x + 0.5 * first, k) * span
         third = self._field(coefficients, t, x + 0.5 * second, k) * span

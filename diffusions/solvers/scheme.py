@@ -12,7 +12,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
-from .modal import ModalStep
+from ..modal import ModalStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,7 +107,15 @@ class AdaptiveScheme(Scheme):
 
 
 class ModalScheme(Scheme):
-    """A scheme whose step on least squares is one factor and one noise a mode: it has fused kernels and exact moments."""
+    """A scheme whose step on least squares is one factor and one noise a mode: fused kernels, exact moments.
+
+    Attributes
+    ----------
+    weak_order_quadratic : float
+        Weak order in first and second moments.
+    """
+
+    weak_order_quadratic: ClassVar[float] = 1.0
 
     @abstractmethod
     def modal_step(self, rates: np.ndarray, scale: float, size: float, growth: float) -> ModalStep:

@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
-from .modal import ModalStep
+from ..modal import ModalStep
 from .scheme import ModalScheme, StepNoise
 
 GAUSSIAN = {"additive": (1.0, 1.0)} | {
@@ -59,6 +59,7 @@ class Strang(ModalScheme):
 
     name: ClassVar[str] = "strang"
     orders: ClassVar[dict[str, tuple[float, float]]] = GAUSSIAN
+    weak_order_quadratic: ClassVar[float] = 2.0
     source: ClassVar[str] = "derived"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
@@ -74,6 +75,7 @@ class WeakStrang(ModalScheme):
 
     name: ClassVar[str] = "weak_strang"
     orders: ClassVar[dict[str, tuple[float, float]]] = TWO_POINT
+    weak_order_quadratic: ClassVar[float] = 2.0
     increments: ClassVar[str] = "two_point"
     source: ClassVar[str] = "derived"
 

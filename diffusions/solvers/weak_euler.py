@@ -9,7 +9,7 @@ import numpy as np
 
 from .coefficients import Coefficients
 from .euler_maruyama import euler_factors, euler_step
-from .modal import ModalStep
+from ..modal import ModalStep
 from .scheme import ModalScheme, StepNoise
 
 

@@ -1,0 +1,197 @@
+"""What the adapters of other libraries share: late import, the scheme interface, and runs of many steps at once."""
+
+from __future__ import annotations
+
+import importlib
+from abc import abstractmethod
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sgdlimits.ensembles import Brownian, Noise, coarsen
+from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of
+
+from ..coefficients import Coefficients
+from ..scheme import Scheme, StepNoise
+from .array_form import ArrayForm, array_form
+
+INSTALL = {
+    "torch": "pip install torch",
+    "torchsde": "pip install torch torchsde",
+    "sdeint": "pip install sdeint",
+    "jax": "pip install jax",
+    "diffrax": "pip install diffrax",
+}
+NOISES = ("counter", "library")
+NUMBERS_AHEAD = 2**22  # increments handed over at once
+LARGEST = 1e150  # of a coordinate: beyond it a path counts as overflowed
+
+
+def library(name: str) -> ModuleType:
+    """An optional library, imported now.
+
+    Raises
+    ------
+    MissingLibrary
+        If it is not installed; the message carries the install line.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in INSTALL:
+            raise
+        raise MissingLibrary(f"{name} is not installed ({error.name} is missing): {INSTALL[name]}") from None
+
+
+def form_of_numpy(diffusion: Any, position: np.ndarray) -> ArrayForm:
+    """The array form of NumPy or numba functions, which ignores the namespace: for NumPy arrays (P, d) only.
+
+    Shapes are read at `position` (d,).
+    """
+    coefficients = Coefficients(diffusion, 0.0, position)
+    return ArrayForm(
+        coefficients.dimension, coefficients.noise_dimension, coefficients.noise_type, coefficients.form,
+        lambda xp, c, t, z: coefficients.drift(t, z), lambda xp, c, t, z: coefficients.diffusion(t, z),
+    )  # fmt: skip
+
+
+def probe(diffusion: Any, x0: Any) -> np.ndarray:
+    """Where shapes are read: `x0`, or a half in every coordinate."""
+    return np.full(int(diffusion.dimension), 0.5) if x0 is None else np.asarray(x0, dtype=np.float64)
+
+
+class LibraryScheme(Scheme):
+    """A scheme of another library. Leaves are frozen dataclasses with `method`, `noise` and `precision`.
+
+    Attributes
+    ----------
+    methods : mapping of the library's method names to (strong, weak) orders by noise type
+        Those that solve Ito equations.
+    with_areas : names of the methods that need space-time Levy areas
+    """
+
+    methods: ClassVar[dict[str, dict[str, tuple[float, float]]]]
+    with_areas: ClassVar[tuple[str, ...]] = ()
+    source: ClassVar[str] = "the library's own documentation"
+
+    method: str
+    noise: str
+
+    def _settle(self) -> None:
+        """Check the settings and read the claims of the method."""
+        one_of("method", self.method, self.methods)
+        one_of("noise", self.noise, NOISES)
+        orders = self.methods[self.method]
+        facts = {
+            "orders": orders,
+            "noise_types": tuple(orders),
+            "strong_order": min(strong for strong, _ in orders.values()),
+            "weak_order": min(weak for _, weak in orders.values()),
+            "areas": self.method in self.with_areas,
+        }
+        for name, value in facts.items():
+            object.__setattr__(self, name, value)
+
+    def form(self, coefficients: Coefficients) -> ArrayForm | None:
+        """The diffusion's own array form; None where it has NumPy functions only. Kept with the coefficients."""
+        if "array form" not in coefficients.cache:
+            coefficients.cache["array form"] = array_form(coefficients.source)
+        return coefficients.cache["array form"]
+
+    def step(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> np.ndarray:
+        """Positions (P, d) after one step of the library, driven by this noise."""
+        areas = None if noise.areas is None else noise.areas[None]
+        return self.run(coefficients, float(t), x, float(dt), noise.increments[None], areas)
+
+    @abstractmethod
+    def run(
+        self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, w: np.ndarray, h: np.ndarray | None
+    ) -> np.ndarray:
+        """Positions (P, d) after K steps from x (P, d) at t, driven by increments (K, P, m) and areas."""
+
+    @abstractmethod
+    def run_alone(
+        self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, steps: int, seed: int
+    ) -> np.ndarray:
+        """The same with the library's own random numbers."""
+
+
+@dataclass(eq=False)
+class _Paths:
+    x: np.ndarray
+    overflow_steps: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class LibrarySimulator:
+    """A `Simulator` that hands many steps at once to another library.
+
+    Parameters are those of `SchemeSimulator`. Overflow is seen at the end of a run of steps.
+    """
+
+    coefficients: Coefficients
+    scheme: LibraryScheme
+    brownian: Brownian
+    t0: float
+    level: int = 0
+    joined: int = 1
+    compiled: bool = False
+
+    @property
+    def dimension(self) -> int:
+        """Number of coordinates d."""
+        return self.coefficients.dimension
+
+    @property
+    def dt(self) -> float:
+        """Length of one engine step."""
+        return self.brownian.interval(self.level) * self.joined
+
+    def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
+        return _Paths(positions.copy(), np.full(len(positions), -1, dtype=np.int64))
+
+    def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
+        numbers = noise.paths.size * self.coefficients.noise_dimension * self.joined
+        ahead = max(1, NUMBERS_AHEAD // numbers) if self.scheme.noise == "counter" else last - first
+        for begin in range(first, last, ahead):
+            end, t = min(begin + ahead, last), self.t0 + begin * self.dt
+            if self.scheme.noise == "library":
+                seed = int(np.random.SeedSequence([self.brownian.seed, int(noise.paths[0]), begin]).generate_state(1)[0])
+                state.x = self.scheme.run_alone(self.coefficients, t, state.x, self.dt, end - begin, seed)
+            else:
+                j = self.joined
+                w, h = self.brownian.increments(noise.paths, begin * j, end * j, self.level)
+                w, h = coarsen(w, h if self.scheme.areas else None, j)
+                state.x = self.scheme.run(self.coefficients, t, state.x, self.dt, w, h)
+            beyond = ~(np.abs(state.x) <= LARGEST).all(axis=1)  # true for nan too
+            state.overflow_steps[beyond & (state.overflow_steps < 0)] = end
+
+    def positions(self, state: _Paths) -> np.ndarray:
+        return state.x.copy()
+
+    def measure(self, name: str, state: _Paths) -> np.ndarray | None:
+        risk = getattr(self.coefficients.source, "risk", None)
+        return risk(state.x) if name == "risk" and risk is not None else None
+
+    def overflow_steps(self, state: _Paths) -> np.ndarray:
+        return state.overflow_steps
+
+
+def claim(strong: float, weak: float, *noise_types: str) -> dict[str, tuple[float, float]]:
+    """The same orders for several noise types."""
+    return {name: (strong, weak) for name in noise_types}
+
+
+EULER = {**claim(1.0, 1.0, "additive"), **claim(0.5, 1.0, "scalar", "diagonal", "commutative", "general")}
+
+
+def ito_only(kind: str, where: str) -> InvalidInput:
+    """The error for an equation in the sense of Stratonovich."""
+    return InvalidInput(
+        f"{where} is in the sense of {kind}: pass an Ito equation (add half the diffusion's derivative along itself to "
+        "the drift)"
+    )

@@ -1,0 +1,180 @@
+"""Noise that multiplies: weights (DropConnect) or hidden units (Dropout), Gaussian or Bernoulli.
+
+With keep probability p the Bernoulli multiplier is b / p, and sigma^2 = (1 - p) / p is its variance. As sigma
+goes to 0 its jumps become rare, not small: what it does on the set comes from single zeroed weights or units, and
+is not local (derived).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import one_of
+
+from ..zero_loss.model import Model, Regression
+from .mechanism import LAWS, Draw, SimpleMechanism, batch_covariance, check_sigma, keep_probability
+
+SHARINGS = ("shared", "per_sample")
+
+
+def _mask(mechanism: Any, slot: str, shape: tuple[int, ...]) -> Draw:
+    if mechanism.law == "gaussian":
+        return Draw(slot, "normal", shape, sigma=mechanism.sigma)
+    return Draw(slot, "bernoulli", shape, sigma=mechanism.sigma, keep=keep_probability(mechanism.sigma))
+
+
+def _zeroed(w: np.ndarray) -> np.ndarray:
+    """Copies of w with one weight set to zero, (..., m, m)."""
+    return w[..., None, :] * (1 - np.eye(w.shape[-1]))
+
+
+@dataclass(frozen=True, eq=False)
+class DropConnect(SimpleMechanism):
+    """L(w * (1 + eta)): every weight has a random multiplier.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of a multiplier; a Bernoulli one is kept with probability 1 / (1 + sigma^2).
+    law : {"gaussian", "bernoulli"}
+    """
+
+    sigma: float
+    law: str = "gaussian"
+    effect = "the regulariser of DropConnect"
+
+    def __post_init__(self) -> None:
+        check_sigma(self)
+        one_of("law", self.law, LAWS)
+
+    @property
+    def tangential(self) -> bool:
+        """A zeroed weight pulls in directions along the set."""
+        return self.law == "bernoulli"
+
+    def misfit(self, model: Model) -> str | None:
+        """It fits every model."""
+        return None
+
+    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
+        """Multipliers (m,)."""
+        return (_mask(self, "factor", (model.dimension,)),)
+
+    def regulariser(self, model, w):
+        """Gaussian: sum_j w_j^2 H_jj / 2; Bernoulli: sum_j [L(w, w_j = 0) - L(w)] + w . grad L."""
+        w = np.asarray(w, float)
+        if self.law == "gaussian":
+            return 0.5 * (w**2 * np.diagonal(model.hessian(w), axis1=-2, axis2=-1)).sum(-1)
+        lost = model.loss(_zeroed(w)).sum(-1) - model.dimension * model.loss(w)
+        return lost + (w * model.gradient(w)).sum(-1)
+
+    def regulariser_gradient(self, model, w):
+        """Gradient of the regulariser."""
+        w = np.asarray(w, float)
+        hessian = model.hessian(w)
+        if self.law == "gaussian":
+            squares = w[..., None] ** 2 * np.eye(model.dimension)
+            return w * np.diagonal(hessian, axis1=-2, axis2=-1) + 0.5 * model.third(w, squares)
+        zeroed = (model.gradient(_zeroed(w)) * (1 - np.eye(model.dimension))).sum(-2)
+        return zeroed + (1 - model.dimension) * model.gradient(w) + (hessian @ w[..., None])[..., 0]
+
+    def covariance(self, model, w, batch=None):
+        """Gaussian: H w w' H entry by entry; Bernoulli: sum of g_j g_j', g_j the gradient with weight j zeroed."""
+        w = np.asarray(w, float)
+        if batch is None:
+            columns = self.noise_matrix(model, w)
+            return columns @ columns.swapaxes(-1, -2)
+        if self.law == "gaussian":
+            jacobian = model.linearise(w)[1]
+            factors = (jacobian * w[..., None, :])[..., None] * jacobian[..., None, :]
+        else:
+            predictions, jacobian = model.linearise(_zeroed(w))  # (..., m, N) and (..., m, N, m)
+            pulls = (predictions - model.labels)[..., None] * jacobian * (1 - np.eye(model.dimension))[:, None, :]
+            factors = pulls.swapaxes(-2, -3)
+        return batch_covariance(model, factors, batch, own_noise=False)
+
+    def noise_matrix(self, model, w):
+        """Gaussian: H diag(w) (..., m, m); Bernoulli: columns g_j."""
+        w = np.asarray(w, float)
+        if self.law == "gaussian":
+            return model.hessian(w) * w[..., None, :]
+        return (model.gradient(_zeroed(w)) * (1 - np.eye(model.dimension))).swapaxes(-1, -2)
+
+    def fourth_gradient(self, model, w):
+        """No formula."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Dropout(SimpleMechanism):
+    """f_i = sum_j (1 + eta_j) h_ij: every hidden unit has a random multiplier.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of a multiplier; a Bernoulli one is kept with probability 1 / (1 + sigma^2).
+    law : {"gaussian", "bernoulli"}
+    sharing : {"shared", "per_sample"}
+        One mask a step, or one for each sample in it.
+    """
+
+    sigma: float
+    law: str = "gaussian"
+    sharing: str = "shared"
+    effect = "the regulariser (weight/2) sum_ij h_ij^2 of Dropout"
+
+    def __post_init__(self) -> None:
+        check_sigma(self)
+        one_of("law", self.law, LAWS)
+        one_of("sharing", self.sharing, SHARINGS)
+
+    @property
+    def tangential(self) -> bool:
+        """A dropped unit pulls in directions along the set."""
+        return self.law == "bernoulli"
+
+    def misfit(self, model: Model) -> str | None:
+        """It needs hidden units."""
+        if isinstance(model, Regression) and model.units:
+            return None
+        return "it has no hidden units to drop; DropConnect acts on the weights of any model"
+
+    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
+        """Multipliers (1 or S, h)."""
+        return (_mask(self, "units", (1 if self.sharing == "shared" else entries, model.units)),)
+
+    def regulariser(self, model, w):
+        """(weight/2) sum_ij h_ij^2, exact for any law and anywhere."""
+        return model.weight / 2 * (model.unit_outputs(np.asarray(w, float)) ** 2).sum((-1, -2))
+
+    def regulariser_gradient(self, model, w):
+        """weight sum_ij h_ij grad h_ij: the Jacobian with multipliers h_ij."""
+        w = np.asarray(w, float)
+        return model.weight * model.linearise(w, units=model.unit_outputs(w))[1].sum(-2)
+
+    def _factors(self, model, w):
+        """What the noise of unit j adds to the gradient of sample i, (..., N, h, m)."""
+        w = np.asarray(w, float)
+        if self.law == "gaussian":
+            return model.unit_outputs(w)[..., None] * model.linearise(w)[1][..., None, :]
+        dropped = (1 - np.eye(model.units))[:, None, :]
+        predictions, jacobian = model.linearise(w[..., None, :], units=dropped)
+        return ((predictions - model.labels)[..., None] * jacobian).swapaxes(-2, -3)
+
+    def covariance(self, model, w, batch=None):
+        """Gaussian: noise in h_ij grad f_i; Bernoulli: sum of the squares of gradients with one unit dropped."""
+        return batch_covariance(model, self._factors(model, w), batch, own_noise=self.sharing == "per_sample")
+
+    def noise_matrix(self, model, w):
+        """A column for each mask entry, (..., m, h) or (..., m, N h)."""
+        factors = model.weight * self._factors(model, w)
+        if self.sharing == "shared":
+            return factors.sum(-3).swapaxes(-1, -2)
+        return factors.reshape(*factors.shape[:-3], -1, model.dimension).swapaxes(-1, -2)
+
+    def fourth_gradient(self, model, w):
+        """Zero: the loss is quadratic in the multipliers."""
+        return np.zeros(np.shape(w))

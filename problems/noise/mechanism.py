@@ -1,0 +1,280 @@
+"""What a noise mechanism says: what a step draws, and what that does to the slow motion on the set of zero loss."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from math import nan, prod
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from sgdlimits.ensembles.random import Purpose
+from sgdlimits.exact.errors import InvalidInput, non_negative, positive
+
+from .. import geometry
+from ..zero_loss.model import Model, Regression
+
+SLOTS = ("rows", "labels", "units", "inputs", "eta", "factor", "shift", "push")
+MULTIPLIED = ("units", "factor")
+LAWS = ("gaussian", "bernoulli")
+ROUNDING = 1e-7  # a tangential part this small, relative to the whole, is the error of differences and of the set
+_PURPOSES = {
+    "rows": Purpose.ROWS, "labels": Purpose.LABEL_NOISE, "units": Purpose.MASK, "factor": Purpose.MASK,
+    "inputs": Purpose.FEATURES, "eta": Purpose.BROWNIAN, "shift": Purpose.BROWNIAN, "push": Purpose.BROWNIAN,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """Random numbers of one step, and the slot of the step that they fill.
+
+    Attributes
+    ----------
+    slot : str
+        "rows" (of the minibatch), "labels" (added to the labels), "units" (multipliers of hidden units), "inputs"
+        (added to the inputs), "eta" (of a user's L_hat), "factor" and "shift" (multiplies and moves the weights at
+        which the gradient is taken), "push" (added to the gradient).
+    law : {"normal", "bernoulli", "with_replacement", "without_replacement"}
+        normal: sigma * xi; bernoulli: (u < keep) / keep - 1. Slots that multiply hold 1 + value.
+    shape : tuple of int
+        Per path.
+    sigma, keep : float
+    samples : int
+        Number of samples that "rows" are drawn from.
+    transform : (m, m) array or None
+        Turns a value v into transform @ v.
+    carried : bool
+        The numbers of step k act in step k + 1 and move the position until then (anti-correlated noise).
+    purpose : int
+        Of the random stream.
+    """
+
+    slot: str
+    law: str
+    shape: tuple[int, ...]
+    sigma: float = nan
+    keep: float = nan
+    samples: int = 0
+    transform: np.ndarray | None = None
+    carried: bool = False
+    purpose: int = -1
+
+    @property
+    def size(self) -> int:
+        """Numbers drawn in a step of one path."""
+        return prod(self.shape)
+
+
+class Regime(NamedTuple):
+    """Time scale of the slow motion: "non-degenerate", "degenerate" or "trivial", why, and how that was decided."""
+
+    name: str
+    sentence: str
+    decided_by: str
+
+
+class Mechanism(ABC):
+    """A noise mechanism or a mixture of them; mechanisms add up with +."""
+
+    @property
+    @abstractmethod
+    def components(self) -> tuple[SimpleMechanism, ...]:
+        """The mechanisms that a mixture is made of; of a simple one, itself."""
+
+    def __add__(self, other: Mechanism) -> Mixture:
+        if not isinstance(other, Mechanism):
+            return NotImplemented
+        return Mixture((*self.components, *other.components))
+
+    @property
+    def batch(self) -> SimpleMechanism | None:
+        """The minibatch, where there is one."""
+        return next((part for part in self.components if part.batch_size is not None), None)
+
+    @property
+    def anti_correlated(self) -> bool:
+        """Whether the position carries the perturbation of the last step."""
+        return any(part.carries for part in self.components)
+
+    def check(self, model: Model) -> None:
+        """Hold that the mechanism fits the model.
+
+        Raises
+        ------
+        InvalidInput
+            With what does not fit.
+        """
+        if not isinstance(model, Model):
+            raise InvalidInput(f"the model must be one of sgdlimits.problems.zero_loss, got {type(model).__name__}")
+        for part in self.components:
+            misfit = part.misfit(model)
+            if misfit:
+                raise InvalidInput(f"{type(part).__name__} does not fit the model {model.label!r}: {misfit}")
+        if sum(part.batch_size is not None for part in self.components) > 1:
+            raise InvalidInput("a mixture can hold one Minibatch at most; add up the other mechanisms only")
+
+    def draws(self, model: Model) -> tuple[Draw, ...]:
+        """What one step draws, rows first; no two draws share a random stream."""
+        self.check(model)
+        entries = model.samples if self.batch is None else self.batch.batch_size
+        found = [draw for part in self.components for draw in part.own_draws(model, entries)]
+        found.sort(key=lambda draw: draw.slot != "rows")
+        taken: set[int] = set()
+        out = []
+        for number, draw in enumerate(found):
+            purpose = int(_PURPOSES[draw.slot])
+            purpose = int(Purpose.USER) + number if purpose in taken else purpose
+            taken.add(purpose)
+            out.append(replace(draw, purpose=purpose))
+        return tuple(out)
+
+
+class SimpleMechanism(Mechanism):
+    """One source of noise; what it does to the limit is given per unit of sigma^2.
+
+    Attributes
+    ----------
+    sigma : float
+        Standard deviation of a noise variable; nan for a minibatch.
+    tangential : bool
+        Whether the gradient noise may have a part along the set.
+    reg_is_constant : bool
+        Whether the regulariser is constant near the set and the perturbed loss at most quadratic in the noise; the
+        degenerate limit then needs no sigma^2 = o(step size).
+    """
+
+    sigma: float
+    batch_size: int | None = None
+    tangential: ClassVar[bool] = False
+    reg_is_constant: ClassVar[bool] = False
+    carries: ClassVar[bool] = False
+    decided: ClassVar[Regime | None] = None
+    effect: ClassVar[str] = ""
+
+    @property
+    def components(self) -> tuple[SimpleMechanism, ...]:
+        """Itself."""
+        return (self,)
+
+    @abstractmethod
+    def misfit(self, model: Model) -> str | None:
+        """Why the mechanism does not fit the model; None where it does."""
+
+    @abstractmethod
+    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
+        """What one step draws, for `entries` samples in it."""
+
+    @abstractmethod
+    def regulariser(self, model: Model, w: np.ndarray) -> np.ndarray:
+        """Limit of (E L_hat(w) - L(w)) / sigma^2, (...), for w (..., m) on the set."""
+
+    @abstractmethod
+    def regulariser_gradient(self, model: Model, w: np.ndarray) -> np.ndarray:
+        """Its gradient (..., m)."""
+
+    @abstractmethod
+    def covariance(self, model: Model, w: np.ndarray, batch: SimpleMechanism | None = None) -> np.ndarray:
+        """Limit of the covariance of the perturbed gradient over sigma^2, (..., m, m), for w on the set."""
+
+    @abstractmethod
+    def noise_matrix(self, model: Model, w: np.ndarray) -> np.ndarray:
+        """G (..., m, q) with G G' the covariance of the full batch, for w on the set."""
+
+    @abstractmethod
+    def fourth_gradient(self, model: Model, w: np.ndarray) -> np.ndarray | None:
+        """Gradient (..., m) of the sigma^4 coefficient of E L_hat; None where no formula is known."""
+
+    def regime(self, model: Model, w: np.ndarray) -> Regime:
+        """Time scale of the slow motion, at a point w (m,) of the set.
+
+        Where theory does not decide it, the regulariser's gradient along the set does, and then the drift and
+        the noise that are left (derived).
+        """
+        self.check(model)
+        if self.decided is not None:
+            return self.decided
+        w = np.asarray(w, float)
+        frame = geometry.frame(model, w)
+        slope = self.regulariser_gradient(model, w)
+        along = np.linalg.norm(frame.projector @ slope)
+        size = np.linalg.norm(slope) + abs(self.regulariser(model, w)) / (1 + np.linalg.norm(w))
+        if along > ROUNDING * size:
+            sentence = f"{self.effect} changes along the set and drives it at rate step_size sigma^2"
+            return Regime("non-degenerate", sentence, "numbers" if model.noise_size else "theory")
+        covariance = self.covariance(model, w)
+        scale = np.abs(covariance).max()
+        projected = np.abs(frame.projector @ covariance @ frame.projector).max()
+        bent = geometry.second_derivative(model, w, covariance, frame=frame)
+        drift = np.linalg.norm(bent.mixed + bent.normal)
+        if scale > ROUNDING**2 and max(projected, drift * (1 + np.linalg.norm(w))) > ROUNDING * scale:
+            sentence = f"{self.effect} is constant along the set, so that only the gradient noise moves it"
+            return Regime("degenerate", f"{sentence}, at rate step_size^2 sigma^2", "numbers")
+        return Regime("trivial", f"{self.effect} is constant along the set and the noise moves nothing", "numbers")
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture(Mechanism):
+    """Several mechanisms at work in every step, with independent noise.
+
+    Parameters
+    ----------
+    parts : tuple of Mechanism
+    """
+
+    parts: tuple[Mechanism, ...]
+
+    def __post_init__(self) -> None:
+        parts = tuple(self.parts)
+        if not parts or not all(isinstance(part, Mechanism) for part in parts):
+            raise InvalidInput("a Mixture needs at least one noise mechanism of sgdlimits.problems.noise")
+        object.__setattr__(self, "parts", tuple(simple for part in parts for simple in part.components))
+
+    @property
+    def components(self) -> tuple[SimpleMechanism, ...]:
+        """Its parts."""
+        return self.parts
+
+
+def steps_per_time(regime: str, step_size: float, sigma: float = 1.0) -> float:
+    """Steps in a unit of the limit's time: 1/(step_size sigma^2) non-degenerate, else 1/(step_size^2 sigma^2)."""
+    step_size, sigma = positive("step_size", step_size), positive("sigma", sigma)
+    if regime not in ("non-degenerate", "degenerate", "trivial"):
+        raise InvalidInput(f"regime is {regime!r}; allowed: 'non-degenerate', 'degenerate', 'trivial'")
+    return 1 / (step_size ** (1 if regime == "non-degenerate" else 2) * sigma**2)
+
+
+def check_sigma(mechanism: SimpleMechanism) -> None:
+    """Store sigma as a float of at least zero."""
+    object.__setattr__(mechanism, "sigma", non_negative("sigma", mechanism.sigma))
+
+
+def keep_probability(sigma: float) -> float:
+    """Probability p with (1 - p) / p = sigma^2."""
+    return 1 / (1 + sigma**2)
+
+
+def batch_covariance(
+    model: Regression, factors: np.ndarray, batch: SimpleMechanism | None, own_noise: bool
+) -> np.ndarray:
+    """Covariance (..., m, m) of weight * sum_i a_i sum_j eta_j factors_ij over noise and batch (derived).
+
+    Parameters
+    ----------
+    factors : (..., N, q, m) array
+        What noise variable j adds to the gradient of sample i.
+    batch : Minibatch or None
+        a_i is N / B times how often sample i was drawn; 1 without a batch.
+    own_noise : bool
+        Each drawn sample has noise variables of its own, rather than one set for all.
+    """
+    if own_noise:
+        each = np.einsum("...ijk,...ijl->...kl", factors, factors)
+        return model.weight**2 * (1.0 if batch is None else model.samples / batch.batch_size) * each
+    total = factors.sum(-3)
+    together = model.weight**2 * total.swapaxes(-1, -2) @ total
+    if batch is None:
+        return together
+    pair, extra = batch.second_moments(model.samples)
+    each = np.einsum("...ijk,...ijl->...kl", factors, factors)
+    return pair * together + extra * model.weight**2 * each

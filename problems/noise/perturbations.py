@@ -1,0 +1,238 @@
+"""Noise that adds: to the weights, to the gradient, or inside a user's own loss."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlimits.exact.errors import covariance_matrix
+
+from ..zero_loss.model import Model
+from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
+
+
+@dataclass(frozen=True, eq=False)
+class WeightNoise(SimpleMechanism):
+    """The gradient is taken at w + sigma * xi.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of the noise of a weight.
+    """
+
+    sigma: float
+    effect = "the regulariser, half the trace of the Hessian,"
+
+    def __post_init__(self) -> None:
+        check_sigma(self)
+
+    def misfit(self, model: Model) -> str | None:
+        """It fits every model."""
+        return None
+
+    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
+        """Normals (m,)."""
+        return (Draw("shift", "normal", (model.dimension,), sigma=self.sigma),)
+
+    def regulariser(self, model, w):
+        """Half the trace of the Hessian."""
+        return np.trace(model.hessian(w), axis1=-2, axis2=-1) / 2
+
+    def regulariser_gradient(self, model, w):
+        """Half the gradient of the trace."""
+        return model.third(w, trace_weights(model, w)) / 2
+
+    def covariance(self, model, w, batch=None):
+        """H squared; with a batch, its mean over batches."""
+        return weight_noise_covariance(model, w, batch)
+
+    def noise_matrix(self, model, w):
+        """The Hessian."""
+        return model.hessian(w)
+
+    def fourth_gradient(self, model, w):
+        """No formula."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class AntiCorrelated(SimpleMechanism):
+    """w_{k+1} = w_k - step_size * grad L(w_k) + xi_{k+1} - xi_k, xi = sigma * N(0, 1) and xi_0 = 0.
+
+    In z = w - xi this is weight noise (derived).
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of xi in a weight.
+    """
+
+    sigma: float
+    carries = True
+    effect = "the regulariser, half the trace of the Hessian,"
+
+    def __post_init__(self) -> None:
+        check_sigma(self)
+
+    def misfit(self, model: Model) -> str | None:
+        """It fits every model."""
+        return None
+
+    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
+        """Normals (m,), carried to the next step."""
+        return (Draw("shift", "normal", (model.dimension,), sigma=self.sigma, carried=True),)
+
+    def regulariser(self, model, w):
+        """Half the trace of the Hessian."""
+        return np.trace(model.hessian(w), axis1=-2, axis2=-1) / 2
+
+    def regulariser_gradient(self, model, w):
+        """Half the gradient of the trace."""
+        return model.third(w, trace_weights(model, w)) / 2
+
+    def covariance(self, model, w, batch=None):
+        """That of z = w - xi: H squared; with a batch, its mean over batches."""
+        return weight_noise_covariance(model, w, batch)
+
+    def noise_matrix(self, model, w):
+        """The Hessian."""
+        return model.hessian(w)
+
+    def fourth_gradient(self, model, w):
+        """No formula."""
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class Langevin(SimpleMechanism):
+    """The gradient plus sigma * xi, that is the loss L(w) + <eta, w>: the only noise here that leaves the set's normals.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of what is added to a gradient's entry.
+    noise_covariance : (m, m) array, optional
+        Covariance of eta over sigma^2; the identity without it.
+    """
+
+    sigma: float
+    noise_covariance: np.ndarray | None = None
+    tangential = True
+    reg_is_constant = True
+    decided = Regime(
+        "degenerate",
+        "noise added to the gradient has mean zero at every point, and diffuses along the set at rate "
+        "step_size^2 sigma^2",
+        "theory",
+    )
+
+    def __post_init__(self) -> None:
+        check_sigma(self)
+        if self.noise_covariance is not None:
+            array = covariance_matrix("noise_covariance", self.noise_covariance, np.shape(self.noise_covariance)[0])
+            array.flags.writeable = False
+            object.__setattr__(self, "noise_covariance", array)
+
+    def misfit(self, model: Model) -> str | None:
+        """Its covariance must have the model's dimension."""
+        if self.noise_covariance is None or len(self.noise_covariance) == model.dimension:
+            return None
+        return f"noise_covariance is {self.noise_covariance.shape}, but there are {model.dimension} weights"
+
+    def _root(self) -> np.ndarray | None:
+        if self.noise_covariance is None:
+            return None
+        values, vectors = np.linalg.eigh(self.noise_covariance)
+        return vectors * np.sqrt(np.maximum(values, 0))
+
+    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
+        """Normals (m,)."""
+        return (Draw("push", "normal", (model.dimension,), sigma=self.sigma, transform=self._root()),)
+
+    def regulariser(self, model, w):
+        """Zero."""
+        return np.zeros(np.shape(w)[:-1])
+
+    def regulariser_gradient(self, model, w):
+        """Zero."""
+        return np.zeros(np.shape(w))
+
+    def covariance(self, model, w, batch=None):
+        """The identity, or the covariance given."""
+        matrix = np.eye(model.dimension) if self.noise_covariance is None else self.noise_covariance
+        return np.broadcast_to(matrix, (*np.shape(w), model.dimension))
+
+    def noise_matrix(self, model, w):
+        """A root of the covariance."""
+        root = np.eye(model.dimension) if self.noise_covariance is None else self._root()
+        return np.broadcast_to(root, (*np.shape(w), model.dimension))
+
+    def fourth_gradient(self, model, w):
+        """Zero: the loss is linear in the noise."""
+        return np.zeros(np.shape(w))
+
+
+@dataclass(frozen=True, eq=False)
+class LossNoise(SimpleMechanism):
+    """The noise eta = sigma * N(0, 1) that a user's loss L_hat(w, eta) carries in itself.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of each variable.
+    """
+
+    sigma: float
+    tangential = True
+    effect = "the regulariser, half the Laplacian of the loss in its noise,"
+
+    def __post_init__(self) -> None:
+        check_sigma(self)
+
+    def misfit(self, model: Model) -> str | None:
+        """It needs a loss of (w, eta)."""
+        if model.noise_size:
+            return None
+        return "its loss has no noise variables; give a loss L_hat(w, eta) with noise_size above zero"
+
+    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
+        """Normals (q,)."""
+        return (Draw("eta", "normal", (model.noise_size,), sigma=self.sigma),)
+
+    def regulariser(self, model, w):
+        """Half the Laplacian in eta."""
+        return model.own_regulariser(np.asarray(w, float))
+
+    def regulariser_gradient(self, model, w):
+        """Its gradient."""
+        return model.own_regulariser_gradient(np.asarray(w, float))
+
+    def covariance(self, model, w, batch=None):
+        """G G'."""
+        columns = self.noise_matrix(model, w)
+        return columns @ columns.swapaxes(-1, -2)
+
+    def noise_matrix(self, model, w):
+        """Derivative of the gradient in eta, (..., m, q)."""
+        return model.noise_matrix(np.asarray(w, float))
+
+    def fourth_gradient(self, model, w):
+        """Gradient of an eighth of the Laplacian's square in eta."""
+        return model.own_fourth_gradient(np.asarray(w, float))
+
+
+def trace_weights(model: Model, w: np.ndarray) -> np.ndarray:
+    """The identity (..., m, m) for w (..., m)."""
+    return np.broadcast_to(np.eye(model.dimension), (*np.shape(w), model.dimension))
+
+
+def weight_noise_covariance(model: Model, w: np.ndarray, batch: SimpleMechanism | None) -> np.ndarray:
+    """Covariance (..., m, m) of H_batch xi over xi and the batch, for w on the set (derived)."""
+    if batch is None:
+        hessian = model.hessian(w)
+        return hessian @ hessian
+    jacobian = model.linearise(w)[1]
+    factors = jacobian[..., :, None] * jacobian[..., None, :]
+    return batch_covariance(model, factors, batch, own_noise=False)
