@@ -156,7 +156,8 @@ def laws(
             if closed:
                 columns["estimate"][row] = expectation(name, process.problem, exact[index])
                 columns["standard_error"][row] = 0.0
-                columns["difference"][row] = columns["estimate"][row] - columns["estimate"][0, place]
+                with np.errstate(invalid="ignore"):
+                    columns["difference"][row] = columns["estimate"][row] - columns["estimate"][0, place]
                 continue
             columns["estimate"][row], columns["standard_error"][row] = mean_with_error(sample[name], controls[index])
             with np.errstate(invalid="ignore"):
@@ -167,8 +168,11 @@ def laws(
     for place, name in enumerate(functions):
         if name == "risk":
             columns["predicted"][:, place] = predicted
-    half = normal_quantile(confidence) * error
+    unknown = ~np.isfinite(columns["difference"])  # a side left the range of numbers: any difference is possible
+    half = normal_quantile(confidence) * np.where(unknown, 0.0, error)
+    columns["difference"][unknown] = np.inf
     lower, upper = columns["difference"] - half, columns["difference"] + half
+    lower[unknown] = -np.inf
     verdicts = verdicts_of(lower, upper, tolerance * np.abs(columns["estimate"][:1]))
     chosen = distance_steps(record)
     axes = ("process", "observable", "step")

@@ -107,7 +107,8 @@ def manifold_notes(dataset: xarray.Dataset) -> list[str]:
     notes.append(
         "error = E of the observable at Phi(w_k), minus that of the limit at the same step; ±: one standard error; "
         f"ratio to the step size above. {attrs['paths']} paths a row, {100 * attrs['confidence']:g} % intervals decide "
-        "the verdict: agrees, the whole interval lies within the tolerance; differs, all of it outside; undecided, neither."
+        "the verdict: agrees, the whole interval lies within the tolerance; differs, all of it outside; undecided, "
+        "neither."
     )
     return notes
 
@@ -196,8 +197,8 @@ def times_notes(dataset: xarray.Dataset) -> list[str]:
         notes.append(text)
     attrs = dataset.attrs
     notes.append(
-        "steps: measured at the step size and noise level of the row, ± one standard error; predicted: of the limit, or "
-        "of the flow for a relaxation. Exponents as step size and noise go to zero, predicted ones in brackets: the "
+        "steps: measured at the step size and noise level of the row, ± one standard error; predicted: of the limit, "
+        "or of the flow for a relaxation. Exponents as step size and noise go to zero, predicted ones in brackets: the "
         "leading bias, of the order of the step size and of the noise level squared, is fitted along from four rungs "
         "on. agrees: "
         f"the whole {100 * attrs['confidence']:g} % interval lies within {attrs['tolerance']:g} of the prediction; "

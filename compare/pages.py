@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
-from sgdlimits.exact.claims import bibliography
+from sgdlimits.exact.claims import Claim, bibliography
 
-from . import sentences, tables
-from .outcomes import Laws, Orders
+from .grids import Grid
 
 
 @dataclass(frozen=True)
@@ -25,51 +24,42 @@ class Picture:
     png: bytes
 
 
-def page(
-    laws: Laws,
-    orders: Orders | None,
-    pictures: Sequence[Picture],
+def document(
+    title: str,
+    finding: str,
+    warnings: Sequence[str],
+    opening: str,
+    sections: Mapping[str, Sequence[str]],
     settings: Mapping[str, Any],
     versions: Mapping[str, str],
-    notes: Sequence[str],
     rerun: str,
 ) -> str:
-    """The whole page. `notes`: sentences on how the study was set up; `rerun`: the command to repeat it."""
-    dataset = laws.dataset
-    reference = str(dataset["process"].values[0])
-    title = html.escape(f"How far is {reference} from its continuous limits?")
-    alarms = sentences.mismatches(dataset) + sentences.overflowed(dataset)
-    by_name = {picture.name: picture for picture in pictures}
+    """The whole page.
+
+    Parameters
+    ----------
+    title, finding : str
+        The question, and the answer in a sentence or two.
+    warnings : sequence of str
+        Shown in colour below the finding.
+    opening : str
+        HTML above the first section.
+    sections : mapping of titles to pieces of HTML
+    settings, versions : mappings
+        Listed under "To run it again".
+    rerun : str
+        The command to repeat it.
+    """
+    title = html.escape(title)
     parts = [
         f"<h1>{title}</h1>",
-        f'<p class="finding">{html.escape(sentences.finding(dataset))}</p>',
-        *(f'<p class="warning">{html.escape(alarm)}</p>' for alarm in alarms),
-        f"<p>{html.escape(sentences.setting(dataset))}.</p>",
-        tables.paragraphs(notes),
-        "<h2>Verdicts</h2>",
-        _wide(tables.laws_grid(dataset).html()),
-        f'<p class="note">{html.escape(sentences.reading(dataset))} Every recorded step: table.csv.</p>',
-        *(_figure(picture) for name, picture in by_name.items() if name.startswith("means")),
-        "<h2>Where the difference in risk comes from</h2>",
-        *_budget(laws, by_name),
-        "<h2>Distance of the laws</h2>",
-        *(_figure(picture) for name, picture in by_name.items() if name.startswith("laws")),
-        *_gelbrich(laws),
+        f'<p class="finding">{html.escape(finding)}</p>',
+        *(f'<p class="warning">{html.escape(warning)}</p>' for warning in warnings),
+        opening,
     ]
-    if orders is not None:
-        parts += [
-            "<h2>Observed weak order</h2>",
-            _wide(tables.orders_grid(orders.dataset).html()),
-            f'<p class="note">{html.escape(sentences.orders_reading(orders.dataset))}</p>',
-            *(_figure(picture) for name, picture in by_name.items() if name.startswith("orders")),
-        ]
+    for heading, pieces in sections.items():
+        parts += [f"<h2>{html.escape(heading)}</h2>", *pieces]
     parts += [
-        "<h2>Stability</h2>",
-        _list(sentences.stability(dataset) or ["No threshold is known for these processes."]),
-        "<h2>Data</h2>",
-        f"<p>{html.escape(str(dataset.attrs.get('preparation') or 'Nothing is recorded.'))}.</p>",
-        "<h2>Theory</h2>",
-        *_theory(laws),
         "<h2>To run it again</h2>",
         f"<p>study.toml in this folder holds every setting: <code>{html.escape(rerun)}</code></p>",
         _pairs(settings),
@@ -85,7 +75,8 @@ def page(
     )
 
 
-def _figure(picture: Picture) -> str:
+def figure(picture: Picture) -> str:
+    """A picture inside the page, with its caption."""
     data = base64.b64encode(picture.svg).decode("ascii")
     caption = html.escape(picture.caption)
     return (
@@ -94,35 +85,8 @@ def _figure(picture: Picture) -> str:
     )
 
 
-def _budget(laws: Laws, pictures: Mapping[str, Picture]) -> list[str]:
-    dataset = laws.dataset
-    grid = tables.budget_grid(dataset)
-    if not grid.groups:
-        return [
-            tables.paragraphs(sentences.budget(dataset) or ["There is no error budget for these processes."])
-        ]
-    dominating = [
-        f"{part} ({process})"
-        for process in dataset["process"].values.tolist()[1:]
-        if (part := sentences.dominating_part(dataset, process))
-    ]
-    absent = str(dataset.attrs.get("budget_absent", ""))
-    return [
-        "<p>At the last step; the parts add up to the simulated difference of expected risk. Parts that are "
-        f"zero to rounding are left out. Largest: {html.escape('; '.join(dominating))}.</p>",
-        _wide(grid.html()),
-        *(_figure(picture) for name, picture in pictures.items() if name.startswith("budget")),
-        tables.paragraphs([absent] if absent else []),
-    ]
-
-
-def _gelbrich(laws: Laws) -> list[str]:
-    bounds = sentences.gelbrich(laws.dataset)
-    return [f"<p>{html.escape(bounds)}</p>"] if bounds else []
-
-
-def _theory(laws: Laws) -> list[str]:
-    found = sentences.claims(laws.dataset)
+def theory(found: Sequence[tuple[Claim, Sequence[str]]]) -> list[str]:
+    """Claims, each with the processes it is made of, and the BibTeX of their sources."""
     if not found:
         return ["<p>No claim of theory is attached to these processes.</p>"]
     items = []
@@ -132,14 +96,16 @@ def _theory(laws: Laws) -> list[str]:
             f"{', '.join(processes)}: {claim.statement}. Assumes: {assumptions}. Source: {claim.source}."
         )
     bibtex = bibliography([claim for claim, _ in found])
-    return [_list(items), f"<pre>{html.escape(bibtex)}</pre>" if bibtex else ""]
+    return [bullets(items), f"<pre>{html.escape(bibtex)}</pre>" if bibtex else ""]
 
 
-def _wide(table: str) -> str:
-    return f'<div class="wide">{table}</div>'
+def wide(grid: Grid) -> str:
+    """A table that scrolls by itself where the page is narrow."""
+    return f'<div class="wide">{grid.html()}</div>'
 
 
-def _list(texts: Sequence[str]) -> str:
+def bullets(texts: Sequence[str]) -> str:
+    """A list of sentences."""
     return "<ul>" + "".join(f"<li>{html.escape(text)}</li>" for text in texts) + "</ul>"
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -96,7 +96,8 @@ def _drift(entry: Passage, process: Any, settings: dict[str, Any]) -> Measuremen
         return _standing(entry, process, settings)
     clock = float(limit.clock)
     if slow_motion.is_deterministic(limit):
-        quantity, predicted = _predicted_passage(entry, limit)
+        alone = sum(term.rate > 0 for term in limit.terms) == 1
+        quantity, predicted = _common_passage(entry) if alone else _predicted_passage(entry, limit)
         steps = int(np.ceil(REACH * predicted * clock))
     else:
         if entry.quantity is None:
@@ -118,6 +119,14 @@ def _drift(entry: Passage, process: Any, settings: dict[str, Any]) -> Measuremen
     )
 
 
+@lru_cache(maxsize=4)
+def _common_passage(entry: Passage) -> tuple[slow_motion.Quantity, float]:
+    """As below, where one term moves: on its own clock it knows neither step size nor noise level."""
+    from sgdlimits.diffusions import ManifoldLimit
+
+    return _predicted_passage(entry, ManifoldLimit.of(entry.process, start=entry.w0))
+
+
 def _predicted_passage(entry: Passage, limit: Any) -> tuple[slow_motion.Quantity, float]:
     """The quantity, and the time on the limit's clock at which the limit passes the level."""
     origin = geometry.limit_map(limit.model, entry.w0)
@@ -129,12 +138,18 @@ def _predicted_passage(entry: Passage, limit: Any) -> tuple[slow_motion.Quantity
         value, start = (float(entry.quantity(x[None])[0]) for x in (point, origin))
         return (value - entry.level) * np.sign(entry.level - start)
 
-    low, high, nearest = 0.0, 0.08, -np.inf
+    def followed(low: float, high: float, first: float) -> tuple[np.ndarray, np.ndarray]:
+        """17 times from low to high, and how far past the level the limit is there; `first` at low."""
+        grid = np.linspace(low, high, 17)
+        return grid, np.array([first, *map(far, slow_motion.limit_points(limit, entry.w0, grid[1:]))])
+
+    times, gaps = followed(0.0, 0.08, far(origin))
+    nearest = gaps.max()
     for _ in range(WIDENINGS):
-        times, gaps = _followed(entry, limit, far, low, high)
         if (gaps >= 0).any():
             break
-        low, high, nearest = high, 4 * high, max(nearest, gaps.max())
+        times, gaps = followed(times[-1], 4 * times[-1], gaps[-1])
+        nearest = max(nearest, gaps.max())
     else:
         raise InvalidInput(
             f"the limit of {entry.label} does not pass the level {entry.level:g} (it stays {-nearest:.3g} short): "
@@ -142,23 +157,13 @@ def _predicted_passage(entry: Passage, limit: Any) -> tuple[slow_motion.Quantity
         )
     for _ in range(2):
         after = int(np.argmax(gaps >= 0))
-        times, gaps = _followed(entry, limit, far, times[after - 1], times[after])
+        times, gaps = followed(times[after - 1], times[after], gaps[after - 1])
     after = int(np.argmax(gaps >= 0))
     time = float(np.interp(0.0, gaps[after - 1 : after + 1], times[after - 1 : after + 1]))
     if entry.quantity is not None:
         return entry.quantity, time
     passed = slow_motion.limit_points(limit, entry.w0, np.array([time]))[0]
     return slow_motion.displacement(origin, passed), time
-
-
-def _followed(
-    entry: Passage, limit: Any, far: Callable[[np.ndarray], float], low: float, high: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Times (17,) from low to high, and how far the limit there is past the level."""
-    times = np.linspace(low, high, 17)
-    points = slow_motion.limit_points(limit, entry.w0, times[1:])
-    before = slow_motion.limit_points(limit, entry.w0, times[:1])
-    return times, np.array([far(point) for point in (*before, *points)])
 
 
 def _standing(entry: Passage, process: Any, settings: dict[str, Any]) -> Measurement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,16 +15,18 @@ import sgdlimits
 from . import plots, sentences
 from .figures import render
 from .folders import check_folder, write_folder
+from .laws_page import laws_page
 from .outcomes import Laws, Orders
-from .pages import Picture, page
+from .pages import Picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Every file that a report may hold; a folder with any other is never replaced.
 OWN_FILES = re.compile(
-    r"report\.html|table\.(csv|tex)|(result|orders)\.nc|orders\.csv|study\.toml|"
-    r"((means|laws)-[\w-]+|budget|orders)\.(png|svg)"
+    r"report\.html|table\.(csv|tex)|(result|orders|time-scales|(trajectories|regression)-[\w-]+)\.nc|"
+    r"orders\.csv|study\.toml|((means|laws|trajectories|regularisers|regression)-[\w-]+|"
+    r"budget|orders|time-scales)\.(png|svg)"
 )
 LIBRARIES = ("numpy", "scipy", "numba", "xarray", "h5netcdf", "matplotlib")
 
@@ -69,27 +72,63 @@ def write_report(
     InvalidInput
         If the folder exists or cannot be written.
     """
+    def page(pictures: Sequence[Picture], now: Mapping[str, str], rerun: str) -> str:
+        return laws_page(laws, orders, pictures, settings or {}, now, notes, rerun)
+
+    files: dict[str, Callable[[Path], Any]] = {
+        "table.csv": laws.to_csv,
+        "table.tex": lambda path: path.write_text(laws.to_latex(), encoding="utf-8"),
+        "result.nc": laws.save,
+    }
+    if orders is not None:
+        files |= {"orders.nc": orders.save, "orders.csv": orders.to_csv}
+    return write(folder, Report(figures(laws, orders), page, files), stem, overwrite, study_toml, progress)
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What goes into a folder.
+
+    Attributes
+    ----------
+    figures : sequence of (file name, caption, figure)
+    page : function of (pictures, versions, the command to run it again)
+        Gives the text of report.html.
+    files : mapping of names to functions that write to a path
+        Tables and numbers; every name must match `OWN_FILES`.
+    """
+
+    figures: Sequence[tuple[str, str, Figure]]
+    page: Callable[[Sequence[Picture], Mapping[str, str], str], str]
+    files: Mapping[str, Callable[[Path], Any]]
+
+
+def write(
+    folder: str | os.PathLike[str] | None,
+    report: Report,
+    stem: str,
+    overwrite: bool = False,
+    study_toml: str | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Path:
+    """Write a report's page, its figures as PNG and SVG, its files and study.toml; see `write_report`."""
     tell = progress or (lambda _: None)
     check_folder(folder, overwrite, OWN_FILES)
     pictures = []
-    for name, caption, figure in figures(laws, orders):
+    for name, caption, figure in report.figures:
         tell(f"figure {name}")
         pictures.append(Picture(name, caption, *render(figure, "svg", "png")))
     tell("report")
     rerun = "sgdlimits study --from study.toml" if study_toml is not None else "no settings were given"
-    text = page(laws, orders, pictures, settings or {}, versions(), notes, rerun)
+    text = report.page(pictures, versions(), rerun)
 
     def fill(partial: Path) -> None:
         (partial / "report.html").write_text(text, encoding="utf-8")
         for picture in pictures:
             (partial / f"{picture.name}.svg").write_bytes(picture.svg)
             (partial / f"{picture.name}.png").write_bytes(picture.png)
-        laws.to_csv(partial / "table.csv")
-        (partial / "table.tex").write_text(laws.to_latex(), encoding="utf-8")
-        laws.save(partial / "result.nc")
-        if orders is not None:
-            orders.save(partial / "orders.nc")
-            orders.to_csv(partial / "orders.csv")
+        for name, put in report.files.items():
+            put(partial / name)
         if study_toml is not None:
             (partial / "study.toml").write_text(study_toml, encoding="utf-8")
 

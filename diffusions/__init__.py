@@ -3,31 +3,60 @@
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.diffusions, not diffusions")
 
+from sgdlimits.problems.geometry import limit_map
+
 from .gradient_flow import GradientFlow
 from .homogenized import HomogenizedSGD
 from .integration import integrate
+from .manifold.checks import NeglectedDrift
+from .manifold.leaving import LeftTheSet
+from .manifold_limit import ManifoldLimit
 from .modified_equation import ModifiedEquation
 from ._monte_carlo import MonteCarloEstimate, monte_carlo
 from ._multilevel import MultilevelEstimate, multilevel
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck
 from .solvers import SCHEMES, Scheme, find_scheme, linear_moments
+from .solvers.adapters import (
+    Diffrax,
+    Sdeint,
+    TorchSDE,
+    from_diffrax,
+    from_sdeint,
+    from_torchsde,
+    to_diffrax,
+    to_sdeint,
+    to_torchsde,
+)
 from .user import UserDiffusion
 from .volterra import volterra_risk
 
 __all__ = [
     "SCHEMES",
+    "Diffrax",
     "GradientFlow",
     "HomogenizedSGD",
+    "LeftTheSet",
+    "ManifoldLimit",
     "ModifiedEquation",
     "MonteCarloEstimate",
     "MultilevelEstimate",
+    "NeglectedDrift",
     "OrnsteinUhlenbeck",
     "Scheme",
+    "Sdeint",
+    "TorchSDE",
     "UserDiffusion",
     "find_scheme",
+    "from_diffrax",
+    "from_sdeint",
+    "from_torchsde",
     "integrate",
+    "limit_map",
     "linear_moments",
     "monte_carlo",
     "multilevel",
+    "to_diffrax",
+    "to_sdeint",
+    "to_torchsde",
     "volterra_risk",
 ]

@@ -12,6 +12,7 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .gradient_flow import GradientFlow
 from .homogenized import HomogenizedSGD
+from .homogenized_modes import HomogenizedModes
 from .modified_equation import ModifiedEquation
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck, root_of
 from .simulators import covariance_table
@@ -93,8 +94,22 @@ def _risk_level(process: Any) -> dict[str, Any]:
 
 @form_of.register
 def _(process: HomogenizedSGD) -> ArrayForm:
-    spread = process.step_size * np.sqrt(process.problem.eigenvalues / process.batch_size)
-    return _form(process, process.dimension, "diagonal", _homogenized, spread=spread, **_risk_level(process))
+    return _form(process, process.dimension, "diagonal", _homogenized, **_modes_constants(process.in_modes()))
+
+
+@form_of.register
+def _(process: HomogenizedModes) -> ArrayForm:
+    return ArrayForm(
+        process.dimension, process.dimension, process.noise_type, "diagonal", _linear_drift, _homogenized,
+        _modes_constants(process),
+    )  # fmt: skip
+
+
+def _modes_constants(modes: HomogenizedModes) -> dict[str, Any]:
+    return {
+        "rates": modes.rates, "spread": modes.amplitude, "floor": modes.floor, "slope": modes.slope,
+        "coupling": modes.square, "zero": 0.0,
+    }  # fmt: skip
 
 
 @form_of.register

@@ -29,6 +29,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .modal import ModalStep
 from .solvers import ModalScheme, Scheme, find_scheme
+from .solvers.adapters import ArrayForm, SdeintPair, to_diffrax, to_sdeint, to_torchsde
 from .solvers.process import ProcessSimulator
 
 if TYPE_CHECKING:
@@ -142,6 +143,24 @@ class Diffusion(ABC):
             return -float(self.clock) * (problem.to_modes(x) * self.rates) @ vectors.T
         return -float(self.clock) * eta * problem.gradient(x)
 
+    def array_form(self) -> ArrayForm | None:
+        """Drift and diffusion for torch and JAX, in modes; None where the loss is not quadratic."""
+        from ._array_forms import form_of
+
+        return form_of(self)
+
+    def to_torchsde(self, dtype: Any = None) -> Any:
+        """As a module of torchsde, in modes; see `diffusions.to_torchsde`."""
+        return to_torchsde(self, dtype=dtype)
+
+    def to_sdeint(self) -> SdeintPair:
+        """As sdeint's f(y, t) and G(y, t); see `diffusions.to_sdeint`."""
+        return to_sdeint(self)
+
+    def to_diffrax(self, brownian: Any, precision: str = "float32") -> Any:
+        """As diffrax's terms, in modes, driven by a diffrax Brownian path; see `diffusions.to_diffrax`."""
+        return to_diffrax(self, brownian, precision=precision)
+
     @property
     def quadratic(self) -> QuadraticProblem:
         """The problem, where it has closed moments."""
@@ -242,15 +261,15 @@ class Diffusion(ABC):
             return Stability(0.0, 0.0, self.step_size)
         return Stability(np.inf, self.mean_square_threshold(), self.step_size)
 
-    def modal_step(self, solver: str | Scheme, substeps: int) -> ModalStep:
-        """One increment of a scheme with closed moments, in modes."""
+    def modal_step(self, solver: str | Scheme, substeps: int, size: float | None = None) -> ModalStep:
+        """One increment of a scheme with closed moments, in modes: of `size` SGD steps, or of 1 / substeps."""
         chosen = find_scheme(solver)
         if not isinstance(chosen, ModalScheme) or chosen.name not in self.solvers:
             raise InvalidInput(
                 f"solver {chosen.name!r} has no closed moments for {self.label}; {', '.join(map(repr, self.solvers))} "
                 "have them, and simulate takes every scheme that treats its noise"
             )
-        size = 1 / whole_number("substeps", substeps, 1)
+        size = 1 / whole_number("substeps", substeps, 1) if size is None else size
         growth = self.step_size**2 / self.batch_size * float(np.square(self.quadratic.eigenvalues).sum())
         chosen = find_scheme("exponential_euler") if self.always_exact else chosen
         return chosen.modal_step(self.rates, self.step_size**2, size, growth)

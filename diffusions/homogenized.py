@@ -154,9 +154,12 @@ class HomogenizedSGD(Diffusion):
             self.rates, amplitude, self.floor, 2 * problem.risk_slope, problem.eigenvalues, self.label
         )
 
-    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
-        """What the engine advances: one fused kernel for all these schemes."""
-        problem, step = self.problem, self.modal_step(solver, substeps)
+    def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
+        """What the engine advances: one fused kernel for all these schemes.
+
+        With `size`, a step of the engine is one increment of that many SGD steps, and `substeps` is 1.
+        """
+        problem, step = self.problem, self.modal_step(solver, substeps, size)
         weights = np.diagonal(step.weights) * problem.eigenvalues / self.batch_size
         return DiagonalSimulator(
             problem, substeps, step.before, step.before * step.after, step.before * np.sqrt(weights),

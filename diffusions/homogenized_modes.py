@@ -81,6 +81,12 @@ class HomogenizedModes:
         """Rate at which noise alone lets the mean level grow."""
         return float((np.square(self.amplitude) * self.square).sum())
 
+    def array_form(self) -> Any:
+        """Its functions for torch and JAX."""
+        from ._array_forms import form_of
+
+        return form_of(self)
+
     def level(self, z: np.ndarray) -> np.ndarray:
         """Square of the noise's amplitude (P,) at modes (P, d)."""
         return _levels(np.ascontiguousarray(z), self.floor, self.slope, self.square)

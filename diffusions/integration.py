@@ -15,6 +15,8 @@ from sgdlimits.ensembles.observables import FirstPassage, Function
 from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
 
 from .solvers import Coefficients, Scheme, SchemeSimulator, find_scheme, fused_simulator
+from .solvers.process import ProcessSimulator
+from .solvers.adapters import LibraryScheme, LibrarySimulator
 
 if TYPE_CHECKING:
     import xarray
@@ -51,7 +53,7 @@ def integrate(
         Step of the scheme; it must divide t1 - t0. With `tolerance`, the longest step.
     paths : int, optional
         Default: the rows of `x0`.
-    solver : name in `solvers.SCHEMES`, or a scheme
+    solver : name in `solvers.SCHEMES`, or a scheme; "torchsde", "sdeint" or "diffrax" for another library's
     seed : int
     t0 : float
     record : None, int or increasing times on the grid of dt
@@ -147,7 +149,11 @@ def simulator_of(
     tolerance: float | None,
 ) -> Simulator:
     """The fused simulator where there is one, else the vectorised one, on the Brownian path asked for."""
-    coefficients = Coefficients(diffusion, t0, _where(x0, int(getattr(diffusion, "dimension", 1))))
+    start = _where(x0, int(getattr(diffusion, "dimension", 1)))
+    modal = hasattr(diffusion, "in_modes")  # built in, and cheaper in its eigenbasis
+    coefficients = Coefficients(
+        diffusion.in_modes() if modal else diffusion, t0, diffusion.problem.to_modes(start) if modal else start
+    )
     chosen.check(coefficients)
     if tolerance is not None:
         tolerance = positive("tolerance", tolerance)
@@ -159,6 +165,8 @@ def simulator_of(
     m, level, joined = coefficients.noise_dimension, 0, 1
     if brownian is None:
         seed = whole_number("seed", seed, 0, 2**64 - 1)
+        if modal and chosen.name in diffusion.solvers and tolerance is None:
+            return diffusion.simulator(chosen.name, 1, float(diffusion.clock) * (t1 - t0) / steps)
         fused = (
             None
             if tolerance is not None
@@ -174,7 +182,10 @@ def simulator_of(
                 f"with a tolerance, dt must be a step of the Brownian path's grid or a halving of it; it has "
                 f"{brownian.steps} steps, the run {steps}"
             )
-    return SchemeSimulator(coefficients, chosen, brownian, t0, level, joined, tolerance)
+    if isinstance(chosen, LibraryScheme):
+        return LibrarySimulator(coefficients, chosen, brownian, t0, level, joined)
+    inner = SchemeSimulator(coefficients, chosen, brownian, t0, level, joined, tolerance)
+    return ProcessSimulator(diffusion, inner, 1, True) if modal else inner
 
 
 def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int) -> tuple[int, int]:

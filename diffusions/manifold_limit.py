@@ -23,7 +23,7 @@ from .manifold.claims import CLAIMS
 from .manifold.checks import check_move, warn_of_neglected_drift
 from .manifold.fields import Fields, tangential_matrix
 from .manifold.flows import FLOW_SOLVERS, TABLEAUS, extended, follow
-from .manifold.leaving import LeftTheSet, back_to_set
+from .manifold.leaving import LeftTheSet, back_to_set, frame_of_rank
 from .manifold.schemes import NOISE_SOLVERS, Stepper
 from .manifold.simulator import DEFAULT_DT, ManifoldSimulator, integrator_grid, largest_step
 from .manifold.terms import DEGENERATE, Term, decide_terms, explain, leading_term, probe_points
@@ -242,7 +242,7 @@ class ManifoldLimit:
         def check(before: np.ndarray, after: np.ndarray) -> None:
             if not project:
                 before, after = back_to_set(self.model, before), back_to_set(self.model, after)
-            check_move(self._fields, before, after, rank)
+            check_move(self._fields, before, after, frame_of_rank(self.model, before, rank))
 
         path = follow(self.model, field, start, times, solver, step, project, check)
         attributes = self._attributes() | {"solver": solver, "dt": None if solver == "adaptive" else step}

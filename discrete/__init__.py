@@ -3,7 +3,8 @@
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.discrete, not discrete")
 
+from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
 
-__all__ = ["SGD", "Recurrence", "simulate"]
+__all__ = ["SGD", "NoisyGradientDescent", "Recurrence", "simulate"]

@@ -158,6 +158,9 @@ def combine(flat, tile, place, lane, draws, i, transforms):
 def noisy_descent(kernel: Callable[..., Any]) -> Callable[..., Any]:
     """Compile the loop for a model's kernel, in memory, once a process and for each set of slots in use."""
 
+    # Compiled anew: numba cannot keep on disk, and says so each time, what takes another function as an argument.
+    gradient = numba.njit(nogil=True, error_model="numpy")(kernel.py_func)
+
     @numba.njit(nogil=True, error_model="numpy")
     def advance(
         x, carried, overflow, data, rows, labels, units, inputs, eta, factor, shift, push, carry, flat, draws, scales,
@@ -200,7 +203,7 @@ def noisy_descent(kernel: Callable[..., Any]) -> Callable[..., Any]:
                             for j in range(m):
                                 point[j] += carried[p, j]
                                 carried[p, j] = carry[j]
-                        kernel(point, data, rows, labels, units, inputs, eta, out, work)
+                        gradient(point, data, rows, labels, units, inputs, eta, out, work)
                         square = 0.0
                         for j in range(m):
                             moved = x[p, j] - step_size * (factor[j] * out[j] + push[j])

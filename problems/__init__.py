@@ -1,4 +1,6 @@
-"""What is optimised: loss, data, noise covariance. Knows no dynamics."""
+"""What is optimised: loss, data, noise mechanism, geometry of the zero-loss set. Knows no dynamics."""
+
+from typing import Any
 
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.problems, not problems")
@@ -7,4 +9,14 @@ from .least_squares import LeastSquares
 from .losses import Logistic, SampleLoss
 from .streaming import StreamingLeastSquares
 
-__all__ = ["LeastSquares", "Logistic", "SampleLoss", "StreamingLeastSquares"]
+_SUBMODULES = ("geometry", "noise", "zero_loss")
+
+__all__ = ["LeastSquares", "Logistic", "SampleLoss", "StreamingLeastSquares", *_SUBMODULES]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _SUBMODULES:
+        from importlib import import_module
+
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ import argparse
 import sys
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import Any, NoReturn
 
 import sgdlimits
@@ -97,9 +98,12 @@ def _add_study_options(study: argparse.ArgumentParser) -> None:
     sgd.add_argument("--sampling", help="with_replacement (default), without_replacement or reshuffle")
     sgd.add_argument("--momentum", type=_number)
     sgd.add_argument("--label-noise", type=_number, help="standard deviation of noise added to the labels")
+    zero_loss = study.add_argument_group("zero-loss")
+    zero_loss.add_argument("--rows", type=_whole, help="training rows of the regressions (default: 20)")
+    zero_loss.add_argument("--quick", action="store_true", help="small sizes: a look in half a minute")
     run = study.add_argument_group("run")
     run.add_argument("--steps", type=_whole, help="default: three relaxation times, at most 1000")
-    run.add_argument("--paths", type=_whole, help="of each process (default: 4000)")
+    run.add_argument("--paths", type=_whole, help="of each process (default: 4000; zero-loss: 300)")
     run.add_argument("--seed", type=_whole)
     run.add_argument("--solver", help="scheme for the diffusions (default: euler)")
     run.add_argument("--substeps", type=_whole, help="increments of the scheme per SGD step")
@@ -152,12 +156,7 @@ def _study(options: dict[str, Any]) -> int:
     tell = None if quiet else (lambda what: print(f"writing {what}", file=sys.stderr))
     folder = result.write(out, overwrite, tell)
     if not quiet:
-        from sgdlimits.compare.sentences import finding
-
-        print(result.laws)
-        if result.orders is not None:
-            print(f"\n{result.orders}")
-        print(f"\n{finding(result.laws.dataset)}\n")
+        print(f"{result}\n")
     print(folder / "report.html")
     return 0
 
@@ -169,9 +168,9 @@ def _settings(options: dict[str, Any]) -> Any:
     if "from_file" not in options:
         if name is None:
             raise InvalidInput(f"no study is named; allowed: {', '.join(STUDIES)}, or --from study.toml")
-        return find_study(name)(**given)
+        return _checked(find_study(name), name, given)(**given)
     if given:
-        option = "--no-standardise" if "standardise" in given else "--" + next(iter(given)).replace("_", "-")
+        option = _option(next(iter(given)))
         raise InvalidInput(f"--from takes every setting from the file, so {option} cannot be given with it")
     from sgdlimits.studies.settings import read_toml
 
@@ -179,6 +178,21 @@ def _settings(options: dict[str, Any]) -> Any:
     if name is not None and one_of("study", name, STUDIES) != stored:
         raise InvalidInput(f"{options['from_file']!r} holds the study {stored!r}, not {name!r}")
     return find_study(stored).from_toml(options["from_file"])
+
+
+def _checked(study: type, name: str, given: dict[str, Any]) -> type:
+    """The study's class, if it has every setting that is given."""
+    allowed = [field.name for field in fields(study)]
+    for setting in given:
+        if setting not in allowed:
+            raise InvalidInput(
+                f"the study {name!r} has no option {_option(setting)}; {nearest(setting, allowed)}"
+            )
+    return study
+
+
+def _option(setting: str) -> str:
+    return "--no-standardise" if setting == "standardise" else "--" + setting.replace("_", "-")
 
 
 if __name__ == "__main__":

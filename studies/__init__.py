@@ -3,9 +3,10 @@
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.studies, not studies")
 
-# name -> what it asks; the module of that name holds the class `Study`
+# name -> what it asks; the module of that name (with _ for -) holds the class `Study`
 STUDIES = {
     "homogenized": "SGD on least squares against homogenized SGD and other diffusions that approximate it",
+    "zero-loss": "noisy gradient descent along a set of zero loss: limits, time scales, and what each noise selects",
 }
 
 
@@ -21,4 +22,5 @@ def find_study(name: str) -> type:
 
     from sgdlimits.exact.errors import one_of
 
-    return import_module(f".{one_of('study', name, STUDIES)}", __name__).Study
+    module = one_of("study", name, STUDIES).replace("-", "_")
+    return import_module(f".{module}", __name__).Study

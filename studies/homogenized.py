@@ -139,10 +139,7 @@ class HomogenizedStudy:
         """
         from sgdlimits.compare.reports import versions
 
-        study, found, then = files.read_toml(path)
-        if study != NAME:
-            raise InvalidInput(f"{os.fspath(path)!r} holds the study {study!r}, not {NAME!r}")
-        files.check_names(found, [field.name for field in fields(cls)])
+        found, then = files.read_study(path, NAME, [field.name for field in fields(cls)])
         data = found.get("data")
         if isinstance(data, str) and not os.path.exists(data):
             beside = Path(path).parent / Path(data).name
@@ -291,7 +288,7 @@ class KeptOpen:
         pass
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StudyResult:
     """What a run of the study gave: resolved settings, laws, orders (or None), notes on the defaults."""
 
@@ -299,6 +296,12 @@ class StudyResult:
     laws: Laws
     orders: Orders | None
     notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        from sgdlimits.compare.sentences import finding
+
+        tables = [str(self.laws)] + ([str(self.orders)] if self.orders is not None else [])
+        return "\n\n".join([*tables, finding(self.laws.dataset)])
 
     def write(
         self,

@@ -57,6 +57,23 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[s
     return study, settings, versions
 
 
+def read_study(
+    path: str | os.PathLike[str], study: str, allowed: list[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Settings of this study and versions, from a file that `to_toml` wrote.
+
+    Raises
+    ------
+    InvalidInput
+        If the file holds another study, or a setting that is not allowed.
+    """
+    found, settings, then = read_toml(path)
+    if found != study:
+        raise InvalidInput(f"{os.fspath(path)!r} holds the study {found!r}, not {study!r}")
+    check_names(settings, allowed)
+    return settings, then
+
+
 def check_names(settings: Mapping[str, Any], allowed: list[str]) -> None:
     """Raise at the first setting that the study does not have."""
     for name in settings:

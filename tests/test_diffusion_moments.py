@@ -356,6 +356,7 @@ def test_moments_beyond_floating_point_are_inf(name):
     assert np.isinf(found["risk"].values[-1]) and np.isfinite(found["risk"].values[:2]).all()
 
 
+@pytest.mark.slow
 def test_homogenized_moments_in_dimension_1000_take_seconds():
     """Assert that 100 recorded steps at d = 1000 stay closed: variances by one eigenproblem, right risk at the end."""
     d = 1000

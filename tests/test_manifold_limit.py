@@ -164,7 +164,7 @@ def test_additive_covariance_drifts_as_its_closed_form():
     covariance = np.array([[2.0, 0.3], [0.3, 0.5]])
     limit = ManifoldLimit(HYPERBOLA, noise.Langevin(0.2, covariance), 0.04)
     steps = round(0.5 * limit.clock)
-    c = limit.simulate(W0, steps, 8000, {"c": conserved}, record=[steps], seed=2).c.values[:, 0]
+    c = limit.simulate(W0, steps, 3000, {"c": conserved}, record=[steps], seed=2).c.values[:, 0]
     error = 4 * c.std() / np.sqrt(len(c))
     assert abs(c.mean() - C0 - 1.5 * steps / limit.clock) < error < abs(c.mean() - C0)
 

@@ -56,6 +56,16 @@ def processes():
 
 
 PROCESSES = dict(processes())
+PAIRED = ("hyperbola", "one product", "difference")  # their loop is compiled once, others once for each set of slots
+
+
+def quick(name):
+    model, _, word = name.partition("-")
+    rows = PROCESSES[name].noise.batch is not None
+    return model == "diagonal" or name == "network-mixture" or (model in PAIRED and not rows)
+
+
+CASES = [name if quick(name) else pytest.param(name, marks=pytest.mark.slow) for name in PROCESSES]
 
 
 def start(model):
@@ -84,7 +94,7 @@ def test_every_mechanism_runs_on_some_model():
     assert {name.partition("-")[2] for name in PROCESSES} == set(MECHANISMS)
 
 
-@pytest.mark.parametrize("name", PROCESSES)
+@pytest.mark.parametrize("name", CASES)
 def test_compiled_loop_equals_the_array_definition(name):
     """Assert equality to rounding under the same noise, for every mechanism on every model that it fits."""
     process = PROCESSES[name]
@@ -95,7 +105,7 @@ def test_compiled_loop_equals_the_array_definition(name):
     assert np.abs(got - w0).max() > 1e-3
 
 
-@pytest.mark.parametrize("name", [name for name in PROCESSES if name.startswith(("hyperbola", "network", "diagonal"))])
+@pytest.mark.parametrize("name", [name for name in PROCESSES if quick(name)])
 def test_bits_do_not_depend_on_how_steps_and_paths_are_grouped(name):
     """Assert equal bits for a whole run, a run in pieces, and the second pack alone."""
     process, w0 = PROCESSES[name], start(PROCESSES[name].model)
@@ -104,12 +114,12 @@ def test_bits_do_not_depend_on_how_steps_and_paths_are_grouped(name):
     assert np.array_equal(whole[PACK:], compiled(process, w0[PACK:], [(0, STEPS)], path=PACK))
 
 
-@pytest.mark.parametrize("noise_name", ["label", "anti-correlated", "mixture"])
-def test_bits_do_not_depend_on_chunk_or_threads(noise_name):
+@pytest.mark.parametrize("name", ["hyperbola-label", "diagonal-anti-correlated", "diagonal-batch mixture", "network-mixture"])
+def test_bits_do_not_depend_on_chunk_or_threads(name):
     """Assert equal datasets for one chunk on one thread and many on two."""
-    process = PROCESSES[f"network-{noise_name}"]
+    process = PROCESSES[name]
     runs = [
-        process.simulate(start(NETWORK)[0], 40, 50, "state", seed=5, chunk=chunk, threads=threads)["state"].values
+        process.simulate(start(process.model)[0], 40, 50, "state", seed=5, chunk=chunk, threads=threads)["state"].values
         for chunk, threads in ((64, 1), (16, 2), (32, 2))
     ]
     assert np.array_equal(runs[0], runs[1]) and np.array_equal(runs[0], runs[2])
@@ -117,14 +127,14 @@ def test_bits_do_not_depend_on_chunk_or_threads(noise_name):
 
 def test_another_seed_gives_other_paths():
     """Assert that the comparison above can fail."""
-    process, w0 = PROCESSES["network-label"], start(NETWORK)
+    process, w0 = PROCESSES["network-mixture"], start(NETWORK)
     assert not np.allclose(compiled(process, w0, [(0, STEPS)]), compiled(process, w0, [(0, STEPS)], seed=SEED + 1))
 
 
 def test_the_pair_loop_is_used_for_two_parameters_only():
     """Assert that models and noise outside its scope take the general loop."""
     for name, process in PROCESSES.items():
-        paired = name.startswith(("hyperbola", "one product", "difference"))
+        paired = name.startswith(PAIRED)
         uses_rows = process.noise.batch is not None
         assert fits(process.model, process.simulator().plan) == (paired and not uses_rows), name
 
@@ -142,7 +152,7 @@ def test_label_noise_on_the_hyperbola_obeys_the_exact_recursion():
 
 def test_anti_correlated_noise_is_the_difference_of_its_draws():
     """Assert w_{k+1} = w_k - step_size grad L(w_k) + xi_{k+1} - xi_k, with xi_0 = 0 and the stream's own numbers."""
-    process = NoisyGradientDescent(NETWORK, noise.AntiCorrelated(0.1), 0.05)
+    process = NoisyGradientDescent(NETWORK, noise.AntiCorrelated(0.1), 0.05)  # in NumPy: the definition itself
     (draw,) = process.noise.draws(NETWORK)
     stream, w = Noise(SEED, np.arange(PATHS)), start(NETWORK)
     state, before = process.initial_state(w), 0.0
@@ -155,12 +165,13 @@ def test_anti_correlated_noise_is_the_difference_of_its_draws():
 
 def test_dropconnect_is_the_gradient_of_the_loss_at_masked_weights():
     """Assert the step of a finite difference of L(w (1 + eta)) in w."""
-    process = NoisyGradientDescent(NETWORK, noise.DropConnect(0.3), 1.0)
-    (draw,) = process.noise.draws(NETWORK)
-    w, mask = start(NETWORK), 1 + 0.3 * Noise(SEED, np.arange(PATHS)).normals(draw.purpose, 0, NETWORK.dimension)
+    model = DIAGONAL
+    process = NoisyGradientDescent(model, noise.DropConnect(0.3), 1.0)
+    (draw,) = process.noise.draws(model)
+    w, mask = start(model), 1 + 0.3 * Noise(SEED, np.arange(PATHS)).normals(draw.purpose, 0, model.dimension)
     gradient = np.empty_like(w)
     for j, shift in enumerate(1e-5 * np.eye(w.shape[1])):
-        gradient[:, j] = (NETWORK.loss((w + shift) * mask) - NETWORK.loss((w - shift) * mask)) / 2e-5
+        gradient[:, j] = (model.loss((w + shift) * mask) - model.loss((w - shift) * mask)) / 2e-5
     np.testing.assert_allclose(w - compiled(process, w, [(0, 1)]), gradient, rtol=1e-7, atol=1e-8)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -48,8 +49,8 @@ def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) 
             )
 
 
-def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, rank: int) -> None:
-    """Hold that the limit still holds after a step from w (P, m) to `moved` (P, m), both on the set.
+def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> None:
+    """Hold that the limit still holds after a step from w (P, m), of `frame`, to `moved` (P, m) on the set.
 
     Raises
     ------
@@ -58,13 +59,13 @@ def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, rank: int) -> N
         at `moved`.
     """
     model = fields.model
-    check_rank_between(model, w, moved, frame_of_rank(model, w, rank))
-    frame = frame_of_rank(model, moved, rank)
+    check_rank_between(model, w, moved, frame)
+    there = frame_of_rank(model, moved, frame.rank)
     for term in fields.terms:
         if term.decided_by != "numbers" or term.regime == NON_DEGENERATE:
             continue
         gradient = term.mechanism.regulariser_gradient(model, moved)
-        along = np.linalg.norm(tangential(frame, gradient), axis=-1)
+        along = np.linalg.norm(tangential(there, gradient), axis=-1)
         moves = along > VARIES * (1e-3 + np.linalg.norm(gradient, axis=-1))
         if moves.any():
             raise InvalidInput(

@@ -81,12 +81,6 @@ class Fields:
         The second-order part of every mechanism, the non-degenerate ones included, where it is smaller by a
         factor of the step size.
         """
-        if self.step_size * frame.eigenvalues.max() >= 2:
-            raise InvalidInput(
-                f"step_size {self.step_size:g} times the largest Hessian eigenvalue "
-                f"{frame.eigenvalues.max():.4g} is not below 2, so that the noise has no stationary "
-                "covariance across the set: lower the step size"
-            )
         parts = [
             (term.mechanism, self.step_size**2 * term.mechanism.sigma**2 / self.rate)
             for term in self.terms
@@ -118,7 +112,9 @@ class Fields:
 
     def noise_matrix(self, w: np.ndarray) -> np.ndarray:
         """G (..., m, q) of the diffusing mechanisms, not projected."""
-        blocks = [np.sqrt(weight) * root(self.model, mechanism, w) for mechanism, weight in self.diffusing()]
+        blocks = [
+            np.sqrt(weight) * mechanism.noise_matrix(self.model, w) for mechanism, weight in self.diffusing()
+        ]
         return np.concatenate(blocks, axis=-1) if blocks else np.zeros((*np.shape(w), 0))
 
     def potential(self, w: np.ndarray) -> np.ndarray:
@@ -166,14 +162,6 @@ def tangential(frame: Any, vectors: np.ndarray) -> np.ndarray:
 def tangential_matrix(frame: Any, matrix: np.ndarray) -> np.ndarray:
     """P G for `matrix` (..., m, q)."""
     return matrix - frame.normals @ (frame.normals.swapaxes(-1, -2) @ matrix)
-
-
-def root(model: Any, mechanism: Any, w: np.ndarray) -> np.ndarray:
-    """A matrix (..., m, q) whose product with its transpose is the mechanism's covariance."""
-    if getattr(mechanism, "law", "gaussian") == "gaussian":
-        return mechanism.noise_matrix(model, w)
-    eigenvalues, vectors = np.linalg.eigh(mechanism.covariance(model, w))
-    return vectors * np.sqrt(np.maximum(eigenvalues, 0.0))[..., None, :]
 
 
 def directional_derivative(function: Any, w: np.ndarray, direction: np.ndarray) -> np.ndarray:

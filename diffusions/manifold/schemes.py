@@ -51,12 +51,15 @@ class Stepper:
 
     def checked_step(self, w: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray) -> np.ndarray:
         """`step`, held against `check_move`."""
-        moved = self.step(w, dt, increments, signs)
-        check_move(self.fields, w, moved, self.rank)
+        frame = frame_of_rank(self.fields.model, w, self.rank)
+        moved = self.step(w, dt, increments, signs, frame)
+        check_move(self.fields, w, moved, frame)
         return moved
 
-    def step(self, w: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray) -> np.ndarray:
-        """Positions (P, m) a time dt after w (P, m); `signs` (P,) are the fair coins of "ninomiya_victoir".
+    def step(
+        self, w: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray, frame: Any
+    ) -> np.ndarray:
+        """Positions (P, m) a time dt after w (P, m), whose frame is known; `signs` (P,) are the fair coins.
 
         Raises
         ------
@@ -68,7 +71,6 @@ class Stepper:
             return self._flow(fields.drift, w, dt, self.solver)
         if self.solver == "ninomiya_victoir":
             return self._compose(w, dt, increments, signs)
-        frame = frame_of_rank(model, w, self.rank)
         noise = fields.noise_matrix(w)
         if self.solver == "limit_map":
             own = tuple(mechanism for mechanism, _ in fields.diffusing())

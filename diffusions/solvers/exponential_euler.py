@@ -14,6 +14,45 @@ from ..modal import ModalStep
 from .scheme import ModalScheme, StepNoise
 
 
+def linear_part(coefficients: Coefficients, name: str) -> np.ndarray:
+    """K (d,) or (d, d), where the drift is -K x + rest."""
+    linear = getattr(coefficients.source, "linear", None)
+    if linear is None:
+        raise InvalidInput(
+            f"solver {name!r} needs the linear part of the drift: pass linear=K, where the drift is -K x + rest"
+        )
+    return linear
+
+
+def drift_change(coefficients: Coefficients, linear: np.ndarray, drift: np.ndarray, dt: Any) -> np.ndarray:
+    """Integral of exp(-K s) over 0..dt, times the drift: what the drift with its rest frozen adds to x."""
+    if linear.ndim == 1:
+        rate = -linear * dt
+        safe = np.where(rate == 0, 1.0, rate)
+        return dt * np.where(rate == 0, 1.0, np.expm1(safe) / safe) * drift
+    if ("integral", float(dt)) not in coefficients.cache:
+        from scipy.linalg import expm
+
+        d = coefficients.dimension
+        block = np.zeros((2 * d, 2 * d))
+        block[:d, :d], block[:d, d:] = -linear * dt, np.eye(d) * dt
+        coefficients.cache["integral", float(dt)] = np.ascontiguousarray(expm(block)[:d, d:])
+    return np.einsum("ij,pj->pi", coefficients.cache["integral", float(dt)], drift)
+
+
+def noise_carried(coefficients: Coefficients, linear: np.ndarray, moved: np.ndarray, dt: Any) -> np.ndarray:
+    """Noise (P, d) of a step as the linear drift leaves it at the step's end."""
+    if linear.ndim == 1:
+        rate = -2 * linear * dt
+        safe = np.where(rate == 0, 1.0, rate)
+        return np.where(rate == 0, 1.0, np.sqrt(np.expm1(safe) / safe)) * moved
+    if ("half", float(dt)) not in coefficients.cache:
+        from scipy.linalg import expm
+
+        coefficients.cache["half", float(dt)] = np.ascontiguousarray(expm(-0.5 * linear * dt))
+    return np.einsum("ij,pj->pi", coefficients.cache["half", float(dt)], moved)
+
+
 @dataclass(frozen=True)
 class ExponentialEuler(ModalScheme):
     """For a drift -K x + rest: exp(-K dt) x + (integral of exp(-K s) ds) rest + noise.
@@ -35,32 +74,10 @@ class ExponentialEuler(ModalScheme):
     def step(
         self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
     ) -> np.ndarray:
-        linear = getattr(coefficients.source, "linear", None)
-        if linear is None:
-            raise InvalidInput(
-                f"solver {self.name!r} needs the linear part of the drift: pass linear=K, where the drift is -K x + rest"
-            )
+        linear = linear_part(coefficients, self.name)
         moved = coefficients.apply(coefficients.diffusion(t, x), noise.increments)
-        drift = coefficients.drift(t, x)
-        if linear.ndim == 1:
-            # x + phi (drift) is exp(-k dt) x + phi rest, without forming the rest
-            rate = -linear * dt
-            safe = np.where(rate == 0, 1.0, rate)
-            phi = np.where(rate == 0, 1.0, np.expm1(safe) / safe)
-            spread = np.where(rate == 0, 1.0, np.sqrt(np.expm1(2 * safe) / (2 * safe)))
-            return x + dt * phi * drift + spread * moved
-        if ("exponential", float(dt)) not in coefficients.cache:
-            from scipy.linalg import expm
-
-            d = coefficients.dimension
-            block = np.zeros((2 * d, 2 * d))
-            block[:d, :d], block[:d, d:] = -linear * dt, np.eye(d) * dt
-            coefficients.cache["exponential", float(dt)] = (
-                np.ascontiguousarray(expm(block)[:d, d:]),
-                np.ascontiguousarray(expm(-0.5 * linear * dt)),
-            )
-        phi, damped = coefficients.cache["exponential", float(dt)]
-        return x + np.einsum("ij,pj->pi", phi, drift) + np.einsum("ij,pj->pi", damped, moved)
+        change = drift_change(coefficients, linear, coefficients.drift(t, x), dt)
+        return x + change + noise_carried(coefficients, linear, moved, dt)
 
     def modal_step(self, rates: np.ndarray, scale: float, size: float, growth: float) -> ModalStep:
         # The noise covariance is frozen at the start of the step and then carried exactly.

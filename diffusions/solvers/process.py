@@ -11,6 +11,7 @@ from sgdlimits.ensembles import Brownian, Noise, packs
 from sgdlimits.ensembles.initial import Gaussian, initial_state
 from sgdlimits.exact.errors import whole_number
 
+from .adapters import LibraryScheme, LibrarySimulator
 from .coefficients import Coefficients
 from .scheme import Scheme
 from .simulation import SchemeSimulator
@@ -24,7 +25,7 @@ class ProcessSimulator:
     """
 
     process: Any
-    inner: SchemeSimulator
+    inner: SchemeSimulator | LibrarySimulator
     substeps: int
     modes: bool
     compiled: bool = False
@@ -47,7 +48,8 @@ class ProcessSimulator:
             float(process.clock.time(count)), count * substeps, coefficients.noise_dimension,
             whole_number("seed", seed, 0, 2**64 - 1), quality, scheme.areas,
         )  # fmt: skip
-        return cls(process, SchemeSimulator(coefficients, scheme, brownian, 0.0), substeps, modes)
+        inner: Any = LibrarySimulator if isinstance(scheme, LibraryScheme) else SchemeSimulator
+        return cls(process, inner(coefficients, scheme, brownian, 0.0), substeps, modes)
 
     @property
     def dimension(self) -> int:

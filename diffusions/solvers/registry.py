@@ -6,6 +6,7 @@ from typing import Any
 
 from sgdlimits.exact.errors import InvalidInput, one_of
 
+from .adapters import LIBRARIES
 from .additive_runge_kutta import StochasticRungeKuttaA1, StochasticRungeKuttaA3
 from .commutative_runge_kutta import StochasticRungeKuttaI2
 from .drift_implicit_euler import DriftImplicitEuler
@@ -46,7 +47,7 @@ SCHEMES: dict[str, type[Scheme]] = {
 
 
 def find_scheme(solver: Any) -> Scheme:
-    """The scheme of a name in SCHEMES; a scheme passes through.
+    """The scheme of a name in SCHEMES or of a library in LIBRARIES; a scheme passes through.
 
     Raises
     ------
@@ -57,4 +58,5 @@ def find_scheme(solver: Any) -> Scheme:
         return solver
     if isinstance(solver, type) and issubclass(solver, Scheme):
         raise InvalidInput(f"solver is the class {solver.__name__}: pass an instance, {solver.__name__}()")
-    return SCHEMES[one_of("solver", solver, SCHEMES)]()
+    known = {**SCHEMES, **LIBRARIES}
+    return known[one_of("solver", solver, known)]()

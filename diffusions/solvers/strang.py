@@ -7,9 +7,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
-
 from .coefficients import Coefficients
+from .exponential_euler import drift_change, linear_part
 from ..modal import ModalStep
 from .scheme import ModalScheme, StepNoise
 
@@ -21,20 +20,13 @@ TWO_POINT = {name: (0.0, 1.0) for name in GAUSSIAN}
 
 def _half(coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, linear: np.ndarray) -> np.ndarray:
     # Exponential Euler without noise: exact where the drift is -K x.
-    rate = -0.5 * linear * dt
-    safe = np.where(rate == 0, 1.0, rate)
-    return x + 0.5 * dt * np.where(rate == 0, 1.0, np.expm1(safe) / safe) * coefficients.drift(t, x)
+    return x + drift_change(coefficients, linear, coefficients.drift(t, x), 0.5 * dt)
 
 
 def _step(
     name: str, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
 ) -> np.ndarray:
-    linear = getattr(coefficients.source, "linear", None)
-    if linear is None or linear.ndim != 1:
-        raise InvalidInput(
-            f"solver {name!r} needs the linear part of the drift mode by mode: pass linear=k of shape (d,), "
-            "where the drift is -k x + rest"
-        )
+    linear = linear_part(coefficients, name)
     growth = getattr(coefficients.source, "noise_growth", 0.0) * dt
     spread = np.sqrt(np.expm1(growth) / growth) if np.any(growth) else 1.0
     x = _half(coefficients, t, x, dt, linear)

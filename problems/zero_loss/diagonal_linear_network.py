@@ -10,7 +10,7 @@ from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
 from .data import set_data
-from .kernels import accumulate, multiplier
+from .kernels import multiplier, regression_kernel
 from .model import Regression, entry_count
 
 MOST_STEPS = 200
@@ -30,12 +30,6 @@ def sample(w, x, multipliers, row):
     return value
 
 
-@compiled
-def kernel(w, data, rows, labels, units, inputs, eta, out, work):
-    """Noisy gradient of one path."""
-    accumulate(sample, w, data, rows, labels, units, inputs, out, work)
-
-
 @dataclass(frozen=True, eq=False)
 class DiagonalLinearNetwork(Regression):
     """f_i(w) = z_i . (u^2 - v^2) with w = (u, v), L = 1/(2N) sum_i (f_i - y_i)^2.
@@ -50,7 +44,7 @@ class DiagonalLinearNetwork(Regression):
 
     features: np.ndarray
     labels: np.ndarray
-    kernel = staticmethod(kernel)
+    kernel = staticmethod(regression_kernel(sample))
     label = "diagonal linear network"
 
     def __post_init__(self) -> None:
@@ -164,9 +158,10 @@ def _tilt(features, labels, u_square, v_square):
         curvature = (features * (grown + shrunk)) @ features.T
         move = -np.linalg.lstsq(curvature, miss, rcond=1e-14)[0]
         size, here, slope = 1.0, value(mu), miss @ move
-        while value(mu + size * move) > here + 1e-4 * size * slope and size > 1e-9:
+        rounding = -slope <= 1e-13 * (1 + abs(here))  # no gain can be seen in the function's value any more
+        while not rounding and value(mu + size * move) > here + 1e-4 * size * slope and size > 1e-9:
             size /= 2
-        if size <= 1e-9:  # at the rounding of the function's value, the Newton step itself still gains
+        if rounding or size <= 1e-9:  # the Newton step itself still gains
             size = 1.0
             fresh = features.T @ (mu + move)
             still = np.abs(features @ (u_square * np.exp(fresh) - v_square * np.exp(-fresh)) - labels).max()

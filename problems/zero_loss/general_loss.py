@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -253,9 +254,9 @@ class NumbaLoss(GeneralLoss):
         lead = np.broadcast_shapes(np.shape(w)[:-1], np.shape(eta)[:-1])
         flat = np.ascontiguousarray(np.broadcast_to(w, (*lead, self.dimension)), dtype=float)
         noise = np.ascontiguousarray(np.broadcast_to(eta, (*lead, self.noise_size)), dtype=float)
-        out = np.empty((int(np.prod(lead)), *tail))
+        out = np.empty((math.prod(lead), *tail))
         function(flat.reshape(-1, self.dimension), noise.reshape(len(out), self.noise_size), out)
-        return out.reshape(*lead, *tail)
+        return out.reshape((*lead, *tail))
 
     def loss_of(self, w, eta):
         """The user's loss, one path after the other."""

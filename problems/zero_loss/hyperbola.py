@@ -8,7 +8,7 @@ import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
 
-from .kernels import accumulate, multiplier
+from .kernels import multiplier, regression_kernel
 from .model import Regression
 from .product_sum import limit_of_products, linearise_products
 
@@ -22,17 +22,11 @@ def sample(w, x, multipliers, row):
     return keep * w[0] * w[1]
 
 
-@compiled
-def kernel(w, data, rows, labels, units, inputs, eta, out, work):
-    """Noisy gradient of one path."""
-    accumulate(sample, w, data, rows, labels, units, inputs, out, work)
-
-
 @dataclass(frozen=True)
 class Hyperbola(Regression):
     """L(w) = (x y - 1)^2 / 2 with w = (x, y); one sample, one hidden unit."""
 
-    kernel = staticmethod(kernel)
+    kernel = staticmethod(regression_kernel(sample))
     dimension = 2
     units = 1
     weight = 1.0

@@ -2,42 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import numba
 import numpy as np
 from numba.extending import register_jitable
-
-
-@register_jitable
-def accumulate(sample, w, data, rows, labels, units, inputs, out, work):
-    """Write the gradient of (weight/2) sum_s (f_s - label_s - labels[s])^2 into `out` (m,).
-
-    `sample(w, x, multipliers, row)` returns the prediction at input x and writes its gradient into `row`;
-    `multipliers` is (h,) or None. With `rows` the sum runs over them, times N / B.
-    """
-    features, targets, weight = data
-    entries = features.shape[0]
-    scale = weight[0]
-    if rows is not None:
-        entries = rows.size
-        scale = weight[0] * features.shape[0] / rows.size
-    for j in range(out.size):
-        out[j] = 0.0
-    for s in range(entries):
-        i = s
-        if rows is not None:
-            i = rows[s]
-        x = features[i]
-        if inputs is not None:
-            x = x + inputs[s]
-        target = targets[i]
-        if labels is not None:
-            target = target + labels[s]
-        if units is None:
-            value = sample(w, x, None, work)
-        else:
-            value = sample(w, x, units[s % units.shape[0]], work)
-        pull = scale * (value - target)
-        for j in range(out.size):
-            out[j] += pull * work[j]
 
 
 @register_jitable
@@ -47,6 +17,45 @@ def multiplier(multipliers, j):
         return 1.0
     else:
         return multipliers[j]
+
+
+def regression_kernel(sample: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the kernel of a regression; compiled in memory, because numba does not keep closures on disk.
+
+    `sample(w, x, multipliers, row)`, compiled, returns the prediction at input x and writes its gradient into `row`;
+    `multipliers` is (h,) or None. The kernel writes the gradient of (weight/2) sum_s (f_s - label_s - labels[s])^2
+    into `out`; with `rows` the sum runs over them, times N / B.
+    """
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+        features, targets, weight = data
+        entries = features.shape[0]
+        scale = weight[0]
+        if rows is not None:
+            entries = rows.size
+            scale = weight[0] * features.shape[0] / rows.size
+        for j in range(out.size):
+            out[j] = 0.0
+        for s in range(entries):
+            i = s
+            if rows is not None:
+                i = rows[s]
+            x = features[i]
+            if inputs is not None:
+                x = x + inputs[s]
+            target = targets[i]
+            if labels is not None:
+                target = target + labels[s]
+            if units is None:
+                value = sample(w, x, None, work)
+            else:
+                value = sample(w, x, units[s % units.shape[0]], work)
+            pull = scale * (value - target)
+            for j in range(out.size):
+                out[j] += pull * work[j]
+
+    return kernel
 
 
 def linearise_one_by_one(vectorised, w: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
 from .data import set_data
-from .kernels import accumulate, multiplier
+from .kernels import multiplier, regression_kernel
 from .model import Regression, entry_count
 
 
@@ -22,12 +22,6 @@ def sample(w, x, multipliers, row):
         row[j] = x[j] * multiplier(multipliers, j)
         value += row[j] * w[j]
     return value
-
-
-@compiled
-def kernel(w, data, rows, labels, units, inputs, eta, out, work):
-    """Noisy gradient of one path."""
-    accumulate(sample, w, data, rows, labels, units, inputs, out, work)
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +38,7 @@ class LinearRegression(Regression):
 
     features: np.ndarray
     labels: np.ndarray
-    kernel = staticmethod(kernel)
+    kernel = staticmethod(regression_kernel(sample))
     label = "linear regression"
 
     def __post_init__(self) -> None:

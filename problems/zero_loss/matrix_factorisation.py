@@ -9,14 +9,8 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import finite_array, whole_number
 
-from .kernels import accumulate, multiplier
+from .kernels import multiplier, regression_kernel
 from .model import Regression, entry_count
-
-
-@compiled
-def kernel(w, data, rows, labels, units, inputs, eta, out, work):
-    """Noisy gradient of one path."""
-    accumulate(sample, w, data, rows, labels, units, inputs, out, work)
 
 
 @compiled
@@ -50,7 +44,7 @@ class MatrixFactorisation(Regression):
 
     target: np.ndarray
     rank: int | None = None
-    kernel = staticmethod(kernel)
+    kernel = staticmethod(regression_kernel(sample))
     weight = 1.0
     label = "matrix factorisation"
 

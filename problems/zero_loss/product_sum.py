@@ -9,7 +9,7 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
-from .kernels import accumulate, multiplier
+from .kernels import multiplier, regression_kernel
 from .model import Regression, entry_count
 
 
@@ -26,12 +26,6 @@ def sample(w, x, multipliers, row):
     return value
 
 
-@compiled
-def kernel(w, data, rows, labels, units, inputs, eta, out, work):
-    """Noisy gradient of one path."""
-    accumulate(sample, w, data, rows, labels, units, inputs, out, work)
-
-
 @dataclass(frozen=True)
 class ProductSum(Regression):
     """L(w) = (sum_j u_j v_j - 1)^2 / 2 with w = (u, v); one sample, and a hidden unit for each product.
@@ -43,7 +37,7 @@ class ProductSum(Regression):
     """
 
     terms: int = 2
-    kernel = staticmethod(kernel)
+    kernel = staticmethod(regression_kernel(sample))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", whole_number("terms", self.terms, 1))

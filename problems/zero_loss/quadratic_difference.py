@@ -9,7 +9,7 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
-from .kernels import accumulate, multiplier
+from .kernels import multiplier, regression_kernel
 from .model import Regression, entry_count
 
 SIGNS = np.array([1.0, -1.0])
@@ -24,17 +24,11 @@ def sample(w, x, multipliers, row):
     return keep_u * w[0] ** 2 - keep_v * w[1] ** 2
 
 
-@compiled
-def kernel(w, data, rows, labels, units, inputs, eta, out, work):
-    """Noisy gradient of one path."""
-    accumulate(sample, w, data, rows, labels, units, inputs, out, work)
-
-
 @dataclass(frozen=True)
 class QuadraticDifference(Regression):
     """L(w) = (u^2 - v^2 - 1)^2 / 2 with w = (u, v); one sample, two hidden units u^2 and -v^2."""
 
-    kernel = staticmethod(kernel)
+    kernel = staticmethod(regression_kernel(sample))
     dimension = 2
     units = 2
     weight = 1.0

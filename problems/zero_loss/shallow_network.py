@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import one_of, whole_number
 
 from .activations import ACTIVATIONS
 from .data import set_data
-from .kernels import accumulate, multiplier
+from .kernels import multiplier, regression_kernel
 from .model import Regression, no_quantities
 
 
@@ -40,11 +40,7 @@ def network_kernel(activation: str):
                 row[start + k] = pull * x[k]
         return value
 
-    @numba.njit(nogil=True, error_model="numpy")
-    def kernel(w, data, rows, labels, units, inputs, eta, out, work):
-        accumulate(sample, w, data, rows, labels, units, inputs, out, work)
-
-    return kernel
+    return regression_kernel(sample)
 
 
 @dataclass(frozen=True, eq=False)

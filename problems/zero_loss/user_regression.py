@@ -13,7 +13,7 @@ from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from .data import set_data
 from .differences import contraction, slope_along
-from .kernels import accumulate, linearise_one_by_one
+from .kernels import linearise_one_by_one, regression_kernel
 from .model import Regression, no_quantities
 
 
@@ -53,7 +53,7 @@ class UserRegression(Regression):
         m.
     second : function of w (..., m) and x (N, p) with values (..., N, m, m), optional
         Hessians of the predictions; without it, sixth-order differences of the Jacobian.
-    third : function of w, x and a matrix (..., m, m) with values (..., N, m), optional
+    third_of_predictions : function of w, x and a matrix (..., m, m) with values (..., N, m), optional
         Gradient of <matrix, second(w, x)>; without it, differences of the Jacobian.
     label : str
     """
@@ -134,16 +134,12 @@ def _compile(function):
         return function(w, x, row)
 
     @numba.njit(nogil=True, error_model="numpy")
-    def kernel(w, data, rows, labels, units, inputs, eta, out, work):
-        accumulate(sample, w, data, rows, labels, units, inputs, out, work)
-
-    @numba.njit(nogil=True, error_model="numpy")
     def vectorised(w, inputs, values, jacobian):
         for i in range(len(w)):
             for s in range(inputs.shape[1]):
                 values[i, s] = function(w[i], inputs[i, s], jacobian[i, s])
 
-    return kernel, vectorised
+    return regression_kernel(sample), vectorised
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,89 @@
+"""The page of a report on laws: its sections, set from the two datasets."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from . import sentences, tables
+from .outcomes import Laws, Orders
+from .pages import Picture, bullets, document, figure, theory, wide
+
+
+def laws_page(
+    laws: Laws,
+    orders: Orders | None,
+    pictures: Sequence[Picture],
+    settings: Mapping[str, Any],
+    versions: Mapping[str, str],
+    notes: Sequence[str],
+    rerun: str,
+) -> str:
+    """The whole page. `notes`: sentences on how the study was set up; `rerun`: the command to repeat it."""
+    dataset = laws.dataset
+    by_name = {picture.name: picture for picture in pictures}
+    opening = f"<p>{html.escape(sentences.setting(dataset))}.</p>" + tables.paragraphs(notes)
+    sections = {
+        "Verdicts": [
+            wide(tables.laws_grid(dataset)),
+            f'<p class="note">{html.escape(sentences.reading(dataset))} Every recorded step: table.csv.</p>',
+            *_figures(by_name, "means"),
+        ],
+        "Where the difference in risk comes from": _budget(laws, by_name),
+        "Distance of the laws": [*_figures(by_name, "laws"), *_gelbrich(laws)],
+    }
+    if orders is not None:
+        sections["Observed weak order"] = [
+            wide(tables.orders_grid(orders.dataset)),
+            f'<p class="note">{html.escape(sentences.orders_reading(orders.dataset))}</p>',
+            *_figures(by_name, "orders"),
+        ]
+    sections["Stability"] = [
+        bullets(sentences.stability(dataset) or ["No threshold is known for these processes."])
+    ]
+    sections["Data"] = [
+        f"<p>{html.escape(str(dataset.attrs.get('preparation') or 'Nothing is recorded.'))}.</p>"
+    ]
+    sections["Theory"] = theory(sentences.claims(dataset))
+    return document(
+        f"How far is {dataset['process'].values[0]} from its continuous limits?",
+        sentences.finding(dataset),
+        sentences.mismatches(dataset) + sentences.overflowed(dataset),
+        opening,
+        sections,
+        settings,
+        versions,
+        rerun,
+    )
+
+
+def _figures(pictures: Mapping[str, Picture], start: str) -> list[str]:
+    return [figure(picture) for name, picture in pictures.items() if name.startswith(start)]
+
+
+def _budget(laws: Laws, pictures: Mapping[str, Picture]) -> list[str]:
+    dataset = laws.dataset
+    grid = tables.budget_grid(dataset)
+    if not grid.groups:
+        return [
+            tables.paragraphs(sentences.budget(dataset) or ["There is no error budget for these processes."])
+        ]
+    dominating = [
+        f"{part} ({process})"
+        for process in dataset["process"].values.tolist()[1:]
+        if (part := sentences.dominating_part(dataset, process))
+    ]
+    absent = str(dataset.attrs.get("budget_absent", ""))
+    return [
+        "<p>At the last step; the parts add up to the simulated difference of expected risk. Parts that are "
+        f"zero to rounding are left out. Largest: {html.escape('; '.join(dominating))}.</p>",
+        wide(grid),
+        *_figures(pictures, "budget"),
+        tables.paragraphs([absent] if absent else []),
+    ]
+
+
+def _gelbrich(laws: Laws) -> list[str]:
+    bounds = sentences.gelbrich(laws.dataset)
+    return [f"<p>{html.escape(bounds)}</p>"] if bounds else []

@@ -1,0 +1,352 @@
+"""Geometry of a set of zero loss: the limit of the gradient flow, its derivatives, and functions of the Hessian.
+
+On the set, H is the Hessian, P the projector on its kernel (the tangent space) and Phi the limit map of the flow.
+All functions take w of shape (..., m). The formulas are derived; d2Phi agrees with Li, Wang and Arora (2022).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, finite_array
+
+from .zero_loss.model import Model, Regression
+
+FLAT_REGRESSION = 1e-12  # eigenvalue over the largest one, from singular values of the Jacobian
+FLAT_LOSS = 1e-7  # the same from a Hessian, which may come from differences
+FLOW_TIME = 1e8  # of the gradient flow, in units of 1 / (largest curvature at the start)
+ON_THE_SET = 1e-16  # loss, relative to its scale, at which the flow hands over to the polish
+NEIGHBOUR = 1e-2  # distance, relative to 1 + |w|, at which the rank of the Hessian is compared
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """Normal directions of the set at points of it.
+
+    Attributes
+    ----------
+    normals : (..., m, r) array
+        Orthonormal eigenvectors of H with non-zero eigenvalues.
+    eigenvalues : (..., r) array
+        These eigenvalues.
+    """
+
+    normals: np.ndarray
+    eigenvalues: np.ndarray
+
+    @property
+    def rank(self) -> int:
+        """Rank of the Hessian: the codimension of the set."""
+        return self.eigenvalues.shape[-1]
+
+    @property
+    def projector(self) -> np.ndarray:
+        """P, (..., m, m)."""
+        return np.eye(self.normals.shape[-2]) - self.normals @ self.normals.swapaxes(-1, -2)
+
+    @property
+    def pseudo_inverse(self) -> np.ndarray:
+        """H+, (..., m, m)."""
+        return (self.normals / self.eigenvalues[..., None, :]) @ self.normals.swapaxes(-1, -2)
+
+
+@dataclass(frozen=True, eq=False)
+class SecondDerivative:
+    """d2Phi[covariance] in three parts, each (..., m); see `second_derivative`."""
+
+    curvature: np.ndarray
+    mixed: np.ndarray
+    normal: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """Their sum."""
+        return self.curvature + self.mixed + self.normal
+
+
+def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-12) -> np.ndarray:
+    """Limit (..., m) of the gradient flow from w (..., m): the point of the zero-loss set that training ends in.
+
+    In closed form where the model knows one, else a stiff flow and a Gauss-Newton polish.
+
+    Parameters
+    ----------
+    model : Model
+    w : (..., m) array
+    tolerance : float
+        Relative and absolute error of the flow.
+
+    Raises
+    ------
+    InvalidInput
+        If the flow does not reach zero loss; the message says the loss that it reached.
+    """
+    w = finite_array("w", w)
+    if w.ndim == 0 or w.shape[-1] != model.dimension:
+        raise InvalidInput(f"w must have the model's {model.dimension} weights in its last axis, got shape {w.shape}")
+    closed = model.closed_limit(w)
+    if closed is not None:
+        return closed
+    flat = w.reshape(-1, w.shape[-1])
+    return np.array([_flow(model, point, tolerance) for point in flat]).reshape(w.shape)
+
+
+def _flow(model: Model, start: np.ndarray, tolerance: float) -> np.ndarray:
+    """Follow dw/ds = -grad L from one point until the loss is at rounding, then polish."""
+    from scipy.integrate import solve_ivp
+
+    scale = _loss_scale(model)
+    point = start
+    if model.loss(point) > ON_THE_SET * scale:
+        curvature = np.linalg.norm(model.hessian(point), 2) + np.linalg.norm(model.gradient(point))
+
+        def reached(_, w):
+            return float(model.loss(w)) - ON_THE_SET * scale
+
+        reached.terminal = True
+        found = solve_ivp(
+            lambda _, w: -model.gradient(w),
+            (0.0, FLOW_TIME / max(curvature, 1e-100)),
+            point,
+            method="LSODA",
+            jac=lambda _, w: -model.hessian(w),
+            rtol=max(tolerance, 1e-13),
+            atol=max(tolerance, 1e-13),
+            events=reached,
+        )
+        point = found.y[:, -1]
+        lost = float(model.loss(point))
+        if not lost <= 1e-8 * scale:
+            raise InvalidInput(
+                f"the gradient flow does not reach zero loss from this start: it stops at a loss of {lost:.3g}, with a "
+                f"gradient of {np.linalg.norm(model.gradient(point)):.3g}; start elsewhere, or give the model more weights"
+            )
+    return retract(model, point)
+
+
+def retract(
+    model: Model, w: np.ndarray, base: np.ndarray | None = None, tolerance: float = 1e-13, most: int = 50
+) -> np.ndarray:
+    """Carry points near the set onto it by Gauss-Newton steps; to first order in the distance this is `limit_map`.
+
+    Parameters
+    ----------
+    model : Model
+    w : (..., m) array
+    base : (..., m) array, optional
+        Points of the set whose normal spaces the steps keep to; without it, each step is normal where it starts.
+    tolerance : float
+        Length of the last step, relative to 1 + |w|.
+    most : int
+        Steps.
+
+    Raises
+    ------
+    InvalidInput
+        If the steps do not settle on a point of zero loss.
+    """
+    w = np.array(w, float)
+    fixed = None if base is None else frame(model, base).normals
+    last = np.inf
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(most):
+            move = _newton(model, w, fixed)
+            size = float((np.linalg.norm(move, axis=-1) / (1 + np.linalg.norm(w, axis=-1))).max())
+            if not np.isfinite(size):
+                break
+            w = w - move
+            # Rounding may keep the last digits moving: there the steps stop shrinking.
+            if size <= tolerance or (size < 1e-10 and size > 0.5 * last):
+                break
+            last = size
+        lost = float(np.max(model.loss(w)))
+    if not lost <= 1e-20 * _loss_scale(model) + 1e-300:
+        raise InvalidInput(
+            f"Newton's iteration found no point of zero loss near: the loss is {lost:.3g} after at most {most} steps; "
+            "start nearer to the set, or take shorter steps"
+        )
+    return w
+
+
+def _loss_scale(model: Model) -> float:
+    """What a loss is compared with: that of zero predictions, or 1."""
+    if isinstance(model, Regression):
+        return max(0.5 * model.weight * float((model.labels**2).sum()), 1.0)
+    return 1.0
+
+
+def _newton(model: Model, w: np.ndarray, fixed: np.ndarray | None) -> np.ndarray:
+    """Gauss-Newton step (..., m), to be subtracted."""
+    if isinstance(model, Regression):
+        predictions, jacobian = model.linearise(w)
+        miss = (predictions - model.labels)[..., None]
+        if fixed is None:
+            return (np.linalg.pinv(jacobian, rcond=FLAT_REGRESSION**0.5) @ miss)[..., 0]
+        return (fixed @ (np.linalg.pinv(jacobian @ fixed, rcond=FLAT_REGRESSION**0.5) @ miss))[..., 0]
+    hessian, gradient = model.hessian(w), model.gradient(w)[..., None]
+    if fixed is None:
+        return (np.linalg.pinv(hessian, rcond=FLAT_LOSS, hermitian=True) @ gradient)[..., 0]
+    turned = fixed.swapaxes(-1, -2)
+    return (fixed @ np.linalg.solve(turned @ hessian @ fixed, turned @ gradient))[..., 0]
+
+
+def frame(model: Model, w: np.ndarray, rank: int | None = None) -> Frame:
+    """Normal directions and curvatures at points w (..., m) of the set.
+
+    Parameters
+    ----------
+    model : Model
+    w : (..., m) array
+    rank : int, optional
+        Rank that the Hessian must have.
+
+    Raises
+    ------
+    InvalidInput
+        If the rank differs between points or from `rank`, or no tangent direction is left (an isolated minimum).
+    """
+    w = np.asarray(w, float)
+    if isinstance(model, Regression):
+        jacobian = model.linearise(w)[1]
+        _, singular, turned = np.linalg.svd(jacobian, full_matrices=False)
+        values, vectors = model.weight * singular**2, turned.swapaxes(-1, -2)
+        flat = FLAT_REGRESSION
+    else:
+        values, vectors = np.linalg.eigh(model.hessian(w))
+        values, vectors = values[..., ::-1], vectors[..., ::-1]
+        flat = FLAT_LOSS
+    ranks = (values > flat * np.maximum(values[..., :1], 1e-100)).sum(-1)
+    found = int(ranks.max())
+    if found != ranks.min():
+        raise InvalidInput(
+            f"the rank of the Hessian jumps on the set: it is {found} at some of these points and {ranks.min()} at "
+            "others, so the limit is not defined; stay away from the points of lower rank"
+        )
+    if rank is not None and found != rank:
+        raise InvalidInput(
+            f"the rank of the Hessian jumps on the set: it is {found} here and was {rank}, so the limit is not defined "
+            "beyond this point"
+        )
+    if found == 0:
+        raise InvalidInput("the Hessian vanishes at this point of the set, so there is no direction of relaxation")
+    if found == model.dimension:
+        raise InvalidInput(
+            f"this is an isolated minimum: the Hessian has full rank {found}, so the zero-loss set has dimension 0 and "
+            "nothing can drift along it; give the model more weights than constraints"
+        )
+    return Frame(vectors[..., :found], values[..., :found])
+
+
+def set_dimension(model: Model, w: np.ndarray) -> int:
+    """Dimension of the set at a point w (m,) of it, held against that at its neighbours.
+
+    Raises
+    ------
+    InvalidInput
+        If w is not on the set, the minimum is isolated, or the rank of the Hessian jumps near w.
+    """
+    w = finite_array("w", w, shape=(model.dimension,))
+    lost = float(model.loss(w))
+    if lost > 1e-14 * _loss_scale(model):
+        raise InvalidInput(f"w is not on the zero-loss set: its loss is {lost:.3g}; take limit_map(model, w)")
+    here = frame(model, w)
+    basis = np.linalg.svd(here.normals)[0][:, here.rank :]
+    away = NEIGHBOUR * (1 + np.linalg.norm(w)) * np.concatenate([basis.T, -basis.T])
+    for move in away:
+        frame(model, retract(model, w + move), rank=here.rank)
+    return model.dimension - here.rank
+
+
+def tangent_projector(model: Model, w: np.ndarray) -> np.ndarray:
+    """P = dPhi(w), the projector (..., m, m) on the kernel of the Hessian, at points of the set."""
+    return frame(model, w).projector
+
+
+def normal_covariance(
+    model: Model, w: np.ndarray, covariance: np.ndarray, step_size: float = 0.0, frame: Frame | None = None
+) -> np.ndarray:
+    """Solve H C + C H - step_size H C H = Q covariance Q for C (..., m, m), Q = 1 - P.
+
+    The stationary covariance of the normal part over step_size sigma^2; step size 0 gives the continuous one.
+
+    Raises
+    ------
+    InvalidInput
+        If step_size times the largest eigenvalue of H is at least 2.
+    """
+    here = _frame(model, w, frame)
+    values, normals = here.eigenvalues, here.normals
+    if step_size * float(values.max()) >= 2:
+        raise InvalidInput(
+            f"step_size is {step_size:.6g}, but the normal part is stable below {2 / float(values.max()):.6g} only "
+            "(2 over the largest eigenvalue of the Hessian); lower the step size"
+        )
+    rates = values[..., :, None] + values[..., None, :] - step_size * values[..., :, None] * values[..., None, :]
+    turned = normals.swapaxes(-1, -2)
+    return normals @ ((turned @ covariance @ normals) / rates) @ turned
+
+
+def second_derivative(
+    model: Model, w: np.ndarray, covariance: np.ndarray, frame: Frame | None = None
+) -> SecondDerivative:
+    """Second derivative of the limit map at points of the set, contracted with `covariance` (..., m, m).
+
+    With D the third derivative of L and S the covariance: curvature -H+ D[P S P], a normal vector; mixed
+    -2 P D[sym(H+ S P)]; normal -P D[X] with H X + X H = Q S Q. Twice the Ito drift, not the drift itself.
+
+    Parameters
+    ----------
+    model : Model
+    w : (..., m) array on the set
+    covariance : (..., m, m) array, symmetric
+    frame : Frame, optional
+        The frame at w, where it is known.
+    """
+    here = _frame(model, w, frame)
+    covariance = np.asarray(covariance, float)
+    projector, inverse = here.projector, here.pseudo_inverse
+    tangential = projector @ covariance @ projector
+    between = inverse @ covariance @ projector
+    between = between + between.swapaxes(-1, -2)
+    relaxed = normal_covariance(model, w, covariance, frame=here)
+    third = [model.third(w, part) for part in (tangential, between, relaxed)]
+    return SecondDerivative(
+        curvature=-_times(inverse, third[0]), mixed=-_times(projector, third[1]), normal=-_times(projector, third[2])
+    )
+
+
+def trace_hessian(model: Model, w: np.ndarray) -> np.ndarray:
+    """Trace of the Hessian, (...)."""
+    return np.trace(model.hessian(np.asarray(w, float)), axis1=-2, axis2=-1)
+
+
+def trace_gradient(model: Model, w: np.ndarray, frame: Frame | None = None) -> np.ndarray:
+    """Gradient along the set of the trace of the Hessian, (..., m)."""
+    identity = np.broadcast_to(np.eye(model.dimension), (*np.shape(w), model.dimension))
+    return _times(_frame(model, w, frame).projector, model.third(w, identity))
+
+
+def log_determinant(model: Model, w: np.ndarray) -> np.ndarray:
+    """Logarithm of the product of the Hessian's non-zero eigenvalues, (...), at points of the set."""
+    return np.log(frame(model, w).eigenvalues).sum(-1)
+
+
+def log_determinant_gradient(model: Model, w: np.ndarray, frame: Frame | None = None) -> np.ndarray:
+    """Gradient along the set of the log-pseudo-determinant of the Hessian, (..., m)."""
+    here = _frame(model, w, frame)
+    return _times(here.projector, model.third(w, here.pseudo_inverse))
+
+
+def distance(model: Model, w: np.ndarray) -> np.ndarray:
+    """Distance (...) from w to where the gradient flow takes it."""
+    return np.linalg.norm(np.asarray(w, float) - limit_map(model, w), axis=-1)
+
+
+def _frame(model: Model, w: np.ndarray, known: Frame | None) -> Frame:
+    return frame(model, w) if known is None else known
+
+
+def _times(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    return (matrix @ vector[..., None])[..., 0]

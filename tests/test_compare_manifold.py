@@ -1,0 +1,207 @@
+"""compare.manifold: Phi(w_k) against the limit on the zero-loss set, with the parts of the error apart."""
+
+import numpy as np
+import pytest
+from sgdlimits.compare import Manifold, error_parts, manifold, slow_motion
+from sgdlimits.diffusions import ManifoldLimit
+from sgdlimits.discrete import NoisyGradientDescent
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems import noise, zero_loss
+
+HYPERBOLA, PRODUCTS = zero_loss.Hyperbola(), zero_loss.ProductSum(2)
+START = np.array([2.0, 0.5])
+S = np.array([0.9, 0.1])
+PRODUCT_START = np.concatenate([np.sqrt(S), np.sqrt(S)])
+LABEL = noise.LabelNoise(0.5)
+
+
+def conserved(w):
+    return w[:, 0] ** 2 - w[:, 1] ** 2
+
+
+def difference(w):
+    return w[:, 0] * w[:, 2] - w[:, 1] * w[:, 3]
+
+
+def compared(model, mechanism, w0, limit_mechanism=None, step_size=0.05, **settings):
+    limit = ManifoldLimit(model, limit_mechanism or mechanism, step_size)
+    return manifold(NoisyGradientDescent(model, mechanism, step_size), limit, w0, **{"threads": 1} | settings)
+
+
+@pytest.fixture(scope="module")
+def label():
+    sizes = 0.1 * 0.5 ** np.arange(5)
+    return compared(
+        HYPERBOLA, LABEL, START, time=1.0, paths=1000, step_sizes=sizes, observables={"c": conserved, "x": lambda w: w[:, 0]}
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def dropout():
+    return compared(
+        PRODUCTS, noise.Dropout(0.4), PRODUCT_START, time=1.0, paths=300, step_sizes=[0.1, 0.05, 0.025],
+        noise_levels=[0.4, 0.3, 0.2], observables={"y": difference},
+    )  # fmt: skip
+
+
+def test_label_noise_is_within_two_percent_of_its_limit_at_step_size_00625(label):
+    """Assert the relative error of E c at time 1 on the hyperbola, whose limit is c_0 exp(-t)."""
+    last = label.dataset.sel(observable="c", step_size=0.00625).isel(time=-1, noise_level=0)
+    assert abs(float(last["limit"]) - 3.75 * np.exp(-1)) < 1e-8
+    assert abs(float(last["error"])) + 2 * float(last["error_error"]) < 0.02 * float(last["limit"])
+
+
+def test_the_error_of_label_noise_halves_with_the_step_size(label):
+    """Assert ratios of one half, an order of one, and the constant -1.57 step_size of the relative error."""
+    for row in label.table():
+        if row["observable"] == "c" and row["step_size"] < 0.1:
+            half = 0.5 * row["error_error"] / abs(row["error"])
+            assert abs(row["ratio"] - 0.5) < 0.03 + 4 * half
+    here = label.dataset.sel(observable="c")
+    assert abs(float(here["order"]) - 1) < 0.05
+    slope, error = (float(here[name].sel(part="step size")) for name in ("coefficient", "coefficient_error"))
+    scale = 3.75 * np.exp(-1)
+    assert abs(slope / scale + 1.57) < 4 * error / scale
+
+
+def test_nothing_remains_of_the_error_where_the_limit_is_right(label, dropout):
+    """Assert the verdict and that what remains is zero within four standard errors."""
+    for result, names in ((label, ("c", "x")), (dropout, ("y",))):
+        for name in names:
+            here = result.dataset.sel(observable=name, part="what remains")
+            assert here["verdict"].item() == "agrees"
+            assert abs(float(here["coefficient"])) < 4 * float(here["coefficient_error"])
+
+
+def test_a_wrong_limit_differs():
+    """Assert that the limit of weight noise is refuted as the limit of label noise."""
+    wrong = compared(HYPERBOLA, LABEL, START, noise.WeightNoise(0.5), time=0.3, paths=200, rungs=4, observables={"c": conserved},
+                     noise_levels=[0.5])  # fmt: skip
+    assert wrong.dataset["verdict"].item() == "differs"
+    assert "differs" in str(wrong)
+
+
+def test_dropout_errs_by_the_noise_level_squared(dropout):
+    """Assert a part in the squared noise level that the step size does not remove, and the sheet's limit of y."""
+    here = dropout.dataset.sel(observable="y")
+    assert dropout.dataset.attrs["regime"] == "non-degenerate"
+    assert abs(float(here["limit"][0, 0, -1]) - 0.44038) < 5e-6
+    part = here.sel(part="noise level^2")
+    assert abs(float(part["coefficient"])) > 3 * float(part["coefficient_error"])
+    assert np.isnan(here["order"])
+
+
+def test_spread_is_of_the_root_of_the_step_size(label):
+    """Assert exponents 1/2 across the set, and at least 1/2 along it."""
+    found = label.dataset["spread_exponent"].sel(variable="step size")
+    assert abs(float(found.sel(kind="normal")) - 0.5) < 0.06
+    assert float(found.sel(kind="tangential")) > 0.44
+    spread = label.dataset["spread"].isel(time=-1, noise_level=0)
+    assert np.all(np.diff(spread.values, axis=0) < 0)
+
+
+def test_bernoulli_masks_spread_along_the_set_whatever_the_noise_level():
+    """Assert exponents 1/2 in the step size and 0 in the noise level, where Gaussian masks would have 1."""
+    result = compared(
+        zero_loss.QuadraticDifference(), noise.DropConnect(0.1, "bernoulli"), [np.sqrt((1 + 5**0.5) / 2), 1 / np.sqrt((1 + 5**0.5) / 2)],
+        time=0.05, step_sizes=[0.02, 0.01, 0.005], noise_levels=[0.1, 0.07, 0.05], paths=1000, times=1,
+    )  # fmt: skip
+    found, predicted = result.dataset["spread_exponent"], result.dataset["spread_exponent_predicted"]
+    assert predicted.sel(kind="tangential", variable="noise level") == 0
+    for variable in ("step size", "noise level"):
+        sides = (table.sel(kind="tangential", variable=variable) for table in (found, predicted))
+        assert abs(float(next(sides)) - float(next(sides))) < 0.15
+
+
+def test_a_limit_that_does_not_move_is_held_against_no_motion():
+    """Assert a displacement of exactly zero for minibatch noise that starts on the set."""
+    result = compared(HYPERBOLA, noise.Minibatch(1), START, steps=50, paths=16, rungs=2, times=2)
+    assert result.dataset.attrs["regime"] == "trivial"
+    assert not result.dataset["error"].values.any() and not result.dataset["spread"].values.any()
+
+
+@pytest.mark.slow
+def test_a_random_limit_is_sampled():
+    """Assert that Langevin noise agrees in the squared displacement, both sides with standard errors."""
+    result = compared(
+        HYPERBOLA, noise.Langevin(0.5), START, time=0.2, step_sizes=[0.04, 0.02, 0.01], paths=4000, times=1, tolerance=0.2
+    )  # fmt: skip
+    last = result.dataset.isel(time=-1, noise_level=0)
+    assert np.all(last["limit_error"].values > 0)
+    assert np.all(np.abs(last["error"].values) < 4 * last["error_error"].values + 0.1 * last["limit"].values)
+    assert result.dataset["spread_exponent_predicted"].sel(kind="tangential").values.tolist() == [0, 0]
+
+
+def parts_of(noise_generator, sizes, levels, truth, error):
+    columns = np.stack([c for c in error_parts.columns_of(sizes, levels).values()])
+    exact = np.tensordot(truth, columns, axes=1)
+    sampled = exact + error * noise_generator.standard_normal(exact.shape)
+    values = {"error": sampled[:, :, None, None], "error_error": np.full(exact.shape, error)[:, :, None, None]}
+    return error_parts.fitted_parts(sizes, levels, values, np.ones(1), 0.05, 1.96, True)
+
+
+def test_parts_are_told_apart_with_intervals_that_cover():
+    """Assert that 95 % intervals of each part hold the truth in 95 % of 600 trials, within four standard errors."""
+    sizes, levels, truth = np.array([0.1, 0.05, 0.025, 0.0125]), np.array([0.2, 0.1]), np.array([0.0, -1.5, 0.7, 0.3, 2.0])
+    rng, held = np.random.default_rng(0), np.zeros(5)
+    for _ in range(600):
+        parts = parts_of(rng, sizes, levels, truth, 1e-3)
+        gap = np.abs(parts["coefficient"][1][:, 0] - truth)
+        held += gap < 1.96 * parts["coefficient_error"][1][:, 0]
+    # Errors are only ever enlarged by a misfit, so that intervals may cover more than they claim.
+    assert np.all(held / 600 > 0.95 - 4 * np.sqrt(0.05 * 0.95 / 600)) and np.all(held / 600 < 1)
+
+
+def test_an_offset_is_refuted_more_often_than_not():
+    """Assert that a remainder beyond the tolerance gives "differs"."""
+    sizes, levels = np.array([0.1, 0.05, 0.025, 0.0125]), np.array([0.2, 0.1])
+    parts = parts_of(np.random.default_rng(1), sizes, levels, np.array([0.2, -1.5, 0.7, 0.3, 2.0]), 1e-3)
+    assert parts["verdict"][1][0] == "differs"
+
+
+def test_results_print_plot_and_persist(label, dropout, tmp_path):
+    """Assert that tables hold the numbers, and that a file gives the same result back."""
+    from matplotlib.figure import Figure
+
+    for result in (label, dropout):
+        text = str(result)
+        assert "what remains" in text and max(map(len, text.splitlines())) <= 118
+        assert "<table>" in result._repr_html_() and r"\begin{tabular}" in result.to_latex()
+        assert isinstance(result.plot(), Figure) and isinstance(result.plot_spread(), Figure)
+        result.save(tmp_path / "result.nc")
+        assert str(Manifold.load(tmp_path / "result.nc")) == text
+    rows = label.table()
+    assert len(rows) == 10 and {row["step"] for row in rows} == {400, 1600, 6400, 25600, 102400}
+
+
+def test_noise_levels_scale_every_part_of_a_mixture():
+    """Assert that the largest standard deviation takes the level, the others go along, and minibatches stay."""
+    mixture = noise.Minibatch(1) + noise.LabelNoise(0.4) + noise.WeightNoise(0.1)
+    assert slow_motion.noise_level(mixture) == 0.4 and np.isnan(slow_motion.noise_level(noise.Minibatch(1)))
+    half = slow_motion.at_noise_level(mixture, 0.2)
+    assert half.components == (noise.Minibatch(1), noise.LabelNoise(0.2), noise.WeightNoise(0.05))
+
+
+def test_bad_input_is_named():
+    """Assert one clear sentence for each wrong argument."""
+    process, limit = NoisyGradientDescent(HYPERBOLA, LABEL, 0.05), ManifoldLimit(HYPERBOLA, LABEL, 0.05)
+    with pytest.raises(InvalidInput, match="built on different models"):
+        manifold(NoisyGradientDescent(PRODUCTS, LABEL, 0.05), limit, START, time=1.0)
+    with pytest.raises(InvalidInput, match="either time, on the limit's clock, or steps"):
+        manifold(process, limit, START)
+    with pytest.raises(InvalidInput, match="either time, on the limit's clock, or steps"):
+        manifold(process, limit, START, time=1.0, steps=10)
+    with pytest.raises(InvalidInput, match="w0 must be one point"):
+        manifold(process, limit, np.tile(START, (3, 1)), time=1.0)
+    with pytest.raises(InvalidInput, match="less than a step apart"):
+        manifold(process, limit, START, time=1e-4, paths=4)
+    with pytest.raises(InvalidInput, match="decreasing positive numbers"):
+        manifold(process, limit, START, time=0.1, step_sizes=[0.01, 0.02])
+    with pytest.raises(InvalidInput, match="no standard deviation"):
+        compared(HYPERBOLA, noise.Minibatch(1), START, steps=20, noise_levels=[0.1])
+    with pytest.raises(InvalidInput, match="mapping from names to functions"):
+        manifold(process, limit, START, time=0.1, observables=["c"])
+    with pytest.raises(InvalidInput, match="returned shape"):
+        manifold(process, limit, START, time=0.1, paths=4, observables={"w": lambda w: w})
+    with pytest.raises(InvalidInput, match="must have a model and a noise, got float"):
+        manifold(process, 0.1, START, time=0.1)

@@ -1,0 +1,87 @@
+"""compare.orders: observed weak orders and leading constants against theory, from exact moments."""
+
+import numpy as np
+import pytest
+from sgdlimits import compare
+from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
+from sgdlimits.discrete import SGD
+from sgdlimits.ensembles import Gaussian
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems import LeastSquares, StreamingLeastSquares
+
+START = Gaussian(np.array([1.0, -1.0, 0.5]), np.diag([0.5, 0.2, 0.1]))
+
+
+def problems():
+    return {
+        "finite": LeastSquares.gaussian(12, 3, spectrum=0.7, noise=0.4, seed=2, ridge=0.1),
+        "fewer samples than parameters": LeastSquares.gaussian(2, 3, noise=0.4, seed=2, ridge=0.3),
+        "streaming": StreamingLeastSquares(np.diag([1.0, 0.5, 0.2]), 0.3, np.array([0.4, 1.0, -1.0]), 0.05),
+    }
+
+
+@pytest.mark.parametrize("name", problems())
+@pytest.mark.parametrize("label_noise", [0.0, 0.3])
+def test_orders_and_constants_are_those_of_theory(name, label_noise):
+    """Assert slopes 1, 2, 1, 1, 1 within three standard errors and 0.05, and constants within 2 %."""
+    sgd = SGD(problems()[name], 0.04, 2, label_noise=label_noise)
+    others = [
+        ModifiedEquation.of(sgd),
+        ModifiedEquation.of(sgd, order=2),
+        HomogenizedSGD.of(sgd),
+        HomogenizedSGD.of(sgd, drift_order=2),
+        OrnsteinUhlenbeck.of(sgd),
+        GradientFlow.of(sgd),
+    ]
+    data = compare.orders(sgd, *others, x0=START, steps=25, rungs=7).dataset
+    claimed = {"risk": [1, 2, 1, 1, 1, 1], "mean": [1, 2, 1, 2, 1, 1], "covariance": [1, 2, 1, 1, 1, 1]}
+    for quantity, expected in claimed.items():
+        side = data.sel(quantity=quantity)
+        np.testing.assert_array_equal(side["claimed"], expected)
+        gap = np.abs(side["slope"] - side["claimed"])
+        assert (gap < 3 * side["slope_error"] + 0.05).all(), (quantity, side["slope"].values)
+        np.testing.assert_allclose(side["constant"], side["constant_predicted"], rtol=0.02)
+
+
+def test_a_wrong_claim_is_refuted():
+    """Assert that the order-1 equation is far from order 2, and that sides which do not match are refused."""
+    problem = problems()["finite"]
+    sgd = SGD(problem, 0.04, 2)
+    risk = compare.orders(sgd, ModifiedEquation.of(sgd), x0=START, steps=25).dataset.isel(process=0).sel(quantity="risk")
+    assert abs(risk["slope"] - 2) > 20 * risk["slope_error"]
+    with pytest.raises(InvalidInput, match="share problem"):
+        compare.orders(sgd, ModifiedEquation(problem, 0.04, 1), x0=START, steps=25)
+
+
+def test_without_replacement_the_constant_is_the_sampling_factor():
+    """Assert prediction and observation within 2 % where SGD's noise is smaller than the diffusion's."""
+    sgd = SGD(problems()["finite"], 0.04, 6, sampling="without_replacement")
+    data = compare.orders(sgd, ModifiedEquation.of(sgd), x0=START, steps=25).dataset
+    np.testing.assert_allclose(data["constant"], data["constant_predicted"], rtol=0.02)
+
+
+@pytest.mark.parametrize(
+    "change, sentence",
+    [
+        ({"steps": None}, "give either steps"),
+        ({"steps": 5, "time": 1.0}, "give either steps"),
+        ({"steps": None, "time": 0.05}, "no whole number of steps"),
+        ({"step_sizes": [0.1, 0.2, 0.3]}, "decreasing"),
+        ({"x0": None}, "x0 is missing"),
+        ({"rungs": 2}, "rungs must be at least 3"),
+    ],
+)
+def test_bad_ladders_get_one_sentence(change, sentence):
+    """Assert InvalidInput that names what is wrong."""
+    sgd = SGD(problems()["finite"], 0.04)
+    with pytest.raises(InvalidInput, match=sentence):
+        compare.orders(sgd, HomogenizedSGD.of(sgd), **{"x0": np.ones(3), "steps": 4, **change})
+
+
+def test_momentum_and_reshuffling_are_refused():
+    """Assert that sides without a ladder are named."""
+    problem = problems()["finite"]
+    plain = SGD(problem, 0.04)
+    for sgd in (SGD(problem, 0.04, momentum=0.5), SGD(problem, 0.04, 2, sampling="reshuffle")):
+        with pytest.raises(InvalidInput):
+            compare.orders(sgd, HomogenizedSGD.of(plain), x0=np.ones(3), steps=4)
