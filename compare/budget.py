@@ -86,17 +86,19 @@ def error_budget(
     reshuffled = reference.sampling == "reshuffle"
     origin = reference_sample.mean if reshuffled else exact(reference)
     none = np.zeros(len(record))
-    parts = [
-        independent - origin,
-        limit - independent,
-        process - limit,
-        integrated - process,
-        other_sample.mean - integrated,
-        origin - reference_sample.mean,
-    ]
+    with np.errstate(invalid="ignore"):
+        parts = [
+            independent - origin,
+            limit - independent,
+            process - limit,
+            integrated - process,
+            other_sample.mean - integrated,
+            origin - reference_sample.mean,
+        ]
     errors = [reference_sample.error if reshuffled else none, none, none, none, other_sample.error]
     errors.append(none if reshuffled else reference_sample.error)
-    return Budget(np.array(parts), np.array(errors))
+    known = np.nan_to_num(np.array(parts), nan=np.inf)  # past the range of numbers any part is possible
+    return Budget(known, np.array(errors))
 
 
 def expected_risk(process: object, x0: object, record: np.ndarray, **scheme: object) -> np.ndarray:

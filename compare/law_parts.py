@@ -91,7 +91,7 @@ def verdicts_of(lower: np.ndarray, upper: np.ndarray, margin: np.ndarray) -> np.
 
 
 def quantiles_of(samples: Sequence[Mapping[str, np.ndarray]], names: Sequence[str]) -> np.ndarray:
-    values = [[np.quantile(sample[name], QUANTILES, axis=0).T for name in names] for sample in samples]
+    values = [[np.quantile(sample[name], QUANTILES, axis=0, method="inverted_cdf").T for name in names] for sample in samples]
     return np.array(values)
 
 
@@ -133,7 +133,10 @@ def gelbrich_bounds(exact: Sequence[Any]) -> np.ndarray | None:
     bound = np.full((len(exact), len(first[0])), np.nan)
     for index, moments in enumerate(exact):
         if moments is not None:
-            bound[index] = gelbrich(*first, moments["mean"].values, moments["covariance"].values)
+            second = moments["mean"].values, moments["covariance"].values
+            finite = np.all([np.isfinite(m).all(axis=tuple(range(1, m.ndim))) for m in (*first, *second)], axis=0)
+            bound[index] = np.inf
+            bound[index, finite] = gelbrich(*(m[finite] for m in (*first, *second)))
     return bound
 
 

@@ -1,14 +1,14 @@
 """Brownian paths that can be asked at any resolution: refined by a bridge, coarsened by sums, never changed.
 
-A path is a pure function of (seed, path number, base grid): the increments of the base grid come from one stream and
-every halving of an interval from another, so the same numbers come out whatever was asked before. With space-time
-Levy area, an interval [s, s + h] carries beside its increment W the number
+A path is a pure function of (seed, path number, base grid): the increments of the base grid come from one
+stream and every halving of an interval from another, so the same numbers come out whatever was asked before.
+With space-time Levy area, an interval [s, s + h] carries beside its increment W the number
 
     H = (1 / h) * integral of (B_t - B_s - (t - s) W / h) dt,     N(0, h / 12), independent of W.
 
 Given (W, H), the halves have W_1 - W_2 = 3 H + sqrt(h) / 2 z_1, H_1 + H_2 = H / 2 - sqrt(h) / 4 z_1 and
-H_1 - H_2 = sqrt(h / 12) z_2 with independent standard normals z; derived, and the same law as in Foster, Lyons and
-Oberhauser, SIAM J. Numer. Anal. 58 (2020).
+H_1 - H_2 = sqrt(h / 12) z_2 with independent standard normals z; derived, and the same law as in Foster,
+Lyons and Oberhauser, SIAM J. Numer. Anal. 58 (2020).
 """
 
 from __future__ import annotations
@@ -236,7 +236,8 @@ class Brownian:
         times = finite_array("times", times, ndim=1)
         if times.size and (times.min() < 0 or times.max() > self.horizon):
             raise InvalidInput(
-                f"times must lie between 0 and the horizon {self.horizon:g}, got {times.min():g} to {times.max():g}"
+                f"times must lie between 0 and the horizon {self.horizon:g}, got {times.min():g} to "
+                f"{times.max():g}"
             )
         paths = np.ascontiguousarray(paths, dtype=np.int64)
         places = times / self.interval()

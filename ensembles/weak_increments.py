@@ -1,4 +1,5 @@
-"""Two- and three-point random numbers that have the first moments of a normal: enough for a weak order, and cheap."""
+"""Two- and three-point random numbers that have the first moments of a normal: enough for a weak order, and
+cheap."""
 
 from __future__ import annotations
 

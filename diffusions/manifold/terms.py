@@ -116,13 +116,14 @@ def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        If the gradient flow from `start`, or from every draw, does not reach the set.
+        If the gradient flow from `start`, or from every draw, does not reach a set of positive dimension.
     """
     draws = np.random.default_rng(0).standard_normal((ATTEMPTS, model.dimension))
     if start is None:
         found, reason = [], ""
     else:
         found, reason = [geometry.limit_map(model, start)], ""
+        geometry.frame(model, found[0])
         draws = found[0] + SPREAD * max(float(np.abs(found[0]).max()), 0.1) * draws
     for draw in draws:
         if len(found) == PROBES:
@@ -136,7 +137,7 @@ def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
         found.append(point)
     if not found:
         raise InvalidInput(
-            f"no zero-loss point was found from {ATTEMPTS} random starts, so the regime cannot be decided; "
-            f"pass start=, a point near the zero-loss set (last reason: {reason})"
+            f"no point of a zero-loss set with tangents was found from {ATTEMPTS} random starts, so the "
+            f"regime cannot be decided; pass start=, a point near the zero-loss set (last reason: {reason})"
         )
     return np.array(found)

@@ -142,7 +142,7 @@ def _called_back(form: ArrayForm, precision: str) -> tuple[Any, Any]:
         kind = jax.ShapeDtypeStruct((*shape, words), np.uint32)
 
         def on_device(t: Any, z: Any) -> Any:
-            values = jax.pure_callback(on_host, kind, _bits(t), _bits(z), vmap_method="expand_dims")
+            values = jax.pure_callback(on_host, kind, _bits(t, precision), _bits(z, precision), vmap_method="expand_dims")
             return jax.lax.bitcast_convert_type(values if words == 2 else values[..., 0], precision)
 
         return on_device
@@ -150,11 +150,11 @@ def _called_back(form: ArrayForm, precision: str) -> tuple[Any, Any]:
     return back(form.drift, (d,)), back(form.diffusion, (d, m) if form.form == "matrix" else (d,))
 
 
-def _bits(x: Any) -> Any:
+def _bits(x: Any, precision: str) -> Any:
     import jax
     import jax.numpy as jnp
 
-    words = jax.lax.bitcast_convert_type(jnp.asarray(x), np.uint32)
+    words = jax.lax.bitcast_convert_type(jnp.asarray(x, dtype=precision), np.uint32)
     return words if words.ndim > jnp.ndim(x) else words[..., None]
 
 

@@ -157,6 +157,10 @@ class LibrarySimulator:
     def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
         numbers = noise.paths.size * self.coefficients.noise_dimension * self.joined
         ahead = max(1, NUMBERS_AHEAD // numbers) if self.scheme.noise == "counter" else last - first
+        with np.errstate(all="ignore"):  # what overflows is reported by the engine, once
+            self._advance(state, first, last, ahead, noise)
+
+    def _advance(self, state: _Paths, first: int, last: int, ahead: int, noise: Noise) -> None:
         for begin in range(first, last, ahead):
             end, t = min(begin + ahead, last), self.t0 + begin * self.dt
             if self.scheme.noise == "library":
