@@ -88,7 +88,11 @@ def leading_error(
         return thrice[0] / 3 - (first[0] + second[0]) / 2, thrice[1] / 3 - (first[1] + second[1]) / 2, 0.0
 
     start = (covariance + np.outer(mean, mean), mean, 1.0)
-    order, defect = (2, second_order) if process.weak_order == 2 else (1, difference)
+    # Second order needs the corrected drift and SGD's own noise; a batch without replacement has less of it.
+    probe = np.eye(curvatures.size), np.zeros_like(curvatures)
+    own, theirs = sgd.noise_map(*probe), process.noise_map(*probe)
+    same_noise = np.abs(own - theirs).max() <= 1e-9 * np.abs(own).max()
+    order, defect = (2, second_order) if process.drift_order == 2 and same_noise else (1, difference)
     second, first = _accumulated(flow, defect, start, times)
     return LeadingError(order, second, first, mean, problem)
 

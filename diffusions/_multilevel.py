@@ -175,8 +175,8 @@ def multilevel(
             break
         if len(levels) >= most_levels:
             raise InvalidInput(
-                f"after {most_levels} levels the bias is still about {bias:.3g}, above the tolerance {tolerance:g}: raise "
-                "tolerance, or lower dt"
+                f"after {most_levels} levels the bias is still about {bias:.3g}, above the tolerance {tolerance:g}: "
+                "raise tolerance, or lower dt"
             )
         levels.append(levels[-1].finer())
     value = sum(level.mean for level in levels)

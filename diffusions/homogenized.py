@@ -47,9 +47,9 @@ class HomogenizedSGD(Diffusion):
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
-            "the risk of SGD follows that of homogenized SGD, uniformly over finite time, as dimension and samples "
-            "grow together",
-            ("least squares with a ridge", "data in general position (delocalised)", "step size below threshold"),
+            "introduced for the limit in which samples and dimension grow together, where the risk of SGD follows it "
+            "(origin of the process; constants and rates of that theorem are not used here)",
+            ("least squares with a ridge", "data in general position", "step size below the threshold"),
             "paquette2022",
         ),
         Claim(

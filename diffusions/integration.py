@@ -182,9 +182,9 @@ def simulator_of(
                 f"with a tolerance, dt must be a step of the Brownian path's grid or a halving of it; it has "
                 f"{brownian.steps} steps, the run {steps}"
             )
+    inner: Any = SchemeSimulator(coefficients, chosen, brownian, t0, level, joined, tolerance)
     if isinstance(chosen, LibraryScheme):
-        return LibrarySimulator(coefficients, chosen, brownian, t0, level, joined)
-    inner = SchemeSimulator(coefficients, chosen, brownian, t0, level, joined, tolerance)
+        inner = LibrarySimulator(coefficients, chosen, brownian, t0, level, joined)
     return ProcessSimulator(diffusion, inner, 1, True) if modal else inner
 
 

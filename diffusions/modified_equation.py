@@ -47,7 +47,8 @@ class ModifiedEquation(Diffusion):
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
-            "weak approximation of SGD of order 1, or 2 with the corrected drift, on finite gradient-flow time",
+            "weak approximation of SGD of order 1, or 2 with the corrected drift, on finite gradient-flow time "
+            "(both orders are measured by compare.orders)",
             ("smooth loss with bounded growth", "independent batches"),
             "li2019",
         ),

@@ -37,7 +37,8 @@ class OrnsteinUhlenbeck(Diffusion):
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
-            "near a minimiser SGD is approximated by an Ornstein-Uhlenbeck process with the noise of the minimiser",
+            "near a minimiser SGD is modelled by an Ornstein-Uhlenbeck process with the noise of the minimiser "
+            "(origin of the process)",
             ("constant gradient covariance", "small step size", "quadratic loss"),
             "mandt2017",
         ),

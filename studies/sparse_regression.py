@@ -18,10 +18,8 @@ SYNTHETIC = (20, 40, 3)  # rows, features, non-zero coefficients
 TEST_ROWS = 2000
 STARTS = (0.4, 0.1)  # every u_j and v_j at the start; the first is the one that is drawn
 STABLE = 0.4  # step size times the largest curvature where the flow from the first start ends
-LEVELS = {
-    "label noise": 3.0, "weight noise": 0.1, "Dropout": 0.2, "DropConnect": 0.1, "input noise": 0.2,
-    "minibatch": np.nan,
-}  # fmt: skip
+# Length of a run in the limit's time, which the noise level is chosen to reach; of label noise for each row.
+TIMES = {"label noise": 2.0, "weight noise": 2.0, "Dropout": 12.0, "DropConnect": 3.0, "input noise": 12.0}
 # Value of each regulariser on the set once it is minimised at given coefficients b; z_j = mean_i z_ij^2. Derived.
 SELECTS = {
     "label noise": "smallest sum z_j |b_j|", "weight noise": "smallest sum z_j |b_j|",
@@ -139,16 +137,21 @@ def selected(mechanism: str, task: Task) -> np.ndarray:
     return scaled.T @ np.linalg.solve(features @ scaled.T, labels)
 
 
-def mechanisms(rows: int) -> dict[str, Any]:
-    """Name -> noise; minibatches hold half the rows."""
+def mechanisms(rows: int, step_size: float, steps: int) -> dict[str, Any]:
+    """Name -> noise, at levels (to 2 digits) at which `steps` steps make `TIMES`; minibatches hold half the rows."""
     from sgdlimits.problems import noise
 
     kinds: dict[str, Callable[[float], Any]] = {
         "label noise": noise.LabelNoise, "weight noise": noise.WeightNoise, "Dropout": noise.Dropout,
         "DropConnect": noise.DropConnect, "input noise": noise.InputNoise,
-        "minibatch": lambda _: noise.Minibatch(rows // 2),
     }  # fmt: skip
-    return {name: make(LEVELS[name]) for name, make in kinds.items()}
+    found = {}
+    for name, make in kinds.items():
+        squared = TIMES[name] / (step_size * steps)
+        if name == "label noise":
+            squared *= rows / step_size
+        found[name] = make(float(f"{np.sqrt(squared):.2g}"))
+    return found | {"minibatch": noise.Minibatch(rows // 2)}
 
 
 def run_task(
@@ -182,7 +185,7 @@ def run_task(
     curvature = np.linalg.eigvalsh(model.hessian(geometry.limit_map(model, largest)))[-1]
     step_size = float(f"{STABLE / curvature:.2g}")
     record = np.unique(np.rint(np.concatenate([[0], np.geomspace(steps / 200, steps, looks)])).astype(int))
-    noises = mechanisms(model.samples)
+    noises = mechanisms(model.samples, step_size, steps)
     cells = [(mechanism, start) for mechanism in noises.values() for start in STARTS]
     settings = {"record": record, "paths": paths, "seed": seed, "threads": 1, "progress": progress}
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
@@ -197,7 +200,7 @@ def run_task(
     }
     variables["clock"] = axes, np.reshape([cell["clock"] for cell in found], shape)
     variables["regime"] = "mechanism", np.array([cell["regime"] for cell in found[:: len(STARTS)]], dtype=object)
-    variables["noise_level"] = "mechanism", np.array([LEVELS[name] for name in noises])
+    variables["noise_level"] = "mechanism", np.array([mechanism.sigma for mechanism in noises.values()])
     chosen = np.array([selected(name, task) for name in noises])
     variables["selected"] = ("mechanism", "feature"), chosen
     variables["selected_test_error"] = "mechanism", task.test_error(chosen)

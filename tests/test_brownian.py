@@ -30,8 +30,8 @@ def test_increments_and_areas_have_their_covariance_at_every_level(level):
 
 
 def test_area_is_the_integral_of_the_refined_path():
-    """Assert that H of an interval equals the trapezoid integral of the path below it, up to the fine
-    areas.""" path = Brownian(1.0, 1, 1, seed=9, area=True)
+    """Assert that H of an interval equals the trapezoid integral of the path below it, up to the fine areas."""
+    path = Brownian(1.0, 1, 1, seed=9, area=True)
     w, h = path.increments(PATHS[:2000], 0, 1)
     fine, _ = path.increments(PATHS[:2000], 0, 1 << 10, 10)
     values = np.concatenate([np.zeros_like(w), np.cumsum(fine, axis=0)])

@@ -30,15 +30,15 @@ def test_monte_carlo_reaches_its_standard_error_and_covers_the_schemes_own_mean(
 
 def test_monte_carlo_does_not_depend_on_threads():
     """Assert the same number, bit for bit, and a cost of paths times steps."""
-    one, two = (monte_carlo(GROWTH, first, 0.02, dt=0.1, seed=1, threads=threads, **START) for threads in (1,
-    2)) assert one == two
+    one, two = (monte_carlo(GROWTH, first, 0.02, dt=0.1, seed=1, threads=threads, **START) for threads in (1, 2))
+    assert one == two
     assert one.cost == 10 * one.paths
 
 
 @pytest.mark.parametrize("solver", ["milstein", "sriw1", "euler"])
 def test_multilevel_covers_the_true_mean(solver):
-    """Assert that at least 34 of 40 intervals at 95 % hold e; the bias estimate inside them makes them
-    wider.""" covered = sum(
+    """Assert that at least 34 of 40 intervals at 95 % hold e; the bias estimate inside them makes them wider."""
+    covered = sum(
         found.interval[0] <= np.e <= found.interval[1]
         for found in (
             multilevel(GROWTH, first, 0.05, solver=solver, seed=seed, threads=1, **START) for seed in
@@ -68,8 +68,8 @@ def test_milstein_costs_the_square_of_the_inverse_tolerance():
 
 
 def test_euler_pays_a_logarithm_more():
-    """Assert a steeper exponent than Milstein's on the same ladder, a variance rate of one, and that it is
-    said.""" exponent, report = costs("euler")
+    """Assert a steeper exponent than Milstein's on the same ladder, a variance rate of one, and that it is said."""
+    exponent, report = costs("euler")
     assert exponent < -2.2
     assert abs(report.variance_rate - 1.0) < 0.15
     assert "log(tolerance)^2" in report.complexity and "log(tolerance)^2" in str(report)

@@ -53,10 +53,14 @@ def test_a_wrong_claim_is_refuted():
         compare.orders(sgd, ModifiedEquation(problem, 0.04, 1), x0=START, steps=25)
 
 
-def test_without_replacement_the_constant_is_the_sampling_factor():
-    """Assert prediction and observation within 2 % where SGD's noise is smaller than the diffusion's."""
+def test_without_replacement_every_diffusion_is_of_order_1():
+    """Assert constants within 2 % where SGD's noise is smaller than the diffusion's; order 2 drops to 1 but for the
+    mean."""
     sgd = SGD(problems()["finite"], 0.04, 6, sampling="without_replacement")
-    data = compare.orders(sgd, ModifiedEquation.of(sgd), x0=START, steps=25).dataset
+    others = [ModifiedEquation.of(sgd), ModifiedEquation.of(sgd, order=2), HomogenizedSGD.of(sgd)]
+    data = compare.orders(sgd, *others, x0=START, steps=25).dataset
+    np.testing.assert_array_equal(data["claimed"].sel(process="modified equation, order 2"), [1, 2, 1])
+    np.testing.assert_allclose(data["slope"], data["claimed"], atol=0.06)
     np.testing.assert_allclose(data["constant"], data["constant_predicted"], rtol=0.02)
 
 

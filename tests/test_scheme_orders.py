@@ -75,8 +75,8 @@ def slope(errors, ladder):
 
 @pytest.mark.parametrize(("name", "noise_type"), CLAIMS)
 def test_weak_order_on_moments_of_linear_diffusions(name, noise_type):
-    """Assert the claimed weak order in all moments up to the third, computed exactly for process and
-    scheme.""" made, columns = linear_problem(noise_type)
+    """Assert the claimed weak order in all moments up to the third, computed exactly for process and scheme."""
+    made, columns = linear_problem(noise_type)
     ladder = np.array([512, 1024, 2048, 4096, 8192])
     if name == "tamed_euler":
         with pytest.raises(InvalidInput, match="not affine"):
@@ -207,8 +207,8 @@ def strong_slope(differences, ladder=LADDER, batches=20):
 
 @pytest.mark.parametrize(("name", "noise_type"), STRONG)
 def test_strong_order_on_one_brownian_path(name, noise_type):
-    """Assert the claimed strong order in the differences between a step and its half, within three standard
-    errors.""" order, error = strong_slope(strong_differences(strong_problem(noise_type), name)[0])
+    """Assert the claimed strong order in the differences between a step and its half, within three standard errors."""
+    order, error = strong_slope(strong_differences(strong_problem(noise_type), name)[0])
     assert error < 0.05
     assert order > SCHEMES[name].orders[noise_type][0] - 0.05 - 3 * error
 

@@ -25,8 +25,8 @@ def additive_conditions(tableau):
     v, e = arrays(tableau)
     b0 = v["b0"] @ e
     return [
-        v["alpha"] @ e - 1, v["beta1"] @ e - 1, v["beta2"] @ e, v["alpha"] @ b0 - 1, v["alpha"] @ v["a0"] @ e
-        - 1 / 2, v["alpha"] @ b0**2 - 3 / 2, v["beta1"] @ v["c1"] - 1, v["beta2"] @ v["c1"] + 1,
+        v["alpha"] @ e - 1, v["beta1"] @ e - 1, v["beta2"] @ e, v["alpha"] @ b0 - 1, v["alpha"] @ v["a0"] @ e - 1 / 2,
+        v["alpha"] @ b0**2 - 3 / 2, v["beta1"] @ v["c1"] - 1, v["beta2"] @ v["c1"] + 1,
     ]  # fmt: skip
 
 
@@ -36,8 +36,7 @@ def elementwise_conditions(tableau):
     alpha, betas = v["alpha"], [v[f"beta{k}"] for k in (1, 2, 3, 4)]
     a0, a1, b0, b1 = v["a0"] @ e, v["a1"] @ e, v["b0"] @ e, v["b1"] @ e
     wanted = {
-        "sum": (1, 0, 0, 0), "b1": (0, 1, 0, 0), "a1": (1, 0, -1, 0), "b1^2": (1, 0, -1, 2), "b1 b1": (0, 0,
-        0, 1)
+        "sum": (1, 0, 0, 0), "b1": (0, 1, 0, 0), "a1": (1, 0, -1, 0), "b1^2": (1, 0, -1, 2), "b1 b1": (0, 0, 0, 1)
     }  # fmt: skip
     vectors = {"sum": e, "b1": b1, "a1": a1, "b1^2": b1**2, "b1 b1": v["b1"] @ b1}
     out = [alpha @ e - 1, alpha @ a0 - 1 / 2, alpha @ b0 - 1, alpha @ b0**2 - 3 / 2]
@@ -58,14 +57,14 @@ def weak_conditions(tableau):
     one = p1 @ e
     return [
         alpha @ e - 1, p4 @ e, p3 @ e, one**2 - 1, p2 @ e, p1 @ b1, p3 @ b2, p4 @ b2**2,
-        alpha @ a0 - 1 / 2, alpha @ b0**2 - 1 / 2, one * alpha @ b0 - 1 / 2, one * p1 @ a1 - 1 / 2, p2 @ b1 -
-        1, p4 @ b2 - 1, one * p1 @ b1**2 - 1 / 2, one * p3 @ b2**2 - 1 / 2, p1 @ B1 @ b1, p3 @ B2 @ b1,
-        p3 @ B2 @ B1 @ b1, p1 @ A1 @ b0, alpha @ B0 @ b1, p2 @ a1, p1 @ (a1 * b1), p2 @ A1 @ b0, p2 @ A1 @
-        b0**2, p1 @ B1 @ a1, p3 @ B2 @ a1, p2 @ b1**2, p4 @ B2 @ b1, p2 @ B1 @ b1, p1 @ b1**3, p3 @ b2**3, p1
-        @ B1 @ b1**2, p3 @ B2 @ b1**2, p4 @ b2**4, p4 @ (B2 @ b1) ** 2, p4 @ (b2 * (B2 @ b1)), alpha @ (b0 *
-        (B0 @ b1)), p1 @ ((A1 @ b0) * b1), p1 @ A1 @ B0 @ b1, p4 @ ((B2 @ a1) * b2), p1 @ B1 @ A1 @ b0, p3 @
-        B2 @ A1 @ b0, p1 @ (b1 * (B1 @ b1)), p3 @ (b2 * (B2 @ b1)), p1 @ B1 @ B1 @ b1, p4 @ (b2 * (B2 @
-        b1**2)), p4 @ (b2 * (B2 @ B1 @ b1)),
+        alpha @ a0 - 1 / 2, alpha @ b0**2 - 1 / 2, one * alpha @ b0 - 1 / 2, one * p1 @ a1 - 1 / 2, p2 @ b1 - 1,
+        p4 @ b2 - 1, one * p1 @ b1**2 - 1 / 2, one * p3 @ b2**2 - 1 / 2, p1 @ B1 @ b1, p3 @ B2 @ b1,
+        p3 @ B2 @ B1 @ b1, p1 @ A1 @ b0, alpha @ B0 @ b1, p2 @ a1, p1 @ (a1 * b1), p2 @ A1 @ b0, p2 @ A1 @ b0**2,
+        p1 @ B1 @ a1, p3 @ B2 @ a1, p2 @ b1**2, p4 @ B2 @ b1, p2 @ B1 @ b1, p1 @ b1**3, p3 @ b2**3, p1 @ B1 @ b1**2,
+        p3 @ B2 @ b1**2, p4 @ b2**4, p4 @ (B2 @ b1) ** 2, p4 @ (b2 * (B2 @ b1)), alpha @ (b0 * (B0 @ b1)),
+        p1 @ ((A1 @ b0) * b1), p1 @ A1 @ B0 @ b1, p4 @ ((B2 @ a1) * b2), p1 @ B1 @ A1 @ b0, p3 @ B2 @ A1 @ b0,
+        p1 @ (b1 * (B1 @ b1)), p3 @ (b2 * (B2 @ b1)), p1 @ B1 @ B1 @ b1, p4 @ (b2 * (B2 @ b1**2)),
+        p4 @ (b2 * (B2 @ B1 @ b1)),
     ]  # fmt: skip
 
 

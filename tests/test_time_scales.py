@@ -76,7 +76,8 @@ def test_label_noise_takes_time_as_one_over_step_size_squared(drifts):
     """Assert exponents -2.00 within 0.05 with the bias extrapolated; the plain slope is off by more than that."""
     assert abs(cell(drifts, "label noise", "step size") + 2) < 0.05
     assert abs(cell(drifts, "label noise", "noise level") + 2) < 0.05
-    assert cell(drifts, "label noise", "step size", "bias") < -3 * cell(drifts, "label noise", "step size", "bias_error")
+    bias, error = (cell(drifts, "label noise", "step size", name) for name in ("bias", "bias_error"))
+    assert bias < -3 * error
     data = drifts.dataset
     first = (data["passage_index"].values == 0) & (data["ladder"].values == "step size")
     coarse = np.log(data["time"].values[first][:3])

@@ -23,10 +23,12 @@ from tests.zero_loss_cases import (
 
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary
 from sgdlimits.problems import zero_loss
+from sgdlimits.problems.zero_loss.activations import ACTIVATIONS
 from sgdlimits.problems.zero_loss.differences import derivative
 
 EXACT = 1e-9  # of models whose derivatives are formulas; the difference itself errs by about 1e-11
 BY_DIFFERENCES = 1e-6  # of third derivatives by differences of a difference
+COMPILED = [name for name, model in MODELS.items() if model.kernel is not None and name not in [*ACTIVATIONS][1:]]
 
 
 def close(found, wanted, tolerance):
@@ -101,7 +103,19 @@ def test_every_method_is_vectorised_over_leading_axes(name):
     close(model.third(w, matrix)[1, 2], model.third(w[1, 2], matrix[1, 2]), 1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.kernel is not None])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_compiled_activations_are_the_array_ones(name):
+    """Assert value and slope of the compiled twin against NumPy, and each derivative against differences."""
+    in_numpy, twin = ACTIVATIONS[name]
+    z = np.linspace(-4, 4, 9)
+    found = in_numpy(z)
+    close(np.array([twin(value) for value in z]).T, np.array(found[:2]), 1e-15)
+    for order in (1, 2, 3):
+        slope = [derivative(lambda u, order=order: in_numpy(u)[order - 1][0], np.array([value]))[0] for value in z]
+        close(found[order], np.array(slope), EXACT)
+
+
+@pytest.mark.parametrize("name", COMPILED)
 def test_the_kernel_is_the_gradient(name):
     """Assert that the compiled kernel without noise writes the gradient, to rounding."""
     model = MODELS[name]

@@ -3,7 +3,9 @@
 from .coefficients import NOISE_TYPES, Coefficients, Diffusion
 from .fused import fused_simulator
 from .quadrature import linear_moments, step_noise_nodes
+from .ninomiya_victoir import NinomiyaVictoir
 from .registry import SCHEMES, find_scheme
+from .process import ProcessSimulator
 from .scheme import AdaptiveScheme, ModalScheme, Scheme, StepNoise
 from .simulation import SchemeSimulator
 
@@ -14,6 +16,8 @@ __all__ = [
     "Coefficients",
     "Diffusion",
     "ModalScheme",
+    "NinomiyaVictoir",
+    "ProcessSimulator",
     "Scheme",
     "SchemeSimulator",
     "StepNoise",

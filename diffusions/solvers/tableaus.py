@@ -89,8 +89,13 @@ class WeakTableau:
 
 
 SRA1 = AdditiveTableau(
-    a0=_rows((), (3 / 4,)), b0=_rows((), (3 / 2,)), c1=(1.0, 0.0), alpha=(1 / 3, 2 / 3), beta1=(1.0, 0.0), beta2=(-1.0, 1.0)
-)  # fmt: skip
+    a0=_rows((), (3 / 4,)),
+    b0=_rows((), (3 / 2,)),
+    c1=(1.0, 0.0),
+    alpha=(1 / 3, 2 / 3),
+    beta1=(1.0, 0.0),
+    beta2=(-1.0, 1.0),
+)
 
 SRA3 = AdditiveTableau(
     a0=_rows((), (1,), (1 / 4, 1 / 4)),

@@ -43,7 +43,7 @@ def _call(function: Callable, lead: tuple[int, ...], *arrays: np.ndarray) -> lis
     ]
     found = function(*flat)
     found = found if isinstance(found, tuple) else (found,)
-    return [part.detach().numpy().reshape(*lead, *part.shape[1:]) for part in found]
+    return [part.detach().numpy().reshape((*lead, *part.shape[1:])) for part in found]
 
 
 def _spread(lead: tuple[int, ...], array: np.ndarray, own: int) -> np.ndarray:

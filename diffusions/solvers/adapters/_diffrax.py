@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -134,10 +133,13 @@ def _called_back(form: ArrayForm, precision: str) -> tuple[Any, Any]:
     def back(function: Any, shape: tuple[int, ...]) -> Any:
         def on_host(t: Any, z: Any) -> np.ndarray:
             t, z = (np.ascontiguousarray(bits).view(precision) for bits in (t, z))
-            lead = z.shape[:-2]
-            values = function(np, None, float(t.ravel()[0]), z.reshape(-1, d).astype(np.float64))
-            values = np.broadcast_to(values, (math.prod(lead), *shape)).reshape(*lead, *shape, 1).astype(precision)
-            return np.ascontiguousarray(values).view(np.uint32)
+            lead = np.broadcast_shapes(t.shape[:-1], z.shape[:-2])
+            times = np.broadcast_to(t[..., 0], lead).ravel()
+            rows = np.broadcast_to(z[..., 0], (*lead, d)).reshape(-1, d).astype(np.float64)
+            values = np.empty((len(rows), *shape, 1), dtype=precision)
+            for time in np.unique(times):  # of a scheme's stages
+                values[times == time, ..., 0] = function(np, None, float(time), rows[times == time])
+            return values.view(np.uint32).reshape(*lead, *shape, words)
 
         kind = jax.ShapeDtypeStruct((*shape, words), np.uint32)
 

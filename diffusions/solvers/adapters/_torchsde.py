@@ -190,7 +190,7 @@ class _TorchFunctions:
     def derivative(self, t: Any, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         torch = library("torch")
         y, along = (torch.as_tensor(np.ascontiguousarray(a), dtype=self.dtype) for a in (x, v))
-        return torch.func.jvp(lambda y: self._ours(self.both(t, y)[1]), (y,), (along,))[1].detach().numpy()
+        return torch.autograd.functional.jvp(lambda y: self._ours(self.both(t, y)[1]), y, along)[1].numpy()
 
     def _ours(self, g: Any) -> Any:
         return g[..., 0] if self.noise_type == "scalar" else g[0] if self.noise_type == "additive" else g
