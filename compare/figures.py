@@ -38,15 +38,18 @@ def styles(names: Sequence[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def panels(rows: int = 1, height: float = 3.4) -> tuple[Figure, list[Axes]]:
-    """A figure of its own with `rows` panels below each other, outside pyplot."""
+def panels(
+    rows: int = 1, height: float = 3.4, columns: int = 1, projection: str | None = None
+) -> tuple[Figure, list[Axes]]:
+    """A figure of its own with `rows` times `columns` panels, row by row, outside pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
     figure._repr_png_ = lambda: render(figure, "png")[0]  # a notebook shows it as the value of a cell
-    return figure, list(figure.subplots(rows, 1, squeeze=False)[:, 0])
+    axes = figure.subplots(rows, columns, squeeze=False, subplot_kw={"projection": projection})
+    return figure, list(axes.ravel())
 
 
 def axes_of(ax: Axes | None) -> tuple[Figure, Axes]:

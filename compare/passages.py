@@ -22,7 +22,8 @@ CROWD = 16  # times as many paths for an equilibration: its runs are short, its 
 LOOKED_AT = 80  # steps at which a run is looked at, evenly in the logarithm
 REACH = 1.7  # length of a run over the predicted time
 EXTENSIONS = 4  # times that a run which did not pass the level is made three times as long
-WIDENINGS = 12  # times that the search for the limit's own time goes four times as far
+WIDENINGS = 10  # times that the search for the limit's own time goes four times as far
+STALLED = 1e-2  # relative: a limit that comes no nearer to its level than this in three times its time does not pass
 LONGEST = 10**8  # steps
 
 
@@ -146,11 +147,11 @@ def _predicted_passage(entry: Passage, limit: Any) -> tuple[slow_motion.Quantity
     times, gaps = followed(0.0, 0.08, far(origin))
     nearest = gaps.max()
     for _ in range(WIDENINGS):
-        if (gaps >= 0).any():
+        if (gaps >= 0).any() or np.ptp(gaps) <= STALLED * abs(gaps[-1]):
             break
         times, gaps = followed(times[-1], 4 * times[-1], gaps[-1])
         nearest = max(nearest, gaps.max())
-    else:
+    if not (gaps >= 0).any():
         raise InvalidInput(
             f"the limit of {entry.label} does not pass the level {entry.level:g} (it stays {-nearest:.3g} short): "
             "choose a level that it passes"

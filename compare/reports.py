@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Every file that a report may hold; a folder with any other is never replaced.
 OWN_FILES = re.compile(
     r"report\.html|table\.(csv|tex)|(result|orders|time-scales|(trajectories|regression)-[\w-]+)\.nc|"
-    r"orders\.csv|study\.toml|((means|laws|trajectories|regularisers|regression)-[\w-]+|"
-    r"budget|orders|time-scales)\.(png|svg)"
+    r"orders\.csv|study\.toml|((means|laws|trajectories|regression)-[\w-]+|"
+    r"budget|orders|time-scales|regularisers)\.(png|svg)"
 )
 LIBRARIES = ("numpy", "scipy", "numba", "xarray", "h5netcdf", "matplotlib")
 

@@ -56,7 +56,9 @@ def _stream(xp: Any, c: Any, t: Any, z: Any) -> Any:
 
 def _tabulated(xp: Any, c: Any, t: Any, z: Any) -> Any:
     ones = xp.concatenate([z, xp.ones_like(z[..., :1])], axis=-1)
-    left = ((ones[..., :, None] * ones[..., None, :]).reshape(*z.shape[:-1], -1) @ c.table.T).reshape(*z.shape, -1)
+    left = ((ones[..., :, None] * ones[..., None, :]).reshape(*z.shape[:-1], -1) @ c.table.T).reshape(
+        *z.shape, -1
+    )
     columns, diagonal = [], c.eye
     # Cholesky's columns; a pivot that is rounding of zero gives a column of zeros
     for i in range(z.shape[-1]):

@@ -98,7 +98,7 @@ class DiagonalSimulator(ModalSimulator):
         quality = "two_point" if self.two_point else noise.quality
         diagonal_noise(
             state.packs, state.overflow, self.decay, self.spread, self.floor, self.slope, self.coupling, NONE, NONE,
-            np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(quality),
+            np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(quality, 2 if self.two_point else 64),
         )  # fmt: skip
 
 

@@ -175,14 +175,7 @@ class SGD:
         self._warn_if_unstable()
         vectors = problem.eigenvectors
         means, covariances = map_.propagate(problem.to_modes(mean), vectors.T @ covariance @ vectors, kept)
-        finite = np.isfinite(means).all(axis=1) & np.isfinite(covariances).all(axis=(1, 2))
-        risk = np.full(kept.size, np.inf)
-        risk[finite] = problem.expected_risk(means[finite], covariances[finite])
-        rotated = np.full_like(covariances, np.inf)
-        rotated[finite] = vectors @ covariances[finite] @ vectors.T
-        positions = np.full_like(means, np.inf)
-        settled = np.isfinite(means).all(axis=1)
-        positions[settled] = problem.from_modes(means[settled])
+        positions, rotated, risk = problem.moments_of_positions(means, covariances)
         return moments_dataset(kept, positions, rotated, risk, problem.coordinates, self._attributes())
 
     def stationary(self) -> StationaryLaw:

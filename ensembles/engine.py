@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -219,12 +221,27 @@ class _Job:
         return result[first : first + count]
 
 
-def _run_chunks(job: _Job, threads: int) -> None:
-    """Run all chunks; on any exception, Ctrl-C included, stop the others and leave no thread behind."""
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Keep BLAS, and torch where it is in use, to one thread: the pool has the cores, and bits stay the same."""
     from threadpoolctl import threadpool_limits
 
-    starts = range(0, job.paths, job.chunk)
+    torch = sys.modules.get("torch")
+    before = torch.get_num_threads() if torch else 1
     with threadpool_limits(1, user_api="blas"):
+        try:
+            if before > 1:
+                torch.set_num_threads(1)
+            yield
+        finally:
+            if before > 1:
+                torch.set_num_threads(before)
+
+
+def _run_chunks(job: _Job, threads: int) -> None:
+    """Run all chunks; on any exception, Ctrl-C included, stop the others and leave no thread behind."""
+    starts = range(0, job.paths, job.chunk)
+    with _one_thread_each():
         pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix="sgdlimits")
         try:
             pending = {pool.submit(_run_chunk, job, first) for first in starts}

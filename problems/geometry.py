@@ -12,12 +12,11 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array
 
+from .limit_flow import follow
 from .zero_loss.model import Model, Regression
 
 FLAT_REGRESSION = 1e-12  # eigenvalue over the largest one, from singular values of the Jacobian
 FLAT_LOSS = 1e-7  # the same from a Hessian, which may come from differences
-FLOW_TIME = 1e8  # of the gradient flow, in units of 1 / (largest curvature at the start)
-ON_THE_SET = 1e-16  # loss, relative to its scale, at which the flow hands over to the polish
 NEIGHBOUR = 1e-2  # distance, relative to 1 + |w|, at which the rank of the Hessian is compared
 
 
@@ -66,7 +65,7 @@ class SecondDerivative:
         return self.curvature + self.mixed + self.normal
 
 
-def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-12) -> np.ndarray:
+def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-10) -> np.ndarray:
     """Limit (..., m) of the gradient flow from w (..., m): the point of the zero-loss set that training ends in.
 
     In closed form where the model knows one, else a stiff flow and a Gauss-Newton polish.
@@ -76,7 +75,7 @@ def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-12) -> np.ndarr
     model : Model
     w : (..., m) array
     tolerance : float
-        Relative and absolute error of the flow.
+        Error of a step of the flow, relative to 1 + |w|; the limit's own is a few times that.
 
     Raises
     ------
@@ -89,41 +88,17 @@ def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-12) -> np.ndarr
     closed = model.closed_limit(w)
     if closed is not None:
         return closed
-    flat = w.reshape(-1, w.shape[-1])
-    return np.array([_flow(model, point, tolerance) for point in flat]).reshape(w.shape)
-
-
-def _flow(model: Model, start: np.ndarray, tolerance: float) -> np.ndarray:
-    """Follow dw/ds = -grad L from one point until the loss is at rounding, then polish."""
-    from scipy.integrate import solve_ivp
-
     scale = _loss_scale(model)
-    point = start
-    if model.loss(point) > ON_THE_SET * scale:
-        curvature = np.linalg.norm(model.hessian(point), 2) + np.linalg.norm(model.gradient(point))
-
-        def reached(_, w):
-            return float(model.loss(w)) - ON_THE_SET * scale
-
-        reached.terminal = True
-        found = solve_ivp(
-            lambda _, w: -model.gradient(w),
-            (0.0, FLOW_TIME / max(curvature, 1e-100)),
-            point,
-            method="LSODA",
-            jac=lambda _, w: -model.hessian(w),
-            rtol=max(tolerance, 1e-13),
-            atol=max(tolerance, 1e-13),
-            events=reached,
+    found = follow(model, w.reshape(-1, w.shape[-1]), tolerance, scale)
+    lost = model.loss(found)
+    worst = int(np.argmax(np.where(np.isfinite(lost), lost, np.inf)))
+    if not lost[worst] <= 1e-8 * scale:
+        raise InvalidInput(
+            f"the gradient flow does not reach zero loss from this start: it stops at a loss of {lost[worst]:.3g}, "
+            f"with a gradient of {np.linalg.norm(model.gradient(found[worst])):.3g}; start elsewhere, or give the "
+            "model more weights"
         )
-        point = found.y[:, -1]
-        lost = float(model.loss(point))
-        if not lost <= 1e-8 * scale:
-            raise InvalidInput(
-                f"the gradient flow does not reach zero loss from this start: it stops at a loss of {lost:.3g}, with a "
-                f"gradient of {np.linalg.norm(model.gradient(point)):.3g}; start elsewhere, or give the model more weights"
-            )
-    return retract(model, point)
+    return retract(model, found).reshape(w.shape)
 
 
 def retract(

@@ -132,9 +132,8 @@ def selected(mechanism: str, task: Task) -> np.ndarray:
         return found.x[: weights.size] - found.x[weights.size :]
     if mechanism == "minibatch":
         return np.full(weights.size, np.nan)
-    weights = np.ones(weights.size) if mechanism == "input noise" else weights
-    scaled = features / weights
-    return scaled.T @ np.linalg.solve(features @ scaled.T, labels)
+    roots = np.ones(weights.size) if mechanism == "input noise" else np.sqrt(weights)
+    return np.linalg.lstsq(features / roots, labels, rcond=1e-12)[0] / roots
 
 
 def mechanisms(rows: int, step_size: float, steps: int) -> dict[str, Any]:

@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
     from sgdlimits.compare._manifold import Manifold
 
-REACH = 0.6  # a run lasts as long as the limit, at its first speed, needs for this distance
-STEP_SIZE = 0.05
+REACH = 0.5  # a run lasts as long as the limit, at its first speed, needs for this distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +34,7 @@ class Scene:
     name: str
     model: Any
     formula: str
+    step_size: float
     start: np.ndarray
     chart: Callable[[np.ndarray], np.ndarray]
     names: tuple[str, ...]
@@ -50,15 +50,15 @@ def scenes() -> tuple[Scene, ...]:
 
     return (
         Scene(
-            "hyperbola", zero_loss.Hyperbola(), "(xy − 1)² / 2", np.array([2.2, 0.7]),
+            "hyperbola", zero_loss.Hyperbola(), "(xy − 1)² / 2", 0.1, np.array([2.2, 0.7]),
             lambda w: w[..., :1] ** 2 - w[..., 1:] ** 2, ("x² − y²",),
         ),
         Scene(
-            "difference of squares", zero_loss.QuadraticDifference(), "(u² − v² − 1)² / 2", np.array([1.7, 1.1]),
+            "difference of squares", zero_loss.QuadraticDifference(), "(u² − v² − 1)² / 2", 0.02, np.array([1.7, 1.1]),
             lambda w: w[..., :1] * w[..., 1:], ("u v",),
         ),
         Scene(
-            "sum of two products", zero_loss.ProductSum(2), "(u₁v₁ + u₂v₂ − 1)² / 2", np.array([1.3, 0.3, 0.8, 0.9]),
+            "sum of two products", zero_loss.ProductSum(2), "(u₁v₁ + u₂v₂ − 1)² / 2", 0.05, np.array([1.3, 0.3, 0.8, 0.9]),
             products, ("u₁ v₁", "u₁² − v₁²", "u₂² − v₂²"),
         ),
     )  # fmt: skip
@@ -71,7 +71,7 @@ def mechanisms() -> dict[str, Any]:
     return {
         "label noise": noise.LabelNoise(0.5),
         "weight noise": noise.WeightNoise(0.1),
-        "anti-correlated": noise.AntiCorrelated(0.1),
+        "anti-correlated": noise.AntiCorrelated(0.05),
         "Dropout": noise.Dropout(0.2),
         "DropConnect": noise.DropConnect(0.1),
         "Bernoulli DropConnect": noise.DropConnect(0.1, "bernoulli"),
@@ -84,7 +84,7 @@ def mechanisms() -> dict[str, Any]:
 class Trajectories:
     """What was computed for a scene: `dataset` for the pictures, and a comparison for each mechanism.
 
-    The dataset holds, over (mechanism, look): steps, share of the run's time, mean and standard error of the chart
+    The dataset holds, at the smallest step size of the ladder and over (mechanism, look): steps, share of the run's time, mean and standard error of the chart
     (coordinate) at Phi(w_k), limit of it (one path where the limit is random), regulariser with error and limit (nan
     where the drift is no gradient); one path's w and the limit's points; over mechanism regime, explanation, noise_level.
     """
@@ -114,20 +114,25 @@ def run_scene(
     import xarray as xr
 
     from sgdlimits.compare._manifold import manifold
+    from sgdlimits.compare.slow_motion import rebuilt
     from sgdlimits.diffusions.manifold_limit import ManifoldLimit
     from sgdlimits.discrete.noisy_gradient_descent import NoisyGradientDescent
 
     found, comparisons, noises = [], {}, mechanisms()
     reference = 0
     for name, mechanism in noises.items():
-        process = NoisyGradientDescent(scene.model, mechanism, STEP_SIZE)
+        process = NoisyGradientDescent(scene.model, mechanism, scene.step_size)
         limit = ManifoldLimit.of(process, start=scene.start)
         steps = _steps(scene, limit) or reference
         reference = reference or steps  # what stands still is watched for as long as the first mechanism
+        bias = limit.regime != "trivial" and not mechanism.reg_is_constant  # of the order of the noise level squared
+        levels = [mechanism.sigma, mechanism.sigma / 2] if bias else None
         comparisons[name] = manifold(
-            process, limit, scene.start, steps=steps, paths=paths, rungs=rungs, times=2, **settings, **judging
-        )
-        found.append(_pictured(scene, process, limit, steps, looks, paths, settings))
+            process, limit, scene.start, steps=steps, paths=paths, noise_levels=levels, rungs=rungs, times=2,
+            **settings, **judging,
+        )  # fmt: skip
+        fine = scene.step_size / 2 ** (rungs - 1)
+        found.append(_pictured(scene, rebuilt(process, fine, mechanism.sigma), steps / float(limit.clock), looks, paths, settings))
     axes = {"chart": "coordinate", "chart_error": "coordinate", "chart_limit": "coordinate"}
     axes |= {"path": "parameter", "limit": "parameter"}
     variables: dict[str, Any] = {
@@ -139,7 +144,7 @@ def run_scene(
         variables[key] = "mechanism", np.array([cell[place] for cell in found], dtype=object)
     variables["noise_level"] = "mechanism", np.array([mechanism.sigma for mechanism in noises.values()])
     coordinates = {"mechanism": list(noises), "coordinate": list(scene.names)}
-    attributes = {"model": scene.name, "formula": scene.formula, "step_size": STEP_SIZE, "paths": paths}
+    attributes = {"model": scene.name, "formula": scene.formula, "step_size": scene.step_size / 2 ** (rungs - 1), "paths": paths}
     return Trajectories(scene, xr.Dataset(variables, coordinates, attributes), comparisons)
 
 
@@ -159,11 +164,15 @@ def _steps(scene: Scene, limit: Any) -> int:
 
 
 def _pictured(
-    scene: Scene, process: Any, limit: Any, steps: int, looks: int, paths: int, settings: dict[str, Any]
+    scene: Scene, process: Any, time: float, looks: int, paths: int, settings: dict[str, Any]
 ) -> tuple[dict[str, np.ndarray], str, str]:
+    """One mechanism up to a time on its limit's clock: means over paths, one path, the limit; regime and explanation."""
     from sgdlimits.compare.estimates import mean_and_error
     from sgdlimits.compare.slow_motion import limit_points
+    from sgdlimits.diffusions.manifold_limit import ManifoldLimit
 
+    limit = ManifoldLimit.of(process, start=scene.start)
+    steps = int(np.ceil(time * float(limit.clock)))
     record = np.rint(np.linspace(0, steps, looks)).astype(int)
     run = process.simulate(
         scene.start, steps, paths, observables={"w": "state", "phi": "limit_map"}, record=record, **settings

@@ -8,9 +8,7 @@ import pytest
 from sgdlimits.diffusions import UserDiffusion, monte_carlo, multilevel
 from sgdlimits.exact.errors import InvalidInput
 
-GROWTH = UserDiffusion(
-    lambda t, x: x, lambda t, x: 0.5 * x, 1, noise_type="scalar", derivative=lambda t, x, v: 0.5 * v
-)
+GROWTH = UserDiffusion(lambda t, x: x, lambda t, x: 0.5 * x, 1, noise_type="scalar", derivative=lambda t, x, v: 0.5 * v)
 START = {"x0": [1.0], "t1": 1.0}
 
 
@@ -41,8 +39,7 @@ def test_multilevel_covers_the_true_mean(solver):
     covered = sum(
         found.interval[0] <= np.e <= found.interval[1]
         for found in (
-            multilevel(GROWTH, first, 0.05, solver=solver, seed=seed, threads=1, **START) for seed in
-            range(40)
+            multilevel(GROWTH, first, 0.05, solver=solver, seed=seed, threads=1, **START) for seed in range(40)
         )
     )
     assert covered >= 34
@@ -52,8 +49,8 @@ def costs(solver, seeds=(0, 1, 2)):
     """Exponent of the cost in the tolerance, and the reports of the last tolerance."""
     tolerances = np.array([0.04, 0.02, 0.01, 0.005, 0.0025])
     runs = [
-        [multilevel(GROWTH, first, tolerance, solver=solver, dt=0.5, seed=seed, threads=1, **START) for seed
-        in seeds] for tolerance in tolerances
+        [multilevel(GROWTH, first, tolerance, solver=solver, dt=0.5, seed=seed, threads=1, **START) for seed in seeds]
+        for tolerance in tolerances
     ]
     mean = [np.mean([run.cost for run in row]) for row in runs]
     return np.polyfit(np.log(tolerances), np.log(mean), 1)[0], runs[-1][0]

@@ -187,20 +187,57 @@ def small(t, x):
 
 
 BAD = [
-    (lambda: UserDiffusion(lambda t, x: x[:, 0], small, 2, noise_type="diagonal"), "drift .* returned shape .5,. for x of shape .5, 2.: it must return .5, 2."),
-    (lambda: UserDiffusion(lambda t, x: x * 1j, small, 2, noise_type="diagonal"), "drift .* returned complex128 values"),
-    (lambda: UserDiffusion(lambda t, x: x * np.nan, small, 2, noise_type="diagonal"), "drift .* gives nan at t = 0 for a finite x"),
-    (lambda: UserDiffusion(small, lambda t, x: x[..., None] * np.ones(3), 2, 2, noise_type="general"), r"diffusion .* returned shape \(5, 2, 3\) .* it must return \(5, 2, 2\) \(general noise, 2 Brownian motions\)"),
-    (lambda: UserDiffusion(small, lambda t, x: x[..., None], 2, noise_type="diagonal"), r"returned shape \(5, 2, 1\) .* it must return \(5, 2\) \(diagonal noise"),
+    (
+        lambda: UserDiffusion(lambda t, x: x[:, 0], small, 2, noise_type="diagonal"),
+        "drift .* returned shape .5,. for x of shape .5, 2.: it must return .5, 2.",
+    ),
+    (
+        lambda: UserDiffusion(lambda t, x: x * 1j, small, 2, noise_type="diagonal"),
+        "drift .* returned complex128 values",
+    ),
+    (
+        lambda: UserDiffusion(lambda t, x: x * np.nan, small, 2, noise_type="diagonal"),
+        "drift .* gives nan at t = 0 for a finite x",
+    ),
+    (
+        lambda: UserDiffusion(small, lambda t, x: x[..., None] * np.ones(3), 2, 2, noise_type="general"),
+        r"diffusion .* returned shape \(5, 2, 3\) .* it must return \(5, 2, 2\) \(general noise, 2 "
+        r"Brownian motions\)",
+    ),
+    (
+        lambda: UserDiffusion(small, lambda t, x: x[..., None], 2, noise_type="diagonal"),
+        r"returned shape \(5, 2, 1\) .* it must return \(5, 2\) \(diagonal noise",
+    ),
     (lambda: UserDiffusion(small, small, 2, noise_type="additive"), r"it must return \(2, 2\) \(additive noise"),
-    (lambda: UserDiffusion(lambda t, x: np.sqrt(2.0 - x) + 3, lambda t, x: 0 * x, 2, noise_type="diagonal"), "drift .* gave nan at t = .*, where x is finite"),
-    (lambda: UserDiffusion(nan_beyond_two, diagonal_of_path, 2, noise_type="diagonal", compiled=True), "drift 'nan_beyond_two' .* gave nan at t = .*, where x is finite"),
-    (lambda: UserDiffusion(wrong_index, diagonal_of_path, 2, noise_type="diagonal", compiled=True), r"drift 'wrong_index' .* does not compile as drift\(t, x, out\)"),
-    (lambda: UserDiffusion(small, diagonal_of_path, 2, noise_type="diagonal", compiled=True), "drift 'small' is not compiled by numba, but compiled=True"),
-    (lambda: UserDiffusion(drift_of_path, small, 2, noise_type="diagonal"), r"drift 'drift_of_path' is compiled by numba and takes \(t, x, out\): pass compiled=True"),
-    (lambda: UserDiffusion(small, small, 2, 3, noise_type="diagonal"), "noise_dimension is 3, but diagonal noise in dimension 2 has 2"),
-    (lambda: UserDiffusion(small, small, 2, noise_type="diagnal"), "noise_type is 'diagnal', which is not known; did you mean 'diagonal'"),
-]  # fmt: skip
+    (
+        lambda: UserDiffusion(lambda t, x: np.sqrt(2.0 - x) + 3, lambda t, x: 0 * x, 2, noise_type="diagonal"),
+        "drift .* gave nan at t = .*, where x is finite",
+    ),
+    (
+        lambda: UserDiffusion(nan_beyond_two, diagonal_of_path, 2, noise_type="diagonal", compiled=True),
+        "drift 'nan_beyond_two' .* gave nan at t = .*, where x is finite",
+    ),
+    (
+        lambda: UserDiffusion(wrong_index, diagonal_of_path, 2, noise_type="diagonal", compiled=True),
+        r"drift 'wrong_index' .* does not compile as drift\(t, x, out\)",
+    ),
+    (
+        lambda: UserDiffusion(small, diagonal_of_path, 2, noise_type="diagonal", compiled=True),
+        "drift 'small' is not compiled by numba, but compiled=True",
+    ),
+    (
+        lambda: UserDiffusion(drift_of_path, small, 2, noise_type="diagonal"),
+        r"drift 'drift_of_path' is compiled by numba and takes \(t, x, out\): pass compiled=True",
+    ),
+    (
+        lambda: UserDiffusion(small, small, 2, 3, noise_type="diagonal"),
+        "noise_dimension is 3, but diagonal noise in dimension 2 has 2",
+    ),
+    (
+        lambda: UserDiffusion(small, small, 2, noise_type="diagnal"),
+        "noise_type is 'diagnal', which is not known; did you mean 'diagonal'",
+    ),
+]
 
 
 @pytest.mark.parametrize(("make", "sentence"), BAD)

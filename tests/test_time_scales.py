@@ -55,11 +55,10 @@ def others():
     x0 = problem.minimiser + 1
     still = [
         Passage(descent(HYPERBOLA, noise.LabelNoise(0.0), 0.025), [2.2, 0.3], kind="relaxation", label="relaxation"),
-        Passage(descent(HYPERBOLA, noise.LabelNoise(0.1), 0.01), START, kind="equilibration", label="equilibration"),
         ON_SET, OFF_SET, Passage(SGD(problem, 0.1), x0), Passage(SGD(problem, 0.1, momentum=0.5), x0),
         Passage(GradientFlow(problem, 0.1), x0),
     ]  # fmt: skip
-    return time_scales(still, paths=500, steps=20_000, threads=1)
+    return time_scales(still, paths=64, steps=20_000, threads=1)
 
 
 def cell(result, passage, variable, name="exponent"):
@@ -103,27 +102,28 @@ def test_minibatch_noise_is_trivial_with_a_number(others):
     assert on["verdict"].values[0] == off["verdict"].values[0] == "trivial"
     assert off["displacement"] > 1e-4 and off["motion"] < 1e-9
     assert abs(float(off["displacement_order"]) - 1) < 0.15
-    text = str(others)
+    text = " ".join(str(others).split())
     assert "moved by exactly 0 in 20000 steps" in text and "order 1." in text
 
 
 def test_minibatch_noise_of_many_samples_freezes_too():
-    """Assert the same on a diagonal network with batches of one, where rows do differ."""
+    """Assert the same on a diagonal network with batches of one, where rows do differ; at most O(step size)."""
     rng = np.random.default_rng(3)
     model = zero_loss.DiagonalLinearNetwork(rng.standard_normal((3, 5)), rng.standard_normal(3))
     start = 0.8 + 0.2 * rng.standard_normal(10)
-    entry = Passage(descent(model, noise.Minibatch(1), 0.02), start, step_sizes=[0.02, 0.01, 0.005], label="diagonal")
+    entry = Passage(descent(model, noise.Minibatch(1), 0.02), start, step_sizes=[0.02, 0.01], label="diagonal")
     data = time_scales([entry], paths=16, steps=60_000, threads=1).dataset.isel(passage=0)
     assert data["motion"] < 1e-9 and data["verdict"].values[0] == "trivial"
-    assert abs(float(data["displacement_order"]) - 1) < 0.35
+    assert float(data["displacement_order"]) > 0.8 and data["displacement"] > 1e-4
 
 
 def test_relaxation_and_equilibration_take_time_as_one_over_step_size(others):
     """Assert exponents -1 and times near those of the flow and of the linearised noise."""
     assert abs(cell(others, "relaxation", "step size") + 1) < 0.02
-    assert abs(cell(others, "equilibration", "step size") + 1) < 0.2
-    rows = {row["passage"]: row for row in others.table()}
-    assert abs(rows["equilibration"]["time"] / rows["equilibration"]["predicted"] - 1) < 0.15
+    entry = Passage(descent(HYPERBOLA, noise.LabelNoise(0.1), 0.02), START, kind="equilibration")
+    found = time_scales([entry], rungs=2, paths=500, threads=1).table()[0]
+    assert abs(found["step_size_exponent"] + 1) < 4 * found["step_size_exponent_error"] < 1
+    assert abs(found["time"] - found["predicted"]) < 4 * found["time_error"] < found["predicted"]
 
 
 def test_least_squares_relaxes_in_the_time_of_its_slowest_mode(others):

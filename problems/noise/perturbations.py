@@ -107,7 +107,7 @@ class AntiCorrelated(SimpleMechanism):
 
 @dataclass(frozen=True, eq=False)
 class Langevin(SimpleMechanism):
-    """The gradient plus sigma * xi, that is the loss L(w) + <eta, w>: the only noise here that leaves the set's normals.
+    """The gradient plus sigma * xi, that is the loss L(w) + <eta, w>: it diffuses along the set.
 
     Parameters
     ----------

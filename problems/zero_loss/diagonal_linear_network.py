@@ -1,4 +1,4 @@
-"""Diagonal linear network f_i = z_i . (u^2 - v^2): sparse regression by label noise; u_j v_j is conserved by the flow."""
+"""Diagonal linear network f_i = z_i . (u^2 - v^2), a model of sparse regression; the flow conserves u_j v_j."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class DiagonalLinearNetwork(Regression):
         return np.broadcast_to(square, (*square.shape[:-3], self.samples, d, 2 * d))
 
     def closed_limit(self, w):
-        """Limit of the flow, u e^{s/2} and v e^{-s/2} with s = Z'mu: mu minimises a convex function of N variables (derived)."""
+        """Limit of the flow, u e^{s/2} and v e^{-s/2} with s = Z'mu: mu minimises a convex function (derived)."""
         w, d = np.asarray(w, float), self.input_size
         flat = w.reshape(-1, 2 * d)
         tilt = np.array([_tilt(self.features, self.labels, row[:d] ** 2, row[d:] ** 2) for row in flat])

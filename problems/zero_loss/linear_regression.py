@@ -104,7 +104,8 @@ class LinearRegression(Regression):
 
     def mixed(self, w):
         """The identity for every sample, (..., N, d, d)."""
-        return np.broadcast_to(np.eye(self.dimension), (*np.shape(w)[:-1], self.samples, self.dimension, self.dimension))
+        d = self.dimension
+        return np.broadcast_to(np.eye(d), (*np.shape(w)[:-1], self.samples, d, d))
 
     def closed_limit(self, w):
         """The nearest interpolator."""

@@ -1,4 +1,4 @@
-"""What a model with a set of zero loss offers; a regression builds the loss's derivatives from those of its predictions."""
+"""What a model with a set of zero loss offers; a regression's derivatives come from those of its predictions."""
 
 from __future__ import annotations
 

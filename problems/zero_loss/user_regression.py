@@ -1,4 +1,4 @@
-"""A user's predictions f(w, x), in NumPy or in numba; second and third derivatives are given or taken by differences."""
+"""A user's predictions f(w, x), in NumPy or in numba; higher derivatives are given or taken by differences."""
 
 from __future__ import annotations
 

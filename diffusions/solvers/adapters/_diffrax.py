@@ -49,10 +49,18 @@ class Diffrax(LibraryScheme):
         self._settle()
 
     def run(
-        self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, w: np.ndarray, h: np.ndarray | None
+        self,
+        coefficients: Coefficients,
+        t: float,
+        x: np.ndarray,
+        dt: float,
+        w: np.ndarray,
+        h: np.ndarray | None,
     ) -> np.ndarray:
         w = np.swapaxes(w, 0, 1)
-        return self._solve(coefficients, t, x, dt, w.shape[1], (w, np.swapaxes(h, 0, 1) if self.areas else w[:, :0]), None)
+        return self._solve(
+            coefficients, t, x, dt, w.shape[1], (w, np.swapaxes(h, 0, 1) if self.areas else w[:, :0]), None
+        )
 
     def run_alone(
         self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, steps: int, seed: int
@@ -60,42 +68,57 @@ class Diffrax(LibraryScheme):
         return self._solve(coefficients, t, x, dt, steps, None, seed)
 
     def _solve(
-        self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, steps: int, noise: Any, seed: int | None
+        self,
+        coefficients: Coefficients,
+        t: float,
+        x: np.ndarray,
+        dt: float,
+        steps: int,
+        noise: Any,
+        seed: int | None,
     ) -> np.ndarray:
         jax = library("jax")
         library("diffrax")
-        key = ("diffrax", self, steps, noise is None)
+        form = self.form(coefficients)
+        if form is None:
+            if "called back" not in coefficients.cache:
+                coefficients.cache["called back"] = form_of_numpy(coefficients.source, x[:1])
+            form = coefficients.cache["called back"]
         with jax.enable_x64(self.precision == "float64"):
-            if key not in coefficients.cache:
-                form = self.form(coefficients) or form_of_numpy(coefficients.source, x[:1])
-                coefficients.cache[key] = form, _compiled(form, self, steps, noise is None, self.precision)
-            form, solve = coefficients.cache[key]
+            # Constants are arguments, so that one compilation serves every process of a kind.
+            solve = _compiled(form.drift, form.diffusion, form.form, form.dimension, form.noise_dimension, self, noise is None)
             if noise is None:
                 noise = jax.random.split(jax.random.PRNGKey(seed), len(x))
             else:
                 noise = tuple(part.astype(self.precision) for part in noise)
+            constants = {name: np.asarray(value, dtype=self.precision) for name, value in form.constants.items()}
             start = np.asarray(form.to_modes(x), dtype=self.precision)
-            times = np.asarray([t, dt], dtype=self.precision)
-            return form.from_modes(np.asarray(solve(times[0], times[1], start, noise), dtype=np.float64))
+            times = np.asarray([t, t + steps * dt, dt], dtype=self.precision)
+            return form.from_modes(np.asarray(solve(constants, times, start, noise), dtype=np.float64))
 
 
-def _compiled(form: ArrayForm, scheme: Diffrax, steps: int, alone: bool, precision: str) -> Any:
-    """A jitted function (t, dt, starts (P, d), noise) -> ends (P, d)."""
+@lru_cache(maxsize=32)
+def _compiled(
+    drift: Any, diffusion: Any, form: str, dimension: int, noise_dimension: int, scheme: Diffrax, alone: bool
+) -> Any:
+    """A jitted function (constants, (t0, t1, dt), starts (P, d), noise) -> ends (P, d)."""
     import diffrax
     import jax
 
     solver = getattr(diffrax, scheme.method)()
     area = diffrax.SpaceTimeLevyArea if scheme.areas else diffrax.BrownianIncrement
-    shape = jax.ShapeDtypeStruct((form.noise_dimension,), precision)
+    shape = jax.ShapeDtypeStruct((noise_dimension,), scheme.precision)
 
-    def one(t: Any, dt: Any, start: Any, noise: Any) -> Any:
+    def one(constants: Any, times: Any, start: Any, noise: Any) -> Any:
+        t0, t1, dt = times
         if alone:
             path = diffrax.UnsafeBrownianPath(shape, noise, area)
         else:
-            path = _classes()["path"](*noise, t, dt, area)
+            path = _classes()["path"](*noise, t0, dt, area)
+        bound = ArrayForm(dimension, noise_dimension, scheme.noise_types[-1], form, drift, diffusion, constants)
         return diffrax.diffeqsolve(
-            _terms(form, path, precision), solver, t, t + steps * dt, dt, start, saveat=diffrax.SaveAt(t1=True),
-            max_steps=steps + 1, adjoint=diffrax.DirectAdjoint(),
+            _terms(bound, path, scheme.precision), solver, t0, t1, dt, start, saveat=diffrax.SaveAt(t1=True),
+            max_steps=None, adjoint=diffrax.DirectAdjoint(),
         ).ys[-1]  # fmt: skip
 
     return jax.jit(jax.vmap(one, in_axes=(None, None, 0, 0)))
@@ -103,7 +126,6 @@ def _compiled(form: ArrayForm, scheme: Diffrax, steps: int, alone: bool, precisi
 
 def _terms(form: ArrayForm, path: Any, precision: str) -> Any:
     import diffrax
-    import jax
     import jax.numpy as jnp
     import lineax
 
@@ -144,7 +166,9 @@ def _called_back(form: ArrayForm, precision: str) -> tuple[Any, Any]:
         kind = jax.ShapeDtypeStruct((*shape, words), np.uint32)
 
         def on_device(t: Any, z: Any) -> Any:
-            values = jax.pure_callback(on_host, kind, _bits(t, precision), _bits(z, precision), vmap_method="expand_dims")
+            values = jax.pure_callback(
+                on_host, kind, _bits(t, precision), _bits(z, precision), vmap_method="expand_dims"
+            )
             return jax.lax.bitcast_convert_type(values if words == 2 else values[..., 0], precision)
 
         return on_device
@@ -197,7 +221,9 @@ def to_diffrax(diffusion: Any, brownian: Any, x0: Any = None, precision: str = "
     return _terms(form, brownian, precision)
 
 
-def from_diffrax(terms: Any, x0: Any, args: Any = None, noise_type: str = "general", label: str = "diffrax terms") -> Any:
+def from_diffrax(
+    terms: Any, x0: Any, args: Any = None, noise_type: str = "general", label: str = "diffrax terms"
+) -> Any:
     """The terms of an Ito equation as a `UserDiffusion`, jitted and vectorised over paths.
 
     Parameters
@@ -221,7 +247,11 @@ def from_diffrax(terms: Any, x0: Any, args: Any = None, noise_type: str = "gener
 
     jax, diffrax, lineax = library("jax"), library("diffrax"), library("lineax")
     parts = getattr(terms, "terms", ())
-    if len(parts) != 2 or not isinstance(parts[0], diffrax.ODETerm) or not isinstance(parts[1], diffrax.ControlTerm):
+    if (
+        len(parts) != 2
+        or not isinstance(parts[0], diffrax.ODETerm)
+        or not isinstance(parts[1], diffrax.ControlTerm)
+    ):
         raise InvalidInput(
             f"terms is {type(terms).__name__}: pass diffrax.MultiTerm(ODETerm(drift), ControlTerm(diffusion, path))"
         )
@@ -249,7 +279,9 @@ def from_diffrax(terms: Any, x0: Any, args: Any = None, noise_type: str = "gener
             drift, lambda t, x: diffusion(t, x[:1])[0], start.size, g.shape[-1], noise_type, label=label
         )
     if noise_type == "scalar":
-        return UserDiffusion(drift, lambda t, x: diffusion(t, x)[..., 0], start.size, 1, noise_type, label=label)
+        return UserDiffusion(
+            drift, lambda t, x: diffusion(t, x)[..., 0], start.size, 1, noise_type, label=label
+        )
     return UserDiffusion(drift, diffusion, start.size, g.shape[-1], noise_type, label=label)
 
 

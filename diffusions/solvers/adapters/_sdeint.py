@@ -45,7 +45,13 @@ class Sdeint(LibraryScheme):
         self._settle()
 
     def run(
-        self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, w: np.ndarray, h: np.ndarray | None
+        self,
+        coefficients: Coefficients,
+        t: float,
+        x: np.ndarray,
+        dt: float,
+        w: np.ndarray,
+        h: np.ndarray | None,
     ) -> np.ndarray:
         return self._solve(coefficients, t, x, dt, len(w), lambda p: {"dW": np.ascontiguousarray(w[:, p]),
                            "generator": _generator(w[0, p])})  # fmt: skip
@@ -57,7 +63,13 @@ class Sdeint(LibraryScheme):
         return self._solve(coefficients, t, x, dt, steps, lambda p: {"generator": generator})
 
     def _solve(
-        self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, steps: int, noise: Callable[[int], Any]
+        self,
+        coefficients: Coefficients,
+        t: float,
+        x: np.ndarray,
+        dt: float,
+        steps: int,
+        noise: Callable[[int], Any],
     ) -> np.ndarray:
         solve = getattr(library("sdeint"), self.method)
         pair, times = _pair(coefficients), t + dt * np.arange(steps + 1)
@@ -137,7 +149,13 @@ def _pair(coefficients: Coefficients) -> SdeintPair:
     def G(y: np.ndarray, t: float) -> np.ndarray:
         g = coefficients.diffusion(t, y[None])
         g = g if coefficients.additive else g[0]
-        return np.diag(g) if coefficients.form == "diagonal" else g[:, None] if coefficients.form == "column" else g
+        return (
+            np.diag(g)
+            if coefficients.form == "diagonal"
+            else g[:, None]
+            if coefficients.form == "column"
+            else g
+        )
 
     return SdeintPair(f, G)
 

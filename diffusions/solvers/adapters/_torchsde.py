@@ -46,7 +46,13 @@ class TorchSDE(LibraryScheme):
         self._settle()
 
     def run(
-        self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, w: np.ndarray, h: np.ndarray | None
+        self,
+        coefficients: Coefficients,
+        t: float,
+        x: np.ndarray,
+        dt: float,
+        w: np.ndarray,
+        h: np.ndarray | None,
     ) -> np.ndarray:
         tensor = self._tensor
         path = _classes()["path"](tensor(w), None if h is None else tensor(h), t, dt)
@@ -143,7 +149,9 @@ def from_torchsde(sde: Any, x0: Any, label: str = "torchsde module") -> Any:
     if getattr(sde, "sde_type", None) != "ito":
         raise ito_only("Stratonovich" if hasattr(sde, "sde_type") else "no sde_type", type(sde).__name__)
     if not (hasattr(sde, "f_and_g") or (hasattr(sde, "f") and hasattr(sde, "g"))):
-        raise InvalidInput(f"{type(sde).__name__} has neither f and g nor f_and_g: a torchsde module needs them")
+        raise InvalidInput(
+            f"{type(sde).__name__} has neither f and g nor f_and_g: a torchsde module needs them"
+        )
     noise_type = one_of("noise_type", sde.noise_type, ("additive", "scalar", "diagonal", "general"))
     start = finite_array("x0", x0, ndim=1)
     held = [*sde.parameters(), *sde.buffers()] if isinstance(sde, torch.nn.Module) else []
@@ -214,7 +222,9 @@ def _classes() -> dict[str, Any]:
                 self.register_buffer(name, torch.as_tensor(np.array(value), dtype=dtype))
             for name in ("centre", "basis"):
                 value = getattr(form, name)
-                self.register_buffer(f"_{name}", None if value is None else torch.as_tensor(value.copy(), dtype=dtype))
+                self.register_buffer(
+                    f"_{name}", None if value is None else torch.as_tensor(value.copy(), dtype=dtype)
+                )
             if form.form != "diagonal" or form.own_noise:
                 self.f, self.g = self._drift, self._diffusion
 

@@ -59,9 +59,11 @@ class ArrayForm:
         """Positions (..., d) of states (..., d)."""
         return z if self.basis is None else z @ self.basis.T + self.centre
 
-    def bound(self, xp: Any, convert: Callable[[np.ndarray], Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    def bound(
+        self, xp: Any, convert: Callable[[np.ndarray], Any]
+    ) -> tuple[Callable[..., Any], Callable[..., Any]]:
         """Drift and diffusion as functions (t, z) in a namespace; `convert` makes its arrays of the constants."""
-        c = SimpleNamespace(**{name: convert(np.asarray(value)) for name, value in self.constants.items()})
+        c = SimpleNamespace(**{name: convert(value) for name, value in self.constants.items()})
         return (lambda t, z: self.drift(xp, c, t, z)), (lambda t, z: self.diffusion(xp, c, t, z))
 
 

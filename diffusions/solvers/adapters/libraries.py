@@ -109,7 +109,13 @@ class LibraryScheme(Scheme):
 
     @abstractmethod
     def run(
-        self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, w: np.ndarray, h: np.ndarray | None
+        self,
+        coefficients: Coefficients,
+        t: float,
+        x: np.ndarray,
+        dt: float,
+        w: np.ndarray,
+        h: np.ndarray | None,
     ) -> np.ndarray:
         """Positions (P, d) after K steps from x (P, d) at t, driven by increments (K, P, m) and areas."""
 
@@ -164,7 +170,11 @@ class LibrarySimulator:
         for begin in range(first, last, ahead):
             end, t = min(begin + ahead, last), self.t0 + begin * self.dt
             if self.scheme.noise == "library":
-                seed = int(np.random.SeedSequence([self.brownian.seed, int(noise.paths[0]), begin]).generate_state(1)[0])
+                seed = int(
+                    np.random.SeedSequence([self.brownian.seed, int(noise.paths[0]), begin]).generate_state(
+                        1
+                    )[0]
+                )
                 state.x = self.scheme.run_alone(self.coefficients, t, state.x, self.dt, end - begin, seed)
             else:
                 j = self.joined

@@ -1,0 +1,223 @@
+"""What noise does to gradient descent on a set of zero loss: limits, time scales, and which interpolator is selected."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, positive, whole_number
+
+from . import settings as files
+
+if TYPE_CHECKING:
+    import xarray
+
+    from sgdlimits.compare._time_scales import TimeScales
+
+    from .trajectories import Trajectories
+
+NAME = "zero-loss"
+SUBSETS_SEED = 1000  # of the first random subset of the data, apart from the one that is simulated
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is computed beside `paths`: rungs of the ladders, looks at a run, steps of the regressions."""
+
+    rungs: int
+    scale_rungs: int
+    looks: int
+    steps: int
+    subsets: int
+
+
+FULL, QUICK = Sizes(3, 4, 41, 8000, 50), Sizes(2, 3, 11, 1500, 5)
+
+
+@dataclass(frozen=True)
+class ZeroLossStudy:
+    """Settings of the study; `run` computes it.
+
+    Attributes
+    ----------
+    dataset : str
+        Named data set of the regression on real data.
+    rows : int
+        Training rows of that regression, drawn at random; the others judge it.
+    paths : int
+        Of each process on the small models; the regressions take a fortieth, at least 4.
+    seed : int
+    tolerance, confidence : float
+        Relative tolerance of the verdicts; confidence of each interval.
+    quick : bool
+        Shorter ladders and runs.
+    """
+
+    dataset: str = "diabetes"
+    rows: int = 20
+    paths: int = 300
+    seed: int = 0
+    tolerance: float = 0.05
+    confidence: float = 0.95
+    quick: bool = False
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.dataset, str):
+            raise InvalidInput(f"dataset must be a text, got {self.dataset!r}")
+        if not isinstance(self.quick, bool):
+            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
+        checked: dict[str, Any] = {
+            "rows": whole_number("rows", self.rows, 4),
+            "paths": whole_number("paths", self.paths, 2),
+            "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
+            "tolerance": positive("tolerance", self.tolerance),
+            "confidence": positive("confidence", self.confidence),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.confidence >= 1:
+            raise InvalidInput(f"confidence must be below 1, got {self.confidence!r}")
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> ZeroLossStudy:
+        """Read study.toml.
+
+        Raises
+        ------
+        InvalidInput
+            If the file is no settings file of this study, or a setting is not known or not allowed.
+        """
+        from sgdlimits.compare.reports import versions
+
+        found, then = files.read_study(path, NAME, [field.name for field in fields(cls)])
+        files.warn_of_versions(then, versions())
+        return cls(**found)
+
+    def to_toml(self) -> str:
+        """Text of study.toml."""
+        from sgdlimits.compare.reports import versions
+
+        return files.to_toml(NAME, asdict(self), versions())
+
+    @property
+    def sizes(self) -> Sizes:
+        """Ladders and lengths."""
+        return QUICK if self.quick else FULL
+
+    def run(self, progress: Any = None, threads: int | None = None) -> ZeroLossResult:
+        """Compute trajectories, time scales and regressions.
+
+        Parameters
+        ----------
+        progress : True, None, or object with update(n) and close()
+        threads : int, optional
+            Never changes a number.
+
+        Raises
+        ------
+        InvalidInput
+            If a setting or the data cannot be used.
+        """
+        import scipy.linalg  # noqa: F401  brings its own BLAS, which must be loaded before it can be limited
+        from sgdlimits.ensembles.progress import open_progress
+        from threadpoolctl import threadpool_limits
+
+        from .homogenized import KeptOpen
+        from .sparse_regression import real_task
+
+        real_task(self.dataset, self.rows, self.seed)  # wrong data are reported before the long work
+        bar = open_progress(progress, math.inf)  # how many steps the ladders need is found on the way
+        try:
+            with threadpool_limits(limits=1):  # the same bits on any number of cores
+                return self._run({"seed": self.seed, "threads": threads, "progress": KeptOpen(bar)})
+        finally:
+            bar.close()
+
+    def _run(self, settings: dict[str, Any]) -> ZeroLossResult:
+        from sgdlimits.compare._time_scales import time_scales
+
+        from . import sparse_regression, trajectories
+        from .passages import passages
+
+        sizes, judging = self.sizes, {"tolerance": self.tolerance, "confidence": self.confidence}
+        along = tuple(
+            trajectories.run_scene(scene, sizes.looks, self.paths, sizes.rungs, settings, judging)
+            for scene in trajectories.scenes()
+        )
+        scales = time_scales(
+            passages(), rungs=sizes.scale_rungs, paths=self.paths, steps=sizes.steps, **settings, **judging
+        )
+        tasks = (
+            sparse_regression.synthetic_task(*sparse_regression.SYNTHETIC, self.seed),
+            sparse_regression.real_task(self.dataset, self.rows, self.seed),
+        )
+        regressions = tuple(
+            sparse_regression.run_task(task, sizes.steps, 12, max(4, self.paths // 40), **settings) for task in tasks
+        )
+        subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed + SUBSETS_SEED)
+        return ZeroLossResult(self, along, scales, regressions, subsets)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ZeroLossResult:
+    """What a run of the study gave.
+
+    Attributes
+    ----------
+    study : ZeroLossStudy
+    trajectories : tuple of Trajectories
+        One for each small model.
+    scales : TimeScales
+    regressions : tuple of xarray.Dataset
+        Of the synthetic and the real task; see `sparse_regression.run_task`.
+    subsets : mapping of arrays
+        Test errors on random subsets of the real rows, by what is selected.
+    """
+
+    study: ZeroLossStudy
+    trajectories: tuple[Trajectories, ...]
+    scales: TimeScales
+    regressions: tuple[xarray.Dataset, ...]
+    subsets: Mapping[str, np.ndarray]
+
+    def __str__(self) -> str:
+        from .zero_loss_tables import text
+
+        return text(self)
+
+    __repr__ = __str__
+
+    @property
+    def finding(self) -> str:
+        """The result in a few sentences, computed from the data."""
+        from .zero_loss_tables import finding
+
+        return finding(self)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One dict for each prediction that was put to the test."""
+        from .zero_loss_tables import rows
+
+        return rows(self)
+
+    def write(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        progress: Callable[[str], None] | None = None,
+    ) -> Path:
+        """Write the report; see `compare.reports.write`. None: results/zero-loss-001, -002, ..."""
+        from sgdlimits.compare.reports import write
+
+        from .zero_loss_report import report
+
+        return write(folder, report(self), NAME, overwrite, self.study.to_toml(), progress)
+
+
+Study = ZeroLossStudy

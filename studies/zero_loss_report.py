@@ -1,0 +1,162 @@
+"""The report of the study on zero-loss sets: its page, figures and files."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgdlimits.compare import manifold_plots, manifold_tables, tables
+from sgdlimits.compare.pages import Picture, bullets, document, figure, theory, wide
+from sgdlimits.compare.reports import Report, file_name
+
+from . import zero_loss_plots as plots
+from . import zero_loss_tables as own
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .zero_loss import ZeroLossResult
+
+TITLE = "What does noise do to gradient descent once the loss is zero?"
+
+
+def report(result: ZeroLossResult) -> Report:
+    """Everything that goes into the folder."""
+
+    def page(pictures: Sequence[Picture], versions: Mapping[str, str], rerun: str) -> str:
+        return _page(result, {picture.name: picture for picture in pictures}, versions, rerun)
+
+    files: dict[str, Any] = {
+        "table.csv": lambda path: path.write_text(tables.to_csv(own.rows(result), own.ROW), encoding="utf-8"),
+        "table.tex": lambda path: path.write_text(own.motion_grid(result).latex(), encoding="utf-8"),
+        "time-scales.nc": result.scales.save,
+    }
+    numbers = {f"trajectories-{file_name(along.scene.name)}.nc": along.dataset for along in result.trajectories}
+    numbers |= {f"regression-{file_name(data.attrs['task'])}.nc": data for data in result.regressions}
+    files |= {name: _saving(data) for name, data in numbers.items()}
+    return Report(figures(result), page, files)
+
+
+def _saving(data: Any) -> Any:
+    from sgdlimits.ensembles.results import save
+
+    def put(path: Path) -> None:
+        save(data, path)
+
+    return put
+
+
+def figures(result: ZeroLossResult) -> list[tuple[str, str, Figure]]:
+    """(file name, caption, figure) of every picture in the report."""
+    level = f"{100 * result.study.confidence:g} %"
+    found = []
+    for along in result.trajectories:
+        flat = along.scene.model.dimension == 2
+        caption = (
+            f"{along.scene.name}, loss {along.scene.formula}: one path of each mechanism (dots, from the start off the set) and "
+            "its limit (black), on the curve of zero loss. Drawn at the smallest step size of the "
+            "ladder; the number of steps is that of the path."
+            if flat
+            else f"{along.scene.name}, loss {along.scene.formula}: its set of zero loss has three dimensions, drawn in its own "
+            "coordinates. Lines: limits; markers: the mean of Phi(w) over paths. Minibatch noise stays where it starts. Langevin "
+            "noise is left out: its limit is random."
+        )
+        picture = plots.curves(along) if flat else plots.space(along)
+        found.append((f"trajectories-{file_name(along.scene.name)}", caption, picture))
+    confidence = result.study.confidence
+    caption = (
+        f"A coordinate along the set: mean at Phi(w) over paths (markers, {level} intervals) and limit (lines). Every mechanism "
+        "runs in its own time; the labels give its number of steps. Distances of markers to lines are of the order of the step "
+        "size and of the noise level squared. Langevin noise is left out: its limit is random."
+    )
+    found.append(("trajectories-time", caption, plots.against_time(result.trajectories, "chart", confidence)))
+    caption = (
+        "What each mechanism descends: the regulariser of its limit over its value at the start, measured at Phi(w) (markers, "
+        f"{level} intervals) and along the limit (lines). Mechanisms that stand still, whose limit is random or whose "
+        "regulariser is not positive at the start are left out."
+    )
+    found.append(("regularisers", caption, plots.against_time(result.trajectories, "regulariser", confidence)))
+    caption = (
+        f"Steps until a set motion, against step size (above) and noise level (below), both logarithmic, with {level} "
+        "intervals. Thick dots: the limit's own time. Slopes are those as step size and noise go to zero."
+    )
+    found.append(("time-scales", caption, manifold_plots.times(result.scales.dataset)))
+    for data in result.regressions:
+        name = data.attrs["task"]
+        caption = (
+            f"Test error of the {name} regression against the step, from two starts: mean over paths (markers, {level} "
+            "intervals) and limit (lines)."
+        )
+        found.append((f"regression-error-{file_name(name)}", caption, plots.test_errors(data, confidence)))
+        caption = (
+            f"Coefficients u² − v² at the last step of the {name} regression from the first start: mean over paths (dots) and "
+            "limit (circles)" + ("; bars: the truth." if "truth" in data else ".")
+        )
+        found.append((f"regression-coefficients-{file_name(name)}", caption, plots.coefficients(data)))
+    return found
+
+
+def _page(result: ZeroLossResult, pictures: Mapping[str, Picture], versions: Mapping[str, str], rerun: str) -> str:
+    def shown(*starts: str) -> list[str]:
+        return [figure(picture) for name, picture in pictures.items() if name.startswith(starts)]
+
+    def note(text: str) -> str:
+        return f'<p class="note">{html.escape(text)}</p>'
+
+    scales, study = result.scales.dataset, result.study
+    sections: dict[str, list[str]] = {
+        "Verdicts on the limits": [
+            wide(own.motion_grid(result)), note(own.motion_reading(result) + " All predictions: table.csv.")
+        ],
+        "Trajectories on the set": shown("trajectories"),
+        "The regulariser along the way": shown("regularisers"),
+        "Time scales": [
+            wide(manifold_tables.times_grid(scales)), *map(note, manifold_tables.times_notes(scales)), *shown("time-scales"),
+        ],
+    }  # fmt: skip
+    for heading, data in zip(("Which interpolator is selected", "The same on real data"), result.regressions):
+        name = file_name(data.attrs["task"])
+        sections[heading] = [
+            f"<p>{html.escape(data.attrs['preparation'])}</p>",
+            wide(own.regression_grid(data, study)),
+            note(own.regression_reading(data, study.tolerance)),
+            *shown(f"regression-error-{name}", f"regression-coefficients-{name}"),
+        ]
+    sections[heading] += [
+        note(
+            "One subset of the rows says little: the interpolators that the regularisers prefer, on other random subsets "
+            "prepared in the same way (± one standard error)."
+        ),
+        wide(own.subsets_grid(result)),
+    ]
+    sections["Why each mechanism moves as it does"] = [bullets(_explanations(result))]
+    sections["Theory"] = theory(_claims())
+    opening = tables.paragraphs(
+        [
+            "Gradient descent whose gradient is noisy first falls to the set of zero loss, and then moves along it, slowly and "
+            "in a direction that depends on the kind of noise. Three small models show the motion, its time scales are "
+            "measured, and a diagonal network on a regression with more features than rows shows what it is good for."
+        ]
+    )
+    settings = asdict(study)
+    return document(TITLE, result.finding, [], opening, sections, settings, versions, rerun)
+
+
+def _explanations(result: ZeroLossResult) -> list[str]:
+    """One sentence for each mechanism and model."""
+    return [
+        f"{along.scene.name}, {name}: {along.dataset['explanation'].sel(mechanism=name).item()}"
+        for along in result.trajectories
+        for name in along.comparisons
+    ]
+
+
+def _claims() -> list[tuple[Any, list[str]]]:
+    from sgdlimits.diffusions.manifold_limit import ManifoldLimit
+    from sgdlimits.discrete.noisy_gradient_descent import NoisyGradientDescent
+
+    sides = {"noisy gradient descent": NoisyGradientDescent.claims, "limit on the set": ManifoldLimit.claims}
+    return [(claim, [name]) for name, claims in sides.items() for claim in claims]

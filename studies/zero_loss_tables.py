@@ -1,0 +1,208 @@
+"""Tables and sentences of the study on zero-loss sets: every prediction beside its measurement, and what was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.compare import manifold_tables
+from sgdlimits.compare.estimates import normal_quantile
+from sgdlimits.compare.grids import NOTHING, Grid, number, with_error, wrapped
+from sgdlimits.compare.slow_motion import judged
+
+from .sparse_regression import SELECTS, nonzero
+
+if TYPE_CHECKING:
+    import xarray
+
+    from .zero_loss import ZeroLossResult
+
+ROUNDING = 1e-20  # a test error below this is zero
+ROW = (
+    "part", "process", "quantity", "step_size", "noise_level", "steps", "measured", "measured_error", "predicted",
+    "predicted_error", "gap", "gap_error", "verdict",
+)  # fmt: skip
+
+
+def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
+    """One dict with the keys `ROW` for each prediction.
+
+    gap: measured minus predicted; on the small models what remains of it as step size and noise level go to zero.
+    """
+    table = []
+    for along in result.trajectories:
+        for name, comparison in along.comparisons.items():
+            data = comparison.dataset
+            first = data.isel(step_size=0, noise_level=0, time=-1, observable=0)
+            values = first["estimate"], first["estimate_error"], first["limit"], first["limit_error"]
+            gap = data["coefficient"][0, 0], data["coefficient_error"][0, 0]
+            where = float(data["step_size"][0]), float(data["noise_level"][0]), int(first["steps"])
+            quantity = str(data["observable"].values[0])
+            table.append(_row(along.scene.name, name, quantity, where, values, gap, str(data["verdict"].values[0])))
+    for row in manifold_tables.time_rows(result.scales.dataset):
+        for variable in ("step_size", "noise_level"):
+            verdict = row[f"{variable}_verdict"]
+            if verdict:
+                value, error = row[f"{variable}_exponent"], row[f"{variable}_exponent_error"]
+                predicted = row[f"{variable}_exponent_predicted"]
+                quantity = "standstill" if row["regime"] == "trivial" else f"exponent in {variable.replace('_', ' ')}"
+                where = row["step_size"], row["noise_level"], row["steps"]
+                pair = value, error, predicted, 0.0
+                table.append(
+                    _row("time scales", row["passage"], quantity, where, pair, (value - predicted, error), verdict)
+                )
+    for data in result.regressions:
+        table += _regression_rows(data, result.study.tolerance, normal_quantile(result.study.confidence))
+    return table
+
+
+def _row(
+    part: str, process: str, quantity: str, where: tuple[float, float, int], values: Any, gap: Any, verdict: str
+) -> dict[str, Any]:
+    numbers = [float(value) for value in (*values, *gap)]
+    return dict(zip(ROW, (part, process, quantity, *where, *numbers, verdict)))
+
+
+def _regression_rows(data: xarray.Dataset, tolerance: float, z: float) -> list[dict[str, Any]]:
+    """Test errors at the last step; the tolerance is relative to the limit's own, or to how much it changed if that is more."""
+    table, last = [], int(data["step"][-1])
+    for name in data["mechanism"].values.tolist():
+        for start in data["start"].values:
+            here = data.sel(mechanism=name, start=start)
+            limit = here["test_error_limit"].values
+            value, error = float(here["test_error"][-1]), float(here["test_error_error"][-1])
+            scale = tolerance * max(abs(limit[-1] - limit[0]), abs(limit[-1]))
+            where = data.attrs["step_size"], float(here["noise_level"]), last
+            verdict = judged(value, error, float(limit[-1]), scale, z)
+            row = _row(
+                data.attrs["task"], name, f"test error, start {start:g}", where, (value, error, limit[-1], 0.0),
+                (value - limit[-1], error), verdict,
+            )  # fmt: skip
+            table.append(row)
+    return table
+
+
+def motion_grid(result: ZeroLossResult) -> Grid:
+    """The predictions on the small models."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    formulas = {along.scene.name: along for along in result.trajectories}
+    for row in rows(result):
+        along = formulas.get(row["part"])
+        if along is None:
+            continue
+        regime = along.dataset["regime"].sel(mechanism=row["process"]).item()
+        groups.setdefault(f"{row['part']}: {along.scene.formula}", []).append(
+            (
+                number(row["step_size"]),
+                number(row["noise_level"], 3),
+                str(row["steps"]),
+                with_error(row["measured"], row["measured_error"], False),
+                with_error(row["predicted"], row["predicted_error"], row["predicted_error"] == 0),
+                with_error(row["gap"], row["gap_error"], False, sign=True),
+                f"{row['verdict']}: {row['process']}, {regime}",
+            )
+        )
+    columns = ("step size", "noise level", "steps", "measured", "limit", "what remains", "verdict")
+    return Grid(columns, tuple((title, tuple(cells)) for title, cells in groups.items()))
+
+
+def motion_reading(result: ZeroLossResult) -> str:
+    """How that table is to be read."""
+    study = result.study
+    return (
+        "measured: E of the displacement of Phi(w_k) along the limit's way (its square where the limit is random or stands "
+        f"still) at the largest step size and noise level, over {study.paths} paths, ± one standard error; limit: the same "
+        "of the limit. what remains: their difference as step size and noise level go to zero, fitted over the ladder of "
+        f"both. agrees: its whole {100 * study.confidence:g} % interval lies within {100 * study.tolerance:g} % of the "
+        "limit's change (within that number itself where nothing changes); differs: all of it outside; undecided: neither."
+    )
+
+
+def regression_grid(data: xarray.Dataset, study: Any) -> Grid:
+    """Measured, predicted and selected interpolators of one task, a group for each start."""
+    verdicts = {
+        (row["process"], row["quantity"]): row["verdict"]
+        for row in _regression_rows(data, study.tolerance, normal_quantile(study.confidence))
+    }
+    groups = []
+    for start in data["start"].values:
+        cells = []
+        for name in data["mechanism"].values.tolist():
+            here = data.sel(mechanism=name, start=start)
+            kept = here["coefficients"].values, here["coefficients_limit"].values
+            level = float(here["noise_level"])
+            cells.append(
+                (
+                    NOTHING if np.isnan(level) else number(level, 3),
+                    with_error(float(here["test_error"][-1]), float(here["test_error_error"][-1]), False),
+                    number(float(here["test_error_limit"][-1])),
+                    number(max(float(here["selected_test_error"]), ROUNDING) - ROUNDING, 3),
+                    f"{nonzero(kept[0])} ({nonzero(kept[1])})",
+                    f"{number(np.abs(kept[0]).sum(), 3)} ({number(np.abs(kept[1]).sum(), 3)})",
+                    f"{verdicts[name, f'test error, start {start:g}']}: {name} ({SELECTS[name]})",
+                )
+            )
+        groups.append((f"every u and v starts at {start:g}", tuple(cells)))
+    columns = ("noise level", "test error", "limit", "in the end", "non-zero", "sum |b|", "verdict")
+    return Grid(columns, tuple(groups))
+
+
+def regression_reading(data: xarray.Dataset, tolerance: float) -> str:
+    """How that table is to be read."""
+    return (
+        f"Step size {data.attrs['step_size']:g} (0.4 over the largest curvature where the flow from the first start ends), "
+        f"{int(data['step'][-1])} steps, {data.attrs['paths']} paths; minibatches of {data.attrs['batch_size']} of the "
+        f"{data.attrs['rows']} rows. test error: at Phi(w_k), ± one standard error; limit: ManifoldLimit at the same step; "
+        "in the end: of the interpolator that the regulariser prefers (in brackets in the last column; z_j: mean square of "
+        "feature j), reached as time goes on. non-zero: coefficients above 1 % of the largest, and in brackets those of "
+        f"the limit; sum |b| likewise. agrees: within {100 * tolerance:g} % of the limit's test error, or of its change "
+        "if that is more."
+    )
+
+
+def subsets_grid(result: ZeroLossResult) -> Grid:
+    """Test errors on many random subsets of the real rows."""
+    cells = []
+    for name, values in result.subsets.items():
+        error = values.std(ddof=1) / np.sqrt(values.size)
+        cells.append((with_error(values.mean(), error, False), number(float(np.median(values))), name))
+    title = f"{next(iter(result.subsets.values())).size} random subsets of {result.study.rows} rows"
+    return Grid(("mean test error", "median", "interpolator"), ((title, tuple(cells)),))
+
+
+def _said(data: xarray.Dataset, name: str) -> str:
+    here = data.sel(mechanism=name).isel(start=0)
+    value = with_error(float(here["test_error"][-1]), float(here["test_error_error"][-1]), False)
+    return f"{name} {value} (limit {number(float(here['test_error_limit'][-1]), 3)})"
+
+
+def finding(result: ZeroLossResult) -> str:
+    """What was found, computed from the data."""
+    synthetic, real = result.regressions
+    steps, count = int(synthetic["step"][-1]), synthetic.sizes["feature"]
+    kept = synthetic["coefficients"].isel(start=0)
+    sparse, dense = (int(nonzero(kept.sel(mechanism=name).values)) for name in ("label noise", "Dropout"))
+    names = ("label noise", "Dropout", "DropConnect", "minibatch")
+    ends = [number(float(value), 3) for value in synthetic["test_error"].sel(mechanism="minibatch")[:, -1]]
+    errors = {name: float(real["test_error"].sel(mechanism=name)[0, -1]) for name in names}
+    order = ", ".join(f"{name} {number(errors[name], 3)}" for name in sorted(names, key=errors.__getitem__))
+    baseline = float(real["mean_test_error"])
+    tail = f", all worse than the mean of the labels ({number(baseline, 3)})" if min(errors.values()) > baseline else ""
+    counts = Counter(row["verdict"] for row in rows(result))
+    said = ", ".join(f"{counts[word]} {word}" for word in ("agrees", "undecided", "differs", "trivial") if counts[word])
+    return (
+        f"After {steps} steps on sparse data the diagonal network has {sparse} of {count} coefficients under label noise and "
+        f"{dense} under Dropout; test errors: {'; '.join(_said(synthetic, name) for name in names)}. Minibatch noise selects "
+        f"nothing: from its two starts it ends at {' and '.join(ends)}. On {real.attrs['task']} ({real.attrs['rows']} rows, "
+        f"{real.sizes['feature']} features) the order is {order}{tail}. Of {sum(counts.values())} predictions: {said}."
+    )
+
+
+def text(result: ZeroLossResult) -> str:
+    """Tables and the finding, in about 100 columns."""
+    parts = [motion_grid(result).text(), wrapped(motion_reading(result)), str(result.scales)]
+    for data in result.regressions:
+        parts += [wrapped(data.attrs["preparation"]), regression_grid(data, result.study).text()]
+    return "\n\n".join([*parts, subsets_grid(result).text(), wrapped(finding(result))])

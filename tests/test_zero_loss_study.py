@@ -1,0 +1,158 @@
+"""The study on zero-loss sets: it runs, repeats to the bit, predicts what it measures, and would notice if it did not."""
+
+import re
+import tomllib
+
+import numpy as np
+import pytest
+
+from sgdlimits.__main__ import main
+from sgdlimits.compare.reports import OWN_FILES
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.studies import sparse_regression, trajectories, zero_loss_tables
+from sgdlimits.studies.zero_loss import ZeroLossStudy
+
+SETTINGS = {"seed": 0, "threads": 1, "progress": None}
+JUDGING = {"tolerance": 0.05, "confidence": 0.95}
+
+
+@pytest.fixture(scope="module")
+def task():
+    return sparse_regression.synthetic_task(8, 12, 1, 0)
+
+
+@pytest.fixture(scope="module")
+def regression(task):
+    """A small regression, every mechanism from both starts."""
+    return sparse_regression.run_task(task, 1500, 5, 8, **SETTINGS)
+
+
+def test_label_noise_is_predicted_and_selects_the_sparse_truth(task, regression):
+    """Assert that test error and coefficients lie within 4 standard errors and the step size of their limit, and near
+    the sparse truth, which the start's interpolator is not."""
+    here = regression.sel(mechanism="label noise")
+    change = here["test_error_limit"][:, 0] - here["test_error_limit"][:, -1]
+    gap = np.abs(here["test_error"] - here["test_error_limit"])[:, -1]
+    bound = 4 * here["test_error_error"][:, -1] + regression.attrs["step_size"] * change
+    assert (gap.values <= bound.values).all()
+    assert (change.values > 0).all()
+    end = here["coefficients"].isel(start=0).values
+    distance = np.linalg.norm(end - task.truth)
+    standing = regression["coefficients"].sel(mechanism="minibatch").isel(start=0).values
+    assert distance < 0.05 < 0.2 < np.linalg.norm(standing - task.truth)
+
+
+def test_each_regulariser_selects_its_own_interpolator(task, regression):
+    """Assert that limits run long reach the solution of the convex programme of their regulariser, and not another's."""
+    ends = regression["coefficients_limit"].isel(start=0)
+    for name, other in (("Dropout", "weight noise"), ("weight noise", "Dropout"), ("input noise", "weight noise")):
+        near = np.linalg.norm(ends.sel(mechanism=name) - sparse_regression.selected(name, task))
+        far = np.linalg.norm(ends.sel(mechanism=name) - sparse_regression.selected(other, task))
+        assert near < 0.1 * far
+
+
+def test_selected_interpolators_interpolate_and_are_least(task):
+    """Assert Z b = y, and that no other interpolator nearby has a smaller regulariser."""
+    kernel = np.linalg.svd(task.features)[2][len(task.labels) :]
+    weights = np.square(task.features).mean(axis=0)
+    costs = {
+        "label noise": lambda b: (weights * np.abs(b)).sum(-1),
+        "DropConnect": lambda b: (weights * b**2).sum(-1),
+        "input noise": lambda b: (b**2).sum(-1),
+    }
+    moves = np.random.default_rng(0).standard_normal((50, len(kernel))) @ kernel
+    for name, cost in costs.items():
+        found = sparse_regression.selected(name, task)
+        assert np.abs(task.features @ found - task.labels).max() < 1e-9
+        assert (cost(found + 0.1 * moves) >= cost(found) - 1e-12).all()
+    assert np.isnan(sparse_regression.selected("minibatch", task)).all()
+
+
+def test_a_wrong_prediction_is_rejected(regression):
+    """Assert that the verdict differs once the limit of Dropout is put in the place of label noise's."""
+    limits = regression["test_error_limit"].copy()
+    limits.loc[{"mechanism": "label noise"}] = limits.sel(mechanism="Dropout").values
+    wrong = regression.assign(test_error_limit=limits)
+
+    def verdicts(data):
+        found = zero_loss_tables._regression_rows(data, 0.05, 1.96)
+        return {row["verdict"] for row in found if row["process"] == "label noise"}
+
+    assert verdicts(regression) == {"agrees"}
+    assert verdicts(wrong) == {"differs"}
+
+
+def test_regressions_do_not_depend_on_threads(task, regression):
+    """Assert the same bits on two threads."""
+    again = sparse_regression.run_task(task, 1500, 5, 8, **(SETTINGS | {"threads": 2}))
+    for name, values in regression.items():
+        if values.dtype.kind == "f":
+            assert np.array_equal(values.values, again[name].values, equal_nan=True), name
+
+
+def test_real_rows_are_standardised_and_kept_apart():
+    """Assert that training columns have mean 0 and variance 1, that all rows are used once, and that few rows are refused."""
+    task = sparse_regression.real_task("diabetes", 20, 3)
+    assert task.features.shape == (20, 64)
+    assert len(task.test_labels) == 422
+    assert np.abs(task.features.mean(axis=0)).max() < 1e-12
+    assert np.abs(task.features.std(axis=0) - 1).max() < 1e-12
+    assert not {tuple(row) for row in task.features} & {tuple(row) for row in task.test_features}
+    with pytest.raises(InvalidInput, match="64 features .* not more than the 70 rows"):
+        sparse_regression.real_task("diabetes", 70, 0)
+
+
+def test_the_label_noise_of_a_scene_agrees_with_its_limit():
+    """Assert the verdict on the hyperbola, that of a minibatch, and that every path starts off the set."""
+    scene = trajectories.scenes()[0]
+    kept = trajectories.mechanisms
+    names = ("label noise", "minibatch")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(trajectories, "mechanisms", lambda: {name: kept()[name] for name in names})
+        along = trajectories.run_scene(scene, 5, 300, 3, SETTINGS, JUDGING)
+    assert [str(c.dataset["verdict"].values[0]) for c in along.comparisons.values()] == ["agrees", "agrees"]
+    assert along.dataset["regime"].values.tolist() == ["degenerate", "trivial"]
+    still = along.dataset["limit"].sel(mechanism="minibatch").values
+    assert np.ptp(still, axis=0).max() == 0
+    assert abs(scene.model.residual(scene.start)[0]) > 0.1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--momentum", "0.5"], "the study 'zero-loss' has no option --momentum"),
+        (["--rows", "3"], "rows must be at least 4, got 3"),
+        (["--rows", "100"], "not more than the 100 rows"),
+        (["--dataset", "diabets"], "did you mean 'diabetes'"),
+        (["--confidence", "1"], "confidence must be below 1"),
+    ],
+)
+def test_wrong_options_give_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
+    """Assert code 2, one sentence, and an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "zero-loss", "--quiet", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_the_settings_file_gives_the_same_numbers_to_the_bit(tmp_path):
+    """Assert it of every number of a quick study, on another number of threads, and that the report is whole."""
+    import xarray as xr
+
+    first, again = tmp_path / "first", tmp_path / "again"
+    assert main(["study", "zero-loss", "--quick", "--paths", "40", "--quiet", "--out", str(first)]) == 0
+    names = {path.name for path in first.iterdir()}
+    assert {"report.html", "table.csv", "table.tex", "time-scales.nc", "regression-diabetes.nc", "study.toml"} <= names
+    assert all(OWN_FILES.fullmatch(name) for name in names)
+    assert tomllib.loads((first / "study.toml").read_text())["settings"]["quick"] is True
+    assert ZeroLossStudy.from_toml(first / "study.toml") == ZeroLossStudy(paths=40, quick=True)
+    assert not re.search(r'(src|href)="(?!data:)', (first / "report.html").read_text())
+    settings = str(first / "study.toml")
+    assert main(["study", "--from", settings, "--threads", "1", "--quiet", "--out", str(again)]) == 0
+    assert (first / "table.csv").read_bytes() == (again / "table.csv").read_bytes()
+    for path in first.glob("*.nc"):
+        with xr.open_dataset(path) as one, xr.open_dataset(again / path.name) as other:
+            for name, values in one.variables.items():
+                equal_nan = values.dtype.kind == "f"
+                assert np.array_equal(values.values, other.variables[name].values, equal_nan=equal_nan), name
