@@ -21,6 +21,7 @@ from pathlib import Path
 
 import homogenized_sgd
 import minibatch_sgd
+import noisy_gradient_descent
 import numpy as np
 from sgdlimits import problems
 from sgdlimits.discrete import SGD
@@ -42,7 +43,7 @@ class Row:
 def main() -> int:
     """Measure, print and write the table."""
     rows: list[Row] = []
-    for section in (homogenized, qualities, minibatch, threads, moments, imports):
+    for section in (homogenized, qualities, minibatch, threads, moments, zero_loss_sets, imports):
         for row in section():
             rows.append(row)
             print(f"{row.claim:70} asked {row.asked:14} reached {row.reached:12} {row.detail}", flush=True)
@@ -51,7 +52,8 @@ def main() -> int:
         "",
         f"{platform.processor() or platform.machine()}, Python {platform.python_version()}, "
         f"numpy {np.__version__}. Made by `./run benchmarks`; one thread unless a row says otherwise. A ratio is the "
-        "rival's CPU time over ours (threads: wall time), each the minimum of interleaved rounds. psc: one path, one step, one coordinate.",
+        "rival's CPU time over ours (threads: wall time), each the minimum of interleaved rounds. psc: one path, one "
+        "step, one coordinate.",
         "",
         "| claim | asked | reached | detail |",
         "|---|---|---|---|",
@@ -105,7 +107,8 @@ def peers(process: object, x0: np.ndarray, dimension: int, ours: float) -> list[
         steps, paths = sizes[name]
         contender = getattr(homogenized_sgd, f"{name}_euler")(process, x0, steps, paths)
         theirs = interleaved({name: contender}, rounds=3)[name] * 1e9 / (steps * paths * dimension)
-        rows.append(Row(claim, f"at least {asked:g}", f"{theirs / ours:.0f}x", f"{ours:.2f} ns/psc against {theirs:.1f}"))
+        detail = f"{ours:.2f} ns/psc against {theirs:.1f}"
+        rows.append(Row(claim, f"at least {asked:g}", f"{theirs / ours:.0f}x", detail))
     return rows
 
 
@@ -158,6 +161,22 @@ def moments() -> list[Row]:
         begin = time.perf_counter()
         sgd.moments(np.zeros(problem.dimension), steps)
         rows.append(Row(f"SGD, exact moments, {name}", f"under {asked} s", f"{time.perf_counter() - begin:.2f} s"))
+    return rows
+
+
+def zero_loss_sets() -> list[Row]:
+    """Noisy gradient descent: steps of a two-parameter model, and of a tanh network in torch and in numba."""
+    hyperbola = noisy_gradient_descent.hyperbola()
+    seconds = interleaved({"steps": lambda: hyperbola.simulate([2.0, 0.5], 100_000, 1000, record=1, threads=1)}, 2)
+    rows = [Row("10^8 steps of a two-parameter model, one thread", "under 5 s", f"{seconds['steps']:.1f} s")]
+    for name, steps, asked in (("torch", 300, 20_000), ("numba", 3000, 200_000)):
+        claim = f"tanh network in {name}, 1000 paths, two threads"
+        if name == "torch" and importlib.util.find_spec("torch") is None:
+            rows.append(Row(claim, f"{asked} steps/min", "not installed", "./run benchmarks installs it"))
+            continue
+        process, w0 = noisy_gradient_descent.network(name)
+        run = interleaved({name: lambda: process.simulate(w0, steps, 1000, record=1)}, 2, time.perf_counter)  # noqa: B023
+        rows.append(Row(claim, f"{asked} steps/min", f"{60 * steps / run[name]:.0f} steps/min"))
     return rows
 
 

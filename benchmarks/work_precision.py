@@ -1,6 +1,6 @@
 """Measure error against time of every scheme and of three other libraries, and write docs/which_scheme.*
 
-Errors are exact: the bias of each scheme's own moments, so no curve rests on sampling. Times are wall times on one
+Errors are exact: the bias of each scheme's own moments, so no curve rests on sampling. Times are CPU times on one
 thread, everything included, each the minimum of interleaved rounds in one run. Run alone on the machine:
 python benchmarks/work_precision.py
 """
@@ -67,7 +67,7 @@ def bias_of(problem: Any, scheme: Any, steps: int) -> float:
 
 
 def seconds_per_path(contenders: dict[str, tuple[Any, Any, int]]) -> dict[str, float]:
-    """Wall time a path of each (problem, scheme, steps)."""
+    """CPU time a path of each (problem, scheme, steps)."""
     paths = {
         key: PATHS[scheme.name if hasattr(scheme, "method") else "own"]
         for key, (_, scheme, _) in contenders.items()

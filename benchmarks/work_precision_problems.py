@@ -114,7 +114,8 @@ def linear_problems() -> list[Linear]:
         Linear("Ornstein-Uhlenbeck", "additive", np.array([[-2.0]]), one, volatility=one),
         Linear(
             "linear in the plane, noise does not commute", "general", np.array([[-1.0, 0.4], [-0.3, -0.8]]),
-            np.array([1.0, -0.5]), first=np.array([[0.4, 0.1], [0.3, -0.2]]), second=np.array([[-0.2, 0.5], [0.0, 0.3]]),
+            np.array([1.0, -0.5]), first=np.array([[0.4, 0.1], [0.3, -0.2]]),
+            second=np.array([[-0.2, 0.5], [0.0, 0.3]]),
         ),
     ]  # fmt: skip
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 BIBTEX = {
     "li2019": """@article{li2019,
   author  = {Li, Qianxiao and Tai, Cheng and E, Weinan},
-  title   = {Stochastic Modified Equations and Dynamics of Stochastic Gradient Algorithms {I}: Mathematical Foundations},
+  title   = {Stochastic Modified Equations and Dynamics of Stochastic Gradient Algorithms {I}:
+             Mathematical Foundations},
   journal = {Journal of Machine Learning Research},
   volume  = {20},
   number  = {40},

@@ -7,10 +7,10 @@ import numpy as np
 
 def passages() -> list:
     """Slow motions on small models, the fast motions beside them, and relaxations of least squares."""
-    from sgdlimits.compare._time_scales import Passage
+    from sgdlimits.compare import Passage
     from sgdlimits.diffusions import HomogenizedSGD
     from sgdlimits.discrete import SGD
-    from sgdlimits.discrete.noisy_gradient_descent import NoisyGradientDescent
+    from sgdlimits.discrete import NoisyGradientDescent
     from sgdlimits.problems import LeastSquares, noise, zero_loss
 
     curve, products = zero_loss.Hyperbola(), zero_loss.ProductSum(2)

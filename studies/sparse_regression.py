@@ -98,8 +98,10 @@ def real_task(dataset: str, rows: int, seed: int) -> Task:
         )
     labels = _standardised(table.targets[:, None], training)[:, 0]
     preparation = (
-        f"Real: {rows} of the {count} rows of {dataset}, drawn at random (seed {seed}), the other {count - rows} for the "
-        f"test. Features: the {columns} columns, standardised, their products and (of columns with more than two values) "
+        f"Real: {rows} of the {count} rows of {dataset}, drawn at random (seed {seed}), the other {count - rows} for "
+        f"the "
+        f"test. Features: the {columns} columns, standardised, their products and (of columns with more than two "
+        f"values) "
         f"squares, standardised again, {len(names)} in all; target {table.target}, standardised. Means and standard "
         "deviations are those of the training rows, so that a test error of about 1 is that of predicting the mean."
     )
@@ -169,8 +171,9 @@ def run_task(
     Returns
     -------
     xarray.Dataset
-        test_error, regulariser (mechanism, start, step) with `..._error` and `..._limit`; coefficients (mechanism, start,
-        feature) at the last step likewise; selected (mechanism, feature) and its test error; regime, clock, noise_level.
+        test_error, regulariser (mechanism, start, step) with `..._error` and `..._limit`; coefficients (mechanism,
+        start, feature) at the last step likewise; selected (mechanism, feature) and its test error; zero_test_error,
+        that of predicting 0; regime, clock, noise_level.
     """
     import os
 
@@ -203,7 +206,7 @@ def run_task(
     chosen = np.array([selected(name, task) for name in noises])
     variables["selected"] = ("mechanism", "feature"), chosen
     variables["selected_test_error"] = "mechanism", task.test_error(chosen)
-    variables["mean_test_error"] = (), float(task.test_error(np.zeros(len(task.columns))))
+    variables["zero_test_error"] = (), float(task.test_error(np.zeros(len(task.columns))))
     if task.truth is not None:
         variables["truth"] = "feature", task.truth
     coordinates = {"mechanism": list(noises), "start": list(STARTS), "step": record, "feature": list(task.columns)}
@@ -220,8 +223,8 @@ def _run_cell(
     """Recurrence and limit of one mechanism from one start, at the recorded steps."""
     from sgdlimits.compare.estimates import mean_and_error
     from sgdlimits.compare.slow_motion import limit_points
-    from sgdlimits.diffusions.manifold_limit import ManifoldLimit
-    from sgdlimits.discrete.noisy_gradient_descent import NoisyGradientDescent
+    from sgdlimits.diffusions import ManifoldLimit
+    from sgdlimits.discrete import NoisyGradientDescent
 
     record, w0 = settings["record"], np.full(model.dimension, start)
     process = NoisyGradientDescent(model, mechanism, step_size)
@@ -244,7 +247,7 @@ def _run_cell(
 
 
 def random_subsets(dataset: str, rows: int, subsets: int, seed: int) -> dict[str, np.ndarray]:
-    """Test errors (subsets,) of what each regulariser selects, and of predicting the mean, on random subsets of the rows."""
+    """Test errors (subsets,) of what each regulariser selects, and of the mean, on random subsets of the rows."""
     names = {SELECTS[name]: name for name in ("label noise", "Dropout", "input noise")}
     errors: dict[str, list[float]] = {key: [] for key in (*names, "the mean")}
     for subset in range(subsets):

@@ -1,4 +1,4 @@
-"""What noise does to gradient descent on a set of zero loss: limits, time scales, and which interpolator is selected."""
+"""What noise does to gradient descent on a set of zero loss: limits, time scales, the interpolator it selects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from . import settings as files
 if TYPE_CHECKING:
     import xarray
 
-    from sgdlimits.compare._time_scales import TimeScales
+    from sgdlimits.compare import TimeScales
 
     from .trajectories import Trajectories
 
@@ -140,7 +140,7 @@ class ZeroLossStudy:
             bar.close()
 
     def _run(self, settings: dict[str, Any]) -> ZeroLossResult:
-        from sgdlimits.compare._time_scales import time_scales
+        from sgdlimits.compare import time_scales
 
         from . import sparse_regression, trajectories
         from .passages import passages

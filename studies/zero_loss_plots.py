@@ -81,8 +81,8 @@ def space(along: Trajectories) -> Figure:
     names = [name for name in data["mechanism"].values.tolist() if name != "Langevin noise"]  # its limit is random
     figure, (ax,) = panels(1, 4.4, projection="3d")
     figure.set_layout_engine("none")  # it would not see the labels beside axes in space
-    ax.set_position((0.0, 0.02, 0.66, 0.96))
-    ax.set_box_aspect(None, zoom=0.86)
+    ax.set_position((0.07, 0.0, 0.6, 1.0))
+    ax.set_box_aspect(None, zoom=0.95)
     ax.view_init(elev=24, azim=-128)
     looks, ends = looks_of(names), []
     for name in names:
@@ -103,7 +103,7 @@ def space(along: Trajectories) -> Figure:
 
 
 def against_time(everything: Sequence[Trajectories], quantity: str, confidence: float) -> Figure:
-    """The first coordinate ("chart") or the regulariser over its start ("regulariser") against time, one panel a model."""
+    """The first coordinate ("chart"), or the "regulariser" over its start, against time; one panel a model."""
     figure, axes = panels(len(everything), 2.9 * len(everything))
     z = normal_quantile(confidence)
     for ax, along in zip(axes, everything):
@@ -130,7 +130,9 @@ def against_time(everything: Sequence[Trajectories], quantity: str, confidence: 
             )  # fmt: skip
             ends.append((share[-1], limit[-1], f"{name}, {int(here['steps'][-1])} steps", look["color"]))
         label = f"mean of {along.scene.names[0]}" if quantity == "chart" else "regulariser / its start"
-        dress(ax, label, "part of the run (each mechanism in its own time)", f"{along.scene.name}: {along.scene.formula}")
+        dress(
+            ax, label, "part of the run (each mechanism in its own time)", f"{along.scene.name}: {along.scene.formula}"
+        )
         direct_labels(ax, ends)
     return figure
 
@@ -153,14 +155,12 @@ def test_errors(data: xarray.Dataset, confidence: float) -> Figure:
                 markersize=3.5, elinewidth=0.9, capsize=2,
             )  # fmt: skip
             ends.append((steps[-1], limit[-1], name, look["color"]))
-        baseline = float(data["mean_test_error"])
-        ax.axhline(baseline, color=GREY, linewidth=0.8, linestyle=":")
-        ends.append((steps[-1], baseline, "mean of the labels", GREY))
         ax.set_xscale("log")
         known = data["test_error_limit"].values
         if known.max() > 20 * known.min():
             ax.set_yscale("log")
-        dress(ax, "test error", "step", f"every u and v starts at {start:g}")
+        baseline = f"predicting 0 has {float(data['zero_test_error']):.3g}"
+        dress(ax, "test error", "step", f"every u and v starts at {start:g} ({baseline})")
         direct_labels(ax, ends)
     return figure
 
@@ -176,7 +176,15 @@ def coefficients(data: xarray.Dataset) -> Figure:
         side = here.sel(mechanism=name)
         if "truth" in data:
             ax.bar(place, data["truth"].values, color="0.85", width=0.9)
-        ax.plot(place, side["coefficients_limit"].values, "o", color="black", markerfacecolor="none", markersize=5, markeredgewidth=0.6)
+        ax.plot(
+            place,
+            side["coefficients_limit"].values,
+            "o",
+            color="black",
+            markerfacecolor="none",
+            markersize=5,
+            markeredgewidth=0.6,
+        )
         ax.plot(place, side["coefficients"].values, ".", color=looks[name]["color"], markersize=4)
         ax.axhline(0, color=GREY, linewidth=0.6)
         ax.set_ylim(-size, size)

@@ -66,7 +66,7 @@ def _row(
 
 
 def _regression_rows(data: xarray.Dataset, tolerance: float, z: float) -> list[dict[str, Any]]:
-    """Test errors at the last step; the tolerance is relative to the limit's own, or to how much it changed if that is more."""
+    """Test errors at the last step; the tolerance is relative to the limit's own, or to its change if that is more."""
     table, last = [], int(data["step"][-1])
     for name in data["mechanism"].values.tolist():
         for start in data["start"].values:
@@ -92,16 +92,15 @@ def motion_grid(result: ZeroLossResult) -> Grid:
         along = formulas.get(row["part"])
         if along is None:
             continue
-        regime = along.dataset["regime"].sel(mechanism=row["process"]).item()
         groups.setdefault(f"{row['part']}: {along.scene.formula}", []).append(
             (
-                number(row["step_size"]),
+                f"{row['step_size']:g}",
                 number(row["noise_level"], 3),
                 str(row["steps"]),
                 with_error(row["measured"], row["measured_error"], False),
                 with_error(row["predicted"], row["predicted_error"], row["predicted_error"] == 0),
                 with_error(row["gap"], row["gap_error"], False, sign=True),
-                f"{row['verdict']}: {row['process']}, {regime}",
+                f"{row['verdict']}: {row['process']}",
             )
         )
     columns = ("step size", "noise level", "steps", "measured", "limit", "what remains", "verdict")
@@ -112,11 +111,15 @@ def motion_reading(result: ZeroLossResult) -> str:
     """How that table is to be read."""
     study = result.study
     return (
-        "measured: E of the displacement of Phi(w_k) along the limit's way (its square where the limit is random or stands "
-        f"still) at the largest step size and noise level, over {study.paths} paths, ± one standard error; limit: the same "
-        "of the limit. what remains: their difference as step size and noise level go to zero, fitted over the ladder of "
+        "measured: E of the displacement of Phi(w_k) along the limit's way (its square where the limit is random or "
+        "stands "
+        f"still) at the largest step size and noise level, over {study.paths} paths, ± one standard error; limit: "
+        f"the same "
+        "of the limit. what remains: their difference as step size and noise level go to zero, fitted over the "
+        "ladder of "
         f"both. agrees: its whole {100 * study.confidence:g} % interval lies within {100 * study.tolerance:g} % of the "
-        "limit's change (within that number itself where nothing changes); differs: all of it outside; undecided: neither."
+        "limit's change (within that number itself where nothing changes); differs: all of it outside; undecided: "
+        "neither."
     )
 
 
@@ -141,7 +144,7 @@ def regression_grid(data: xarray.Dataset, study: Any) -> Grid:
                     number(max(float(here["selected_test_error"]), ROUNDING) - ROUNDING, 3),
                     f"{nonzero(kept[0])} ({nonzero(kept[1])})",
                     f"{number(np.abs(kept[0]).sum(), 3)} ({number(np.abs(kept[1]).sum(), 3)})",
-                    f"{verdicts[name, f'test error, start {start:g}']}: {name} ({SELECTS[name]})",
+                    f"{verdicts[name, f'test error, start {start:g}']}: {name}",
                 )
             )
         groups.append((f"every u and v starts at {start:g}", tuple(cells)))
@@ -152,12 +155,17 @@ def regression_grid(data: xarray.Dataset, study: Any) -> Grid:
 def regression_reading(data: xarray.Dataset, tolerance: float) -> str:
     """How that table is to be read."""
     return (
-        f"Step size {data.attrs['step_size']:g} (0.4 over the largest curvature where the flow from the first start ends), "
+        f"Step size {data.attrs['step_size']:g} (0.4 over the largest curvature where the flow from the first start "
+        f"ends), "
         f"{int(data['step'][-1])} steps, {data.attrs['paths']} paths; minibatches of {data.attrs['batch_size']} of the "
-        f"{data.attrs['rows']} rows. test error: at Phi(w_k), ± one standard error; limit: ManifoldLimit at the same step; "
-        "in the end: of the interpolator that the regulariser prefers (in brackets in the last column; z_j: mean square of "
-        "feature j), reached as time goes on. non-zero: coefficients above 1 % of the largest, and in brackets those of "
-        f"the limit; sum |b| likewise. agrees: within {100 * tolerance:g} % of the limit's test error, or of its change "
+        f"{data.attrs['rows']} rows. test error: at Phi(w_k), ± one standard error; limit: ManifoldLimit at the same "
+        f"step; "
+        "in the end: of the interpolator that the regulariser prefers (in brackets in the last column; z_j: mean "
+        "square of "
+        "feature j), reached as time goes on. non-zero: coefficients above 1 % of the largest, and in brackets those "
+        "of "
+        f"the limit; sum |b| likewise. agrees: within {100 * tolerance:g} % of the limit's test error, or of its "
+        f"change "
         "if that is more."
     )
 
@@ -188,14 +196,17 @@ def finding(result: ZeroLossResult) -> str:
     ends = [number(float(value), 3) for value in synthetic["test_error"].sel(mechanism="minibatch")[:, -1]]
     errors = {name: float(real["test_error"].sel(mechanism=name)[0, -1]) for name in names}
     order = ", ".join(f"{name} {number(errors[name], 3)}" for name in sorted(names, key=errors.__getitem__))
-    baseline = float(real["mean_test_error"])
+    baseline = float(real["zero_test_error"])
     tail = f", all worse than the mean of the labels ({number(baseline, 3)})" if min(errors.values()) > baseline else ""
     counts = Counter(row["verdict"] for row in rows(result))
     said = ", ".join(f"{counts[word]} {word}" for word in ("agrees", "undecided", "differs", "trivial") if counts[word])
     return (
-        f"After {steps} steps on sparse data the diagonal network has {sparse} of {count} coefficients under label noise and "
-        f"{dense} under Dropout; test errors: {'; '.join(_said(synthetic, name) for name in names)}. Minibatch noise selects "
-        f"nothing: from its two starts it ends at {' and '.join(ends)}. On {real.attrs['task']} ({real.attrs['rows']} rows, "
+        f"After {steps} steps on sparse data the diagonal network has {sparse} of {count} coefficients under label "
+        f"noise and "
+        f"{dense} under Dropout; test errors: {'; '.join(_said(synthetic, name) for name in names)}. Minibatch noise "
+        f"selects "
+        f"nothing: from its two starts it ends at {' and '.join(ends)}. On {real.attrs['task']} "
+        f"({real.attrs['rows']} rows, "
         f"{real.sizes['feature']} features) the order is {order}{tail}. Of {sum(counts.values())} predictions: {said}."
     )
 

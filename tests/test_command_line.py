@@ -275,7 +275,7 @@ def test_list_names_every_study_in_a_line(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == list(STUDIES)
     for name in STUDIES:
-        assert find_study(name).__module__.endswith(name)
+        assert find_study(name).__module__.endswith(name.replace("-", "_"))
 
 
 def test_version_is_printed(capsys):

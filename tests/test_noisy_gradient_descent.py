@@ -1,6 +1,5 @@
 """Noisy gradient descent: the compiled loops against the array definition, its own noise, and known recursions."""
 
-import time
 
 import numpy as np
 import pytest
@@ -281,34 +280,3 @@ def test_purposes_of_a_mixture_do_not_share_numbers():
     for process in PROCESSES.values():
         purposes = [draw.purpose for draw in process.noise.draws(process.model)]
         assert len(set(purposes)) == len(purposes) and Purpose.INITIAL_STATE not in purposes
-
-
-@pytest.mark.slow
-def test_a_hundred_million_steps_of_a_model_of_two_parameters_take_under_five_seconds():
-    """Assert the time on one core for 1000 paths of 10^5 steps of label noise on the hyperbola."""
-    process = NoisyGradientDescent(MODELS["hyperbola"], noise.LabelNoise(0.3), 0.01)
-    process.simulate([2.0, 0.5], 10, 16, record=1, threads=1)
-    began = time.process_time()
-    process.simulate([2.0, 0.5], 100_000, 1000, record=1, threads=1)
-    assert time.process_time() - began < 5
-
-
-@pytest.mark.slow
-@pytest.mark.extras
-def test_steps_a_minute_of_the_tanh_network():
-    """Assert 20 000 steps a minute of 1000 paths in torch on one core, and ten times that in numba on all cores."""
-    torch = pytest.importorskip("torch")
-    torch.set_num_threads(1)  # its own threads cost more than they save on arrays of this size
-
-    def network(w, x):
-        return (w[:4] * torch.tanh(w[4:].reshape(4, 2) @ x)).sum()
-
-    in_torch = zero_loss.TorchRegression(network, NETWORK.features, NETWORK.labels, 12)
-    for model, needed in ((in_torch, 20_000), (NETWORK, 200_000)):
-        process = NoisyGradientDescent(model, noise.LabelNoise(0.3), 0.05)
-        w0 = start(NETWORK)[0]
-        process.simulate(w0, 5, 1000, record=1)
-        steps = needed // 60
-        began = time.perf_counter()
-        process.simulate(w0, steps, 1000, record=1)
-        assert steps / (time.perf_counter() - began) * 60 > needed

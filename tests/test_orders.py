@@ -47,7 +47,8 @@ def test_a_wrong_claim_is_refuted():
     """Assert that the order-1 equation is far from order 2, and that sides which do not match are refused."""
     problem = problems()["finite"]
     sgd = SGD(problem, 0.04, 2)
-    risk = compare.orders(sgd, ModifiedEquation.of(sgd), x0=START, steps=25).dataset.isel(process=0).sel(quantity="risk")
+    data = compare.orders(sgd, ModifiedEquation.of(sgd), x0=START, steps=25).dataset
+    risk = data.isel(process=0).sel(quantity="risk")
     assert abs(risk["slope"] - 2) > 20 * risk["slope_error"]
     with pytest.raises(InvalidInput, match="share problem"):
         compare.orders(sgd, ModifiedEquation(problem, 0.04, 1), x0=START, steps=25)

@@ -58,9 +58,8 @@ class Diffrax(LibraryScheme):
         h: np.ndarray | None,
     ) -> np.ndarray:
         w = np.swapaxes(w, 0, 1)
-        return self._solve(
-            coefficients, t, x, dt, w.shape[1], (w, np.swapaxes(h, 0, 1) if self.areas else w[:, :0]), None
-        )
+        areas = w[:, :0] if h is None else np.swapaxes(h, 0, 1)
+        return self._solve(coefficients, t, x, dt, w.shape[1], (w, areas), None)
 
     def run_alone(
         self, coefficients: Coefficients, t: float, x: np.ndarray, dt: float, steps: int, seed: int
@@ -86,7 +85,8 @@ class Diffrax(LibraryScheme):
             form = coefficients.cache["called back"]
         with jax.enable_x64(self.precision == "float64"):
             # Constants are arguments, so that one compilation serves every process of a kind.
-            solve = _compiled(form.drift, form.diffusion, form.form, form.dimension, form.noise_dimension, self, noise is None)
+            facts = form.drift, form.diffusion, form.form, form.dimension, form.noise_dimension
+            solve = _compiled(*facts, self, noise is None)
             if noise is None:
                 noise = jax.random.split(jax.random.PRNGKey(seed), len(x))
             else:
@@ -246,7 +246,7 @@ def from_diffrax(
     from sgdlimits.diffusions.user import UserDiffusion
 
     jax, diffrax, lineax = library("jax"), library("diffrax"), library("lineax")
-    parts = getattr(terms, "terms", ())
+    parts: Any = getattr(terms, "terms", ())
     if (
         len(parts) != 2
         or not isinstance(parts[0], diffrax.ODETerm)
@@ -288,18 +288,18 @@ def from_diffrax(
 @lru_cache(maxsize=1)
 def _classes() -> dict[str, Any]:
     """Classes that inherit from diffrax's, made when it is there."""
-    import diffrax
     import equinox
-    import jax
     import jax.numpy as jnp
+
+    diffrax: Any = library("diffrax")
 
     class FedPath(diffrax.AbstractBrownianPath):
         """Given increments (K, m) and areas of equal steps from `begin` on."""
 
-        w: jax.Array
-        h: jax.Array
-        begin: jax.Array
-        dt: jax.Array
+        w: Any
+        h: Any
+        begin: Any
+        dt: Any
         levy_area: Any = equinox.field(static=True)
 
         @property

@@ -63,8 +63,8 @@ class TorchSDE(LibraryScheme):
     ) -> np.ndarray:
         torchsde, torch = library("torchsde"), library("torch")
         path = torchsde.BrownianInterval(
-            t, t + steps * dt, (len(x), coefficients.noise_dimension), entropy=seed, dtype=getattr(torch, self.precision),
-            levy_area_approximation="space-time" if self.areas else "none",
+            t, t + steps * dt, (len(x), coefficients.noise_dimension), entropy=seed,
+            dtype=getattr(torch, self.precision), levy_area_approximation="space-time" if self.areas else "none",
         )  # fmt: skip
         return self._solve(coefficients, t, x, dt, steps, path)
 
@@ -207,7 +207,8 @@ class _TorchFunctions:
 @lru_cache(maxsize=1)
 def _classes() -> dict[str, Any]:
     """Classes that inherit from torch's and torchsde's, made when these are there."""
-    torch, torchsde = library("torch"), library("torchsde")
+    torch: Any = library("torch")
+    torchsde: Any = library("torchsde")
 
     class Equation(torch.nn.Module):
         """A diffusion's array form as an Ito equation of torchsde."""

@@ -18,10 +18,10 @@ from ..scheme import Scheme, StepNoise
 from .array_form import ArrayForm, array_form
 
 INSTALL = {
-    "torch": "pip install torch",
+    "torch": "pip install torch torchsde",
     "torchsde": "pip install torch torchsde",
     "sdeint": "pip install sdeint",
-    "jax": "pip install jax",
+    "jax": "pip install diffrax",
     "diffrax": "pip install diffrax",
 }
 NOISES = ("counter", "library")
@@ -40,9 +40,9 @@ def library(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in INSTALL:
+        if error.name not in INSTALL:
             raise
-        raise MissingLibrary(f"{name} is not installed ({error.name} is missing): {INSTALL[name]}") from None
+        raise MissingLibrary(f"{error.name} is not installed: {INSTALL[error.name]}") from None
 
 
 def form_of_numpy(diffusion: Any, position: np.ndarray) -> ArrayForm:
