@@ -182,8 +182,8 @@ def write_page(
     if ratio is not None:
         lines.append(
             f"The best of ours is {ratio:.0f} times faster than the best of torchsde and diffrax (asked: {asked:g}); "
-            "the same number of paths for them, one run, one thread. Of their Ito methods only Euler treats this noise; "
-            "their Stratonovich methods, whose moments do not close, are not counted."
+            "the same number of paths for them, one run, one thread. Of their Ito methods only Euler treats this "
+            "noise; their Stratonovich methods, whose moments do not close, are not counted."
         )
     (folder / "which_scheme.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

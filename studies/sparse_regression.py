@@ -99,11 +99,10 @@ def real_task(dataset: str, rows: int, seed: int) -> Task:
     labels = _standardised(table.targets[:, None], training)[:, 0]
     preparation = (
         f"Real: {rows} of the {count} rows of {dataset}, drawn at random (seed {seed}), the other {count - rows} for "
-        f"the "
-        f"test. Features: the {columns} columns, standardised, their products and (of columns with more than two "
-        f"values) "
-        f"squares, standardised again, {len(names)} in all; target {table.target}, standardised. Means and standard "
-        "deviations are those of the training rows, so that a test error of about 1 is that of predicting the mean."
+        f"the test. Features: the {columns} columns, standardised, their products and (of columns with more than two "
+        f"values) squares, standardised again, {len(names)} in all; target {table.target}, standardised. Means and "
+        "standard deviations are those of the training rows, so that a test error of about 1 is that of predicting "
+        "the mean."
     )
     return Task(
         dataset, features[training], labels[training], features[test], labels[test], None, tuple(names), preparation

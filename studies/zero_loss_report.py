@@ -57,29 +57,27 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Figure]]:
         flat = along.scene.model.dimension == 2
         what = f"{along.scene.name}, loss {along.scene.formula}"
         caption = (
-            f"{what}: one path of each mechanism (dots, from the start off the set) and its limit (black), on the curve "
-            "of zero loss. Drawn at the smallest step size of the ladder; the number of steps is that of the path."
+            f"{what}: one path of each mechanism (dots, from the start off the set) and its limit (black), on the "
+            "curve of zero loss. Drawn at the smallest step size of the ladder; the number of steps is that of the "
+            "path."
             if flat
             else f"{what}: its set of zero loss has three dimensions, drawn in its own coordinates. Lines: limits; "
-            "markers: the mean of Phi(w) over paths. Minibatch noise stays where it starts. Langevin noise is left out: "
-            "its limit is random."
+            "markers: the mean of Phi(w) over paths. Minibatch noise stays where it starts. Langevin noise is left "
+            "out: its limit is random."
         )
         picture = plots.curves(along) if flat else plots.space(along)
         found.append((f"trajectories-{file_name(along.scene.name)}", caption, picture))
     confidence = result.study.confidence
     caption = (
-        f"A coordinate along the set: mean at Phi(w) over paths (markers, {level} intervals) and limit (lines). "
-        f"Every mechanism "
-        "runs in its own time; the labels give its number of steps. Distances of markers to lines are of the order "
-        "of the step "
-        "size and of the noise level squared. Langevin noise is left out: its limit is random."
+        f"A coordinate along the set: mean at Phi(w) over paths (markers, {level} intervals) and limit (lines). Every "
+        "mechanism runs in its own time; the labels give its number of steps. Distances of markers to lines are of "
+        "the order of the step size and of the noise level squared. Langevin noise is left out: its limit is random."
     )
     found.append(("trajectories-time", caption, plots.against_time(result.trajectories, "chart", confidence)))
     caption = (
         "What each mechanism descends: the regulariser of its limit over its value at the start, measured at Phi(w) "
-        "(markers, "
-        f"{level} intervals) and along the limit (lines). Mechanisms that stand still, whose limit is random or whose "
-        "regulariser is not positive at the start are left out."
+        f"(markers, {level} intervals) and along the limit (lines). Mechanisms that stand still, whose limit is random "
+        "or whose regulariser is not positive at the start are left out."
     )
     found.append(("regularisers", caption, plots.against_time(result.trajectories, "regulariser", confidence)))
     caption = (
@@ -96,7 +94,7 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Figure]]:
         found.append((f"regression-error-{file_name(name)}", caption, plots.test_errors(data, confidence)))
         caption = (
             f"Coefficients u² − v² at the last step of the {name} regression from the first start: mean over paths "
-            f"(dots) and "
+            "(dots) and "
             "limit (circles)" + ("; bars: the truth." if "truth" in data else ".")
         )
         found.append((f"regression-coefficients-{file_name(name)}", caption, plots.coefficients(data)))
@@ -134,8 +132,7 @@ def _page(result: ZeroLossResult, pictures: Mapping[str, Picture], versions: Map
     sections[heading] += [
         note(
             "One subset of the rows says little: the interpolators that the regularisers prefer, on other random "
-            "subsets "
-            "prepared in the same way (± one standard error)."
+            "subsets prepared in the same way (± one standard error)."
         ),
         wide(own.subsets_grid(result)),
     ]
@@ -144,9 +141,9 @@ def _page(result: ZeroLossResult, pictures: Mapping[str, Picture], versions: Map
     opening = tables.paragraphs(
         [
             "Gradient descent whose gradient is noisy first falls to the set of zero loss, and then moves along it, "
-            "slowly and "
-            "in a direction that depends on the kind of noise. Three small models show the motion, its time scales are "
-            "measured, and a diagonal network on a regression with more features than rows shows what it is good for."
+            "slowly and in a direction that depends on the kind of noise. Three small models show the motion, its "
+            "time scales are measured, and a diagonal network on a regression with more features than rows shows what "
+            "it is good for."
         ]
     )
     settings = asdict(study)

@@ -112,14 +112,11 @@ def motion_reading(result: ZeroLossResult) -> str:
     study = result.study
     return (
         "measured: E of the displacement of Phi(w_k) along the limit's way (its square where the limit is random or "
-        "stands "
-        f"still) at the largest step size and noise level, over {study.paths} paths, ± one standard error; limit: "
-        f"the same "
-        "of the limit. what remains: their difference as step size and noise level go to zero, fitted over the "
-        "ladder of "
-        f"both. agrees: its whole {100 * study.confidence:g} % interval lies within {100 * study.tolerance:g} % of the "
-        "limit's change (within that number itself where nothing changes); differs: all of it outside; undecided: "
-        "neither."
+        f"stands still) at the largest step size and noise level, over {study.paths} paths, ± one standard error; "
+        "limit: the same of the limit. what remains: their difference as step size and noise level go to zero, fitted "
+        f"over the ladder of both. agrees: its whole {100 * study.confidence:g} % interval lies within "
+        f"{100 * study.tolerance:g} % of the limit's change (within that number itself where nothing changes); "
+        "differs: all of it outside; undecided: neither."
     )
 
 
@@ -154,19 +151,18 @@ def regression_grid(data: xarray.Dataset, study: Any) -> Grid:
 
 def regression_reading(data: xarray.Dataset, tolerance: float) -> str:
     """How that table is to be read."""
+    groups: dict[str, list[str]] = {}
+    for name, preferred in SELECTS.items():
+        groups.setdefault(preferred, []).append(name)
+    prefers = "; ".join(f"{preferred} ({', '.join(names)})" for preferred, names in groups.items())
     return (
         f"Step size {data.attrs['step_size']:g} (0.4 over the largest curvature where the flow from the first start "
-        f"ends), "
-        f"{int(data['step'][-1])} steps, {data.attrs['paths']} paths; minibatches of {data.attrs['batch_size']} of the "
-        f"{data.attrs['rows']} rows. test error: at Phi(w_k), ± one standard error; limit: ManifoldLimit at the same "
-        f"step; "
-        "in the end: of the interpolator that the regulariser prefers (in brackets in the last column; z_j: mean "
-        "square of "
-        "feature j), reached as time goes on. non-zero: coefficients above 1 % of the largest, and in brackets those "
-        "of "
-        f"the limit; sum |b| likewise. agrees: within {100 * tolerance:g} % of the limit's test error, or of its "
-        f"change "
-        "if that is more."
+        f"ends), {int(data['step'][-1])} steps, {data.attrs['paths']} paths; minibatches of {data.attrs['batch_size']} "
+        f"of the {data.attrs['rows']} rows. test error: at Phi(w_k), ± one standard error; limit: ManifoldLimit at the "
+        f"same step; in the end: of the interpolator that the regulariser prefers, reached as time goes on: {prefers}, "
+        "where z_j is the mean square of feature j. non-zero: coefficients above 1 % of the largest, and in brackets "
+        f"those of the limit; sum |b| likewise. agrees: within {100 * tolerance:g} % of the limit's test error, or of "
+        "its change if that is more."
     )
 
 
@@ -199,15 +195,23 @@ def finding(result: ZeroLossResult) -> str:
     baseline = float(real["zero_test_error"])
     tail = f", all worse than the mean of the labels ({number(baseline, 3)})" if min(errors.values()) > baseline else ""
     counts = Counter(row["verdict"] for row in rows(result))
-    said = ", ".join(f"{counts[word]} {word}" for word in ("agrees", "undecided", "differs", "trivial") if counts[word])
+    words = {
+        "agrees": "agree",
+        "undecided": "are undecided",
+        "differs": "differ",
+        "trivial": "stands still as predicted",
+        "moves": "moves against prediction",
+    }
+    paired = result.subsets[SELECTS["label noise"]] - result.subsets[SELECTS["Dropout"]]
+    excess = with_error(paired.mean(), paired.std(ddof=1) / np.sqrt(paired.size), False, sign=True)
+    said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
     return (
         f"After {steps} steps on sparse data the diagonal network has {sparse} of {count} coefficients under label "
-        f"noise and "
-        f"{dense} under Dropout; test errors: {'; '.join(_said(synthetic, name) for name in names)}. Minibatch noise "
-        f"selects "
-        f"nothing: from its two starts it ends at {' and '.join(ends)}. On {real.attrs['task']} "
-        f"({real.attrs['rows']} rows, "
-        f"{real.sizes['feature']} features) the order is {order}{tail}. Of {sum(counts.values())} predictions: {said}."
+        f"noise and {dense} under Dropout; test errors: {'; '.join(_said(synthetic, name) for name in names)}. "
+        f"Minibatch noise selects nothing: from its two starts it ends at {' and '.join(ends)}. On "
+        f"{real.attrs['task']} ({real.attrs['rows']} rows, {real.sizes['feature']} features) the order is "
+        f"{order}{tail}; over {paired.size} random subsets of the rows the interpolator that label noise prefers "
+        f"exceeds that of Dropout by {excess} in test error. Of {sum(counts.values())} predictions: {said}."
     )
 
 

@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, one_of
 
 from ..coefficients import Coefficients
 from .array_form import ArrayForm, array_form
-from .libraries import EULER, LibraryScheme, claim, form_of_numpy, library, probe
+from .libraries import EULER, LibraryScheme, claim, form_of_numpy, library, no_derivatives, probe
 
 DTYPES = ("float32", "float64")
 
@@ -85,29 +85,36 @@ class Diffrax(LibraryScheme):
             form = coefficients.cache["called back"]
         with jax.enable_x64(self.precision == "float64"):
             # Constants are arguments, so that one compilation serves every process of a kind.
-            facts = form.drift, form.diffusion, form.form, form.dimension, form.noise_dimension
-            solve = _compiled(*facts, self, noise is None)
+            facts = (
+                form.dimension,
+                form.noise_dimension,
+                form.noise_type,
+                form.form,
+                form.drift,
+                form.diffusion,
+            )
+            solve = _compiled(facts, form.native, self, noise is None)
             if noise is None:
                 noise = jax.random.split(jax.random.PRNGKey(seed), len(x))
             else:
                 noise = tuple(part.astype(self.precision) for part in noise)
-            constants = {name: np.asarray(value, dtype=self.precision) for name, value in form.constants.items()}
+            constants = {
+                name: np.asarray(value, dtype=self.precision) for name, value in form.constants.items()
+            }
             start = np.asarray(form.to_modes(x), dtype=self.precision)
             times = np.asarray([t, t + steps * dt, dt], dtype=self.precision)
             return form.from_modes(np.asarray(solve(constants, times, start, noise), dtype=np.float64))
 
 
 @lru_cache(maxsize=32)
-def _compiled(
-    drift: Any, diffusion: Any, form: str, dimension: int, noise_dimension: int, scheme: Diffrax, alone: bool
-) -> Any:
+def _compiled(facts: tuple[Any, ...], native: bool, scheme: Diffrax, alone: bool) -> Any:
     """A jitted function (constants, (t0, t1, dt), starts (P, d), noise) -> ends (P, d)."""
     import diffrax
     import jax
 
     solver = getattr(diffrax, scheme.method)()
     area = diffrax.SpaceTimeLevyArea if scheme.areas else diffrax.BrownianIncrement
-    shape = jax.ShapeDtypeStruct((noise_dimension,), scheme.precision)
+    shape = jax.ShapeDtypeStruct((facts[1],), scheme.precision)
 
     def one(constants: Any, times: Any, start: Any, noise: Any) -> Any:
         t0, t1, dt = times
@@ -115,7 +122,7 @@ def _compiled(
             path = diffrax.UnsafeBrownianPath(shape, noise, area)
         else:
             path = _classes()["path"](*noise, t0, dt, area)
-        bound = ArrayForm(dimension, noise_dimension, scheme.noise_types[-1], form, drift, diffusion, constants)
+        bound = ArrayForm(*facts, constants, native=native)
         return diffrax.diffeqsolve(
             _terms(bound, path, scheme.precision), solver, t0, t1, dt, start, saveat=diffrax.SaveAt(t1=True),
             max_steps=None, adjoint=diffrax.DirectAdjoint(),
@@ -129,7 +136,7 @@ def _terms(form: ArrayForm, path: Any, precision: str) -> Any:
     import jax.numpy as jnp
     import lineax
 
-    if form.constants:
+    if form.native:
         drift, diffusion = form.bound(jnp, lambda value: jnp.asarray(value, dtype=precision))
     else:
         drift, diffusion = _called_back(form, precision)
@@ -165,12 +172,19 @@ def _called_back(form: ArrayForm, precision: str) -> tuple[Any, Any]:
 
         kind = jax.ShapeDtypeStruct((*shape, words), np.uint32)
 
+        @jax.custom_jvp
         def on_device(t: Any, z: Any) -> Any:
             values = jax.pure_callback(
                 on_host, kind, _bits(t, precision), _bits(z, precision), vmap_method="expand_dims"
             )
             return jax.lax.bitcast_convert_type(values if words == 2 else values[..., 0], precision)
 
+        @on_device.defjvp
+        def refuse(primals: Any, tangents: Any) -> Any:
+            raise no_derivatives()
+
+        if function is form.diffusion and form.additive:  # whose derivative by z is zero
+            return lambda t, z: on_device(t, jax.lax.stop_gradient(z))
         return on_device
 
     return back(form.drift, (d,)), back(form.diffusion, (d, m) if form.form == "matrix" else (d,))

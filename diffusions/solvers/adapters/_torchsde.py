@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, one_of
 
 from ..coefficients import Coefficients
 from .array_form import ArrayForm, array_form
-from .libraries import EULER, LibraryScheme, claim, form_of_numpy, ito_only, library, probe
+from .libraries import EULER, LibraryScheme, claim, form_of_numpy, ito_only, library, no_derivatives, probe
 
 DTYPES = ("float32", "float64")
 
@@ -251,8 +251,10 @@ def _classes() -> dict[str, Any]:
             return g[..., None] if self.form.form == "column" else g
 
         def _call(self, function: Any, t: Any, y: Any) -> Any:
-            if self.form.constants:
+            if self.form.native:
                 return function(torch, self, t, y)
+            if torch.is_grad_enabled() and y.requires_grad:
+                raise no_derivatives()
             values = function(np, None, float(t), y.detach().cpu().numpy().astype(np.float64))
             return torch.as_tensor(values, dtype=y.dtype, device=y.device)
 

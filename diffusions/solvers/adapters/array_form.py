@@ -29,6 +29,8 @@ class ArrayForm:
     constants : mapping of names to NumPy arrays or numbers
     centre, basis : (d,) and (d, d) arrays, optional
         z = (x - centre) @ basis, where the state z is not the position x itself; basis is orthogonal.
+    native : bool
+        False for NumPy functions that ignore the namespace: the other libraries call them back, without derivatives.
     """
 
     dimension: int
@@ -40,6 +42,7 @@ class ArrayForm:
     constants: Mapping[str, Any] = field(default_factory=dict)
     centre: np.ndarray | None = None
     basis: np.ndarray | None = None
+    native: bool = True
 
     @property
     def additive(self) -> bool:

@@ -53,7 +53,7 @@ def form_of_numpy(diffusion: Any, position: np.ndarray) -> ArrayForm:
     coefficients = Coefficients(diffusion, 0.0, position)
     return ArrayForm(
         coefficients.dimension, coefficients.noise_dimension, coefficients.noise_type, coefficients.form,
-        lambda xp, c, t, z: coefficients.drift(t, z), lambda xp, c, t, z: coefficients.diffusion(t, z),
+        lambda xp, c, t, z: coefficients.drift(t, z), lambda xp, c, t, z: coefficients.diffusion(t, z), native=False,
     )  # fmt: skip
 
 
@@ -201,6 +201,14 @@ def claim(strong: float, weak: float, *noise_types: str) -> dict[str, tuple[floa
 
 
 EULER = {**claim(1.0, 1.0, "additive"), **claim(0.5, 1.0, "scalar", "diagonal", "commutative", "general")}
+
+
+def no_derivatives() -> InvalidInput:
+    """The error where a library asks NumPy functions for derivatives."""
+    return InvalidInput(
+        "NumPy functions have no derivatives in another library: take its Euler method, or give the diffusion a method "
+        "array_form() that writes its functions for any array namespace"
+    )
 
 
 def ito_only(kind: str, where: str) -> InvalidInput:
