@@ -91,7 +91,8 @@ def verdicts_of(lower: np.ndarray, upper: np.ndarray, margin: np.ndarray) -> np.
 
 
 def quantiles_of(samples: Sequence[Mapping[str, np.ndarray]], names: Sequence[str]) -> np.ndarray:
-    values = [np.quantile(sample[name], QUANTILES, axis=0, method="inverted_cdf").T for sample in samples for name in names]
+    columns = [sample[name] for sample in samples for name in names]
+    values = [np.quantile(column, QUANTILES, axis=0, method="inverted_cdf").T for column in columns]
     return np.reshape(values, (len(samples), len(names), *values[0].shape))
 
 

@@ -14,10 +14,10 @@
 # # SGD and homogenized SGD on the diabetes data
 #
 # **Finding.** At half of SGD's mean-square threshold, homogenized SGD understates the risk of SGD on these data by
-# about 5 %. The error budget says why: not the closure, 2 L(x) H for the true gradient covariance, which costs a hundredth of
-# that, but the step size: the modified equation with the true covariance is off by the same amount. Euler's scheme for
-# homogenized SGD with one increment a step makes the opposite error and lands closer to SGD than the process itself.
-# The numbers are exact; only the laws are sampled.
+# about 5 %. The error budget says why: not the closure, 2 L(x) H for the true gradient covariance, which costs a
+# hundredth of that, but the step size: the modified equation with the true covariance is off by the same amount.
+# Euler's scheme for homogenized SGD with one increment a step makes the opposite error and lands closer to SGD than
+# the process itself. The numbers are exact; only the laws are sampled.
 
 # %%
 import os
