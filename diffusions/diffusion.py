@@ -138,6 +138,9 @@ class Diffusion(ABC):
     def drift(self, t: float, x: np.ndarray) -> np.ndarray:
         """Drift (P, d) at positions x (P, d), per unit of the clock."""
         eta, problem = self.step_size, self.problem
+        if self.drift_order == 2 and not isinstance(problem, QuadraticProblem):
+            slope = problem.gradient(x) + 0.5 * eta * problem.hessian_times_gradient(x)
+            return -float(self.clock) * eta * slope
         if self.drift_order == 2:
             vectors = self.quadratic.eigenvectors
             return -float(self.clock) * (problem.to_modes(x) * self.rates) @ vectors.T

@@ -11,15 +11,22 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import whole_number
+from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 from sgdlimits.exact.moment_flows import MomentFlow
+from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .diffusion import Diffusion, check_settings
 from .homogenized import crossing
 from .modal import ModalStep
-from .simulators import CommonNoiseSimulator, CovarianceNoiseSimulator, SampleNoiseSimulator, covariance_table
+from .simulators import (
+    CommonNoiseSimulator,
+    CovarianceNoiseSimulator,
+    SampledLossSimulator,
+    SampleNoiseSimulator,
+    covariance_table,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +38,8 @@ class ModifiedEquation(Diffusion):
 
     Parameters
     ----------
-    problem : LeastSquares or StreamingLeastSquares
+    problem : LeastSquares, StreamingLeastSquares, Logistic or SampleLoss
+        Moments, stability and the stationary law are known for the first two; the others are simulated.
     step_size : float
     batch_size : int
     order : 1 or 2
@@ -59,7 +67,13 @@ class ModifiedEquation(Diffusion):
     def __post_init__(self) -> None:
         check_settings(self)
         object.__setattr__(self, "order", whole_number("order", self.order, 1, 2))
-        _ = self.quadratic  # says so when the problem is none
+        if not (isinstance(self.problem, QuadraticProblem) or hasattr(self.problem, "weighted_gradients")):
+            raise InvalidInput(
+                f"{type(self.problem).__name__} has no gradients of single samples, which the covariance is made of; "
+                "use LeastSquares, StreamingLeastSquares, Logistic or SampleLoss"
+            )
+        if self.label_noise:
+            _ = self.quadratic  # only least squares has labels to add noise to
 
     @property
     def label(self) -> str:
@@ -107,6 +121,11 @@ class ModifiedEquation(Diffusion):
         One column a sample; of many samples, d columns by Cholesky; of a stream, d + 1.
         """
         problem, scale = self.problem, np.sqrt(self.step_size / self.batch_size)
+        if not isinstance(problem, QuadraticProblem):
+            rows = np.broadcast_to(np.arange(problem.samples), (len(x), problem.samples))
+            gradients = problem.sample_loss_gradients(x, rows)
+            columns = (gradients - gradients.mean(axis=1, keepdims=True)) / np.sqrt(problem.samples)
+            return scale * np.swapaxes(columns, 1, 2)
         if isinstance(problem, StreamingLeastSquares):
             level = np.sqrt(2 * problem.risk(x) + self.label_noise**2)
             spread = level[:, None, None] * (problem.eigenvectors * np.sqrt(problem.eigenvalues))
@@ -165,6 +184,8 @@ class ModifiedEquation(Diffusion):
 
     def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
         """What the engine advances: Euler-Maruyama with one normal a sample, or Gaussian features' noise."""
+        if not isinstance(self.problem, QuadraticProblem):
+            return SampledLossSimulator(self, whole_number("substeps", substeps, 1))
         step = self.modal_step(solver, substeps)
         scale = float(np.sqrt(step.weights[0, 0] / self.batch_size))
         kind: Any = CovarianceNoiseSimulator if self._tabulated else SampleNoiseSimulator

@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.ensembles import packs
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.packs import PACK
-from sgdlimits.ensembles.random import Noise
+from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -186,6 +186,52 @@ class CommonNoiseSimulator(ModalSimulator):
             scale * problem.eigenvalues, scale * problem.eigenvalues * problem.offset_modes,
             np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(noise.quality),
         )  # fmt: skip
+
+
+@dataclass(eq=False)
+class Positions:
+    """Positions (P, d) in original coordinates, and the integrator step of overflow (P,)."""
+
+    x: np.ndarray
+    overflow: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class SampledLossSimulator:
+    """Euler-Maruyama with one normal a sample, for losses given sample by sample: no d x d matrix is formed."""
+
+    process: Any
+    substeps: int
+    compiled: bool = False  # the problem's functions may be a user's NumPy
+
+    @property
+    def dimension(self) -> int:
+        return self.process.dimension
+
+    def start(self, positions: np.ndarray, noise: Noise) -> Positions:
+        return Positions(np.array(positions), np.full(len(positions), -1, dtype=np.int64))
+
+    def advance(self, state: Positions, first: int, last: int, noise: Noise) -> None:
+        process, problem = self.process, self.process.problem
+        dt = 1 / (float(process.clock) * self.substeps)
+        scale = np.sqrt(dt * process.step_size / (process.batch_size * problem.samples))
+        for k in range(first * self.substeps, last * self.substeps):
+            with np.errstate(over="ignore", invalid="ignore"):
+                weights = noise.normals(Purpose.BROWNIAN, k, problem.samples)
+                weights -= weights.mean(axis=1, keepdims=True)
+                noisy = scale * problem.weighted_gradients(state.x, weights)
+                state.x = state.x + dt * process.drift(k * dt, state.x) + noisy
+                lost = ~(np.square(state.x).sum(axis=1) <= 1e300)
+            state.overflow[lost & (state.overflow < 0)] = k + 1
+
+    def positions(self, state: Positions) -> np.ndarray:
+        return state.x.copy()
+
+    def measure(self, name: str, state: Positions) -> np.ndarray | None:
+        return self.process.problem.risk(state.x) if name == "risk" else None
+
+    def overflow_steps(self, state: Positions) -> np.ndarray:
+        return np.where(state.overflow < 0, -1, -(-state.overflow // self.substeps))
 
 
 @dataclass(eq=False)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, MissingLibrary, finite_array, real_number, whole_number
 
 from .sample_loops import (
     logistic_gradient,
@@ -24,6 +24,7 @@ from .sample_loops import (
     mean_value,
     path_gradients,
     path_values,
+    weighted_gradient,
 )
 from .samplings import check_sampling
 
@@ -76,6 +77,25 @@ class SampledProblem(ABC):
             )
             mean = mean / self.samples
         return np.reshape(mean + self.ridge * flat, (*shape, self.dimension))
+
+    def weighted_gradients(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Sum (P, d) over samples of weights (P, n) times gradients at positions (P, d), without the ridge."""
+        flat, _ = self._flat(x)
+        if self.compiled:
+            return weighted_gradient(self.compiled_gradient, self.data, flat, np.ascontiguousarray(weights))
+        blocks = self._all_rows(len(flat))
+        parts = (
+            np.einsum("pb,pbj->pj", weights[:, rows[0]], self.sample_loss_gradients(flat, rows)) for rows in blocks
+        )
+        return np.asarray(sum(parts))
+
+    def hessian_times_gradient(self, x: np.ndarray) -> np.ndarray:
+        """Hessian times gradient (..., d) of the descended objective, by a central difference along the gradient."""
+        slope = self.gradient(x)
+        length = np.linalg.norm(slope, axis=-1, keepdims=True)
+        width = np.cbrt(np.finfo(float).eps) * (1 + np.linalg.norm(x, axis=-1, keepdims=True))
+        move = width * slope / np.where(length > 0, length, 1.0)
+        return length * (self.gradient(x + move) - self.gradient(x - move)) / (2 * width)
 
     def gradient_noise_covariance(self, x: np.ndarray) -> np.ndarray:
         """Covariance (d, d) of one sample's gradient at x (d,); the ridge shifts all alike and drops out."""
@@ -284,6 +304,36 @@ class SampleLoss(SampledProblem):
             ) from None
 
     data = ()
+
+    @classmethod
+    def from_torch(
+        cls, loss: Callable[..., Any], inputs: tuple[np.ndarray, ...], dimension: int, ridge: float = 0.0
+    ) -> SampleLoss:
+        """A loss written in torch: `loss(x (d,), *sample)` gives a number; each array of `inputs` has n rows.
+
+        The derivatives come from torch.func, in double precision, for all paths and samples at once.
+
+        Raises
+        ------
+        MissingLibrary
+            If torch is not installed.
+        """
+        try:
+            import torch
+        except ImportError:
+            raise MissingLibrary("a loss in torch needs torch, which is not installed: pip install torch") from None
+        tensors = tuple(torch.as_tensor(np.ascontiguousarray(values)) for values in inputs)
+        over = (None, *(0 for _ in tensors))
+        value = torch.func.vmap(torch.func.vmap(loss, in_dims=over), in_dims=(0, *over[1:]))
+        slope = torch.func.vmap(torch.func.vmap(torch.func.grad(loss), in_dims=over), in_dims=(0, *over[1:]))
+
+        def at(function: Callable[..., Any], x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            chosen = torch.as_tensor(np.ascontiguousarray(rows))
+            with torch.no_grad():
+                return function(torch.as_tensor(x), *(values[chosen] for values in tensors)).numpy()
+
+        losses, slopes = (lambda x, rows, f=function: at(f, x, rows) for function in (value, slope))
+        return cls(losses, slopes, len(inputs[0]), dimension, ridge)
 
     @property
     def compiled_value(self) -> Callable[..., Any]:

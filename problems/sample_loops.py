@@ -63,6 +63,17 @@ def mean_gradient(gradient, data, x, samples):
 
 
 @_in_memory
+def weighted_gradient(gradient, data, x, weights):
+    """Sums (P, d) over samples of weights (P, n) times gradients."""
+    out, one = np.zeros(x.shape), np.empty(x.shape[1])
+    for p in range(x.shape[0]):
+        for i in range(weights.shape[1]):
+            gradient(x[p], i, one, *data)
+            out[p] += weights[p, i] * one
+    return out
+
+
+@_in_memory
 def path_values(value, x, rows):
     """Losses (P, B) of the samples rows (P, B) at positions (P, d)."""
     out = np.empty(rows.shape)

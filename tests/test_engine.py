@@ -2,6 +2,7 @@
 
 import _thread
 import importlib.util
+import signal
 import threading
 import time
 import tracemalloc
@@ -279,8 +280,10 @@ def test_an_exception_in_a_worker_stops_the_others_and_leaves_no_thread(error):
     assert our_threads() == [] and bar.closed and bar.total < 40 * 10**5
 
 
-def test_ctrl_c_in_the_main_thread_stops_promptly():
+def test_ctrl_c_in_the_main_thread_stops_promptly(request):
     """An interrupt that reaches the waiting main thread ends a run of a million steps within seconds."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores interrupts
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     began = time.perf_counter()
 
     def act(k):
