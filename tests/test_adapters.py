@@ -1,8 +1,8 @@
 """Other libraries run our diffusions and we run theirs: equal on one Brownian path, equal in law on their own."""
 
-from __future__ import importlib
-import annotations
+from __future__ import annotations
 
+import importlib
 import importlib.util
 import math
 import os
