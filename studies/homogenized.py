@@ -79,7 +79,7 @@ class HomogenizedStudy:
     momentum: float = 0.0
     label_noise: float = 0.0
     steps: int | None = None
-    paths: int = 4000
+    paths: int = 10_000
     seed: int = 0
     solver: str = "euler"
     substeps: int = 1

@@ -8,7 +8,7 @@ from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation,
 from sgdlimits.discrete import SGD
 from sgdlimits.ensembles import Gaussian
 from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw, StabilityWarning, Unstable
-from sgdlimits.problems import LeastSquares, Logistic, StreamingLeastSquares
+from sgdlimits.problems import LeastSquares, Logistic, StreamingLeastSquares, zero_loss
 
 PROCESSES = {
     "gradient flow": (GradientFlow, {}),
@@ -409,11 +409,14 @@ def test_input_is_refused_in_a_sentence():
         HomogenizedSGD(problem, 0.1, drift_order=3)
     with pytest.raises(InvalidInput, match="order must be"):
         ModifiedEquation(problem, 0.1, order=3)
-    for kind in (HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck):
+    for kind in (HomogenizedSGD, OrnsteinUhlenbeck):
         with pytest.raises(InvalidInput, match="LeastSquares"):
             kind(logistic, 0.1)
-    with pytest.raises(InvalidInput, match="LeastSquares"):
-        GradientFlow(logistic, 0.1).moments(np.zeros(3), 5)
+    with pytest.raises(InvalidInput, match="gradients of single samples"):
+        ModifiedEquation(zero_loss.Hyperbola(), 0.1)
+    for kind in (ModifiedEquation, GradientFlow):
+        with pytest.raises(InvalidInput, match="LeastSquares"):
+            kind(logistic, 0.1).moments(np.zeros(3), 5)
     with pytest.raises(InvalidInput, match="did you mean 'strang'"):
         HomogenizedSGD(problem, 0.1).moments(np.zeros(3), 5, solver="strangg")
     with pytest.raises(InvalidInput, match="substeps"):
