@@ -71,7 +71,7 @@ def normals_alone(dimension: int, steps: int, paths: int, quality: str = "float3
     """Drawing the same number of normals with the same kernel, and nothing else."""
     from sgdlimits.ensembles.compiling import compiled
 
-    normals, words = scratch(quality, 256)
+    normals, words = scratch(quality)
     per_block = 4 * normals.shape[0] // words.shape[0]
 
     @compiled

@@ -181,7 +181,7 @@ def _fill_normals(normals, words, seed, purpose, path, first_block):
     )
 
 
-def scratch(quality: str, blocks: int = 64) -> tuple[np.ndarray, np.ndarray]:
+def scratch(quality: str, blocks: int = 32) -> tuple[np.ndarray, np.ndarray]:
     """Arrays (normals, words) for `fill_normals`, holding `blocks` blocks of a pack in the given quality.
 
     The quality "two_point" stands for signs, a hundred and twenty-eight of which fill a block.
