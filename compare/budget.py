@@ -7,7 +7,7 @@ its scheme -> its simulation, every link but the last is a difference of exact m
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -70,13 +70,23 @@ def error_budget(
     reference_sample: Sampled,
     other_sample: Sampled,
     scheme: Mapping[str, Any],
+    known: dict[Any, np.ndarray] | None = None,
 ) -> Budget:
     """Budget of E risk for a pair without `obstacle`, at the recorded steps.
 
     Reshuffled SGD has no closed moments: its sampling correction is then measured, and carries the reference's
-    Monte Carlo error, which is not counted again.
+    Monte Carlo error, which is not counted again. `known` keeps exact risks between the budgets of one comparison,
+    which share their first links.
     """
-    exact = lambda process, **scheme: expected_risk(process, x0, record, **scheme)  # noqa: E731
+    known = {} if known is None else known
+
+    def exact(process: Any, **scheme: Any) -> np.ndarray:
+        settings = tuple(getattr(process, field.name) for field in fields(process) if field.name != "problem")
+        key = type(process), id(process.problem), settings, tuple(sorted(scheme.items()))
+        if key not in known:
+            known[key] = expected_risk(process, x0, record, **scheme)
+        return known[key]
+
     independent = exact(replace(reference, sampling="with_replacement"))
     limit = exact(ModifiedEquation(
         reference.problem, reference.step_size, reference.batch_size, other.drift_order, reference.label_noise

@@ -148,6 +148,7 @@ def budgets_of(
     shape = (len(processes), len(budgets.PARTS), len(record))
     parts, errors = np.full(shape, np.nan), np.full(shape, np.nan)
     reasons = []
+    known: dict[Any, np.ndarray] = {}
     means = [budgets.Sampled(*mean_with_error(sample["risk"], Controls())) for sample in samples]
     for index, process in enumerate(processes[1:], start=1):
         reason = budgets.obstacle(processes[0], process)
@@ -155,6 +156,6 @@ def budgets_of(
             reasons.append(f"{labels[index]}: {reason}")
             continue
         scheme = scheme_of(process, solver, substeps)
-        found = budgets.error_budget(processes[0], process, x0, record, means[0], means[index], scheme)
+        found = budgets.error_budget(processes[0], process, x0, record, means[0], means[index], scheme, known)
         parts[index], errors[index] = found.parts, found.errors
     return (None if np.isnan(parts).all() else (parts, errors)), " ".join(reasons)

@@ -46,19 +46,33 @@ class Paths:
     epochs: np.ndarray
 
 
-def rows_start(sgd: SGD, positions: np.ndarray, noise: Noise) -> Paths:
-    """Start of a simulator that holds positions (P, d) row by row."""
-    paths = len(positions)
-    x = np.array(positions, dtype=np.float64, order="C")
-    stored = paths if sgd.sampling == "reshuffle" else 0
-    return Paths(
-        path=int(noise.paths[0]),
-        x=x,
-        velocity=np.zeros((paths if sgd.momentum else 0, x.shape[1])),
-        overflow=np.full(paths, -1, dtype=np.int64),
-        orders=np.zeros((stored, sgd.problem.samples), dtype=np.int64),
-        epochs=np.full(stored, -1, dtype=np.int64),
-    )
+class RowsSimulator:
+    """Common to the simulators that hold positions (P, d) row by row, in original coordinates."""
+
+    sgd: SGD
+
+    @property
+    def dimension(self) -> int:
+        return self.sgd.problem.dimension
+
+    def start(self, positions: np.ndarray, noise: Noise) -> Paths:
+        paths = len(positions)
+        x = np.array(positions, dtype=np.float64, order="C")
+        stored = paths if self.sgd.sampling == "reshuffle" else 0
+        return Paths(
+            path=int(noise.paths[0]),
+            x=x,
+            velocity=np.zeros((paths if self.sgd.momentum else 0, x.shape[1])),
+            overflow=np.full(paths, -1, dtype=np.int64),
+            orders=np.zeros((stored, self.sgd.problem.samples), dtype=np.int64),
+            epochs=np.full(stored, -1, dtype=np.int64),
+        )
+
+    def positions(self, state: Paths) -> np.ndarray:
+        return state.x.copy()
+
+    def overflow_steps(self, state: Paths) -> np.ndarray:
+        return state.overflow
 
 
 def risk_of(problem: QuadraticProblem, positions: np.ndarray) -> np.ndarray:
@@ -72,18 +86,11 @@ def risk_of(problem: QuadraticProblem, positions: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True, eq=False)
-class MinibatchSimulator:
+class MinibatchSimulator(RowsSimulator):
     """SGD on finite least squares, in original coordinates."""
 
     sgd: SGD
     compiled: bool = True
-
-    @property
-    def dimension(self) -> int:
-        return self.sgd.problem.dimension
-
-    def start(self, positions: np.ndarray, noise: Noise) -> Paths:
-        return rows_start(self.sgd, positions, noise)
 
     def advance(self, state: Paths, first: int, last: int, noise: Noise) -> None:
         sgd, problem = self.sgd, self.sgd.problem
@@ -94,14 +101,8 @@ class MinibatchSimulator:
             *scratch(noise.quality),
         )  # fmt: skip
 
-    def positions(self, state: Paths) -> np.ndarray:
-        return state.x.copy()
-
     def measure(self, name: str, state: Paths) -> np.ndarray | None:
         return risk_of(self.sgd.problem, state.x) if name == "risk" else None
-
-    def overflow_steps(self, state: Paths) -> np.ndarray:
-        return state.overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,18 +153,11 @@ class StreamingSimulator:
 
 
 @dataclass(frozen=True, eq=False)
-class CompiledLossSimulator:
+class CompiledLossSimulator(RowsSimulator):
     """SGD on a loss whose sample gradient is compiled."""
 
     sgd: SGD
     compiled: bool = True
-
-    @property
-    def dimension(self) -> int:
-        return self.sgd.problem.dimension
-
-    def start(self, positions: np.ndarray, noise: Noise) -> Paths:
-        return rows_start(self.sgd, positions, noise)
 
     def advance(self, state: Paths, first: int, last: int, noise: Noise) -> None:
         sgd, problem = self.sgd, self.sgd.problem
@@ -173,11 +167,5 @@ class CompiledLossSimulator:
             sgd.batch_size, SAMPLINGS[sgd.sampling], np.uint64(noise.seed), state.path, first, last,
         )  # fmt: skip
 
-    def positions(self, state: Paths) -> np.ndarray:
-        return state.x.copy()
-
     def measure(self, name: str, state: Paths) -> np.ndarray | None:
         return self.sgd.problem.risk(state.x) if name == "risk" else None
-
-    def overflow_steps(self, state: Paths) -> np.ndarray:
-        return state.overflow

@@ -203,10 +203,6 @@ class MomentMap:
         """Fixed point (d, d) of the position covariance about mean zero; zero in modes that never move."""
         return self.circuit.stationary_covariance()
 
-    def mean_radius(self) -> float:
-        """Largest modulus of an eigenvalue of the mean's transition, over the modes that move."""
-        return float(np.abs(np.linalg.eigvals(self._whole[self.moving])).max(initial=0.0))
-
 
 def gain_threshold(map_at: Callable[[float], MomentMap], mean_threshold: float) -> float:
     """Step size at which the noise gain reaches one, to about 1e-12; `mean_threshold` if it never does.
