@@ -291,6 +291,7 @@ class Diffusion(ABC):
         progress: bool | Progress | None = None,
         solver: str | Scheme = "euler",
         substeps: int = 1,
+        first_path: int = 0,
     ) -> xarray.Dataset:
         """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
 
@@ -318,7 +319,7 @@ class Diffusion(ABC):
         )
         ensemble = run(
             simulator, x0, paths=paths, steps=steps, record=record, observables=observables,
-            seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress,
+            seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
         )  # fmt: skip
         return ensemble_dataset(ensemble, self._attributes(chosen.name, substeps), self.clock.time(ensemble.record))
 

@@ -40,6 +40,7 @@ def integrate(
     quality: str = "float32",
     brownian: Brownian | None = None,
     tolerance: float | None = None,
+    first_path: int = 0,
 ) -> xarray.Dataset:
     """Integrate many independent paths of an Ito diffusion from t0 to t1.
 
@@ -59,7 +60,7 @@ def integrate(
     record : None, int or increasing times on the grid of dt
         None for about 50 evenly spaced times, an int for that many.
     observables : names ("state", "norm", "risk" where the diffusion has one), or a mapping to functions or reducers
-    threads, chunk, progress
+    threads, chunk, progress, first_path
         As in `ensembles.run`.
     quality : "float32" or "float64"
         Resolution of the normals.
@@ -95,7 +96,7 @@ def integrate(
     kept = _recorded(record, t0, t1, steps)
     ensemble = run(
         simulator, x0, paths=paths, steps=steps, observables=observables, record=kept, seed=seed, quality=quality,
-        threads=threads, chunk=chunk, progress=progress,
+        threads=threads, chunk=chunk, progress=progress, first_path=first_path,
     )  # fmt: skip
     from sgdlimits.ensembles import ensemble_dataset
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.engine import run
-from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
+from sgdlimits.ensembles.initial import Gaussian, initial_of_paths, recorded_steps
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset, path_dataset
 from sgdlimits.exact.claims import Claim
@@ -263,6 +263,7 @@ class ManifoldLimit:
         threads: int | None = None,
         chunk: int | None = None,
         progress: bool | Progress | None = None,
+        first_path: int = 0,
     ) -> xarray.Dataset:
         """Simulate the limit over `steps` steps of the recurrence it stands for.
 
@@ -270,7 +271,7 @@ class ManifoldLimit:
         ----------
         w0 : (m,) or (paths, m) array, Gaussian or (mean, covariance)
             Where the recurrence starts; every path starts at its Phi(w0).
-        steps, paths, observables, record, seed, quality, threads, chunk, progress
+        steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path
             As in `sgdlimits.ensembles.run`; "risk" is the loss. Between the ends of integrator steps a path
             rests.
         solver : str, optional
@@ -309,7 +310,8 @@ class ManifoldLimit:
             f"solver of a {'stochastic' if self.noise_dimension else 'deterministic'} limit", solver, allowed
         )
         record = recorded_steps(record, steps)
-        initial = initial_state(w0, self.dimension, paths)
+        first_path = whole_number("first_path", first_path, 0)
+        initial = initial_of_paths(w0, self.dimension, paths, first_path)
         typical = initial.mean if isinstance(initial, Gaussian) else initial.reshape(-1, self.dimension)[0]
         rank = geometry.frame(self.model, self._start(typical)).rank
         grid = integrator_grid(record, steps, float(self.clock), step)
@@ -318,9 +320,10 @@ class ManifoldLimit:
         )
         ensemble = run(
             simulator, initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
-            quality=quality, threads=threads, chunk=chunk, progress=progress,
+            quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
         )  # fmt: skip
-        lost = sorted((d for d in simulator.departures if d.path < paths), key=lambda d: (d.step, d.path))
+        asked = range(first_path, first_path + paths)
+        lost = sorted((d for d in simulator.departures if d.path in asked), key=lambda d: (d.step, d.path))
         if lost:
             warnings.warn(f"{len(lost)} of {paths} paths were lost: {lost[0]}", LeftTheSet, stacklevel=2)
         attributes = self._attributes() | {"solver": solver, "dt": step}

@@ -124,6 +124,7 @@ class NoisyGradientDescent:
         threads: int | None = None,
         chunk: int | None = None,
         progress: bool | Progress | None = None,
+        first_path: int = 0,
     ) -> xarray.Dataset:
         """Simulate independent paths.
 
@@ -134,7 +135,7 @@ class NoisyGradientDescent:
             Beside "norm", "state" and "risk" (the same as "loss"): "limit_map" (Phi(w), the limit of the gradient flow
             from w), "distance" (|w - Phi(w)|), "regulariser" (of the noise at w, divided by sigma^2; a mixture's parts
             are weighed by their sigma^2), "loss". These are evaluated at the recorded steps only.
-        steps, paths, record, seed, quality, threads, chunk, progress
+        steps, paths, record, seed, quality, threads, chunk, progress, first_path
             As in `sgdlimits.ensembles.run`.
 
         Returns
@@ -156,7 +157,7 @@ class NoisyGradientDescent:
         asked, points = self._observables(observables)
         ensemble = run(
             self.simulator(), w0, paths=paths, steps=steps, record=record, observables=asked, seed=seed,
-            quality=quality, threads=threads, chunk=chunk, progress=progress,
+            quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
         )  # fmt: skip
         dataset = ensemble_dataset(ensemble, self._attributes())
         for name in points:

@@ -43,6 +43,7 @@ def simulate(
     threads: int | None = None,
     chunk: int | None = None,
     progress: bool | Progress | None = None,
+    first_path: int = 0,
     risk: Callable[[np.ndarray], np.ndarray] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> xarray.Dataset:
@@ -53,7 +54,7 @@ def simulate(
     recurrence : object with `initial_state`, `step` and `position`, see `Recurrence`
         Its methods are called from several threads at once; pass ``threads=1`` if they cannot bear it.
     x0 : array (d,) or (paths, d), Gaussian, or tuple (mean, covariance)
-    steps, paths, observables, record, seed, quality, threads, chunk, progress
+    steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path
         As in `sgdlimits.ensembles.run`.
     risk : function of positions (P, d) with values (P,), optional
         What the observable "risk" stands for.
@@ -75,6 +76,7 @@ def simulate(
     ensemble = run(
         RecurrenceSimulator(recurrence, dimension, risk), initial, paths=paths, steps=steps, record=record,
         observables=observables, seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress,
+        first_path=first_path,
     )  # fmt: skip
     label = getattr(recurrence, "label", type(recurrence).__name__)
     return ensemble_dataset(ensemble, {"process": str(label), **(attributes or {})})

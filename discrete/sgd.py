@@ -265,6 +265,7 @@ class SGD:
         threads: int | None = None,
         chunk: int | None = None,
         progress: bool | Progress | None = None,
+        first_path: int = 0,
     ) -> xarray.Dataset:
         """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
 
@@ -284,7 +285,7 @@ class SGD:
         self._warn_if_unstable()
         ensemble = run(
             self.simulator(), x0, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
-            quality=quality, threads=threads, chunk=chunk, progress=progress,
+            quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
         )  # fmt: skip
         return ensemble_dataset(ensemble, self._attributes())
 

@@ -17,11 +17,11 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, one_of, whole_number
 
-from .initial import Gaussian, draw_initial, initial_state, recorded_steps
+from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
 from .observables import Function, Reducer, parse_observables, passages_end
 from .observation import Observation
 from .progress import Progress, open_progress
-from .random import PACK, QUALITIES, Noise
+from .random import LAST_PATH, PACK, QUALITIES, Noise
 
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
 NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised step keeps in cache
@@ -70,7 +70,8 @@ class Ensemble:
     overflow_steps : (paths,) int64 array
         Step at which the path overflowed, -1 if it did not.
     observables : dict of reducers by name
-    seed, paths, steps : int
+    seed, paths, steps, first_path : int
+        Row i of a result is path first_path + i of the ensemble that the seed stands for.
     quality : str
     """
 
@@ -82,6 +83,7 @@ class Ensemble:
     paths: int
     steps: int
     quality: str
+    first_path: int = 0
 
 
 def run(
@@ -97,6 +99,7 @@ def run(
     threads: int | None = None,
     chunk: int | None = None,
     progress: bool | Progress | None = None,
+    first_path: int = 0,
 ) -> Ensemble:
     """Run many independent paths of one process and keep observables at chosen steps.
 
@@ -126,6 +129,9 @@ def run(
         Paths advanced together, rounded up to a multiple of PACK. Default: what a core's cache holds.
     progress : bool or object with update(n) and close(), optional
         True: a bar on standard error. Counted in path-steps.
+    first_path : int
+        Run paths first_path..first_path + paths - 1 of the seed's ensemble, to the bit. A two-dimensional `x0`
+        holds a row for each of them, or for each path of the ensemble from 0 on.
 
     Returns
     -------
@@ -144,6 +150,7 @@ def run(
     """
     paths = whole_number("paths", paths, 1)
     steps = whole_number("steps", steps, 0)
+    first_path = whole_number("first_path", first_path, 0, LAST_PATH - paths)
     record = recorded_steps(record, steps)
     reducers = parse_observables(observables, record)
     users = not simulator.compiled or any(callable(reducer.function) for reducer in reducers.values())
@@ -152,10 +159,11 @@ def run(
         chunk = default_chunk(simulator.dimension, paths, threads, users)
     job = _Job(
         simulator=simulator,
-        initial=initial_state(x0, simulator.dimension, paths),
+        initial=initial_of_paths(x0, simulator.dimension, paths, first_path),
         reducers=reducers,
         record=record,
         paths=paths,
+        first_path=first_path,
         steps=steps,
         chunk=-(-whole_number("chunk", chunk, 1) // PACK) * PACK,
         seed=whole_number("seed", seed, 0, 2**64 - 1),
@@ -168,7 +176,7 @@ def run(
     finally:
         job.progress.close()
     _report_overflow(job.overflow_steps)
-    return Ensemble(job.values, record, job.overflow_steps, reducers, job.seed, paths, steps, quality)
+    return Ensemble(job.values, record, job.overflow_steps, reducers, job.seed, paths, steps, quality, first_path)
 
 
 def default_chunk(dimension: int, paths: int, threads: int, user_functions: bool) -> int:
@@ -196,6 +204,7 @@ class _Job:
     reducers: dict[str, Reducer]
     record: np.ndarray
     paths: int
+    first_path: int
     steps: int
     chunk: int
     seed: int
@@ -206,8 +215,8 @@ class _Job:
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def rows(self, name: str, tail: tuple[int, ...], first: int, count: int) -> np.ndarray:
-        """This chunk's rows of a result, which is made when a function's width is first known."""
+    def rows(self, name: str, tail: tuple[int, ...], kept: slice) -> np.ndarray:
+        """Rows `kept` of a result, which is made when a function's width is first known."""
         shape = (self.paths, *self.reducers[name].shape(len(self.record), tail))
         with self.lock:
             if name not in self.values:
@@ -218,7 +227,7 @@ class _Job:
                 f"observable {name!r} changes its shape: {result.shape[1:]} for some paths, "
                 f"{shape[1:]} for others"
             )
-        return result[first : first + count]
+        return result[kept]
 
 
 @contextmanager
@@ -240,7 +249,8 @@ def _one_thread_each() -> Iterator[None]:
 
 def _run_chunks(job: _Job, threads: int) -> None:
     """Run all chunks; on any exception, Ctrl-C included, stop the others and leave no thread behind."""
-    starts = range(0, job.paths, job.chunk)
+    # Whole packs, though the first and the last may hold paths that nobody asked for.
+    starts = range(job.first_path // PACK * PACK, job.first_path + job.paths, job.chunk)
     with _one_thread_each():
         pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix="sgdlimits")
         try:
@@ -256,10 +266,14 @@ def _run_chunks(job: _Job, threads: int) -> None:
 
 
 def _run_chunk(job: _Job, first: int) -> None:
-    count = min(job.chunk, job.paths - first)
-    lanes = -(-count // PACK) * PACK
+    end = min(first + job.chunk, job.first_path + job.paths)
+    lanes = -(-(end - first) // PACK) * PACK
+    skipped = max(0, job.first_path - first)
+    mine = slice(skipped, end - first)  # of the lanes
+    kept = slice(first + skipped - job.first_path, end - job.first_path)  # of the result
+    count = end - first - skipped
     noise = Noise(job.seed, np.arange(first, first + lanes, dtype=np.int64), job.quality)
-    state = job.simulator.start(draw_initial(job.initial, noise), noise)
+    state = job.simulator.start(draw_initial(job.initial, noise, job.first_path), noise)
     results: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     upcoming = {name: reducer.next_step(-1, job.record) for name, reducer in job.reducers.items()}
     retiring = passages_end(job.reducers)
@@ -280,7 +294,7 @@ def _run_chunk(job: _Job, first: int) -> None:
             elif took > LONGEST_CALL:
                 pace = max(1, pace // 2)
             step = last
-        overflow = _observe(job, state, step, first, count, upcoming, results)
+        overflow = _observe(job, state, step, mine, kept, upcoming, results)
         if retiring:
             ends = np.max([out for out, _ in results.values()], axis=0)
             overflow[overflow > ends] = -1
@@ -289,7 +303,7 @@ def _run_chunk(job: _Job, first: int) -> None:
                 break
         if step == job.steps:
             break
-    job.overflow_steps[first : first + count] = overflow
+    job.overflow_steps[kept] = overflow
     for out, _ in results.values():
         lost = out[overflow >= 0]
         lost[np.isnan(lost)] = np.inf  # a mean over infinities of both signs
@@ -302,19 +316,19 @@ def _observe(
     job: _Job,
     state: Any,
     step: int,
-    first: int,
-    count: int,
+    mine: slice,
+    kept: slice,
     upcoming: dict[str, int],
     results: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> np.ndarray:
     """Show `step` to the reducers that wait for it; return the overflow steps so far (count,)."""
-    overflow = np.array(job.simulator.overflow_steps(state)[:count], dtype=np.int64)
-    observation = Observation(job.simulator, state, step, first, overflow >= 0)
+    overflow = np.array(job.simulator.overflow_steps(state)[mine], dtype=np.int64)
+    observation = Observation(job.simulator, state, step, mine, job.first_path + kept.start, overflow >= 0)
     for name, reducer in job.reducers.items():
         if upcoming[name] != step:
             continue
         values = observation.values(name, reducer.function)
-        out = job.rows(name, values.shape[1:], first, count)
+        out = job.rows(name, values.shape[1:], kept)
         if name not in results:
             results[name] = out, reducer.begin(out, values.shape[1:])
         running = results[name][1]

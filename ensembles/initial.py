@@ -86,11 +86,23 @@ def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian
     return positions
 
 
-def draw_initial(initial: Gaussian | np.ndarray, noise: Noise) -> np.ndarray:
+def initial_of_paths(x0: Any, dimension: int, paths: int, first_path: int) -> Gaussian | np.ndarray:
+    """As `initial_state`, for paths first_path..first_path + paths - 1 of an ensemble.
+
+    A two-dimensional `x0` may hold their rows alone, or those of the whole ensemble: at least first_path + paths.
+    """
+    if first_path:
+        initial = initial_state(x0, dimension)
+        if isinstance(initial, np.ndarray) and initial.ndim == 2 and len(initial) >= first_path + paths:
+            return initial[first_path : first_path + paths]
+    return initial_state(x0, dimension, paths)
+
+
+def draw_initial(initial: Gaussian | np.ndarray, noise: Noise, first_path: int = 0) -> np.ndarray:
     """Initial positions (P, d) of the paths that `noise` serves, in a fresh array.
 
-    Path p takes row p of a (paths, d) array. `initial` comes from `initial_state`; P must be
-    a multiple of PACK. Lanes that pad the last pack take the last row.
+    Path p takes row p - first_path of a (paths, d) array. `initial` comes from `initial_state`; P must be
+    a multiple of PACK. Lanes that only fill packs take the nearest row.
     """
     lanes = noise.paths.size
     if isinstance(initial, Gaussian):
@@ -101,7 +113,7 @@ def draw_initial(initial: Gaussian | np.ndarray, noise: Noise) -> np.ndarray:
         return initial.mean + packs.reshape(lanes, dimension)
     if initial.ndim == 1:
         return np.tile(initial, (lanes, 1))
-    return initial[np.minimum(noise.paths, len(initial) - 1)]
+    return initial[np.clip(noise.paths - first_path, 0, len(initial) - 1)]
 
 
 def initial_moments(x0: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,14 +20,18 @@ class Observation:
     simulator, state
         See `Simulator`.
     step : int
+    mine : slice
+        Lanes that are asked for; the others only fill packs.
     first : int
-        Number of the chunk's first path.
+        Number of the first path among them.
     overflowed : (count,) bool array
-        Which paths have overflowed by now; lanes past `count` only pad the chunk.
+        Which of these paths have overflowed by now.
     """
 
-    def __init__(self, simulator: Any, state: Any, step: int, first: int, overflowed: np.ndarray) -> None:
-        self._simulator, self._state, self._step = simulator, state, step
+    def __init__(
+        self, simulator: Any, state: Any, step: int, mine: slice, first: int, overflowed: np.ndarray
+    ) -> None:
+        self._simulator, self._state, self._step, self._mine = simulator, state, step, mine
         self._first, self._count, self._overflowed = first, len(overflowed), overflowed
         self._values: dict[str | int, np.ndarray] = {}
         self._lanes: np.ndarray | None = None
@@ -50,17 +54,17 @@ class Observation:
     def _built_in(self, function: str) -> np.ndarray:
         measured = None if function == "state" else self._simulator.measure(function, self._state)
         if measured is not None:
-            return np.array(measured[: self._count], dtype=np.float64)
+            return np.array(measured[self._mine], dtype=np.float64)
         if function == "risk":
             raise InvalidInput(
                 "this process has no built-in 'risk': pass a function of a (paths, d) array instead"
             )
-        positions = self._positions()[: self._count]
+        positions = self._positions()[self._mine]
         return positions.copy() if function == "state" else np.sqrt((positions * positions).sum(axis=1))
 
     def _user(self, name: str, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         # A copy: the function may write into its argument.
-        result = function(self._positions()[: self._count].copy())
+        result = function(self._positions()[self._mine].copy())
         try:
             values = np.array(result, dtype=np.float64)
         except (TypeError, ValueError):

@@ -20,6 +20,7 @@ from .normals import fill_normals, scratch, unit_interval
 from .philox import PACK, path_words
 
 QUALITIES = ("float32", "float64")
+LAST_PATH = 2**56 - 1
 SAMPLINGS = ("with_replacement", "without_replacement")
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
@@ -173,7 +174,7 @@ class Noise:
             raise InvalidInput(
                 f"paths must be a 1-D array of integers, got {paths.dtype} of shape {paths.shape}"
             )
-        if paths.size and (paths.min() < 0 or paths.max() >= 2**56):
+        if paths.size and (paths.min() < 0 or paths.max() > LAST_PATH):
             raise InvalidInput(
                 f"path numbers must lie between 0 and 2^56 - 1, got {paths.min()} to {paths.max()}"
             )

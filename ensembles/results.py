@@ -51,6 +51,7 @@ def ensemble_dataset(
         "paths": ensemble.paths,
         "steps": ensemble.steps,
         "quality": ensemble.quality,
+        "first_path": ensemble.first_path,
     }
     return xarray.Dataset(variables, _step_coordinates(ensemble.record, time), _attributes(attributes, own))
 
