@@ -12,12 +12,12 @@ from __future__ import annotations
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import pack_normals
 from sgdlimits.ensembles.philox import PACK, pack_words
 from sgdlimits.ensembles.random import Purpose, bounded, permutation, tile_word64
 
 SAMPLINGS = {"with_replacement": 0, "without_replacement": 1, "reshuffle": 2}
-LARGEST_SQUARE = 1e300  # of a norm: beyond it a path counts as overflowed
 TILE = 128  # draws of one path made at once
 
 
@@ -93,7 +93,7 @@ def _follow(x, p, rows, targets, chosen, errors, keep, scale, overflow, first, w
         coefficient = scale * (total - targets[i] - errors[k])
         for j in range(x.shape[1]):
             x[p, j] = keep * x[p, j] + coefficient * rows[i, j]
-        if watch and overflow[p] < 0 and not _dot(x, p, x, p) <= LARGEST_SQUARE:
+        if watch and overflow[p] < 0 and too_large(_dot(x, p, x, p)):
             overflow[p] = first + k + 1
 
 
@@ -114,7 +114,7 @@ def _copy(out, first, source, row, count):
 @compiled
 def _any_too_large(x, overflow, first):
     for p in range(first, first + PACK):
-        if overflow[p] < 0 and not _dot(x, p, x, p) <= LARGEST_SQUARE:
+        if overflow[p] < 0 and too_large(_dot(x, p, x, p)):
             return True
     return False
 
@@ -192,7 +192,7 @@ def minibatch(
                             _copy(gradient, 0, x, p, 1)
                             _combine(gradient, 0, ridge, residuals, chosen, rows)
                             _move(x, velocity, p, gradient, step_size, momentum, nesterov)
-                        if watch and overflow[p] < 0 and not _dot(x, p, x, p) <= LARGEST_SQUARE:
+                        if watch and overflow[p] < 0 and too_large(_dot(x, p, x, p)):
                             overflow[p] = step + 1
                 # Norms are looked at once a tile; a tile that ends too large is run again, every step
                 # watched.
@@ -256,5 +256,5 @@ def streaming(
                     x[i, lane] -= step_size * g
                     squares[lane] += x[i, lane] * x[i, lane]
             for lane in range(lanes):
-                if overflow[pack, lane] < 0 and not squares[lane] <= LARGEST_SQUARE:
+                if overflow[pack, lane] < 0 and too_large(squares[lane]):
                     overflow[pack, lane] = step + 1

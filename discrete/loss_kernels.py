@@ -5,9 +5,9 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.random import permutation, rows_with_replacement, rows_without_replacement
 
-from .kernels import LARGEST_SQUARE
 
 
 # Not kept on disk: it takes a compiled function as an argument, and numba would add a copy in every process.
@@ -53,5 +53,5 @@ def compiled_loss(
                     g = g + momentum * v if nesterov else v
                 x[p, j] -= step_size * g
                 square += x[p, j] * x[p, j]
-            if overflow[p] < 0 and not square <= LARGEST_SQUARE:
+            if overflow[p] < 0 and too_large(square):
                 overflow[p] = step + 1

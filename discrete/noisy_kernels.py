@@ -16,11 +16,11 @@ import numba
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import pack_normals, unit_interval
 from sgdlimits.ensembles.philox import PACK, pack_words
 from sgdlimits.ensembles.random import rows_with_replacement, rows_without_replacement, tile_word64
 
-from .kernels import LARGEST_SQUARE
 
 TILE = 128  # draws of one path made at once
 KERNEL_SLOTS = ("labels", "units", "inputs", "eta")  # what a model's kernel takes besides rows
@@ -209,7 +209,7 @@ def noisy_descent(kernel: Callable[..., Any]) -> Callable[..., Any]:
                             moved = x[p, j] - step_size * (factor[j] * out[j] + push[j])
                             x[p, j] = moved
                             square += moved * moved
-                        if overflow[p] < 0 and not square <= LARGEST_SQUARE:
+                        if overflow[p] < 0 and too_large(square):
                             overflow[p] = step + 1
 
     return advance

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.philox import PACK
 from sgdlimits.problems.zero_loss import Hyperbola, ProductSum, QuadraticDifference
 
-from .kernels import LARGEST_SQUARE
 from .noisy_kernels import FIRST, MULTIPLIES, OFFSET, SIZE, SPAN, TILE, TRANSFORM, Plan, fill_tile
 
 
@@ -110,14 +110,14 @@ def pair_descent(
                         a, b = _product(point_u, point_v, error, keep_u)
                     u[lane] -= step_size * (f * a + slots[push, lane])
                     v[lane] -= step_size * (g * b + slots[push + 1, lane])
-                    lost += 0 if u[lane] * u[lane] + v[lane] * v[lane] <= LARGEST_SQUARE else 1
+                    lost += 1 if too_large(u[lane] * u[lane] + v[lane] * v[lane]) else 0
                 if carrying:
                     for lane in range(PACK):
                         c[lane], e[lane] = slots[carry, lane], slots[carry + 1, lane]
                 if lost:
                     for lane in range(PACK):
                         square = u[lane] * u[lane] + v[lane] * v[lane]
-                        if overflow[base + lane] < 0 and not square <= LARGEST_SQUARE:
+                        if overflow[base + lane] < 0 and too_large(square):
                             overflow[base + lane] = step + 1
         for lane in range(PACK):
             x[base + lane, 0], x[base + lane, 1] = u[lane], v[lane]

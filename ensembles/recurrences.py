@@ -10,9 +10,8 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 
+from .limits import mark
 from .random import Noise
-
-OVERFLOW = 1e150  # its square is still finite
 
 
 class NumpyRecurrence(Protocol):
@@ -68,7 +67,7 @@ class RecurrenceSimulator:
 
     def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
         paths = _Paths(self.recurrence.initial_state(positions), np.full(len(positions), -1, dtype=np.int64))
-        self._mark_overflow(paths, 0)
+        mark(paths.overflow_steps, self._position(paths), 0)
         return paths
 
     def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
@@ -81,7 +80,7 @@ class RecurrenceSimulator:
                         f"{type(self.recurrence).__name__}.step returned None at step {k}: "
                         "it must return the state"
                     )
-                self._mark_overflow(state, k + 1)
+                mark(state.overflow_steps, self._position(state), k + 1)
 
     def positions(self, state: _Paths) -> np.ndarray:
         return self._position(state).copy()
@@ -103,7 +102,3 @@ class RecurrenceSimulator:
                 f"but must return {expected}: (paths, dimension)"
             )
         return position
-
-    def _mark_overflow(self, state: _Paths, step: int) -> None:
-        beyond = ~(np.abs(self._position(state)).max(axis=1) <= OVERFLOW)  # true for nan too
-        state.overflow_steps[beyond & (state.overflow_steps < 0)] = step
