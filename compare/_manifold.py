@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import initial_state
+from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
 from sgdlimits.problems import geometry
 
@@ -196,7 +197,7 @@ def manifold(
         [
             _Cell(
                 slow_motion.rebuilt(recurrence, size, at), slow_motion.rebuilt(limit, size, at), w0, asked, functions,
-                paths, seed + column + row * len(levels), quality, threads, progress,
+                paths, child_seed(seed, row, column), quality, threads, progress,
             ).measured()
             for column, at in enumerate(levels)
         ]
@@ -283,7 +284,7 @@ class _Cell:
             return found | {"limit_point": points, "limit": exact, "limit_error": np.zeros_like(exact)}
         sampled = self.limit.simulate(
             self.w0, int(record[-1]), self.paths, observables={"w": "state"}, record=record,
-            **settings | {"seed": self.seed + 2**32},
+            **settings | {"seed": child_seed(self.seed, "limit")},
         )["w"].values  # fmt: skip
         return found | self._means("limit", sampled) | {"limit_point": sampled.mean(axis=0)}
 

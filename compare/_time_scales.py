@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive, real_number, whole_number
 
 from . import slow_motion
@@ -213,7 +214,7 @@ def time_scales(
         for variable, pairs in _ladders(entry, summary[-1]["regime"], chosen, rungs).items():
             # Every run has noise of its own, so that their errors are independent.
             runs = [
-                measure(entry, *pair, settings | {"seed": seed + len(found) + number})
+                measure(entry, *pair, settings | {"seed": child_seed(seed, index, variable, number)})
                 for number, pair in enumerate(pairs)
             ]
             found += [(index, variable, *pair, run) for pair, run in zip(pairs, runs)]

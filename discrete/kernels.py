@@ -17,7 +17,6 @@ from sgdlimits.ensembles.normals import pack_normals
 from sgdlimits.ensembles.philox import PACK, pack_words
 from sgdlimits.ensembles.random import Purpose, bounded, permutation, tile_word64
 
-SAMPLINGS = {"with_replacement": 0, "without_replacement": 1, "reshuffle": 2}
 TILE = 128  # draws of one path made at once
 
 
@@ -128,7 +127,7 @@ def minibatch(
 
     velocity <- momentum velocity + g and x <- x - step_size velocity, or x - step_size (g + momentum
     velocity) for Nesterov as torch writes it. x is (P, d) float64, velocity (P, d), or (0, d) for no
-    momentum (and no cost). `sampling` is a value of SAMPLINGS. For reshuffle `orders` (P, n) int64 holds
+    momentum (and no cost). `sampling` is a place in SAMPLINGS. For reshuffle `orders` (P, n) int64 holds
     each path's permutation and `epochs` (P,) its epoch, -1 at the start; n // batch_size steps make an
     epoch. Otherwise both are empty, (0, n) and (0,).
     """

@@ -10,13 +10,13 @@ import numpy as np
 from sgdlimits.ensembles import packs
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.normals import scratch
-from sgdlimits.ensembles.random import PACK, Noise
+from sgdlimits.ensembles.random import PACK, SAMPLINGS, Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .kernels import SAMPLINGS, minibatch, streaming
+from .kernels import minibatch, streaming
 from .loss_kernels import compiled_loss
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class MinibatchSimulator(RowsSimulator):
         minibatch(
             state.x, state.velocity, state.overflow, state.orders, state.epochs, problem.features,
             problem.targets, sgd.step_size, problem.ridge, sgd.label_noise, sgd.momentum, sgd.nesterov,
-            sgd.batch_size, SAMPLINGS[sgd.sampling], np.uint64(noise.seed), state.path, first, last,
+            sgd.batch_size, SAMPLINGS.index(sgd.sampling), np.uint64(noise.seed), state.path, first, last,
             *scratch(noise.quality),
         )  # fmt: skip
 
@@ -164,7 +164,7 @@ class CompiledLossSimulator(RowsSimulator):
         compiled_loss(
             problem.compiled_gradient, problem.data, state.x, state.velocity, state.overflow, state.orders,
             state.epochs, problem.samples, sgd.step_size, problem.ridge, sgd.momentum, sgd.nesterov,
-            sgd.batch_size, SAMPLINGS[sgd.sampling], np.uint64(noise.seed), state.path, first, last,
+            sgd.batch_size, SAMPLINGS.index(sgd.sampling), np.uint64(noise.seed), state.path, first, last,
         )  # fmt: skip
 
     def measure(self, name: str, state: Paths) -> np.ndarray | None:

@@ -11,7 +11,7 @@ from .engine import Ensemble, Simulator, run
 from .initial import Gaussian, draw_initial, initial_moments, initial_state, recorded_steps
 from .observables import FirstPassage, Maximum, Mean, Recorded, Reducer, WindowMean
 from .progress import Progress, open_progress
-from .random import PACK, QUALITIES, Noise, Purpose
+from .random import PACK, QUALITIES, Noise, Purpose, child_seed
 from .recurrences import NumpyRecurrence, RecurrenceSimulator
 from .results import ensemble_dataset, load, moments_dataset, save
 
@@ -33,6 +33,7 @@ __all__ = [
     "Reducer",
     "Simulator",
     "WindowMean",
+    "child_seed",
     "coarsen",
     "draw_initial",
     "ensemble_dataset",

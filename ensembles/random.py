@@ -7,6 +7,7 @@ chunk or the thread.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -18,10 +19,12 @@ from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
 from .compiling import compiled
 from .normals import fill_normals, scratch, unit_interval
 from .philox import PACK, path_words
+from .weak_increments import path_signs
 
 QUALITIES = ("float32", "float64")
 LAST_PATH = 2**56 - 1
-SAMPLINGS = ("with_replacement", "without_replacement")
+INDEPENDENT = ("with_replacement", "without_replacement")  # batches of different steps are independent
+SAMPLINGS = (*INDEPENDENT, "reshuffle")  # their places are what kernels take
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -122,18 +125,6 @@ def _path_uniforms(out, seed, purpose, paths, position):
 
 
 @compiled
-def _path_signs(out, seed, purpose, paths, position):
-    for i in range(paths.size):
-        for j in range(out.shape[1]):
-            q = position + j
-            if j == 0 or q & 127 == 0:
-                w0, w1, w2, w3 = path_words(seed, purpose, paths[i], q >> 7)
-                low, high = w0 | (w1 << _32), w2 | (w3 << _32)
-            half = high if q & 64 else low
-            out[i, j] = 1.0 if (half >> uint64(q & 63)) & uint64(1) else -1.0
-
-
-@compiled
 def _path_rows(out, seed, paths, k, samples, replace):
     order = np.arange(1 if replace else samples)
     for i in range(paths.size):
@@ -147,6 +138,25 @@ def _path_rows(out, seed, paths, k, samples, replace):
 def _path_permutations(out, seed, paths, epoch):
     for i in range(paths.size):
         permutation(out[i], seed, paths[i], epoch)
+
+
+def child_seed(seed: int, *labels: int | str) -> int:
+    """A seed of its own for a part of a computation, from the whole's seed and the part's name (BLAKE2).
+
+    Unlike seed + i, no two pairs of seed and labels share numbers (but by a chance of 2^-64).
+
+    Raises
+    ------
+    InvalidInput
+        If the seed cannot be used, no label is given, or one is neither a text nor a whole number.
+    """
+    words = [f"seed {whole_number('seed', seed, 0, 2**64 - 1)}"]
+    if not labels:
+        raise InvalidInput("a child needs a label: a text or a whole number, such as child('rung', 3)")
+    for label in labels:
+        text = label if isinstance(label, str) else str(whole_number("label", label))
+        words.append(f"{'text' if isinstance(label, str) else 'number'} {len(text)} {text}")
+    return int.from_bytes(hashlib.blake2b("\0".join(words).encode(), digest_size=8).digest(), "little")
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +193,10 @@ class Noise:
         object.__setattr__(self, "paths", paths)
         one_of("quality", self.quality, QUALITIES)
 
+    def child(self, *labels: int | str) -> Noise:
+        """Return the noise of the same paths under a seed of its own, see `child_seed`."""
+        return Noise(child_seed(self.seed, *labels), self.paths, self.quality)
+
     def normals(self, purpose: int, k: int, size: int) -> np.ndarray:
         """Return the standard normals of step k, (P, size)."""
         out = np.empty((self.paths.size, size))
@@ -199,13 +213,13 @@ class Noise:
     def two_point(self, purpose: int, k: int, size: int) -> np.ndarray:
         """Return fair signs, +1.0 or -1.0, of step k, (P, size)."""
         out = np.empty((self.paths.size, size))
-        _path_signs(out, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
+        path_signs(out, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
         return out
 
     def rows(self, k: int, batch_size: int, samples: int, sampling: str = "with_replacement") -> np.ndarray:
         """Return the minibatch of step k as row indices, (P, batch_size) int64; independent from step to
         step."""
-        one_of("sampling", sampling, SAMPLINGS)
+        one_of("sampling", sampling, INDEPENDENT)
         samples = whole_number("samples", samples, 1, 2**32)
         replace = sampling == "with_replacement"
         batch_size = whole_number("batch_size", batch_size, 1, None if replace else samples)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from sgdlimits.ensembles.random import SAMPLINGS
 from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
-
-SAMPLINGS = ("with_replacement", "without_replacement", "reshuffle")
 
 
 def check_sampling(batch_size: int, sampling: str, samples: int) -> int:

@@ -87,7 +87,7 @@ class HomogenizedStudy:
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
-        from sgdlimits.problems.samplings import SAMPLINGS
+        from sgdlimits.ensembles.random import SAMPLINGS
 
         if self.data is not None and self.dataset is not None:
             raise InvalidInput(

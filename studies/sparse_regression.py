@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def random_subsets(dataset: str, rows: int, subsets: int, seed: int) -> dict[str
     names = {SELECTS[name]: name for name in ("label noise", "Dropout", "input noise")}
     errors: dict[str, list[float]] = {key: [] for key in (*names, "the mean")}
     for subset in range(subsets):
-        task = real_task(dataset, rows, seed + subset)
+        task = real_task(dataset, rows, child_seed(seed, "subset", subset))
         for key, name in names.items():
             errors[key].append(float(task.test_error(selected(name, task))))
         errors["the mean"].append(float(task.test_error(np.zeros(len(task.columns)))))

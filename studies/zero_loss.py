@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from .trajectories import Trajectories
 
 NAME = "zero-loss"
-SUBSETS_SEED = 1000  # of the first random subset of the data, apart from the one that is simulated
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class ZeroLossStudy:
         regressions = tuple(
             sparse_regression.run_task(task, sizes.steps, 12, max(4, self.paths // 40), **settings) for task in tasks
         )
-        subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed + SUBSETS_SEED)
+        subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed)
         return ZeroLossResult(self, along, scales, regressions, subsets)
 
 

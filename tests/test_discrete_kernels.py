@@ -5,7 +5,7 @@ import pytest
 from sgdlimits.discrete import kernels
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.packs import pack, unpack
-from sgdlimits.ensembles.random import PACK, QUALITIES, Noise, Purpose
+from sgdlimits.ensembles.random import PACK, QUALITIES, SAMPLINGS, Noise, Purpose
 
 SEED, PATHS, STEPS, SAMPLES = 2**40 + 3, 2 * PACK, 23, 13
 VELOCITIES = [(0.0, False), (0.9, False), (0.9, True)]  # momentum, nesterov
@@ -31,7 +31,7 @@ def run_minibatch(
     for first, last in pieces:
         kernels.minibatch(
             x, velocity, overflow, orders, epochs, rows, targets, step_size, ridge, label_noise, momentum,
-            nesterov, batch_size, kernels.SAMPLINGS[sampling], np.uint64(SEED), path, first, last,
+            nesterov, batch_size, SAMPLINGS.index(sampling), np.uint64(SEED), path, first, last,
             *scratch(quality),
         )  # fmt: skip
     return x, overflow
@@ -42,7 +42,7 @@ def move(x, velocity, gradient, step_size, momentum, nesterov):
     return x - step_size * (gradient + momentum * velocity if nesterov else velocity), velocity
 
 
-@pytest.mark.parametrize("sampling", kernels.SAMPLINGS)
+@pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize(("momentum", "nesterov"), VELOCITIES)
 @pytest.mark.parametrize(
     ("d", "batch_size", "quality"), [(1, 1, "float32"), (10, 1, "float64"), (37, 6, "float32")]
@@ -102,7 +102,7 @@ def test_streaming_equals_the_numpy_recursion(d, batch_size, quality, momentum, 
     assert np.all(overflow == -1)
 
 
-@pytest.mark.parametrize("sampling", kernels.SAMPLINGS)
+@pytest.mark.parametrize("sampling", SAMPLINGS)
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_bits_do_not_depend_on_how_steps_and_paths_are_grouped(batch_size, sampling):
     """Assert equal bits for whole runs, runs in pieces, and the second pack alone; reshuffle starts in

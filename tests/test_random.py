@@ -1,12 +1,14 @@
 """Philox streams: known answers, laws of the numbers drawn from them, and the same numbers by every route."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from scipy import stats
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.ensembles.normals import box_muller32, box_muller64, pack_normals, scratch
 from sgdlimits.ensembles.philox import PACK, pack_words, path_words, philox
-from sgdlimits.ensembles.random import QUALITIES, Noise, Purpose, bounded
+from sgdlimits.ensembles.random import QUALITIES, Noise, Purpose, bounded, child_seed
 from sgdlimits.exact.errors import InvalidInput
 
 SEED = 2**63 + 12345
@@ -278,3 +280,36 @@ def test_permutations_are_uniform_and_fresh_each_epoch():
 def test_bad_input_is_refused(bad):
     with pytest.raises(InvalidInput):
         bad()
+
+
+def test_children_share_no_numbers_with_their_neighbours():
+    """Assert that seeds derived from neighbouring seeds and labels all differ, from each other and from seed + i."""
+    seeds = {child_seed(seed, "rung", i) for seed in range(50) for i in range(50)}
+    assert len(seeds) == 2500 and not seeds & set(range(2**20))
+    assert child_seed(0, 1) != child_seed(0, "1") and child_seed(0, "a", "b") != child_seed(0, "ab")
+
+
+def test_a_child_keeps_the_paths_and_is_recorded_for_ever():
+    """Assert the derived seed itself: it is part of every result that uses it."""
+    noise = Noise(7, np.arange(3), "float64").child("rung", 3)
+    text = b"seed 7\0text 4 rung\0number 1 3"
+    digest = hashlib.blake2b(text, digest_size=8).digest()
+    assert noise.seed == int.from_bytes(digest, "little") == child_seed(7, "rung", 3)
+    assert noise.quality == "float64" and list(noise.paths) == [0, 1, 2]
+    assert noise.quality == "float64" and list(noise.paths) == [0, 1, 2]
+
+
+
+
+def test_numbers_of_a_child_are_uncorrelated_with_the_parents():
+def test_numbers_of_a_child_are_uncorrelated_with_the_parents():
+    """Assert independence of parent and child at five standard errors."""
+    parent = Noise(3, np.arange(2000))
+    a, b = (noise.normals(Purpose.BROWNIAN, 0, 50).ravel() for noise in (parent, parent.child("part")))
+    assert abs(np.mean(a * b)) < 5 / np.sqrt(a.size)
+
+
+@pytest.mark.parametrize("labels", [(), (1.5,), (None,), (True,), (-1,)])
+def test_what_is_no_label_is_refused(labels):
+    with pytest.raises(InvalidInput):
+        child_seed(0, *labels)

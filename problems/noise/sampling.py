@@ -7,7 +7,7 @@ from math import nan
 
 import numpy as np
 
-from sgdlimits.ensembles.random import SAMPLINGS
+from sgdlimits.ensembles.random import INDEPENDENT
 from sgdlimits.exact.errors import one_of, whole_number
 
 from ..zero_loss.model import Model, Regression
@@ -38,7 +38,7 @@ class Minibatch(SimpleMechanism):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, 1))
-        one_of("sampling", self.sampling, SAMPLINGS)
+        one_of("sampling", self.sampling, INDEPENDENT)
 
     def misfit(self, model: Model) -> str | None:
         """It needs samples, and enough of them."""
