@@ -42,9 +42,9 @@ ARGUMENTS = {
     "problems.SampleLoss": "value gradient samples dimension",
     "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov",
     "discrete.SGD.moments": "x0 steps record",
-    "discrete.SGD.simulate": "x0 steps paths observables record seed",
+    "discrete.SGD.simulate": "x0 steps paths observables record seed first_path",
     "diffusions.HomogenizedSGD.moments": "x0 steps record",
-    "diffusions.HomogenizedSGD.simulate": "x0 steps paths observables record seed solver substeps",
+    "diffusions.HomogenizedSGD.simulate": "x0 steps paths observables record seed solver substeps first_path",
     "discrete.NoisyGradientDescent": "model step_size",
     "discrete.simulate": "recurrence x0 steps paths",
     "diffusions.ModifiedEquation": "order",
@@ -56,8 +56,8 @@ ARGUMENTS = {
 ARGUMENTS_LATER = {
     "discrete.SGD": "rule",
     "discrete.SGD.moments": "quantities",
-    "discrete.SGD.simulate": "first_path until",
-    "diffusions.HomogenizedSGD.simulate": "first_path until",
+    "discrete.SGD.simulate": "until",
+    "diffusions.HomogenizedSGD.simulate": "until",
 }
 
 

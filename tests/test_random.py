@@ -296,12 +296,8 @@ def test_a_child_keeps_the_paths_and_is_recorded_for_ever():
     digest = hashlib.blake2b(text, digest_size=8).digest()
     assert noise.seed == int.from_bytes(digest, "little") == child_seed(7, "rung", 3)
     assert noise.quality == "float64" and list(noise.paths) == [0, 1, 2]
-    assert noise.quality == "float64" and list(noise.paths) == [0, 1, 2]
 
 
-
-
-def test_numbers_of_a_child_are_uncorrelated_with_the_parents():
 def test_numbers_of_a_child_are_uncorrelated_with_the_parents():
     """Assert independence of parent and child at five standard errors."""
     parent = Noise(3, np.arange(2000))
