@@ -292,6 +292,7 @@ class Diffusion(ABC):
         solver: str | Scheme = "euler",
         substeps: int = 1,
         first_path: int = 0,
+        keep_state: bool = False,
     ) -> xarray.Dataset:
         """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
 
@@ -320,6 +321,7 @@ class Diffusion(ABC):
         ensemble = run(
             simulator, x0, paths=paths, steps=steps, record=record, observables=observables,
             seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
+            keep_state=keep_state,
         )  # fmt: skip
         return ensemble_dataset(ensemble, self._attributes(chosen.name, substeps), self.clock.time(ensemble.record))
 

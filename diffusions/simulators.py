@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles import packs
+from sgdlimits.ensembles.crowd import Arrays, PackedState, PathState, RowState
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.packs import PACK
 from sgdlimits.ensembles.random import Noise, Purpose
@@ -24,7 +26,7 @@ LARGEST = 1e150  # of a norm: beyond it a path counts as overflowed
 
 
 @dataclass(eq=False)
-class Modes:
+class Modes(PackedState):
     """State of consecutive paths from number `path`: packs (P / PACK, d, PACK) and integrator steps of overflow."""
 
     path: int
@@ -189,7 +191,7 @@ class CommonNoiseSimulator(ModalSimulator):
 
 
 @dataclass(eq=False)
-class Positions:
+class Positions(RowState):
     """Positions (P, d) in original coordinates, and the integrator step of overflow (P,)."""
 
     x: np.ndarray
@@ -235,12 +237,19 @@ class SampledLossSimulator:
 
 
 @dataclass(eq=False)
-class Flow:
+class Flow(PathState):
     """Distinct starts (u, d), which of them each path (P,) follows, and the step (u,) at which they overflowed."""
 
     x: np.ndarray
     member: np.ndarray
     overflow: np.ndarray
+
+    def dump(self) -> Arrays:
+        return {"x": self.x[self.member], "overflow": self.overflow[self.member]}
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.x, first, member = np.unique(arrays["x"], axis=0, return_index=True, return_inverse=True)
+        self.member, self.overflow = member.ravel(), np.array(arrays["overflow"])[first]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.ensembles.engine import Simulator, run
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.progress import Progress
@@ -125,6 +126,7 @@ class NoisyGradientDescent:
         chunk: int | None = None,
         progress: bool | Progress | None = None,
         first_path: int = 0,
+        keep_state: bool = False,
     ) -> xarray.Dataset:
         """Simulate independent paths.
 
@@ -135,7 +137,7 @@ class NoisyGradientDescent:
             Beside "norm", "state" and "risk" (the same as "loss"): "limit_map" (Phi(w), the limit of the gradient flow
             from w), "distance" (|w - Phi(w)|), "regulariser" (of the noise at w, divided by sigma^2; a mixture's parts
             are weighed by their sigma^2), "loss". These are evaluated at the recorded steps only.
-        steps, paths, record, seed, quality, threads, chunk, progress, first_path
+        steps, paths, record, seed, quality, threads, chunk, progress, first_path, keep_state
             As in `sgdlimits.ensembles.run`.
 
         Returns
@@ -158,6 +160,7 @@ class NoisyGradientDescent:
         ensemble = run(
             self.simulator(), w0, paths=paths, steps=steps, record=record, observables=asked, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
+            keep_state=keep_state,
         )  # fmt: skip
         dataset = ensemble_dataset(ensemble, self._attributes())
         for name in points:
@@ -234,7 +237,7 @@ def _where_finite(w: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -
 
 
 @dataclass(eq=False)
-class _Paths:
+class _Paths(RowState):
     """State of P consecutive paths from number `path`."""
 
     path: int

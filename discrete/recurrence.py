@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from sgdlimits.ensembles.crowd import SavedState
 from sgdlimits.ensembles.engine import run
 from sgdlimits.ensembles.initial import Gaussian, initial_state
 from sgdlimits.ensembles.progress import Progress
@@ -44,6 +45,7 @@ def simulate(
     chunk: int | None = None,
     progress: bool | Progress | None = None,
     first_path: int = 0,
+    keep_state: bool = False,
     risk: Callable[[np.ndarray], np.ndarray] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> xarray.Dataset:
@@ -54,7 +56,7 @@ def simulate(
     recurrence : object with `initial_state`, `step` and `position`, see `Recurrence`
         Its methods are called from several threads at once; pass ``threads=1`` if they cannot bear it.
     x0 : array (d,) or (paths, d), Gaussian, or tuple (mean, covariance)
-    steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path
+    steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path, keep_state
         As in `sgdlimits.ensembles.run`.
     risk : function of positions (P, d) with values (P,), optional
         What the observable "risk" stands for.
@@ -74,9 +76,9 @@ def simulate(
     initial = initial_state(x0, _dimension(x0))
     dimension = initial.mean.size if isinstance(initial, Gaussian) else initial.shape[-1]
     ensemble = run(
-        RecurrenceSimulator(recurrence, dimension, risk), initial, paths=paths, steps=steps, record=record,
+        RecurrenceSimulator(recurrence, dimension, risk), x0, paths=paths, steps=steps, record=record,
         observables=observables, seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress,
-        first_path=first_path,
+        first_path=first_path, keep_state=keep_state,
     )  # fmt: skip
     label = getattr(recurrence, "label", type(recurrence).__name__)
     return ensemble_dataset(ensemble, {"process": str(label), **(attributes or {})})
@@ -84,6 +86,8 @@ def simulate(
 
 def _dimension(x0: Any) -> int:
     """Dimension d that x0 states; the check that follows names what is wrong with the rest."""
+    if isinstance(x0, SavedState):
+        return x0.positions.shape[1]
     if isinstance(x0, Gaussian):
         return x0.mean.size
     mean = x0[0] if isinstance(x0, tuple) and len(x0) == 2 and np.ndim(x0[1]) == 2 else x0

@@ -266,6 +266,7 @@ class SGD:
         chunk: int | None = None,
         progress: bool | Progress | None = None,
         first_path: int = 0,
+        keep_state: bool = False,
     ) -> xarray.Dataset:
         """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
 
@@ -286,6 +287,7 @@ class SGD:
         ensemble = run(
             self.simulator(), x0, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
+            keep_state=keep_state,
         )  # fmt: skip
         return ensemble_dataset(ensemble, self._attributes())
 

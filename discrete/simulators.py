@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sgdlimits.ensembles import packs
+from sgdlimits.ensembles.crowd import PackedState, RowState
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.random import PACK, SAMPLINGS, Noise
@@ -35,7 +36,7 @@ def make_simulator(sgd: SGD) -> Simulator:
 
 
 @dataclass(eq=False)
-class Paths:
+class Paths(RowState):
     """State of P consecutive paths from number `path`; `orders` and `epochs` only for reshuffled epochs."""
 
     path: int
@@ -44,6 +45,16 @@ class Paths:
     overflow: np.ndarray
     orders: np.ndarray
     epochs: np.ndarray
+
+
+@dataclass(eq=False)
+class PackedPaths(PackedState):
+    """State of consecutive paths from number `path`, in packs of modes."""
+
+    path: int
+    x: np.ndarray
+    velocity: np.ndarray
+    overflow: np.ndarray
 
 
 class RowsSimulator:
@@ -116,18 +127,16 @@ class StreamingSimulator:
     def dimension(self) -> int:
         return self.sgd.problem.dimension
 
-    def start(self, positions: np.ndarray, noise: Noise) -> Paths:
+    def start(self, positions: np.ndarray, noise: Noise) -> PackedPaths:
         x = packs.rotate(packs.pack(positions), np.ascontiguousarray(self.sgd.problem.eigenvectors.T))
-        return Paths(
+        return PackedPaths(
             path=int(noise.paths[0]),
             x=x,
             velocity=np.zeros_like(x) if self.sgd.momentum else np.zeros((0, *x.shape[1:])),
             overflow=np.full((x.shape[0], x.shape[2]), -1, dtype=np.int64),
-            orders=np.zeros((0, 0), dtype=np.int64),
-            epochs=np.zeros(0, dtype=np.int64),
         )
 
-    def advance(self, state: Paths, first: int, last: int, noise: Noise) -> None:
+    def advance(self, state: PackedPaths, first: int, last: int, noise: Noise) -> None:
         sgd, problem = self.sgd, self.sgd.problem
         streaming(
             state.x, state.velocity, state.overflow, np.sqrt(problem.eigenvalues),
@@ -136,10 +145,10 @@ class StreamingSimulator:
             np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality),
         )  # fmt: skip
 
-    def positions(self, state: Paths) -> np.ndarray:
+    def positions(self, state: PackedPaths) -> np.ndarray:
         return packs.unpack(packs.rotate(state.x, np.ascontiguousarray(self.sgd.problem.eigenvectors)))
 
-    def measure(self, name: str, state: Paths) -> np.ndarray | None:
+    def measure(self, name: str, state: PackedPaths) -> np.ndarray | None:
         problem = self.sgd.problem
         if name == "risk":
             centred = state.x - problem.minimiser_modes[:, None]
@@ -148,7 +157,7 @@ class StreamingSimulator:
             )
         return packs.norm(state.x) if name == "norm" else None
 
-    def overflow_steps(self, state: Paths) -> np.ndarray:
+    def overflow_steps(self, state: PackedPaths) -> np.ndarray:
         return state.overflow.ravel()
 
 

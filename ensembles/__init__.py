@@ -7,18 +7,20 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.ensembles, not ensembles")
 
 from .brownian import Brownian, coarsen
+from .crowd import Crowd, SavedState
 from .engine import Ensemble, Simulator, run
 from .initial import Gaussian, draw_initial, initial_moments, initial_state, recorded_steps
 from .observables import FirstPassage, Maximum, Mean, Recorded, Reducer, WindowMean
 from .progress import Progress, open_progress
 from .random import PACK, QUALITIES, Noise, Purpose, child_seed
 from .recurrences import NumpyRecurrence, RecurrenceSimulator
-from .results import ensemble_dataset, load, moments_dataset, save
+from .results import ensemble_dataset, load, moments_dataset, save, saved_state
 
 __all__ = [
     "PACK",
     "QUALITIES",
     "Brownian",
+    "Crowd",
     "Ensemble",
     "FirstPassage",
     "Gaussian",
@@ -31,6 +33,7 @@ __all__ = [
     "Recorded",
     "RecurrenceSimulator",
     "Reducer",
+    "SavedState",
     "Simulator",
     "WindowMean",
     "child_seed",
@@ -45,4 +48,5 @@ __all__ = [
     "recorded_steps",
     "run",
     "save",
+    "saved_state",
 ]

@@ -17,6 +17,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, one_of, whole_number
 
+from .crowd import Arrays, Crowd, SavedState, kind_of
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
 from .observables import Function, Reducer, parse_observables, passages_end
 from .observation import Observation
@@ -26,6 +27,7 @@ from .random import LAST_PATH, PACK, QUALITIES, Noise
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
 NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised step keeps in cache
 NUMPY_CHUNK = 4096  # enough paths to hide Python's overhead, few enough for several threads
+POSITIONS = "positions"  # name of the positions among the arrays of a state that is put away
 LONGEST_CALL = 0.2  # seconds: a pending interrupt waits no longer for a compiled loop
 
 
@@ -73,6 +75,8 @@ class Ensemble:
     seed, paths, steps, first_path : int
         Row i of a result is path first_path + i of the ensemble that the seed stands for.
     quality : str
+    state : SavedState or None
+        Where the paths stand at the last step, if that was asked for.
     """
 
     values: dict[str, np.ndarray]
@@ -84,6 +88,7 @@ class Ensemble:
     steps: int
     quality: str
     first_path: int = 0
+    state: SavedState | None = None
 
 
 def run(
@@ -100,6 +105,7 @@ def run(
     chunk: int | None = None,
     progress: bool | Progress | None = None,
     first_path: int = 0,
+    keep_state: bool = False,
 ) -> Ensemble:
     """Run many independent paths of one process and keep observables at chosen steps.
 
@@ -110,10 +116,11 @@ def run(
     Parameters
     ----------
     simulator : Simulator
-    x0 : (d,) array, (paths, d) array, Gaussian, or tuple (mean, covariance)
+    x0 : (d,) array, (paths, d) array, Gaussian, tuple (mean, covariance), or SavedState
+        From a saved state a run goes on, to the same bits as one that was never interrupted.
     paths : int
     steps : int
-        Length of the run in SGD steps.
+        Step at which the run ends, counted from 0 also where it goes on from a saved state.
     observables : names, or a mapping from names to names, functions of a (paths, d) array or reducers
         See `Recorded`, `Mean`, `WindowMean`, `Maximum`, `FirstPassage`. Functions are called from several
         threads at once; pass `threads=1` for one that cannot bear it.
@@ -132,6 +139,8 @@ def run(
     first_path : int
         Run paths first_path..first_path + paths - 1 of the seed's ensemble, to the bit. A two-dimensional `x0`
         holds a row for each of them, or for each path of the ensemble from 0 on.
+    keep_state : bool
+        Keep where the paths stand at the end, momentum, permutation and all, to go on from there later.
 
     Returns
     -------
@@ -151,8 +160,16 @@ def run(
     paths = whole_number("paths", paths, 1)
     steps = whole_number("steps", steps, 0)
     first_path = whole_number("first_path", first_path, 0, LAST_PATH - paths)
-    record = recorded_steps(record, steps)
+    seed, quality = whole_number("seed", seed, 0, 2**64 - 1), one_of("quality", quality, QUALITIES)
+    saved = x0 if isinstance(x0, SavedState) else None
+    if saved is not None:
+        saved.check(simulator, steps, seed, quality, first_path, paths)
+        x0 = saved.positions[saved.rows(np.arange(first_path, first_path + paths))]
+    begin = 0 if saved is None else saved.step
+    record = recorded_steps(record, steps, begin)
     reducers = parse_observables(observables, record)
+    if keep_state and passages_end(reducers):
+        raise InvalidInput("keep_state needs paths that run to the end: a first passage alone retires them")
     users = not simulator.compiled or any(callable(reducer.function) for reducer in reducers.values())
     threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
     if chunk is None:
@@ -166,9 +183,11 @@ def run(
         first_path=first_path,
         steps=steps,
         chunk=-(-whole_number("chunk", chunk, 1) // PACK) * PACK,
-        seed=whole_number("seed", seed, 0, 2**64 - 1),
-        quality=one_of("quality", quality, QUALITIES),
-        progress=open_progress(progress, paths * steps),
+        seed=seed,
+        quality=quality,
+        progress=open_progress(progress, paths * (steps - begin)),
+        saved=saved,
+        keep_state=keep_state,
         overflow_steps=np.full(paths, -1, dtype=np.int64),
     )
     try:
@@ -176,7 +195,11 @@ def run(
     finally:
         job.progress.close()
     _report_overflow(job.overflow_steps)
-    return Ensemble(job.values, record, job.overflow_steps, reducers, job.seed, paths, steps, quality, first_path)
+    kept = dict(job.kept_state)
+    state = SavedState(
+        steps, seed, first_path, quality, kind_of(simulator), kept.pop(POSITIONS), kept
+    ) if keep_state else None  # fmt: skip
+    return Ensemble(job.values, record, job.overflow_steps, reducers, seed, paths, steps, quality, first_path, state)
 
 
 def default_chunk(dimension: int, paths: int, threads: int, user_functions: bool) -> int:
@@ -211,7 +234,10 @@ class _Job:
     quality: str
     progress: Progress
     overflow_steps: np.ndarray
+    saved: SavedState | None = None
+    keep_state: bool = False
     values: dict[str, np.ndarray] = field(default_factory=dict)
+    kept_state: Arrays = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -228,6 +254,14 @@ class _Job:
                 f"{shape[1:]} for others"
             )
         return result[kept]
+
+    def keep(self, crowd: Crowd, mine: slice, kept: slice) -> None:
+        """Put away the chunk's state."""
+        for name, values in (crowd.dump() | {POSITIONS: crowd.positions()}).items():
+            with self.lock:
+                if name not in self.kept_state:
+                    self.kept_state[name] = np.empty((self.paths, *values.shape[1:]), values.dtype)
+            self.kept_state[name][kept] = values[mine]
 
 
 @contextmanager
@@ -273,12 +307,14 @@ def _run_chunk(job: _Job, first: int) -> None:
     kept = slice(first + skipped - job.first_path, end - job.first_path)  # of the result
     count = end - first - skipped
     noise = Noise(job.seed, np.arange(first, first + lanes, dtype=np.int64), job.quality)
-    state = job.simulator.start(draw_initial(job.initial, noise, job.first_path), noise)
+    crowd = Crowd(job.simulator, draw_initial(job.initial, noise, job.first_path), noise, job.saved)
+    if job.keep_state:
+        crowd.dump()  # says at once, not after the run, that it cannot be done
     results: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    upcoming = {name: reducer.next_step(-1, job.record) for name, reducer in job.reducers.items()}
+    step = crowd.step
+    upcoming = {name: reducer.next_step(step - 1, job.record) for name, reducer in job.reducers.items()}
     retiring = passages_end(job.reducers)
     pace = max(1, 2**18 // (lanes * job.simulator.dimension))
-    step = 0
     while True:
         target = min(job.steps, *upcoming.values())
         while step < target:
@@ -286,7 +322,7 @@ def _run_chunk(job: _Job, first: int) -> None:
                 return
             last = min(target, step + pace)
             began = time.perf_counter()
-            job.simulator.advance(state, step, last, noise)
+            crowd.advance_to(last)
             took = time.perf_counter() - began
             job.progress.update(count * (last - step))
             if last - step == pace and took < LONGEST_CALL / 4:
@@ -294,7 +330,7 @@ def _run_chunk(job: _Job, first: int) -> None:
             elif took > LONGEST_CALL:
                 pace = max(1, pace // 2)
             step = last
-        overflow = _observe(job, state, step, mine, kept, upcoming, results)
+        overflow = _observe(job, crowd, mine, kept, upcoming, results)
         if retiring:
             ends = np.max([out for out, _ in results.values()], axis=0)
             overflow[overflow > ends] = -1
@@ -303,6 +339,8 @@ def _run_chunk(job: _Job, first: int) -> None:
                 break
         if step == job.steps:
             break
+    if job.keep_state:
+        job.keep(crowd, mine, kept)
     job.overflow_steps[kept] = overflow
     for out, _ in results.values():
         lost = out[overflow >= 0]
@@ -314,16 +352,16 @@ def _run_chunk(job: _Job, first: int) -> None:
 
 def _observe(
     job: _Job,
-    state: Any,
-    step: int,
+    crowd: Crowd,
     mine: slice,
     kept: slice,
     upcoming: dict[str, int],
     results: dict[str, tuple[np.ndarray, np.ndarray]],
 ) -> np.ndarray:
-    """Show `step` to the reducers that wait for it; return the overflow steps so far (count,)."""
-    overflow = np.array(job.simulator.overflow_steps(state)[mine], dtype=np.int64)
-    observation = Observation(job.simulator, state, step, mine, job.first_path + kept.start, overflow >= 0)
+    """Show the crowd's step to the reducers that wait for it; return the overflow steps so far (count,)."""
+    step = crowd.step
+    overflow = np.array(crowd.overflow_steps()[mine], dtype=np.int64)
+    observation = Observation(crowd.simulator, crowd.state, step, mine, job.first_path + kept.start, overflow >= 0)
     for name, reducer in job.reducers.items():
         if upcoming[name] != step:
             continue

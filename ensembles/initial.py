@@ -10,6 +10,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, covariance_matrix, finite_array, whole_number
 
+from .crowd import SavedState
 from .random import PACK, Noise, Purpose
 
 DEFAULT_INTERVALS = 50
@@ -69,6 +70,8 @@ def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian
     """
     if isinstance(x0, (tuple, list)) and len(x0) == 2 and _axes(x0[1]) == 2:
         x0 = Gaussian(*x0)
+    if isinstance(x0, SavedState):
+        x0 = x0.positions
     if isinstance(x0, Gaussian):
         if x0.mean.size != dimension:
             raise InvalidInput(
@@ -122,6 +125,11 @@ def initial_moments(x0: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     A (paths, d) array stands for its empirical law: the covariance divides by the number of paths.
     Forms of `x0` and errors as in `initial_state`.
     """
+    if isinstance(x0, SavedState):
+        raise InvalidInput(
+            f"x0 is a state that was saved at step {x0.step}; moments start at step 0: pass its `positions` for their "
+            "empirical law"
+        )
     initial = initial_state(x0, dimension)
     if isinstance(initial, Gaussian):
         return initial.mean.copy(), initial.covariance.copy()
@@ -131,16 +139,20 @@ def initial_moments(x0: Any, dimension: int) -> tuple[np.ndarray, np.ndarray]:
     return mean, (initial - mean).T @ (initial - mean) / len(initial)
 
 
-def recorded_steps(record: int | Sequence[int] | np.ndarray | None, steps: int) -> np.ndarray:
+def recorded_steps(
+    record: int | Sequence[int] | np.ndarray | None, steps: int, begin: int = 0
+) -> np.ndarray:
     """Steps at which a run keeps its observables, as an increasing int64 array.
 
     Parameters
     ----------
     record : None, int or increasing sequence of int
-        None: about 50 evenly spaced steps, 0 and `steps` included. An int: that many, evenly spaced,
-        0 and `steps` included (1: the last step alone). A sequence: exactly these steps.
+        None: about 50 evenly spaced steps, the first and the last included. An int: that many, evenly spaced,
+        the first and the last included (1: the last step alone). A sequence: exactly these steps.
     steps : int
-        Length of the run in steps.
+        Step at which the run ends.
+    begin : int
+        Step at which it begins, 0 unless it goes on from a saved state.
 
     Raises
     ------
@@ -148,20 +160,22 @@ def recorded_steps(record: int | Sequence[int] | np.ndarray | None, steps: int) 
         If a step is negative, beyond `steps`, not whole, or the sequence is empty or does not increase.
     """
     if record is None:
-        return _evenly(min(DEFAULT_INTERVALS, steps) + 1, steps)
+        return _evenly(min(DEFAULT_INTERVALS, steps - begin) + 1, steps, begin)
     if np.ndim(record) == 0:
         count = whole_number("record", record, 1)
-        if count > steps + 1:
-            raise InvalidInput(f"record asks for {count} steps, but a run of {steps} steps has {steps + 1}")
-        return np.array([steps], dtype=np.int64) if count == 1 else _evenly(count, steps)
+        if count > steps - begin + 1:
+            raise InvalidInput(
+                f"record asks for {count} steps, but a run from step {begin} to {steps} has {steps - begin + 1}"
+            )
+        return np.array([steps], dtype=np.int64) if count == 1 else _evenly(count, steps, begin)
     values = finite_array("record", record, ndim=1)
     if values.size == 0:
         raise InvalidInput("record is empty: name at least one step, or pass None for about 50 of them")
     for value in values:
         if value != np.floor(value):
             raise InvalidInput(f"record must hold whole steps, got {value:g}")
-        if value < 0:
-            raise InvalidInput(f"record must hold steps from 0 on, got {value:g}")
+        if value < begin:
+            raise InvalidInput(f"record must hold steps from {begin} on, got {value:g}")
         if value > steps:
             raise InvalidInput(
                 f"record asks for step {value:g}, but the run has {steps} steps: lower it or raise `steps`"
@@ -183,8 +197,8 @@ def moment_steps(record: int | Sequence[int] | np.ndarray | None, steps: int) ->
     return np.union1d(0, recorded_steps(record, steps))
 
 
-def _evenly(count: int, steps: int) -> np.ndarray:
-    return np.rint(np.linspace(0, steps, count)).astype(np.int64)
+def _evenly(count: int, steps: int, begin: int = 0) -> np.ndarray:
+    return np.rint(np.linspace(begin, steps, count)).astype(np.int64)
 
 
 def _axes(value: Any) -> int:

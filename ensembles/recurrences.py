@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .limits import mark
+from .crowd import Arrays, PathState
 from .random import Noise
 
 
@@ -28,9 +29,39 @@ class NumpyRecurrence(Protocol):
 
 
 @dataclass(eq=False)
-class _Paths:
+class _Paths(PathState):
     state: Any
     overflow_steps: np.ndarray
+
+    def dump(self) -> Arrays:
+        leaves = _leaves(self.state, "state", len(self.overflow_steps))
+        return {name: np.array(leaf) for name, leaf in leaves.items()} | {"overflow_steps": self.overflow_steps.copy()}
+
+    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.state = _rebuilt(self.state, "state", arrays)
+        self.overflow_steps = np.array(arrays["overflow_steps"])
+
+
+def _leaves(tree: Any, name: str, paths: int) -> Arrays:
+    """Arrays (P, ...) of a state: an array, or tuples, lists and dicts of them."""
+    if isinstance(tree, np.ndarray) and tree.ndim and len(tree) == paths:
+        return {name: tree}
+    if isinstance(tree, tuple | list | dict):
+        pairs = tree.items() if isinstance(tree, dict) else enumerate(tree)
+        return {key: leaf for part, branch in pairs for key, leaf in _leaves(branch, f"{name}.{part}", paths).items()}
+    raise InvalidInput(
+        f"the recurrence's {name} is {type(tree).__name__}, which cannot be saved or copied from path to path: let the "
+        "state be arrays with paths along the first axis, or tuples, lists and dicts of such"
+    )
+
+
+def _rebuilt(tree: Any, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
+    if isinstance(tree, np.ndarray):
+        return np.array(arrays[name])
+    if isinstance(tree, dict):
+        return {part: _rebuilt(branch, f"{name}.{part}", arrays) for part, branch in tree.items()}
+    built = [_rebuilt(branch, f"{name}.{part}", arrays) for part, branch in enumerate(tree)]
+    return type(tree)(*built) if hasattr(tree, "_fields") else type(tree)(built)
 
 
 @dataclass(frozen=True, eq=False)

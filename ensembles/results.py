@@ -15,7 +15,10 @@ from sgdlimits.exact.errors import InvalidInput
 if TYPE_CHECKING:
     import xarray
 
+    from .crowd import SavedState
     from .engine import Ensemble
+
+STATE = "state: "  # how the names begin under which a saved state stands in a dataset
 
 
 def ensemble_dataset(
@@ -36,7 +39,8 @@ def ensemble_dataset(
     -------
     xarray.Dataset
         One variable an observable, with dims (path, step[, coordinate]), and (path,) for a first passage;
-        `overflow_step(path)` (-1: never) only if a path overflowed.
+        `overflow_step(path)` (-1: never) only if a path overflowed. With a kept state, variables whose names begin
+        with "state: "; `saved_state` makes a start of them.
     """
     import xarray
 
@@ -46,6 +50,8 @@ def ensemble_dataset(
         variables[name] = (("path", "step", width)[: values.ndim], values)
     if (ensemble.overflow_steps >= 0).any():
         variables["overflow_step"] = ("path", ensemble.overflow_steps)
+    if ensemble.state is not None:
+        variables |= _state_variables(ensemble.state)
     own = {
         "seed": ensemble.seed,
         "paths": ensemble.paths,
@@ -54,6 +60,43 @@ def ensemble_dataset(
         "first_path": ensemble.first_path,
     }
     return xarray.Dataset(variables, _step_coordinates(ensemble.record, time), _attributes(attributes, own))
+
+
+def _state_variables(state: SavedState) -> dict[str, Any]:
+    arrays = {"positions": state.positions, **state.arrays}
+    variables: dict[str, Any] = {
+        f"{STATE}{name}": (("path", *(f"{STATE}{name} {axis}" for axis in range(1, values.ndim))), values)
+        for name, values in arrays.items()
+    }
+    kept = {"step": state.step, "seed": str(state.seed), "first_path": state.first_path, "quality": state.quality}
+    return variables | {f"{STATE}where": ((), 0, kept | {"process": state.process})}
+
+
+def saved_state(dataset: xarray.Dataset) -> SavedState:
+    """Where the paths of a run stood at its end, to be passed as `x0`.
+
+    Parameters
+    ----------
+    dataset : xarray.Dataset
+        What ``simulate(..., keep_state=True)`` gave, or `load` read.
+
+    Raises
+    ------
+    InvalidInput
+        If no state was kept in it.
+    """
+    from .crowd import SavedState
+
+    where = f"{STATE}where"
+    if where not in getattr(dataset, "variables", ()):
+        raise InvalidInput("this result holds no state to go on from: run with keep_state=True")
+    arrays = {
+        str(name)[len(STATE) :]: dataset[name].values for name in dataset.variables
+        if str(name).startswith(STATE) and name != where
+    }  # fmt: skip
+    kept = dict(dataset[where].attrs)
+    kept |= {name: int(kept[name]) for name in ("step", "seed", "first_path")}
+    return SavedState(positions=arrays.pop("positions"), arrays=arrays, **kept)
 
 
 def moments_dataset(

@@ -326,7 +326,7 @@ BAD = [
     ({"record": [-2, 9]}, "got -2"),
     ({"record": [1.5]}, "whole steps, got 1.5"),
     ({"record": []}, "record is empty"),
-    ({"record": 32}, "32 steps, but a run of 30 steps has 31"),
+    ({"record": 32}, "32 steps, but a run from step 0 to 30 has 31"),
     ({"x0": np.ones(4)}, r"\(4,\).*\(3,\) or \(40, 3\)"),
     ({"x0": np.ones((39, 3))}, r"\(39, 3\)"),
     ({"x0": [1.0, np.nan, 0.0]}, "nan"),

@@ -14,6 +14,7 @@ from numba import uint64
 
 from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.ensembles.normals import fill_normals, scratch
 from sgdlimits.ensembles.philox import path_words
 from sgdlimits.exact.errors import InvalidInput
@@ -101,7 +102,7 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], for
 
 
 @dataclass(eq=False)
-class _Paths:
+class _Paths(RowState):
     x: np.ndarray
     overflow_steps: np.ndarray
 

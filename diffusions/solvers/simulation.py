@@ -10,6 +10,7 @@ import numpy as np
 
 from sgdlimits.ensembles import Brownian, Noise, Purpose
 from sgdlimits.ensembles.brownian import DEEPEST
+from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.ensembles.weak_increments import path_signs, path_three_point
 from sgdlimits.exact.errors import InvalidInput
 
@@ -22,7 +23,7 @@ SAFETY, GROWTH = 0.8, 4  # of the step-size controller: aim below the tolerance,
 
 
 @dataclass(eq=False)
-class _Paths:
+class _Paths(RowState):
     x: np.ndarray
     overflow_steps: np.ndarray
     levels: np.ndarray
