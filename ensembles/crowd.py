@@ -189,6 +189,10 @@ class Crowd:
         """Path p goes on from where path parents[p] stands, (P,) whole numbers."""
         self.state.load({name: values[parents] for name, values in self.dump().items()})
 
+    def restart(self, positions: np.ndarray) -> None:
+        """Put the paths at positions (P, d), as if they had started there; the step and the numbers ahead stay."""
+        self.state = self.simulator.start(positions, self.noise)
+
     def branch(self) -> Crowd:
         """Another crowd at the same place, with the same numbers ahead; advancing one leaves the other."""
         other = copy.copy(self)

@@ -265,7 +265,7 @@ class _Job:
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
+def one_thread_each() -> Iterator[None]:
     """Keep BLAS, and torch where it is in use, to one thread: the pool has the cores, and bits stay the same."""
     from threadpoolctl import threadpool_limits
 
@@ -285,7 +285,7 @@ def _run_chunks(job: _Job, threads: int) -> None:
     """Run all chunks; on any exception, Ctrl-C included, stop the others and leave no thread behind."""
     # Whole packs, though the first and the last may hold paths that nobody asked for.
     starts = range(job.first_path // PACK * PACK, job.first_path + job.paths, job.chunk)
-    with _one_thread_each():
+    with one_thread_each():
         pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix="sgdlimits")
         try:
             pending = {pool.submit(_run_chunk, job, first) for first in starts}

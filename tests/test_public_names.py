@@ -22,6 +22,7 @@ NAMES = {
     "OrnsteinUhlenbeck.of ModifiedEquation.of "
     "GradientFlow.of HomogenizedSGD.moments HomogenizedSGD.stationary HomogenizedSGD.stability",
     "ensembles": "save load Noise Brownian",
+    "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold",
     "exact.errors": "Unstable InfiniteVariance NoStationaryLaw",
 }
@@ -29,7 +30,6 @@ NAMES = {
 LATER = {
     "ensembles": "concatenate",
     "discrete": "SGD.tail_index kesten_index escape fluctuation SGD.sensitivities rules",
-    "ensembles.populations": "grow",
     "diffusions": "HomogenizedSGD.tail_index_bounds UnderdampedLangevin AdamSDE RMSPropSDE SignSDE PearsonDiffusion "
     "StableOrnsteinUhlenbeck StableLangevin",
     "compare": "bounds tails snapping golden_path validity",

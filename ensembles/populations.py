@@ -1,0 +1,217 @@
+"""Populations: paths that are cloned in proportion to a weight and grow without running away; rates of rare growth.
+
+The mean of a product of weights along a path, E w_1 ... w_K, is dominated by paths that no plain ensemble meets. A
+population meets them: after each generation paths are drawn anew in proportion to their weights, and the product of
+the generations' mean weights is an unbiased estimate (Del Moral 2004, Feynman-Kac formulae).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, one_of, positive, whole_number
+
+from .crowd import Crowd
+from .engine import Simulator, one_thread_each
+from .initial import draw_initial, initial_state
+from .random import PACK, QUALITIES, Noise, Purpose
+from .recurrences import RecurrenceSimulator
+
+LogWeight = Callable[[np.ndarray, np.ndarray], np.ndarray]
+Projection = Callable[[np.ndarray], np.ndarray]
+
+
+@runtime_checkable
+class Process(Protocol):
+    """A built-in process: it makes its own simulator."""
+
+    def simulator(self) -> Simulator:
+        """What the engine advances."""
+
+
+@dataclass(frozen=True)
+class Growth:
+    """Growth rate of E w_1 ... w_K, per step of the process.
+
+    Attributes
+    ----------
+    rate : float
+        (1 / K) log E of the product of weights, per step, bias taken off.
+    lower, upper : float
+        Interval of `confidence`, from independent populations by Student's t.
+    bias, bias_error : float
+        What finite populations add, estimated against populations of half the size, with its standard error.
+    fewest_effective : float
+        Least effective number of parents in any generation, (sum w)^2 / sum w^2: small numbers mean that few paths
+        carry all, and that neither rate nor bias can be trusted.
+    paths, generations, groups : int
+    """
+
+    rate: float
+    lower: float
+    upper: float
+    confidence: float
+    bias: float
+    bias_error: float
+    fewest_effective: float
+    paths: int
+    generations: int
+    groups: int
+
+    def __str__(self) -> str:
+        level = f"{100 * self.confidence:g} %"
+        return (
+            f"growth rate {self.rate:.6g} a step, {level} interval [{self.lower:.6g}, {self.upper:.6g}] "
+            f"({self.groups} populations of {self.paths} paths, {self.generations} generations; bias "
+            f"{self.bias:.2g} +- {self.bias_error:.2g} taken off; "
+            f"at least {self.fewest_effective:.0f} effective parents)"
+        )
+
+
+def resample(log_weights: np.ndarray, uniform: float) -> np.ndarray:
+    """Parents (P,) of the next generation, drawn in proportion to exp(log_weights) by systematic sampling.
+
+    One uniform number places P equally spaced marks on the cumulated weights: a path of weight w has within one of
+    P w / sum w children.
+    """
+    weights = np.exp(log_weights - log_weights.max())
+    ends = np.cumsum(weights)
+    marks = (np.arange(ends.size) + uniform) * (ends[-1] / ends.size)
+    return np.minimum(np.searchsorted(ends, marks, side="right"), np.flatnonzero(weights)[-1])
+
+
+def grow(
+    process: Process | Any,
+    x0: Any,
+    *,
+    generations: int,
+    paths: int = 1024,
+    log_weight: LogWeight,
+    every: int = 1,
+    project: Projection | None = None,
+    groups: int = 8,
+    burn_in: int | None = None,
+    seed: int = 0,
+    quality: str = "float32",
+    confidence: float = 0.95,
+    threads: int | None = None,
+) -> Growth:
+    """Growth rate of the mean of a product of weights along the paths of a process, by cloning.
+
+    Parameters
+    ----------
+    process : process of this package, or a recurrence with `initial_state`, `step` and `position`
+    x0 : array (d,) or (paths, d), Gaussian, or tuple (mean, covariance)
+    generations : int
+        K, each of `every` steps.
+    paths : int
+        Size of a population, rounded up to a multiple of PACK; at least two packs.
+    log_weight : function of positions before and after a generation, both (P, d), with values (P,)
+        log w; -inf kills a path.
+    every : int
+        Steps a generation.
+    project : function of positions (P, d) with values (P, d), optional
+        Applied after each generation, for a process that commutes with it: a linear recurrence scaled back to norm 1
+        does not leave the range of numbers. The process must hold nothing but its position.
+    groups : int
+        Independent populations, at least 2, which the interval comes from.
+    burn_in : int, optional
+        Generations that are left out of the rate; default: a tenth.
+    seed, quality, threads
+        As in `run`; results do not depend on `threads`.
+    confidence : float
+
+    Returns
+    -------
+    Growth
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used, a weight is nan, or a population dies out.
+    """
+    generations, every = whole_number("generations", generations, 2), whole_number("every", every, 1)
+    groups, quality = whole_number("groups", groups, 2), one_of("quality", quality, QUALITIES)
+    paths = -(-whole_number("paths", paths, 2 * PACK) // (2 * PACK)) * 2 * PACK
+    burn_in = whole_number("burn_in", generations // 10 if burn_in is None else burn_in, 0, generations - 1)
+    seed = whole_number("seed", seed, 0, 2**64 - 1)
+    if not positive("confidence", confidence) < 1:
+        raise InvalidInput(f"confidence must be below 1, got {confidence!r}")
+    threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
+    simulator = _simulator(process, x0)
+    initial = initial_state(x0, simulator.dimension, paths if np.ndim(x0) == 2 else None)
+
+    def population(place: int) -> tuple[float, float]:
+        # Whole populations first, then those of half the size; each has path numbers of its own.
+        size, first = (paths, place * paths) if place < groups else (paths // 2, groups * paths + place * paths)
+        noise = Noise(seed, np.arange(first, first + size, dtype=np.int64), quality)
+        crowd = Crowd(simulator, draw_initial(initial, noise, first), noise)
+        return _run(crowd, generations, every, log_weight, project, burn_in)
+
+    with one_thread_each(), ThreadPoolExecutor(threads, thread_name_prefix="sgdlimits") as pool:
+        found = np.array(list(pool.map(population, range(2 * groups))))
+    return _growth(found[:groups], found[groups:, 0], every, confidence, paths, generations)
+
+
+def _simulator(process: Any, x0: Any) -> Simulator:
+    if isinstance(process, Process):
+        return process.simulator()
+    dimension = np.shape(x0[0] if isinstance(x0, tuple) else x0)[-1] if np.ndim(x0) or isinstance(x0, tuple) else 0
+    return RecurrenceSimulator(process, dimension)
+
+
+def _run(
+    crowd: Crowd, generations: int, every: int, log_weight: LogWeight, project: Projection | None, burn_in: int
+) -> tuple[float, float]:
+    """Mean log weight a generation after the burn-in, and the least effective number of parents."""
+    if project is not None and len(crowd.dump()) > 2:  # more than positions and marks of overflow
+        raise InvalidInput(f"project moves positions, but the process also holds {', '.join(crowd.dump())}")
+    total, fewest = 0.0, float(len(crowd.noise.paths))
+    uniforms = Noise(crowd.noise.seed, crowd.noise.paths[:1])
+    before = crowd.positions()
+    for generation in range(generations):
+        crowd.advance_to(crowd.step + every)
+        weights = np.asarray(log_weight(before, crowd.positions()), dtype=np.float64)
+        if weights.shape != (len(before),) or np.isnan(weights).any() or (weights == np.inf).any():
+            raise InvalidInput(
+                f"log_weight must give one number below infinity for each of {len(before)} paths, got shape "
+                f"{weights.shape} with {int(np.isnan(weights).sum())} nan in generation {generation}"
+            )
+        top = weights.max()
+        if top == -np.inf:
+            raise InvalidInput(f"the population died out in generation {generation}: raise paths, or lower `every`")
+        shares = np.exp(weights - top)
+        fewest = min(fewest, float(shares.sum() ** 2 / np.square(shares).sum()))
+        if generation >= burn_in:
+            total += top + math.log(shares.mean())
+        crowd.take(resample(weights, float(uniforms.uniforms(Purpose.RESAMPLING, generation, 1)[0, 0])))
+        before = crowd.positions()
+        if project is not None:
+            before = np.asarray(project(before), dtype=np.float64)
+            crowd.restart(before)
+    return total / (generations - burn_in), fewest
+
+
+def _growth(
+    whole: np.ndarray, halves: np.ndarray, every: int, confidence: float, paths: int, generations: int
+) -> Growth:
+    from scipy.stats import t
+
+    rates, halves = whole[:, 0] / every, halves / every
+    groups = len(rates)
+    # The bias is c / paths: halves have twice as much of it, so that the difference is the bias itself.
+    bias = float(halves.mean() - rates.mean())
+    errors = rates.std(ddof=1) / math.sqrt(groups), halves.std(ddof=1) / math.sqrt(groups)
+    rate, error = float(2 * rates.mean() - halves.mean()), math.hypot(2 * errors[0], errors[1])
+    half = float(t.ppf((1 + confidence) / 2, groups - 1)) * error
+    return Growth(
+        rate, rate - half, rate + half, confidence, bias, math.hypot(*errors), float(whole[:, 1].min()), paths,
+        generations, groups,
+    )  # fmt: skip
