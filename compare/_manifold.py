@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time as time_module
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,13 +13,17 @@ import numpy as np
 
 from sgdlimits.ensembles.initial import initial_state
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, LongRun, finite_array, positive, real_number, whole_number
 from sgdlimits.problems import geometry
 
 from . import slow_motion
 from .error_parts import KINDS, VARIABLES, columns_of, fitted_parts, spread_exponents
 from .estimates import mean_and_error, normal_quantile
-from .slow_motion import Quantity
+from .slow_motion import ROUNDING, Quantity
+
+LONG = 60.0  # seconds: a longer comparison is announced
+QUICKEST = 1e-9  # seconds a path and step: below this no pilot is worth its time
+PILOT = 30  # steps from which the speed is measured
 
 if TYPE_CHECKING:
     import xarray
@@ -193,6 +199,7 @@ def manifold(
     asked = end * np.arange(1, times + 1) / times
     origin = geometry.limit_map(recurrence.model, w0)
     functions = _functions(observables, limit, w0, origin, asked)
+    _say_how_long(recurrence, limit, w0, end, sizes, levels, paths, threads)
     cells = [
         [
             _Cell(
@@ -228,6 +235,33 @@ def manifold(
     return Manifold(xr.Dataset(variables, coordinates, attributes))
 
 
+def _say_how_long(
+    recurrence: Any, limit: Any, w0: np.ndarray, end: float, sizes: np.ndarray, levels: np.ndarray, paths: int,
+    threads: int | None,
+) -> None:  # fmt: skip
+    """Warn before a comparison of more than a minute, from the speed of a few steps."""
+    clocks = [[float(slow_motion.rebuilt(limit, size, at).clock) for at in levels] for size in sizes]
+    steps = end * np.array(clocks)
+    pilot = int(min(PILOT, steps.min()))
+    if steps.sum() < LONG / QUICKEST / paths or pilot < 2:
+        return
+    spent = np.inf
+    for _ in range(2):  # the first may compile
+        began = time_module.perf_counter()
+        recurrence.simulate(w0, pilot, paths, observables=("norm",), record=[pilot], threads=threads)
+        spent = min(spent, time_module.perf_counter() - began)
+    seconds = spent / pilot * steps.sum()
+    if seconds > LONG:
+        shorter = steps[:-1].sum() / steps.sum()
+        hint = f"one rung less takes {100 * shorter:.0f} % of it" if len(sizes) > 1 else "lower the time or the paths"
+        warnings.warn(
+            f"compare.manifold will take about {seconds / 60:.0f} minutes: {steps.sum():.3g} steps of {paths} paths, "
+            f"{steps[-1].sum():.3g} of them at the smallest step size; {hint}",
+            LongRun,
+            stacklevel=3,
+        )
+
+
 def _functions(
     observables: Mapping[str, Quantity] | None, limit: Any, w0: np.ndarray, origin: np.ndarray, times: np.ndarray
 ) -> dict[str, Quantity]:
@@ -239,7 +273,12 @@ def _functions(
         end = slow_motion.limit_points(limit, w0, times)[-1]
         if np.linalg.norm(end - origin) > 1e-12 * (1 + np.linalg.norm(origin)):
             return {"displacement": slow_motion.displacement(origin, end)}
-    return {"squared displacement": lambda points: np.square(points - origin).sum(axis=-1)}
+    return {"squared displacement": lambda points: _cleared(np.square(points - origin).sum(axis=-1), origin)}
+
+
+def _cleared(squares: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Squared lengths, with 0 in place of what is rounding of positions of this scale: it has no order."""
+    return np.where(squares > (ROUNDING * (1 + np.linalg.norm(scale))) ** 2, squares, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -300,7 +339,9 @@ class _Cell:
 
     def _spread(self, w: np.ndarray, phi: np.ndarray) -> dict[str, np.ndarray]:
         """Root mean squares (T, 2) of w - Phi(w) and of Phi(w) about their means, with standard errors."""
-        squares = np.stack([np.square(x - x.mean(axis=0)).sum(axis=-1) for x in (w - phi, phi)], axis=-1)
+        squares = np.stack(
+            [_cleared(np.square(x - x.mean(axis=0)).sum(axis=-1), self.w0) for x in (w - phi, phi)], axis=-1
+        )
         spread = np.sqrt(squares.mean(axis=0))
         error = squares.std(axis=0) / np.sqrt(len(squares)) / np.maximum(2 * spread, np.finfo(float).tiny)
         return {"spread": spread, "spread_error": error}

@@ -294,10 +294,11 @@ def _dataset(
         runs = [run for at, _, _, _, run in found if at == index]
         if row["regime"] == "trivial":
             sizes = np.array([size for at, _, size, _, _ in found if at == index])
-            numbers = standstill(runs, sizes)
+            scale = 1 + np.abs(entry.w0).max()
+            numbers = standstill(runs, sizes, scale)
             for name in still:
                 still[name][index] = numbers[name]
-            frozen = numbers["motion"] <= FROZEN * (1 + np.abs(entry.w0).max())
+            frozen = numbers["motion"] <= FROZEN * scale
             verdicts[index, 0] = "trivial" if frozen else "moves"
     names = ("passage_index", "ladder", "step_size", "noise_level")
     variables: dict[str, Any] = {

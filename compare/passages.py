@@ -61,11 +61,14 @@ def predicted_exponents(entry: Passage, regime: str) -> tuple[float, float]:
     return orders[regime] if entry.kind == "drift" else (-1.0, 0.0)
 
 
-def standstill(runs: list[Measurement], sizes: np.ndarray) -> dict[str, float]:
-    """Largest displacement and motion over a ladder, and the order of the displacement in the step size (0: exact)."""
+def standstill(runs: list[Measurement], sizes: np.ndarray, scale: float) -> dict[str, float]:
+    """Largest displacement and motion over a ladder, and the order of the displacement in the step size.
+
+    No order of what is rounding of positions of size `scale`.
+    """
     moved = np.array([run.displacement for run in runs])
     order = np.nan
-    if len(runs) > 1 and (moved > 0).all():
+    if len(runs) > 1 and (moved > slow_motion.ROUNDING * scale).all():
         line = np.stack([np.log(sizes), np.ones(len(sizes))], axis=1)
         order = slow_motion.fit(line, np.log(moved), np.zeros(len(moved))).coefficients[0]
     return {"displacement": moved.max(), "motion": max(run.motion for run in runs), "displacement_order": order}

@@ -14,6 +14,7 @@ from sgdlimits.exact.errors import InvalidInput, finite_array
 from sgdlimits.problems import geometry
 
 Quantity = Callable[[np.ndarray], np.ndarray]
+ROUNDING = 1e-12  # relative to positions: a smaller displacement stands still
 
 
 def noise_level(noise: Any) -> float:

@@ -53,6 +53,10 @@ class OverflowedPaths(UserWarning):
     """Some paths left the range of floating-point numbers."""
 
 
+class LongRun(UserWarning):
+    """What was asked will take long; the message says how long, and what to change."""
+
+
 class MismatchedProcesses(UserWarning):
     """The sides of a comparison do not share problem, step size or batch size."""
 

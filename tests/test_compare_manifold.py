@@ -213,3 +213,50 @@ def test_bad_input_is_named():
         manifold(process, limit, START, time=0.1, paths=4, observables={"w": lambda w: w})
     with pytest.raises(InvalidInput, match="must have a model and a noise, got float"):
         manifold(process, 0.1, START, time=0.1)
+
+
+def circle(radius_of=lambda w: (w * w).sum(-1)):
+    """f = |w|^2 with label 1: the Hessian's trace is constant on its zero-loss set."""
+    return zero_loss.UserRegression(
+        lambda w, x: (radius_of(w)[..., None], 2 * w[..., None, :]), np.zeros((1, 1)), np.ones(1), 2
+    )
+
+
+def test_label_noise_on_a_circle_stands_still_and_no_order_of_rounding_is_printed():
+    """Assert the trivial regime, an error of exactly 0 and no order; on the hyperbola the same noise moves."""
+    descent = NoisyGradientDescent(circle(), noise.LabelNoise(0.3), 0.05)
+    limit = ManifoldLimit.of(descent, start=[1.2, 0.4])
+    assert limit.regime == "trivial" and "vanishes" in limit.explanation
+    found = manifold(descent, limit, [1.2, 0.4], steps=100, paths=20, rungs=3, threads=1).dataset
+    assert (found["error"].values == 0).all() and np.isnan(found["order"].values).all()
+    assert np.isnan(found["spread_exponent"].sel(kind="tangential")).all()
+    assert ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.3), 0.05).regime == "degenerate"
+
+
+def test_standing_still_has_no_exponent():
+    """Assert that the order of a displacement of rounding is not given."""
+    from sgdlimits.compare import time_scales
+
+    descent = NoisyGradientDescent(circle(), noise.LabelNoise(0.3), 0.05)
+    found = time_scales([descent], [1.2, 0.4], paths=16, steps=200, rungs=2).dataset
+    assert np.isnan(found["displacement_order"].values).all() and found["verdict"].values[0, 0] == "trivial"
+
+
+def test_a_long_comparison_is_announced_before_it_starts(monkeypatch):
+    """Assert a warning with the minutes and what fewer rungs save, when the work is far beyond a minute."""
+    from sgdlimits.compare import _manifold
+    from sgdlimits.exact.errors import LongRun
+
+    class Started(Exception):
+        pass
+
+    def start(*args):
+        raise Started
+
+    monkeypatch.setattr(_manifold, "_Cell", start)
+    limit = ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.3), 0.05)
+    descent = NoisyGradientDescent(HYPERBOLA, noise.LabelNoise(0.3), 0.05)
+    with pytest.warns(LongRun, match="minutes.*one rung less takes 25 %"), pytest.raises(Started):
+        manifold(descent, limit, START, steps=3_000_000, paths=1000, threads=1)
+    with pytest.raises(Started):  # control: a short one says nothing
+        manifold(descent, limit, START, steps=300, paths=100, threads=1)

@@ -15,6 +15,7 @@ NON_DEGENERATE, DEGENERATE, TRIVIAL = "non-degenerate", "degenerate", "trivial"
 REGIMES = (NON_DEGENERATE, DEGENERATE, TRIVIAL)
 PROBES = 3  # points at which a regime is decided by numbers: at a single one a non-zero drift may vanish
 ATTEMPTS = 12
+STILL = 1e-9  # relative: a smaller drift along the set is rounding
 SPREAD = 0.1  # of the neighbours of a given start, relative to its size
 
 
@@ -86,13 +87,20 @@ def _term(model: Any, mechanism: Any, step_size: float, points: np.ndarray) -> T
     name, sentence, decided_by = _strongest_regime(model, mechanism, points)
     if sigma == 0:
         name, sentence, decided_by = TRIVIAL, f"{type(mechanism).__name__} has sigma = 0", "theory"
+    along = name != TRIVIAL and mechanism.tangential and _has_tangential_part(model, mechanism, points)
+    if name == DEGENERATE and mechanism.reg_is_constant and not along and _stands_still(model, mechanism, points):
+        name, decided_by = TRIVIAL, "numbers"
+        sentence = (
+            f"{type(mechanism).__name__} would move along the set by step_size^2 sigma^2 a step, but on "
+            f"{model.label} that drift vanishes at every point tried: <C, Hessian> is constant along the set, C the "
+            "stationary covariance across it"
+        )
     scale, unit = (1.0, "") if np.isnan(sigma) or sigma == 0 else (sigma**2, " sigma^2")
     order = 1 if name == NON_DEGENERATE else 2
     rate = step_size**order * scale
     clock = Clock(1 / rate, ("step_size" if order == 1 else "step_size^2") + unit)
     if name == TRIVIAL:
         return Term(mechanism, name, None, None, clock, 0.0, sentence, decided_by, False)
-    along = mechanism.tangential and _has_tangential_part(model, mechanism, points)
     return Term(mechanism, name, order, 2, clock, rate, sentence, decided_by, along)
 
 
@@ -101,6 +109,15 @@ def _has_tangential_part(model: Any, mechanism: Any, points: np.ndarray) -> bool
     covariance = mechanism.covariance(model, points)
     projector = geometry.tangent_projector(model, points)
     return bool(np.abs(projector @ covariance @ projector).max() > 1e-10 * np.abs(covariance).max())
+
+
+def _stands_still(model: Any, mechanism: Any, points: np.ndarray) -> bool:
+    """Whether P grad <C, Hessian> vanishes at every point, to rounding of its part across the set."""
+    frame = geometry.frame(model, points)
+    spread = geometry.normal_covariance(model, points, mechanism.covariance(model, points), frame=frame)
+    push = model.third(points, spread)
+    inside = push - np.einsum("...ij,...kj,...k->...i", frame.normals, frame.normals, push)
+    return bool((np.linalg.norm(inside, axis=-1) <= STILL * np.linalg.norm(push, axis=-1)).all())
 
 
 def _strongest_regime(model: Any, mechanism: Any, points: np.ndarray) -> tuple[str, str, str]:
