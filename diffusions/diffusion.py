@@ -99,6 +99,10 @@ class Diffusion(ABC):
         """Whether the second moment of the process, or of a scheme for it, settles, given that the mean does."""
 
     @abstractmethod
+    def fourth_moments_settle(self) -> bool:
+        """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
+
+    @abstractmethod
     def stationary_covariance(self) -> np.ndarray:
         """Stationary covariance (d, d) of the modes, given that it exists."""
 

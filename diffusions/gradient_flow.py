@@ -87,6 +87,10 @@ class GradientFlow(Diffusion):
         """Always: there is no noise."""
         return True
 
+    def fourth_moments_settle(self) -> bool:
+        """Whether the mean settles: the law is Gaussian about it, so that every moment then does."""
+        return bool(self.quadratic.curvatures.min() >= 0)
+
     def stationary_covariance(self) -> np.ndarray:
         """Zero (d, d)."""
         return np.zeros((self.dimension, self.dimension))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import whole_number
@@ -138,6 +139,11 @@ class HomogenizedSGD(Diffusion):
         strength = np.diagonal(scheme.weights) * (scheme.before * self.problem.eigenvalues) ** 2 / self.batch_size
         kept = (scheme.before * scheme.after) ** 2
         return bool((kept[active] < 1).all() and (strength[active] / (1 - kept[active])).sum() < 1)
+
+    def fourth_moments_settle(self) -> bool:
+        """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
+        eigenvalues = self.quadratic.eigenvalues
+        return fourth_moments.homogenized_settles(eigenvalues, self.rates, self.step_size, self.batch_size)
 
     def stationary_covariance(self) -> np.ndarray:
         """Stationary covariance (d, d) of the modes: diagonal."""

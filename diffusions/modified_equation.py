@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, whole_number
@@ -177,6 +178,22 @@ class ModifiedEquation(Diffusion):
         """Whether the noise feeds itself by less than the whole; bounds decide away from the threshold."""
         equations = self.flow if scheme is None else scheme.moment_map(self.noise_map)
         return equations.circuit.settles()
+
+    def fourth_moments_settle(self) -> bool:
+        """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
+        problem = self.quadratic
+        moving = problem.eigenvalues > 0
+        h = problem.eigenvalues[moving]
+        if isinstance(problem, StreamingLeastSquares):
+            spread, push = np.diag(h**2 + h.sum() * h), np.diag(2 * h.max(initial=0.0) * h)
+        else:
+            rows = problem.augmented_modes[:, :-1][:, moving]
+            push = (rows * np.square(rows).sum(axis=1)[:, None]).T @ rows / problem.samples
+            spread = push - np.diag(h**2)
+        settles = fourth_moments.diffusion_settles(
+            self.rates[moving], spread, push, self.step_size**2 / self.batch_size
+        )
+        return settles and problem.curvatures.min() >= 0
 
     def stationary_covariance(self) -> np.ndarray:
         """Stationary covariance (d, d) of the modes."""

@@ -97,6 +97,10 @@ class OrnsteinUhlenbeck(Diffusion):
         """Always: additive noise never destabilises."""
         return True
 
+    def fourth_moments_settle(self) -> bool:
+        """Whether the mean settles: the law is Gaussian about it, so that every moment then does."""
+        return bool(self.quadratic.curvatures.min() >= 0)
+
     def stationary_covariance(self) -> np.ndarray:
         """Stationary covariance (d, d) of the modes: step_size C_ij / (B (k_i + k_j))."""
         decay = self.rates[:, None] + self.rates

@@ -14,6 +14,7 @@ from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
+from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import (
@@ -227,6 +228,32 @@ class SGD:
         mean_threshold = self._mean_threshold()
         threshold = gain_threshold(self.moment_map, mean_threshold)
         return Stability(mean_threshold, threshold, self.step_size)
+
+    def fourth_moments_settle(self) -> bool:
+        """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found.
+
+        At d up to 6 by the map of fourth moments, else by norms; momentum is not treated. Derived.
+        """
+        problem = self._quadratic
+        if self.momentum or self.sampling == "reshuffle" or problem.curvatures.min() < 0:
+            return False
+        if self.step_size >= self._mean_threshold():
+            return False
+        moving = problem.eigenvalues > 0
+        h, small = problem.eigenvalues[moving], moving.sum() <= fourth_moments.LARGEST_TENSORS
+        if isinstance(problem, StreamingLeastSquares):
+            if fourth_moments.gaussian_norm_settles(h, self.step_size, problem.ridge):
+                return True
+            law = fourth_moments.gaussian_samples(h) if small else None
+        else:
+            rows = problem.augmented_modes[:, :-1][:, moving]
+            law = rows, np.full(len(rows), 1 / len(rows))
+            if fourth_moments.norm_settles(*law, self.step_size, problem.ridge):
+                return True
+        if law is None or not small:
+            return False
+        radius = fourth_moments.radius(*law, self.step_size, problem.ridge, self.batch_size)
+        return radius < 1 - fourth_moments.MARGIN
 
     def _mean_threshold(self) -> float:
         smallest, largest = self.problem.curvatures.min(), self.problem.curvatures.max()
