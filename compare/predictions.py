@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlimits.exact.linear_maps import exponential_action, pack_symmetric, unpack_symmetric
+from sgdlimits.exact.moment_flows import length_unit
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 Triple = tuple[np.ndarray, np.ndarray, float]
@@ -114,6 +115,8 @@ def _accumulated(
     """D[defect] applied to the start: second moments (times, d, d) and means (times, d)."""
     d = start[1].size
     size = d * (d + 1) // 2 + d + 1
+    unit = length_unit(start[1], start[0], start[0])
+    scales = np.concatenate([np.full(size - d - 1, unit**2), np.full(d, unit), [1.0]])  # as in the moment flows
 
     def unpack(vector: np.ndarray) -> Triple:
         return unpack_symmetric(vector[: -d - 1], d), vector[-d - 1 : -1], float(vector[-1])
@@ -122,10 +125,10 @@ def _accumulated(
         return np.concatenate([pack_symmetric(moments[0]), moments[1], [moments[2]]])
 
     def generator(stacked: np.ndarray) -> np.ndarray:
-        error, moments = unpack(stacked[:size]), unpack(stacked[size:])
-        return np.concatenate([pack(defect(moments)) - pack(flow(error)), -pack(flow(moments))])
+        error, moments = unpack(stacked[:size] * scales), unpack(stacked[size:] * scales)
+        return np.concatenate([pack(defect(moments)) - pack(flow(error)), -pack(flow(moments))]) / np.tile(scales, 2)
 
-    stacked = np.concatenate([np.zeros(size), pack(start)])
-    errors = exponential_action(generator, stacked, times)[:, :size]
+    stacked = np.concatenate([np.zeros(size), pack(start) / scales])
+    errors = exponential_action(generator, stacked, times)[:, :size] * scales
     triples = [unpack(error) for error in errors]
     return np.array([t[0] for t in triples]), np.array([t[1] for t in triples])

@@ -35,9 +35,6 @@ from .solvers.process import ProcessSimulator
 if TYPE_CHECKING:
     import xarray
 
-ROOT_ERROR = 1e-12  # relative, of a mean-square threshold
-
-
 class Diffusion(ABC):
     """A continuous approximation of SGD: dX = drift dt + diffusion dW in the process's own clock.
 
@@ -217,6 +214,7 @@ class Diffusion(ABC):
             If the step size is past a threshold, or the scheme's increments are.
         """
         problem = self.quadratic
+        problem.check_centre()
         mean, covariance = initial_moments(x0, problem.dimension)
         kept = moment_steps(record, steps)
         vectors = problem.eigenvectors
@@ -250,12 +248,13 @@ class Diffusion(ABC):
                 "runs away at every step size; raise the ridge",
                 stability.mean_threshold,
             )
-        if self.step_size >= stability.mean_square_threshold * (1 - ROOT_ERROR):
+        if not stability.mean_square_stable:
             raise InfiniteVariance(
                 f"step_size is {self.step_size:g}, but the variance of {self.label} is finite only below "
                 f"{stability.mean_square_threshold:.6g}; lower the step size or raise the batch size",
                 stability.mean_square_threshold,
             )
+        problem.check_centre()
         covariance, vectors = self.stationary_covariance(), problem.eigenvectors
         risk = float(problem.expected_risk(np.zeros(problem.dimension), covariance))
         return StationaryLaw(
@@ -316,6 +315,7 @@ class Diffusion(ABC):
         chosen = find_scheme(solver)
         fused = chosen.name in self.solvers
         if isinstance(self.problem, QuadraticProblem):
+            self.problem.check_centre()  # the kernels run in modes about the minimiser
             self._warn_if_unstable(self.modal_step(chosen, substeps) if fused else None)
         simulator = (
             self.simulator(chosen.name, substeps)

@@ -37,9 +37,6 @@ from .simulators import make_simulator
 if TYPE_CHECKING:
     import xarray
 
-ROOT_ERROR = 1e-12  # relative, of the mean-square threshold
-
-
 @dataclass(frozen=True, eq=False)
 class SGD:
     """Stochastic gradient descent: x <- x - step_size * g, or with momentum as torch.optim.SGD (dampening 0).
@@ -170,6 +167,7 @@ class SGD:
             If the step size is not below the threshold of the mean or of the second moment.
         """
         problem, map_ = self._quadratic, self.moment_map()
+        problem.check_centre()
         problem.sampling_factor(self.batch_size, self.sampling)
         mean, covariance = initial_moments(x0, problem.dimension)
         kept = moment_steps(record, steps)
@@ -198,18 +196,19 @@ class SGD:
                 "runs away at every step size; raise the ridge",
                 stability.mean_threshold,
             )
-        if self.step_size >= stability.mean_threshold * (1 - ROOT_ERROR):
+        if not stability.mean_stable:
             raise NoStationaryLaw(
                 f"step_size is {self.step_size:g}, but the mean settles only below "
                 f"{stability.mean_threshold:.6g}; lower the step size",
                 stability.mean_threshold,
             )
-        if self.step_size >= stability.mean_square_threshold * (1 - ROOT_ERROR):
+        if not stability.mean_square_stable:
             raise InfiniteVariance(
                 f"step_size is {self.step_size:g}, but the variance is finite only below "
                 f"{stability.mean_square_threshold:.6g}; lower the step size or raise the batch size",
                 stability.mean_square_threshold,
             )
+        problem.check_centre()
         covariance = self.moment_map().stationary_covariance()
         vectors, centre = problem.eigenvectors, np.zeros(problem.dimension)
         risk = float(problem.expected_risk(centre, covariance))

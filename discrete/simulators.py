@@ -90,10 +90,9 @@ def risk_of(problem: QuadraticProblem, positions: np.ndarray) -> np.ndarray:
     """L (P,) at positions (P, d), P a multiple of PACK; the bits of a path do not depend on P."""
     # One product a pack: the bits of a matrix product may depend on its number of rows.
     with np.errstate(over="ignore", invalid="ignore"):  # the engine reports paths that overflowed
-        centred = (positions - problem.minimiser).reshape(-1, PACK, problem.dimension)
+        centred = (positions - problem.least_risk_point).reshape(-1, PACK, problem.dimension)
         modes = (centred @ problem.eigenvectors).reshape(positions.shape)
-        terms = modes * (problem.risk_slope + 0.5 * problem.eigenvalues * modes)
-        return problem.risk_at_minimiser + terms.sum(axis=1)
+        return problem.least_risk + (0.5 * problem.eigenvalues * modes * modes).sum(axis=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +150,9 @@ class StreamingSimulator:
     def measure(self, name: str, state: PackedPaths) -> np.ndarray | None:
         problem = self.sgd.problem
         if name == "risk":
-            centred = state.x - problem.minimiser_modes[:, None]
+            centred = state.x - (problem.eigenvectors.T @ problem.least_risk_point)[:, None]
             return packs.quadratic(
-                centred, problem.risk_at_minimiser, problem.risk_slope, 0.5 * problem.eigenvalues
+                centred, problem.least_risk, np.zeros(problem.dimension), 0.5 * problem.eigenvalues
             )
         return packs.norm(state.x) if name == "norm" else None
 

@@ -17,6 +17,8 @@ import numpy as np
 from .linear_maps import exponential_action, pack_symmetric, unpack_symmetric
 from .moment_maps import NoiseCircuit, NoiseMap
 
+TINY = np.finfo(float).tiny
+
 
 @dataclass(frozen=True, eq=False)
 class MomentFlow:
@@ -43,18 +45,21 @@ class MomentFlow:
         size = d * (d + 1) // 2
         decay = self.rates[:, None] + self.rates
         constant = self.noise(np.zeros((d, d)), np.zeros(d))
+        unit = length_unit(mean, covariance, self.scale / max(float(decay.max()), TINY) * constant)
 
+        # Lengths are counted in `unit`: squares, means and 1 then have one size, and none drowns the others.
         def generator(vector: np.ndarray) -> np.ndarray:
             spread, square = (unpack_symmetric(vector[i * size : (i + 1) * size], d) for i in range(2))
             first, one = vector[2 * size : -1], vector[-1]
-            noise = self.noise(spread + square, first) + (one - 1) * constant
+            noise = (self.noise(unit**2 * (spread + square), unit * first) + (one - 1) * constant) / unit**2
             parts = self.scale * noise - decay * spread, -decay * square
             return np.concatenate([*map(pack_symmetric, parts), -self.rates * first, [0.0]])
 
-        start = [pack_symmetric(covariance), pack_symmetric(np.outer(mean, mean)), mean, [1.0]]
+        scaled = mean / unit
+        start = [pack_symmetric(covariance / unit**2), pack_symmetric(np.outer(scaled, scaled)), scaled, [1.0]]
         states = exponential_action(generator, np.concatenate(start), times)
         means = np.exp(-np.outer(times, self.rates)) * mean
-        return means, unpack_symmetric(states[:, :size], d)
+        return means, unit**2 * unpack_symmetric(states[:, :size], d)
 
     @property
     def circuit(self) -> NoiseCircuit:
@@ -62,6 +67,12 @@ class MomentFlow:
         decay = self.rates[:, None] + self.rates
         moving = (self.rates[:, None] > 0) & (self.rates > 0)
         return NoiseCircuit(self.noise, np.where(moving, self.scale / np.where(moving, decay, 1.0), 0.0))
+
+
+def length_unit(mean: np.ndarray, covariance: np.ndarray, added: np.ndarray) -> float:
+    """A power of two of the size of positions with these moments, or of what noise adds to them; 1 if all vanish."""
+    square = max(float(np.square(mean).max()), float(np.abs(covariance).max()), float(np.abs(added).max()))
+    return float(2.0 ** np.rint(np.log2(square) / 2)) if 0 < square < np.inf else 1.0
 
 
 def propagate_rank_one(

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
+THRESHOLD_ERROR = 1e-12  # relative; nearer to a threshold nothing is called stable
+
+
 @dataclass(frozen=True)
 class StationaryLaw:
     """First two moments of a stationary law.
@@ -57,12 +60,12 @@ class Stability:
     @property
     def mean_stable(self) -> bool:
         """Whether the mean settles at the process's step size."""
-        return self.step_size < self.mean_threshold
+        return self.step_size < self.mean_threshold * (1 - THRESHOLD_ERROR)
 
     @property
     def mean_square_stable(self) -> bool:
         """Whether the second moment settles at the process's step size."""
-        return self.step_size < self.mean_square_threshold
+        return self.step_size < self.mean_square_threshold * (1 - THRESHOLD_ERROR)
 
     def __repr__(self) -> str:
         verdict = "stable in mean square" if self.mean_square_stable else (

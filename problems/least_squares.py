@@ -160,6 +160,17 @@ class LeastSquares(QuadraticProblem):
         return self.eigenvectors @ stationary_point(self.eigenvalues, self.ridge, slope)
 
     @cached_property
+    def least_risk_point(self) -> np.ndarray:
+        """Minimiser (d,) of L, of least norm where it is not unique."""
+        slope = (self.targets @ (self.features @ self.eigenvectors)) / self.samples
+        return self.eigenvectors @ stationary_point(self.eigenvalues, 0.0, slope)
+
+    @cached_property
+    def least_risk(self) -> float:
+        """L at its least point."""
+        return float(np.square(self.features @ self.least_risk_point - self.targets).sum() / (2 * self.samples))
+
+    @cached_property
     def residuals_at_minimiser(self) -> np.ndarray:
         """A m - b (n,) at the minimiser m."""
         return self.features @ self.minimiser - self.targets

@@ -13,12 +13,14 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array
 
+LOST_DIGITS = 1e-7  # largest part of a risk that may be rounding
+
 
 class QuadraticProblem(ABC):
     """Least squares with risk L and descended objective f = L + (ridge / 2) |x|^2.
 
-    Leaves give `ridge`, `spectrum`, `minimiser`, `risk_at_minimiser`, `sampling_factor` and
-    `noise_covariance_map`; everything here follows from those.
+    Leaves give `ridge`, `spectrum`, `minimiser`, `risk_at_minimiser`, `least_risk_point`, `least_risk`,
+    `sampling_factor` and `noise_covariance_map`; everything here follows from those.
     """
 
     ridge: float
@@ -37,6 +39,16 @@ class QuadraticProblem(ABC):
     @abstractmethod
     def risk_at_minimiser(self) -> float:
         """L at the minimiser of the descended objective."""
+
+    @property
+    @abstractmethod
+    def least_risk_point(self) -> np.ndarray:
+        """Minimiser (d,) of L, without the ridge; of least norm where it is not unique."""
+
+    @property
+    @abstractmethod
+    def least_risk(self) -> float:
+        """Smallest value of L."""
 
     @abstractmethod
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
@@ -94,12 +106,36 @@ class QuadraticProblem(ABC):
 
     def risk(self, x: np.ndarray) -> np.ndarray:
         """L at positions (..., d), without the ridge term."""
-        modes = self.to_modes(finite_array("x", x, shape=np.shape(x)[:-1] + (self.dimension,)))
-        return self.risk_of_modes(modes)
+        x = finite_array("x", x, shape=np.shape(x)[:-1] + (self.dimension,))
+        # About the least point of L, never about a minimiser that a negative ridge has sent far away.
+        return self.least_risk + 0.5 * np.square((x - self.least_risk_point) @ self.eigenvectors) @ self.eigenvalues
 
     def risk_of_modes(self, modes: np.ndarray) -> np.ndarray:
         """L at modes (..., d)."""
-        return self.risk_at_minimiser + modes @ self.risk_slope + 0.5 * np.square(modes) @ self.eigenvalues
+        return self.least_risk + 0.5 * np.square(modes + self.offset_modes) @ self.eigenvalues
+
+    @cached_property
+    def offset_modes(self) -> np.ndarray:
+        """Minimiser of the descended objective minus the least point of L (d,), in modes; 0 where nothing acts."""
+        gap = self.eigenvectors.T @ (self.minimiser - self.least_risk_point)
+        return np.where(self.eigenvalues > 0, gap, 0.0)
+
+    def check_centre(self) -> None:
+        """Raise where moments about the minimiser would lose their digits: the ridge nearly cancels an eigenvalue.
+
+        Raises
+        ------
+        InvalidInput
+            If rounding of the risk at the minimiser exceeds 1e-7 of the risk at the origin.
+        """
+        origin = float(self.risk(np.zeros(self.dimension)))
+        if np.finfo(float).eps * self.risk_at_minimiser > LOST_DIGITS * max(origin, self.least_risk):
+            worst = float(np.abs(self.curvatures[self.eigenvalues > 0]).min())
+            raise InvalidInput(
+                f"ridge is {self.ridge!r}, within {worst:.3g} of minus an eigenvalue of the Hessian: the stationary "
+                f"point has size {np.linalg.norm(self.minimiser):.3g}, about which moments lose their digits; move the "
+                "ridge, or simulate SGD, which does not expand about it"
+            )
 
     @property
     def risk_slope(self) -> np.ndarray:

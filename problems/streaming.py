@@ -74,10 +74,15 @@ class StreamingLeastSquares(QuadraticProblem):
         slope = self.eigenvalues * (self.eigenvectors.T @ self.truth)
         return self.eigenvectors @ stationary_point(self.eigenvalues, self.ridge, slope)
 
-    @cached_property
-    def offset_modes(self) -> np.ndarray:
-        """Minimiser of the descended objective minus the truth (d,), in the eigenbasis."""
-        return self.eigenvectors.T @ (self.minimiser - self.truth)
+    @property
+    def least_risk_point(self) -> np.ndarray:
+        """The truth (d,)."""
+        return self.truth
+
+    @property
+    def least_risk(self) -> float:
+        """Half the variance of the labels' noise."""
+        return 0.5 * self.noise**2
 
     @cached_property
     def risk_at_minimiser(self) -> float:
