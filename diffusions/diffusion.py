@@ -15,6 +15,7 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.cost import check_moments_memory
 from sgdlimits.exact.errors import (
     InfiniteVariance,
     InvalidInput,
@@ -217,6 +218,7 @@ class Diffusion(ABC):
         problem.check_centre()
         mean, covariance = initial_moments(x0, problem.dimension)
         kept = moment_steps(record, steps)
+        check_moments_memory(len(kept), problem.dimension)
         vectors = problem.eigenvectors
         start = problem.to_modes(mean), vectors.T @ covariance @ vectors
         self._warn_if_unstable(None if solver is None else self.modal_step(solver, substeps))

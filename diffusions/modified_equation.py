@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
-from sgdlimits.exact import fourth_moments
+from sgdlimits.exact import fourth_moments, mean_square
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .diffusion import Diffusion, check_settings
@@ -175,7 +176,22 @@ class ModifiedEquation(Diffusion):
         return crossing(gain, scale)
 
     def settles(self, scheme: ModalStep | None = None) -> bool:
-        """Whether the noise feeds itself by less than the whole; bounds decide away from the threshold."""
+        """Whether the noise feeds itself by less than the whole; bounds decide away from the threshold.
+
+        Meant for warnings: what a bounded cost cannot decide counts as settled.
+        """
+        problem = self.quadratic
+        if isinstance(problem, LeastSquares):
+            h, weight = problem.eigenvalues[: problem.rank], self.step_size**2 / self.batch_size
+            if scheme is None:
+                lost = 2 * self.rates[: problem.rank] + weight * h**2
+                proved = mean_square.flow_settles(problem.range_modes, lost, weight)
+            else:
+                weight = float(scheme.weights[0, 0]) / self.batch_size
+                kept = (scheme.before * scheme.after)[: problem.rank] ** 2 - weight * h**2
+                proved = mean_square.settles(problem.range_modes, kept, weight)
+            if proved or problem.noise_map_cost > mean_square.TOO_DEAR:
+                return True
         equations = self.flow if scheme is None else scheme.moment_map(self.noise_map)
         return equations.circuit.settles()
 

@@ -14,9 +14,10 @@ from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
-from sgdlimits.exact import fourth_moments
+from sgdlimits.exact import fourth_moments, mean_square
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.cost import check_moments_memory
 from sgdlimits.exact.errors import (
     InfiniteVariance,
     InvalidInput,
@@ -171,6 +172,7 @@ class SGD:
         problem.sampling_factor(self.batch_size, self.sampling)
         mean, covariance = initial_moments(x0, problem.dimension)
         kept = moment_steps(record, steps)
+        check_moments_memory(len(kept), problem.dimension)
         self._warn_if_unstable()
         vectors = problem.eigenvectors
         means, covariances = map_.propagate(problem.to_modes(mean), vectors.T @ covariance @ vectors, kept)
@@ -263,13 +265,26 @@ class SGD:
         mu = self.momentum
         return float(2 * (1 + mu) / ((1 + 2 * mu if self.nesterov else 1.0) * largest))
 
+    def _settles_plainly(self) -> bool:
+        """Whether a bound shows that second moments settle, or to know it would cost more than a warning is worth."""
+        problem = self.problem
+        if not isinstance(problem, LeastSquares):
+            return False
+        if not self.momentum:
+            h, factor = problem.eigenvalues[: problem.rank], problem.sampling_factor(self.batch_size, self.sampling)
+            weight = self.step_size**2 * factor
+            kept = (1 - self.step_size * (h + problem.ridge)) ** 2 - weight * h**2
+            if mean_square.settles(problem.range_modes, kept, weight):
+                return True
+        return problem.noise_map_cost > mean_square.TOO_DEAR
+
     def _warn_if_unstable(self) -> None:
         """Warn past a known threshold; the second moment's is computed only once it is known to be passed."""
         if not isinstance(self.problem, QuadraticProblem) or self.sampling == "reshuffle":
             return
         threshold, what = self._mean_threshold(), "mean"
         if self.step_size < threshold:
-            if self.moment_map().settles():
+            if self._settles_plainly() or self.moment_map().settles():
                 return
             threshold, what = gain_threshold(self.moment_map, threshold), "second moment"
         warnings.warn(

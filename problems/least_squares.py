@@ -8,12 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
+from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, real_number, whole_number
 from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 
 from .quadratic import QuadraticProblem, stationary_point
 from .samplings import check_sampling
 from .tables import Table, dataset, read_csv
+
+CHEAP = 5e9  # multiplications: about a second; a dearer table is formed only where it must be
+BLOCK = 2**22  # numbers of one block of products of columns: 32 MB
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -187,6 +191,16 @@ class LeastSquares(QuadraticProblem):
         modes[:, self.eigenvalues == 0] = 0.0
         return np.column_stack([modes, self.residuals_at_minimiser])
 
+    @property
+    def range_modes(self) -> np.ndarray:
+        """Features (n, r) in the eigenbasis, restricted to the range of the data."""
+        return self.augmented_modes[:, : self.rank]
+
+    @property
+    def noise_map_cost(self) -> float:
+        """Multiplications of one `noise_covariance_map` that goes through the rows."""
+        return 2.0 * self.samples * self.dimension**2
+
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B with replacement, (n - B) / (B (n - 1)) without; reshuffled epochs have no such factor."""
         n, batch = self.samples, self.check_batch_size(batch_size, sampling)
@@ -212,12 +226,23 @@ class LeastSquares(QuadraticProblem):
         d = self.dimension
         moments = np.empty((d + 1, d + 1))
         moments[:d, :d], moments[d, :d], moments[:d, d], moments[d, d] = second, mean, mean, 1.0
-        if self.fourth_moments is not None:
+        if self.table_pays and self.table_cost < CHEAP:
             return unpack_symmetric(self.fourth_moments @ pack_symmetric(moments), d)
         rows = self.augmented_modes
         squares = np.einsum("ij,ij->i", rows @ moments, rows)
         pull = np.column_stack([np.diag(self.eigenvalues), self.risk_slope])
         return (rows[:, :d] * squares[:, None]).T @ rows[:, :d] / self.samples - pull @ moments @ pull.T
+
+    @property
+    def table_pays(self) -> bool:
+        """Whether reading `fourth_moments` is faster than a matrix product over the rows; the bound is measured."""
+        n, d = self.samples, self.dimension
+        return d * (d + 1) // 2 * ((d + 1) * (d + 2) // 2) <= n * d * d / 4
+
+    @property
+    def table_cost(self) -> float:
+        """Multiplications to form `fourth_moments`."""
+        return self.samples * self.dimension**4 / 4
 
     @cached_property
     def fourth_moments(self) -> np.ndarray | None:
@@ -225,14 +250,19 @@ class LeastSquares(QuadraticProblem):
 
         None where d is so large that going through the rows is cheaper.
         """
-        n, d = self.augmented_modes.shape[0], self.dimension
-        # The bound is measured: a matrix product over the rows runs far faster than this matrix is read.
-        if d * (d + 1) // 2 * ((d + 1) * (d + 2) // 2) > n * d * d / 4:
+        n, d = self.samples, self.dimension
+        if not self.table_pays:
             return None
         rows, columns = np.triu_indices(d + 1)
-        products = self.augmented_modes[:, rows] * self.augmented_modes[:, columns]
-        of_features = products[:, columns < d]
-        raw = of_features.T @ (products * np.where(rows == columns, 1.0, 2.0)) / n
+        doubled = np.where(rows == columns, 1.0, 2.0)
+        check_memory("the table of fourth moments", 8.0 * d**4 / 2, "use fewer columns")
+        raw = np.zeros(((columns < d).sum(), rows.size))
+        block = max(1, BLOCK // rows.size)
+        for first in range(0, n, block):
+            part = self.augmented_modes[first : first + block]
+            products = part[:, rows] * part[:, columns]
+            raw += products[:, columns < d].T @ (products * doubled)
+        raw /= n
         # The mean gradient is pull @ (modes, 1); its outer product is taken off.
         pull = np.column_stack([np.diag(self.eigenvalues), self.risk_slope])
         into_rows, into_columns = np.triu_indices(d)
