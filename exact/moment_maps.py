@@ -207,8 +207,9 @@ class MomentMap:
 def gain_threshold(map_at: Callable[[float], MomentMap], mean_threshold: float) -> float:
     """Step size at which the noise gain reaches one, to about 1e-12; `mean_threshold` if it never does.
 
-    Every entry of `MomentMap.response` must grow with the step size: the gain, similar to a product of
-    positive semidefinite maps, then grows too, and crosses one at most once.
+    Without momentum the step sizes at which the second moment settles are an interval from 0, so that one root is all:
+    if E A^T P A < P for one step's A = 1 - eta M and P > 0, then A' = 1 - s eta M = (1 - s) + s A with 0 < s < 1
+    has E A'^T P A' <= (1 - s) P + s E A^T P A < P, by convexity. Derived; with momentum it is observed, not proved.
 
     Parameters
     ----------
