@@ -3,8 +3,9 @@
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.discrete, not discrete")
 
+from . import rules
 from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
 
-__all__ = ["SGD", "NoisyGradientDescent", "Recurrence", "simulate"]
+__all__ = ["SGD", "NoisyGradientDescent", "Recurrence", "rules", "simulate"]

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.compiling import compiled, in_memory
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import pack_normals
+from sgdlimits.ensembles.packs import multiply
 from sgdlimits.ensembles.philox import PACK, pack_words
 from sgdlimits.ensembles.random import Purpose, bounded, permutation, tile_word64
+
+from .rules.registry import apply_rule
 
 TILE = 128  # draws of one path made at once
 
@@ -50,15 +53,6 @@ def _combine(out, p, keep, coefficients, chosen, rows):
         for j in range(d):
             out[p, j] = keep * out[p, j] + c0 * rows[r0, j]
         keep = 1.0
-
-
-@compiled
-def _move(x, velocity, p, gradient, step_size, momentum, nesterov):
-    for j in range(x.shape[1]):
-        g = gradient[0, j]
-        v = momentum * velocity[p, j] + g
-        velocity[p, j] = v
-        x[p, j] -= step_size * (g + momentum * v if nesterov else v)
 
 
 @compiled
@@ -111,6 +105,14 @@ def _copy(out, first, source, row, count):
 
 
 @compiled
+def _copy_slots(out, first, source, row, count):
+    for i in range(count):
+        for m in range(out.shape[1]):
+            for j in range(out.shape[2]):
+                out[first + i, m, j] = source[row + i, m, j]
+
+
+@compiled
 def _any_too_large(x, overflow, first):
     for p in range(first, first + PACK):
         if overflow[p] < 0 and too_large(_dot(x, p, x, p)):
@@ -118,30 +120,31 @@ def _any_too_large(x, overflow, first):
     return False
 
 
-@compiled
-def minibatch(
-    x, velocity, overflow, orders, epochs, rows, targets, step_size, ridge, label_noise, momentum, nesterov,
+def _minibatch(
+    x, slots, overflow, orders, epochs, rows, targets, step_sizes, ridge, label_noise, rule, settings, plain,
     batch_size, sampling, seed, path, first, last, normals, words,
 ):  # fmt: skip
     """SGD on rows (n, d) and targets (n,): g = mean_b a_b (a_b.x - y_b - label_noise eps_b) + ridge x.
 
-    velocity <- momentum velocity + g and x <- x - step_size velocity, or x - step_size (g + momentum
-    velocity) for Nesterov as torch writes it. x is (P, d) float64, velocity (P, d), or (0, d) for no
-    momentum (and no cost). `sampling` is a place in SAMPLINGS. For reshuffle `orders` (P, n) int64 holds
+    x is (P, d) float64 and slots (P, m, d) what the rule keeps; `rule` and `settings` are those of
+    `rules.registry`, `plain` says that the rule is x <- x - step_size g. `step_sizes` holds the one step size,
+    or that of each step first..last-1. `sampling` is a place in SAMPLINGS. For reshuffle `orders` (P, n) int64 holds
     each path's permutation and `epochs` (P,) its epoch, -1 at the start; n // batch_size steps make an
     epoch. Otherwise both are empty, (0, n) and (0,).
     """
     paths, d = x.shape
-    samples, moving, tile = rows.shape[0], velocity.shape[0] > 0, max(1, TILE // batch_size)
+    samples, tile, constant = rows.shape[0], max(1, TILE // batch_size), step_sizes.size == 1
+    single = batch_size == 1 and plain and constant
     per_epoch = samples // batch_size
     tile_words = np.empty((4 * (tile * batch_size // 2 + 1), PACK), np.uint32)
     eps = np.zeros((tile * batch_size, PACK))
     identity = np.arange(samples).reshape(1, -1)
     chosen, residuals = np.empty(batch_size, np.int64), np.empty(batch_size)
     path_rows, errors = np.empty(tile, np.int64), np.empty(tile)
-    gradient, saved, saved_velocity = np.empty((1, d)), np.empty((PACK, d)), np.empty((PACK, d))
-    # Without momentum the combination of rows goes straight into x.
-    scale = 1.0 / batch_size if moving else -step_size / batch_size
+    gradient, saved, saved_slots = np.empty((1, d)), np.empty((PACK, d)), np.empty((PACK, slots.shape[1], d))
+    step_size = step_sizes[0]
+    # Of the plain rule the combination of rows goes straight into x.
+    scale = -step_size / batch_size if plain else 1.0 / batch_size
     for pack in range(paths // PACK):
         for start in range(first, last, tile):
             end, number = min(start + tile, last), path + pack * PACK
@@ -153,11 +156,9 @@ def minibatch(
                 draws = eps[: (end - start) * batch_size]
                 pack_normals(draws, normals, words, seed, Purpose.LABEL_NOISE, number, start * batch_size)
             _copy(saved, 0, x, pack * PACK, PACK)
-            if moving:
-                _copy(saved_velocity, 0, velocity, pack * PACK, PACK)
+            _copy_slots(saved_slots, 0, slots, pack * PACK, PACK)
             watch = False
             while True:
-                single = batch_size == 1 and not moving
                 for lane in range(PACK if single else 0):
                     p = pack * PACK + lane
                     for step in range(start, end):
@@ -171,6 +172,9 @@ def minibatch(
                     _follow(x, p, rows, targets, taken, errors, 1.0 - step_size * ridge, scale, overflow, start, watch)
                 # Paths inside, steps outside: the processor overlaps the independent dot products.
                 for step in range(end if single else start, end):
+                    if not constant:
+                        step_size = step_sizes[step - first]
+                        scale = -step_size / batch_size if plain else 1.0 / batch_size
                     for lane in range(PACK):
                         p = pack * PACK + lane
                         if sampling == 2:
@@ -185,12 +189,12 @@ def minibatch(
                         for b in range(batch_size):
                             error = label_noise * eps[(step - start) * batch_size + b, lane]
                             residuals[b] = scale * (_dot(rows, chosen[b], x, p) - targets[chosen[b]] - error)
-                        if not moving:
+                        if plain:
                             _combine(x, p, 1.0 - step_size * ridge, residuals, chosen, rows)
                         else:
                             _copy(gradient, 0, x, p, 1)
                             _combine(gradient, 0, ridge, residuals, chosen, rows)
-                            _move(x, velocity, p, gradient, step_size, momentum, nesterov)
+                            apply_rule(rule, x, slots, p, gradient, 0, step_size, step, settings)
                         if watch and overflow[p] < 0 and too_large(_dot(x, p, x, p)):
                             overflow[p] = step + 1
                 # Norms are looked at once a tile; a tile that ends too large is run again, every step
@@ -199,8 +203,10 @@ def minibatch(
                     break
                 watch = True
                 _copy(x, pack * PACK, saved, 0, PACK)
-                if moving:
-                    _copy(velocity, pack * PACK, saved_velocity, 0, PACK)
+                _copy_slots(slots, pack * PACK, saved_slots, 0, PACK)
+
+
+minibatch, minibatch_in_memory = compiled(_minibatch), in_memory(_minibatch)
 
 
 @compiled
@@ -220,40 +226,57 @@ def _add_sample(gradient, residual, x, minimiser, roots, xi, error, factor):
             gradient[o + lane] += root * xi[o + lane] * residual[lane]
 
 
-@compiled
-def streaming(
-    state, velocity, overflow, roots, minimiser, step_size, ridge, noise, momentum, nesterov, batch_size,
+def _streaming(
+    state, slots, overflow, roots, minimiser, vectors, step_sizes, ridge, noise, rule, settings, plain, batch_size,
     seed, path, first, last, normals, words,
 ):  # fmt: skip
     """SGD on fresh samples in the eigenbasis: features root_i xi_i, labels features.minimiser + noise eps.
 
-    state is packs (packs, d, PACK), velocity the same or (0, d, PACK) for no momentum, overflow (packs,
-    PACK); roots are the square roots of the features' eigenvalues, (d,), and minimiser (d,). The rest as in
-    `minibatch`.
+    With `vectors` (d, d), else (0, 0), x and slots are in the coordinates of which those are the eigenvectors.
+
+    state is packs (packs, d, PACK), slots (packs, m, d, PACK), overflow (packs, PACK); roots are the square roots of
+    the features' eigenvalues, (d,), and minimiser (d,). The rest as in `minibatch`.
     """
-    d, lanes, moving = state.shape[1], state.shape[2], velocity.shape[0] > 0
+    d, lanes, turned = state.shape[1], state.shape[2], vectors.shape[0] > 0
+    transposed, modes, along = np.ascontiguousarray(vectors.T), np.empty((d, lanes)), np.empty((d, lanes))
     xi, gradient, residual = np.empty((d, lanes)), np.empty((d, lanes)), np.empty(lanes)
     eps, squares = np.zeros((batch_size, lanes)), np.empty(lanes)
     for pack in range(state.shape[0]):
         x, number = state[pack], path + pack * PACK
+        rows, kept, gradients = x.T, slots[pack].transpose(2, 0, 1), gradient.T  # a row a path
         for step in range(first, last):
-            gradient[:] = 0.0
+            step_size = step_sizes[0] if step_sizes.size == 1 else step_sizes[step - first]
+            along[:] = 0.0
             if noise != 0.0:
                 pack_normals(eps, normals, words, seed, Purpose.LABEL_NOISE, number, step * batch_size)
                 eps *= noise
+            if turned:
+                multiply(modes, transposed, x)
             for b in range(batch_size):
                 pack_normals(xi, normals, words, seed, Purpose.FEATURES, number, (step * batch_size + b) * d)
-                _add_sample(gradient, residual, x, minimiser, roots, xi, eps[b], 1.0 / batch_size)
+                _add_sample(along, residual, modes if turned else x, minimiser, roots, xi, eps[b], 1.0 / batch_size)
+            if turned:
+                multiply(gradient, vectors, along)
+            else:
+                gradient[:] = along
             squares[:] = 0.0
             for i in range(d):
                 for lane in range(lanes):
                     g = gradient[i, lane] + ridge * x[i, lane]
-                    if moving:
-                        v = momentum * velocity[pack, i, lane] + g
-                        velocity[pack, i, lane] = v
-                        g = g + momentum * v if nesterov else v
-                    x[i, lane] -= step_size * g
-                    squares[lane] += x[i, lane] * x[i, lane]
+                    if plain:
+                        x[i, lane] -= step_size * g
+                        squares[lane] += x[i, lane] * x[i, lane]
+                    else:
+                        gradient[i, lane] = g
+            if not plain:
+                for lane in range(lanes):
+                    apply_rule(rule, rows, kept, lane, gradients, lane, step_size, step, settings)
+                for i in range(d):
+                    for lane in range(lanes):
+                        squares[lane] += x[i, lane] * x[i, lane]
             for lane in range(lanes):
                 if overflow[pack, lane] < 0 and too_large(squares[lane]):
                     overflow[pack, lane] = step + 1
+
+
+streaming, streaming_in_memory = compiled(_streaming), in_memory(_streaming)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
+from sgdlimits.ensembles.compiling import in_memory
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.random import permutation, rows_with_replacement, rows_without_replacement
 
+from .rules.registry import apply_rule
 
 
-# Not kept on disk: it takes a compiled function as an argument, and numba would add a copy in every process.
-@numba.njit(nogil=True, error_model="numpy")
+
+@in_memory
 def compiled_loss(
-    gradient, data, x, velocity, overflow, orders, epochs, samples, step_size, ridge, momentum, nesterov,
+    gradient, data, x, slots, overflow, orders, epochs, samples, step_sizes, ridge, rule, settings,
     batch_size, sampling, seed, path, first, last,
 ):  # fmt: skip
     """SGD with g = mean_b gradient of sample b + ridge x; arguments and rows as in `kernels.minibatch`.
@@ -21,13 +22,9 @@ def compiled_loss(
     `gradient(x (d,), i, out (d,), *data)` writes the gradient of sample i.
     """
     paths, d = x.shape
-    moving, per_epoch = velocity.shape[0] > 0, samples // batch_size
-    one, total, chosen, identity = (
-        np.empty(d),
-        np.empty(d),
-        np.empty(batch_size, np.int64),
-        np.arange(samples),
-    )
+    per_epoch, constant = samples // batch_size, step_sizes.size == 1
+    one, total = np.empty(d), np.empty((1, d))
+    chosen, identity = np.empty(batch_size, np.int64), np.arange(samples)
     for p in range(paths):
         for step in range(first, last):
             if sampling == 0:
@@ -42,16 +39,15 @@ def compiled_loss(
                 chosen[:] = orders[p, place : place + batch_size]
             total[:] = 0.0
             for b in range(batch_size):
+                one[:] = 0.0  # what a gradient does not write is zero
                 gradient(x[p], chosen[b], one, *data)
-                total += one
+                for j in range(d):
+                    total[0, j] += one[j]
+            for j in range(d):
+                total[0, j] = total[0, j] / batch_size + ridge * x[p, j]
+            apply_rule(rule, x, slots, p, total, 0, step_sizes[0 if constant else step - first], step, settings)
             square = 0.0
             for j in range(d):
-                g = total[j] / batch_size + ridge * x[p, j]
-                if moving:
-                    v = momentum * velocity[p, j] + g
-                    velocity[p, j] = v
-                    g = g + momentum * v if nesterov else v
-                x[p, j] -= step_size * g
                 square += x[p, j] * x[p, j]
             if overflow[p] < 0 and too_large(square):
                 overflow[p] = step + 1

@@ -1,10 +1,11 @@
-"""SGD with a constant step size: plain, heavy ball or Nesterov as torch.optim.SGD writes them."""
+"""SGD: a source of gradients, an update rule and a step size; its exact moments where both are linear."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -12,7 +13,8 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator, run
 from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.progress import Progress
-from sgdlimits.ensembles.random import Noise, Purpose
+from sgdlimits.ensembles.random import Noise
+from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
 from sgdlimits.exact import fourth_moments, mean_square
 from sgdlimits.exact.claims import Claim
@@ -25,15 +27,14 @@ from sgdlimits.exact.errors import (
     StabilityWarning,
     non_negative,
     positive,
-    real_number,
 )
 from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
-from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
-from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .simulators import make_simulator
+from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
+from .rules.momentum import check_momentum
+from .sources import Source, drawn_rows, source_of
 
 if TYPE_CHECKING:
     import xarray
@@ -58,6 +59,10 @@ class SGD:
     label_noise : float
         Standard deviation of fresh Gaussian noise on every drawn label.
     nesterov : bool
+    rule : name or object of discrete.rules, or a user's own object, optional
+        Another update rule than these: `rules.Adam()`, "adam", `rules.Clipped(1.0)`, ... A user's has
+        move(x (P, d), slots (P, m, d), gradient (P, d), step_size, k) -> (x, slots) and `slots` = m, or a compiled
+        move, see `rules.UserRule`.
 
     Raises
     ------
@@ -72,6 +77,7 @@ class SGD:
     momentum: float = 0.0
     label_noise: float = 0.0
     nesterov: bool = False
+    rule: Any = None
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
@@ -90,17 +96,48 @@ class SGD:
         batch = self.problem.check_batch_size(self.batch_size, self.sampling)
         object.__setattr__(self, "step_size", positive("step_size", self.step_size))
         object.__setattr__(self, "batch_size", batch)
-        object.__setattr__(self, "momentum", real_number("momentum", self.momentum))
+        object.__setattr__(self, "momentum", check_momentum(self.momentum))
         object.__setattr__(self, "label_noise", non_negative("label_noise", self.label_noise))
-        if not 0 <= self.momentum < 1:
-            raise InvalidInput(f"momentum must be at least 0 and below 1, got {self.momentum!r}")
-        if self.nesterov and not self.momentum:
-            raise InvalidInput("nesterov needs a momentum above zero, got momentum=0")
+        self._settle_rule()
         if self.label_noise and not isinstance(self.problem, QuadraticProblem):
             raise InvalidInput(
                 f"label_noise is {self.label_noise!r}, but only least squares has labels to add it to; "
                 "write it into the loss instead"
             )
+
+    def _settle_rule(self) -> None:
+        """Bring momentum, nesterov and rule into one form: the built-in linear rules as the first two."""
+        if self.rule is not None:
+            if self.momentum or self.nesterov:
+                raise InvalidInput(
+                    f"both momentum={self.momentum:g}, nesterov={self.nesterov} and a rule are given: leave one out"
+                )
+            rule = find_rule(self.rule)
+            if isinstance(rule, (HeavyBall, Nesterov)):
+                object.__setattr__(self, "momentum", rule.momentum)
+                object.__setattr__(self, "nesterov", isinstance(rule, Nesterov))
+            linear = isinstance(rule, (Plain, HeavyBall, Nesterov))
+            object.__setattr__(self, "rule", None if linear else rule)
+        if self.nesterov and not self.momentum:
+            raise InvalidInput("nesterov needs a momentum above zero, got momentum=0")
+
+    @cached_property
+    def update_rule(self) -> Rule:
+        """The rule in use, whichever way it was given."""
+        if self.rule is not None:
+            return self.rule
+        if not self.momentum:
+            return Plain()
+        return Nesterov(self.momentum) if self.nesterov else HeavyBall(self.momentum)
+
+    @cached_property
+    def source(self) -> Source:
+        """Where the gradients come from."""
+        return source_of(self.problem, self.batch_size, self.sampling, self.label_noise)
+
+    def step_sizes(self, first: int, last: int) -> np.ndarray:
+        """The one step size, (1,), or those of steps first..last-1."""
+        return np.array([self.step_size])
 
     @property
     def clock(self) -> Clock:
@@ -110,8 +147,9 @@ class SGD:
     @property
     def label(self) -> str:
         """Short name."""
-        kind = "Nesterov momentum" if self.nesterov else "momentum"
-        return f"SGD, {kind} {self.momentum:g}" if self.momentum else "SGD"
+        if self.rule is not None:
+            return self.rule.label
+        return f"SGD, {self.update_rule.label}" if self.momentum else "SGD"
 
     def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Expected covariance (d, d) of the batch gradient in modes, from moments of the modes; derived.
@@ -129,16 +167,9 @@ class SGD:
     def moment_map(self, step_size: float | None = None) -> MomentMap:
         """One step of the exact moment equations in modes, at this step size or another."""
         eta = self.step_size if step_size is None else step_size
-        mu, k = self.momentum, self._quadratic.curvatures
-        ones = np.ones_like(k)
-        if not mu:
-            transition, entry = (1 - eta * k)[:, None, None], np.array([-eta])
-        elif self.nesterov:
-            transition = np.array([[1 - eta * (1 + mu) * k, -eta * mu**2 * ones], [k, mu * ones]])
-            transition, entry = np.moveaxis(transition, 2, 0), np.array([-eta * (1 + mu), 1.0])
-        else:
-            transition = np.array([[1 - eta * k, -eta * mu * ones], [k, mu * ones]])
-            transition, entry = np.moveaxis(transition, 2, 0), np.array([-eta, 1.0])
+        kept, entry = self._linear(eta)
+        transition = np.repeat(kept[None], self._quadratic.dimension, axis=0)
+        transition[:, :, 0] += self._quadratic.curvatures[:, None] * entry  # the gradient of a mode
         return MomentMap(transition, entry, self.noise_map, np.ones((1, 1)))
 
     def moments(self, x0: Any, steps: int, record: int | Sequence[int] | None = None) -> xarray.Dataset:
@@ -280,7 +311,7 @@ class SGD:
 
     def _warn_if_unstable(self) -> None:
         """Warn past a known threshold; the second moment's is computed only once it is known to be passed."""
-        if not isinstance(self.problem, QuadraticProblem) or self.sampling == "reshuffle":
+        if not isinstance(self.problem, QuadraticProblem) or self.sampling == "reshuffle" or self.rule is not None:
             return
         threshold, what = self._mean_threshold(), "mean"
         if self.step_size < threshold:
@@ -333,22 +364,23 @@ class SGD:
         return ensemble_dataset(ensemble, self._attributes())
 
     def simulator(self) -> Simulator:
-        """What the engine advances: a compiled kernel where the problem allows one."""
-        return make_simulator(self)
+        """What the engine advances: a compiled loop where the problem and the rule have one."""
+        if self.source.compiled and self.update_rule.kernel is not None:
+            return self.source.simulator(self)
+        return RecurrenceSimulator(self, self.problem.dimension, self.problem.risk)
 
     def initial_state(self, x0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Positions (P, d) and the momentum buffer (P, d), zero."""
-        return np.array(x0), np.zeros(np.shape(x0))
+        """Positions (P, d) and what the rule keeps beside them, (P, m, d), zero."""
+        paths, dimension = np.shape(x0)
+        return np.array(x0), np.zeros((paths, self.update_rule.slots, dimension))
 
     def step(
         self, k: int, state: tuple[np.ndarray, np.ndarray], noise: Noise
     ) -> tuple[np.ndarray, np.ndarray]:
         """State after step k, in NumPy: the definition that the compiled kernels must reproduce."""
-        x, buffer = state
-        gradient = self._batch_gradient(k, x, noise)
-        buffer = self.momentum * buffer + gradient
-        direction = gradient + self.momentum * buffer if self.nesterov else buffer
-        return x - self.step_size * direction, buffer
+        x, slots = state
+        gradient = self.source.gradient(k, x, noise)
+        return self.update_rule.move(x, slots, gradient, float(self.step_sizes(k, k + 1)[0]), k)
 
     def position(self, state: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Positions (P, d) of a state."""
@@ -356,31 +388,7 @@ class SGD:
 
     def batch(self, k: int, noise: Noise) -> np.ndarray:
         """Rows (P, batch_size) that the paths draw at step k."""
-        samples = self.problem.samples
-        if self.sampling != "reshuffle":
-            return noise.rows(k, self.batch_size, samples, self.sampling)
-        epoch, place = divmod(k, samples // self.batch_size)
-        return noise.permutation(epoch, samples)[:, place * self.batch_size :][:, : self.batch_size]
-
-    def _batch_gradient(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
-        """Gradient (P, d) of the batch of step k, ridge included."""
-        problem, batch = self.problem, self.batch_size
-        if not isinstance(problem, QuadraticProblem):
-            return problem.sample_gradients(x, self.batch(k, noise)).mean(axis=1)
-        label_errors, scale = 0.0, self.label_noise
-        if isinstance(problem, StreamingLeastSquares):
-            scale = np.hypot(problem.noise, self.label_noise)
-            normals = noise.normals(Purpose.FEATURES, k, batch * problem.dimension)
-            features = normals.reshape(-1, batch, problem.dimension) * np.sqrt(problem.eigenvalues)
-            features = features @ problem.eigenvectors.T
-            labels = features @ problem.truth
-        elif isinstance(problem, LeastSquares):
-            rows = self.batch(k, noise)
-            features, labels = problem.features[rows], problem.targets[rows]
-        if scale:
-            label_errors = scale * noise.normals(Purpose.LABEL_NOISE, k, batch)
-        residuals = np.einsum("pbj,pj->pb", features, x) - labels - label_errors
-        return np.einsum("pbj,pb->pj", features, residuals) / batch + problem.ridge * x
+        return drawn_rows(k, noise, self.batch_size, self.problem.samples, self.sampling)
 
     @property
     def _quadratic(self) -> QuadraticProblem:
@@ -389,11 +397,22 @@ class SGD:
                 f"{type(self.problem).__name__} has no closed moments; LeastSquares and "
                 "StreamingLeastSquares have them, for other losses use simulate"
             )
+        self._linear(1.0)
         return self.problem
+
+    def _linear(self, step_size: float) -> tuple[np.ndarray, np.ndarray]:
+        """The rule's matrices at a step size."""
+        linear = self.update_rule.linear(step_size)
+        if linear is None:
+            raise InvalidInput(
+                f"{self.label} has no closed moments, because its step is not linear in the gradient: use simulate"
+            )
+        return linear
 
     def _attributes(self) -> dict[str, Any]:
         return {
             "process": self.label, "problem": repr(self.problem), "step_size": self.step_size,
             "batch_size": self.batch_size, "sampling": self.sampling, "momentum": self.momentum,
             "label_noise": self.label_noise, "nesterov": int(self.nesterov),
+            "rule": None if self.rule is None else repr(self.rule),
         }  # fmt: skip

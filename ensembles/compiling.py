@@ -21,3 +21,8 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
         return numba.njit(cache=True, **settings)(function)
     except RuntimeError:  # numba: "cannot cache function: no locator available"
         return numba.njit(**settings)(function)
+
+
+def in_memory(function: Callable[..., Any]) -> Any:
+    """Compile in memory only: on disk, a kernel that takes a compiled function would gain a copy in every process."""
+    return numba.njit(nogil=True, error_model="numpy")(function)

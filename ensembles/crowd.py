@@ -48,12 +48,12 @@ class PackedState(PathState):
     """A simulator's state, a dataclass whose arrays are packs (P / PACK, ..., PACK), or empty."""
 
     def dump(self) -> Arrays:
-        return {name: np.moveaxis(v, -1, 1).reshape(-1, *v.shape[1:-1]) for name, v in _arrays(self).items()}
+        return {name: np.moveaxis(v, -1, 1).reshape(len(v) * PACK, *v.shape[1:-1]) for name, v in _arrays(self).items()}
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name in _arrays(self):
             rows = np.asarray(arrays[name])
-            packed = np.moveaxis(rows.reshape(-1, PACK, *rows.shape[1:]), 1, -1)
+            packed = np.moveaxis(rows.reshape(len(rows) // PACK, PACK, *rows.shape[1:]), 1, -1)
             setattr(self, name, np.array(packed, order="C"))
 
 
@@ -142,6 +142,9 @@ class Crowd:
         self.state = simulator.start(positions, noise)
         if saved is not None:
             rows = saved.rows(noise.paths)
+            own = {name: values.shape[1:] for name, values in self.dump().items()}
+            if own != {name: values.shape[1:] for name, values in saved.arrays.items()}:
+                raise InvalidInput("x0 is a state that was saved of another process: what it keeps for a path differs")
             self.state.load({name: values[rows] for name, values in saved.arrays.items()})
             self.step = saved.step
 

@@ -25,16 +25,20 @@ def run_minibatch(
     step_size=0.3, ridge=0.1, label_noise=0.2, quality="float32", pieces=((0, STEPS),), path=0,
 ):  # fmt: skip
     x, reshuffle = x.copy(), sampling == "reshuffle"
-    velocity, overflow = np.zeros((len(x) if momentum else 0, x.shape[1])), np.full(len(x), -1)
+    slots, overflow = np.zeros((len(x), int(momentum > 0), x.shape[1])), np.full(len(x), -1)
     orders = np.zeros((len(x) if reshuffle else 0, len(rows)), np.int64)
     epochs = np.full(len(orders), -1)
     for first, last in pieces:
         kernels.minibatch(
-            x, velocity, overflow, orders, epochs, rows, targets, step_size, ridge, label_noise, momentum,
-            nesterov, batch_size, SAMPLINGS.index(sampling), np.uint64(SEED), path, first, last,
+            x, slots, overflow, orders, epochs, rows, targets, np.array([step_size]), ridge, label_noise,
+            *rule(momentum, nesterov), batch_size, SAMPLINGS.index(sampling), np.uint64(SEED), path, first, last,
             *scratch(quality),
         )  # fmt: skip
     return x, overflow
+
+
+def rule(momentum, nesterov):
+    return (2 if nesterov else 1 if momentum else 0), np.array([momentum]), not momentum
 
 
 def move(x, velocity, gradient, step_size, momentum, nesterov):
@@ -87,10 +91,13 @@ def test_streaming_equals_the_numpy_recursion(d, batch_size, quality, momentum, 
         rng.standard_normal((PATHS, d)),
     )
     state, overflow = pack(x), np.full((2, PACK), -1)
-    velocity, still = np.zeros((2 if momentum else 0, d, PACK)), 0.0
-    settings = (roots, minimiser, 0.3, 0.1, 0.2, momentum, nesterov, batch_size, np.uint64(SEED), 0)
-    kernels.streaming(state, velocity, overflow, *settings, 0, 9, *scratch(quality))
-    kernels.streaming(state, velocity, overflow, *settings, 9, STEPS, *scratch(quality, blocks=2))
+    slots, still = np.zeros((2, int(momentum > 0), d, PACK)), 0.0
+    settings = (
+        roots, minimiser, np.zeros((0, 0)), np.array([0.3]), 0.1, 0.2, *rule(momentum, nesterov), batch_size,
+        np.uint64(SEED), 0,
+    )  # fmt: skip
+    kernels.streaming(state, slots, overflow, *settings, 0, 9, *scratch(quality))
+    kernels.streaming(state, slots, overflow, *settings, 9, STEPS, *scratch(quality, blocks=2))
     noise = Noise(SEED, np.arange(PATHS), quality)
     for k in range(STEPS):
         a = roots * noise.normals(Purpose.FEATURES, k, batch_size * d).reshape(PATHS, batch_size, d)
@@ -146,8 +153,8 @@ def test_streaming_records_overflow_and_keeps_finite_paths_apart():
     x[4] = 1e137
     state, overflow = pack(x), np.full((1, PACK), -1)
     kernels.streaming(
-        state, np.zeros((0, 3, PACK)), overflow, np.ones(3), np.zeros(3), 0.1, -1e6, 0.1, 0.0, False, 1,
-        np.uint64(SEED), 0, 0, 4, *scratch("float32"),
+        state, np.zeros((1, 0, 3, PACK)), overflow, np.ones(3), np.zeros(3), np.zeros((0, 0)), np.array([0.1]), -1e6,
+        0.1, *rule(0.0, False), 1, np.uint64(SEED), 0, 0, 4, *scratch("float32"),
     )  # fmt: skip
     assert overflow[0, 4] == 3  # 1e137 grows by about 1e5 a step: past 1e150 with the third
     assert np.all(np.delete(overflow[0], 4) == -1)

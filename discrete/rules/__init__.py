@@ -1,0 +1,7 @@
+"""Update rules: how a step's gradient moves the position. One method a file."""
+
+from .momentum import HeavyBall, Nesterov, Plain
+from .registry import RULES, find_rule
+from .rule import Rule, UserRule
+
+__all__ = ["RULES", "HeavyBall", "Nesterov", "Plain", "Rule", "UserRule", "find_rule"]

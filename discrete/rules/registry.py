@@ -1,0 +1,95 @@
+"""The register of update rules: a name and a compiled form for each, told apart once a step by a whole number.
+
+A whole number rather than a function lets numba keep the kernels on disk; a user's rule is compiled in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.errors import InvalidInput
+
+from .momentum import HeavyBall, Nesterov, Plain, heavy_ball, nesterov, plain
+from .rule import Rule, UserRule
+
+RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov)
+PLAIN = 0
+
+
+@compiled
+def _built_in(code, x, slots, p, gradient, row, step_size, k, settings):
+    if code == 0: plain(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
+    elif code == 1: heavy_ball(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
+    elif code == 2: nesterov(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
+
+
+def apply_rule(rule, x, slots, p, gradient, row, step_size, k, settings):
+    """Move path p of x (P, d) by row `row` of gradient; `rule` is a place in RULES or a user's compiled function."""
+    raise NotImplementedError("only inside compiled loops")
+
+
+@overload(apply_rule)
+def _apply_rule(rule, x, slots, p, gradient, row, step_size, k, settings):
+    if isinstance(rule, types.Integer):
+
+        def move(rule, x, slots, p, gradient, row, step_size, k, settings):
+            _built_in(rule, x, slots, p, gradient, row, step_size, k, settings)
+
+    else:
+
+        def move(rule, x, slots, p, gradient, row, step_size, k, settings):
+            rule(x[p], slots[p], gradient[row], step_size, k, settings)
+
+    return move
+
+
+def compiled_rule(rule: Rule) -> tuple[int | Callable[..., None], np.ndarray]:
+    """What compiled loops take as `rule` and `settings`; the rule has a compiled form."""
+    place: Any = rule.kernel if isinstance(rule, UserRule) else RULES.index(type(rule))
+    return place, np.array(rule.settings, dtype=np.float64)
+
+
+def find_rule(rule: Any) -> Rule:
+    """A rule from its name, an object of `discrete.rules`, or a user's object with `move`.
+
+    Raises
+    ------
+    InvalidInput
+        If it is none of these, or a name of a rule that has no default settings.
+    """
+    if isinstance(rule, str):
+        return _by_name(rule)
+    if isinstance(rule, type) and issubclass(rule, Rule):
+        raise InvalidInput(f"rule is the class {rule.__name__}: pass an object, such as {rule.__name__}(...)")
+    if isinstance(rule, Rule):
+        return rule
+    if callable(getattr(rule, "move", None)):
+        return UserRule.of(rule)
+    raise InvalidInput(
+        f"rule must be one of discrete.rules, a name, or an object with move(x, slots, gradient, step_size, k), "
+        f"got {type(rule).__name__}"
+    )
+
+
+def _by_name(name: str) -> Rule:
+    named = {_spelled(cls.__name__): cls for cls in RULES}
+    if _spelled(name) not in named:
+        allowed = ", ".join(repr(cls.__name__) for cls in RULES)
+        raise InvalidInput(f"rule {name[:40]!r} is not known; allowed: {allowed}, or an object of discrete.rules")
+    cls = named[_spelled(name)]
+    try:
+        return cls()
+    except TypeError:
+        raise InvalidInput(
+            f"rule {name!r} has no default setting: pass an object, such as rules.{cls.__name__}(0.9)"
+        ) from None
+
+
+def _spelled(name: str) -> str:
+    return name.lower().replace("_", "").replace(" ", "")

@@ -1,0 +1,86 @@
+"""Batches of rows of finite least squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sgdlimits.ensembles.normals import scratch
+from sgdlimits.ensembles.random import PACK, SAMPLINGS, Noise, Purpose
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.quadratic import QuadraticProblem
+
+from ..kernels import minibatch, minibatch_in_memory
+from ..rules.registry import PLAIN, compiled_rule
+from .source import Paths, RowsSimulator, Source, drawn_rows, loop_for
+
+if TYPE_CHECKING:
+    from ..sgd import SGD
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Source):
+    """Rows drawn from the data, each label with fresh noise."""
+
+    problem: LeastSquares
+    batch_size: int
+    sampling: str
+    label_noise: float
+    compiled: bool = True
+
+    def gradient(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
+        rows = drawn_rows(k, noise, self.batch_size, self.problem.samples, self.sampling)
+        features, labels = self.problem.features[rows], self.problem.targets[rows]
+        return batch_gradient(self.problem, features, labels, self.label_noise, k, x, noise)
+
+    def simulator(self, descent: SGD) -> MinibatchSimulator:
+        return MinibatchSimulator(descent)
+
+
+def batch_gradient(
+    problem: QuadraticProblem,
+    features: np.ndarray,
+    labels: np.ndarray,
+    label_noise: float,
+    k: int,
+    x: np.ndarray,
+    noise: Noise,
+) -> np.ndarray:
+    """Gradient (P, d) of least squares on features (P, B, d) and labels (P, B) with noise of this size."""
+    label_errors, batch = 0.0, labels.shape[1]
+    if label_noise:
+        label_errors = label_noise * noise.normals(Purpose.LABEL_NOISE, k, batch)
+    residuals = np.einsum("pbj,pj->pb", features, x) - labels - label_errors
+    return np.einsum("pbj,pb->pj", features, residuals) / batch + problem.ridge * x
+
+
+@dataclass(frozen=True, eq=False)
+class MinibatchSimulator(RowsSimulator):
+    """Descent on finite least squares, in original coordinates."""
+
+    descent: SGD
+    compiled: bool = True
+
+    def advance(self, state: Paths, first: int, last: int, noise: Noise) -> None:
+        descent, problem = self.descent, self.descent.problem
+        rule, settings = compiled_rule(descent.update_rule)
+        loop_for(rule, minibatch, minibatch_in_memory)(
+            state.x, state.slots, state.overflow, state.orders, state.epochs, problem.features, problem.targets,
+            descent.step_sizes(first, last), problem.ridge, descent.label_noise, rule, settings, rule == PLAIN,
+            descent.batch_size, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
+            *scratch(noise.quality),
+        )  # fmt: skip
+
+    def measure(self, name: str, state: Paths) -> np.ndarray | None:
+        return risk_of(self.descent.problem, state.x) if name == "risk" else None
+
+
+def risk_of(problem: QuadraticProblem, positions: np.ndarray) -> np.ndarray:
+    """L (P,) at positions (P, d), P a multiple of PACK; the bits of a path do not depend on P."""
+    # One product a pack: the bits of a matrix product may depend on its number of rows.
+    with np.errstate(over="ignore", invalid="ignore"):  # the engine reports paths that overflowed
+        centred = (positions - problem.least_risk_point).reshape(-1, PACK, problem.dimension)
+        modes = (centred @ problem.eigenvectors).reshape(positions.shape)
+        return problem.least_risk + (0.5 * problem.eigenvalues * modes * modes).sum(axis=1)

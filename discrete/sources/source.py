@@ -1,0 +1,87 @@
+"""Where a step's gradient comes from: the interface, and what the compiled sources share."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.ensembles.crowd import RowState
+from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.ensembles.random import Noise
+
+if TYPE_CHECKING:
+    from ..sgd import SGD
+
+
+class Source(ABC):
+    """The gradient of a batch, once in NumPy, and once inside a compiled loop that applies the rule as well."""
+
+    @property
+    @abstractmethod
+    def compiled(self) -> bool:
+        """Whether there is a compiled loop."""
+
+    @abstractmethod
+    def gradient(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
+        """Gradient (P, d) of the batch of step k at positions x (P, d), ridge included."""
+
+    @abstractmethod
+    def simulator(self, descent: SGD) -> Simulator:
+        """The compiled loop for a descent whose rule has a compiled form."""
+
+
+def drawn_rows(k: int, noise: Noise, batch_size: int, samples: int, sampling: str) -> np.ndarray:
+    """Rows (P, batch_size) that the paths draw at step k."""
+    if sampling != "reshuffle":
+        return noise.rows(k, batch_size, samples, sampling)
+    epoch, place = divmod(k, samples // batch_size)
+    return noise.permutation(epoch, samples)[:, place * batch_size :][:, :batch_size]
+
+
+@dataclass(eq=False)
+class Paths(RowState):
+    """State of P consecutive paths from number `path`; `orders` and `epochs` only for reshuffled epochs."""
+
+    path: int
+    x: np.ndarray
+    slots: np.ndarray
+    overflow: np.ndarray
+    orders: np.ndarray
+    epochs: np.ndarray
+
+
+class RowsSimulator:
+    """Common to the loops that hold positions (P, d) row by row, in original coordinates."""
+
+    descent: SGD
+
+    @property
+    def dimension(self) -> int:
+        return self.descent.problem.dimension
+
+    def start(self, positions: np.ndarray, noise: Noise) -> Paths:
+        paths, descent = len(positions), self.descent
+        x = np.array(positions, dtype=np.float64, order="C")
+        stored = paths if descent.sampling == "reshuffle" else 0
+        return Paths(
+            path=int(noise.paths[0]),
+            x=x,
+            slots=np.zeros((paths, descent.update_rule.slots, x.shape[1])),
+            overflow=np.full(paths, -1, dtype=np.int64),
+            orders=np.zeros((stored, descent.problem.samples), dtype=np.int64),
+            epochs=np.full(stored, -1, dtype=np.int64),
+        )
+
+    def positions(self, state: Paths) -> np.ndarray:
+        return state.x.copy()
+
+    def overflow_steps(self, state: Paths) -> np.ndarray:
+        return state.overflow
+
+
+def loop_for(rule: Any, on_disk: Any, in_memory: Any) -> Any:
+    """The loop kept on disk for a built-in rule, the one in memory for a user's compiled function."""
+    return on_disk if isinstance(rule, int) else in_memory
