@@ -1,7 +1,8 @@
 """Update rules: how a step's gradient moves the position. One method a file."""
 
+from .adam import Adam, AdamW
 from .momentum import HeavyBall, Nesterov, Plain
 from .registry import RULES, find_rule
 from .rule import Rule, UserRule
 
-__all__ = ["RULES", "HeavyBall", "Nesterov", "Plain", "Rule", "UserRule", "find_rule"]
+__all__ = ["Adam", "AdamW", "RULES", "HeavyBall", "Nesterov", "Plain", "Rule", "UserRule", "find_rule"]

@@ -15,10 +15,11 @@ from numba.extending import overload
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
+from .adam import Adam, AdamW, adam
 from .momentum import HeavyBall, Nesterov, Plain, heavy_ball, nesterov, plain
 from .rule import Rule, UserRule
 
-RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov)
+RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov, Adam, AdamW)
 PLAIN = 0
 
 
@@ -27,6 +28,7 @@ def _built_in(code, x, slots, p, gradient, row, step_size, k, settings):
     if code == 0: plain(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
     elif code == 1: heavy_ball(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
     elif code == 2: nesterov(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
+    elif code == 3 or code == 4: adam(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
 
 
 def apply_rule(rule, x, slots, p, gradient, row, step_size, k, settings):
