@@ -86,6 +86,8 @@ RULES = {
     "Adam": rules.Adam(),
     "AMSGrad": rules.Adam(amsgrad=True, weight_decay=0.1),
     "AdamW": rules.AdamW(),
+    "RMSProp": rules.RMSProp(),
+    "RMSProp, momentum, centred": rules.RMSProp(0.9, 1e-6, 0.1, 0.5, True),
 }
 
 
@@ -187,6 +189,11 @@ TORCH = {
     "Adam": (rules.Adam(), {}),
     "Adam AMSGrad": (rules.Adam(amsgrad=True, weight_decay=0.1), {"amsgrad": True, "weight_decay": 0.1}),
     "AdamW": (rules.AdamW(), {}),
+    "RMSprop": (rules.RMSProp(), {}),
+    "RMSprop other": (
+        rules.RMSProp(0.9, 1e-6, 0.1, 0.5, True),
+        {"alpha": 0.9, "eps": 1e-6, "weight_decay": 0.1, "momentum": 0.5, "centered": True},
+    ),
     "AdamW other": (
         rules.AdamW((0.8, 0.99), 1e-6, 0.1, True),
         {"betas": (0.8, 0.99), "eps": 1e-6, "weight_decay": 0.1, "amsgrad": True},
