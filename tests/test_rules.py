@@ -87,6 +87,7 @@ RULES = {
     "AMSGrad": rules.Adam(amsgrad=True, weight_decay=0.1),
     "AdamW": rules.AdamW(),
     "RMSProp": rules.RMSProp(),
+    "sign": rules.SignSGD(),
     "RMSProp, momentum, centred": rules.RMSProp(0.9, 1e-6, 0.1, 0.5, True),
 }
 
@@ -180,6 +181,15 @@ def test_a_user_rule_that_returns_a_wrong_shape_is_refused():
 
     with pytest.raises(InvalidInput, match="move returned shapes"):
         SGD(PROBLEMS["least squares"], 0.1, rule=Wrong()).simulate(np.ones(4), 3, 2)
+
+
+def test_sign_descent_moves_every_coordinate_by_the_step_size():
+    """Assert steps of exactly +-step_size, none where the gradient is zero, and that nan is not hidden."""
+    x, gradient = np.zeros((1, 4)), np.array([[3.0, -1e-300, 0.0, np.nan]])
+    moved, _ = rules.SignSGD().move(x, np.zeros((1, 0, 4)), gradient, 0.25, 0)
+    np.testing.assert_array_equal(moved[0], [-0.25, 0.25, 0.0, np.nan])
+    path = SGD(PROBLEMS["streaming"], 0.25, rule="SignSGD").simulate(np.ones(4), 6, 3, "state", record=7).state.values
+    np.testing.assert_allclose(np.abs(np.diff(path, axis=1)), 0.25)
 
 
 TORCH = {

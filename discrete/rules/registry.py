@@ -18,9 +18,10 @@ from sgdlimits.exact.errors import InvalidInput
 from .adam import Adam, AdamW, adam
 from .momentum import HeavyBall, Nesterov, Plain, heavy_ball, nesterov, plain
 from .rmsprop import RMSProp, rmsprop
+from .sign import SignSGD, sign
 from .rule import Rule, UserRule
 
-RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp)
+RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD)
 PLAIN = 0
 
 
@@ -31,6 +32,7 @@ def _built_in(code, x, slots, p, gradient, row, step_size, k, settings):
     elif code == 2: nesterov(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
     elif code == 3 or code == 4: adam(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
     elif code == 5: rmsprop(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
+    elif code == 6: sign(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
 
 
 def apply_rule(rule, x, slots, p, gradient, row, step_size, k, settings):
