@@ -88,6 +88,9 @@ RULES = {
     "AdamW": rules.AdamW(),
     "RMSProp": rules.RMSProp(),
     "sign": rules.SignSGD(),
+    "clipped": rules.Clipped(0.5),
+    "clipped Adam": rules.Clipped(0.5, rules.Adam()),
+    "clipped, a user's": rules.Clipped(0.5, Compiled()),
     "RMSProp, momentum, centred": rules.RMSProp(0.9, 1e-6, 0.1, 0.5, True),
 }
 
@@ -188,8 +191,8 @@ def test_sign_descent_moves_every_coordinate_by_the_step_size():
     x, gradient = np.zeros((1, 4)), np.array([[3.0, -1e-300, 0.0, np.nan]])
     moved, _ = rules.SignSGD().move(x, np.zeros((1, 0, 4)), gradient, 0.25, 0)
     np.testing.assert_array_equal(moved[0], [-0.25, 0.25, 0.0, np.nan])
-    path = SGD(PROBLEMS["streaming"], 0.25, rule="SignSGD").simulate(np.ones(4), 6, 3, "state", record=7).state.values
-    np.testing.assert_allclose(np.abs(np.diff(path, axis=1)), 0.25)
+    path = SGD(PROBLEMS["streaming"], 0.25, rule="SignSGD").simulate(np.ones(4), 6, 3, "state", record=7)
+    np.testing.assert_allclose(np.abs(np.diff(path.state.values, axis=1)), 0.25)
 
 
 TORCH = {
@@ -228,6 +231,19 @@ def test_a_thousand_steps_are_those_of_torch(name):
         optimiser.step()
         ours, slots = rule.move(ours, slots, curvature * ours + shock, 0.01, k)
     np.testing.assert_allclose(ours[0], x.detach().numpy(), rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.extras
+def test_clipping_is_that_of_torch():
+    """Assert torch's factor on gradients below and above the norm."""
+    torch = pytest.importorskip("torch")
+    for size in (0.1, 0.9999999, 1.0, 30.0):
+        gradient = np.array([[0.6, 0.8]]) * size
+        x = torch.zeros(2, dtype=torch.float64, requires_grad=True)
+        x.grad = torch.tensor(gradient[0])
+        torch.nn.utils.clip_grad_norm_([x], 1.0)
+        moved, _ = rules.Clipped(1.0).move(np.zeros((1, 2)), np.zeros((1, 0, 2)), gradient, 1.0, 0)
+        np.testing.assert_allclose(-moved[0], x.grad.numpy(), rtol=1e-15)
 
 
 @pytest.mark.extras

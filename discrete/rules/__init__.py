@@ -1,10 +1,24 @@
 """Update rules: how a step's gradient moves the position. One method a file."""
 
 from .adam import Adam, AdamW
+from .clipped import Clipped
 from .momentum import HeavyBall, Nesterov, Plain
 from .registry import RULES, find_rule
 from .rmsprop import RMSProp
-from .sign import SignSGD
 from .rule import Rule, UserRule
+from .sign import SignSGD
 
-__all__ = ["SignSGD", "RMSProp", "Adam", "AdamW", "RULES", "HeavyBall", "Nesterov", "Plain", "Rule", "UserRule", "find_rule"]
+__all__ = [
+    "RULES",
+    "Adam",
+    "AdamW",
+    "Clipped",
+    "HeavyBall",
+    "Nesterov",
+    "Plain",
+    "RMSProp",
+    "Rule",
+    "SignSGD",
+    "UserRule",
+    "find_rule",
+]

@@ -16,13 +16,13 @@ from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
 from .adam import Adam, AdamW, adam
+from .clipped import Clipped, clip
 from .momentum import HeavyBall, Nesterov, Plain, heavy_ball, nesterov, plain
 from .rmsprop import RMSProp, rmsprop
-from .sign import SignSGD, sign
 from .rule import Rule, UserRule
+from .sign import SignSGD, sign
 
-RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD)
-PLAIN = 0
+RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD, Clipped)
 
 
 @compiled
@@ -45,20 +45,23 @@ def _apply_rule(rule, x, slots, p, gradient, row, step_size, k, settings):
     if isinstance(rule, types.Integer):
 
         def move(rule, x, slots, p, gradient, row, step_size, k, settings):
+            clip(gradient, row, settings[-1])
             _built_in(rule, x, slots, p, gradient, row, step_size, k, settings)
 
     else:
 
         def move(rule, x, slots, p, gradient, row, step_size, k, settings):
-            rule(x[p], slots[p], gradient[row], step_size, k, settings)
+            clip(gradient, row, settings[-1])
+            rule(x[p], slots[p], gradient[row], step_size, k, settings[:-1])
 
     return move
 
 
 def compiled_rule(rule: Rule) -> tuple[int | Callable[..., None], np.ndarray]:
-    """What compiled loops take as `rule` and `settings`; the rule has a compiled form."""
-    place: Any = rule.kernel if isinstance(rule, UserRule) else RULES.index(type(rule))
-    return place, np.array(rule.settings, dtype=np.float64)
+    """What compiled loops take as `rule` and `settings`, the norm to clip at last; the rule has a compiled form."""
+    inner, largest = (rule.rule, rule.max_norm) if isinstance(rule, Clipped) else (rule, np.inf)
+    place: Any = inner.kernel if isinstance(inner, UserRule) else RULES.index(type(inner))
+    return place, np.array([*inner.settings, largest])
 
 
 def find_rule(rule: Any) -> Rule:

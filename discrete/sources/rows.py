@@ -13,7 +13,8 @@ from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from ..kernels import minibatch, minibatch_in_memory
-from ..rules.registry import PLAIN, compiled_rule
+from ..rules.momentum import Plain
+from ..rules.registry import compiled_rule
 from .source import Paths, RowsSimulator, Source, drawn_rows, loop_for
 
 if TYPE_CHECKING:
@@ -68,7 +69,8 @@ class MinibatchSimulator(RowsSimulator):
         rule, settings = compiled_rule(descent.update_rule)
         loop_for(rule, minibatch, minibatch_in_memory)(
             state.x, state.slots, state.overflow, state.orders, state.epochs, problem.features, problem.targets,
-            descent.step_sizes(first, last), problem.ridge, descent.label_noise, rule, settings, rule == PLAIN,
+            descent.step_sizes(first, last), problem.ridge, descent.label_noise, rule, settings,
+            isinstance(descent.update_rule, Plain),
             descent.batch_size, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
             *scratch(noise.quality),
         )  # fmt: skip

@@ -14,7 +14,8 @@ from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from ..kernels import streaming, streaming_in_memory
-from ..rules.registry import PLAIN, compiled_rule
+from ..rules.momentum import Plain
+from ..rules.registry import compiled_rule
 from .rows import batch_gradient
 from .source import Source, loop_for
 
@@ -89,7 +90,8 @@ class StreamingSimulator:
             problem.eigenvectors.T @ problem.truth,
             np.zeros((0, 0)) if self.modal else np.ascontiguousarray(problem.eigenvectors),
             descent.step_sizes(first, last), problem.ridge,
-            float(np.hypot(problem.noise, descent.label_noise)), rule, settings, rule == PLAIN, descent.batch_size,
+            float(np.hypot(problem.noise, descent.label_noise)), rule, settings,
+            isinstance(descent.update_rule, Plain), descent.batch_size,
             np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality),
         )  # fmt: skip
 
