@@ -3,9 +3,11 @@
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.discrete, not discrete")
 
+from sgdlimits.exact import schedules
+
 from . import rules
 from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
 
-__all__ = ["SGD", "NoisyGradientDescent", "Recurrence", "rules", "simulate"]
+__all__ = ["SGD", "NoisyGradientDescent", "Recurrence", "rules", "schedules", "simulate"]

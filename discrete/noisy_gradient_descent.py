@@ -17,7 +17,8 @@ from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import InvalidInput, positive
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.schedules import StepSizes, sizes_between, step_size_or_schedule
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Mechanism, noisy_gradient, perturbation
 from sgdlimits.problems.zero_loss import Model, QuadraticDifference
@@ -48,7 +49,7 @@ class NoisyGradientDescent:
     model : zero_loss.Model
     noise : noise.Mechanism
         One mechanism, or several added up.
-    step_size : float
+    step_size : float, or function of the step
 
     Raises
     ------
@@ -58,7 +59,7 @@ class NoisyGradientDescent:
 
     model: Model
     noise: Mechanism
-    step_size: float
+    step_size: Any
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
@@ -81,7 +82,11 @@ class NoisyGradientDescent:
                 "example"
             )
         self.noise.check(self.model)
-        object.__setattr__(self, "step_size", positive("step_size", self.step_size))
+        object.__setattr__(self, "step_size", step_size_or_schedule(self.step_size))
+
+    def step_sizes(self, first: int, last: int) -> np.ndarray:
+        """The one step size, (1,), or those of steps first..last-1."""
+        return sizes_between(self.step_size, first, last)
 
     @property
     def clock(self) -> Clock:
@@ -107,7 +112,8 @@ class NoisyGradientDescent:
             shift = carried if drawn.shift is None else drawn.shift + carried
             drawn = drawn._replace(shift=shift)
             carried = perturbation([draw for draw in draws if draw.carried], noise, k).shift
-        return State(state.point - self.step_size * noisy_gradient(self.model, state.point, drawn), carried)
+        step_size = float(self.step_sizes(k, k + 1)[0])
+        return State(state.point - step_size * noisy_gradient(self.model, state.point, drawn), carried)
 
     def position(self, state: State) -> np.ndarray:
         """Positions (P, m) of a state."""
@@ -162,7 +168,9 @@ class NoisyGradientDescent:
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
             keep_state=keep_state,
         )  # fmt: skip
-        dataset = ensemble_dataset(ensemble, self._attributes())
+        scheduled = isinstance(self.step_size, StepSizes)
+        time = self.step_size.elapsed(ensemble.record) if scheduled else None
+        dataset = ensemble_dataset(ensemble, self._attributes(), time)
         for name in points:
             dataset[name] = ("path", "step", "coordinate"), dataset[name].values
         return dataset
@@ -207,7 +215,8 @@ class NoisyGradientDescent:
 
     def _attributes(self) -> dict[str, Any]:
         return {
-            "process": self.label, "model": self.model.label, "noise": repr(self.noise), "step_size": self.step_size,
+            "process": self.label, "model": self.model.label, "noise": repr(self.noise),
+            "step_size": repr(self.step_size) if isinstance(self.step_size, StepSizes) else self.step_size,
         }  # fmt: skip
 
 
@@ -268,16 +277,16 @@ class NoisySimulator:
 
     def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
         model, plan, paths = self.process.model, self.plan, (state.x, state.carried, state.overflow)
-        draws = plan.draws, plan.scales, plan.transforms
+        draws, sizes = (plan.draws, plan.scales, plan.transforms), self.process.step_sizes(first, last)
         run = np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality)
         if pair_kernels.fits(model, plan):
             difference, slots = isinstance(model, QuadraticDifference), pair_kernels.pair_slots(plan, model)
-            pair_kernels.pair_descent(difference, *paths, *slots, *draws, self.process.step_size, *run)
+            pair_kernels.pair_descent(difference, *paths, *slots, *draws, sizes, *run)
             return
         flat, views = plan.buffers()
         noisy_descent(model.kernel)(
             *paths, model.kernel_data, *(views[slot] for slot in ("rows", *KERNEL_SLOTS, *OWN_SLOTS)), flat, *draws,
-            np.arange(max(1, model.samples)), plan.replace, self.process.step_size, *run,
+            np.arange(max(1, model.samples)), plan.replace, sizes, *run,
         )  # fmt: skip
 
     def positions(self, state: _Paths) -> np.ndarray:

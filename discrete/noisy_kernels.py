@@ -164,7 +164,7 @@ def noisy_descent(kernel: Callable[..., Any]) -> Callable[..., Any]:
     @numba.njit(nogil=True, error_model="numpy")
     def advance(
         x, carried, overflow, data, rows, labels, units, inputs, eta, factor, shift, push, carry, flat, draws, scales,
-        transforms, order, replace, step_size, seed, path, first, last, normals, words,
+        transforms, order, replace, step_sizes, seed, path, first, last, normals, words,
     ):  # fmt: skip
         """Steps first..last-1 of consecutive paths from number `path`, a multiple of PACK; x is (P, m).
 
@@ -187,6 +187,7 @@ def noisy_descent(kernel: Callable[..., Any]) -> Callable[..., Any]:
                     fill_tile(tile, offset, draws, scales, i, start, end, seed, number, normals, words)
                     offset += (end - start) * draws[i, SIZE]
                 for step in range(start, end):
+                    step_size = step_sizes[0 if step_sizes.size == 1 else step - first]
                     for lane in range(PACK):
                         p, offset = pack * PACK + lane, 0
                         for i in range(count):

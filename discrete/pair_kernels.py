@@ -68,7 +68,7 @@ def _combine(slots, tile, place, draws, i, transforms):
 @compiled
 def pair_descent(
     difference, x, carried, overflow, slots, label, units, factor, shift, push, carry, draws, scales, transforms,
-    step_size, seed, path, first, last, normals, words,
+    step_sizes, seed, path, first, last, normals, words,
 ):  # fmt: skip
     """Steps first..last-1 of u^2 - v^2 if `difference`, else of u v; the rest as in `noisy_kernels`.
 
@@ -94,7 +94,7 @@ def pair_descent(
                 fill_tile(tile, offset, draws, scales, i, start, end, seed, path + base, normals, words)
                 offset += (end - start) * draws[i, SIZE]
             for step in range(start, end):
-                offset = 0
+                step_size, offset = step_sizes[0 if step_sizes.size == 1 else step - first], 0
                 for i in range(count):
                     _combine(slots, tile, offset + (step - start) * draws[i, SIZE], draws, i, transforms)
                     offset += (end - start) * draws[i, SIZE]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,10 +26,10 @@ from sgdlimits.exact.errors import (
     NoStationaryLaw,
     StabilityWarning,
     non_negative,
-    positive,
 )
 from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
+from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
@@ -49,7 +49,9 @@ class SGD:
     Parameters
     ----------
     problem : LeastSquares, StreamingLeastSquares, Logistic or SampleLoss
-    step_size : float
+    step_size : float, or function of the step
+        A function k -> step size of step k = 0, 1, ...; see `discrete.schedules`. As in torch.optim, it multiplies the
+        move, not what goes into the momentum.
     batch_size : int
     sampling : {"with_replacement", "without_replacement", "reshuffle"}
         Fresh independent rows at every step, a fresh subset at every step, or one permutation an epoch of
@@ -71,7 +73,7 @@ class SGD:
     """
 
     problem: Any
-    step_size: float
+    step_size: Any
     batch_size: int = 1
     sampling: str = "with_replacement"
     momentum: float = 0.0
@@ -94,7 +96,7 @@ class SGD:
                 "LeastSquares, StreamingLeastSquares, Logistic and SampleLoss can be used"
             )
         batch = self.problem.check_batch_size(self.batch_size, self.sampling)
-        object.__setattr__(self, "step_size", positive("step_size", self.step_size))
+        object.__setattr__(self, "step_size", step_size_or_schedule(self.step_size))
         object.__setattr__(self, "batch_size", batch)
         object.__setattr__(self, "momentum", check_momentum(self.momentum))
         object.__setattr__(self, "label_noise", non_negative("label_noise", self.label_noise))
@@ -137,7 +139,7 @@ class SGD:
 
     def step_sizes(self, first: int, last: int) -> np.ndarray:
         """The one step size, (1,), or those of steps first..last-1."""
-        return np.array([self.step_size])
+        return sizes_between(self.step_size, first, last)
 
     @property
     def clock(self) -> Clock:
@@ -166,7 +168,7 @@ class SGD:
 
     def moment_map(self, step_size: float | None = None) -> MomentMap:
         """One step of the exact moment equations in modes, at this step size or another."""
-        eta = self.step_size if step_size is None else step_size
+        eta = float(self.step_size) if step_size is None else step_size
         kept, entry = self._linear(eta)
         transition = np.repeat(kept[None], self._quadratic.dimension, axis=0)
         transition[:, :, 0] += self._quadratic.curvatures[:, None] * entry  # the gradient of a mode
@@ -198,7 +200,8 @@ class SGD:
         StabilityWarning
             If the step size is not below the threshold of the mean or of the second moment.
         """
-        problem, map_ = self._quadratic, self.moment_map()
+        problem, scheduled = self._quadratic, isinstance(self.step_size, StepSizes)
+        map_ = self.moment_map(self.step_size(0)) if scheduled else self.moment_map()
         problem.check_centre()
         problem.sampling_factor(self.batch_size, self.sampling)
         mean, covariance = initial_moments(x0, problem.dimension)
@@ -206,9 +209,12 @@ class SGD:
         check_moments_memory(len(kept), problem.dimension)
         self._warn_if_unstable()
         vectors = problem.eigenvectors
-        means, covariances = map_.propagate(problem.to_modes(mean), vectors.T @ covariance @ vectors, kept)
+        start = problem.to_modes(mean), vectors.T @ covariance @ vectors
+        means, covariances = map_.propagate(*start, kept, self._map_of_step() if scheduled else None)
         positions, rotated, risk = problem.moments_of_positions(means, covariances)
-        return moments_dataset(kept, positions, rotated, risk, problem.coordinates, self._attributes())
+        return moments_dataset(
+            kept, positions, rotated, risk, problem.coordinates, self._attributes(), self._time(kept)
+        )
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
@@ -222,6 +228,11 @@ class SGD:
         InvalidInput
             If the problem or the sampling has no closed moments.
         """
+        if isinstance(self.step_size, StepSizes):
+            raise InvalidInput(
+                f"step_size is the schedule {self.step_size!r}, so there is no stationary law: take the one of a "
+                "constant step size, dataclasses.replace(sgd, step_size=...)"
+            )
         problem, stability = self._quadratic, self.stability()
         if problem.curvatures.min() < 0:
             raise NoStationaryLaw(
@@ -249,6 +260,22 @@ class SGD:
             problem.minimiser.copy(), vectors @ covariance @ vectors.T, risk, vectors[:, problem.frozen]
         )
 
+    def _map_of_step(self) -> Callable[[int], MomentMap]:
+        """The moment map of each step of a schedule; equal step sizes in a row share one."""
+        last: list[tuple[float, MomentMap]] = []
+
+        def map_of(k: int) -> MomentMap:
+            size = self.step_size(k)
+            if not last or last[0][0] != size:
+                last[:] = [(size, self.moment_map(size))]
+            return last[0][1]
+
+        return map_of
+
+    def _time(self, steps: np.ndarray) -> np.ndarray | None:
+        """Sum of the step sizes before each step, where they follow a schedule."""
+        return elapsed(self.step_size, steps) if isinstance(self.step_size, StepSizes) else None
+
     def stability(self) -> Stability:
         """Step sizes below which mean and second moment settle, on the range of the data.
 
@@ -259,7 +286,7 @@ class SGD:
         problem.sampling_factor(self.batch_size, self.sampling)
         mean_threshold = self._mean_threshold()
         threshold = gain_threshold(self.moment_map, mean_threshold)
-        return Stability(mean_threshold, threshold, self.step_size)
+        return Stability(mean_threshold, threshold, float(self.step_size))
 
     def fourth_moments_settle(self) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found.
@@ -311,7 +338,9 @@ class SGD:
 
     def _warn_if_unstable(self) -> None:
         """Warn past a known threshold; the second moment's is computed only once it is known to be passed."""
-        if not isinstance(self.problem, QuadraticProblem) or self.sampling == "reshuffle" or self.rule is not None:
+        if not isinstance(self.problem, QuadraticProblem) or self.sampling == "reshuffle":
+            return
+        if self.rule is not None or isinstance(self.step_size, StepSizes):
             return
         threshold, what = self._mean_threshold(), "mean"
         if self.step_size < threshold:
@@ -361,7 +390,7 @@ class SGD:
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
             keep_state=keep_state,
         )  # fmt: skip
-        return ensemble_dataset(ensemble, self._attributes())
+        return ensemble_dataset(ensemble, self._attributes(), self._time(ensemble.record))
 
     def simulator(self) -> Simulator:
         """What the engine advances: a compiled loop where the problem and the rule have one."""
@@ -411,7 +440,8 @@ class SGD:
 
     def _attributes(self) -> dict[str, Any]:
         return {
-            "process": self.label, "problem": repr(self.problem), "step_size": self.step_size,
+            "process": self.label, "problem": repr(self.problem),
+            "step_size": repr(self.step_size) if isinstance(self.step_size, StepSizes) else self.step_size,
             "batch_size": self.batch_size, "sampling": self.sampling, "momentum": self.momentum,
             "label_noise": self.label_noise, "nesterov": int(self.nesterov),
             "rule": None if self.rule is None else repr(self.rule),

@@ -152,9 +152,15 @@ class MomentMap:
         return np.einsum("iac,ci->ai", self._whole, means), carried
 
     def propagate(
-        self, mean: np.ndarray, covariance: np.ndarray, record: Sequence[int]
+        self,
+        mean: np.ndarray,
+        covariance: np.ndarray,
+        record: Sequence[int],
+        map_of: Callable[[int], MomentMap] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Position moments (steps, d), (steps, d, d) at the recorded steps (sorted, from 0).
+
+        `map_of` gives the map of each step k = 0, 1, ..., where it is not this one at all of them.
 
         The start has the given position moments; a momentum buffer starts at zero. From the step on at which
         a moment leaves the range of floating-point numbers, moments that are not numbers are inf.
@@ -166,8 +172,9 @@ class MomentMap:
         now = 0
         with np.errstate(over="ignore", invalid="ignore"):
             for index, step in enumerate(record):
-                for _ in range(now, step):
-                    means, covariances = self.apply(means, covariances)
+                for k in range(now, step):
+                    map_ = self if map_of is None else map_of(k)
+                    means, covariances = map_.apply(means, covariances)
                 now = step
                 recorded_means[index], recorded[index] = means[0], covariances[0, 0]
         recorded_means[np.isnan(recorded_means)] = np.inf

@@ -103,7 +103,8 @@ class StreamingSimulator:
     def measure(self, name: str, state: PackedPaths) -> np.ndarray | None:
         problem = self.descent.problem
         if name == "risk":
-            centred = (state.x if self.modal else self._modes(state.x)) - (problem.eigenvectors.T @ problem.least_risk_point)[:, None]
+            modes = state.x if self.modal else self._modes(state.x)
+            centred = modes - (problem.eigenvectors.T @ problem.least_risk_point)[:, None]
             return packs.quadratic(
                 centred, problem.least_risk, np.zeros(problem.dimension), 0.5 * problem.eigenvalues
             )
