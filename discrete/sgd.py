@@ -31,6 +31,7 @@ from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
 from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
 from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
 from .rules.momentum import check_momentum
@@ -291,8 +292,11 @@ class SGD:
     def fourth_moments_settle(self) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found.
 
-        At d up to 6 by the map of fourth moments, else by norms; momentum is not treated. Derived.
+        At d up to 6 by the map of fourth moments, else by norms; momentum, other rules and schedules are not treated.
+        Derived.
         """
+        if self.rule is not None or isinstance(self.step_size, StepSizes):
+            return False
         problem = self._quadratic
         if self.momentum or self.sampling == "reshuffle" or problem.curvatures.min() < 0:
             return False

@@ -59,7 +59,7 @@ class PackedState(PathState):
 
 def _arrays(state: Any) -> Arrays:
     values = {field.name: getattr(state, field.name) for field in fields(state)}
-    return {name: value for name, value in values.items() if isinstance(value, np.ndarray) and len(value)}
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray) and value.size}
 
 
 @dataclass(frozen=True, eq=False)

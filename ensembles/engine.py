@@ -167,7 +167,7 @@ def run(
         x0 = saved.positions[saved.rows(np.arange(first_path, first_path + paths))]
     begin = 0 if saved is None else saved.step
     record = recorded_steps(record, steps, begin)
-    reducers = parse_observables(observables, record)
+    reducers = parse_observables(observables, record, begin)
     if keep_state and passages_end(reducers):
         raise InvalidInput("keep_state needs paths that run to the end: a first passage alone retires them")
     users = not simulator.compiled or any(callable(reducer.function) for reducer in reducers.values())

@@ -152,7 +152,7 @@ class WindowMean(Reducer):
 
 @dataclass(frozen=True)
 class Maximum(Reducer):
-    """Largest value (entry by entry) at each recorded step k: over all steps 0..k.
+    """Largest value (entry by entry) at each recorded step k: over all steps 0..k, or those since a saved state.
 
     Parameters
     ----------
@@ -186,7 +186,8 @@ class Maximum(Reducer):
 class FirstPassage(Reducer):
     """First step at which the function is at or below (at or above) a level; inf if never in the run.
 
-    One number a path, whatever is recorded: the whole run is watched, step 0 included.
+    One number a path, whatever is recorded: the whole run is watched, its first step included (of a run that goes on
+    from a saved state, only what follows).
 
     Parameters
     ----------
@@ -236,7 +237,7 @@ class FirstPassage(Reducer):
 
 
 def parse_observables(
-    observables: str | Sequence[str] | Mapping[str, Function | Reducer], record: np.ndarray
+    observables: str | Sequence[str] | Mapping[str, Function | Reducer], record: np.ndarray, begin: int = 0
 ) -> dict[str, Reducer]:
     """Bring the `observables` argument to one form: name -> reducer.
 
@@ -246,12 +247,14 @@ def parse_observables(
         Names are "risk", "norm" and "state"; a mapping gives each result a name of its own and holds
         names, functions of a (paths, d) array, or reducers.
     record : (recorded,) int64 array of steps
+    begin : int
+        First step that the run sees.
 
     Raises
     ------
     InvalidInput
-        If a name is unknown or reserved, a value is of none of these kinds, or `Mean.since` lies past
-        the first recorded step.
+        If a name is unknown or reserved, a value is of none of these kinds, or a mean reaches over steps that the run
+        does not see.
     """
     if isinstance(observables, str):
         observables = (observables,)
@@ -279,8 +282,23 @@ def parse_observables(
                 f"observable {name!r} is a mean since step {reducer.since}, but step {record[0]} is "
                 f"recorded: pass `record` with steps from {reducer.since} on"
             )
+        _check_span(name, reducer, record, begin)
         reducers[name] = reducer
     return reducers
+
+
+def _check_span(name: str, reducer: Reducer, record: np.ndarray, begin: int) -> None:
+    """Raise where a mean reaches back before the step at which a run goes on from a saved state."""
+    if begin and isinstance(reducer, Mean) and reducer.since < begin:
+        raise InvalidInput(
+            f"observable {name!r} is a mean since step {reducer.since}, but the run goes on from step {begin}: pass "
+            f"Mean(..., since={begin})"
+        )
+    if begin and isinstance(reducer, WindowMean) and record[0] - reducer.window + 1 < begin:
+        raise InvalidInput(
+            f"observable {name!r} is a mean over {reducer.window} steps, but step {record[0]} is recorded and the run "
+            f"goes on from step {begin}: record steps from {begin + reducer.window - 1} on"
+        )
 
 
 def _check_function(function: Any) -> None:

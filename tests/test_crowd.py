@@ -50,6 +50,8 @@ PROCESSES = {
     "nesterov stream": discrete.SGD(STREAM, 0.05, momentum=0.8, nesterov=True),
     "reshuffled": discrete.SGD(FINITE, 0.05, batch_size=3, sampling="reshuffle", momentum=0.3),
     "compiled loss, reshuffled": discrete.SGD(Logistic.from_arrays(ROWS, np.sign(TARGETS)), 0.1, 2, "reshuffle"),
+    "Adam, stream": discrete.SGD(STREAM, 0.05, rule="adam"),
+    "clipped RMSProp": discrete.SGD(FINITE, 0.05, rule=discrete.rules.Clipped(1.0, discrete.rules.RMSProp())),
     "NumPy loss": discrete.SGD(NUMPY, 0.01, momentum=0.5),
     "a user's": Pair(),
     "descent": discrete.NoisyGradientDescent(zero_loss.ProductSum(2), noise.AntiCorrelated(0.1), 0.05),
@@ -106,6 +108,26 @@ def test_a_saved_state_that_does_not_fit_is_refused():
         PLAIN.simulate(state, 9, 9, seed=2, record=[3])
     limit = diffusions.ManifoldLimit(zero_loss.Hyperbola(), noise.Langevin(0.1), 0.02)
     assert "keep_state" not in limit.simulate.__code__.co_varnames
+
+
+def test_means_do_not_reach_back_before_a_saved_state():
+    """Assert equal bits where a mean lies within the run, and a sentence where it does not."""
+    observables = {"m": ensembles.Mean("risk", since=6), "w": ensembles.WindowMean("risk", 3)}
+    whole = PLAIN.simulate(np.ones(3), 12, 5, observables, record=[8, 12], seed=2)
+    state = saved_state(PLAIN.simulate(np.ones(3), 6, 5, seed=2, keep_state=True))
+    rest = PLAIN.simulate(state, 12, 5, observables, record=[8, 12], seed=2)
+    for name in observables:
+        assert (rest[name].values == whole[name].values).all()
+    for bad, change in ((ensembles.Mean("risk"), "since=6"), (ensembles.WindowMean("risk", 4), "steps from 9 on")):
+        with pytest.raises(InvalidInput, match=change):
+            PLAIN.simulate(state, 12, 5, {"bad": bad}, record=[8, 12], seed=2)
+
+
+def test_a_state_of_another_rule_is_refused():
+    """Assert a sentence, not a kernel that reads past its arrays, where the slots differ."""
+    state = saved_state(PLAIN.simulate(np.ones(3), 6, 5, seed=2, keep_state=True))
+    with pytest.raises(InvalidInput, match="another process"):
+        discrete.SGD(FINITE, 0.1, rule="adam").simulate(state, 12, 5, seed=2)
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov stream", "homogenized", "a user's"])

@@ -21,6 +21,7 @@ NAMES = {
     "ManifoldLimit.solve ManifoldLimit.simulate ManifoldLimit.of limit_map HomogenizedSGD.of "
     "OrnsteinUhlenbeck.of ModifiedEquation.of "
     "GradientFlow.of HomogenizedSGD.moments HomogenizedSGD.stationary HomogenizedSGD.stability",
+    "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped",
     "ensembles": "save load Noise Brownian",
     "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold",
@@ -29,7 +30,7 @@ NAMES = {
 # The issue that builds a name turns its line over: an unexpected pass fails the suite.
 LATER = {
     "ensembles": "concatenate",
-    "discrete": "SGD.tail_index kesten_index escape fluctuation SGD.sensitivities rules",
+    "discrete": "SGD.tail_index kesten_index escape fluctuation SGD.sensitivities",
     "diffusions": "HomogenizedSGD.tail_index_bounds UnderdampedLangevin AdamSDE RMSPropSDE SignSDE PearsonDiffusion "
     "StableOrnsteinUhlenbeck StableLangevin",
     "compare": "bounds tails snapping golden_path validity",
@@ -40,7 +41,7 @@ STUDIES_LATER = ("finite-step-size", "heavy-tails", "exploration", "golden-path"
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.SampleLoss": "value gradient samples dimension",
-    "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov",
+    "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov rule",
     "discrete.SGD.moments": "x0 steps record",
     "discrete.SGD.simulate": "x0 steps paths observables record seed first_path",
     "diffusions.HomogenizedSGD.moments": "x0 steps record",
@@ -54,7 +55,6 @@ ARGUMENTS = {
     "diffusions.limit_map": "model w",
 }
 ARGUMENTS_LATER = {
-    "discrete.SGD": "rule",
     "discrete.SGD.moments": "quantities",
     "discrete.SGD.simulate": "until",
     "diffusions.HomogenizedSGD.simulate": "until",
