@@ -115,8 +115,12 @@ class Diffusion(ABC):
         Raises
         ------
         InvalidInput
-            If the SGD has momentum, whose limit has another step size.
+            If the SGD has momentum, whose limit has another step size, another rule, or a schedule of step sizes.
         """
+        if getattr(sgd, "rule", None) is not None:
+            raise InvalidInput(
+                f"the rule is {sgd.label}, and {cls.__name__} is a limit of plain SGD: leave the rule out"
+            )
         momentum = getattr(sgd, "momentum", 0.0)
         if momentum:
             effective = sgd.step_size / (1 - momentum)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,13 +20,14 @@ from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
 from sgdlimits.exact import fourth_moments, mean_square
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.cost import check_moments_memory
+from sgdlimits.exact.cost import check_memory, check_moments_memory
 from sgdlimits.exact.errors import (
     InfiniteVariance,
     InvalidInput,
     NoStationaryLaw,
     StabilityWarning,
     non_negative,
+    whole_number,
 )
 from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
@@ -40,6 +42,10 @@ from .sources import Source, drawn_rows, source_of
 
 if TYPE_CHECKING:
     import xarray
+
+BYTES_A_ROW = 16 * 17  # of the words and normals that a pack of paths draws for one row
+NANOSECONDS_A_ROW = 13  # to draw a row and start a product with it
+LONGEST_RUN = 1.0  # hours, of batches that are larger than the data
 
 @dataclass(frozen=True, eq=False)
 class SGD:
@@ -359,6 +365,25 @@ class SGD:
             stacklevel=3,
         )
 
+    def _check_cost(self, steps: int, paths: int, threads: int | None) -> None:
+        """Refuse batches far larger than the data: drawing with replacement costs as many products as rows."""
+        threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
+        rows, samples = self.batch_size, getattr(self.problem, "samples", None)
+        check_memory(
+            f"drawing batches of {rows} rows", BYTES_A_ROW * rows * threads,
+            "lower batch_size; moments() are exact at any batch size",
+        )  # fmt: skip
+        if samples is None or rows <= samples:
+            return
+        steps, paths = whole_number("steps", steps, 0), whole_number("paths", paths, 1)
+        hours = 1e-9 * paths * steps * rows * (NANOSECONDS_A_ROW + 0.3 * self.problem.dimension) / threads / 3600
+        if hours > LONGEST_RUN:
+            raise InvalidInput(
+                f"batches of {rows} rows from {samples}, with replacement, would take about {hours:.2g} hours: lower "
+                "batch_size, steps or paths, or take sampling='without_replacement'; moments() are exact at any batch "
+                "size where they close"
+            )
+
     def simulate(
         self,
         x0: Any,
@@ -389,6 +414,7 @@ class SGD:
         OverflowedPaths
             If a path overflowed.
         """
+        self._check_cost(steps, paths, threads)
         self._warn_if_unstable()
         ensemble = run(
             self.simulator(), x0, paths=paths, steps=steps, record=record, observables=observables, seed=seed,

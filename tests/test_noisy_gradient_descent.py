@@ -1,5 +1,6 @@
 """Noisy gradient descent: the compiled loops against the array definition, its own noise, and known recursions."""
 
+import dataclasses
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from sgdlimits.discrete.pair_kernels import fits
 from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import LeastSquares, geometry, noise, zero_loss
+from sgdlimits.problems.noise import perturbation
 
 SEED, PATHS, STEPS = 2**40 + 3, 2 * PACK, 23
 RNG = np.random.default_rng(1)
@@ -275,8 +277,16 @@ def test_labels_are_words():
     assert NoisyGradientDescent(NETWORK, both, 0.1).label == "noisy gradient descent, label noise + Dropout"
 
 
-def test_purposes_of_a_mixture_do_not_share_numbers():
-    """Assert that no two draws of a step, nor the initial state, use one stream."""
+def test_draws_of_a_mixture_are_independent_of_each_other():
+    """Assert that first numbers of any two draws of a step, and of the start, are uncorrelated over 4000 paths."""
+    stream = Noise(11, np.arange(4000))
+    start = stream.normals(Purpose.INITIAL_STATE, 0, 1)[:, 0]
     for process in PROCESSES.values():
-        purposes = [draw.purpose for draw in process.noise.draws(process.model)]
-        assert len(set(purposes)) == len(purposes) and Purpose.INITIAL_STATE not in purposes
+        columns = [start]
+        for draw in process.noise.draws(process.model):
+            found = perturbation([dataclasses.replace(draw, transform=None)], stream, 0)
+            (values,) = [value for value in found if value is not None]
+            columns.append(np.asarray(values, float).reshape(4000, -1)[:, 0])
+        moving = [column - column.mean() for column in columns if column.std() > 0]
+        correlations = np.corrcoef(moving)[np.triu_indices(len(moving), 1)] if len(moving) > 1 else np.zeros(1)
+        assert np.abs(correlations).max() < 5 / np.sqrt(4000), process.label

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 import pytest
 
-from sgdlimits import discrete, problems
+from sgdlimits import diffusions, discrete, problems
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.ensembles import Noise
 from sgdlimits.exact.errors import InvalidInput
@@ -157,6 +157,13 @@ def test_only_linear_rules_have_moments():
     for ask in (lambda: sgd.moments(np.ones(4), 3), sgd.stationary, sgd.stability):
         with pytest.raises(InvalidInput, match="Adam has no closed moments"):
             ask()
+
+
+def test_limits_of_plain_sgd_are_not_made_of_another_rule():
+    """Assert that no diffusion takes a descent by Adam for plain SGD."""
+    for kind in (diffusions.HomogenizedSGD, diffusions.OrnsteinUhlenbeck, diffusions.GradientFlow):
+        with pytest.raises(InvalidInput, match="the rule is Adam"):
+            kind.of(SGD(PROBLEMS["least squares"], 0.1, rule="adam"))
 
 
 @pytest.mark.parametrize(

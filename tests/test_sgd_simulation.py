@@ -203,3 +203,14 @@ def test_a_recurrence_without_the_protocol_is_refused():
         simulate(object(), np.zeros(2), 3, 4)
     with pytest.raises(InvalidInput, match="x0 has shape"):
         simulate(Autoregression(), 1.0, 3, 4)
+
+
+def test_batches_far_larger_than_the_data_are_refused_before_they_are_drawn():
+    """Assert a sentence with the hours and the way out, and with the memory; the same batch has exact moments."""
+    sgd = SGD(finite(), 0.03, 100_000)
+    with pytest.raises(InvalidInput, match="100000 rows from 12, with replacement, would take about .* hours"):
+        sgd.simulate(np.ones(5), 10_000, 10_000)
+    assert np.isfinite(sgd.moments(np.ones(5), 10)["risk"]).all()
+    assert sgd.simulate(np.ones(5), 1, 2, record=[1])["risk"].shape == (2, 1)
+    with pytest.raises(InvalidInput, match="of memory"):
+        SGD(finite(), 0.03, 10**12).simulate(np.ones(5), 1, 1)
