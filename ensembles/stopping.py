@@ -78,6 +78,10 @@ class Outcome:
     needed : int
         Values that the target needs, the pilot's included, as far as can be told.
     notes : tuple of str
+    too_many : bool
+        Whether it is `most` that ended it.
+    tail : str
+        Ending of the sentence where the values have a heavy tail.
     """
 
     reached: bool
@@ -85,6 +89,8 @@ class Outcome:
     interval: Interval
     needed: int
     notes: tuple[str, ...] = ()
+    too_many: bool = False
+    tail: str = ""
 
 
 @dataclass(frozen=True)
@@ -230,7 +236,8 @@ class StoppingRule:
         # of a mean near zero no more than a quarter is believed to be lost by chance
         drop = UPPER * math.sqrt(seen.variance / seen.count) if safe else 0.0
         allowed = self._allowed(max(abs(seen.mean) - drop, abs(seen.mean) / 4))
-        wanted = math.inf if allowed == 0 else float(ndtri(1 - miss / 2)) ** 2 * seen.variance * (1 + spread) / allowed**2
+        variance = float(ndtri(1 - miss / 2)) ** 2 * seen.variance * (1 + spread)
+        wanted = math.inf if allowed == 0 else variance / allowed**2
         share = seen.away / seen.count
         if share < 1 and 0 < wanted < 1e15:
             wanted *= upper_frequency(share * wanted, wanted) / share  # as `mean_interval` will do
@@ -271,21 +278,22 @@ class StoppingRule:
         return Outcome(True, why, interval, values + pilot, notes)
 
     def _too_many(self, seen: Summary, interval: Interval, needed: int, notes: tuple[str, ...]) -> Outcome:
-        why = f"it needs about {_rounded(needed)} paths, more than the {self.most} allowed"
+        tail = ""
         if seen.pair() is None and not enough(seen, COCHRAN):
-            why += (
-                f"; the values have a heavy tail (the largest of {seen.count} holds {seen.largest_share:.0%} of the sum "
-                "of squares), so that no interval can be trusted yet; the variance may be infinite"
+            tail = (
+                f" (the values have a heavy tail, the largest of {seen.count} holds {seen.largest_share:.0%} of their "
+                "sum of squares, so no interval of these can be trusted; the variance may be infinite)"
             )
             interval = replace(interval, low=-math.inf, high=math.inf, standard_error=math.inf)
-        return Outcome(False, why, interval, needed, notes)
+        why = f"it needs about {needed} paths, more than the {self.most} allowed{tail}"
+        return Outcome(False, why, interval, needed, notes, True, tail)
 
     def _all_equal(self, seen: Summary) -> Outcome:
         bound = upper_frequency(0, seen.count, 1 - self.confidence)
         why = (
-            f"all {seen.count} values are {seen.usual:g}, so nothing is known of how large the others are (they have a "
-            f"probability of at most {bound:.2g}): return booleans if it is an indicator, or look at an observable that "
-            "varies"
+            f"all {seen.count} values are {seen.usual:g}, so nothing is known of how large the others are (they have "
+            f"a probability of at most {bound:.2g}): return booleans if it is an indicator, or look at an observable "
+            "that varies"
         )
         nothing = Interval(seen.usual, -math.inf, math.inf, math.inf, "normal")
         return Outcome(False, why, nothing, PILOT * seen.count)
@@ -334,6 +342,3 @@ def _taken_for_indicator(seen: Summary) -> str:
         "nothing is known of its mean"
     )
 
-
-def _rounded(number: float) -> str:
-    return f"{number:.2g}" if number >= 1e6 else f"{int(number)}"

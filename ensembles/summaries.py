@@ -1,4 +1,4 @@
-"""What a stopping rule keeps of the values that it has seen: moments, extremes, and how often the usual value failed."""
+"""What a stopping rule keeps of the values that it has seen: moments, extremes, how often the usual value failed."""
 
 from __future__ import annotations
 
