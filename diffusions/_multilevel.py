@@ -20,6 +20,7 @@ from .solvers import Coefficients, Scheme, find_scheme
 
 FEWEST = 32  # paths of a level that is needed at all
 PILOT = 8  # the fresh sample of a level is at most so many pilots
+APART = 0.9  # variance of a difference over that of the finer value from which a coarse level is useless
 SLOWEST = 0.25  # weak rate below which nothing is extrapolated
 SHAPE = 0.5  # relative error of the law mean = c dt^rate on level 1, halved from level to level
 
@@ -152,8 +153,8 @@ class _Run:
                 if lost is not None:
                     lost.refuse_lost()
                 raise InvalidInput(
-                    f"the levels are not coupled down to dt = {self.levels[-1].dt:.3g}: a difference varies more than "
-                    "the observable itself; lower dt, or take another solver"
+                    f"the levels are not coupled down to dt = {self.levels[-1].dt:.3g}: a difference varies as much "
+                    "as the observable itself; lower dt, or take another solver"
                 )
             seen = "the scheme is unstable there" if lost is not None or self._grows() else seen
             self.dropped += 1
@@ -167,17 +168,19 @@ class _Run:
             )
 
     def _apart(self) -> bool:
-        """Whether a difference varies more than the finer value itself, as uncoupled paths let it."""
+        """Whether a difference varies about as much as the finer value itself, as uncoupled paths let it."""
         return any(
             level.pilot is not None and level.fine is not None and level.pilot.away >= 8
-            and not level.pilot.variance < 1.5 * level.fine.variance
+            and not level.pilot.variance < APART * level.fine.variance
             for level in self.levels[1:]
         )  # fmt: skip
 
     def _grows(self) -> bool:
+        """Whether the spread changes a hundredfold from one level to the next."""
         level = self.levels[1]
         assert level.fine is not None and level.coarse is not None
-        return not level.coarse.variance < 100 * level.fine.variance
+        small, large = sorted((level.fine.variance, level.coarse.variance))
+        return not large < 100 * small
 
     def without_noise(self) -> tuple[float, float]:
         """One path a level, until the bias is small."""

@@ -15,8 +15,8 @@ pilot that is already far narrower than asked is taken as it is; its level and t
 level that is asked (union bound), so intervals hold at least what they say.
 
 Too little has been seen if all values are equal (an indicator then has a bound, 3.7 / n at 95 %; anything else goes on
-and is refused in the end), or if n < 25 skewness^2 (Cochran's rule): few hits of a rare event, one value that
-dominates the sum, an infinite variance, whose sample skewness grows like sqrt(n), so that no n is enough.
+and is refused in the end), or if n < 25 skewness^2 (Cochran's rule) or n < 25 kurtosis: few hits of a rare event, one
+value that dominates the sum, an infinite variance, of which both grow like n, so that no n is enough.
 """
 
 from __future__ import annotations
@@ -241,7 +241,7 @@ class StoppingRule:
         share = seen.away / seen.count
         if share < 1 and 0 < wanted < 1e15:
             wanted *= upper_frequency(share * wanted, wanted) / share  # as `mean_interval` will do
-        skewed = (2 if safe else 1) * COCHRAN * seen.skewness**2
+        skewed = (2 if safe else 1) * COCHRAN * _shape(seen)
         return int(min(max(math.ceil(min(wanted, 1e18)), math.ceil(min(skewed, 1e18)), FEWEST), 10**18))
 
     def _needed_by_indicator(self, seen: Summary, pair: tuple[float, float], miss: float, safe: bool) -> int:
@@ -300,8 +300,16 @@ class StoppingRule:
 
 
 def enough(seen: Summary, rule: float = COCHRAN) -> bool:
-    """Whether n is at least `rule` times the squared sample skewness (Cochran, Sampling Techniques, section 2.15)."""
-    return seen.count >= rule * seen.skewness**2
+    """Whether n is at least `rule` times the squared skewness (Cochran, Sampling Techniques, 2.15) and the kurtosis.
+
+    Kurtosis over n is how few values would give the same sum of squares; of a law of infinite variance and tail index
+    a it does not fall with n, its expectation is 1 - a / 2.
+    """
+    return seen.count >= rule * _shape(seen)
+
+
+def _shape(seen: Summary) -> float:
+    return max(seen.skewness**2, seen.excess)
 
 
 def mean_interval(seen: Summary, miss: float, pair: tuple[float, float] | None = None) -> Interval:
