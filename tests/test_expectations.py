@@ -227,6 +227,7 @@ def test_milstein_costs_the_square_of_the_inverse_tolerance():
     assert "tolerance^-2:" in report.complexity
 
 
+@pytest.mark.slow
 def test_euler_pays_a_logarithm_more():
     """Assert a steeper exponent than Milstein's on the same ladder, a variance rate of one, and that it is said."""
     exponent, report = costs("euler")

