@@ -80,7 +80,7 @@ def rejected(held, repetitions, level=0.95):
     ids=lambda value: str(value) if isinstance(value, float) else "",
 )
 def test_intervals_cover_where_those_of_the_naive_rule_do_not(draw, truth, error, naive_fails):
-    """Assert 95 % at least over 1000 repetitions, an error below the tolerance; where marked the naive rule is rejected."""
+    """Assert 95 % over 1000 repetitions and an error below the tolerance; the naive rule is rejected where marked."""
     held, plain, rms = coverage(draw, truth, error, 1000)
     assert not rejected(held, 1000)
     assert rms < 1.05 * error
