@@ -131,7 +131,9 @@ def write_page(
         "| a drift that grows faster than linearly | `tamed_euler`, `drift_implicit_euler` | the same |",
         "| anything, roughly and fast | `weak_euler` | `euler` |",
         "",
-        "To a stated accuracy, dt and paths chosen for you: `diffusions.multilevel`.",
+        "To a stated accuracy, dt and paths chosen for you: `diffusions.multilevel`; at a dt of your own: "
+        "`diffusions.monte_carlo`. Both stop by one rule (`ensembles/stopping.py`): a pilot fixes how many paths are "
+        "drawn, fresh ones give the estimate, and their intervals hold what they say for rare events too.",
         "",
         "## Orders that the classes claim, and cost",
         "",

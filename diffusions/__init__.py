@@ -12,8 +12,9 @@ from .manifold.checks import NeglectedDrift
 from .manifold.leaving import LeftTheSet
 from .manifold_limit import ManifoldLimit
 from .modified_equation import ModifiedEquation
-from ._monte_carlo import MonteCarloEstimate, monte_carlo
-from ._multilevel import MultilevelEstimate, multilevel
+from ._expectation import ExpectationEstimate
+from ._monte_carlo import monte_carlo
+from ._multilevel import multilevel
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck
 from .solvers import SCHEMES, Scheme, find_scheme, linear_moments
 from .solvers.adapters import (
@@ -33,13 +34,12 @@ from .volterra import volterra_risk
 __all__ = [
     "SCHEMES",
     "Diffrax",
+    "ExpectationEstimate",
     "GradientFlow",
     "HomogenizedSGD",
     "LeftTheSet",
     "ManifoldLimit",
     "ModifiedEquation",
-    "MonteCarloEstimate",
-    "MultilevelEstimate",
     "NeglectedDrift",
     "OrnsteinUhlenbeck",
     "Scheme",

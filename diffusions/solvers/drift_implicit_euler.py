@@ -54,7 +54,14 @@ class DriftImplicitEuler(Scheme):
             system = np.eye(coefficients.dimension) - dt[open_paths, :, None] * self._jacobian(
                 coefficients, when, rows, drift
             )
-            correction = np.linalg.solve(system, residual[..., None])[..., 0]
+            try:
+                correction = np.linalg.solve(system, residual[..., None])[..., 0]
+            except np.linalg.LinAlgError:
+                raise InvalidInput(
+                    f"solver {self.name!r}: 1 - dt J is singular near t = {float(end[open_paths[0], 0]):g}, where J is "
+                    f"the drift's Jacobian and dt = {float(dt[open_paths[0], 0]):g}: the implicit step has no unique "
+                    "solution; take another dt"
+                ) from None
             y[open_paths] = rows - correction
             unsettled = np.abs(correction).max(axis=1) > self.tolerance * (1.0 + np.abs(rows).max(axis=1))
             open_paths = open_paths[unsettled]

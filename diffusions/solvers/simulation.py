@@ -19,6 +19,7 @@ from .scheme import AdaptiveScheme, Scheme, StepNoise
 
 NUMBERS_AHEAD = 2**14  # noise drawn at once: it stays in cache, and small steps share the cost of a call
 LARGEST_SQUARE = 1e300  # of a norm: beyond it a path counts as overflowed
+POLE = 100.0  # |x| up to which an infinite coefficient is said to be one, rather than that the path overflowed
 SAFETY, GROWTH = 0.8, 4  # of the step-size controller: aim below the tolerance, and look only so far ahead
 
 
@@ -189,8 +190,10 @@ class SchemeSimulator:
     def _complain_of_nan(self, x: np.ndarray, t: float) -> None:
         for role in ("drift", "diffusion"):
             values = getattr(self.coefficients, role)(t, x)
-            if np.isnan(values).any():
+            common = role == "diffusion" and self.coefficients.additive  # one value for all paths
+            near = values if common else values[np.abs(x).max(axis=1) <= POLE]
+            if np.isnan(values).any() or np.isinf(near).any():
                 raise InvalidInput(
-                    f"{self.coefficients.named(role)} gave nan at t = {t:g}, where x is finite: let it be defined "
-                    "wherever paths can go"
+                    f"{self.coefficients.named(role)} gave {'nan' if np.isnan(values).any() else 'inf'} at t = {t:g}, "
+                    "where x is finite: let it be defined wherever paths can go"
                 )

@@ -1,0 +1,352 @@
+"""The one rule for sampling until an interval is narrow enough: it knows when it has seen too little.
+
+Stopping when the interval *looks* narrow is biased: a sample that happens to miss the rare, large values has a small
+mean and a small spread at once, so it stops early and reports an interval that is too short and too low. Here the
+sample that is reported has a size that was fixed before its first value was drawn:
+
+- a pilot, grown until it is a tenth of what it asks for, says how many values are needed (with the spread that it
+  bounds from above at 90 %). It is not in the estimate;
+- a fresh sample of that size gives the estimate. In the one case of ten in which the bound failed it is topped up by
+  what is missing, which moves coverage by far less than a per mille.
+
+So Clopper and Pearson's interval of an indicator keeps its guarantee, and the interval of any other mean is that of
+a fixed sample (a second stage in Stein's sense, Ann. Math. Stat. 16, 1945, without his assumption of normality). A
+pilot that is already far narrower than asked is taken as it is; its level and that of the fresh sample add up to the
+level that is asked (union bound), so intervals hold at least what they say.
+
+Too little has been seen if all values are equal (an indicator then has a bound, 3.7 / n at 95 %; anything else goes on
+and is refused in the end), or if n < 25 skewness^2 (Cochran's rule) or n < 25 kurtosis: few hits of a rare event, one
+value that dominates the sum, an infinite variance, of which both grow like n, so that no n is enough.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from sgdlimits.exact.errors import InvalidInput, non_negative, whole_number
+
+from .summaries import Summary, clopper_pearson, upper_frequency
+
+FEWEST = 64  # values on which a variance may rest
+PATIENCE = 16  # first samples of equal values before they are taken for all there is
+EARLY = 1 / 30  # share of the miss for each of the at most three looks at a pilot that may end it
+FRESH = 0.9  # share of the miss for the fresh sample
+COCHRAN = 25.0  # n / skewness^2 from which a two-sided interval at 95 % is right to about one in a hundred
+UPPER = 1.2816  # quantile of the bound on a pilot's spread: 90 %
+PILOT = 10  # the fresh sample is at most so many pilots
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate of a mean with its interval.
+
+    Attributes
+    ----------
+    value, low, high : float
+    standard_error : float
+        Of an indicator: half the interval in units of the normal quantile, never zero.
+    method : str
+        "Clopper-Pearson" or "normal".
+    """
+
+    value: float
+    low: float
+    high: float
+    standard_error: float
+    method: str
+
+    @property
+    def half_width(self) -> float:
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Why sampling ended.
+
+    Attributes
+    ----------
+    reached : bool
+    why : str
+        A sentence.
+    interval : Interval
+        Also where the target was not reached, of what was sampled; without bounds where nothing can be said.
+    needed : int
+        Values that the target needs, the pilot's included, as far as can be told.
+    notes : tuple of str
+    too_many : bool
+        Whether it is `most` that ended it.
+    tail : str
+        Ending of the sentence where the values have a heavy tail.
+    """
+
+    reached: bool
+    why: str
+    interval: Interval
+    needed: int
+    notes: tuple[str, ...] = ()
+    too_many: bool = False
+    tail: str = ""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where a run of the rule stands. Draw values number `taken` to `wanted` - 1 until `outcome` is there.
+
+    Attributes
+    ----------
+    wanted : int
+        How many values to have, counted from the first.
+    pilot, fresh : Summary or None
+        Only the fresh sample is in the estimate, unless the pilot was enough.
+    outcome : Outcome or None
+    sized : bool
+        Whether the pilot has fixed the size of the fresh sample.
+    looks : int
+        How often the pilot was looked at.
+    """
+
+    wanted: int
+    pilot: Summary | None = None
+    fresh: Summary | None = None
+    outcome: Outcome | None = None
+    sized: bool = False
+    looks: int = 0
+
+    @property
+    def taken(self) -> int:
+        return sum(part.count for part in (self.pilot, self.fresh) if part is not None)
+
+    @property
+    def reported(self) -> int:
+        """How many of the values taken are in the estimate: the last ones."""
+        return 0 if self.pilot is None else self.fresh.count if self.fresh is not None else self.pilot.count
+
+
+@dataclass(frozen=True)
+class StoppingRule:
+    """Sample until the interval of a mean is at most so wide: `start`, then `seen` with each block of values.
+
+    Parameters
+    ----------
+    absolute, relative : float
+        Half the width that the interval may have is the larger of `absolute` and `relative` times |estimate|.
+    confidence : float
+    first : int
+        Values of the first look, at least 64.
+    most : int
+        Values that may be drawn in all.
+
+    Examples
+    --------
+    ``sample = rule.start()``; ``while sample.outcome is None: sample = rule.seen(sample, draw(sample.taken,
+    sample.wanted))``, where ``draw(first, last)`` gives the values of paths first..last-1, each independent of the
+    others and of how they are cut into blocks.
+    """
+
+    absolute: float = 0.0
+    relative: float = 0.0
+    confidence: float = 0.95
+    first: int = 1024
+    most: int = 10**8
+
+    def __post_init__(self) -> None:
+        absolute, relative = non_negative("absolute", self.absolute), non_negative("relative", self.relative)
+        if not absolute + relative > 0:
+            raise InvalidInput("absolute and relative are both 0: no interval is that narrow; pass one of them")
+        if not 0 < self.confidence < 1:
+            raise InvalidInput(f"confidence must lie between 0 and 1, got {self.confidence!r}")
+        object.__setattr__(self, "most", whole_number("most", self.most, 1))
+        object.__setattr__(self, "first", max(FEWEST, whole_number("first", self.first, 1)))
+
+    def start(self) -> Sample:
+        """Nothing drawn yet."""
+        return Sample(min(self.first, self.most))
+
+    def seen(self, sample: Sample, values: np.ndarray) -> Sample:
+        """Where the run stands after the values number `taken` to `wanted` - 1."""
+        if sample.outcome is not None or len(values) != sample.wanted - sample.taken:
+            raise InvalidInput(
+                f"the rule waits for {0 if sample.outcome else sample.wanted - sample.taken} values, got {len(values)}"
+            )
+        if sample.sized:
+            fresh = Summary.of(values) if sample.fresh is None else sample.fresh.joined(values)
+            return self._fresh(replace(sample, fresh=fresh))
+        pilot = Summary.of(values) if sample.pilot is None else sample.pilot.joined(values)
+        return self._pilot(replace(sample, pilot=pilot, looks=sample.looks + 1))
+
+    def _pilot(self, sample: Sample) -> Sample:
+        pilot, notes = sample.pilot, ()
+        assert pilot is not None
+        pair = pilot.pair()
+        if pair is None and not pilot.away:
+            if pilot.count < min(PATIENCE * self.first, self.most):
+                return replace(sample, wanted=min(4 * pilot.count, self.most))
+            if pilot.usual not in (0.0, 1.0):
+                return replace(sample, outcome=self._all_equal(pilot))
+            pair, notes = (0.0, 1.0), (_taken_for_indicator(pilot),)
+        miss = 1 - self.confidence
+        interval = mean_interval(pilot, EARLY * miss, pair)
+        if sample.looks <= 3 and self._narrow(interval) and (pair or enough(pilot, 2 * COCHRAN)):
+            return replace(sample, outcome=self._reached(interval, pilot.count, 0, notes))
+        likely, safe = self._needed(pilot, pair, False), self._needed(pilot, pair, True)
+        if pilot.count + likely > self.most:
+            now = mean_interval(pilot, miss, pair)
+            return replace(sample, outcome=self._too_many(pilot, now, pilot.count + likely, notes))
+        if safe > PILOT * pilot.count:
+            grown = min(PILOT * pilot.count, -(-safe // PILOT), self.most - likely)
+            if grown > pilot.count:
+                return replace(sample, wanted=int(grown))
+        return replace(sample, wanted=pilot.count + int(min(safe, self.most - pilot.count)), sized=True)
+
+    def _fresh(self, sample: Sample) -> Sample:
+        pilot, fresh = sample.pilot, sample.fresh
+        assert pilot is not None and fresh is not None
+        pair, notes = pilot.pair() or fresh.pair(), ()
+        if pair is None and not pilot.away and not fresh.away:
+            pair, notes = (0.0, 1.0), (_taken_for_indicator(fresh),)
+        if pair is not None and not (fresh.within(pair) and pilot.within(pair)):
+            pair = None
+        interval = mean_interval(fresh, FRESH * (1 - self.confidence), pair)
+        settled = pair is not None or enough(fresh, COCHRAN)
+        if settled and self._narrow(interval):
+            return replace(sample, outcome=self._reached(interval, fresh.count, pilot.count, notes))
+        room = self.most - pilot.count
+        further = max(self._needed(fresh, pair, False), fresh.count + max(FEWEST, fresh.count // 50))
+        if further <= room or (fresh.count < room and further <= 1.1 * room):
+            return replace(sample, wanted=pilot.count + int(min(further, room, PILOT * fresh.count)))
+        return replace(sample, outcome=self._too_many(fresh, interval, pilot.count + further, notes))
+
+    def _allowed(self, value: float) -> float:
+        return max(self.absolute, self.relative * abs(value))
+
+    def _narrow(self, interval: Interval) -> bool:
+        return interval.half_width <= self._allowed(interval.value)
+
+    def _needed(self, seen: Summary, pair: tuple[float, float] | None, safe: bool) -> int:
+        """Values of a fresh sample that will do: likely, or safe in nine cases of ten."""
+        miss = FRESH * (1 - self.confidence)
+        if pair is not None:
+            return self._needed_by_indicator(seen, pair, miss, safe)
+        spread = UPPER * math.sqrt(max(seen.excess + 2, 0.0) / seen.count) if safe else 0.0
+        # of a mean near zero no more than a quarter is believed to be lost by chance
+        drop = UPPER * math.sqrt(seen.variance / seen.count) if safe else 0.0
+        allowed = self._allowed(max(abs(seen.mean) - drop, abs(seen.mean) / 4))
+        variance = float(ndtri(1 - miss / 2)) ** 2 * seen.variance * (1 + spread)
+        wanted = math.inf if allowed == 0 else variance / allowed**2
+        share = seen.away / seen.count
+        if share < 1 and 0 < wanted < 1e15:
+            wanted *= upper_frequency(share * wanted, wanted) / share  # as `mean_interval` will do
+        skewed = (2 if safe else 1) * COCHRAN * _shape(seen)
+        return int(min(max(math.ceil(min(wanted, 1e18)), math.ceil(min(skewed, 1e18)), FEWEST), 10**18))
+
+    def _needed_by_indicator(self, seen: Summary, pair: tuple[float, float], miss: float, safe: bool) -> int:
+        low, high = pair
+        hits, count = seen.hits(high), seen.count
+        least, most = clopper_pearson(hits, count, 0.2)
+        widest = min(max(least, 0.5), most)  # the probability in between whose interval is the widest
+        return max(
+            self._until_narrow(p, high - low, self._allowed(low + (high - low) * p), miss) or PILOT * count
+            for p in ((least, widest, most) if safe else (hits / count,))
+        )
+
+    @staticmethod
+    def _until_narrow(p: float, length: float, allowed: float, miss: float) -> int:
+        """Size of a sample with a share of p hits whose interval is narrow; 0 if none is."""
+
+        def wide(n: float) -> bool:
+            a, b = clopper_pearson(p * n, n, miss)
+            return (b - a) / 2 * length > allowed
+
+        small = large = float(FEWEST)
+        if allowed <= 0:
+            return 0
+        while wide(large) and large < 1e18:
+            small, large = large, 4 * large
+        while large > 1.005 * small:
+            middle = math.sqrt(small * large)
+            small, large = (middle, large) if wide(middle) else (small, middle)
+        return math.ceil(large)
+
+    def _reached(self, interval: Interval, values: int, pilot: int, notes: tuple[str, ...]) -> Outcome:
+        sized = f", a number that {pilot} other paths had fixed" if pilot else ""
+        why = f"the interval is as narrow as asked with {values} paths{sized}"
+        return Outcome(True, why, interval, values + pilot, notes)
+
+    def _too_many(self, seen: Summary, interval: Interval, needed: int, notes: tuple[str, ...]) -> Outcome:
+        tail = ""
+        if seen.pair() is None and not enough(seen, COCHRAN):
+            tail = (
+                f" (the values have a heavy tail, the largest of {seen.count} holds {seen.largest_share:.0%} of their "
+                "sum of squares, so no interval of these can be trusted; the variance may be infinite)"
+            )
+            interval = replace(interval, low=-math.inf, high=math.inf, standard_error=math.inf)
+        why = f"it needs about {needed} paths, more than the {self.most} allowed{tail}"
+        return Outcome(False, why, interval, needed, notes, True, tail)
+
+    def _all_equal(self, seen: Summary) -> Outcome:
+        bound = upper_frequency(0, seen.count, 1 - self.confidence)
+        why = (
+            f"all {seen.count} values are {seen.usual:g}, so nothing is known of how large the others are (they have "
+            f"a probability of at most {bound:.2g}): return booleans if it is an indicator, or look at an observable "
+            "that varies"
+        )
+        nothing = Interval(seen.usual, -math.inf, math.inf, math.inf, "normal")
+        return Outcome(False, why, nothing, PILOT * seen.count)
+
+
+def enough(seen: Summary, rule: float = COCHRAN) -> bool:
+    """Whether n is at least `rule` times the squared skewness (Cochran, Sampling Techniques, 2.15) and the kurtosis.
+
+    Kurtosis over n is how few values would give the same sum of squares; of a law of infinite variance and tail index
+    a it does not fall with n, its expectation is 1 - a / 2.
+    """
+    return seen.count >= rule * _shape(seen)
+
+
+def _shape(seen: Summary) -> float:
+    return max(seen.skewness**2, seen.excess)
+
+
+def mean_interval(seen: Summary, miss: float, pair: tuple[float, float] | None = None) -> Interval:
+    """Interval of a mean that errs with probability `miss`: exact for an indicator with values `pair`."""
+    if pair is not None:
+        low, high = pair
+        hits = seen.hits(high)
+        a, b = clopper_pearson(hits, seen.count, miss)
+        quantile = float(ndtri(1 - miss / 2))
+        return Interval(
+            low + (high - low) * hits / seen.count, low + (high - low) * a, low + (high - low) * b,
+            (high - low) * (b - a) / 2 / quantile, "Clopper-Pearson",
+        )  # fmt: skip
+    error = math.sqrt(bounded_variance(seen) / seen.count)
+    reach = float(stdtrit(max(seen.count - 1, 1), 1 - miss / 2)) * error
+    return Interval(seen.mean, seen.mean - reach, seen.mean + reach, error, "normal")
+
+
+def bounded_variance(seen: Summary, size: float = 0.0) -> float:
+    """Sample variance times what the frequency of unusual values may have been underestimated by (97.5 %).
+
+    Parameters
+    ----------
+    seen : Summary
+    size : float
+        Mean square of an unusual value's distance from the usual one, used where none, or only a few, were seen.
+    """
+    if not seen.away:
+        return size * upper_frequency(0, seen.count)
+    share = seen.away / seen.count
+    variance = seen.variance if seen.away >= 8 else max(seen.variance, size * share)
+    return variance * upper_frequency(seen.away, seen.count) / share
+
+
+def _taken_for_indicator(seen: Summary) -> str:
+    return (
+        f"all {seen.count} values are {seen.usual:g}: taken for an indicator, with values 0 and 1; if it has others, "
+        "nothing is known of its mean"
+    )
+

@@ -1,0 +1,148 @@
+"""What a stopping rule keeps of the values that it has seen: moments, extremes, how often the usual value failed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import betaincinv
+
+from sgdlimits.exact.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Values seen so far, a block at a time.
+
+    Attributes
+    ----------
+    count : int
+    mean, second, third, fourth : float
+        Mean, and sums of powers of the deviations from it.
+    low, high : float
+        Least and largest value.
+    usual : float
+        Middle value of the first block: the most frequent one where more than half of the values agree.
+    away : int
+        How many values differ from `usual`.
+    other_low, other_high : float
+        Least and largest of these (inf, -inf without any).
+    boolean : bool
+        Whether the values came as booleans: an indicator, whatever has been seen of it.
+    """
+
+    count: int
+    mean: float
+    second: float
+    third: float
+    fourth: float
+    low: float
+    high: float
+    usual: float
+    away: int
+    other_low: float
+    other_high: float
+    boolean: bool
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Summary:
+        """Summary of a first block (n,), n >= 1."""
+        values = np.asarray(values)
+        if values.ndim != 1 or not values.size:
+            raise InvalidInput(f"values must be a 1-D array that is not empty, got shape {values.shape}")
+        return cls._of(values, float(np.partition(values.astype(np.float64), values.size // 2)[values.size // 2]))
+
+    @classmethod
+    def _of(cls, values: np.ndarray, usual: float) -> Summary:
+        numbers = values.astype(np.float64)
+        others = numbers[numbers != usual]
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = float(usual + (numbers - usual).mean())  # exact where all are equal
+            gap = numbers - mean
+            square = gap * gap
+            second, third, fourth = float(square.sum()), float((square * gap).sum()), float((square * square).sum())
+        return cls(
+            numbers.size, mean, second, third, fourth, float(numbers.min()), float(numbers.max()), usual, others.size,
+            float(others.min(initial=math.inf)), float(others.max(initial=-math.inf)), values.dtype == np.bool_,
+        )  # fmt: skip
+
+    def joined(self, values: np.ndarray) -> Summary:
+        """Summary of the values seen before and a further block (Pebay, Sandia report 2008-6212, pairwise update)."""
+        b = Summary._of(np.asarray(values), self.usual)
+        n, m = self.count, b.count
+        with np.errstate(over="ignore", invalid="ignore"):
+            d, total = np.float64(b.mean - self.mean), n + m
+            second = self.second + b.second + d**2 * n * m / total
+            third = self.third + b.third + d**3 * n * m * (n - m) / total**2
+            third += 3 * d * (n * b.second - m * self.second) / total
+            fourth = self.fourth + b.fourth + d**4 * n * m * (n * n - n * m + m * m) / total**3
+            fourth += 6 * d**2 * (n * n * b.second + m * m * self.second) / total**2
+            fourth += 4 * d * (n * b.third - m * self.third) / total
+        return replace(
+            self, count=total, mean=float(self.mean + d * m / total), second=float(second), third=float(third),
+            fourth=float(fourth), low=min(self.low, b.low), high=max(self.high, b.high), away=self.away + b.away,
+            other_low=min(self.other_low, b.other_low), other_high=max(self.other_high, b.other_high),
+            boolean=self.boolean and b.boolean,
+        )  # fmt: skip
+
+    @property
+    def variance(self) -> float:
+        """Unbiased sample variance."""
+        return self.second / (self.count - 1) if self.count > 1 else math.inf
+
+    @property
+    def skewness(self) -> float:
+        """Sample skewness; infinite where a moment overflowed."""
+        if self.second == 0:
+            return 0.0
+        value = self.third / self.count / (self.second / self.count) ** 1.5
+        return value if math.isfinite(value) else math.inf
+
+    @property
+    def excess(self) -> float:
+        """Sample excess kurtosis; infinite where a moment overflowed."""
+        if self.second == 0:
+            return 0.0
+        value = self.fourth / self.count / (self.second / self.count) ** 2 - 3.0
+        return value if math.isfinite(value) else math.inf
+
+    @property
+    def largest_share(self) -> float:
+        """Share of the largest squared deviation in their sum."""
+        gap = max(self.high - self.mean, self.mean - self.low)
+        return gap * gap / self.second if 0 < self.second < math.inf else 0.0
+
+    def pair(self) -> tuple[float, float] | None:
+        """The two values of an indicator, low then high; None where that is not known.
+
+        Booleans are one; so are 0 and 1 when both were seen, and any two values of which the rarer came twice: the
+        values of a continuous law do not repeat.
+        """
+        if self.boolean:
+            return (0.0, 1.0)
+        if self.away and self.other_low == self.other_high:
+            low, high = sorted((self.usual, self.other_low))
+            if (low, high) == (0.0, 1.0) or self.away > 1:
+                return (low, high)
+        return None
+
+    def within(self, pair: tuple[float, float]) -> bool:
+        """Whether no value but these two was seen."""
+        return self.usual in pair and (not self.away or (self.other_low == self.other_high and self.other_low in pair))
+
+    def hits(self, value: float) -> int:
+        """How many values of an indicator equal `value`."""
+        return self.count - self.away if self.usual == value else self.away
+
+
+def clopper_pearson(hits: float, count: float, miss: float) -> tuple[float, float]:
+    """Exact interval of a probability from `hits` among `count` (Biometrika 26, 1934); each side errs by miss / 2."""
+    low = float(betaincinv(hits, count - hits + 1, miss / 2)) if hits > 0 else 0.0
+    high = float(betaincinv(hits + 1, count - hits, 1 - miss / 2)) if hits < count else 1.0
+    return low, high
+
+
+def upper_frequency(hits: float, count: float, miss: float = 0.025) -> float:
+    """Upper bound of a probability that errs with probability `miss`; 3.7 / count without a hit."""
+    return clopper_pearson(hits, count, 2 * miss)[1]
