@@ -56,10 +56,7 @@ def columns(process, x):
 @pytest.mark.parametrize(("label_noise", "quality"), [(0.0, "float32"), (0.5, "float64")])
 @pytest.mark.parametrize("substeps", [1, 3])
 def test_the_euler_kernel_is_the_array_definition(problem, kind, label_noise, quality, substeps):
-    """Assert x + drift dt + diffusion dW along whole paths, with the noise that the kernel draws, to rounding.
-
-    The kernel of samples takes their noise with the other sign, which the law does not see.
-    """
+    """Assert x + drift dt + diffusion dW along whole paths, with the noise that the kernel draws, to rounding."""
     problem = PROBLEMS[problem]
     process = kind(problem, 0.05, 2, label_noise=label_noise)
     found = states(process, 4, quality=quality, substeps=substeps)
@@ -70,8 +67,6 @@ def test_the_euler_kernel_is_the_array_definition(problem, kind, label_noise, qu
         root = columns(process, x)
         xi = noise.normals(Purpose.BROWNIAN, k, root.shape[2])
         noisy = np.einsum("pij,pj->pi", root, xi)
-        if problem in (PROBLEMS["finite"], PROBLEMS["n < d"], PROBLEMS["no noise"]) and kind is ModifiedEquation:
-            noisy = -noisy + 2 * np.einsum("pij,pj->pi", root[:, :, problem.samples :], xi[:, problem.samples :])
         x = x + process.drift(0.0, x) * dt + noisy * np.sqrt(dt)
         if (k + 1) % substeps == 0:
             np.testing.assert_allclose(found[:, (k + 1) // substeps], x, rtol=1e-11, atol=1e-12)

@@ -15,6 +15,7 @@ from numba import uint64
 from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.ensembles.crowd import RowState
+from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import fill_normals, scratch
 from sgdlimits.ensembles.philox import path_words
 from sgdlimits.exact.errors import InvalidInput
@@ -22,7 +23,6 @@ from sgdlimits.exact.errors import InvalidInput
 from .coefficients import Coefficients
 from .scheme import Scheme
 
-LARGEST = 1e150  # of a coordinate: beyond it a path counts as overflowed
 NUMBERS_AHEAD = 256  # noise of a path drawn at once, when a step needs less
 FUSED = ("euler", "weak_euler")
 
@@ -79,7 +79,7 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], for
                         t, w = t0 + (begin + s) * dt, z[lane, s * m : (s + 1) * m]
                         drift(t, row, f)
                         diffusion(t, row, g)
-                        beyond = 0
+                        square = 0.0
                         for i in range(d):
                             total = row[i] + f[i] * dt
                             if matrix:
@@ -90,8 +90,8 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], for
                             else:
                                 total += g[i] * (root * w[i])
                             row[i] = total
-                            beyond += 0 if abs(total) <= LARGEST else 1
-                        if beyond and overflow[pack + lane] < 0:
+                            square += total * total
+                        if overflow[pack + lane] < 0 and too_large(square):
                             overflow[pack + lane] = begin + s + 1
                             undefined = (1 if np.isnan(f).any() else 0) + (2 if np.isnan(g).any() else 0)
                             if undefined > 0:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.ensembles import Brownian, Noise, coarsen
+from sgdlimits.ensembles import Brownian, Noise, coarsen, limits
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of
 
 from ..coefficients import Coefficients
@@ -26,7 +26,6 @@ INSTALL = {
 }
 NOISES = ("counter", "library")
 NUMBERS_AHEAD = 2**22  # increments handed over at once
-LARGEST = 1e150  # of a coordinate: beyond it a path counts as overflowed
 
 
 def library(name: str) -> ModuleType:
@@ -181,8 +180,7 @@ class LibrarySimulator:
                 w, h = self.brownian.increments(noise.paths, begin * j, end * j, self.level)
                 w, h = coarsen(w, h if self.scheme.areas else None, j)
                 state.x = self.scheme.run(self.coefficients, t, state.x, self.dt, w, h)
-            beyond = ~(np.abs(state.x) <= LARGEST).all(axis=1)  # true for nan too
-            state.overflow_steps[beyond & (state.overflow_steps < 0)] = end
+            limits.mark(state.overflow_steps, state.x, end)
 
     def positions(self, state: _Paths) -> np.ndarray:
         return state.x.copy()
