@@ -11,9 +11,14 @@ import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, one_of
+from sgdlimits.exact.numerical_derivatives import derivative_along, derivative_by_entry, jacobian
+from sgdlimits.exact.user_functions import call
 
 NOISE_TYPES = ("additive", "scalar", "diagonal", "commutative", "general")
-NUDGE = 6e-6  # cube root of the spacing of floats: the best step of a central difference
+ELSEWHERE = 1e-2  # relative move of a coordinate by which a declared noise type is tried out
+TRIED_OUT = 64  # coordinates at most
+SURELY_GONE = 1e100  # a squared norm: what is undefined there is so because the path explodes
+POLE = 1e100  # a coefficient below it beside a point where it is infinite has a pole there
 
 
 class Diffusion(Protocol):
@@ -64,7 +69,10 @@ def _products_of_one(columns, w, out):
 
 @lru_cache(maxsize=64)
 def over_paths(function: Callable[..., None]) -> Callable[..., None]:
-    """A compiled function of one path as a compiled loop over paths: loop(t (P,), x (P, d), out (P, ...))."""
+    """A compiled function of one path as a compiled loop over paths: loop(t (P,), x (P, d), out (P, ...)).
+
+    `out` is zero on entry.
+    """
 
     @numba.njit(nogil=True, error_model="numpy")
     def loop(t, x, out):
@@ -125,6 +133,7 @@ class Coefficients:
                     f"{self.named(role)} gives {'nan' if np.isnan(values).any() else 'inf'} at t = {t:g} for a "
                     "finite x: it must be finite at the initial positions"
                 )
+        self._check_noise_type(t, sample, np.array(matrix))
         self.elementwise = self.additive or self.noise_type in ("scalar", "diagonal")
 
     def drift(self, t: Any, x: np.ndarray) -> np.ndarray:
@@ -165,22 +174,20 @@ class Coefficients:
 
     def along(self, t: Any, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         """Derivative of the diffusion along v (P, d), shaped as the diffusion."""
-        derivative = getattr(self.source, "derivative", None)
-        if derivative is not None:
-            return np.asarray(derivative(t, x, v), dtype=np.float64)
-        size = np.abs(v).max(axis=1, keepdims=True)
-        step = NUDGE * (1.0 + np.abs(x).max(axis=1, keepdims=True)) / np.where(size > 0, size, 1.0)
-        shift = step * v
-        difference = self.diffusion(t, x + shift) - self.diffusion(t, x - shift)
-        return difference / (2 * step if difference.ndim == 2 else 2 * step[..., None])
+        given = self._given("derivative", self._shape("diffusion", len(x)), t, x, v)
+        if given is not None:
+            return given
+        if self.noise_type == "diagonal":
+            return derivative_by_entry(lambda y: self.diffusion(t, y), x, v)
+        return derivative_along(lambda y: self.diffusion(t, y), x, v)
 
     def self_derivative(self, t: Any, x: np.ndarray, g: np.ndarray) -> np.ndarray:
         """Sum over k of the derivative of column k along itself, (P, d): twice the Ito correction."""
         if self.additive:
             return np.zeros_like(x)
-        correction = getattr(self.source, "ito_correction", None)
-        if correction is not None:
-            return 2.0 * np.asarray(correction(t, x), dtype=np.float64)
+        given = self._given("ito_correction", x.shape, t, x)
+        if given is not None:
+            return 2.0 * given
         if self.elementwise:
             return self.along(t, x, g)
         out = np.zeros_like(x)
@@ -192,18 +199,61 @@ class Coefficients:
                 out += change[..., k]
         return out
 
+    def drift_jacobian(self, t: Any, x: np.ndarray) -> np.ndarray:
+        """Derivatives (P, d, d) of the drift."""
+        given = self._given("drift_jacobian", (*x.shape, self.dimension), t, x)
+        return jacobian(lambda y: self.drift(t, y), x) if given is None else given
+
+    def refuse_undefined(self, t: float, x: np.ndarray) -> None:
+        """Raise InvalidInput where a coefficient has no number at the last positions x (P, d) of paths that overflowed.
+
+        An infinite one counts if it is of ordinary size beside x: else the path has exploded, as it has where x is
+        large.
+        """
+        x = x[np.einsum("pi,pi->p", x, x) <= SURELY_GONE]
+        if not len(x):
+            return
+        for role in ("drift", "diffusion"):
+            function = getattr(self, role)
+            values = function(t, x)
+            word = "nan" if np.isnan(values).any() else "inf"
+            if not np.isfinite(values).all() and (word == "nan" or self._has_pole(function, t, x, values)):
+                raise InvalidInput(
+                    f"{self.named(role)} gave {word} at t = {t:g}, where x is finite: let it be defined wherever paths "
+                    "can go"
+                )
+
+    def _has_pole(self, function: Callable[..., np.ndarray], t: float, x: np.ndarray, values: np.ndarray) -> bool:
+        infinite = ~np.isfinite(values)
+        for sign in (1.0, -1.0):
+            beside = function(t, x + sign * 1e-3 * (1.0 + np.abs(x)))
+            if (np.abs(beside[infinite]) < POLE).any():
+                return True
+        return False
+
+    def _given(self, role: str, shape: tuple[int, ...], *arguments: Any) -> np.ndarray | None:
+        """What an optional function of the diffusion returns, checked; None where it has none."""
+        function = getattr(self.source, role, None)
+        if function is None:
+            return None
+        values = call(lambda: self.named(role), function, *arguments)
+        if values.shape != shape or values.dtype.kind not in "fiu":
+            raise InvalidInput(
+                f"{self.named(role)} returned {values.dtype} of shape {values.shape} for x of shape "
+                f"{arguments[1].shape}: it must return real numbers of shape {shape}"
+            )
+        return values.astype(np.float64, copy=False)
+
     def _raw(self, role: str, t: Any, x: np.ndarray) -> np.ndarray:
         function = getattr(self.source, role)
         if not self.compiled:
-            return np.asarray(function(t, x))
+            return call(lambda: self.named(role), function, t, x)
         d, m = self.dimension, self.noise_dimension
         one = role == "diffusion" and self.additive
         matrix = role == "diffusion" and self.form == "matrix"
-        rows = x[:1] if one else np.ascontiguousarray(x)
+        rows = np.array(x[:1] if one else x, order="C")  # a copy: what the function writes into it is lost
         out = np.zeros((len(rows), d, m) if matrix else (len(rows), d))
-        times = np.ascontiguousarray(
-            np.broadcast_to(np.reshape(np.asarray(t, dtype=np.float64), -1), (len(rows),))
-        )
+        times = np.ascontiguousarray(np.broadcast_to(np.reshape(np.asarray(t, dtype=np.float64), -1), (len(rows),)))
         try:
             over_paths(function)(times, rows, out)
         except numba.core.errors.TypingError as error:
@@ -212,6 +262,31 @@ class Coefficients:
                 f"of float64: {str(error).splitlines()[0]}"
             ) from None
         return out[0] if one else out
+
+    def _check_noise_type(self, t: float, x: np.ndarray, found: np.ndarray) -> None:
+        """Raise InvalidInput where additive noise depends on x, or a diagonal entry on another coordinate."""
+        if self.noise_type not in ("additive", "diagonal"):
+            return
+        places = np.unique(np.linspace(0, self.dimension - 1, min(self.dimension, TRIED_OUT)).astype(int))
+        moved, rows = x[:1].repeat(places.size, axis=0), np.arange(places.size)
+        steps = ELSEWHERE * np.where(x[0] == 0, 1.0, x[0])
+        moved[rows, places] += steps[places]
+        if self.additive:
+            moved[0] = x[0] + steps
+            values, expected = self._raw("diffusion", t, moved), found
+        else:
+            values, expected = self._raw("diffusion", t, moved), found[:1].repeat(places.size, axis=0)
+        if values.shape != expected.shape:
+            return  # said where shapes are checked
+        off = np.isfinite(values) & ~(np.abs(values - expected) <= 1e-9 * np.abs(expected))
+        if self.noise_type == "diagonal":
+            off[rows, places] = False
+        if off.any():
+            what = "depends on x" if self.additive else "has an entry that depends on another coordinate than its own"
+            other = "general" if self.form == "matrix" or not self.additive else "diagonal"
+            raise InvalidInput(
+                f"{self.named('diffusion')} is declared {self.noise_type}, but {what}: declare noise_type={other!r}"
+            )
 
     def _declared_form(self) -> str:
         if self.noise_type == "scalar":
@@ -235,11 +310,7 @@ class Coefficients:
     def _check(self, role: str, values: np.ndarray, x: np.ndarray) -> None:
         shape = self._shape(role, len(x))
         if values.shape != shape:
-            kind = (
-                ""
-                if role == "drift"
-                else f" ({self.noise_type} noise, {self.noise_dimension} Brownian motions)"
-            )
+            kind = "" if role == "drift" else f" ({self.noise_type} noise, {self.noise_dimension} Brownian motions)"
             raise InvalidInput(
                 f"{self.named(role)} returned shape {values.shape} for x of shape {x.shape}: it must return {shape}"
                 f"{kind}"

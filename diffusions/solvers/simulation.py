@@ -179,16 +179,5 @@ class SchemeSimulator:
         fresh = limits.beyond(state.x) & (state.overflow_steps < 0)
         if not fresh.any():
             return
-        rows = np.flatnonzero(fresh & (np.einsum("pi,pi->p", before, before) <= 1e100))
-        if rows.size:
-            self._complain_of_nan(before[rows], self.t0 + k * self.dt)
+        self.coefficients.refuse_undefined(self.t0 + k * self.dt, before[fresh])
         state.overflow_steps[fresh] = k + 1
-
-    def _complain_of_nan(self, x: np.ndarray, t: float) -> None:
-        for role in ("drift", "diffusion"):
-            values = getattr(self.coefficients, role)(t, x)
-            if np.isnan(values).any():
-                raise InvalidInput(
-                    f"{self.coefficients.named(role)} gave nan at t = {t:g}, where x is finite: let it be defined "
-                    "wherever paths can go"
-                )

@@ -232,6 +232,11 @@ def to_diffrax(diffusion: Any, brownian: Any, x0: Any = None, precision: str = "
     library("diffrax")
     one_of("precision", precision, DTYPES)
     form = array_form(diffusion) or form_of_numpy(diffusion, probe(diffusion, x0))
+    if _noises(brownian) != (form.noise_dimension,):
+        raise InvalidInput(
+            f"the Brownian path has shape {_noises(brownian)}, but the diffusion is driven by {form.noise_dimension} "
+            f"Brownian motions: make it with shape=({form.noise_dimension},)"
+        )
     return _terms(form, brownian, precision)
 
 
@@ -270,12 +275,14 @@ def from_diffrax(
             f"terms is {type(terms).__name__}: pass diffrax.MultiTerm(ODETerm(drift), ControlTerm(diffusion, path))"
         )
     start = finite_array("x0", x0, ndim=1)
+    alone = _noises(parts[1].control) == ()  # one Brownian motion, and the field is its column
 
     def matrix(t: Any, y: Any) -> Any:
         g = parts[1].vf(t, y, args)
         if isinstance(g, lineax.DiagonalLinearOperator):
             return g.diagonal
-        return g.as_matrix() if isinstance(g, lineax.AbstractLinearOperator) else g
+        g = g.as_matrix() if isinstance(g, lineax.AbstractLinearOperator) else g
+        return g[..., None] if alone else g
 
     def vectorised(function: Any) -> Any:
         many = {ndim: jax.jit(jax.vmap(function, in_axes=(0 if ndim else None, 0))) for ndim in (0, 1)}
@@ -288,15 +295,39 @@ def from_diffrax(
 
     drift, diffusion = vectorised(lambda t, y: parts[0].vf(t, y, args)), vectorised(matrix)
     g = diffusion(0.0, start[None])[0]
+    operator = isinstance(parts[1].vf(0.0, start, args), lineax.DiagonalLinearOperator)
+    _check_control(parts[1].control, g.shape, start.size, operator)
     if noise_type == "additive":
         return UserDiffusion(
             drift, lambda t, x: diffusion(t, x[:1])[0], start.size, g.shape[-1], noise_type, label=label
         )
-    if noise_type == "scalar":
+    if noise_type == "scalar" and g.shape[1:] == (1,):
         return UserDiffusion(
             drift, lambda t, x: diffusion(t, x)[..., 0], start.size, 1, noise_type, label=label
         )
     return UserDiffusion(drift, diffusion, start.size, g.shape[-1], noise_type, label=label)
+
+
+def _noises(control: Any) -> tuple[int, ...]:
+    """Shape of a diffrax Brownian path, as it says itself."""
+    shape = getattr(getattr(control, "shape", None), "shape", None)
+    if not isinstance(shape, tuple):
+        raise InvalidInput(
+            f"the control is {type(control).__name__}, whose shape is none of one array: pass a diffrax Brownian path with "
+            "shape=(m,), or () for one Brownian motion"
+        )
+    return shape
+
+
+def _check_control(control: Any, g: tuple[int, ...], d: int, diagonal: bool) -> None:
+    """Raise InvalidInput unless a diffusion of shape `g` and the Brownian path's shape make (d,)."""
+    noises = _noises(control)
+    if (diagonal and g == noises == (d,)) or g == (d, *(noises or (1,))):
+        return
+    raise InvalidInput(
+        f"the diffusion has shape {g} and its Brownian path {noises}: for y of shape ({d},) they must be ({d}, m) and (m,), "
+        f"({d},) and (), or a lineax diagonal operator and ({d},)"
+    )
 
 
 @lru_cache(maxsize=1)

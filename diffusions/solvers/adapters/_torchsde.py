@@ -170,7 +170,7 @@ def from_torchsde(sde: Any, x0: Any, label: str = "torchsde module") -> Any:
 
 @dataclass(frozen=True)
 class _TorchFunctions:
-    """The functions of a torchsde module on NumPy arrays."""
+    """The functions of a torchsde module on NumPy arrays; a module that works in place gets tensors of its own."""
 
     sde: Any
     noise_type: str
@@ -178,14 +178,16 @@ class _TorchFunctions:
 
     def both(self, t: Any, y: Any) -> tuple[Any, Any]:
         torch, sde = library("torch"), self.sde
-        t = torch.as_tensor(t, dtype=y.dtype)
-        return sde.f_and_g(t, y) if not hasattr(sde, "f") else (sde.f(t, y), sde.g(t, y))
+        t = torch.tensor(t, dtype=y.dtype)
+        if not hasattr(sde, "f"):
+            return sde.f_and_g(t, y.clone())
+        return sde.f(t.clone(), y.clone()), sde.g(t, y.clone())
 
     def drift(self) -> Any:
         def f(t: Any, x: np.ndarray) -> np.ndarray:
             torch = library("torch")
             with torch.no_grad():
-                return self.both(t, torch.as_tensor(x, dtype=self.dtype))[0].numpy()
+                return self.both(t, torch.tensor(x, dtype=self.dtype))[0].numpy()
 
         f.torchsde_module = self.sde  # type: ignore[attr-defined]  # so that the way back gives the module itself
         return f
@@ -193,11 +195,11 @@ class _TorchFunctions:
     def diffusion(self, t: Any, x: np.ndarray) -> np.ndarray:
         torch = library("torch")
         with torch.no_grad():
-            return self._ours(self.both(t, torch.as_tensor(x, dtype=self.dtype))[1]).numpy()
+            return self._ours(self.both(t, torch.tensor(x, dtype=self.dtype))[1]).numpy()
 
     def derivative(self, t: Any, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         torch = library("torch")
-        y, along = (torch.as_tensor(np.ascontiguousarray(a), dtype=self.dtype) for a in (x, v))
+        y, along = (torch.tensor(a, dtype=self.dtype) for a in (x, v))
         return torch.autograd.functional.jvp(lambda y: self._ours(self.both(t, y)[1]), y, along)[1].numpy()
 
     def _ours(self, g: Any) -> Any:
