@@ -15,9 +15,11 @@ from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import whole_number
 from sgdlimits.exact.moment_flows import propagate_rank_one
 
+from .array_form import ArrayForm
 from .diffusion import Diffusion, check_settings
 from .modal import ModalStep
 from .homogenized_modes import HomogenizedModes
+from .linear_forms import level_times_spread, linear_form, risk_level
 from .simulators import DiagonalSimulator
 from .solvers import find_scheme
 
@@ -101,11 +103,11 @@ class HomogenizedSGD(Diffusion):
         noise[np.diag_indices_from(noise)] += self.label_noise**2 / self.batch_size * self.problem.eigenvalues
         return noise
 
-    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
-        """eta sqrt((2 L(x) + s^2) / B) U sqrt(Lambda) as matrices (P, d, d)."""
-        level = np.sqrt(np.maximum(2 * self.problem.risk(x) + self.label_noise**2, 0.0) / self.batch_size)
-        root = self.problem.eigenvectors * np.sqrt(self.problem.eigenvalues)
-        return self.step_size * level[:, None, None] * root
+    def array_form(self) -> ArrayForm:
+        """Drift, and the diagonal eta sqrt((2 L + s^2) Lambda / B) in modes."""
+        spread = self.step_size * np.sqrt(self.problem.eigenvalues / self.batch_size)
+        level = risk_level(self.problem, self.label_noise)
+        return linear_form(self, self.dimension, "diagonal", level_times_spread, spread=spread, **level)
 
     def propagate(
         self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
@@ -154,11 +156,7 @@ class HomogenizedSGD(Diffusion):
 
     def in_modes(self) -> HomogenizedModes:
         """The process in the eigenbasis, for schemes without a kernel of their own."""
-        problem = self.problem
-        amplitude = self.step_size * np.sqrt(problem.eigenvalues / self.batch_size)
-        return HomogenizedModes(
-            self.rates, amplitude, self.floor, 2 * problem.risk_slope, problem.eigenvalues, self.label
-        )
+        return HomogenizedModes.of(self._form, self.rates, self.label)
 
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: one fused kernel for all these schemes.

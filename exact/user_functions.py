@@ -13,8 +13,8 @@ from .errors import InvalidInput
 def call(label: Callable[[], str] | str, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
     """What the function returns as an array of its own: it may keep one buffer and fill it again.
 
-    Its array arguments are read-only copies: a write into one is an error, and one that goes around the flag (torch does)
-    changes nothing. A function that numba compiled gets writeable copies, because it may have been compiled for those.
+    Its array arguments are read-only copies: a write into one is an error, and one around the flag (torch's are)
+    changes nothing. A function that numba compiled gets writeable copies: it may have been compiled for those.
 
     Parameters
     ----------

@@ -225,12 +225,12 @@ def test_simulating_past_a_threshold_warns_and_overflow_is_counted():
 
 
 def test_schemes_that_do_not_fit_are_refused_by_name():
-    """Assert that the modified equation has closed moments under Euler only, that Strang cannot treat it, and that a
-    misspelt name is answered with the nearest."""
+    """Assert that the modified equation has closed moments under Euler only, that SRA1 cannot treat its noise, and that
+    a misspelt name is answered with the nearest."""
     process = ModifiedEquation(PROBLEMS["finite"], 0.1)
     with pytest.raises(InvalidInput, match="'strang' has no closed moments for modified equation"):
         process.moments(X0, 5, solver="strang")
-    with pytest.raises(InvalidInput, match="'strang'"):
-        process.simulate(X0, 5, 16, solver="strang")
+    with pytest.raises(InvalidInput, match="'sra1' treats additive noise"):
+        process.simulate(X0, 5, 16, solver="sra1")
     with pytest.raises(InvalidInput, match="did you mean 'euler'"):
         HomogenizedSGD(PROBLEMS["finite"], 0.1).simulate(X0, 5, 16, solver="eulr")

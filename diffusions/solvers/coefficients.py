@@ -93,7 +93,7 @@ class Coefficients:
 
     Attributes
     ----------
-    form : "diagonal", "column" or "matrix"
+    layout : "diagonal", "column" or "matrix"
         Whether diffusion(t, x) holds the diagonal of a d x d matrix, one column, or a d x m matrix a path.
     elementwise : bool
         Noise k moves coordinate k alone and by itself, or there is only one noise, or no dependence on x:
@@ -118,14 +118,14 @@ class Coefficients:
         self.additive = self.noise_type == "additive"
         self.compiled = bool(getattr(diffusion, "compiled", False))
         self.cache: dict[Any, Any] = {}
-        self.form = self._declared_form()
+        self.layout = self._declared_layout()
         x = np.atleast_2d(np.asarray(x, dtype=np.float64))
         # As many rows as no other axis has, so that a transposed result is seen.
         rows = next(n for n in (5, 7, 11) if n not in (self.dimension, self.noise_dimension))
         sample = np.ascontiguousarray(x[np.arange(rows) % len(x)])
         drift, matrix = self._raw("drift", t, sample), self._raw("diffusion", t, sample)
         if not self.compiled:
-            self.form = self._found_form(np.asarray(matrix), sample)
+            self.layout = self._found_layout(np.asarray(matrix), sample)
         for role, values in (("drift", drift), ("diffusion", matrix)):
             self._check(role, values, sample)
             if not np.isfinite(values).all():
@@ -143,7 +143,7 @@ class Coefficients:
         return values
 
     def diffusion(self, t: Any, x: np.ndarray) -> np.ndarray:
-        """Diffusion as the `form` says: (P, d) or (P, d, m); additive (d,) or (d, m) when t is one number."""
+        """Diffusion as the `layout` says: (P, d) or (P, d, m); additive (d,) or (d, m) when t is one number."""
         if self.additive and np.ndim(t) > 0:
             times, place = np.unique(np.ravel(t), return_inverse=True)
             return np.stack([self.diffusion(float(time), x[:1]) for time in times])[place]
@@ -153,7 +153,7 @@ class Coefficients:
 
     def apply(self, g: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Diffusion times noise (P, m), summed over the noises: (P, d)."""
-        if self.form != "matrix":
+        if self.layout != "matrix":
             return g * w
         out = np.empty((len(w), self.dimension))
         if g.ndim == 2:
@@ -164,9 +164,9 @@ class Coefficients:
 
     def column(self, g: np.ndarray, k: int) -> np.ndarray:
         """Column k of the diffusion, (P, d)."""
-        if self.form == "matrix":
+        if self.layout == "matrix":
             return g[..., k]
-        if self.form == "column":
+        if self.layout == "column":
             return g
         out = np.zeros_like(g)
         out[..., k] = g[..., k]
@@ -193,7 +193,7 @@ class Coefficients:
         out = np.zeros_like(x)
         for k in range(self.noise_dimension):
             change = self.along(t, x, self.column(g, k))
-            if self.form == "diagonal":
+            if self.layout == "diagonal":
                 out[:, k] += change[:, k]
             else:
                 out += change[..., k]
@@ -250,7 +250,7 @@ class Coefficients:
             return call(lambda: self.named(role), function, t, x)
         d, m = self.dimension, self.noise_dimension
         one = role == "diffusion" and self.additive
-        matrix = role == "diffusion" and self.form == "matrix"
+        matrix = role == "diffusion" and self.layout == "matrix"
         rows = np.array(x[:1] if one else x, order="C")  # a copy: what the function writes into it is lost
         out = np.zeros((len(rows), d, m) if matrix else (len(rows), d))
         times = np.ascontiguousarray(np.broadcast_to(np.reshape(np.asarray(t, dtype=np.float64), -1), (len(rows),)))
@@ -283,28 +283,28 @@ class Coefficients:
             off[rows, places] = False
         if off.any():
             what = "depends on x" if self.additive else "has an entry that depends on another coordinate than its own"
-            other = "general" if self.form == "matrix" or not self.additive else "diagonal"
+            other = "general" if self.layout == "matrix" or not self.additive else "diagonal"
             raise InvalidInput(
                 f"{self.named('diffusion')} is declared {self.noise_type}, but {what}: declare noise_type={other!r}"
             )
 
-    def _declared_form(self) -> str:
+    def _declared_layout(self) -> str:
         if self.noise_type == "scalar":
             return "column"
         if self.noise_type == "diagonal" or getattr(self.source, "diagonal_matrix", False):
             return "diagonal"
         return "matrix"
 
-    def _found_form(self, matrix: np.ndarray, x: np.ndarray) -> str:
-        if self.form == "matrix" and self.dimension == self.noise_dimension:
+    def _found_layout(self, matrix: np.ndarray, x: np.ndarray) -> str:
+        if self.layout == "matrix" and self.dimension == self.noise_dimension:
             if matrix.shape == ((self.dimension,) if self.additive else x.shape):
                 return "diagonal"
-        return self.form
+        return self.layout
 
     def _shape(self, role: str, paths: int) -> tuple[int, ...]:
         if role == "drift":
             return (paths, self.dimension)
-        tail = (self.dimension, self.noise_dimension) if self.form == "matrix" else (self.dimension,)
+        tail = (self.dimension, self.noise_dimension) if self.layout == "matrix" else (self.dimension,)
         return tail if self.additive else (paths, *tail)
 
     def _check(self, role: str, values: np.ndarray, x: np.ndarray) -> None:

@@ -65,6 +65,6 @@ class DriftImplicitEuler(Scheme):
             return np.linalg.solve(system, residual[..., None])[..., 0]
         except np.linalg.LinAlgError:
             raise InvalidInput(
-                f"solver {self.name!r}: 1 - dt times the drift's Jacobian is singular near t = {t:g}, so the step has no "
-                "solution of its own: take another dt"
+                f"solver {self.name!r}: 1 - dt J is singular near t = {t:g}, where J is the drift's Jacobian: the "
+                "implicit step has no unique solution; take another dt"
             ) from None

@@ -56,12 +56,12 @@ def _signs_of_pack(z, count, seed, path, position):
 
 
 @lru_cache(maxsize=64)
-def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], form: str) -> Callable[..., Any]:
-    """Compiled Euler steps of many paths; `form` as in Coefficients.
+def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], layout: str) -> Callable[..., Any]:
+    """Compiled Euler steps of many paths; `layout` as in Coefficients.
 
     `before` (P, d) takes the last position of a path that overflows.
     """
-    matrix, column = form == "matrix", form == "column"
+    matrix, column = layout == "matrix", layout == "column"
 
     @numba.njit(nogil=True, error_model="numpy")
     def advance(x, overflow, before, t0, dt, first, last, m, two_point, seed, path, normals, words):
@@ -135,10 +135,11 @@ class FusedSimulator:
 
     def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
         source = self.coefficients.source
-        kernel = euler_kernel(source.drift, source.diffusion, self.coefficients.form)
+        kernel = euler_kernel(source.drift, source.diffusion, self.coefficients.layout)
         kernel(
-            state.x, state.overflow_steps, state.before, self.t0, self.dt, first, last, self.coefficients.noise_dimension,
-            self.scheme.increments == "two_point", np.uint64(self.seed), int(noise.paths[0]),
+            state.x, state.overflow_steps, state.before, self.t0, self.dt, first, last,
+            self.coefficients.noise_dimension, self.scheme.increments == "two_point", np.uint64(self.seed),
+            int(noise.paths[0]),
             *scratch(noise.quality, min(64, NUMBERS_AHEAD // (4 if noise.quality == "float32" else 2) + 1)),
         )  # fmt: skip
         lost = np.flatnonzero(state.overflow_steps > first)

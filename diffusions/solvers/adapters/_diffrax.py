@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of
 
 from ..coefficients import Coefficients
-from .array_form import ArrayForm, array_form
+from ...array_form import ArrayForm, array_form
 from .libraries import EULER, LibraryScheme, claim, form_of_numpy, library, no_derivatives, probe
 
 DTYPES = ("float32", "float64")
@@ -78,7 +78,7 @@ class Diffrax(LibraryScheme):
     ) -> np.ndarray:
         jax = library("jax")
         library("diffrax")
-        form = self.form(coefficients)
+        form = self.array_form(coefficients)
         if form is None:
             if "called back" not in coefficients.cache:
                 coefficients.cache["called back"] = form_of_numpy(coefficients.source, x[:1])
@@ -89,7 +89,7 @@ class Diffrax(LibraryScheme):
                 form.dimension,
                 form.noise_dimension,
                 form.noise_type,
-                form.form,
+                form.layout,
                 form.drift,
                 form.diffusion,
             )
@@ -143,9 +143,9 @@ def _terms(form: ArrayForm, path: Any, precision: str) -> Any:
 
     def matrix(t: Any, z: Any, args: Any) -> Any:
         g = diffusion(t, z)
-        if form.form == "diagonal":
+        if form.layout == "diagonal":
             return lineax.DiagonalLinearOperator(g)
-        return g[:, None] if form.form == "column" else g
+        return g[:, None] if form.layout == "column" else g
 
     field = diffrax.ODETerm(lambda t, z, args: drift(t, z))
     return diffrax.MultiTerm(field, diffrax.ControlTerm(matrix, path))
@@ -187,7 +187,7 @@ def _called_back(form: ArrayForm, precision: str) -> tuple[Any, Any]:
             return lambda t, z: on_device(t, jax.lax.stop_gradient(z))
         return on_device
 
-    return back(form.drift, (d,)), back(form.diffusion, (d, m) if form.form == "matrix" else (d,))
+    return back(form.drift, (d,)), back(form.diffusion, (d, m) if form.layout == "matrix" else (d,))
 
 
 def _bits(x: Any, precision: str) -> Any:
@@ -313,8 +313,8 @@ def _noises(control: Any) -> tuple[int, ...]:
     shape = getattr(getattr(control, "shape", None), "shape", None)
     if not isinstance(shape, tuple):
         raise InvalidInput(
-            f"the control is {type(control).__name__}, whose shape is none of one array: pass a diffrax Brownian path with "
-            "shape=(m,), or () for one Brownian motion"
+            f"the control is {type(control).__name__}, whose shape is none of one array: pass a diffrax Brownian path "
+            "with shape=(m,), or () for one Brownian motion"
         )
     return shape
 
@@ -325,8 +325,8 @@ def _check_control(control: Any, g: tuple[int, ...], d: int, diagonal: bool) -> 
     if (diagonal and g == noises == (d,)) or g == (d, *(noises or (1,))):
         return
     raise InvalidInput(
-        f"the diffusion has shape {g} and its Brownian path {noises}: for y of shape ({d},) they must be ({d}, m) and (m,), "
-        f"({d},) and (), or a lineax diagonal operator and ({d},)"
+        f"the diffusion has shape {g} and its Brownian path {noises}: for y of shape ({d},) they must be ({d}, m) and "
+        f"(m,), ({d},) and (), or a lineax diagonal operator and ({d},)"
     )
 
 

@@ -15,7 +15,7 @@ from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of
 
 from ..coefficients import Coefficients
 from ..scheme import Scheme, StepNoise
-from .array_form import ArrayForm, array_form
+from ...array_form import ArrayForm, array_form
 
 INSTALL = {
     "torch": "pip install torch torchsde",
@@ -51,7 +51,7 @@ def form_of_numpy(diffusion: Any, position: np.ndarray) -> ArrayForm:
     """
     coefficients = Coefficients(diffusion, 0.0, position)
     return ArrayForm(
-        coefficients.dimension, coefficients.noise_dimension, coefficients.noise_type, coefficients.form,
+        coefficients.dimension, coefficients.noise_dimension, coefficients.noise_type, coefficients.layout,
         lambda xp, c, t, z: coefficients.drift(t, z), lambda xp, c, t, z: coefficients.diffusion(t, z), native=False,
     )  # fmt: skip
 
@@ -93,7 +93,7 @@ class LibraryScheme(Scheme):
         for name, value in facts.items():
             object.__setattr__(self, name, value)
 
-    def form(self, coefficients: Coefficients) -> ArrayForm | None:
+    def array_form(self, coefficients: Coefficients) -> ArrayForm | None:
         """The diffusion's own array form; None where it has NumPy functions only. Kept with the coefficients."""
         if "array form" not in coefficients.cache:
             coefficients.cache["array form"] = array_form(coefficients.source)
