@@ -283,9 +283,8 @@ class Coefficients:
             off[rows, places] = False
         if off.any():
             what = "depends on x" if self.additive else "has an entry that depends on another coordinate than its own"
-            other = "general" if self.layout == "matrix" or not self.additive else "diagonal"
             raise InvalidInput(
-                f"{self.named('diffusion')} is declared {self.noise_type}, but {what}: declare noise_type={other!r}"
+                f"{self.named('diffusion')} is declared {self.noise_type}, but {what}: declare it general"
             )
 
     def _declared_layout(self) -> str:
