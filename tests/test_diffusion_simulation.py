@@ -8,7 +8,7 @@ import pytest
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.ensembles import Gaussian, Noise, Purpose
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, StabilityWarning
-from sgdlimits.problems import LeastSquares, Logistic, StreamingLeastSquares
+from sgdlimits.problems import LeastSquares, Logistic, SampleLoss, StreamingLeastSquares
 
 X0 = np.array([1.0, -2.0, 0.5])
 
@@ -205,6 +205,16 @@ def test_gradient_flow_is_exact_on_least_squares_and_solved_elsewhere():
     np.testing.assert_allclose(run["risk"].values[:, -1], logistic.risk(x), rtol=1e-8)
     again = flow.simulate(X0, 10, 20, "state", [10])
     assert np.array_equal(again["state"].values[:, -1], run["state"].values[:, -1])
+
+
+def test_gradient_flow_is_solved_to_the_tolerance_that_it_states():
+    """Assert x / sqrt(1 + 2 x^2 t) for the loss x^4 / 4 to 1e-9, over steps so long that the solver takes many."""
+    slopes = [lambda x, rows: x**4 / 4 + 0 * rows, lambda x, rows: x[:, None, :] ** 3 + 0 * rows[..., None]]
+    quartic = SampleLoss(*slopes, samples=1, dimension=1)
+    x0 = np.array([[3.0], [-0.5], [20.0]])
+    found = GradientFlow(quartic, 7.0).simulate(x0, 3, 3, "state", [1, 3])["state"].values
+    times = np.array([7.0, 21.0])[None, :, None]
+    np.testing.assert_allclose(found, x0[:, None] / np.sqrt(1 + 2 * x0[:, None] ** 2 * times), rtol=1e-9)
 
 
 def test_simulating_past_a_threshold_warns_and_overflow_is_counted():
