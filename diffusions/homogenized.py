@@ -99,7 +99,7 @@ class HomogenizedSGD(Diffusion):
 
     def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """(2 E L + s^2) H / B in modes (d, d), from moments of the modes."""
-        noise = self.problem.closed_noise_map(second, mean) / self.batch_size
+        noise = self.problem.homogenized_noise_map(second, mean) / self.batch_size
         noise[np.diag_indices_from(noise)] += self.label_noise**2 / self.batch_size * self.problem.eigenvalues
         return noise
 
@@ -138,8 +138,9 @@ class HomogenizedSGD(Diffusion):
         if scheme is None:
             return self.noise_gain(self.step_size) < 1
         active = self.problem.eigenvalues > 0
-        strength = np.diagonal(scheme.weights) * (scheme.before * self.problem.eigenvalues) ** 2 / self.batch_size
-        kept = (scheme.before * scheme.after) ** 2
+        before, eigenvalues = scheme.decay_before_noise, self.problem.eigenvalues
+        strength = np.diagonal(scheme.weights) * (before * eigenvalues) ** 2 / self.batch_size
+        kept = (before * scheme.decay_after_noise) ** 2
         return bool((kept[active] < 1).all() and (strength[active] / (1 - kept[active])).sum() < 1)
 
     def fourth_moments_settle(self) -> bool:
@@ -164,9 +165,9 @@ class HomogenizedSGD(Diffusion):
         With `size`, a step of the engine is one increment of that many SGD steps, and `substeps` is 1.
         """
         problem, step = self.problem, self.modal_step(solver, substeps, size)
-        weights = np.diagonal(step.weights) * problem.eigenvalues / self.batch_size
+        weights, before = np.diagonal(step.weights) * problem.eigenvalues / self.batch_size, step.decay_before_noise
         return DiagonalSimulator(
-            problem, substeps, step.before, step.before * step.after, step.before * np.sqrt(weights),
+            problem, substeps, before, before * step.decay_after_noise, before * np.sqrt(weights),
             self.floor, 2 * problem.risk_slope, problem.eigenvalues, find_scheme(solver).increments == "two_point",
         )  # fmt: skip
 

@@ -229,4 +229,4 @@ class ModifiedEquation(Diffusion):
         kind: Any = CovarianceNoiseSimulator if self._tabulated else SampleNoiseSimulator
         if isinstance(self.problem, StreamingLeastSquares):
             kind = CommonNoiseSimulator
-        return kind(self.problem, substeps, step.after, scale, self.label_noise)
+        return kind(self.problem, substeps, step.decay_after_noise, scale, self.label_noise)

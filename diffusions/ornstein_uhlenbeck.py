@@ -115,7 +115,7 @@ class OrnsteinUhlenbeck(Diffusion):
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances; exponential Euler samples the exact law."""
         step = self.modal_step(solver, substeps, size)
-        return DenseNoiseSimulator(self.problem, substeps, step.after, root_of(step.weights * self._noise))
+        return DenseNoiseSimulator(self.problem, substeps, step.decay_after_noise, root_of(step.weights * self._noise))
 
 
 def root_of(covariance: np.ndarray) -> np.ndarray:

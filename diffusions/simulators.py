@@ -34,7 +34,7 @@ class Modes(PackedState):
 
 
 class ModalSimulator:
-    """Common to the kernels of this file: positions and built-in observables of packs y = before * modes."""
+    """Common to the kernels of this file: positions and observables of packs y = decay_before_noise * modes."""
 
     problem: QuadraticProblem
     substeps: int
@@ -47,7 +47,7 @@ class ModalSimulator:
     @property
     def scale(self) -> np.ndarray:
         """Factor (d,) between what the kernel moves and the modes; not 1 for splitting schemes only."""
-        return getattr(self, "before", np.ones(self.dimension))
+        return getattr(self, "decay_before_noise", np.ones(self.dimension))
 
     def start(self, positions: np.ndarray, noise: Noise) -> Modes:
         rotation = np.ascontiguousarray(self.problem.eigenvectors.T * self.scale[:, None])
@@ -82,11 +82,11 @@ class ModalSimulator:
 
 @dataclass(frozen=True, eq=False)
 class DiagonalSimulator(ModalSimulator):
-    """y <- decay y + sqrt(level) spread xi, level = floor + slope . z + coupling . z^2 at z = y / before."""
+    """y <- decay y + sqrt(level) spread xi, level = floor + slope . z + coupling . z^2, z = y / decay_before_noise."""
 
     problem: QuadraticProblem
     substeps: int
-    before: np.ndarray
+    decay_before_noise: np.ndarray
     decay: np.ndarray
     spread: np.ndarray
     floor: float

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles import Brownian, Noise, coarsen, limits
+from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of
 
 from ..coefficients import Coefficients
@@ -126,7 +127,7 @@ class LibraryScheme(Scheme):
 
 
 @dataclass(eq=False)
-class _Paths:
+class _Paths(RowState):
     x: np.ndarray
     overflow_steps: np.ndarray
 
