@@ -287,3 +287,9 @@ def test_the_brownian_path_of_diffrax_says_how_many_noises_there_are():
         from_diffrax(terms((2,), jnp.ones(2)), np.zeros(2))
     with pytest.raises(InvalidInput, match=r"shape \(\), but the diffusion is driven by 2"):
         to_diffrax(UserDiffusion(decay, small, 2, noise_type="diagonal"), terms((), jnp.ones(2)).terms[1].control)
+
+
+def test_a_user_diffusion_is_shown_by_its_functions():
+    """Assert a short line without addresses."""
+    made = UserDiffusion(decay, small, 2, noise_type="diagonal")
+    assert repr(made) == "UserDiffusion(drift=decay, diffusion=small, d=2, m=2; diagonal noise, NumPy)"
