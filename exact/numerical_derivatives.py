@@ -29,8 +29,8 @@ def derivative_along(function: Rows, x: np.ndarray, v: np.ndarray) -> np.ndarray
     """
     x, v = np.asarray(x, dtype=np.float64), np.asarray(v, dtype=np.float64)
     with np.errstate(all="ignore"):
-        length, next_at_least, longest = (STEP * part for part in _lengths(x, v))
-    found = done = None
+        length = STEP * _first_lengths(x, v)
+    found = done = longest = None
     for _ in range(MOST_STAGES):
         with np.errstate(all="ignore"):
             value, size, change = _quotient(function, x, v, length)
@@ -40,6 +40,11 @@ def derivative_along(function: Rows, x: np.ndarray, v: np.ndarray) -> np.ndarray
         else:
             found = np.where(~done & np.isfinite(value), value, found)
             done |= settled
+        if done.all():
+            break
+        if longest is None:
+            with np.errstate(all="ignore"):
+                next_at_least, longest = (STEP * _least(np.maximum(np.abs(x), floor), v) for floor in (TINY, 1.0))
         done |= _beside(length >= longest, done.ndim)
         if done.all():
             break
@@ -73,18 +78,20 @@ def _beside(column: np.ndarray, ndim: int) -> np.ndarray:
     return column.reshape(-1, *(1,) * (ndim - 1))
 
 
-def _lengths(x: np.ndarray, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Multiples (P,) of v, before the factor STEP: first, second at least, last; 1 where v is 0."""
+def _first_lengths(x: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Multiples (P,) of v to begin with, before the factor STEP; 1 where v is 0."""
     size = np.abs(x)
-    largest = size.max(axis=1, keepdims=True)
-    floor = SMALLEST * np.where(largest > 0, np.minimum(largest, 1.0), 1.0)
-    moves = v != 0
-    pace, still = np.where(moves, np.abs(v), 1.0), ~moves.any(axis=1)
+    if not size.all():
+        largest = size.max(axis=1, keepdims=True)
+        size = np.where(size > 0, size, SMALLEST * np.where(largest > 0, np.minimum(largest, 1.0), 1.0))
+    return _least(size, v)
 
-    def least(scale: np.ndarray) -> np.ndarray:
-        return np.where(still, 1.0, np.where(moves, scale / pace, np.inf).min(axis=1))
 
-    return least(np.where(size > 0, size, floor)), least(np.maximum(size, TINY)), least(np.maximum(size, 1.0))
+def _least(size: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """The least of size / |v| over the coordinates that move, (P,); 1 where none does."""
+    ratio = size / np.abs(v)
+    ratio = ratio[:, 0] if ratio.shape[1] == 1 else np.fmin.reduce(ratio, axis=1)  # 0 / 0 is no coordinate's
+    return np.where(ratio < np.inf, ratio, 1.0)
 
 
 def _quotient(
