@@ -193,7 +193,7 @@ class ModifiedEquation(Diffusion):
                 proved = mean_square.flow_settles(problem.range_modes, lost, weight)
             else:
                 weight = float(scheme.weights[0, 0]) / self.batch_size
-                kept = (scheme.before * scheme.after)[: problem.rank] ** 2 - weight * h**2
+                kept = (scheme.decay_before_noise * scheme.decay_after_noise)[: problem.rank] ** 2 - weight * h**2
                 proved = mean_square.settles(problem.range_modes, kept, weight)
             if proved or problem.noise_map_cost > mean_square.TOO_DEAR:
                 return True
