@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from sgdlimits import problems
 from sgdlimits.diffusions import HomogenizedSGD, linear_moments
-from sgdlimits.diffusions.solvers.adapters import ArrayForm
+from sgdlimits.diffusions.array_form import ArrayForm
 
 
 def _drift(xp: Any, c: Any, t: Any, z: Any) -> Any:
@@ -71,12 +71,12 @@ class Linear:
     def array_form(self) -> ArrayForm:
         names = ("pull", "volatility", "first", "second")
         constants = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
-        form = "matrix" if self.noise_type == "general" else "diagonal"
+        layout = "matrix" if self.noise_type == "general" else "diagonal"
         return ArrayForm(
             self.dimension,
             self.dimension,
             self.noise_type,
-            form,
+            layout,
             _drift,
             DIFFUSIONS[self.noise_type],
             constants,

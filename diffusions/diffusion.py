@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -28,9 +29,10 @@ from sgdlimits.exact.errors import (
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
 from sgdlimits.problems.quadratic import QuadraticProblem
 
+from .array_form import ArrayForm
 from .modal import ModalStep
 from .solvers import ModalScheme, Scheme, find_scheme
-from .solvers.adapters import ArrayForm, SdeintPair, to_diffrax, to_sdeint, to_torchsde
+from .solvers.adapters import LibraryScheme, SdeintPair, to_diffrax, to_sdeint, to_torchsde
 from .solvers.process import ProcessSimulator
 
 if TYPE_CHECKING:
@@ -52,7 +54,7 @@ class Diffusion(ABC):
     claims: ClassVar[tuple[Claim, ...]]
     noise_type: ClassVar[str]
     solvers: ClassVar[tuple[str, ...]]
-    always_exact: ClassVar[bool] = False  # whatever scheme is named, the drift is solved exactly
+    always_exact: ClassVar[bool] = False  # whatever scheme of this package is named, it is solved exactly
 
     @property
     @abstractmethod
@@ -79,8 +81,13 @@ class Diffusion(ABC):
         """Expected covariance (d, d) that stands for the batch gradient's, in modes, from moments of the modes."""
 
     @abstractmethod
-    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
-        """Diffusion matrices (P, d, m) at positions x (P, d), or (d, m) for additive noise; unit clock."""
+    def array_form(self) -> ArrayForm:
+        """Drift and diffusion per unit of the clock, in modes for NumPy, torch and JAX; in positions, for NumPy alone,
+        where the loss is not quadratic."""
+
+    @abstractmethod
+    def in_modes(self) -> Any:
+        """The process in the eigenbasis, as a diffusion that schemes run there; None where it has no modes."""
 
     @abstractmethod
     def propagate(
@@ -105,8 +112,8 @@ class Diffusion(ABC):
         """Stationary covariance (d, d) of the modes, given that it exists."""
 
     @abstractmethod
-    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
-        """What the engine advances."""
+    def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
+        """What the engine advances; with `size`, its step is one increment of that many SGD steps, and `substeps` 1."""
 
     @classmethod
     def of(cls, sgd: Any, **options: Any) -> Self:
@@ -141,22 +148,25 @@ class Diffusion(ABC):
         curvatures, eta = self.quadratic.curvatures, self.step_size
         return eta * curvatures + (0.5 * eta**2 * curvatures**2 if self.drift_order == 2 else 0.0)
 
+    @cached_property
+    def _form(self) -> ArrayForm:
+        return self.array_form()
+
     def drift(self, t: float, x: np.ndarray) -> np.ndarray:
         """Drift (P, d) at positions x (P, d), per unit of the clock."""
-        eta, problem = self.step_size, self.problem
-        if self.drift_order == 2 and not isinstance(problem, QuadraticProblem):
-            slope = problem.gradient(x) + 0.5 * eta * problem.hessian_times_gradient(x)
-            return -float(self.clock) * eta * slope
-        if self.drift_order == 2:
-            vectors = self.quadratic.eigenvectors
-            return -float(self.clock) * (problem.to_modes(x) * self.rates) @ vectors.T
-        return -float(self.clock) * eta * problem.gradient(x)
+        form = self._form
+        drift, _ = form.bound(np, np.asarray)
+        values = drift(t, form.to_modes(x))
+        return values if form.basis is None else values @ form.basis.T
 
-    def array_form(self) -> ArrayForm | None:
-        """Drift and diffusion for torch and JAX, in modes; None where the loss is not quadratic."""
-        from ._array_forms import form_of
-
-        return form_of(self)
+    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
+        """Diffusion matrices (P, d, m) at positions x (P, d), or (d, m) for additive noise; per unit of the clock."""
+        form = self._form
+        _, diffusion = form.bound(np, np.asarray)
+        g = diffusion(t, form.to_modes(x))
+        if form.basis is None:
+            return g
+        return form.basis * g[..., None, :] if form.layout == "diagonal" else form.basis @ g
 
     def to_torchsde(self, dtype: Any = None) -> Any:
         """As a module of torchsde, in modes; see `diffusions.to_torchsde`."""
@@ -276,6 +286,8 @@ class Diffusion(ABC):
     def modal_step(self, solver: str | Scheme, substeps: int, size: float | None = None) -> ModalStep:
         """One increment of a scheme with closed moments, in modes: of `size` SGD steps, or of 1 / substeps."""
         chosen = find_scheme(solver)
+        if self.always_exact and not isinstance(chosen, LibraryScheme):
+            chosen = find_scheme("exponential_euler")
         if not isinstance(chosen, ModalScheme) or chosen.name not in self.solvers:
             raise InvalidInput(
                 f"solver {chosen.name!r} has no closed moments for {self.label}; {', '.join(map(repr, self.solvers))} "
@@ -283,7 +295,6 @@ class Diffusion(ABC):
             )
         size = 1 / whole_number("substeps", substeps, 1) if size is None else size
         growth = self.step_size**2 / self.batch_size * float(np.square(self.quadratic.eigenvalues).sum())
-        chosen = find_scheme("exponential_euler") if self.always_exact else chosen
         return chosen.modal_step(self.rates, self.step_size**2, size, growth)
 
     def simulate(
@@ -319,7 +330,7 @@ class Diffusion(ABC):
             clock. The same bits for the same seed, whatever the threads and the chunk size.
         """
         chosen = find_scheme(solver)
-        fused = chosen.name in self.solvers
+        fused = chosen.name in self.solvers or (self.always_exact and not isinstance(chosen, LibraryScheme))
         if isinstance(self.problem, QuadraticProblem):
             self.problem.check_centre()  # the kernels run in modes about the minimiser
             self._warn_if_unstable(self.modal_step(chosen, substeps) if fused else None)

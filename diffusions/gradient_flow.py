@@ -11,9 +11,10 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.problems.quadratic import QuadraticProblem
 
+from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_settings
+from .linear_forms import frozen, is_quadratic, linear_form, loss_form, no_noise
 from .modal import ModalStep
 from .simulators import DenseNoiseSimulator, FlowSimulator
 
@@ -68,9 +69,15 @@ class GradientFlow(Diffusion):
         """Zero (d, d)."""
         return np.zeros_like(second)
 
-    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
-        """Zero (d, 1)."""
-        return np.zeros((self.dimension, 1))
+    def array_form(self) -> ArrayForm:
+        """Drift and no noise."""
+        if not is_quadratic(self):
+            return loss_form(self, 1, no_noise)
+        return linear_form(self, 1, "matrix", frozen, root=np.zeros((self.dimension, 1)))
+
+    def in_modes(self) -> FormDiffusion | None:
+        """The flow in the eigenbasis of least squares."""
+        return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label) if is_quadratic(self) else None
 
     def propagate(
         self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
@@ -95,12 +102,13 @@ class GradientFlow(Diffusion):
         """Zero (d, d)."""
         return np.zeros((self.dimension, self.dimension))
 
-    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
+    def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: the exact flow on least squares, an adaptive solver elsewhere.
 
-        Every scheme's name is accepted, so that one call can simulate it with other diffusions; the flow itself
-        is always solved to rounding, or to a relative 1e-10 a step.
+        Every scheme of this package is accepted, so that one call can simulate it with other diffusions; the flow
+        itself is always solved to rounding, or to a relative 1e-10 a step. Another library's solver is run as asked.
         """
-        if isinstance(self.problem, QuadraticProblem):
-            return DenseNoiseSimulator(self.problem, 1, np.exp(-self.rates), np.zeros((self.dimension, 0)))
-        return FlowSimulator(self.problem, self.step_size)
+        size = 1.0 if size is None else size
+        if is_quadratic(self):
+            return DenseNoiseSimulator(self.problem, 1, np.exp(-size * self.rates), np.zeros((self.dimension, 0)))
+        return FlowSimulator(self.problem, size * self.step_size)

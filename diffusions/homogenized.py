@@ -15,9 +15,11 @@ from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import whole_number
 from sgdlimits.exact.moment_flows import propagate_rank_one
 
+from .array_form import ArrayForm
 from .diffusion import Diffusion, check_settings
 from .modal import ModalStep
 from .homogenized_modes import HomogenizedModes
+from .linear_forms import level_times_spread, linear_form, risk_level
 from .simulators import DiagonalSimulator
 from .solvers import find_scheme
 
@@ -97,15 +99,15 @@ class HomogenizedSGD(Diffusion):
 
     def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """(2 E L + s^2) H / B in modes (d, d), from moments of the modes."""
-        noise = self.problem.closed_noise_map(second, mean) / self.batch_size
+        noise = self.problem.homogenized_noise_map(second, mean) / self.batch_size
         noise[np.diag_indices_from(noise)] += self.label_noise**2 / self.batch_size * self.problem.eigenvalues
         return noise
 
-    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
-        """eta sqrt((2 L(x) + s^2) / B) U sqrt(Lambda) as matrices (P, d, d)."""
-        level = np.sqrt(np.maximum(2 * self.problem.risk(x) + self.label_noise**2, 0.0) / self.batch_size)
-        root = self.problem.eigenvectors * np.sqrt(self.problem.eigenvalues)
-        return self.step_size * level[:, None, None] * root
+    def array_form(self) -> ArrayForm:
+        """Drift, and the diagonal eta sqrt((2 L + s^2) Lambda / B) in modes."""
+        spread = self.step_size * np.sqrt(self.problem.eigenvalues / self.batch_size)
+        level = risk_level(self.problem, self.label_noise)
+        return linear_form(self, self.dimension, "diagonal", level_times_spread, spread=spread, **level)
 
     def propagate(
         self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
@@ -136,8 +138,9 @@ class HomogenizedSGD(Diffusion):
         if scheme is None:
             return self.noise_gain(self.step_size) < 1
         active = self.problem.eigenvalues > 0
-        strength = np.diagonal(scheme.weights) * (scheme.before * self.problem.eigenvalues) ** 2 / self.batch_size
-        kept = (scheme.before * scheme.after) ** 2
+        before, eigenvalues = scheme.decay_before_noise, self.problem.eigenvalues
+        strength = np.diagonal(scheme.weights) * (before * eigenvalues) ** 2 / self.batch_size
+        kept = (before * scheme.decay_after_noise) ** 2
         return bool((kept[active] < 1).all() and (strength[active] / (1 - kept[active])).sum() < 1)
 
     def fourth_moments_settle(self) -> bool:
@@ -154,11 +157,7 @@ class HomogenizedSGD(Diffusion):
 
     def in_modes(self) -> HomogenizedModes:
         """The process in the eigenbasis, for schemes without a kernel of their own."""
-        problem = self.problem
-        amplitude = self.step_size * np.sqrt(problem.eigenvalues / self.batch_size)
-        return HomogenizedModes(
-            self.rates, amplitude, self.floor, 2 * problem.risk_slope, problem.eigenvalues, self.label
-        )
+        return HomogenizedModes.of(self._form, self.rates, self.label)
 
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: one fused kernel for all these schemes.
@@ -166,9 +165,9 @@ class HomogenizedSGD(Diffusion):
         With `size`, a step of the engine is one increment of that many SGD steps, and `substeps` is 1.
         """
         problem, step = self.problem, self.modal_step(solver, substeps, size)
-        weights = np.diagonal(step.weights) * problem.eigenvalues / self.batch_size
+        weights, before = np.diagonal(step.weights) * problem.eigenvalues / self.batch_size, step.decay_before_noise
         return DiagonalSimulator(
-            problem, substeps, step.before, step.before * step.after, step.before * np.sqrt(weights),
+            problem, substeps, before, before * step.decay_after_noise, before * np.sqrt(weights),
             self.floor, 2 * problem.risk_slope, problem.eigenvalues, find_scheme(solver).increments == "two_point",
         )  # fmt: skip
 

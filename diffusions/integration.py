@@ -14,6 +14,7 @@ from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import FirstPassage, Function
 from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
 
+from .diffusion import Diffusion
 from .solvers import Coefficients, Scheme, SchemeSimulator, find_scheme, fused_simulator
 from .solvers.process import ProcessSimulator
 from .solvers.adapters import LibraryScheme, LibrarySimulator
@@ -125,14 +126,14 @@ def grid_steps(t0: float, t1: float, dt: float) -> int:
         raise InvalidInput(f"t1 must lie after t0, got t0 = {t0:g} and t1 = {t1:g}")
     if dt > horizon * (1 + 1e-9):
         raise InvalidInput(
-            f"dt is {dt:g}, longer than the horizon t1 - t0 = {horizon:g}: take dt <= {horizon:g}"
+            f"dt is {dt:g}, longer than the horizon t1 - t0 = {horizon:.12g}: take dt <= {horizon:.12g}"
         )
     steps = round(horizon / dt)
     if abs(steps * dt - horizon) > 1e-9 * horizon:
         fitting = math.ceil(horizon / dt)
         raise InvalidInput(
-            f"dt = {dt:g} does not divide the horizon t1 - t0 = {horizon:g}: take {horizon / fitting:.6g} "
-            f"({fitting} steps)"
+            f"dt = {dt:g} does not divide the horizon t1 - t0 = {horizon:g}: take {horizon / fitting:.12g}, which is "
+            f"(t1 - t0) / {fitting}"
         )
     return steps
 
@@ -151,10 +152,11 @@ def simulator_of(
 ) -> Simulator:
     """The fused simulator where there is one, else the vectorised one, on the Brownian path asked for."""
     start = _where(x0, int(getattr(diffusion, "dimension", 1)))
-    modal = hasattr(diffusion, "in_modes")  # built in, and cheaper in its eigenbasis
-    coefficients = Coefficients(
-        diffusion.in_modes() if modal else diffusion, t0, diffusion.problem.to_modes(start) if modal else start
-    )
+    inside = diffusion.in_modes() if isinstance(diffusion, Diffusion) else None  # built in, and cheaper there
+    modal = inside is not None
+    if modal:
+        start = diffusion.problem.to_modes(start)
+    coefficients = Coefficients(inside if modal else diffusion, t0, start)
     chosen.check(coefficients)
     if tolerance is not None:
         tolerance = positive("tolerance", tolerance)
@@ -166,7 +168,7 @@ def simulator_of(
     m, level, joined = coefficients.noise_dimension, 0, 1
     if brownian is None:
         seed = whole_number("seed", seed, 0, 2**64 - 1)
-        if modal and chosen.name in diffusion.solvers and tolerance is None:
+        if modal and chosen.name in diffusion.solvers and not diffusion.always_exact and tolerance is None:
             return diffusion.simulator(chosen.name, 1, float(diffusion.clock) * (t1 - t0) / steps)
         fused = (
             None
@@ -230,9 +232,20 @@ def _where(x0: Any, dimension: int) -> np.ndarray:
 
 
 def _recorded(record: Any, t0: float, t1: float, steps: int) -> np.ndarray:
-    if record is None or np.ndim(record) == 0:
-        return recorded_steps(record, steps)
+    if record is None:
+        return recorded_steps(None, steps)
+    if np.ndim(record) == 0:
+        count = whole_number("record", record, 1)
+        if count > steps + 1:
+            raise InvalidInput(f"record asks for {count} times, but dt makes {steps + 1}: lower it, or lower dt")
+        return recorded_steps(count, steps)
     times = finite_array("record", record, ndim=1)
+    if not times.size:
+        raise InvalidInput("record is empty: name at least one time, or pass None for about 50 of them")
+    slack = 1e-6 * (t1 - t0) / steps
+    if times.min() < t0 - slack or times.max() > t1 + slack:
+        bad = times.min() if times.min() < t0 - slack else times.max()
+        raise InvalidInput(f"record asks for time {bad:g}, but the run goes from {t0:g} to {t1:g}")
     places = (times - t0) / (t1 - t0) * steps
     near = np.rint(places)
     off = np.abs(places - near) > 1e-6
@@ -240,6 +253,9 @@ def _recorded(record: Any, t0: float, t1: float, steps: int) -> np.ndarray:
         bad = times[off][0]
         best = t0 + near[off][0] * (t1 - t0) / steps
         raise InvalidInput(
-            f"record asks for time {bad:g}, which is no multiple of dt after t0: take {best:.8g}"
+            f"record asks for time {bad:.12g}, which is no multiple of dt after t0: take {best:.12g}"
         )
+    for before, after, place in zip(times[:-1], times[1:], np.diff(near), strict=True):
+        if place <= 0:
+            raise InvalidInput(f"record must increase from step to step of dt, got time {after:g} after {before:g}")
     return recorded_steps(near, steps)

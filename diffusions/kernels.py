@@ -2,7 +2,7 @@
 
 State is (packs, d, PACK) float64 (sgdlimits.ensembles.packs). Every kernel takes the integrator's steps
 first..last-1 and writes into `overflow` (packs, PACK) int64, where it is still -1, the number of steps done
-when a path's norm first exceeded 1e150 or was not a number. `scratch` of sgdlimits.ensembles.normals gives
+when a path first was past sgdlimits.ensembles.limits. `scratch` of sgdlimits.ensembles.normals gives
 the last two arguments and with them the quality of the normals. Step k of path p uses the normals
 Noise.normals(Purpose.BROWNIAN, k, size), so results do not depend on how steps and paths are grouped.
 """
@@ -14,18 +14,17 @@ import math
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import fill_normals, pack_normals
 from sgdlimits.ensembles.packs import add_quadratic, multiply
 from sgdlimits.ensembles.philox import PACK
 from sgdlimits.ensembles.random import Purpose
 
-LARGEST_SQUARE = 1e300  # of a norm: beyond it a path counts as overflowed
-
 
 @compiled
 def _record_overflow(overflow, sums, step):
     for lane in range(overflow.size):
-        if overflow[lane] < 0 and not sums[2 * PACK + lane] <= LARGEST_SQUARE:
+        if overflow[lane] < 0 and too_large(sums[2 * PACK + lane]):
             overflow[lane] = step
 
 
@@ -169,7 +168,7 @@ def _weigh_residuals(residual, offsets, weights, factor):
 def sample_noise(
     state, overflow, a, scale, rows, columns, offsets, own, seed, path, first, last, normals, words
 ):
-    """y <- a y - scale / sqrt(n) sum_i rows_i r_i (w_i - mean w) + own * v, r_i = rows_i . y + offsets_i.
+    """y <- a y + scale / sqrt(n) sum_i rows_i r_i (w_i - mean w) + own * v, r_i = rows_i . y + offsets_i.
 
     A step takes n normals w and, where `own` (d,) is not empty, d normals v.
 
@@ -179,7 +178,7 @@ def sample_noise(
     (samples, d), lanes = rows.shape, state.shape[2]
     size = samples + own.size
     xi, residual, noise = np.empty((size, lanes)), np.empty((samples, lanes)), np.empty((d, lanes))
-    sums, factor = np.zeros(3 * lanes), -scale / math.sqrt(samples)
+    sums, factor = np.zeros(3 * lanes), scale / math.sqrt(samples)
     for pack in range(state.shape[0]):
         for step in range(first, last):
             pack_normals(xi, normals, words, seed, Purpose.BROWNIAN, path + pack * PACK, step * size)

@@ -15,17 +15,18 @@ from sgdlimits.exact.moment_maps import MomentMap, NoiseMap
 
 @dataclass(frozen=True, eq=False)
 class ModalStep:
-    """Factors of one integrator step: before g (d,), after f (d,), weights w (d, d)."""
+    """Factors of one integrator step: decay before its noise g (d,) and after it f (d,), weights w (d, d)."""
 
-    before: np.ndarray
-    after: np.ndarray
+    decay_before_noise: np.ndarray
+    decay_after_noise: np.ndarray
     weights: np.ndarray
 
     def moment_map(self, noise: NoiseMap) -> MomentMap:
         """Exact moments of the scheme."""
-        return MomentMap(self.after[:, None, None], np.ones(1), noise, self.weights, self.before)
+        after = self.decay_after_noise[:, None, None]
+        return MomentMap(after, np.ones(1), noise, self.weights, self.decay_before_noise)
 
     @property
     def mean_stable(self) -> bool:
         """Whether the scheme's mean does not grow."""
-        return bool((np.abs(self.before * self.after) <= 1).all())
+        return bool((np.abs(self.decay_before_noise * self.decay_after_noise) <= 1).all())

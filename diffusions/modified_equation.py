@@ -13,14 +13,24 @@ from sgdlimits.exact import fourth_moments, mean_square
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, whole_number
-from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
+from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_settings
 from .homogenized import crossing
+from .linear_forms import (
+    is_quadratic,
+    linear_form,
+    loss_form,
+    risk_level,
+    sampled_gradients,
+    samples,
+    stream,
+    tabulated,
+)
 from .modal import ModalStep
 from .simulators import (
     CommonNoiseSimulator,
@@ -117,38 +127,33 @@ class ModifiedEquation(Diffusion):
             noise[np.diag_indices_from(noise)] += self.label_noise**2 / self.batch_size * self.problem.eigenvalues
         return noise
 
-    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
-        """sqrt(eta / B) times a root (P, d, m) of the covariance.
+    def array_form(self) -> ArrayForm:
+        """Drift, and sqrt(eta / B) times a root (P, d, m) of the covariance.
 
         One column a sample; of many samples, d columns by Cholesky; of a stream, d + 1.
         """
-        problem, scale = self.problem, np.sqrt(self.step_size / self.batch_size)
-        if not isinstance(problem, QuadraticProblem):
-            rows = np.broadcast_to(np.arange(problem.samples), (len(x), problem.samples))
-            gradients = problem.sample_loss_gradients(x, rows)
-            columns = (gradients - gradients.mean(axis=1, keepdims=True)) / np.sqrt(problem.samples)
-            return scale * np.swapaxes(columns, 1, 2)
+        problem, d, scale = self.problem, self.dimension, np.sqrt(self.step_size / self.batch_size)
+        if not is_quadratic(self):
+            return loss_form(self, self.noise_dimension, sampled_gradients)
+        roots = np.diag(np.sqrt(problem.eigenvalues))
         if isinstance(problem, StreamingLeastSquares):
-            level = np.sqrt(2 * problem.risk(x) + self.label_noise**2)
-            spread = level[:, None, None] * (problem.eigenvectors * np.sqrt(problem.eigenvalues))
-            pull = (x - problem.truth) @ problem.covariance
-            return scale * np.concatenate([pull[:, :, None], spread], axis=2)
+            return linear_form(
+                self, d + 1, "matrix", stream, pull=scale * problem.eigenvalues, offsets=problem.offset_modes,
+                spread=scale * roots, **risk_level(problem, self.label_noise),
+            )  # fmt: skip
         if self._tabulated:
-            return scale * problem.eigenvectors @ self._roots(problem.to_modes(x))
-        gradients = (x @ problem.features.T - problem.targets)[:, :, None] * problem.features
-        columns = (gradients - gradients.mean(axis=1, keepdims=True)) / np.sqrt(problem.samples)
-        columns = np.swapaxes(columns, 1, 2)
-        if self.label_noise:
-            root = self.label_noise * problem.eigenvectors * np.sqrt(problem.eigenvalues)
-            columns = np.concatenate([columns, np.broadcast_to(root, (len(x), *root.shape))], axis=2)
-        return scale * columns
+            table = covariance_table(problem, self.label_noise)
+            return linear_form(self, d, "matrix", tabulated, table=table, scale=scale, eye=np.eye(d), below=np.tri(d).T)
+        rows = problem.augmented_modes
+        own = scale * self.label_noise * roots if self.label_noise else np.zeros((d, 0))
+        return linear_form(
+            self, self.noise_dimension, "matrix", samples, rows=rows[:, :-1], offsets=rows[:, -1], own=own,
+            scale=scale / np.sqrt(problem.samples),
+        )  # fmt: skip
 
-    def _roots(self, modes: np.ndarray) -> np.ndarray:
-        """Cholesky factors (P, d, d) of one sample's gradient covariance, in modes."""
-        ones = np.column_stack([modes, np.ones(len(modes))])
-        packed = pack_symmetric(ones[:, :, None] * ones[:, None, :])
-        table = covariance_table(self.problem, self.label_noise)
-        return semidefinite_cholesky(unpack_symmetric(packed @ table.T, self.dimension))
+    def in_modes(self) -> FormDiffusion | None:
+        """The process in the eigenbasis of least squares."""
+        return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label) if is_quadratic(self) else None
 
     @property
     def flow(self) -> MomentFlow:
@@ -188,7 +193,7 @@ class ModifiedEquation(Diffusion):
                 proved = mean_square.flow_settles(problem.range_modes, lost, weight)
             else:
                 weight = float(scheme.weights[0, 0]) / self.batch_size
-                kept = (scheme.before * scheme.after)[: problem.rank] ** 2 - weight * h**2
+                kept = (scheme.decay_before_noise * scheme.decay_after_noise)[: problem.rank] ** 2 - weight * h**2
                 proved = mean_square.settles(problem.range_modes, kept, weight)
             if proved or problem.noise_map_cost > mean_square.TOO_DEAR:
                 return True
@@ -215,27 +220,13 @@ class ModifiedEquation(Diffusion):
         """Stationary covariance (d, d) of the modes."""
         return self.flow.circuit.stationary_covariance()
 
-    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
+    def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: Euler-Maruyama with one normal a sample, or Gaussian features' noise."""
         if not isinstance(self.problem, QuadraticProblem):
             return SampledLossSimulator(self, whole_number("substeps", substeps, 1))
-        step = self.modal_step(solver, substeps)
+        step = self.modal_step(solver, substeps, size)
         scale = float(np.sqrt(step.weights[0, 0] / self.batch_size))
         kind: Any = CovarianceNoiseSimulator if self._tabulated else SampleNoiseSimulator
         if isinstance(self.problem, StreamingLeastSquares):
             kind = CommonNoiseSimulator
-        return kind(self.problem, substeps, step.after, scale, self.label_noise)
-
-
-def semidefinite_cholesky(covariances: np.ndarray) -> np.ndarray:
-    """Lower triangular roots (P, d, d) of matrices (P, d, d) that may be singular: a vanishing pivot gives zeros."""
-    left, roots = covariances.copy(), np.zeros_like(covariances)
-    for i in range(left.shape[1]):
-        pivot = left[:, i, i, None]
-        column = np.where(pivot > 0, left[:, i:, i] / np.sqrt(np.where(pivot > 0, pivot, 1.0)), 0.0)
-        roots[:, i:, i] = column
-        rest = column[:, 1:]
-        left[:, i + 1 :, i + 1 :] -= rest[:, :, None] * rest[:, None, :]
-        diagonal = np.einsum("pjj->pj", left[:, i + 1 :, i + 1 :])
-        diagonal[diagonal < 1e-14 * rest**2] = 0.0  # rounding must not leave a pivot, as in the kernel
-    return roots
+        return kind(self.problem, substeps, step.decay_after_noise, scale, self.label_noise)

@@ -12,7 +12,9 @@ from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 
+from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_settings
+from .linear_forms import frozen, linear_form
 from .modal import ModalStep
 from .simulators import DenseNoiseSimulator
 
@@ -73,9 +75,13 @@ class OrnsteinUhlenbeck(Diffusion):
         """Covariance (d, d) of the batch gradient at the minimiser, in modes, whatever the moments."""
         return self._noise
 
-    def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
-        """sqrt(eta) times a root (d, d) of the frozen covariance."""
-        return np.sqrt(self.step_size) * self.problem.eigenvectors @ root_of(self._noise)
+    def array_form(self) -> ArrayForm:
+        """Drift, and sqrt(eta) times a root (d, d) of the frozen covariance."""
+        return linear_form(self, self.dimension, "matrix", frozen, root=np.sqrt(self.step_size) * root_of(self._noise))
+
+    def in_modes(self) -> FormDiffusion:
+        """The process in the eigenbasis."""
+        return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label)
 
     def propagate(
         self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
@@ -106,10 +112,10 @@ class OrnsteinUhlenbeck(Diffusion):
         decay = self.rates[:, None] + self.rates
         return self.step_size**2 * self._noise / np.where(decay == 0, 1.0, decay)
 
-    def simulator(self, solver: str = "euler", substeps: int = 1) -> Simulator:
+    def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances; exponential Euler samples the exact law."""
-        step = self.modal_step(solver, substeps)
-        return DenseNoiseSimulator(self.problem, substeps, step.after, root_of(step.weights * self._noise))
+        step = self.modal_step(solver, substeps, size)
+        return DenseNoiseSimulator(self.problem, substeps, step.decay_after_noise, root_of(step.weights * self._noise))
 
 
 def root_of(covariance: np.ndarray) -> np.ndarray:

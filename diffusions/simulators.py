@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles import packs
+from sgdlimits.ensembles import limits, packs
 from sgdlimits.ensembles.crowd import Arrays, PackedState, PathState, RowState
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.packs import PACK
@@ -22,7 +22,6 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 from .kernels import covariance_noise, dense_noise, diagonal_noise, sample_noise
 
 NONE = np.empty(0)
-LARGEST = 1e150  # of a norm: beyond it a path counts as overflowed
 
 
 @dataclass(eq=False)
@@ -35,7 +34,7 @@ class Modes(PackedState):
 
 
 class ModalSimulator:
-    """Common to the kernels of this file: positions and built-in observables of packs y = before * modes."""
+    """Common to the kernels of this file: positions and observables of packs y = decay_before_noise * modes."""
 
     problem: QuadraticProblem
     substeps: int
@@ -48,7 +47,7 @@ class ModalSimulator:
     @property
     def scale(self) -> np.ndarray:
         """Factor (d,) between what the kernel moves and the modes; not 1 for splitting schemes only."""
-        return getattr(self, "before", np.ones(self.dimension))
+        return getattr(self, "decay_before_noise", np.ones(self.dimension))
 
     def start(self, positions: np.ndarray, noise: Noise) -> Modes:
         rotation = np.ascontiguousarray(self.problem.eigenvectors.T * self.scale[:, None])
@@ -83,11 +82,11 @@ class ModalSimulator:
 
 @dataclass(frozen=True, eq=False)
 class DiagonalSimulator(ModalSimulator):
-    """y <- decay y + sqrt(level) spread xi, level = floor + slope . z + coupling . z^2 at z = y / before."""
+    """y <- decay y + sqrt(level) spread xi, level = floor + slope . z + coupling . z^2, z = y / decay_before_noise."""
 
     problem: QuadraticProblem
     substeps: int
-    before: np.ndarray
+    decay_before_noise: np.ndarray
     decay: np.ndarray
     spread: np.ndarray
     floor: float
@@ -223,8 +222,7 @@ class SampledLossSimulator:
                 weights -= weights.mean(axis=1, keepdims=True)
                 noisy = scale * problem.weighted_gradients(state.x, weights)
                 state.x = state.x + dt * process.drift(k * dt, state.x) + noisy
-                lost = ~(np.square(state.x).sum(axis=1) <= 1e300)
-            state.overflow[lost & (state.overflow < 0)] = k + 1
+            limits.mark(state.overflow, state.x, k + 1)
 
     def positions(self, state: Positions) -> np.ndarray:
         return state.x.copy()
@@ -275,8 +273,7 @@ class FlowSimulator:
                 if state.overflow[row] >= 0:
                     break
                 state.x[row] = self._moved(state.x[row], step)
-                if not np.linalg.norm(state.x[row]) <= LARGEST:
-                    state.overflow[row] = step + 1
+                limits.mark(state.overflow[row : row + 1], state.x[row : row + 1], step + 1)
 
     def _moved(self, x: np.ndarray, step: int) -> np.ndarray:
         from scipy.integrate import solve_ivp

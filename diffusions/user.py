@@ -13,9 +13,12 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, whole_num
 from .solvers.coefficients import NOISE_TYPES, is_compiled
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class UserDiffusion:
     """dX = drift(t, X) dt + diffusion(t, X) dW in the sense of Ito.
+
+    The functions must not write into x: NumPy functions get a read-only copy, and what they return is copied, so that
+    one buffer may be returned again and again.
 
     Parameters
     ----------
@@ -34,11 +37,12 @@ class UserDiffusion:
         One of the five above. "commutative" is the user's word that the columns' derivatives along each other agree.
     compiled : bool
         Both functions are numba functions of one path: x (d,), out (d,), and for the diffusion out (d, m) or, with
-        `diagonal_matrix`, (d,). They run fused with the noise.
+        `diagonal_matrix`, (d,). `out` is zero on entry: what a function does not write is zero. They run fused with the
+        noise.
     diagonal_matrix : bool, optional
         Only for a compiled additive, commutative or general diffusion, whose `out` cannot tell. Default: False.
     derivative : function (t, x, v) -> array shaped as diffusion(t, x), optional
-        Derivative of the diffusion along v (P, d). Default: central differences.
+        Derivative of the diffusion along v (P, d). Default: central differences, each coordinate on its own scale.
     ito_correction : function (t, x) -> (P, d), optional
         Half the sum of the columns' derivatives along themselves. Default: from `derivative`.
     linear : (d,) or (d, d) array, optional
@@ -51,7 +55,8 @@ class UserDiffusion:
     ------
     InvalidInput
         If the noise type is unknown, m does not fit it, a function is none, or `compiled` is asked of functions that
-        numba has not compiled (or the reverse).
+        numba has not compiled (or the reverse). When it is run: if a function writes into its argument or returns
+        another shape, additive noise depends on x, or a diagonal entry on another coordinate.
     """
 
     drift: Callable[..., Any]
@@ -99,6 +104,11 @@ class UserDiffusion:
                 raise InvalidInput(
                     f"{role} {function_name(function)!r} is compiled by numba and takes (t, x, out): pass compiled=True"
                 )
+
+    def __repr__(self) -> str:
+        names = ", ".join(f"{role}={function_name(getattr(self, role))}" for role in ("drift", "diffusion"))
+        form = "compiled" if self.compiled else "NumPy"
+        return f"UserDiffusion({names}, d={self.dimension}, m={self.noise_dimension}; {self.noise_type} noise, {form})"
 
 
 def function_name(function: Callable[..., Any]) -> str:

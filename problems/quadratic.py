@@ -175,7 +175,7 @@ class QuadraticProblem(ABC):
         inner = self.noise_covariance_map(np.outer(modes, modes), modes)
         return self.eigenvectors @ inner @ self.eigenvectors.T
 
-    def closed_noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    def homogenized_noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Expected 2 L(x) H in modes (d, d): what homogenized SGD puts for the gradient covariance."""
         risk = self.risk_at_minimiser + mean @ self.risk_slope + 0.5 * np.diagonal(second) @ self.eigenvalues
         return np.diag(2 * risk * self.eigenvalues)

@@ -13,7 +13,8 @@ import pytest
 
 from sgdlimits import diffusions, problems
 from sgdlimits.diffusions import Diffrax, Sdeint, TorchSDE, UserDiffusion, integrate
-from sgdlimits.diffusions.solvers.adapters import LIBRARIES, ArrayForm, libraries
+from sgdlimits.diffusions.array_form import ArrayForm
+from sgdlimits.diffusions.solvers.adapters import LIBRARIES, libraries
 from sgdlimits.ensembles import Brownian
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, OverflowedPaths
 
@@ -140,7 +141,7 @@ def quadratics():
 
 def dense(g, form):
     """Matrices (P, d, m) of what a form gives."""
-    return np.einsum("...i,ij->...ij", g, np.eye(g.shape[-1])) if form.form == "diagonal" else g
+    return np.einsum("...i,ij->...ij", g, np.eye(g.shape[-1])) if form.layout == "diagonal" else g
 
 
 @pytest.mark.parametrize("kind", quadratics())

@@ -82,7 +82,7 @@ def test_dense_and_sample_noise_equal_the_numpy_recursion(quality):
         both = Noise(SEED, np.arange(PATHS), quality).normals(Purpose.BROWNIAN, k, n + d)
         w, v = both[:, :n], both[:, n:]
         r = y @ rows.T + offsets
-        y = p["a"] * y - 0.05 / np.sqrt(n) * ((r * w) @ rows - w.sum(axis=1, keepdims=True) * (r @ rows) / n)
+        y = p["a"] * y + 0.05 / np.sqrt(n) * ((r * w) @ rows - w.sum(axis=1, keepdims=True) * (r @ rows) / n)
         y += own * v
     got, _ = run(kernels.dense_noise, p["x"], p["a"], matrix, quality=quality)
     np.testing.assert_allclose(got, x, rtol=1e-11, atol=1e-13)

@@ -8,7 +8,7 @@ import pytest
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.ensembles import Gaussian, Noise, Purpose
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, StabilityWarning
-from sgdlimits.problems import LeastSquares, Logistic, StreamingLeastSquares
+from sgdlimits.problems import LeastSquares, Logistic, SampleLoss, StreamingLeastSquares
 
 X0 = np.array([1.0, -2.0, 0.5])
 
@@ -56,10 +56,7 @@ def columns(process, x):
 @pytest.mark.parametrize(("label_noise", "quality"), [(0.0, "float32"), (0.5, "float64")])
 @pytest.mark.parametrize("substeps", [1, 3])
 def test_the_euler_kernel_is_the_array_definition(problem, kind, label_noise, quality, substeps):
-    """Assert x + drift dt + diffusion dW along whole paths, with the noise that the kernel draws, to rounding.
-
-    The kernel of samples takes their noise with the other sign, which the law does not see.
-    """
+    """Assert x + drift dt + diffusion dW along whole paths, with the noise that the kernel draws, to rounding."""
     problem = PROBLEMS[problem]
     process = kind(problem, 0.05, 2, label_noise=label_noise)
     found = states(process, 4, quality=quality, substeps=substeps)
@@ -70,8 +67,6 @@ def test_the_euler_kernel_is_the_array_definition(problem, kind, label_noise, qu
         root = columns(process, x)
         xi = noise.normals(Purpose.BROWNIAN, k, root.shape[2])
         noisy = np.einsum("pij,pj->pi", root, xi)
-        if problem in (PROBLEMS["finite"], PROBLEMS["n < d"], PROBLEMS["no noise"]) and kind is ModifiedEquation:
-            noisy = -noisy + 2 * np.einsum("pij,pj->pi", root[:, :, problem.samples :], xi[:, problem.samples :])
         x = x + process.drift(0.0, x) * dt + noisy * np.sqrt(dt)
         if (k + 1) % substeps == 0:
             np.testing.assert_allclose(found[:, (k + 1) // substeps], x, rtol=1e-11, atol=1e-12)
@@ -212,6 +207,16 @@ def test_gradient_flow_is_exact_on_least_squares_and_solved_elsewhere():
     assert np.array_equal(again["state"].values[:, -1], run["state"].values[:, -1])
 
 
+def test_gradient_flow_is_solved_to_the_tolerance_that_it_states():
+    """Assert x / sqrt(1 + 2 x^2 t) for the loss x^4 / 4 to 1e-9, over steps so long that the solver takes many."""
+    slopes = [lambda x, rows: x**4 / 4 + 0 * rows, lambda x, rows: x[:, None, :] ** 3 + 0 * rows[..., None]]
+    quartic = SampleLoss(*slopes, samples=1, dimension=1)
+    x0 = np.array([[3.0], [-0.5], [20.0]])
+    found = GradientFlow(quartic, 7.0).simulate(x0, 3, 3, "state", [1, 3])["state"].values
+    times = np.array([7.0, 21.0])[None, :, None]
+    np.testing.assert_allclose(found, x0[:, None] / np.sqrt(1 + 2 * x0[:, None] ** 2 * times), rtol=1e-9)
+
+
 def test_simulating_past_a_threshold_warns_and_overflow_is_counted():
     """Assert both warnings, infinite risk after the overflow step, and finite risk before it."""
     process = HomogenizedSGD(PROBLEMS["finite"], 500.0)
@@ -230,12 +235,12 @@ def test_simulating_past_a_threshold_warns_and_overflow_is_counted():
 
 
 def test_schemes_that_do_not_fit_are_refused_by_name():
-    """Assert that the modified equation has closed moments under Euler only, that Strang cannot treat it, and that a
-    misspelt name is answered with the nearest."""
+    """Assert that the modified equation has closed moments under Euler only, that SRA1 cannot treat its noise, and that
+    a misspelt name is answered with the nearest."""
     process = ModifiedEquation(PROBLEMS["finite"], 0.1)
     with pytest.raises(InvalidInput, match="'strang' has no closed moments for modified equation"):
         process.moments(X0, 5, solver="strang")
-    with pytest.raises(InvalidInput, match="'strang'"):
-        process.simulate(X0, 5, 16, solver="strang")
+    with pytest.raises(InvalidInput, match="'sra1' treats additive noise"):
+        process.simulate(X0, 5, 16, solver="sra1")
     with pytest.raises(InvalidInput, match="did you mean 'euler'"):
         HomogenizedSGD(PROBLEMS["finite"], 0.1).simulate(X0, 5, 16, solver="eulr")

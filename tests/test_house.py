@@ -56,6 +56,67 @@ def test_imports_point_one_way(folder):
                     assert parts[1] in MAY_IMPORT[folder], f"{path.relative_to(ROOT)} imports {name}"
 
 
+def runtime_imports(path):
+    """Files of the house that a module imports, in functions too, but not for types alone."""
+
+    def walk(node):
+        for child in ast.iter_child_nodes(node):
+            types_only = isinstance(child, ast.If) and ast.unparse(child.test).endswith("TYPE_CHECKING")
+            for found in child.orelse if types_only else [child]:
+                yield found
+                yield from walk(found)
+
+    found = set()
+    for node in walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            base = path.parents[node.level - 1] if node.level else ROOT
+            parts = (node.module or "").split(".") if node.module else []
+            if not node.level:
+                if parts[:1] != ["sgdlimits"]:
+                    continue
+                parts = parts[1:]
+            place = base.joinpath(*parts)
+            if place.with_suffix(".py").is_file():
+                found.add(place.with_suffix(".py"))
+                continue
+            for alias in node.names:
+                inner = (place / f"{alias.name}.py", place / alias.name / "__init__.py", place / "__init__.py")
+                found.update([file for file in inner if file.is_file()][:1])
+    return {file for file in found if file.is_file() and file != path}
+
+
+def circles(graph):
+    """Groups of modules that import each other, by Tarjan's algorithm."""
+    numbers, lows, stack, groups = {}, {}, [], []
+
+    def visit(node):
+        numbers[node] = lows[node] = len(numbers)
+        stack.append(node)
+        for other in sorted(graph.get(node, ())):
+            if other not in numbers:
+                visit(other)
+            if other in stack:
+                lows[node] = min(lows[node], lows[other])
+        if lows[node] == numbers[node]:
+            group = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
+            if len(group) > 1:
+                groups.append(group)
+
+    for node in sorted(graph):
+        if node not in numbers:
+            visit(node)
+    return groups
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Assert none inside a folder, imports in functions counted and type-only ones left out, and that one is seen."""
+    graph = {path: runtime_imports(path) for top in FOLDERS for path in (ROOT / top).rglob("*.py")}
+    assert not [[str(path.relative_to(ROOT)) for path in group] for group in circles(graph)]
+    assert sum(map(len, graph.values())) > 400
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == [["a", "b", "c"]]
+
+
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_bare_folder_names_are_refused(folder):
     """Assert that `import compare` and the like give a sentence, not a half-working module."""

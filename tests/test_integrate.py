@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 import numba
 import numpy as np
 import pytest
 
-from sgdlimits.diffusions import UserDiffusion, integrate
+from sgdlimits.diffusions import GradientFlow, ModifiedEquation, OrnsteinUhlenbeck, UserDiffusion, integrate
 from sgdlimits.ensembles import Brownian, FirstPassage
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
+from sgdlimits.problems import LeastSquares
 
 X0 = np.array([1.0, -0.5])
 
@@ -249,7 +252,7 @@ def test_functions_that_cannot_be_used_are_named(make, sentence):
 
 SETTINGS = [
     (dict(dt=2.0), "dt is 2, longer than the horizon t1 - t0 = 1"),
-    (dict(dt=0.3), r"dt = 0.3 does not divide the horizon t1 - t0 = 1: take 0.25 \(4 steps\)"),
+    (dict(dt=0.3), r"dt = 0.3 does not divide the horizon t1 - t0 = 1: take 0.25, which is \(t1 - t0\) / 4"),
     (dict(dt=-0.1), "dt must be above zero"),
     (dict(solver="milstien"), "solver is 'milstien', which is not known; did you mean 'milstein'"),
     (dict(solver="milstein"), "solver 'milstein' treats .* but user diffusion has general noise .*non-commutative"),
@@ -258,7 +261,12 @@ SETTINGS = [
     (dict(solver="ri6", brownian=Brownian(1.0, 10, 2)), "draws three-point increments, which have no Brownian path"),
     (dict(brownian=Brownian(1.0, 10, 3)), "brownian has dimension 3 on a horizon of 1, but the run needs dimension 2"),
     (dict(brownian=Brownian(1.0, 7, 2)), "the run has 10 steps, which neither halve nor join the 7 of brownian"),
-    (dict(record=[0.55]), "record asks for time 0.55, which is no multiple of dt after t0"),
+    (dict(record=[0.55]), "record asks for time 0.55, which is no multiple of dt after t0: take 0.6"),
+    (dict(record=[0.5, 1.2]), "record asks for time 1.2, but the run goes from 0 to 1"),
+    (dict(record=[-0.1, 0.5]), "record asks for time -0.1, but the run goes from 0 to 1"),
+    (dict(record=[0.5, 0.3]), "record must increase from step to step of dt, got time 0.3 after 0.5"),
+    (dict(record=[]), "record is empty: name at least one time"),
+    (dict(record=99), "record asks for 99 times, but dt makes 11"),
     (dict(paths=None), "paths is missing"),
     (dict(observables="risk"), "this process has no built-in 'risk'"),
     (dict(solver="exponential_euler"), "'exponential_euler' needs the linear part of the drift"),
@@ -271,3 +279,34 @@ def test_settings_that_cannot_be_used_are_named(settings, sentence):
     arguments = {"diffusion": rotating(), "x0": X0, "t1": 1.0, "dt": 0.1, "paths": 20, **settings}
     with pytest.raises(InvalidInput, match=sentence):
         integrate(**arguments)
+
+
+@pytest.mark.parametrize(("horizon", "dt"), [(5.0, 0.3), (1.0, 0.07), (np.pi, 1e-3), (1e-7, 3e-8), (2.0, 3.0)])
+def test_the_advised_step_is_taken(horizon, dt):
+    """Assert that the dt, or the time, that an error advises is accepted as it is printed."""
+    made = UserDiffusion(lambda t, x: -x, lambda t, x: x, 1, noise_type="diagonal")
+    with pytest.raises(InvalidInput) as caught:
+        integrate(made, [1.0], horizon, dt, 2)
+    advised = float(re.search(r"take (?:dt <= )?([-+.e0-9]*[0-9])", str(caught.value))[1])
+    run = integrate(made, [1.0], horizon, advised, 2)
+    with pytest.raises(InvalidInput) as caught:
+        integrate(made, [1.0], horizon, advised, 2, record=[0.4 * run.attrs["dt"], horizon])
+    integrate(made, [1.0], horizon, advised, 2, record=[float(re.search(r"take ([-+.e0-9]+)", str(caught.value))[1])])
+
+
+@pytest.mark.parametrize("solver", ["exponential_euler", "strang", "euler"])
+def test_built_in_processes_state_their_linear_part(solver):
+    """Assert that exponential schemes run on every built-in process, and that the Ornstein-Uhlenbeck law is exact."""
+    problem = LeastSquares.gaussian(10, 3, spectrum=1.0, noise=0.3, seed=1, ridge=0.1)
+    for process in (OrnsteinUhlenbeck(problem, 0.5), GradientFlow(problem, 0.5), ModifiedEquation(problem, 0.1)):
+        t1 = 5 / float(process.clock)
+        ends = integrate(process, np.ones(3), t1, t1 / 5, 4000, solver, record=[t1]).state.values[:, 0]
+        exact = process.moments(np.ones(3), 5, record=[5])
+        error = np.abs(ends.mean(axis=0) - exact["mean"].values[-1]).max()
+        if solver == "exponential_euler":
+            spread = np.sqrt(np.diagonal(exact["covariance"].values[-1])).max()
+            assert error < 5 * spread / np.sqrt(4000) + 1e-12
+        if isinstance(process, OrnsteinUhlenbeck):
+            right = solver == "exponential_euler"
+            off = np.abs(np.cov(ends.T) - exact["covariance"].values[-1]).max() / exact["covariance"].values[-1].max()
+            assert (off < 0.1) == right or solver == "strang"

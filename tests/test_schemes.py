@@ -184,10 +184,13 @@ def test_exponential_euler_has_the_exact_mean():
 
 
 def test_gradient_flow_is_exact_under_every_name():
-    """Assert that its scheme moments are those of the flow, because its simulation is exact."""
+    """Assert that moments and paths by any scheme of the package are those of the flow, because its simulation is
+    exact."""
     flow = GradientFlow(finite(), 0.3)
     exact = flow.moments((MEAN, COVARIANCE), 9, [9])
-    for solver in GradientFlow.solvers:
+    for solver in SCHEMES:
+        path = flow.simulate(MEAN, 9, 1, "state", [9], solver=solver, substeps=3)
+        np.testing.assert_allclose(path["state"].values[0, 0], exact["mean"].values[-1], rtol=1e-12)
         scheme = flow.moments((MEAN, COVARIANCE), 9, [9], solver=solver, substeps=3)
         np.testing.assert_allclose(scheme["covariance"].values, exact["covariance"].values, rtol=1e-12)
         np.testing.assert_allclose(scheme["mean"].values, exact["mean"].values, rtol=1e-12)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.ensembles import limits
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
 
-BEYOND = 1e150  # its square is still finite
 VANISHING = 1e-6  # an eigenvalue this much smaller than nearby is one that vanishes there
 SAMPLES, HALVINGS = 8, 30  # of the search for a zero within a step
 
@@ -32,7 +32,7 @@ def frame_of_rank(model: Any, w: np.ndarray, rank: int) -> Any:
     InvalidInput
         If a point is not finite, or the rank is another.
     """
-    if not (np.abs(w) <= BEYOND).all():
+    if limits.beyond(w.reshape(-1, w.shape[-1])).any():
         raise InvalidInput("it explodes")
     return geometry.frame(model, w, rank=rank)
 
@@ -45,7 +45,7 @@ def back_to_set(model: Any, w: np.ndarray, base: np.ndarray | None = None) -> np
     InvalidInput
         If a point is not finite, or Newton's iteration finds no zero of the loss near it.
     """
-    if not (np.abs(w) <= BEYOND).all():
+    if limits.beyond(w.reshape(-1, w.shape[-1])).any():
         raise InvalidInput("it explodes")
     return geometry.retract(model, w, base=base)
 

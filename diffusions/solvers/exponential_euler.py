@@ -18,8 +18,10 @@ def linear_part(coefficients: Coefficients, name: str) -> np.ndarray:
     """K (d,) or (d, d), where the drift is -K x + rest."""
     linear = getattr(coefficients.source, "linear", None)
     if linear is None:
+        owner = getattr(coefficients.source, "label", type(coefficients.source).__name__)
         raise InvalidInput(
-            f"solver {name!r} needs the linear part of the drift: pass linear=K, where the drift is -K x + rest"
+            f"solver {name!r} needs the linear part of the drift, which {owner} does not state: a UserDiffusion takes "
+            "linear=K, where the drift is -K x + rest; without it take 'euler' or 'heun'"
         )
     return linear
 

@@ -15,14 +15,13 @@ from numba import uint64
 from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.ensembles.crowd import RowState
+from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import fill_normals, scratch
 from sgdlimits.ensembles.philox import path_words
-from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
 from .scheme import Scheme
 
-LARGEST = 1e150  # of a coordinate: beyond it a path counts as overflowed
 NUMBERS_AHEAD = 256  # noise of a path drawn at once, when a step needs less
 FUSED = ("euler", "weak_euler")
 
@@ -57,14 +56,17 @@ def _signs_of_pack(z, count, seed, path, position):
 
 
 @lru_cache(maxsize=64)
-def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], form: str) -> Callable[..., Any]:
-    """Compiled Euler steps of many paths; `form` as in Coefficients."""
-    matrix, column = form == "matrix", form == "column"
+def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], layout: str) -> Callable[..., Any]:
+    """Compiled Euler steps of many paths; `layout` as in Coefficients.
+
+    `before` (P, d) takes the last position of a path that overflows.
+    """
+    matrix, column = layout == "matrix", layout == "column"
 
     @numba.njit(nogil=True, error_model="numpy")
-    def advance(x, overflow, t0, dt, first, last, m, two_point, seed, path, normals, words):
+    def advance(x, overflow, before, t0, dt, first, last, m, two_point, seed, path, normals, words):
         d, ahead = x.shape[1], max(1, NUMBERS_AHEAD // m)
-        f, z, root = np.zeros(d), np.empty((PACK, ahead * m), normals.dtype), math.sqrt(dt)
+        f, here, z, root = np.zeros(d), np.zeros(d), np.empty((PACK, ahead * m), normals.dtype), math.sqrt(dt)
         g = np.zeros((d, m)) if matrix else np.zeros(d)
         for pack in range(0, x.shape[0], PACK):
             for begin in range(first, last, ahead):
@@ -77,9 +79,15 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], for
                     row = x[pack + lane]
                     for s in range(count):
                         t, w = t0 + (begin + s) * dt, z[lane, s * m : (s + 1) * m]
-                        drift(t, row, f)
-                        diffusion(t, row, g)
-                        beyond = 0
+                        # The user's functions see a copy, and an `out` that is zero.
+                        here[:] = row
+                        f[:] = 0.0
+                        drift(t, here, f)
+                        here[:] = row
+                        g[:] = 0.0
+                        diffusion(t, here, g)
+                        here[:] = row
+                        square = 0.0
                         for i in range(d):
                             total = row[i] + f[i] * dt
                             if matrix:
@@ -90,13 +98,10 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], for
                             else:
                                 total += g[i] * (root * w[i])
                             row[i] = total
-                            beyond += 0 if abs(total) <= LARGEST else 1
-                        if beyond and overflow[pack + lane] < 0:
+                            square += total * total
+                        if overflow[pack + lane] < 0 and too_large(square):
                             overflow[pack + lane] = begin + s + 1
-                            undefined = (1 if np.isnan(f).any() else 0) + (2 if np.isnan(g).any() else 0)
-                            if undefined > 0:
-                                return begin + s, undefined & 1
-        return -1, 0
+                            before[pack + lane] = here
 
     return advance
 
@@ -105,6 +110,7 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], for
 class _Paths(RowState):
     x: np.ndarray
     overflow_steps: np.ndarray
+    before: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,21 +130,22 @@ class FusedSimulator:
         return self.coefficients.dimension
 
     def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
-        return _Paths(np.ascontiguousarray(positions).copy(), np.full(len(positions), -1, dtype=np.int64))
+        x = np.array(positions, order="C")
+        return _Paths(x, np.full(len(x), -1, dtype=np.int64), np.zeros_like(x))
 
     def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
         source = self.coefficients.source
-        kernel = euler_kernel(source.drift, source.diffusion, self.coefficients.form)
-        step, in_drift = kernel(
-            state.x, state.overflow_steps, self.t0, self.dt, first, last, self.coefficients.noise_dimension,
-            self.scheme.increments == "two_point", np.uint64(self.seed), int(noise.paths[0]),
+        kernel = euler_kernel(source.drift, source.diffusion, self.coefficients.layout)
+        kernel(
+            state.x, state.overflow_steps, state.before, self.t0, self.dt, first, last,
+            self.coefficients.noise_dimension, self.scheme.increments == "two_point", np.uint64(self.seed),
+            int(noise.paths[0]),
             *scratch(noise.quality, min(64, NUMBERS_AHEAD // (4 if noise.quality == "float32" else 2) + 1)),
         )  # fmt: skip
-        if step >= 0:
-            raise InvalidInput(
-                f"{self.coefficients.named('drift' if in_drift else 'diffusion')} gave nan at "
-                f"t = {self.t0 + step * self.dt:g}, where x is finite: let it be defined wherever paths can go"
-            )
+        lost = np.flatnonzero(state.overflow_steps > first)
+        for step in np.unique(state.overflow_steps[lost]):
+            at = state.before[lost[state.overflow_steps[lost] == step]]
+            self.coefficients.refuse_undefined(self.t0 + (step - 1) * self.dt, at)
 
     def positions(self, state: _Paths) -> np.ndarray:
         return state.x.copy()

@@ -77,7 +77,7 @@ class NinomiyaVictoir(Scheme):
         if k is None:
             return g
         rows = np.arange(len(x))
-        if coefficients.form == "matrix":
+        if coefficients.layout == "matrix":
             return g[rows, :, k]
         out = np.zeros_like(g)
         out[rows, k] = g[rows, k]

@@ -21,7 +21,7 @@ from .simulation import SchemeSimulator
 class ProcessSimulator:
     """A `Simulator` around `SchemeSimulator`.
 
-    A process with `in_modes()`, a cheaper form of itself in the eigenbasis, is run there.
+    A process with modes is run there.
     """
 
     process: Any
@@ -38,10 +38,10 @@ class ProcessSimulator:
         substeps = whole_number("substeps", substeps, 1)
         initial = initial_state(x0, process.dimension)
         start = initial.mean if isinstance(initial, Gaussian) else np.atleast_2d(initial)[:16]
-        modes = hasattr(process, "in_modes")
-        if modes:
+        modes = process.in_modes()
+        if modes is not None:
             start = process.problem.to_modes(start)
-        coefficients = Coefficients(process.in_modes() if modes else process, 0.0, start)
+        coefficients = Coefficients(process if modes is None else modes, 0.0, start)
         scheme.check(coefficients)
         count = max(whole_number("steps", steps), 1)
         brownian = Brownian(
@@ -49,7 +49,7 @@ class ProcessSimulator:
             whole_number("seed", seed, 0, 2**64 - 1), quality, scheme.areas,
         )  # fmt: skip
         inner: Any = LibrarySimulator if isinstance(scheme, LibraryScheme) else SchemeSimulator
-        return cls(process, inner(coefficients, scheme, brownian, 0.0), substeps, modes)
+        return cls(process, inner(coefficients, scheme, brownian, 0.0), substeps, modes is not None)
 
     @property
     def dimension(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles import Brownian, Noise, Purpose
+from sgdlimits.ensembles import Brownian, Noise, Purpose, limits
 from sgdlimits.ensembles.brownian import DEEPEST
 from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.ensembles.weak_increments import path_signs, path_three_point
@@ -18,8 +18,6 @@ from .coefficients import Coefficients
 from .scheme import AdaptiveScheme, Scheme, StepNoise
 
 NUMBERS_AHEAD = 2**14  # noise drawn at once: it stays in cache, and small steps share the cost of a call
-LARGEST_SQUARE = 1e300  # of a norm: beyond it a path counts as overflowed
-POLE = 100.0  # |x| up to which an infinite coefficient is said to be one, rather than that the path overflowed
 SAFETY, GROWTH = 0.8, 4  # of the step-size controller: aim below the tolerance, and look only so far ahead
 
 
@@ -178,22 +176,8 @@ class SchemeSimulator:
             indices[rows] //= 2
 
     def _mark_overflow(self, state: _Paths, before: np.ndarray, k: int) -> None:
-        beyond = ~(np.einsum("pi,pi->p", state.x, state.x) <= LARGEST_SQUARE)  # true for nan too
-        fresh = beyond & (state.overflow_steps < 0)
+        fresh = limits.beyond(state.x) & (state.overflow_steps < 0)
         if not fresh.any():
             return
-        rows = np.flatnonzero(fresh & (np.einsum("pi,pi->p", before, before) <= 1e100))
-        if rows.size:
-            self._complain_of_nan(before[rows], self.t0 + k * self.dt)
+        self.coefficients.refuse_undefined(self.t0 + k * self.dt, before[fresh])
         state.overflow_steps[fresh] = k + 1
-
-    def _complain_of_nan(self, x: np.ndarray, t: float) -> None:
-        for role in ("drift", "diffusion"):
-            values = getattr(self.coefficients, role)(t, x)
-            common = role == "diffusion" and self.coefficients.additive  # one value for all paths
-            near = values if common else values[np.abs(x).max(axis=1) <= POLE]
-            if np.isnan(values).any() or np.isinf(near).any():
-                raise InvalidInput(
-                    f"{self.coefficients.named(role)} gave {'nan' if np.isnan(values).any() else 'inf'} at t = {t:g}, "
-                    "where x is finite: let it be defined wherever paths can go"
-                )

@@ -3,14 +3,12 @@
 from ._diffrax import Diffrax, from_diffrax, to_diffrax
 from ._sdeint import Sdeint, SdeintPair, from_sdeint, to_sdeint
 from ._torchsde import TorchSDE, from_torchsde, to_torchsde
-from .array_form import ArrayForm
 from .libraries import LibraryScheme, LibrarySimulator
 
 LIBRARIES: dict[str, type[LibraryScheme]] = {chosen.name: chosen for chosen in (TorchSDE, Sdeint, Diffrax)}
 
 __all__ = [
     "LIBRARIES",
-    "ArrayForm",
     "Diffrax",
     "LibraryScheme",
     "LibrarySimulator",

@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of
 
 from ..coefficients import Coefficients
-from .array_form import ArrayForm, array_form
+from ...array_form import ArrayForm, array_form
 from .libraries import EULER, LibraryScheme, claim, form_of_numpy, library, no_derivatives, probe
 
 DTYPES = ("float32", "float64")
@@ -78,7 +78,7 @@ class Diffrax(LibraryScheme):
     ) -> np.ndarray:
         jax = library("jax")
         library("diffrax")
-        form = self.form(coefficients)
+        form = self.array_form(coefficients)
         if form is None:
             if "called back" not in coefficients.cache:
                 coefficients.cache["called back"] = form_of_numpy(coefficients.source, x[:1])
@@ -89,7 +89,7 @@ class Diffrax(LibraryScheme):
                 form.dimension,
                 form.noise_dimension,
                 form.noise_type,
-                form.form,
+                form.layout,
                 form.drift,
                 form.diffusion,
             )
@@ -143,9 +143,9 @@ def _terms(form: ArrayForm, path: Any, precision: str) -> Any:
 
     def matrix(t: Any, z: Any, args: Any) -> Any:
         g = diffusion(t, z)
-        if form.form == "diagonal":
+        if form.layout == "diagonal":
             return lineax.DiagonalLinearOperator(g)
-        return g[:, None] if form.form == "column" else g
+        return g[:, None] if form.layout == "column" else g
 
     field = diffrax.ODETerm(lambda t, z, args: drift(t, z))
     return diffrax.MultiTerm(field, diffrax.ControlTerm(matrix, path))
@@ -187,7 +187,7 @@ def _called_back(form: ArrayForm, precision: str) -> tuple[Any, Any]:
             return lambda t, z: on_device(t, jax.lax.stop_gradient(z))
         return on_device
 
-    return back(form.drift, (d,)), back(form.diffusion, (d, m) if form.form == "matrix" else (d,))
+    return back(form.drift, (d,)), back(form.diffusion, (d, m) if form.layout == "matrix" else (d,))
 
 
 def _bits(x: Any, precision: str) -> Any:
@@ -232,6 +232,11 @@ def to_diffrax(diffusion: Any, brownian: Any, x0: Any = None, precision: str = "
     library("diffrax")
     one_of("precision", precision, DTYPES)
     form = array_form(diffusion) or form_of_numpy(diffusion, probe(diffusion, x0))
+    if _noises(brownian) != (form.noise_dimension,):
+        raise InvalidInput(
+            f"the Brownian path has shape {_noises(brownian)}, but the diffusion is driven by {form.noise_dimension} "
+            f"Brownian motions: make it with shape=({form.noise_dimension},)"
+        )
     return _terms(form, brownian, precision)
 
 
@@ -270,12 +275,14 @@ def from_diffrax(
             f"terms is {type(terms).__name__}: pass diffrax.MultiTerm(ODETerm(drift), ControlTerm(diffusion, path))"
         )
     start = finite_array("x0", x0, ndim=1)
+    alone = _noises(parts[1].control) == ()  # one Brownian motion, and the field is its column
 
     def matrix(t: Any, y: Any) -> Any:
         g = parts[1].vf(t, y, args)
         if isinstance(g, lineax.DiagonalLinearOperator):
             return g.diagonal
-        return g.as_matrix() if isinstance(g, lineax.AbstractLinearOperator) else g
+        g = g.as_matrix() if isinstance(g, lineax.AbstractLinearOperator) else g
+        return g[..., None] if alone else g
 
     def vectorised(function: Any) -> Any:
         many = {ndim: jax.jit(jax.vmap(function, in_axes=(0 if ndim else None, 0))) for ndim in (0, 1)}
@@ -288,15 +295,39 @@ def from_diffrax(
 
     drift, diffusion = vectorised(lambda t, y: parts[0].vf(t, y, args)), vectorised(matrix)
     g = diffusion(0.0, start[None])[0]
+    operator = isinstance(parts[1].vf(0.0, start, args), lineax.DiagonalLinearOperator)
+    _check_control(parts[1].control, g.shape, start.size, operator)
     if noise_type == "additive":
         return UserDiffusion(
             drift, lambda t, x: diffusion(t, x[:1])[0], start.size, g.shape[-1], noise_type, label=label
         )
-    if noise_type == "scalar":
+    if noise_type == "scalar" and g.shape[1:] == (1,):
         return UserDiffusion(
             drift, lambda t, x: diffusion(t, x)[..., 0], start.size, 1, noise_type, label=label
         )
     return UserDiffusion(drift, diffusion, start.size, g.shape[-1], noise_type, label=label)
+
+
+def _noises(control: Any) -> tuple[int, ...]:
+    """Shape of a diffrax Brownian path, as it says itself."""
+    shape = getattr(getattr(control, "shape", None), "shape", None)
+    if not isinstance(shape, tuple):
+        raise InvalidInput(
+            f"the control is {type(control).__name__}, whose shape is none of one array: pass a diffrax Brownian path "
+            "with shape=(m,), or () for one Brownian motion"
+        )
+    return shape
+
+
+def _check_control(control: Any, g: tuple[int, ...], d: int, diagonal: bool) -> None:
+    """Raise InvalidInput unless a diffusion of shape `g` and the Brownian path's shape make (d,)."""
+    noises = _noises(control)
+    if (diagonal and g == noises == (d,)) or g == (d, *(noises or (1,))):
+        return
+    raise InvalidInput(
+        f"the diffusion has shape {g} and its Brownian path {noises}: for y of shape ({d},) they must be ({d}, m) and "
+        f"(m,), ({d},) and (), or a lineax diagonal operator and ({d},)"
+    )
 
 
 @lru_cache(maxsize=1)

@@ -28,7 +28,8 @@ class Sdeint(LibraryScheme):
     Parameters
     ----------
     method : "itoEuler" or "itoSRI2"
-        The second draws its double integrals from sdeint's own approximation, given our increments.
+        The second draws its double integrals from sdeint's own approximation, given our increments: where the noise
+        does not commute they are not those of our Brownian path, and against that its strong order is a half.
     noise : "counter" or "library"
         Whose increments: this package's Brownian path, or NumPy's generator as sdeint uses it.
     """
@@ -38,7 +39,7 @@ class Sdeint(LibraryScheme):
     name: ClassVar[str] = "sdeint"
     methods: ClassVar[dict[str, dict[str, tuple[float, float]]]] = {
         "itoEuler": EULER,
-        "itoSRI2": claim(1.0, 1.0, "additive", "scalar", "diagonal", "commutative", "general"),
+        "itoSRI2": claim(1.0, 1.0, "additive", "scalar", "diagonal", "commutative") | claim(0.5, 1.0, "general"),
     }
 
     def __post_init__(self) -> None:
@@ -151,9 +152,9 @@ def _pair(coefficients: Coefficients) -> SdeintPair:
         g = g if coefficients.additive else g[0]
         return (
             np.diag(g)
-            if coefficients.form == "diagonal"
+            if coefficients.layout == "diagonal"
             else g[:, None]
-            if coefficients.form == "column"
+            if coefficients.layout == "column"
             else g
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of
 
 from ..coefficients import Coefficients
-from .array_form import ArrayForm, array_form
+from ...array_form import ArrayForm, array_form
 from .libraries import EULER, LibraryScheme, claim, form_of_numpy, ito_only, library, no_derivatives, probe
 
 DTYPES = ("float32", "float64")
@@ -78,14 +78,14 @@ class TorchSDE(LibraryScheme):
         torchsde, torch = library("torchsde"), library("torch")
         key = ("torchsde", self.precision)
         if key not in coefficients.cache:
-            form = self.form(coefficients) or form_of_numpy(coefficients.source, x[:1])
+            form = self.array_form(coefficients) or form_of_numpy(coefficients.source, x[:1])
             coefficients.cache[key] = _classes()["equation"](form, getattr(torch, self.precision))
         equation = coefficients.cache[key]
-        start = self._tensor(equation.form.to_modes(x))
+        start = self._tensor(equation.array_form.to_modes(x))
         times = torch.tensor([t, t + steps * dt], dtype=torch.float64)
         with torch.no_grad():
             end = torchsde.sdeint(equation, start, times, bm=path, method=self.method, dt=dt)[-1]
-        return equation.form.from_modes(end.numpy().astype(np.float64))
+        return equation.array_form.from_modes(end.numpy().astype(np.float64))
 
 
 def to_torchsde(diffusion: Any, x0: Any = None, dtype: Any = None) -> Any:
@@ -107,7 +107,7 @@ def to_torchsde(diffusion: Any, x0: Any = None, dtype: Any = None) -> Any:
     Returns
     -------
     torch.nn.Module
-        With `noise_type`, `sde_type` = "ito", `f` and `g`; `form`, the ArrayForm behind it. Noise whose matrix is
+        With `noise_type`, `sde_type` = "ito", `f` and `g`; `array_form`, the ArrayForm behind it. Noise whose matrix is
         diagonal but depends on all coordinates (homogenized SGD) comes as "diagonal" with `f_and_g` alone, O(d) a
         step: method="euler" runs it, and the others, which would be wrong, miss `g`.
 
@@ -170,7 +170,7 @@ def from_torchsde(sde: Any, x0: Any, label: str = "torchsde module") -> Any:
 
 @dataclass(frozen=True)
 class _TorchFunctions:
-    """The functions of a torchsde module on NumPy arrays."""
+    """The functions of a torchsde module on NumPy arrays; a module that works in place gets tensors of its own."""
 
     sde: Any
     noise_type: str
@@ -178,14 +178,16 @@ class _TorchFunctions:
 
     def both(self, t: Any, y: Any) -> tuple[Any, Any]:
         torch, sde = library("torch"), self.sde
-        t = torch.as_tensor(t, dtype=y.dtype)
-        return sde.f_and_g(t, y) if not hasattr(sde, "f") else (sde.f(t, y), sde.g(t, y))
+        t = torch.tensor(t, dtype=y.dtype)
+        if not hasattr(sde, "f"):
+            return sde.f_and_g(t, y.clone())
+        return sde.f(t.clone(), y.clone()), sde.g(t, y.clone())
 
     def drift(self) -> Any:
         def f(t: Any, x: np.ndarray) -> np.ndarray:
             torch = library("torch")
             with torch.no_grad():
-                return self.both(t, torch.as_tensor(x, dtype=self.dtype))[0].numpy()
+                return self.both(t, torch.tensor(x, dtype=self.dtype))[0].numpy()
 
         f.torchsde_module = self.sde  # type: ignore[attr-defined]  # so that the way back gives the module itself
         return f
@@ -193,11 +195,11 @@ class _TorchFunctions:
     def diffusion(self, t: Any, x: np.ndarray) -> np.ndarray:
         torch = library("torch")
         with torch.no_grad():
-            return self._ours(self.both(t, torch.as_tensor(x, dtype=self.dtype))[1]).numpy()
+            return self._ours(self.both(t, torch.tensor(x, dtype=self.dtype))[1]).numpy()
 
     def derivative(self, t: Any, x: np.ndarray, v: np.ndarray) -> np.ndarray:
         torch = library("torch")
-        y, along = (torch.as_tensor(np.ascontiguousarray(a), dtype=self.dtype) for a in (x, v))
+        y, along = (torch.tensor(a, dtype=self.dtype) for a in (x, v))
         return torch.autograd.functional.jvp(lambda y: self._ours(self.both(t, y)[1]), y, along)[1].numpy()
 
     def _ours(self, g: Any) -> Any:
@@ -217,7 +219,7 @@ def _classes() -> dict[str, Any]:
 
         def __init__(self, form: ArrayForm, dtype: Any) -> None:
             super().__init__()
-            self.form = form
+            self.array_form = form
             self.noise_type = _their_noise_type(form)
             for name, value in form.constants.items():
                 self.register_buffer(name, torch.as_tensor(np.array(value), dtype=dtype))
@@ -226,7 +228,7 @@ def _classes() -> dict[str, Any]:
                 self.register_buffer(
                     f"_{name}", None if value is None else torch.as_tensor(value.copy(), dtype=dtype)
                 )
-            if form.form != "diagonal" or form.own_noise:
+            if form.layout != "diagonal" or form.own_noise:
                 self.f, self.g = self._drift, self._diffusion
 
         def f_and_g(self, t: Any, y: Any) -> tuple[Any, Any]:
@@ -242,16 +244,16 @@ def _classes() -> dict[str, Any]:
             return z if self._basis is None else z @ self._basis.T + self._centre
 
         def _drift(self, t: Any, y: Any) -> Any:
-            return self._call(self.form.drift, t, y)
+            return self._call(self.array_form.drift, t, y)
 
         def _diffusion(self, t: Any, y: Any) -> Any:
-            g = self._call(self.form.diffusion, t, y)
-            if self.form.additive:
+            g = self._call(self.array_form.diffusion, t, y)
+            if self.array_form.additive:
                 return g.expand(len(y), *g.shape)
-            return g[..., None] if self.form.form == "column" else g
+            return g[..., None] if self.array_form.layout == "column" else g
 
         def _call(self, function: Any, t: Any, y: Any) -> Any:
-            if self.form.native:
+            if self.array_form.native:
                 return function(torch, self, t, y)
             if torch.is_grad_enabled() and y.requires_grad:
                 raise no_derivatives()
@@ -284,6 +286,6 @@ def _classes() -> dict[str, Any]:
 
 
 def _their_noise_type(form: ArrayForm) -> str:
-    if form.form == "diagonal":
+    if form.layout == "diagonal":
         return "diagonal"
     return form.noise_type if form.noise_type in ("additive", "scalar") else "general"

@@ -10,12 +10,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.ensembles import Brownian, Noise, coarsen
+from sgdlimits.ensembles import Brownian, Noise, coarsen, limits
+from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of
 
 from ..coefficients import Coefficients
 from ..scheme import Scheme, StepNoise
-from .array_form import ArrayForm, array_form
+from ...array_form import ArrayForm, array_form
 
 INSTALL = {
     "torch": "pip install torch torchsde",
@@ -26,7 +27,6 @@ INSTALL = {
 }
 NOISES = ("counter", "library")
 NUMBERS_AHEAD = 2**22  # increments handed over at once
-LARGEST = 1e150  # of a coordinate: beyond it a path counts as overflowed
 
 
 def library(name: str) -> ModuleType:
@@ -52,7 +52,7 @@ def form_of_numpy(diffusion: Any, position: np.ndarray) -> ArrayForm:
     """
     coefficients = Coefficients(diffusion, 0.0, position)
     return ArrayForm(
-        coefficients.dimension, coefficients.noise_dimension, coefficients.noise_type, coefficients.form,
+        coefficients.dimension, coefficients.noise_dimension, coefficients.noise_type, coefficients.layout,
         lambda xp, c, t, z: coefficients.drift(t, z), lambda xp, c, t, z: coefficients.diffusion(t, z), native=False,
     )  # fmt: skip
 
@@ -94,7 +94,7 @@ class LibraryScheme(Scheme):
         for name, value in facts.items():
             object.__setattr__(self, name, value)
 
-    def form(self, coefficients: Coefficients) -> ArrayForm | None:
+    def array_form(self, coefficients: Coefficients) -> ArrayForm | None:
         """The diffusion's own array form; None where it has NumPy functions only. Kept with the coefficients."""
         if "array form" not in coefficients.cache:
             coefficients.cache["array form"] = array_form(coefficients.source)
@@ -127,7 +127,7 @@ class LibraryScheme(Scheme):
 
 
 @dataclass(eq=False)
-class _Paths:
+class _Paths(RowState):
     x: np.ndarray
     overflow_steps: np.ndarray
 
@@ -181,8 +181,7 @@ class LibrarySimulator:
                 w, h = self.brownian.increments(noise.paths, begin * j, end * j, self.level)
                 w, h = coarsen(w, h if self.scheme.areas else None, j)
                 state.x = self.scheme.run(self.coefficients, t, state.x, self.dt, w, h)
-            beyond = ~(np.abs(state.x) <= LARGEST).all(axis=1)  # true for nan too
-            state.overflow_steps[beyond & (state.overflow_steps < 0)] = end
+            limits.mark(state.overflow_steps, state.x, end)
 
     def positions(self, state: _Paths) -> np.ndarray:
         return state.x.copy()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-
-FORMS = ("diagonal", "column", "matrix")
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,7 +20,7 @@ class ArrayForm:
     dimension, noise_dimension : int
         d and m.
     noise_type : str
-    form : "diagonal", "column" or "matrix"
+    layout : "diagonal", "column" or "matrix"
         Whether `diffusion` gives the diagonal of a d x d matrix or one column, (..., d), or a matrix (..., d, m). For
         additive noise it gives one array for all paths, (d,) or (d, m).
     drift, diffusion : function (xp, c, t, z) -> array
@@ -36,7 +35,7 @@ class ArrayForm:
     dimension: int
     noise_dimension: int
     noise_type: str
-    form: str
+    layout: str
     drift: Callable[..., Any]
     diffusion: Callable[..., Any]
     constants: Mapping[str, Any] = field(default_factory=dict)
@@ -52,7 +51,7 @@ class ArrayForm:
     @property
     def own_noise(self) -> bool:
         """Whether noise k moves coordinate k alone and by itself, so that elementwise schemes are right."""
-        return self.form == "diagonal" and self.noise_type in ("additive", "diagonal")
+        return self.layout == "diagonal" and self.noise_type in ("additive", "diagonal")
 
     def to_modes(self, x: np.ndarray) -> np.ndarray:
         """States (..., d) of positions (..., d)."""
@@ -68,6 +67,60 @@ class ArrayForm:
         """Drift and diffusion as functions (t, z) in a namespace; `convert` makes its arrays of the constants."""
         c = SimpleNamespace(**{name: convert(value) for name, value in self.constants.items()})
         return (lambda t, z: self.drift(xp, c, t, z)), (lambda t, z: self.diffusion(xp, c, t, z))
+
+
+@dataclass(frozen=True, eq=False)
+class FormDiffusion:
+    """The diffusion of an array form's own state z, in NumPy: what schemes run in modes.
+
+    Attributes
+    ----------
+    form : ArrayForm
+        Without centre and basis.
+    linear : (d,) array
+        K, where the drift is -K z plus a milder rest.
+    label : str
+    """
+
+    form: ArrayForm
+    linear: np.ndarray
+    label: str
+
+    @classmethod
+    def of(cls, form: ArrayForm, linear: np.ndarray, label: str) -> Self:
+        """The diffusion of the form's state."""
+        return cls(replace(form, centre=None, basis=None), linear, label)
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return self.form.dimension
+
+    @property
+    def noise_dimension(self) -> int:
+        """m."""
+        return self.form.noise_dimension
+
+    @property
+    def noise_type(self) -> str:
+        """As the form says."""
+        return self.form.noise_type
+
+    def array_form(self) -> ArrayForm:
+        """Its functions for torch and JAX."""
+        return self.form
+
+    @cached_property
+    def _functions(self) -> tuple[Callable[..., Any], Callable[..., Any]]:
+        return self.form.bound(np, np.asarray)
+
+    def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
+        """Drift (P, d)."""
+        return self._functions[0](t, z)
+
+    def diffusion(self, t: Any, z: np.ndarray) -> np.ndarray:
+        """Diffusion as the form's layout says."""
+        return self._functions[1](t, z)
 
 
 def array_form(diffusion: Any) -> ArrayForm | None:
