@@ -34,7 +34,6 @@ from sgdlimits.exact.outcomes import Stability, StationaryLaw
 from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
-from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule

@@ -290,5 +290,5 @@ def test_a_singular_implicit_step_is_a_sentence():
         lambda t, x: 4 * x, lambda t, x: x, 1, noise_type="diagonal",
         drift_jacobian=lambda t, x: np.full((len(x), 1, 1), 4.0),
     )  # fmt: skip
-    with pytest.raises(InvalidInput, match=r"1 - dt J is singular near t = 0.25, .* and dt = 0.25: .* take another dt"):
+    with pytest.raises(InvalidInput, match=r"1 - dt J is singular near t = 0.25, .* take another dt"):
         integrate(made, [1.0], 1.0, 0.25, 16, "drift_implicit_euler")

@@ -18,6 +18,7 @@ NOISE_TYPES = ("additive", "scalar", "diagonal", "commutative", "general")
 ELSEWHERE = 1e-2  # relative move of a coordinate by which a declared noise type is tried out
 TRIED_OUT = 64  # coordinates at most
 SURELY_GONE = 1e100  # a squared norm: what is undefined there is so because the path explodes
+ORDINARY = 100.0  # |x| up to which an infinite coefficient is its own doing, not that of a path that ran away
 POLE = 1e100  # a coefficient below it beside a point where it is infinite has a pole there
 
 
@@ -217,7 +218,11 @@ class Coefficients:
             function = getattr(self, role)
             values = function(t, x)
             word = "nan" if np.isnan(values).any() else "inf"
-            if not np.isfinite(values).all() and (word == "nan" or self._has_pole(function, t, x, values)):
+            if np.isfinite(values).all():
+                continue
+            common = role == "diffusion" and self.additive  # one value for all paths
+            ordinary = np.isinf(values if common else values[np.abs(x).max(axis=1) <= ORDINARY]).any()
+            if word == "nan" or ordinary or self._has_pole(function, t, x, values):
                 raise InvalidInput(
                     f"{self.named(role)} gave {word} at t = {t:g}, where x is finite: let it be defined wherever paths "
                     "can go"
