@@ -9,7 +9,7 @@ from .least_squares import LeastSquares
 from .losses import Logistic, SampleLoss
 from .streaming import StreamingLeastSquares
 
-_SUBMODULES = ("geometry", "noise", "zero_loss")
+_SUBMODULES = ("datasets", "geometry", "noise", "zero_loss")
 
 __all__ = ["LeastSquares", "Logistic", "SampleLoss", "StreamingLeastSquares", *_SUBMODULES]
 
