@@ -12,7 +12,7 @@ from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 
-from .diffusion import Diffusion, check_settings
+from .diffusion import Diffusion, check_quadratic, check_settings
 from .modal import ModalStep
 from .simulators import DenseNoiseSimulator
 
@@ -51,7 +51,7 @@ class OrnsteinUhlenbeck(Diffusion):
 
     def __post_init__(self) -> None:
         check_settings(self)
-        _ = self.quadratic  # says so when the problem is none
+        check_quadratic(self)
 
     @property
     def clock(self) -> Clock:

@@ -58,7 +58,8 @@ class LeastSquares(QuadraticProblem):
         names = tuple(map(str, self.coordinates)) or tuple(f"x{i}" for i in range(features.shape[1]))
         if len(names) != features.shape[1]:
             raise InvalidInput(f"coordinates must name {features.shape[1]} columns, got {len(names)} names")
-        for key, value in (("features", features), ("targets", targets)):
+        held_out = ("test_features", self.test_features), ("test_targets", self.test_targets)
+        for key, value in (("features", features), ("targets", targets), *held_out):
             value = np.array(value, order="C")
             value.setflags(write=False)
             object.__setattr__(self, key, value)

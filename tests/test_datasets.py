@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.optional import optional
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import LeastSquares, datasets
@@ -45,13 +46,15 @@ def test_embedded_sets_state_source_and_licence(name):
 @pytest.mark.extras
 def test_the_digits_are_those_of_scikit_learn():
     """Entry by entry."""
-    found = pytest.importorskip("sklearn.datasets").load_digits()
+    found = optional("sklearn.datasets").load_digits()
     table = datasets.dataset("digits")
     np.testing.assert_array_equal(table.features, found.data[:, found.data.std(axis=0) > 0])
     np.testing.assert_array_equal(table.targets, found.target)
 
 
-@pytest.mark.parametrize("name,answer", [("concret", "did you mean 'concrete'"), (3, "allowed"), ("z" * 10_000, "allowed")])
+@pytest.mark.parametrize(
+    "name,answer", [("concret", "did you mean 'concrete'"), (3, "allowed"), ("z" * 10_000, "allowed")]
+)
 def test_an_unknown_name_is_a_short_sentence(name, answer):
     """The nearest name, or the list."""
     with pytest.raises(InvalidInput, match=answer) as caught:

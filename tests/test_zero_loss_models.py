@@ -24,7 +24,7 @@ from tests.zero_loss_cases import (
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary
 from sgdlimits.problems import zero_loss
 from sgdlimits.problems.zero_loss.activations import ACTIVATIONS
-from sgdlimits.problems.zero_loss.differences import derivative
+from sgdlimits.problems.differences import derivative
 
 EXACT = 1e-9  # of models whose derivatives are formulas; the difference itself errs by about 1e-11
 BY_DIFFERENCES = 1e-6  # of third derivatives by differences of a difference
@@ -209,7 +209,7 @@ def test_without_torch_the_error_carries_the_install_line(monkeypatch):
         (lambda: zero_loss.ShallowNetwork(FEATURES, LABELS, 4, "tanhh"), "did you mean 'tanh'"),
         (lambda: zero_loss.ShallowNetwork(FEATURES, LABELS[:2], 4), "same number of rows"),
         (lambda: zero_loss.MatrixFactorisation(LABELS), "target must have 2 dimension"),
-        (lambda: zero_loss.UserRegression(lambda w, x: (x, x), FEATURES, LABELS, 6), "must return predictions"),
+        (lambda: zero_loss.UserRegression(lambda w, x: (x, x), FEATURES, LABELS, 6), "it must return \\(2, 3\\)"),
         (lambda: zero_loss.UserLoss(lambda w: (w**2).sum(), lambda w: 2 * w, 2), "vectorised over the leading axes"),
         (lambda: zero_loss.NumbaRegression(network_value, FEATURES, LABELS, 6), "numba.njit"),
         (lambda: zero_loss.Hyperbola().closed_limit(np.array([1.0, -1.0])), "u \\+ v = 0"),

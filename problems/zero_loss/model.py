@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ..problem import Objective
 
-class Model(ABC):
+
+class Model(Objective):
     """A loss L(w) >= 0 whose zeros form a set; every method takes w of shape (..., m).
 
     Attributes

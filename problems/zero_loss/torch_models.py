@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, MissingLibrary, whole_number
+from sgdlimits.exact.errors import InvalidInput, whole_number
 
+from ..torch_functions import import_torch
 from .data import set_data
 from .general_loss import GeneralLoss, check_sizes
 from .model import Regression, no_quantities
-
-
-def import_torch() -> Any:
-    """Return torch.
-
-    Raises
-    ------
-    MissingLibrary
-        If it is not installed.
-    """
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingLibrary(
-            "a torch model needs torch, which is not installed: pip install torch (or give the model in NumPy or numba)"
-        ) from None
-    return torch
 
 
 def _call(function: Callable, lead: tuple[int, ...], *arrays: np.ndarray) -> list[np.ndarray]:
@@ -117,13 +100,11 @@ class TorchRegression(Regression):
     dimension: int
     hidden_units: int = 0
     label: str = "torch regression"
-    _functions: dict = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         set_data(self, self.features, self.labels)
         object.__setattr__(self, "dimension", whole_number("dimension", self.dimension, 1))
         object.__setattr__(self, "hidden_units", whole_number("hidden_units", self.hidden_units, 0))
-        object.__setattr__(self, "_functions", _regression_functions(self.function, self.hidden_units))
         torch = import_torch()
         w = torch.full((self.dimension,), 0.5, dtype=torch.float64)
         arguments = (w, torch.as_tensor(np.array(self.features[0])))
@@ -135,6 +116,10 @@ class TorchRegression(Regression):
                 f"function(w, x) must return one number for w ({self.dimension},) and x {self.features[0].shape}, "
                 f"got a tensor of shape {shape}"
             )
+
+    @cached_property
+    def _functions(self) -> dict[str, Callable]:
+        return _regression_functions(self.function, self.hidden_units)
 
     @property
     def inputs(self) -> np.ndarray:
@@ -271,11 +256,19 @@ class TorchLoss(GeneralLoss):
     dimension: int
     noise_size: int = 0
     label: str = "torch loss"
-    _functions: dict = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_sizes(self)
-        object.__setattr__(self, "_functions", _loss_functions(self.function, self.noise_size))
+        torch = import_torch()
+        sizes = (self.dimension, self.noise_size) if self.noise_size else (self.dimension,)
+        found = self.function(*(torch.full((size,), 0.5, dtype=torch.float64) for size in sizes))
+        if not isinstance(found, torch.Tensor) or found.shape != ():
+            got = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
+            raise InvalidInput(f"function must return one number, a tensor of shape (), got {got}")
+
+    @cached_property
+    def _functions(self) -> dict[str, Callable]:
+        return _loss_functions(self.function, self.noise_size)
 
     def _each(self, name, w, *arrays):
         lead = np.shape(w)[:-1]
