@@ -13,7 +13,6 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary
 
 
-@lru_cache(maxsize=None)
 def import_torch() -> Any:
     """Return torch, past what its first derivative warns of (its own use of what it deprecates).
 
@@ -30,10 +29,17 @@ def import_torch() -> Any:
         raise MissingLibrary(
             "a torch model needs torch, which is not installed: pip install torch (or give the model in NumPy or numba)"
         ) from None
+    _first_derivative()
+    return torch
+
+
+@lru_cache(maxsize=None)
+def _first_derivative() -> None:
+    import torch
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.func.vmap(torch.func.hessian(lambda x: (x**2).sum()))(torch.ones(1, 1))
-    return torch
 
 
 def tensor(array: np.ndarray) -> Any:

@@ -160,7 +160,7 @@ def test_numerical_derivatives_know_the_scale_of_the_coordinates(scale):
     curvature = np.cosh(w / scale) ** -2
     loss = zero_loss.UserLoss(value, slope, 2)
     np.testing.assert_allclose(loss.hessian(w), np.diag(curvature), atol=1e-9)
-    third = loss.third(w, np.eye(2))
+    third = loss.third_contraction(w, np.eye(2))
     np.testing.assert_allclose(third * scale, -2 * np.tanh(w / scale) * curvature, rtol=1e-6)
     sampled = SampleLoss(
         lambda x, rows: value(x)[:, None] * np.ones(rows.shape),

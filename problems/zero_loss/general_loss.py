@@ -140,7 +140,7 @@ class UserLoss(GeneralLoss):
             matrix = symmetric_probe(self.dimension)
             check_derivative(
                 "third_function", lambda points: np.einsum("ij,...ij->...", matrix, self.hessian(points)),
-                lambda w, v: self.third(w, matrix) @ v, self.dimension,
+                lambda w, v: self.third_contraction(w, matrix) @ v, self.dimension,
             )  # fmt: skip
 
     def _call(self, name, tail, *arguments):
@@ -166,7 +166,7 @@ class UserLoss(GeneralLoss):
             return hessian_by_differences(self, w)
         return self._call("hessian_function", (self.dimension, self.dimension), np.asarray(w, float))
 
-    def third(self, w, matrix):
+    def third_contraction(self, w, matrix):
         """Gradient of <matrix, Hessian(w)>."""
         if self.third_function is None:
             return contraction(self.gradient, np.asarray(w, float), matrix)
@@ -299,7 +299,7 @@ class NumbaLoss(GeneralLoss):
         """Hessian, by differences."""
         return hessian_by_differences(self, w)
 
-    def third(self, w, matrix):
+    def third_contraction(self, w, matrix):
         """Gradient of <matrix, Hessian(w)>, by differences."""
         return contraction(self.gradient, np.asarray(w, float), matrix)
 

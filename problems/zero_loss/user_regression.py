@@ -16,12 +16,12 @@ from .general_loss import symmetric_probe
 from ..derivative_check import check_derivative, probe
 from ..differences import contraction, slope_along
 from ..user_functions import call, compiled_function, numbers, tried_out
-from .kernels import linearise_one_by_one, regression_kernel
+from .kernels import predict_one_by_one, regression_kernel
 from .model import Regression, no_quantities
 
 
 def _jacobian(model, w):
-    return model.linearise(w)[1]
+    return model.predict_with_jacobian(w)[1]
 
 
 def apply_by_differences(model, w, vectors):
@@ -78,19 +78,19 @@ class UserRegression(Regression):
                 raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
         m = self.dimension
         with np.errstate(all="ignore"):
-            self.linearise(np.full((2, m), 0.5))
+            self.predict_with_jacobian(np.full((2, m), 0.5))
         check_jacobian(self)
         if self.second is not None:
             check_derivative(
-                "second (the predictions' Hessians)", lambda points: self.linearise(points)[1],
+                "second (the predictions' Hessians)", lambda points: self.predict_with_jacobian(points)[1],
                 lambda w, v: self._hessians(w) @ v, m,
             )  # fmt: skip
         if self.third_of_predictions is not None:
             matrix = symmetric_probe(m)
             check_derivative(
                 "third_of_predictions",
-                lambda points: self.bend_inner(points, np.broadcast_to(matrix, (len(points), m, m))),
-                lambda w, v: self.twist(w, matrix) @ v, m,
+                lambda points: self.prediction_hessian_inner(points, np.broadcast_to(matrix, (len(points), m, m))),
+                lambda w, v: self.hessian_gradient(w, matrix) @ v, m,
             )  # fmt: skip
 
     @property
@@ -103,7 +103,7 @@ class UserRegression(Regression):
         """1 / N."""
         return 1 / len(self.labels)
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """What the user's function returns."""
         w, x = np.asarray(w, float), self.features if inputs is None else np.asarray(inputs, float)
         found = call("function", self.function, w, x)
@@ -123,19 +123,19 @@ class UserRegression(Regression):
         shape = (*w.shape[:-1], self.samples, self.dimension, self.dimension)
         return numbers("second", call("second", self.second, w, self.features), shape, f" for w {w.shape}")
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """Hessian of each prediction times its vector."""
         return (self._hessians(w) @ vectors[..., None])[..., 0]
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """<matrix, Hessian of each prediction>."""
         return np.einsum("...ijk,...jk->...i", self._hessians(w), matrix)
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """Sum of the predictions' Hessians."""
         return np.einsum("...i,...ijk->...jk", coefficients, self._hessians(w))
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Gradient of <matrix, Hessian of each prediction>."""
         if self.third_of_predictions is None:
             return contraction(lambda point: _jacobian(self, point), w, matrix)
@@ -155,8 +155,9 @@ class UserRegression(Regression):
 def check_jacobian(model: Regression) -> None:
     """Compare the Jacobian with the predictions, at every sample."""
     check_derivative(
-        "Jacobian", lambda points: model.linearise(points)[0], lambda w, v: model.linearise(w)[1] @ v, model.dimension
-    )
+        "Jacobian", lambda points: model.predict_with_jacobian(points)[0],
+        lambda w, v: model.predict_with_jacobian(w)[1] @ v, model.dimension,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=None)
@@ -225,23 +226,23 @@ class NumbaRegression(Regression):
         """Compiled for the user's function."""
         return _compile(self.function)[0]
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Predictions and their Jacobian, one path after the other."""
-        return linearise_one_by_one(_compile(self.function)[1], w, self.features if inputs is None else inputs)
+        return predict_one_by_one(_compile(self.function)[1], w, self.features if inputs is None else inputs)
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """Hessian of each prediction times its vector."""
         return apply_by_differences(self, w, vectors)
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """<matrix, Hessian of each prediction>."""
         return np.einsum("...ijk,...jk->...i", hessians_by_differences(self, w), matrix)
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """Sum of the predictions' Hessians."""
         return np.einsum("...i,...ijk->...jk", coefficients, hessians_by_differences(self, w))
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Gradient of <matrix, Hessian of each prediction>."""
         return contraction(lambda point: _jacobian(self, point), w, matrix)
 
