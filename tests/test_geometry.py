@@ -34,8 +34,9 @@ def on_set(name):
 def as_loss(model):
     """The same loss without anything that is known of it."""
     return zero_loss.UserLoss(
-        model.loss, model.gradient, model.dimension, hessian_function=model.hessian, third_function=model.third_contraction
-    )
+        model.loss, model.gradient, model.dimension, hessian_function=model.hessian,
+        third_function=model.third_contraction,
+    )  # fmt: skip
 
 
 def directions(model, count=3):
