@@ -27,6 +27,7 @@ from sgdlimits.exact.errors import (
     whole_number,
 )
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
+from sgdlimits.problems.problem import Objective
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .array_form import ArrayForm
@@ -374,7 +375,7 @@ class Diffusion(ABC):
 
 def check_settings(process: Any) -> None:
     """Bring the fields that every diffusion shares into their form, or raise."""
-    if not callable(getattr(process.problem, "gradient", None)):
+    if not isinstance(process.problem, Objective):
         raise InvalidInput(
             f"problem must be one of sgdlimits.problems, got {type(process.problem).__name__}; LeastSquares and "
             "StreamingLeastSquares can be used"
@@ -382,3 +383,13 @@ def check_settings(process: Any) -> None:
     object.__setattr__(process, "step_size", positive("step_size", process.step_size))
     object.__setattr__(process, "batch_size", whole_number("batch_size", process.batch_size, 1))
     object.__setattr__(process, "label_noise", non_negative("label_noise", process.label_noise))
+
+
+def check_quadratic(process: Any) -> None:
+    """Raise unless the problem is least squares, for a process that exists there alone."""
+    if not process.problem.quadratic:
+        raise InvalidInput(
+            f"{process.label} is built from the Hessian and risk of least squares (LeastSquares, "
+            f"StreamingLeastSquares), got {type(process.problem).__name__}; for this loss use ModifiedEquation or "
+            "GradientFlow"
+        )

@@ -16,7 +16,7 @@ from sgdlimits.exact.errors import whole_number
 from sgdlimits.exact.moment_flows import propagate_rank_one
 
 from .array_form import ArrayForm
-from .diffusion import Diffusion, check_settings
+from .diffusion import Diffusion, check_quadratic, check_settings
 from .modal import ModalStep
 from .homogenized_modes import HomogenizedModes
 from .linear_forms import level_times_spread, linear_form, risk_level
@@ -75,7 +75,7 @@ class HomogenizedSGD(Diffusion):
     def __post_init__(self) -> None:
         check_settings(self)
         object.__setattr__(self, "drift_order", whole_number("drift_order", self.drift_order, 1, 2))
-        _ = self.quadratic  # says so when the problem is none
+        check_quadratic(self)
 
     @property
     def label(self) -> str:

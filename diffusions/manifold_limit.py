@@ -18,6 +18,8 @@ from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive, whole_number
 from sgdlimits.problems import geometry
+from sgdlimits.problems.noise import Mechanism
+from sgdlimits.problems.zero_loss.model import Model
 
 from .manifold.claims import CLAIMS
 from .manifold.checks import check_move, warn_of_neglected_drift
@@ -78,12 +80,10 @@ class ManifoldLimit:
     claims: ClassVar[tuple[Claim, ...]] = CLAIMS
 
     def __post_init__(self) -> None:
-        for name in ("components", "check"):
-            if not hasattr(self.noise, name):
-                raise InvalidInput(
-                    f"noise must be a mechanism of sgdlimits.problems.noise, got {type(self.noise).__name__}"
-                )
-        if not hasattr(self.model, "third"):
+        if not isinstance(self.noise, Mechanism):
+            found = type(self.noise).__name__
+            raise InvalidInput(f"noise must be a mechanism of sgdlimits.problems.noise, got {found}")
+        if not isinstance(self.model, Model):
             raise InvalidInput(
                 f"model must be one of sgdlimits.problems.zero_loss, got {type(self.model).__name__}"
             )

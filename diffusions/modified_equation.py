@@ -79,13 +79,22 @@ class ModifiedEquation(Diffusion):
     def __post_init__(self) -> None:
         check_settings(self)
         object.__setattr__(self, "order", whole_number("order", self.order, 1, 2))
-        if not (isinstance(self.problem, QuadraticProblem) or hasattr(self.problem, "weighted_gradients")):
+        if not (self.problem.quadratic or self.problem.sampled):
             raise InvalidInput(
                 f"{type(self.problem).__name__} has no gradients of single samples, which the covariance is made of; "
-                "use LeastSquares, StreamingLeastSquares, Logistic or SampleLoss"
+                "use LeastSquares, StreamingLeastSquares, Logistic, SampleLoss or Supervised"
             )
-        if self.label_noise:
-            _ = self.quadratic  # only least squares has labels to add noise to
+        if self.problem.sampled and self.problem.endless:
+            raise InvalidInput(
+                f"the noise of the modified equation is made of the gradients of all samples, and "
+                f"{type(self.problem).__name__} on a stream has endless ones; use stored rows (problems.sources.Rows), "
+                "or StreamingLeastSquares, whose covariance is known"
+            )
+        if self.label_noise and not self.problem.quadratic:
+            raise InvalidInput(
+                f"label_noise is {self.label_noise!r}, but only least squares has labels to add it to; write it into "
+                "the loss instead"
+            )
 
     @property
     def label(self) -> str:

@@ -13,7 +13,7 @@ from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 
 from .array_form import ArrayForm, FormDiffusion
-from .diffusion import Diffusion, check_settings
+from .diffusion import Diffusion, check_quadratic, check_settings
 from .linear_forms import frozen, linear_form
 from .modal import ModalStep
 from .simulators import DenseNoiseSimulator
@@ -53,7 +53,7 @@ class OrnsteinUhlenbeck(Diffusion):
 
     def __post_init__(self) -> None:
         check_settings(self)
-        _ = self.quadratic  # says so when the problem is none
+        check_quadratic(self)
 
     @property
     def clock(self) -> Clock:

@@ -24,7 +24,7 @@ def compiled_loss(
     paths, d = x.shape
     per_epoch, constant = samples // batch_size, step_sizes.size == 1
     one, total = np.empty(d), np.empty((1, d))
-    chosen, identity = np.empty(batch_size, np.int64), np.arange(samples)
+    chosen, identity = np.empty(batch_size, np.int64), np.arange(samples if sampling == 1 else 0)
     for p in range(paths):
         for step in range(first, last):
             if sampling == 0:

@@ -33,6 +33,7 @@ from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
 from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
 from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.problem import Problem
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
@@ -98,7 +99,7 @@ class SGD:
     )
 
     def __post_init__(self) -> None:
-        if not callable(getattr(self.problem, "check_batch_size", None)):
+        if not isinstance(self.problem, Problem):
             raise InvalidInput(
                 f"problem must be one of sgdlimits.problems, got {type(self.problem).__name__}; "
                 "LeastSquares, StreamingLeastSquares, Logistic and SampleLoss can be used"

@@ -6,12 +6,13 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.problems, not problems")
 
 from .least_squares import LeastSquares
-from .losses import Logistic, SampleLoss
+from .prediction import Logistic, Supervised
+from .sample_loss import SampleLoss
 from .streaming import StreamingLeastSquares
 
-_SUBMODULES = ("geometry", "noise", "zero_loss")
+_SUBMODULES = ("datasets", "geometry", "losses", "noise", "predictors", "sources", "zero_loss")
 
-__all__ = ["LeastSquares", "Logistic", "SampleLoss", "StreamingLeastSquares", *_SUBMODULES]
+__all__ = ["LeastSquares", "Logistic", "SampleLoss", "StreamingLeastSquares", "Supervised", *_SUBMODULES]
 
 
 def __getattr__(name: str) -> Any:

@@ -155,7 +155,7 @@ def _loss_scale(model: Model) -> float:
 def _newton(model: Model, w: np.ndarray, fixed: np.ndarray | None) -> np.ndarray:
     """Gauss-Newton step (..., m), to be subtracted."""
     if isinstance(model, Regression):
-        predictions, jacobian = model.linearise(w)
+        predictions, jacobian = model.predict_with_jacobian(w)
         miss = (predictions - model.labels)[..., None]
         if fixed is None:
             return (np.linalg.pinv(jacobian, rcond=FLAT_REGRESSION**0.5) @ miss)[..., 0]
@@ -184,7 +184,7 @@ def frame(model: Model, w: np.ndarray, rank: int | None = None) -> Frame:
     """
     w = np.asarray(w, float)
     if isinstance(model, Regression):
-        jacobian = model.linearise(w)[1]
+        jacobian = model.predict_with_jacobian(w)[1]
         _, singular, turned = np.linalg.svd(jacobian, full_matrices=False)
         values, vectors = model.weight * singular**2, turned.swapaxes(-1, -2)
         flat = FLAT_REGRESSION
@@ -286,7 +286,7 @@ def second_derivative(
     between = inverse @ covariance @ projector
     between = between + between.swapaxes(-1, -2)
     relaxed = normal_covariance(model, w, covariance, frame=here)
-    third = [model.third(w, part) for part in (tangential, between, relaxed)]
+    third = [model.third_contraction(w, part) for part in (tangential, between, relaxed)]
     return SecondDerivative(
         curvature=-_times(inverse, third[0]), mixed=-_times(projector, third[1]), normal=-_times(projector, third[2])
     )
@@ -300,7 +300,7 @@ def trace_hessian(model: Model, w: np.ndarray) -> np.ndarray:
 def trace_gradient(model: Model, w: np.ndarray, frame: Frame | None = None) -> np.ndarray:
     """Gradient along the set of the trace of the Hessian, (..., m)."""
     identity = np.broadcast_to(np.eye(model.dimension), (*np.shape(w), model.dimension))
-    return _times(_frame(model, w, frame).projector, model.third(w, identity))
+    return _times(_frame(model, w, frame).projector, model.third_contraction(w, identity))
 
 
 def log_determinant(model: Model, w: np.ndarray) -> np.ndarray:
@@ -311,7 +311,7 @@ def log_determinant(model: Model, w: np.ndarray) -> np.ndarray:
 def log_determinant_gradient(model: Model, w: np.ndarray, frame: Frame | None = None) -> np.ndarray:
     """Gradient along the set of the log-pseudo-determinant of the Hessian, (..., m)."""
     here = _frame(model, w, frame)
-    return _times(here.projector, model.third(w, here.pseudo_inverse))
+    return _times(here.projector, model.third_contraction(w, here.pseudo_inverse))
 
 
 def distance(model: Model, w: np.ndarray) -> np.ndarray:

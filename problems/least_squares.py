@@ -12,9 +12,10 @@ from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, real_number, whole_number
 from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 
+from .datasets import dataset
 from .quadratic import QuadraticProblem, stationary_point
 from .samplings import check_sampling
-from .tables import Table, dataset, read_csv
+from .tables import Table, read_csv
 
 CHEAP = 5e9  # multiplications: about a second; a dearer table is formed only where it must be
 BLOCK = 2**22  # numbers of one block of products of columns: 32 MB
@@ -57,7 +58,8 @@ class LeastSquares(QuadraticProblem):
         names = tuple(map(str, self.coordinates)) or tuple(f"x{i}" for i in range(features.shape[1]))
         if len(names) != features.shape[1]:
             raise InvalidInput(f"coordinates must name {features.shape[1]} columns, got {len(names)} names")
-        for key, value in (("features", features), ("targets", targets)):
+        held_out = ("test_features", self.test_features), ("test_targets", self.test_targets)
+        for key, value in (("features", features), ("targets", targets), *held_out):
             value = np.array(value, order="C")
             value.setflags(write=False)
             object.__setattr__(self, key, value)
@@ -110,7 +112,7 @@ class LeastSquares(QuadraticProblem):
         test_fraction: float = 0.0,
         seed: int = 0,
     ) -> LeastSquares:
-        """Use a named data set: "diabetes" ships with the package, others come through scikit-learn."""
+        """Use a named data set; `problems.datasets.DATASETS` lists them, the first four ship with the package."""
         return cls.from_table(dataset(name), ridge, standardise, test_fraction, seed)
 
     @classmethod

@@ -1,389 +1,329 @@
-"""Losses beyond least squares: logistic regression, and a user's smooth loss given sample by sample.
+"""Losses of one sample, l(outputs, label): squares, logistic, cross-entropy, and a user's own.
 
-L(x) = (1/n) sum_i l_i(x); the descended objective adds (ridge / 2) |x|^2. What SGD needs of such a problem:
-the gradients of single samples, in NumPy for many paths at once or compiled for one.
+Every NumPy method takes outputs (..., K) and labels (...); the compiled twins take one sample.
 """
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
-from numba.core.errors import NumbaError
 
-from sgdlimits.exact.errors import InvalidInput, MissingLibrary, finite_array, real_number, whole_number
+from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.errors import InvalidInput, finite_array
 
-from .sample_loops import (
-    logistic_gradient,
-    logistic_value,
-    mean_gradient,
-    mean_value,
-    path_gradients,
-    path_values,
-    weighted_gradient,
-)
-from .samplings import check_sampling
-
-BLOCK = 2**20  # numbers that one NumPy call on all samples may hold
+from .derivative_check import check_derivative
+from .differences import derivative
+from .user_functions import call, compiled_function, numbers
 
 
-class SampledProblem(ABC):
-    """A mean over n samples of smooth losses; leaves give the losses and gradients of chosen samples.
+class OutputLoss(ABC):
+    """A loss of the K outputs of a predictor for one sample.
 
-    `compiled_value(x, i, *data)` and `compiled_gradient(x, i, out, *data)` exist where `compiled` is true.
-    """
-
-    samples: int
-    dimension: int
-    ridge: float
-    compiled: bool
-
-    @abstractmethod
-    def sample_values(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Losses (P, B) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
-
-    @abstractmethod
-    def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
-
-    @abstractmethod
-    def hessian(self, x: np.ndarray) -> np.ndarray:
-        """Hessian (d, d) of L at x (d,), without the ridge."""
-
-    def sample_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Gradients (P, B, d) that SGD averages over a batch: each with the ridge."""
-        return self.sample_loss_gradients(x, rows) + self.ridge * x[:, None, :]
-
-    def risk(self, x: np.ndarray) -> np.ndarray:
-        """L at positions (..., d), without the ridge."""
-        flat, shape = self._flat(x)
-        if self.compiled:
-            return mean_value(self.compiled_value, self.data, flat, self.samples).reshape(shape)
-        total = sum(self.sample_values(flat, rows).sum(axis=1) for rows in self._all_rows(len(flat)))
-        return np.reshape(total / self.samples, shape)
-
-    def gradient(self, x: np.ndarray) -> np.ndarray:
-        """Gradient (..., d) of the descended objective, with the ridge."""
-        flat, shape = self._flat(x)
-        if self.compiled:
-            mean = mean_gradient(self.compiled_gradient, self.data, flat, self.samples)
-        else:
-            mean = sum(
-                self.sample_loss_gradients(flat, rows).sum(axis=1) for rows in self._all_rows(len(flat))
-            )
-            mean = mean / self.samples
-        return np.reshape(mean + self.ridge * flat, (*shape, self.dimension))
-
-    def weighted_gradients(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Sum (P, d) over samples of weights (P, n) times gradients at positions (P, d), without the ridge."""
-        flat, _ = self._flat(x)
-        if self.compiled:
-            return weighted_gradient(self.compiled_gradient, self.data, flat, np.ascontiguousarray(weights))
-        blocks = self._all_rows(len(flat))
-        parts = (
-            np.einsum("pb,pbj->pj", weights[:, rows[0]], self.sample_loss_gradients(flat, rows)) for rows in blocks
-        )
-        return np.asarray(sum(parts))
-
-    def hessian_times_gradient(self, x: np.ndarray) -> np.ndarray:
-        """Hessian times gradient (..., d) of the descended objective, by a central difference along the gradient."""
-        slope = self.gradient(x)
-        length = np.linalg.norm(slope, axis=-1, keepdims=True)
-        width = np.cbrt(np.finfo(float).eps) * (1 + np.linalg.norm(x, axis=-1, keepdims=True))
-        move = width * slope / np.where(length > 0, length, 1.0)
-        return length * (self.gradient(x + move) - self.gradient(x - move)) / (2 * width)
-
-    def gradient_noise_covariance(self, x: np.ndarray) -> np.ndarray:
-        """Covariance (d, d) of one sample's gradient at x (d,); the ridge shifts all alike and drops out."""
-        x = finite_array("x", x, shape=(self.dimension,))
-        gradients = self.sample_loss_gradients(x[None], np.arange(self.samples)[None])[0]
-        deviations = gradients - gradients.mean(axis=0)
-        return deviations.T @ deviations / self.samples
-
-    def check_batch_size(self, batch_size: int, sampling: str) -> int:
-        """Return the batch size if it can be drawn under this sampling."""
-        return check_sampling(batch_size, sampling, self.samples)
-
-    def _flat(self, x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
-        """Positions as (P, d), and the leading shape they had; positions that overflowed pass."""
-        x = np.asarray(x, dtype=np.float64)
-        if x.shape[-1:] != (self.dimension,):
-            raise InvalidInput(f"x must have shape (..., {self.dimension}), got {x.shape}")
-        return np.ascontiguousarray(x.reshape(-1, self.dimension)), x.shape[:-1]
-
-    def _all_rows(self, paths: int) -> Iterator[np.ndarray]:
-        """All samples in blocks (P, b) whose gradients fit in memory."""
-        length = max(1, BLOCK // (paths * self.dimension))
-        for first in range(0, self.samples, length):
-            rows = np.arange(first, min(first + length, self.samples))
-            yield np.broadcast_to(rows, (paths, rows.size))
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Logistic(SampledProblem):
-    """Logistic regression: l_i(x) = log(1 + exp(-y_i a_i.x)) with y_i = -1 or +1.
-
-    Parameters
+    Attributes
     ----------
-    features : array (n, d)
-    labels : array (n,)
-        0 and 1, or -1 and +1.
-    ridge : float
-
-    Raises
-    ------
-    InvalidInput
-        If a shape is wrong, or the labels are neither 0/1 nor -1/+1.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    ridge: float = 0.0
-    compiled: bool = True
-
-    def __post_init__(self) -> None:
-        features = np.array(finite_array("features", self.features, ndim=2), order="C")
-        if 0 in features.shape:
-            raise InvalidInput(
-                f"features must have at least one row and one column, got shape {features.shape}"
-            )
-        labels = np.array(finite_array("labels", self.labels, shape=(len(features),)))
-        found = np.unique(labels)
-        if not (np.isin(found, (0, 1)).all() or np.isin(found, (-1, 1)).all()):
-            raise InvalidInput(
-                f"labels must be 0 and 1, or -1 and +1, got values such as {found[:4].tolist()}"
-            )
-        labels = np.where(labels > 0, 1.0, -1.0)
-        for key, value in (("features", features), ("labels", labels)):
-            value.setflags(write=False)
-            object.__setattr__(self, key, value)
-        object.__setattr__(self, "ridge", real_number("ridge", self.ridge))
-
-    @classmethod
-    def from_arrays(cls, A: np.ndarray, b: np.ndarray, ridge: float = 0.0) -> Logistic:
-        """Use A (n, d) and labels b (n,) exactly as they are."""
-        return cls(A, b, ridge)
-
-    compiled_value = staticmethod(logistic_value)
-    compiled_gradient = staticmethod(logistic_gradient)
-
-    @property
-    def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """What the compiled functions take behind their own arguments."""
-        return self.features, self.labels
-
-    @property
-    def samples(self) -> int:
-        """Number of samples n."""
-        return self.features.shape[0]
-
-    @property
-    def dimension(self) -> int:
-        """Number of parameters d."""
-        return self.features.shape[1]
-
-    def sample_values(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Losses (P, B) of the samples `rows` (P, B) at positions (P, d)."""
-        return np.logaddexp(0.0, -self._margins(x, rows))
-
-    def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d)."""
-        pull = self.labels[rows] * _logistic(-self._margins(x, rows))
-        return -pull[:, :, None] * self.features[rows]
-
-    def hessian(self, x: np.ndarray) -> np.ndarray:
-        """Hessian (d, d) of L at x (d,), without the ridge."""
-        margins = self.features @ finite_array("x", x, shape=(self.dimension,)) * self.labels
-        weights = _logistic(margins) * _logistic(-margins)
-        return (self.features * weights[:, None]).T @ self.features / self.samples
-
-    @cached_property
-    def minimiser(self) -> np.ndarray:
-        """Minimiser (d,) of the descended objective by Newton's method; of least norm where it is not unique.
-
-        Raises
-        ------
-        InvalidInput
-            If there is none: the ridge is negative, or there is no ridge and the labels can be separated.
-        """
-        if self.ridge < 0:
-            raise InvalidInput(
-                f"ridge is {self.ridge!r}, so the objective has no minimum; take a ridge of at least 0"
-            )
-        x = np.zeros(self.dimension)
-        for _ in range(100):
-            slope = self.gradient(x)
-            curvature = self.hessian(x) + self.ridge * np.eye(self.dimension)
-            move = -np.linalg.lstsq(curvature, slope, rcond=1e-13)[0]
-            length, start, descent = 1.0, self._objective(x), slope @ move
-            while (
-                length > 1e-4 and self._objective(x + length * move) > start + 1e-4 * length * descent + 1e-15
-            ):
-                length /= 2
-            x = x + length * move
-            if length == 1.0 and np.linalg.norm(move) <= 1e-10 * (1 + np.linalg.norm(x)):
-                return x
-        raise InvalidInput("the labels can be separated, so the loss has no minimiser; add a ridge")
-
-    def _objective(self, x: np.ndarray) -> float:
-        return float(self.risk(x) + 0.5 * self.ridge * (x @ x))
-
-    def _margins(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        return np.einsum("pbj,pj->pb", self.features[rows], x) * self.labels[rows]
-
-    def __repr__(self) -> str:
-        return f"Logistic(n={self.samples}, d={self.dimension}, ridge={self.ridge:g})"
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class SampleLoss(SampledProblem):
-    """A user's smooth loss, given sample by sample.
-
-    Parameters
-    ----------
-    value : callable
-        NumPy form: (x (P, d), rows (P, B)) -> losses (P, B). Compiled form: (x (d,), i) -> float.
-    gradient_of_sample : callable
-        NumPy form: (x (P, d), rows (P, B)) -> (P, B, d). Compiled form: (x (d,), i, out (d,)) -> None.
-    samples : int
-        n; rows run from 0 to n - 1.
-    dimension : int
-        d.
-    ridge : float
     compiled : bool
-        Both functions are compiled with numba.njit; much faster.
+        Whether `compiled_value(outputs (K,), label)` -> float and `compiled_slope(outputs (K,), label, out (K,))`
+        exist; the slope finds `out` filled with zeros.
+    classifies : bool
+        Whether labels are classes, so that `correct` means something.
+    """
+
+    compiled: bool = True
+    classifies: ClassVar[bool] = False
+    compiled_value: Callable[..., float]
+    compiled_slope: Callable[..., None]
+
+    @abstractmethod
+    def check(self, labels: np.ndarray, outputs: int) -> None:
+        """Raise InvalidInput unless these labels (n,) fit this loss of `outputs` outputs."""
+
+    @abstractmethod
+    def value(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Losses (...)."""
+
+    @abstractmethod
+    def slope(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Derivative (..., K) in the outputs."""
+
+    @abstractmethod
+    def curvature(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Second derivative (..., K, K) in the outputs."""
+
+    @abstractmethod
+    def correct(self, outputs: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Whether the class with the largest output (of one output: its sign) is the label, (...)."""
+
+
+@compiled
+def squares_value(outputs, label):
+    """(f - label)^2 / 2."""
+    return 0.5 * (outputs[0] - label) ** 2
+
+
+@compiled
+def squares_slope(outputs, label, out):
+    """f - label."""
+    out[0] = outputs[0] - label
+
+
+@dataclass(frozen=True)
+class Squares(OutputLoss):
+    """(f - label)^2 / 2 of one output."""
+
+    compiled_value = staticmethod(squares_value)
+    compiled_slope = staticmethod(squares_slope)
+
+    def check(self, labels, outputs):
+        """Any labels, one output."""
+        _one_output("squares", outputs)
+
+    def value(self, outputs, labels):
+        """(f - label)^2 / 2."""
+        return 0.5 * (outputs[..., 0] - labels) ** 2
+
+    def slope(self, outputs, labels):
+        """f - label."""
+        return outputs - labels[..., None]
+
+    def curvature(self, outputs, labels):
+        """1."""
+        return np.ones((*labels.shape, 1, 1))
+
+    def correct(self, outputs, labels):
+        """No classes."""
+        raise InvalidInput("squares know no classes, so nothing is right or wrong; use LogisticLoss or CrossEntropy")
+
+
+@compiled
+def logistic_value(outputs, label):
+    """log(1 + exp(-margin)), without overflow."""
+    margin = outputs[0] * label
+    return max(-margin, 0.0) + math.log1p(math.exp(-abs(margin)))
+
+
+@compiled
+def logistic_slope(outputs, label, out):
+    """-label logistic(-margin), without overflow."""
+    margin = outputs[0] * label
+    small = math.exp(-abs(margin))
+    out[0] = -label * (small if margin > 0 else 1.0) / (1.0 + small)
+
+
+@dataclass(frozen=True)
+class LogisticLoss(OutputLoss):
+    """log(1 + exp(-label f)) of one output, labels -1 and +1."""
+
+    classifies = True
+    compiled_value = staticmethod(logistic_value)
+    compiled_slope = staticmethod(logistic_slope)
+
+    def check(self, labels, outputs):
+        """Labels -1 and +1, one output."""
+        _one_output("the logistic loss", outputs)
+        if not np.isin(labels, (-1, 1)).all():
+            found = labels[~np.isin(labels, (-1, 1))][:1].tolist()
+            raise InvalidInput(f"labels of the logistic loss must be -1 and +1, got {found[0]:g}")
+
+    def value(self, outputs, labels):
+        """log(1 + exp(-margin))."""
+        return np.logaddexp(0.0, -(outputs[..., 0] * labels))
+
+    def slope(self, outputs, labels):
+        """-label logistic(-margin)."""
+        return -(labels * logistic(-(outputs[..., 0] * labels)))[..., None]
+
+    def curvature(self, outputs, labels):
+        """logistic(margin) logistic(-margin)."""
+        margins = outputs[..., 0] * labels
+        return (logistic(margins) * logistic(-margins))[..., None, None]
+
+    def correct(self, outputs, labels):
+        """A positive margin."""
+        return outputs[..., 0] * labels > 0
+
+
+@compiled
+def cross_entropy_value(outputs, label):
+    """log(sum_k exp f_k) - f_label, without overflow."""
+    top = outputs.max()
+    total = 0.0
+    for k in range(outputs.size):
+        total += math.exp(outputs[k] - top)
+    return top + math.log(total) - outputs[np.int64(label)]
+
+
+@compiled
+def cross_entropy_slope(outputs, label, out):
+    """softmax(f) - e_label."""
+    top = outputs.max()
+    total = 0.0
+    for k in range(outputs.size):
+        out[k] = math.exp(outputs[k] - top)
+        total += out[k]
+    for k in range(outputs.size):
+        out[k] /= total
+    out[np.int64(label)] -= 1.0
+
+
+@dataclass(frozen=True)
+class CrossEntropy(OutputLoss):
+    """log(sum_k exp f_k) - f_label: softmax cross-entropy of K classes, labels 0 ... K - 1."""
+
+    classifies = True
+    compiled_value = staticmethod(cross_entropy_value)
+    compiled_slope = staticmethod(cross_entropy_slope)
+
+    def check(self, labels, outputs):
+        """Whole labels from 0 to K - 1."""
+        if outputs < 2:
+            raise InvalidInput("cross-entropy needs one output for each class, at least 2; for one use LogisticLoss")
+        wrong = labels[(labels != np.floor(labels)) | (labels < 0) | (labels >= outputs)]
+        if wrong.size:
+            raise InvalidInput(
+                f"labels of cross-entropy must be whole numbers from 0 to {outputs - 1}, one for each of the {outputs} "
+                f"outputs, got {wrong[0]:g}"
+            )
+
+    def value(self, outputs, labels):
+        """log(sum_k exp f_k) - f_label."""
+        top = outputs.max(axis=-1)
+        total = np.exp(outputs - top[..., None]).sum(axis=-1)
+        return top + np.log(total) - np.take_along_axis(outputs, _classes(labels), -1)[..., 0]
+
+    def slope(self, outputs, labels):
+        """softmax(f) - e_label."""
+        weights = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        chosen = _classes(labels)
+        np.put_along_axis(weights, chosen, np.take_along_axis(weights, chosen, -1) - 1.0, -1)
+        return weights
+
+    def curvature(self, outputs, labels):
+        """diag(softmax) - softmax softmax^T."""
+        weights = np.exp(outputs - outputs.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        return weights[..., None] * np.eye(outputs.shape[-1]) - weights[..., None] * weights[..., None, :]
+
+    def correct(self, outputs, labels):
+        """The first of the largest outputs is the label's."""
+        return outputs.argmax(axis=-1) == labels
+
+
+@dataclass(frozen=True, eq=False)
+class UserOutputLoss(OutputLoss):
+    """A user's smooth loss of outputs and label.
+
+    Parameters
+    ----------
+    value_function : callable
+        NumPy form: (outputs (..., K), labels (...)) -> (...). Compiled form: (outputs (K,), label) -> float.
+    slope_function : callable
+        NumPy form: the same arguments -> (..., K). Compiled form: (outputs (K,), label, out (K,)) -> None; `out` is
+        zero on entry.
+    compiled : bool
+        Both are compiled with numba.njit.
 
     Raises
     ------
     InvalidInput
-        If a function returns another shape (looked at here and at every call), or is not compiled.
+        When a problem is built with it: if a shape is wrong, or the slope is not the derivative of the value.
     """
 
-    value: Callable[..., Any]
-    gradient_of_sample: Callable[..., Any]
-    samples: int
-    dimension: int
-    ridge: float = 0.0
+    value_function: Callable[..., Any]
+    slope_function: Callable[..., Any]
     compiled: bool = False
 
-    def __init__(
-        self,
-        value: Callable[..., Any],
-        gradient: Callable[..., Any],
-        samples: int,
-        dimension: int,
-        ridge: float = 0.0,
-        compiled: bool = False,
-    ) -> None:
-        object.__setattr__(self, "value", value)
-        object.__setattr__(self, "gradient_of_sample", gradient)
-        object.__setattr__(self, "samples", whole_number("samples", samples, 1))
-        object.__setattr__(self, "dimension", whole_number("dimension", dimension, 1))
-        object.__setattr__(self, "ridge", real_number("ridge", ridge))
-        object.__setattr__(self, "compiled", bool(compiled))
-        for name, function in (("value", value), ("gradient", gradient)):
-            if not callable(function):
+    def __post_init__(self) -> None:
+        for name in ("value_function", "slope_function"):
+            function = getattr(self, name)
+            if self.compiled:
+                compiled_function(name, function, "value(outputs, label) -> float, slope(outputs, label, out) -> None")
+            elif not callable(function):
                 raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
-            if compiled and not hasattr(function, "py_func"):
-                raise InvalidInput(
-                    f"compiled is set, but {name} is not compiled; decorate it with numba.njit"
-                )
-        x, rows = np.zeros((2, self.dimension)), np.zeros((2, 3), dtype=np.int64)
-        try:
-            with np.errstate(all="ignore"):  # zero need not be a point where the loss is finite
-                self.sample_values(x, rows)
-                self.sample_loss_gradients(x, rows)
-        except NumbaError as error:
-            raise InvalidInput(
-                "value or gradient cannot be compiled for x (d,) float64 and i int64; they must be "
-                f"value(x, i) -> float and gradient(x, i, out) -> None. numba says: {error}"
-            ) from None
-
-    data = ()
-
-    @classmethod
-    def from_torch(
-        cls, loss: Callable[..., Any], inputs: tuple[np.ndarray, ...], dimension: int, ridge: float = 0.0
-    ) -> SampleLoss:
-        """A loss written in torch: `loss(x (d,), *sample)` gives a number; each array of `inputs` has n rows.
-
-        The derivatives come from torch.func, in double precision, for all paths and samples at once.
-
-        Raises
-        ------
-        MissingLibrary
-            If torch is not installed.
-        """
-        try:
-            import torch
-        except ImportError:
-            raise MissingLibrary("a loss in torch needs torch, which is not installed: pip install torch") from None
-        tensors = tuple(torch.as_tensor(np.ascontiguousarray(values)) for values in inputs)
-        over = (None, *(0 for _ in tensors))
-        value = torch.func.vmap(torch.func.vmap(loss, in_dims=over), in_dims=(0, *over[1:]))
-        slope = torch.func.vmap(torch.func.vmap(torch.func.grad(loss), in_dims=over), in_dims=(0, *over[1:]))
-
-        def at(function: Callable[..., Any], x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-            chosen = torch.as_tensor(np.ascontiguousarray(rows))
-            with torch.no_grad():
-                return function(torch.as_tensor(x), *(values[chosen] for values in tensors)).numpy()
-
-        losses, slopes = (lambda x, rows, f=function: at(f, x, rows) for function in (value, slope))
-        return cls(losses, slopes, len(inputs[0]), dimension, ridge)
 
     @property
-    def compiled_value(self) -> Callable[..., Any]:
-        """(x (d,), i) -> float."""
-        return self.value
+    def compiled_value(self):
+        """The user's."""
+        return self.value_function
 
     @property
-    def compiled_gradient(self) -> Callable[..., Any]:
-        """(x (d,), i, out (d,)) -> None."""
-        return self.gradient_of_sample
+    def compiled_slope(self):
+        """The user's."""
+        return self.slope_function
 
-    def sample_values(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Losses (P, B) of the samples `rows` (P, B) at positions (P, d)."""
-        if self.compiled:
-            return path_values(self.value, x, rows)
-        return _shaped("value", self.value(x, rows), x, rows, rows.shape)
-
-    def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d)."""
-        if self.compiled:
-            return path_gradients(self.gradient_of_sample, x, rows)
-        return _shaped("gradient", self.gradient_of_sample(x, rows), x, rows, (*rows.shape, self.dimension))
-
-    def hessian(self, x: np.ndarray) -> np.ndarray:
-        """Hessian (d, d) of L at x (d,) by central differences of the gradient, without the ridge."""
-        x = finite_array("x", x, shape=(self.dimension,))
-        widths = np.cbrt(np.finfo(float).eps) * np.maximum(1.0, np.abs(x))
-        moves = np.diag(widths)
-        slopes = (self.gradient(x + moves) - self.gradient(x - moves)) / (2 * widths[:, None])
-        return (slopes + slopes.T) / 2 - self.ridge * np.eye(self.dimension)
-
-    def __repr__(self) -> str:
-        form = "compiled" if self.compiled else "NumPy"
-        return f"SampleLoss(n={self.samples}, d={self.dimension}, ridge={self.ridge:g}; {form})"
-
-
-def _shaped(name: str, result: Any, x: np.ndarray, rows: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The user's result as a float array, if it has the shape that it must have."""
-    try:
-        array = np.asarray(result, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise InvalidInput(f"{name} returned {type(result).__name__}, not an array of numbers") from None
-    if array.shape != shape:
-        raise InvalidInput(
-            f"{name} returned shape {array.shape} for x of shape {x.shape} and rows of shape {rows.shape}; "
-            f"it must return {shape}"
+    def check(self, labels, outputs):
+        """Whether the slope is the value's derivative, at the first label."""
+        check_derivative(
+            "slope_function of the loss",
+            lambda points: self.value(points, np.full(len(points), labels[0])),
+            lambda point, direction: self.slope(point[None], labels[:1])[0] @ direction,
+            outputs,
         )
-    return array
+
+    def value(self, outputs, labels):
+        """The user's losses."""
+        if self.compiled:
+            flat = outputs.reshape(-1, outputs.shape[-1])
+            found = [self.value_function(row.copy(), label) for row, label in zip(flat, labels.ravel())]
+            return np.reshape(found, labels.shape)
+        return numbers("value_function", call("value_function", self.value_function, outputs, labels), labels.shape)
+
+    def slope(self, outputs, labels):
+        """The user's slopes."""
+        if self.compiled:
+            found = np.zeros(outputs.shape)
+            rows = zip(outputs.reshape(-1, outputs.shape[-1]), labels.ravel(), found.reshape(-1, outputs.shape[-1]))
+            for row, label, out in rows:
+                self.slope_function(row.copy(), label, out)
+            return found
+        return numbers("slope_function", call("slope_function", self.slope_function, outputs, labels), outputs.shape)
+
+    def curvature(self, outputs, labels):
+        """By differences of the slope."""
+        found = derivative(lambda point: self.slope(point, labels), outputs)
+        return (found + found.swapaxes(-1, -2)) / 2
+
+    def correct(self, outputs, labels):
+        """No classes."""
+        raise InvalidInput("a user's loss knows no classes; compare outputs(x) with the labels yourself")
 
 
-def _logistic(t: np.ndarray) -> np.ndarray:
+def find_loss(loss: Any) -> OutputLoss:
+    """A loss from itself or from its name."""
+    names = {"squares": Squares, "logistic": LogisticLoss, "cross_entropy": CrossEntropy}
+    if isinstance(loss, OutputLoss):
+        return loss
+    if isinstance(loss, str) and loss in names:
+        return names[loss]()
+    raise InvalidInput(
+        f"loss is {str(loss)[:60]!r}, which is not known; allowed: {', '.join(map(repr, names))}, or an object of "
+        "problems.losses"
+    )
+
+
+def logistic(t: np.ndarray) -> np.ndarray:
     """1 / (1 + exp(-t)), without overflow and to full relative precision."""
     return np.exp(-np.logaddexp(0.0, -t))
+
+
+def signed(labels: Any, rows: int) -> np.ndarray:
+    """Labels (n,) as -1 and +1, from those or from 0 and 1."""
+    labels = np.array(finite_array("labels", labels, shape=(rows,)))
+    found = np.unique(labels)
+    if not (np.isin(found, (0, 1)).all() or np.isin(found, (-1, 1)).all()):
+        raise InvalidInput(f"labels must be 0 and 1, or -1 and +1, got values such as {found[:4].tolist()}")
+    return np.where(labels > 0, 1.0, -1.0)
+
+
+def _classes(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(np.int64)[..., None]
+
+
+def _one_output(name: str, outputs: int) -> None:
+    if outputs != 1:
+        raise InvalidInput(f"{name} takes one output, and the predictor has {outputs}; use CrossEntropy, or one output")

@@ -6,23 +6,27 @@ is diagonal and every moment equation of SGD and of its diffusions is written.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array
 
+from .problem import Problem
+
 LOST_DIGITS = 1e-7  # largest part of a risk that may be rounding
 
 
-class QuadraticProblem(ABC):
+class QuadraticProblem(Problem):
     """Least squares with risk L and descended objective f = L + (ridge / 2) |x|^2.
 
     Leaves give `ridge`, `spectrum`, `minimiser`, `risk_at_minimiser`, `least_risk_point`, `least_risk`,
     `sampling_factor` and `noise_covariance_map`; everything here follows from those.
     """
 
+    quadratic: ClassVar[bool] = True
     ridge: float
 
     @property

@@ -1,41 +1,16 @@
-"""Compiled loops over samples, and the logistic loss of one sample.
+"""Compiled loops over samples.
 
-The functions passed in are numba-compiled: value(x (d,), i, *data) -> float and
-gradient(x (d,), i, out (d,), *data), which writes out.
+The functions passed in are numba-compiled: value(x (d,), i, *data) -> float and gradient(x (d,), i, out (d,), *data),
+which finds `out` filled with zeros.
 """
 
 from __future__ import annotations
-
-import math
 
 import numba
 import numpy as np
 
 # Not kept on disk: they take a compiled function, and numba would add a copy in every process.
 _in_memory = numba.njit(nogil=True, error_model="numpy")
-
-
-@_in_memory
-def logistic_value(x, i, features, labels):
-    """log(1 + exp(-margin)), without overflow."""
-    margin = 0.0
-    for j in range(x.size):
-        margin += features[i, j] * x[j]
-    margin *= labels[i]
-    return max(-margin, 0.0) + math.log1p(math.exp(-abs(margin)))
-
-
-@_in_memory
-def logistic_gradient(x, i, out, features, labels):
-    """-label logistic(-margin) features, without overflow."""
-    margin = 0.0
-    for j in range(x.size):
-        margin += features[i, j] * x[j]
-    margin *= labels[i]
-    small = math.exp(-abs(margin))
-    pull = -labels[i] * (small if margin > 0 else 1.0) / (1.0 + small)
-    for j in range(x.size):
-        out[j] = pull * features[i, j]
 
 
 @_in_memory
@@ -56,6 +31,7 @@ def mean_gradient(gradient, data, x, samples):
     out, one = np.zeros(x.shape), np.empty(x.shape[1])
     for p in range(x.shape[0]):
         for i in range(samples):
+            one[:] = 0.0
             gradient(x[p], i, one, *data)
             out[p] += one
         out[p] /= samples
@@ -68,26 +44,27 @@ def weighted_gradient(gradient, data, x, weights):
     out, one = np.zeros(x.shape), np.empty(x.shape[1])
     for p in range(x.shape[0]):
         for i in range(weights.shape[1]):
+            one[:] = 0.0
             gradient(x[p], i, one, *data)
             out[p] += weights[p, i] * one
     return out
 
 
 @_in_memory
-def path_values(value, x, rows):
+def path_values(value, data, x, rows):
     """Losses (P, B) of the samples rows (P, B) at positions (P, d)."""
     out = np.empty(rows.shape)
     for p in range(rows.shape[0]):
         for b in range(rows.shape[1]):
-            out[p, b] = value(x[p], rows[p, b])
+            out[p, b] = value(x[p], rows[p, b], *data)
     return out
 
 
 @_in_memory
-def path_gradients(gradient, x, rows):
+def path_gradients(gradient, data, x, rows):
     """Gradients (P, B, d) of the samples rows (P, B) at positions (P, d)."""
-    out = np.empty((*rows.shape, x.shape[1]))
+    out = np.zeros((*rows.shape, x.shape[1]))
     for p in range(rows.shape[0]):
         for b in range(rows.shape[1]):
-            gradient(x[p], rows[p, b], out[p, b])
+            gradient(x[p], rows[p, b], out[p, b], *data)
     return out

@@ -1,17 +1,27 @@
-"""How a batch is drawn from n samples."""
+"""How a batch is drawn from n samples, or from a stream."""
 
 from __future__ import annotations
 
 from sgdlimits.ensembles.random import SAMPLINGS
 from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
 
+LARGEST_BATCH = 2**24  # rows are drawn one by one: 128 MB of indices and about a second for a step of one path
 
-def check_sampling(batch_size: int, sampling: str, samples: int) -> int:
-    """Return the batch size if it can be drawn from `samples` under this sampling."""
+
+def check_sampling(batch_size: int, sampling: str, samples: int | None) -> int:
+    """Return the batch size if it can be drawn from `samples` (None: a stream) under this sampling."""
     batch = whole_number("batch_size", batch_size, 1)
-    if one_of("sampling", sampling, SAMPLINGS) != "with_replacement" and batch > samples:
+    replaced = one_of("sampling", sampling, SAMPLINGS) == "with_replacement"
+    if samples is None and not replaced:
+        raise InvalidInput(f"sampling is {sampling!r}, but a stream never repeats; use 'with_replacement'")
+    if not replaced and samples is not None and batch > samples:
         raise InvalidInput(
-            f"batch_size is {batch}, over the {samples} samples that there are; without replacement it can "
+            f"batch_size is {batch:.10g}, over the {samples} samples that there are; without replacement it can "
             "be at most that"
+        )
+    if batch > LARGEST_BATCH:
+        raise InvalidInput(
+            f"batch_size is {batch:.10g}, and a step would draw that many samples one by one; take at most "
+            f"{LARGEST_BATCH}, or diffusions.GradientFlow for a gradient without noise"
         )
     return batch

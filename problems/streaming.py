@@ -7,17 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from sgdlimits.exact.errors import (
-    InvalidInput,
-    covariance_matrix,
-    finite_array,
-    non_negative,
-    one_of,
-    real_number,
-    whole_number,
-)
+from sgdlimits.exact.errors import covariance_matrix, finite_array, non_negative, real_number
 
 from .quadratic import QuadraticProblem, stationary_point
+from .samplings import check_sampling
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -42,6 +35,7 @@ class StreamingLeastSquares(QuadraticProblem):
     truth: np.ndarray
     ridge: float = 0.0
     name: str = "streaming least squares"
+    endless: bool = True
 
     def __init__(
         self, covariance: np.ndarray, noise: float, minimiser: np.ndarray, ridge: float = 0.0
@@ -51,7 +45,9 @@ class StreamingLeastSquares(QuadraticProblem):
         given = finite_array("covariance", covariance)
         if given.ndim < 2:
             given = np.diag(finite_array("covariance", np.atleast_1d(given), shape=(truth.size,)))
-        object.__setattr__(self, "covariance", covariance_matrix("covariance", given, truth.size))
+        covariance, truth = covariance_matrix("covariance", given, truth.size), truth.copy()
+        covariance.flags.writeable = truth.flags.writeable = False
+        object.__setattr__(self, "covariance", covariance)
         object.__setattr__(self, "noise", non_negative("noise", noise))
         object.__setattr__(self, "truth", truth)
         object.__setattr__(self, "ridge", real_number("ridge", ridge))
@@ -95,11 +91,7 @@ class StreamingLeastSquares(QuadraticProblem):
 
     def check_batch_size(self, batch_size: int, sampling: str) -> int:
         """Return the batch size; a stream knows only independent samples."""
-        if one_of("sampling", sampling, ("with_replacement", "without_replacement", "reshuffle")) != (
-            "with_replacement"
-        ):
-            raise InvalidInput(f"sampling is {sampling!r}, but a stream never repeats; use 'with_replacement'")
-        return whole_number("batch_size", batch_size, 1)
+        return check_sampling(batch_size, sampling, None)
 
     def noise_covariance_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Expected covariance (d, d) of one sample's gradient, from moments of the modes.

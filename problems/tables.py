@@ -1,4 +1,4 @@
-"""Tables of numbers: CSV files, named data sets, standardisation, held-out rows."""
+"""Tables of numbers: CSV files, standardisation, held-out rows."""
 
 from __future__ import annotations
 
@@ -8,17 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, MissingLibrary, finite_array, nearest, real_number, whole_number
-
-EMBEDDED = {"diabetes": ("diabetes.csv", "progression")}
-SCIKIT_LEARN = {  # name: loader; the last one downloads
-    "breast_cancer": "load_breast_cancer",
-    "digits": "load_digits",
-    "iris": "load_iris",
-    "wine": "load_wine",
-    "california_housing": "fetch_california_housing",
-}
-DATASETS = (*EMBEDDED, *SCIKIT_LEARN)
+from sgdlimits.exact.errors import InvalidInput, nearest, real_number, whole_number
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,25 +103,3 @@ def _number(text: str, column: str, line: int, path: Path) -> float:
     if not np.isfinite(value):
         raise InvalidInput(f"column {column!r} of {str(path)!r} holds {text!r} on line {line}; it must be finite")
     return value
-
-
-def dataset(name: str) -> Table:
-    """Return a named data set: "diabetes" is embedded, the others come through scikit-learn."""
-    if name in EMBEDDED:
-        file, target = EMBEDDED[name]
-        return read_csv(Path(__file__).parent / "data" / file, target, name)
-    if name not in SCIKIT_LEARN:
-        raise InvalidInput(f"data set is {name!r}, which is not known; {nearest(name, DATASETS)}")
-    try:
-        from sklearn import datasets
-    except ImportError:
-        raise MissingLibrary(
-            f"data set {name!r} comes through scikit-learn, which is not installed: pip install 'sgdlimits[datasets]'"
-        ) from None
-    bunch = getattr(datasets, SCIKIT_LEARN[name])()
-    features = finite_array(name, bunch.data)
-    names = tuple(map(str, getattr(bunch, "feature_names", range(features.shape[1]))))
-    targets = finite_array("target", bunch.target)
-    varying = features.std(axis=0) > 0  # digits has pixels that are always blank
-    kept = tuple(column for column, keep in zip(names, varying) if keep)
-    return Table(name, kept, features[:, varying], targets, "target")

@@ -79,9 +79,9 @@ def real_task(dataset: str, rows: int, seed: int) -> Task:
     InvalidInput
         If the data set is not known, or the features are not more than the rows.
     """
-    from sgdlimits.problems import tables
+    from sgdlimits.problems import datasets
 
-    table = tables.dataset(dataset)
+    table = datasets.dataset(dataset)
     count, columns = table.features.shape
     rows = whole_number("rows", rows, 4, count - 1)
     order = np.random.Generator(np.random.Philox(seed)).permutation(count)

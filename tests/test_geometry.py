@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry, zero_loss
-from sgdlimits.problems.zero_loss.differences import bend_along, slope_along
+from sgdlimits.problems.differences import bend_along, slope_along
 from tests.zero_loss_cases import FEATURES, FEW, LABELS, WIDE, point
 
 TARGET = np.array([[1.0, 0.3, -0.2], [0.1, 0.8, 0.4]])
@@ -34,8 +34,9 @@ def on_set(name):
 def as_loss(model):
     """The same loss without anything that is known of it."""
     return zero_loss.UserLoss(
-        model.loss, model.gradient, model.dimension, hessian_function=model.hessian, third_function=model.third
-    )
+        model.loss, model.gradient, model.dimension, hessian_function=model.hessian,
+        third_function=model.third_contraction,
+    )  # fmt: skip
 
 
 def directions(model, count=3):

@@ -300,7 +300,7 @@ class NoisyLoss(zero_loss.Model):
         xx, xy, yy = np.moveaxis(self._stack(self.parts.hessian, w), -1, 0)
         return np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)
 
-    def third(self, w, matrix):
+    def third_contraction(self, w, matrix):
         xxx, xxy, xyy, yyy = np.moveaxis(self._stack(self.parts.third, w), -1, 0)
         a, b, d = matrix[..., 0, 0], 2 * matrix[..., 0, 1], matrix[..., 1, 1]
         return np.stack([a * xxx + b * xxy + d * xyy, a * xxy + b * xyy + d * yyy], -1)

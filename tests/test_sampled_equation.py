@@ -90,7 +90,7 @@ def test_what_it_cannot_do_is_said():
     process = ModifiedEquation(logistic(), 0.1)
     with pytest.raises(InvalidInput, match="no closed moments"):
         process.moments(np.zeros(3), 5)
-    with pytest.raises(InvalidInput, match="no closed moments"):
+    with pytest.raises(InvalidInput, match="only least squares has labels"):
         ModifiedEquation(logistic(), 0.1, label_noise=0.1)
 
 

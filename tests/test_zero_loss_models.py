@@ -24,7 +24,7 @@ from tests.zero_loss_cases import (
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary
 from sgdlimits.problems import zero_loss
 from sgdlimits.problems.zero_loss.activations import ACTIVATIONS
-from sgdlimits.problems.zero_loss.differences import derivative
+from sgdlimits.problems.differences import derivative
 
 EXACT = 1e-9  # of models whose derivatives are formulas; the difference itself errs by about 1e-11
 BY_DIFFERENCES = 1e-6  # of third derivatives by differences of a difference
@@ -49,7 +49,7 @@ def test_derivatives_of_the_loss_agree_with_differences(name):
     close(model.gradient(w), derivative(model.loss, w), EXACT)
     close(model.hessian(w), derivative(model.gradient, w), EXACT)
     third = derivative(lambda place: (matrix * model.hessian(place)).sum((-1, -2)), w)
-    close(model.third(w, matrix), third, EXACT if name in BUILT_IN else BY_DIFFERENCES)
+    close(model.third_contraction(w, matrix), third, EXACT if name in BUILT_IN else BY_DIFFERENCES)
 
 
 @pytest.mark.parametrize("name", REGRESSIONS)
@@ -58,14 +58,15 @@ def test_derivatives_of_the_predictions_agree_with_differences(name):
     model = REGRESSIONS[name]
     tolerance = EXACT if name in BUILT_IN else BY_DIFFERENCES
     w, matrix = point(model), symmetric(model.dimension)
-    close(model.linearise(w)[1], derivative(lambda place: model.linearise(place)[0], w), EXACT)
-    hessians = derivative(lambda place: model.linearise(place)[1], w)
+    close(model.predict_with_jacobian(w)[1], derivative(lambda place: model.predict_with_jacobian(place)[0], w), EXACT)
+    hessians = derivative(lambda place: model.predict_with_jacobian(place)[1], w)
     draw = np.random.Generator(np.random.Philox(2))
     vectors, weights = draw.standard_normal((model.samples, model.dimension)), draw.standard_normal(model.samples)
-    close(model.bend_apply(w, vectors), np.einsum("ijk,ik->ij", hessians, vectors), tolerance)
-    close(model.bend_inner(w, matrix), np.einsum("ijk,jk->i", hessians, matrix), tolerance)
-    close(model.bend_sum(w, weights), np.einsum("i,ijk->jk", weights, hessians), tolerance)
-    close(model.twist(w, matrix), derivative(lambda place: model.bend_inner(place, matrix), w), tolerance)
+    close(model.prediction_hvp(w, vectors), np.einsum("ijk,ik->ij", hessians, vectors), tolerance)
+    close(model.prediction_hessian_inner(w, matrix), np.einsum("ijk,jk->i", hessians, matrix), tolerance)
+    close(model.weighted_hessians(w, weights), np.einsum("i,ijk->jk", weights, hessians), tolerance)
+    slope = derivative(lambda place: model.prediction_hessian_inner(place, matrix), w)
+    close(model.hessian_gradient(w, matrix), slope, tolerance)
 
 
 @pytest.mark.parametrize("name", [name for name, model in REGRESSIONS.items() if model.input_size])
@@ -73,7 +74,8 @@ def test_derivatives_in_the_inputs_agree_with_differences(name):
     """Assert the gradient of every prediction in its input, and its derivative in the weights."""
     model = REGRESSIONS[name]
     w = point(model)
-    found = derivative(lambda shift: model.linearise(w, model.inputs + shift)[0], np.zeros(model.input_size))
+    shifted = lambda shift: model.predict_with_jacobian(w, model.inputs + shift)[0]  # noqa: E731
+    found = derivative(shifted, np.zeros(model.input_size))
     close(model.input_gradient(w), found, EXACT)
     close(model.mixed(w), derivative(model.input_gradient, w), EXACT)
 
@@ -84,12 +86,13 @@ def test_units_add_up_to_the_prediction_and_multipliers_act_on_them(name):
     model = REGRESSIONS[name]
     w = point(model)
     outputs = model.unit_outputs(w)
-    close(outputs.sum(-1), model.linearise(w)[0], 1e-14)
+    close(outputs.sum(-1), model.predict_with_jacobian(w)[0], 1e-14)
     for rows in (1, model.samples):
         masks = np.random.Generator(np.random.Philox(4)).standard_normal((rows, model.units))
-        values, jacobian = model.linearise(w, units=masks)
+        values, jacobian = model.predict_with_jacobian(w, units=masks)
         close(values, (masks * outputs).sum(-1), 1e-14)
-        close(jacobian, derivative(lambda place, masks=masks: model.linearise(place, units=masks)[0], w), EXACT)
+        masked = lambda place, masks=masks: model.predict_with_jacobian(place, units=masks)[0]  # noqa: E731
+        close(jacobian, derivative(masked, w), EXACT)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -100,7 +103,7 @@ def test_every_method_is_vectorised_over_leading_axes(name):
     matrix = np.array([symmetric(model.dimension, seed) for seed in range(6)]).reshape(2, 3, *[model.dimension] * 2)
     for method in (model.loss, model.gradient, model.hessian, model.conserved):
         close(method(w)[1, 2], method(w[1, 2]), 1e-13)
-    close(model.third(w, matrix)[1, 2], model.third(w[1, 2], matrix[1, 2]), 1e-9)
+    close(model.third_contraction(w, matrix)[1, 2], model.third_contraction(w[1, 2], matrix[1, 2]), 1e-9)
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -165,11 +168,12 @@ def test_a_torch_network_is_the_network():
     model = zero_loss.TorchRegression(torch_network, FEATURES, LABELS, 12, hidden_units=4)
     w, matrix = point(mine, paths=3), np.broadcast_to(symmetric(12), (3, 12, 12))
     masks = np.random.Generator(np.random.Philox(4)).standard_normal((3, 1, 4))
-    for found, wanted in zip(model.linearise(w, units=masks), mine.linearise(w, units=masks), strict=True):
+    both = (one.predict_with_jacobian(w, units=masks) for one in (model, mine))
+    for found, wanted in zip(*both, strict=True):
         close(found, wanted, 1e-13)
     for method in ("loss", "gradient", "hessian", "unit_outputs", "input_gradient", "mixed"):
         close(getattr(model, method)(w), getattr(mine, method)(w), 1e-13)
-    close(model.third(w, matrix), mine.third(w, matrix), 1e-13)
+    close(model.third_contraction(w, matrix), mine.third_contraction(w, matrix), 1e-13)
     close(model.gradient(w[0]), mine.gradient(w[0]), 1e-13)
 
 
@@ -189,7 +193,7 @@ def test_a_torch_loss_has_exact_derivatives_of_its_noise():
     close(model.loss_of(w, eta), coupled_loss_numpy(w, eta), 1e-14)
     close(model.noisy_gradient_of(w, eta), other.noisy_gradient_of(w, eta), 1e-14)
     matrix = np.broadcast_to(symmetric(2), (2, 2, 2))
-    close(model.third(w, matrix), other.third(w, matrix), 1e-6)
+    close(model.third_contraction(w, matrix), other.third_contraction(w, matrix), 1e-6)
     for method in ("hessian", "noise_matrix", "own_regulariser", "own_regulariser_gradient"):
         close(getattr(model, method)(w), getattr(other, method)(w), 1e-8)
     close(model.own_fourth_gradient(w), other.own_fourth_gradient(w), 1e-5)
@@ -209,7 +213,7 @@ def test_without_torch_the_error_carries_the_install_line(monkeypatch):
         (lambda: zero_loss.ShallowNetwork(FEATURES, LABELS, 4, "tanhh"), "did you mean 'tanh'"),
         (lambda: zero_loss.ShallowNetwork(FEATURES, LABELS[:2], 4), "same number of rows"),
         (lambda: zero_loss.MatrixFactorisation(LABELS), "target must have 2 dimension"),
-        (lambda: zero_loss.UserRegression(lambda w, x: (x, x), FEATURES, LABELS, 6), "must return predictions"),
+        (lambda: zero_loss.UserRegression(lambda w, x: (x, x), FEATURES, LABELS, 6), "it must return \\(2, 3\\)"),
         (lambda: zero_loss.UserLoss(lambda w: (w**2).sum(), lambda w: 2 * w, 2), "vectorised over the leading axes"),
         (lambda: zero_loss.NumbaRegression(network_value, FEATURES, LABELS, 6), "numba.njit"),
         (lambda: zero_loss.Hyperbola().closed_limit(np.array([1.0, -1.0])), "u \\+ v = 0"),

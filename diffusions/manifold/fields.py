@@ -89,7 +89,7 @@ class Fields:
         spread = geometry.normal_covariance(
             self.model, w, self.covariance(w, parts), step_size=self.step_size, frame=frame
         )
-        return -0.5 * tangential(frame, self.model.third(w, spread))
+        return -0.5 * tangential(frame, self.model.third_contraction(w, spread))
 
     def constant_regulariser_drift(self, mechanism: Any, w: np.ndarray, frame: Any) -> np.ndarray:
         """P grad (grad Reg . H+ grad Reg) / 2 - P grad Reg_4 for a regulariser constant on the set (derived).
@@ -108,7 +108,7 @@ class Fields:
             lambda point: mechanism.regulariser_gradient(self.model, point), w, pull
         )
         outer = pull[..., :, None] * pull[..., None, :]
-        return tangential(frame, bend - 0.5 * self.model.third(w, outer) - fourth)
+        return tangential(frame, bend - 0.5 * self.model.third_contraction(w, outer) - fourth)
 
     def noise_matrix(self, w: np.ndarray) -> np.ndarray:
         """G (..., m, q) of the diffusing mechanisms, not projected."""

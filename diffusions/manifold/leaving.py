@@ -70,7 +70,7 @@ def check_rank_between(model: Any, w: np.ndarray, moved: np.ndarray, frame: Any)
         return
     smallest = frame.eigenvalues.argmin(-1)
     normal = np.take_along_axis(frame.normals, smallest[..., None, None], axis=-1)
-    slope = (model.third(w, normal @ normal.swapaxes(-1, -2)) * (moved - w)).sum(-1)
+    slope = (model.third_contraction(w, normal @ normal.swapaxes(-1, -2)) * (moved - w)).sum(-1)
     eigenvalue = np.take_along_axis(frame.eigenvalues, smallest[..., None], axis=-1)[..., 0]
     for where in np.argwhere(2 * eigenvalue + slope <= 0):
         _search_zero(model, w[tuple(where)], moved[tuple(where)], frame.rank, eigenvalue[tuple(where)])

@@ -115,7 +115,7 @@ def _stands_still(model: Any, mechanism: Any, points: np.ndarray) -> bool:
     """Whether P grad <C, Hessian> vanishes at every point, to rounding of its part across the set."""
     frame = geometry.frame(model, points)
     spread = geometry.normal_covariance(model, points, mechanism.covariance(model, points), frame=frame)
-    push = model.third(points, spread)
+    push = model.third_contraction(points, spread)
     inside = push - np.einsum("...ij,...kj,...k->...i", frame.normals, frame.normals, push)
     return bool((np.linalg.norm(inside, axis=-1) <= STILL * np.linalg.norm(push, axis=-1)).all())
 

@@ -77,7 +77,7 @@ class DropConnect(SimpleMechanism):
         hessian = model.hessian(w)
         if self.law == "gaussian":
             squares = w[..., None] ** 2 * np.eye(model.dimension)
-            return w * np.diagonal(hessian, axis1=-2, axis2=-1) + 0.5 * model.third(w, squares)
+            return w * np.diagonal(hessian, axis1=-2, axis2=-1) + 0.5 * model.third_contraction(w, squares)
         zeroed = (model.gradient(_zeroed(w)) * (1 - np.eye(model.dimension))).sum(-2)
         return zeroed + (1 - model.dimension) * model.gradient(w) + (hessian @ w[..., None])[..., 0]
 
@@ -88,10 +88,10 @@ class DropConnect(SimpleMechanism):
             columns = self.noise_matrix(model, w)
             return columns @ columns.swapaxes(-1, -2)
         if self.law == "gaussian":
-            jacobian = model.linearise(w)[1]
+            jacobian = model.predict_with_jacobian(w)[1]
             factors = (jacobian * w[..., None, :])[..., None] * jacobian[..., None, :]
         else:
-            predictions, jacobian = model.linearise(_zeroed(w))  # (..., m, N) and (..., m, N, m)
+            predictions, jacobian = model.predict_with_jacobian(_zeroed(w))  # (..., m, N) and (..., m, N, m)
             pulls = (predictions - model.labels)[..., None] * jacobian * (1 - np.eye(model.dimension))[:, None, :]
             factors = pulls.swapaxes(-2, -3)
         return batch_covariance(model, factors, batch, own_noise=False)
@@ -153,15 +153,15 @@ class Dropout(SimpleMechanism):
     def regulariser_gradient(self, model, w):
         """weight sum_ij h_ij grad h_ij: the Jacobian with multipliers h_ij."""
         w = np.asarray(w, float)
-        return model.weight * model.linearise(w, units=model.unit_outputs(w))[1].sum(-2)
+        return model.weight * model.predict_with_jacobian(w, units=model.unit_outputs(w))[1].sum(-2)
 
     def _factors(self, model, w):
         """What the noise of unit j adds to the gradient of sample i, (..., N, h, m)."""
         w = np.asarray(w, float)
         if self.law == "gaussian":
-            return model.unit_outputs(w)[..., None] * model.linearise(w)[1][..., None, :]
+            return model.unit_outputs(w)[..., None] * model.predict_with_jacobian(w)[1][..., None, :]
         dropped = (1 - np.eye(model.units))[:, None, :]
-        predictions, jacobian = model.linearise(w[..., None, :], units=dropped)
+        predictions, jacobian = model.predict_with_jacobian(w[..., None, :], units=dropped)
         return ((predictions - model.labels)[..., None] * jacobian).swapaxes(-2, -3)
 
     def covariance(self, model, w, batch=None):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass, replace
 from math import nan, prod
 from typing import ClassVar, NamedTuple
@@ -13,6 +13,7 @@ from sgdlimits.ensembles.random import Purpose
 from sgdlimits.exact.errors import InvalidInput, non_negative, positive
 
 from .. import geometry
+from ..problem import ReadOnlyFields
 from ..zero_loss.model import Model, Regression
 
 SLOTS = ("rows", "labels", "units", "inputs", "eta", "factor", "shift", "push")
@@ -74,7 +75,7 @@ class Regime(NamedTuple):
     decided_by: str
 
 
-class Mechanism(ABC):
+class Mechanism(ReadOnlyFields):
     """A noise mechanism or a mixture of them; mechanisms add up with +."""
 
     @property

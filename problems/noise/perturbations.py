@@ -42,7 +42,7 @@ class WeightNoise(SimpleMechanism):
 
     def regulariser_gradient(self, model, w):
         """Half the gradient of the trace."""
-        return model.third(w, trace_weights(model, w)) / 2
+        return model.third_contraction(w, trace_weights(model, w)) / 2
 
     def covariance(self, model, w, batch=None):
         """H squared; with a batch, its mean over batches."""
@@ -90,7 +90,7 @@ class AntiCorrelated(SimpleMechanism):
 
     def regulariser_gradient(self, model, w):
         """Half the gradient of the trace."""
-        return model.third(w, trace_weights(model, w)) / 2
+        return model.third_contraction(w, trace_weights(model, w)) / 2
 
     def covariance(self, model, w, batch=None):
         """That of z = w - xi: H squared; with a batch, its mean over batches."""
@@ -233,6 +233,6 @@ def weight_noise_covariance(model: Model, w: np.ndarray, batch: SimpleMechanism 
     if batch is None:
         hessian = model.hessian(w)
         return hessian @ hessian
-    jacobian = model.linearise(w)[1]
+    jacobian = model.predict_with_jacobian(w)[1]
     factors = jacobian[..., :, None] * jacobian[..., None, :]
     return batch_covariance(model, factors, batch, own_noise=False)

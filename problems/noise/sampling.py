@@ -124,12 +124,12 @@ class LabelNoise(SimpleMechanism):
 
     def covariance(self, model, w, batch=None):
         """weight^2 J'J, times N / B with a batch."""
-        jacobian = model.linearise(w)[1]
+        jacobian = model.predict_with_jacobian(w)[1]
         return batch_covariance(model, jacobian[..., None, :], batch, own_noise=True)
 
     def noise_matrix(self, model, w):
         """-weight J', (..., m, N)."""
-        return -model.weight * model.linearise(w)[1].swapaxes(-1, -2)
+        return -model.weight * model.predict_with_jacobian(w)[1].swapaxes(-1, -2)
 
     def fourth_gradient(self, model, w):
         """Zero: the loss is quadratic in the labels."""
@@ -171,7 +171,7 @@ class InputNoise(SimpleMechanism):
         return model.weight * np.einsum("...ip,...ipj->...j", model.input_gradient(w), model.mixed(w))
 
     def _factors(self, model, w):
-        return model.input_gradient(w)[..., None] * model.linearise(w)[1][..., None, :]
+        return model.input_gradient(w)[..., None] * model.predict_with_jacobian(w)[1][..., None, :]
 
     def covariance(self, model, w, batch=None):
         """Covariance of (weight) sum_i (grad_x f_i . eta_i) grad f_i."""

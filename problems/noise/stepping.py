@@ -87,5 +87,5 @@ def _regression_gradient(model: Regression, w: np.ndarray, noise: Perturbation) 
         inputs = (model.inputs if inputs is None else inputs) + noise.inputs
     if noise.labels is not None:
         targets = targets + noise.labels
-    predictions, jacobian = model.linearise(w, inputs, noise.units)
+    predictions, jacobian = model.predict_with_jacobian(w, inputs, noise.units)
     return scale * np.einsum("...i,...ij->...j", predictions - targets, jacobian)

@@ -84,7 +84,7 @@ class DiagonalLinearNetwork(Regression):
         d = self.input_size
         return w[..., :d] ** 2 - w[..., d:] ** 2
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Predictions and their Jacobian."""
         w = np.asarray(w, float)[..., None, :]
         signed = self._signed(self.features if inputs is None else inputs)
@@ -96,19 +96,19 @@ class DiagonalLinearNetwork(Regression):
         """z_ij u_j^2 and -z_ij v_j^2, (..., N, 2d)."""
         return self._signed(self.features) * (w**2)[..., None, :]
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """F_i = 2 diag(z_i, -z_i)."""
         return 2 * self._signed(self.features) * vectors
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """Weighted diagonal of the matrix."""
         return 2 * np.diagonal(matrix, axis1=-2, axis2=-1) @ self._signed(self.features).T
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """A diagonal matrix."""
         return 2 * (coefficients @ self._signed(self.features))[..., None] * np.eye(self.dimension)
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Zero: the predictions are quadratic."""
         return np.zeros((*np.shape(w)[:-1], self.samples, self.dimension))
 

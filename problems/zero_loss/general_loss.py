@@ -13,7 +13,9 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
-from .differences import contraction, derivative, laplacian
+from ..derivative_check import check_derivative, probe
+from ..differences import contraction, derivative, laplacian
+from ..user_functions import call, compiled_function, numbers, tried_out
 from .model import Model, no_quantities
 
 OUTER_STEP = 0.05  # of the second Laplacian, whose rounding is that of the first over its square
@@ -124,33 +126,52 @@ class UserLoss(GeneralLoss):
 
     def __post_init__(self) -> None:
         check_sizes(self)
+        for name in ("loss_function", "gradient_function", "hessian_function", "third_function", "limit_function"):
+            function = getattr(self, name)
+            if not callable(function) and (function is not None or name in ("loss_function", "gradient_function")):
+                raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
         w = np.full((2, self.dimension), 0.5)
-        loss, gradient = np.shape(self.loss(w)), np.shape(self.gradient(w))
-        if loss != (2,) or gradient != w.shape:
-            raise InvalidInput(
-                f"for w of shape {w.shape} the loss must have shape (2,) and its gradient {w.shape}, got {loss} "
-                f"and {gradient}: both must be vectorised over the leading axes of w"
-            )
+        with np.errstate(all="ignore"):  # this need not be a point where the loss is finite
+            self.loss(w), self.gradient(w)
+        check_gradient(self)
+        if self.hessian_function is not None:
+            check_derivative("hessian_function", self.gradient, lambda w, v: self.hessian(w) @ v, self.dimension)
+        if self.third_function is not None:
+            matrix = symmetric_probe(self.dimension)
+            check_derivative(
+                "third_function", lambda points: np.einsum("ij,...ij->...", matrix, self.hessian(points)),
+                lambda w, v: self.third_contraction(w, matrix) @ v, self.dimension,
+            )  # fmt: skip
+
+    def _call(self, name, tail, *arguments):
+        """The user's function on read-only views; its result copied, of the leading shape and `tail`."""
+        lead = np.broadcast_shapes(*(argument.shape[:-1] for argument in arguments))
+        given = f" for w of shape {arguments[0].shape} (it must be vectorised over the leading axes)"
+        return numbers(name, call(name, getattr(self, name), *arguments), (*lead, *tail), given)
+
+    def _arguments(self, w, eta):
+        return (np.asarray(w, float), np.asarray(eta, float)) if self.noise_size else (np.asarray(w, float),)
 
     def loss_of(self, w, eta):
         """The user's loss."""
-        return np.asarray(self.loss_function(w, eta) if self.noise_size else self.loss_function(w), float)
+        return self._call("loss_function", (), *self._arguments(w, eta))
 
     def noisy_gradient_of(self, w, eta):
         """The user's gradient."""
-        return np.asarray(self.gradient_function(w, eta) if self.noise_size else self.gradient_function(w), float)
+        return self._call("gradient_function", (self.dimension,), *self._arguments(w, eta))
 
     def hessian(self, w):
         """Hessian (..., m, m)."""
         if self.hessian_function is None:
             return hessian_by_differences(self, w)
-        return np.asarray(self.hessian_function(np.asarray(w, float)), float)
+        return self._call("hessian_function", (self.dimension, self.dimension), np.asarray(w, float))
 
-    def third(self, w, matrix):
+    def third_contraction(self, w, matrix):
         """Gradient of <matrix, Hessian(w)>."""
         if self.third_function is None:
             return contraction(self.gradient, np.asarray(w, float), matrix)
-        return np.asarray(self.third_function(np.asarray(w, float), matrix), float)
+        found = call("third_function", self.third_function, np.asarray(w, float), np.asarray(matrix, float))
+        return numbers("third_function", found)
 
     def noise_matrix(self, w):
         """G, by differences in eta."""
@@ -170,7 +191,9 @@ class UserLoss(GeneralLoss):
 
     def closed_limit(self, w):
         """The user's limit, if one was given."""
-        return None if self.limit_function is None else np.asarray(self.limit_function(np.asarray(w, float)), float)
+        if self.limit_function is None:
+            return None
+        return self._call("limit_function", (self.dimension,), np.asarray(w, float))
 
     def conserved(self, w):
         """Not known."""
@@ -184,6 +207,7 @@ def _compile(loss, gradient, noisy):
 
         @numba.njit(nogil=True, error_model="numpy")
         def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+            out[:] = 0.0
             gradient(w, eta, out)
 
         @numba.njit(nogil=True, error_model="numpy")
@@ -200,6 +224,7 @@ def _compile(loss, gradient, noisy):
 
         @numba.njit(nogil=True, error_model="numpy")
         def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+            out[:] = 0.0
             gradient(w, out)
 
         @numba.njit(nogil=True, error_model="numpy")
@@ -223,7 +248,7 @@ class NumbaLoss(GeneralLoss):
     ----------
     loss_function : numba-compiled function(w (m,)) -> float, or function(w, eta (q,)) where noise_size > 0
     gradient_function : numba-compiled function(w, out (m,)), or function(w, eta, out) where noise_size > 0
-        Writes the gradient in w into `out`.
+        Writes the gradient in w into `out`, which is zero on entry.
     dimension : int
         m.
     noise_size : int
@@ -239,8 +264,12 @@ class NumbaLoss(GeneralLoss):
 
     def __post_init__(self) -> None:
         check_sizes(self)
-        if not (hasattr(self.loss_function, "py_func") and hasattr(self.gradient_function, "py_func")):
-            raise InvalidInput("loss_function and gradient_function must be compiled: decorate them with @numba.njit")
+        w, eta = probe(self.dimension)[0], (np.zeros(self.noise_size),) if self.noise_size else ()
+        form = "loss(w) -> float, gradient(w, out); with noise loss(w, eta), gradient(w, eta, out)"
+        for name, out in (("loss_function", ()), ("gradient_function", (np.zeros(self.dimension),))):
+            compiled_function(name, getattr(self, name), form)
+            tried_out(name, getattr(self, name), form, (w, *eta), out)
+        check_gradient(self)
 
     def _compiled(self):
         return _compile(self.loss_function, self.gradient_function, self.noise_size > 0)
@@ -254,7 +283,7 @@ class NumbaLoss(GeneralLoss):
         lead = np.broadcast_shapes(np.shape(w)[:-1], np.shape(eta)[:-1])
         flat = np.ascontiguousarray(np.broadcast_to(w, (*lead, self.dimension)), dtype=float)
         noise = np.ascontiguousarray(np.broadcast_to(eta, (*lead, self.noise_size)), dtype=float)
-        out = np.empty((math.prod(lead), *tail))
+        out = np.zeros((math.prod(lead), *tail))
         function(flat.reshape(-1, self.dimension), noise.reshape(len(out), self.noise_size), out)
         return out.reshape((*lead, *tail))
 
@@ -270,7 +299,7 @@ class NumbaLoss(GeneralLoss):
         """Hessian, by differences."""
         return hessian_by_differences(self, w)
 
-    def third(self, w, matrix):
+    def third_contraction(self, w, matrix):
         """Gradient of <matrix, Hessian(w)>, by differences."""
         return contraction(self.gradient, np.asarray(w, float), matrix)
 
@@ -303,3 +332,19 @@ def check_sizes(model) -> None:
     """Check the dimension and the noise size of a frozen model."""
     object.__setattr__(model, "dimension", whole_number("dimension", model.dimension, 1))
     object.__setattr__(model, "noise_size", whole_number("noise_size", model.noise_size, 0))
+
+
+def check_gradient(model: GeneralLoss) -> None:
+    """Compare the gradient with the loss, without noise and with some."""
+    for eta in (np.zeros(model.noise_size), probe(model.noise_size)[0])[: 1 + (model.noise_size > 0)]:
+        check_derivative(
+            "gradient_function",
+            lambda points, eta=eta: model.loss_of(points, np.broadcast_to(eta, (len(points), eta.size))),
+            lambda w, v, eta=eta: model.noisy_gradient_of(w, eta) @ v, model.dimension,
+        )  # fmt: skip
+
+
+def symmetric_probe(dimension: int) -> np.ndarray:
+    """A symmetric matrix (d, d) of order one, always the same."""
+    matrix = np.random.Generator(np.random.Philox(21)).standard_normal((dimension, dimension))
+    return (matrix + matrix.T) / (2 * np.sqrt(dimension))

@@ -42,7 +42,7 @@ class Hyperbola(Regression):
         """One label, 1."""
         return np.ones(1)
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Prediction, the same for each entry, and its Jacobian."""
         return linearise_products(self, w, inputs, units)
 
@@ -50,19 +50,19 @@ class Hyperbola(Regression):
         """x y, (..., 1, 1)."""
         return (w[..., :1] * w[..., 1:])[..., None, :]
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """F v exchanges the two coordinates."""
         return vectors[..., ::-1]
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """Twice the entry off the diagonal."""
         return 2 * matrix[..., 0, 1][..., None]
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """A constant matrix times the coefficient."""
         return coefficients[..., None] * np.array([[0.0, 1.0], [1.0, 0.0]])
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Zero: the prediction is quadratic."""
         return np.zeros((*np.shape(w)[:-1], 1, 2))
 

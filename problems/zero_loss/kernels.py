@@ -58,7 +58,7 @@ def regression_kernel(sample: Callable[..., Any]) -> Callable[..., Any]:
     return kernel
 
 
-def linearise_one_by_one(vectorised, w: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def predict_one_by_one(vectorised, w: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Call a compiled `vectorised(w (P, m), inputs (P, S, p), values, rows)` on arrays of any leading shape."""
     w = np.asarray(w, float)
     lead = np.broadcast_shapes(w.shape[:-1], inputs.shape[:-2])

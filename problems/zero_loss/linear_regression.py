@@ -69,7 +69,7 @@ class LinearRegression(Regression):
         """d."""
         return self.features.shape[1]
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Predictions and their Jacobian."""
         w = np.asarray(w, float)[..., None, :]
         inputs = np.ones((entry_count(self, inputs), 1)) * (self.features if inputs is None else inputs)
@@ -81,19 +81,19 @@ class LinearRegression(Regression):
         """z_ij w_j, (..., N, d)."""
         return self.features * w[..., None, :]
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """Zero."""
         return np.zeros(vectors.shape)
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """Zero."""
         return np.zeros((*matrix.shape[:-2], self.samples))
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """Zero."""
         return np.zeros((*coefficients.shape[:-1], self.dimension, self.dimension))
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Zero."""
         return np.zeros((*np.shape(w)[:-1], self.samples, self.dimension))
 

@@ -90,7 +90,7 @@ class MatrixFactorisation(Regression):
         right = (self.target.shape[0] + inputs[..., 1].astype(np.int64))[..., None] * self.rank + ranks
         return left, right
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Entries of U V' and their Jacobian."""
         w = np.asarray(w, float)
         left, right = self._places(self.inputs if inputs is None else inputs)
@@ -111,7 +111,7 @@ class MatrixFactorisation(Regression):
         products = u[..., :, None, :] * v[..., None, :, :]
         return products.reshape(*products.shape[:-3], -1, self.rank)
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """The Jacobian at w = vectors_i, sample by sample."""
         left, right = self._places(self.inputs)
         left, right = (np.broadcast_to(place, (*vectors.shape[:-1], self.rank)) for place in (left, right))
@@ -120,12 +120,12 @@ class MatrixFactorisation(Regression):
         np.put_along_axis(out, right, np.take_along_axis(vectors, left, -1), -1)
         return out
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """Twice the trace of the block between row k of U and row l of V."""
         left, right = self._places(self.inputs)
         return 2 * matrix[..., left, right].sum(-1)
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """Two blocks that are Kronecker products with the identity."""
         p, q = self.target.shape
         block = coefficients.reshape(*coefficients.shape[:-1], p, q)
@@ -134,7 +134,7 @@ class MatrixFactorisation(Regression):
         out[..., p:, :p] = block.swapaxes(-1, -2)
         return np.kron(out, np.eye(self.rank))
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Zero: the predictions are quadratic."""
         return np.zeros((*np.shape(w)[:-1], self.samples, self.dimension))
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ..problem import Objective
 
-class Model(ABC):
+
+class Model(Objective):
     """A loss L(w) >= 0 whose zeros form a set; every method takes w of shape (..., m).
 
     Attributes
@@ -58,7 +60,7 @@ class Model(ABC):
         """Hessian (..., m, m)."""
 
     @abstractmethod
-    def third(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    def third_contraction(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Gradient (..., m) of <matrix, Hessian(w)>, for a symmetric `matrix` (..., m, m) held fixed."""
 
     @abstractmethod
@@ -90,26 +92,26 @@ class Regression(Model):
     has_units: ClassVar[bool] = False
 
     @abstractmethod
-    def linearise(
+    def predict_with_jacobian(
         self, w: np.ndarray, inputs: np.ndarray | None = None, units: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Predictions (..., S) and their Jacobian (..., S, m), at `inputs` (..., S, columns) with unit multipliers
         `units` (..., 1 or S, h); without them, at the model's own N inputs and with multipliers 1."""
 
     @abstractmethod
-    def bend_apply(self, w: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    def prediction_hvp(self, w: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """F_i vectors_i (..., N, m) for `vectors` (..., N, m)."""
 
     @abstractmethod
-    def bend_inner(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    def prediction_hessian_inner(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """<matrix, F_i> (..., N) for a symmetric `matrix` (..., m, m)."""
 
     @abstractmethod
-    def bend_sum(self, w: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
+    def weighted_hessians(self, w: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
         """sum_i coefficients_i F_i (..., m, m) for `coefficients` (..., N)."""
 
     @abstractmethod
-    def twist(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    def hessian_gradient(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Gradient (..., N, m) of <matrix, F_i(w)> for a symmetric `matrix` (..., m, m) held fixed."""
 
     @property
@@ -124,7 +126,7 @@ class Regression(Model):
 
     def residual(self, w: np.ndarray) -> np.ndarray:
         """f_i(w) - labels_i, (..., N)."""
-        return self.linearise(np.asarray(w, float))[0] - self.labels
+        return self.predict_with_jacobian(np.asarray(w, float))[0] - self.labels
 
     def loss(self, w: np.ndarray) -> np.ndarray:
         """Loss (...)."""
@@ -132,26 +134,26 @@ class Regression(Model):
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient (..., m)."""
-        predictions, jacobian = self.linearise(np.asarray(w, float))
+        predictions, jacobian = self.predict_with_jacobian(np.asarray(w, float))
         return self.weight * np.einsum("...i,...ij->...j", predictions - self.labels, jacobian)
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """Hessian (..., m, m)."""
         w = np.asarray(w, float)
-        predictions, jacobian = self.linearise(w)
+        predictions, jacobian = self.predict_with_jacobian(w)
         return self.weight * (
-            jacobian.swapaxes(-1, -2) @ jacobian + self.bend_sum(w, predictions - self.labels)
+            jacobian.swapaxes(-1, -2) @ jacobian + self.weighted_hessians(w, predictions - self.labels)
         )
 
-    def third(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    def third_contraction(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Gradient (..., m) of <matrix, Hessian(w)>."""
         w = np.asarray(w, float)
-        predictions, jacobian = self.linearise(w)
+        predictions, jacobian = self.predict_with_jacobian(w)
         residual = predictions - self.labels
         return self.weight * (
-            2 * self.bend_apply(w, jacobian @ matrix).sum(-2)
-            + np.einsum("...i,...ij->...j", self.bend_inner(w, matrix), jacobian)
-            + np.einsum("...i,...ij->...j", residual, self.twist(w, matrix))
+            2 * self.prediction_hvp(w, jacobian @ matrix).sum(-2)
+            + np.einsum("...i,...ij->...j", self.prediction_hessian_inner(w, matrix), jacobian)
+            + np.einsum("...i,...ij->...j", residual, self.hessian_gradient(w, matrix))
         )
 
 

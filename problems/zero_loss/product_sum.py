@@ -72,7 +72,7 @@ class ProductSum(Regression):
         """1."""
         return 1.0
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Prediction, the same for each entry, and its Jacobian."""
         return linearise_products(self, w, inputs, units)
 
@@ -80,20 +80,20 @@ class ProductSum(Regression):
         """u_j v_j, (..., 1, terms)."""
         return (w[..., : self.terms] * w[..., self.terms :])[..., None, :]
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """F v exchanges the two halves of v."""
         return np.concatenate([vectors[..., self.terms :], vectors[..., : self.terms]], axis=-1)
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """Twice the trace of the block between u and v."""
         return 2 * np.trace(matrix[..., : self.terms, self.terms :], axis1=-2, axis2=-1)[..., None]
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """A constant matrix times the coefficient."""
         exchange = np.roll(np.eye(self.dimension), self.terms, axis=0)
         return coefficients[..., None] * exchange
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Zero: the prediction is quadratic."""
         return np.zeros((*np.shape(w)[:-1], 1, self.dimension))
 

@@ -44,7 +44,7 @@ class QuadraticDifference(Regression):
         """One label, 1."""
         return np.ones(1)
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Prediction, the same for each entry, and its Jacobian."""
         w = np.asarray(w, float)[..., None, :]
         multipliers = np.ones((entry_count(self, inputs), 1)) * (1.0 if units is None else units) * SIGNS
@@ -54,19 +54,19 @@ class QuadraticDifference(Regression):
         """u^2 and -v^2, (..., 1, 2)."""
         return (SIGNS * np.asarray(w) ** 2)[..., None, :]
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """F = diag(2, -2)."""
         return 2 * SIGNS * vectors
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """2 (matrix_uu - matrix_vv)."""
         return 2 * (matrix[..., 0, 0] - matrix[..., 1, 1])[..., None]
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """A constant matrix times the coefficient."""
         return coefficients[..., None] * np.diag(2 * SIGNS)
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Zero: the prediction is quadratic."""
         return np.zeros((*np.shape(w)[:-1], 1, 2))
 

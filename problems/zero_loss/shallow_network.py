@@ -116,7 +116,7 @@ class ShallowNetwork(Regression):
         """The activation and three derivatives at b_j . x_s, each (..., S, h)."""
         return ACTIVATIONS[self.activation][0](inputs @ b.swapaxes(-1, -2))
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Predictions and their Jacobian."""
         a, b = self.layers(w)
         inputs = self.features if inputs is None else inputs
@@ -131,7 +131,7 @@ class ShallowNetwork(Regression):
         a, b = self.layers(w)
         return a[..., None, :] * self._activate(b, self.features)[0]
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """Hessian of each prediction times its vector."""
         a, b = self.layers(w)
         _, slope, bend, _ = self._activate(b, self.features)
@@ -150,14 +150,14 @@ class ShallowNetwork(Regression):
         # The paired index moved to the front: (h, ..., p) and (h, ..., p, p).
         return np.einsum("h...p,ip->...ih", between, x), np.einsum("h...pq,ip,iq->...ih", inner, x, x, optimize=True)
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """<matrix, Hessian of each prediction>."""
         a, b = self.layers(w)
         _, slope, bend, _ = self._activate(b, self.features)
         between, inner = self._blocks(matrix)
         return (2 * between * slope + a[..., None, :] * bend * inner).sum(-1)
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """Sum of the predictions' Hessians; unit j meets only itself."""
         a, b = self.layers(w)
         _, slope, bend, _ = self._activate(b, self.features)
@@ -174,7 +174,7 @@ class ShallowNetwork(Regression):
             out[..., block, block] = inner[..., j, :, :]
         return out
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Gradient of <matrix, Hessian of each prediction>."""
         a, b = self.layers(w)
         _, _, bend, twist = self._activate(b, self.features)

@@ -3,35 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, MissingLibrary, whole_number
+from sgdlimits.exact.errors import InvalidInput, whole_number
 
+from ..torch_functions import import_torch
 from .data import set_data
 from .general_loss import GeneralLoss, check_sizes
 from .model import Regression, no_quantities
-
-
-def import_torch() -> Any:
-    """Return torch.
-
-    Raises
-    ------
-    MissingLibrary
-        If it is not installed.
-    """
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingLibrary(
-            "a torch model needs torch, which is not installed: pip install torch (or give the model in NumPy or numba)"
-        ) from None
-    return torch
 
 
 def _call(function: Callable, lead: tuple[int, ...], *arrays: np.ndarray) -> list[np.ndarray]:
@@ -77,11 +60,11 @@ def _regression_functions(function: Callable, units: int) -> dict[str, Callable]
         return value, slope
 
     return {
-        "linearise": each(value_and_slope, None, 0, 0),
+        "predict_with_jacobian": each(value_and_slope, None, 0, 0),
         "hessians": each(func.hessian(whole), None, 0),
-        "bend_apply": each(lambda w, x, v: func.jvp(lambda p: func.grad(whole)(p, x), (w,), (v,))[1], None, 0, 0),
-        "bend_inner": each(contracted, None, 0, None),
-        "twist": each(func.grad(contracted), None, 0, None),
+        "prediction_hvp": each(lambda w, x, v: func.jvp(lambda p: func.grad(whole)(p, x), (w,), (v,))[1], None, 0, 0),
+        "prediction_hessian_inner": each(contracted, None, 0, None),
+        "hessian_gradient": each(func.grad(contracted), None, 0, None),
         "unit_outputs": each(unit_outputs, None, 0),
         "input_gradient": each(func.grad(whole, argnums=1), None, 0),
         "mixed": each(func.jacrev(func.grad(whole, argnums=1), argnums=0), None, 0),
@@ -117,13 +100,11 @@ class TorchRegression(Regression):
     dimension: int
     hidden_units: int = 0
     label: str = "torch regression"
-    _functions: dict = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         set_data(self, self.features, self.labels)
         object.__setattr__(self, "dimension", whole_number("dimension", self.dimension, 1))
         object.__setattr__(self, "hidden_units", whole_number("hidden_units", self.hidden_units, 0))
-        object.__setattr__(self, "_functions", _regression_functions(self.function, self.hidden_units))
         torch = import_torch()
         w = torch.full((self.dimension,), 0.5, dtype=torch.float64)
         arguments = (w, torch.as_tensor(np.array(self.features[0])))
@@ -135,6 +116,10 @@ class TorchRegression(Regression):
                 f"function(w, x) must return one number for w ({self.dimension},) and x {self.features[0].shape}, "
                 f"got a tensor of shape {shape}"
             )
+
+    @cached_property
+    def _functions(self) -> dict[str, Callable]:
+        return _regression_functions(self.function, self.hidden_units)
 
     @property
     def inputs(self) -> np.ndarray:
@@ -162,34 +147,34 @@ class TorchRegression(Regression):
         spread = [_spread(lead, array, own) for array, own in ((w, 1), (self.features, 2), *arrays)]
         return _call(self._functions[name], lead, *spread)[0]
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Predictions and their Jacobian."""
         inputs = self.features if inputs is None else inputs
         units = np.ones((1, self.hidden_units)) if units is None else units
         lead = np.broadcast_shapes(np.shape(w)[:-1], inputs.shape[:-2], units.shape[:-2])
         entries = np.broadcast_to(units, (*units.shape[:-2], inputs.shape[-2], self.hidden_units))
         arrays = _spread(lead, w, 1), _spread(lead, inputs, 2), _spread(lead, entries, 2)
-        return tuple(_call(self._functions["linearise"], lead, *arrays))
+        return tuple(_call(self._functions["predict_with_jacobian"], lead, *arrays))
 
     def unit_outputs(self, w):
         """h_j, the derivative of f in its multipliers, (..., N, h)."""
         return self._each("unit_outputs", w)
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """Hessian of each prediction times its vector."""
-        return self._each("bend_apply", w, (vectors, 2))
+        return self._each("prediction_hvp", w, (vectors, 2))
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """<matrix, Hessian of each prediction>."""
-        return self._each("bend_inner", w, (matrix, 2))
+        return self._each("prediction_hessian_inner", w, (matrix, 2))
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """Sum of the predictions' Hessians."""
         return np.einsum("...i,...ijk->...jk", coefficients, self._each("hessians", w))
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Gradient of <matrix, Hessian of each prediction>."""
-        return self._each("twist", w, (matrix, 2))
+        return self._each("hessian_gradient", w, (matrix, 2))
 
     def input_gradient(self, w):
         """Gradient of each prediction in its input, (..., N, p)."""
@@ -239,7 +224,7 @@ def _loss_functions(function: Callable, noise_size: int) -> dict[str, Callable]:
         "loss": func.vmap(loss),
         "gradient": func.vmap(func.grad(loss)),
         "hessian": func.vmap(func.hessian(clean)),
-        "third": func.vmap(func.grad(contracted)),
+        "third_contraction": func.vmap(func.grad(contracted)),
         "columns": func.vmap(columns),
         "regulariser": func.vmap(regulariser),
         "regulariser_gradient": func.vmap(func.grad(regulariser)),
@@ -271,11 +256,19 @@ class TorchLoss(GeneralLoss):
     dimension: int
     noise_size: int = 0
     label: str = "torch loss"
-    _functions: dict = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         check_sizes(self)
-        object.__setattr__(self, "_functions", _loss_functions(self.function, self.noise_size))
+        torch = import_torch()
+        sizes = (self.dimension, self.noise_size) if self.noise_size else (self.dimension,)
+        found = self.function(*(torch.full((size,), 0.5, dtype=torch.float64) for size in sizes))
+        if not isinstance(found, torch.Tensor) or found.shape != ():
+            got = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
+            raise InvalidInput(f"function must return one number, a tensor of shape (), got {got}")
+
+    @cached_property
+    def _functions(self) -> dict[str, Callable]:
+        return _loss_functions(self.function, self.noise_size)
 
     def _each(self, name, w, *arrays):
         lead = np.shape(w)[:-1]
@@ -294,9 +287,9 @@ class TorchLoss(GeneralLoss):
         """Hessian (..., m, m)."""
         return self._each("hessian", w)
 
-    def third(self, w, matrix):
+    def third_contraction(self, w, matrix):
         """Gradient of <matrix, Hessian(w)>."""
-        return self._each("third", w, (matrix, 2))
+        return self._each("third_contraction", w, (matrix, 2))
 
     def noise_matrix(self, w):
         """G (..., m, q)."""

@@ -12,13 +12,16 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from .data import set_data
-from .differences import contraction, slope_along
-from .kernels import linearise_one_by_one, regression_kernel
+from .general_loss import symmetric_probe
+from ..derivative_check import check_derivative, probe
+from ..differences import contraction, slope_along
+from ..user_functions import call, compiled_function, numbers, tried_out
+from .kernels import predict_one_by_one, regression_kernel
 from .model import Regression, no_quantities
 
 
 def _jacobian(model, w):
-    return model.linearise(w)[1]
+    return model.predict_with_jacobian(w)[1]
 
 
 def apply_by_differences(model, w, vectors):
@@ -69,14 +72,26 @@ class UserRegression(Regression):
     def __post_init__(self) -> None:
         set_data(self, self.features, self.labels)
         object.__setattr__(self, "dimension", whole_number("dimension", self.dimension, 1))
-        w = np.full((2, self.dimension), 0.5)
-        predictions, jacobian = self.function(w, self.features)
-        want = (2, self.samples), (2, self.samples, self.dimension)
-        if np.shape(predictions) != want[0] or np.shape(jacobian) != want[1]:
-            raise InvalidInput(
-                f"function(w, x) must return predictions {want[0]} and their Jacobian {want[1]} for w "
-                f"{w.shape} and x {self.features.shape}, got {np.shape(predictions)} and {np.shape(jacobian)}"
-            )
+        for name in ("function", "second", "third_of_predictions"):
+            function = getattr(self, name)
+            if not callable(function) and (function is not None or name == "function"):
+                raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
+        m = self.dimension
+        with np.errstate(all="ignore"):
+            self.predict_with_jacobian(np.full((2, m), 0.5))
+        check_jacobian(self)
+        if self.second is not None:
+            check_derivative(
+                "second (the predictions' Hessians)", lambda points: self.predict_with_jacobian(points)[1],
+                lambda w, v: self._hessians(w) @ v, m,
+            )  # fmt: skip
+        if self.third_of_predictions is not None:
+            matrix = symmetric_probe(m)
+            check_derivative(
+                "third_of_predictions",
+                lambda points: self.prediction_hessian_inner(points, np.broadcast_to(matrix, (len(points), m, m))),
+                lambda w, v: self.hessian_gradient(w, matrix) @ v, m,
+            )  # fmt: skip
 
     @property
     def inputs(self) -> np.ndarray:
@@ -88,33 +103,45 @@ class UserRegression(Regression):
         """1 / N."""
         return 1 / len(self.labels)
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """What the user's function returns."""
-        predictions, jacobian = self.function(np.asarray(w, float), self.features if inputs is None else inputs)
-        return np.asarray(predictions, float), np.asarray(jacobian, float)
+        w, x = np.asarray(w, float), self.features if inputs is None else np.asarray(inputs, float)
+        found = call("function", self.function, w, x)
+        if not isinstance(found, (tuple, list)) or len(found) != 2:
+            raise InvalidInput(f"function must return predictions and their Jacobian, got {type(found).__name__}")
+        shape = (*np.broadcast_shapes(w.shape[:-1], x.shape[:-2]), x.shape[-2])
+        given = f" for w {w.shape} and x {x.shape}"
+        return (
+            numbers("function's predictions", found[0], shape, given),
+            numbers("function's Jacobian", found[1], (*shape, self.dimension), given),
+        )
 
     def _hessians(self, w):
         if self.second is None:
             return hessians_by_differences(self, w)
-        return np.asarray(self.second(w, self.features), float)
+        w = np.asarray(w, float)
+        shape = (*w.shape[:-1], self.samples, self.dimension, self.dimension)
+        return numbers("second", call("second", self.second, w, self.features), shape, f" for w {w.shape}")
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """Hessian of each prediction times its vector."""
         return (self._hessians(w) @ vectors[..., None])[..., 0]
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """<matrix, Hessian of each prediction>."""
         return np.einsum("...ijk,...jk->...i", self._hessians(w), matrix)
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """Sum of the predictions' Hessians."""
         return np.einsum("...i,...ijk->...jk", coefficients, self._hessians(w))
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Gradient of <matrix, Hessian of each prediction>."""
         if self.third_of_predictions is None:
             return contraction(lambda point: _jacobian(self, point), w, matrix)
-        return np.asarray(self.third_of_predictions(w, self.features, matrix), float)
+        w = np.asarray(w, float)
+        found = call("third_of_predictions", self.third_of_predictions, w, self.features, np.asarray(matrix, float))
+        return numbers("third_of_predictions", found)
 
     def closed_limit(self, w):
         """Not known."""
@@ -125,18 +152,28 @@ class UserRegression(Regression):
         return no_quantities(w)
 
 
+def check_jacobian(model: Regression) -> None:
+    """Compare the Jacobian with the predictions, at every sample."""
+    check_derivative(
+        "Jacobian", lambda points: model.predict_with_jacobian(points)[0],
+        lambda w, v: model.predict_with_jacobian(w)[1] @ v, model.dimension,
+    )  # fmt: skip
+
+
 @lru_cache(maxsize=None)
 def _compile(function):
     """Kernel and vectorised form of a user's compiled function(w, x, row) -> prediction."""
 
     @numba.njit(nogil=True, error_model="numpy")
     def sample(w, x, multipliers, row):
+        row[:] = 0.0
         return function(w, x, row)
 
     @numba.njit(nogil=True, error_model="numpy")
     def vectorised(w, inputs, values, jacobian):
         for i in range(len(w)):
             for s in range(inputs.shape[1]):
+                jacobian[i, s] = 0.0
                 values[i, s] = function(w[i], inputs[i, s], jacobian[i, s])
 
     return regression_kernel(sample), vectorised
@@ -151,7 +188,7 @@ class NumbaRegression(Regression):
     Parameters
     ----------
     function : numba-compiled function(w (m,), x (p,), row (m,)) -> float
-        Returns the prediction at one input and writes its gradient in w into `row`.
+        Returns the prediction at one input and writes its gradient in w into `row`, which is zero on entry.
     features : (N, p) array
     labels : (N,) array
     dimension : int
@@ -168,8 +205,11 @@ class NumbaRegression(Regression):
     def __post_init__(self) -> None:
         set_data(self, self.features, self.labels)
         object.__setattr__(self, "dimension", whole_number("dimension", self.dimension, 1))
-        if not hasattr(self.function, "py_func"):
-            raise InvalidInput("function must be compiled: decorate it with @numba.njit")
+        form = "function(w, x, row) -> float"
+        compiled_function("function", self.function, form)
+        given = probe(self.dimension)[0], np.array(self.features[0])
+        tried_out("function", self.function, form, given, (np.zeros(self.dimension),))
+        check_jacobian(self)
 
     @property
     def inputs(self) -> np.ndarray:
@@ -186,23 +226,23 @@ class NumbaRegression(Regression):
         """Compiled for the user's function."""
         return _compile(self.function)[0]
 
-    def linearise(self, w, inputs=None, units=None):
+    def predict_with_jacobian(self, w, inputs=None, units=None):
         """Predictions and their Jacobian, one path after the other."""
-        return linearise_one_by_one(_compile(self.function)[1], w, self.features if inputs is None else inputs)
+        return predict_one_by_one(_compile(self.function)[1], w, self.features if inputs is None else inputs)
 
-    def bend_apply(self, w, vectors):
+    def prediction_hvp(self, w, vectors):
         """Hessian of each prediction times its vector."""
         return apply_by_differences(self, w, vectors)
 
-    def bend_inner(self, w, matrix):
+    def prediction_hessian_inner(self, w, matrix):
         """<matrix, Hessian of each prediction>."""
         return np.einsum("...ijk,...jk->...i", hessians_by_differences(self, w), matrix)
 
-    def bend_sum(self, w, coefficients):
+    def weighted_hessians(self, w, coefficients):
         """Sum of the predictions' Hessians."""
         return np.einsum("...i,...ijk->...jk", coefficients, hessians_by_differences(self, w))
 
-    def twist(self, w, matrix):
+    def hessian_gradient(self, w, matrix):
         """Gradient of <matrix, Hessian of each prediction>."""
         return contraction(lambda point: _jacobian(self, point), w, matrix)
 

@@ -1,0 +1,370 @@
+"""Predictor x loss x source: L(x) = mean over samples of loss(predictor(x, input), label), with a ridge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
+
+from .datasets import dataset
+from .differences import derivative
+from .losses import LogisticLoss, OutputLoss, find_loss, signed
+from .predictors import Linear, Predictor
+from .sampled import SampledProblem
+from .sources import Rows, Source
+from .tables import read_csv
+
+
+class PredictionProblem(SampledProblem):
+    """Everything that follows from a predictor, a loss and a source; leaves hold them, and compiled functions.
+
+    Attributes
+    ----------
+    predictor : predictors.Predictor
+    loss : losses.OutputLoss
+    source : sources.Source
+    test : sources.Source or None
+        Held-out samples.
+    """
+
+    predictor: Predictor
+    loss: OutputLoss
+    source: Source
+    test: Source | None
+
+    @property
+    def samples(self) -> int:
+        """Samples that can be drawn."""
+        return self.source.rows
+
+    @property
+    def evaluated(self) -> int:
+        """Samples that `risk` and `gradient` are means over."""
+        return self.source.evaluated
+
+    @property
+    def endless(self) -> bool:
+        """Fresh samples: `risk` is a mean over the first `evaluated` of them, with the error of such a mean."""
+        return self.source.endless
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return self.predictor.dimension
+
+    def sample_values(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Losses (P, B) of the samples `rows` (P, B) at positions (P, d)."""
+        inputs, labels = self.source.sample(rows)
+        return self.loss.value(self.predictor.predict(x, inputs), labels)
+
+    def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d)."""
+        inputs, labels = self.source.sample(rows)
+        return self.predictor.pullback(x, inputs, self.loss.slope(self.predictor.predict(x, inputs), labels))
+
+    def hessian(self, x: np.ndarray) -> np.ndarray:
+        """Hessian (d, d) of L at x (d,), without the ridge: exact for outputs affine in x, else by differences."""
+        x = finite_array("x", x, shape=(self.dimension,))
+        if not self.predictor.affine:
+            full = derivative(lambda point: self.gradient(point) - self.ridge * point, x)
+            return (full + full.T) / 2
+        total = np.zeros((self.dimension, self.dimension))
+        for rows in self._all_rows(self.predictor.outputs):
+            inputs, labels = self.source.sample(rows[0])
+            tangents = self._tangents(x, inputs)  # (B, K, d)
+            curved = self.loss.curvature(self.predictor.predict(x[None], inputs[None])[0], labels) @ tangents
+            total += tangents.reshape(-1, x.size).T @ curved.reshape(-1, x.size)
+        return total / self.evaluated
+
+    def outputs(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Outputs (..., b, K) of parameters x (..., d) at inputs (b, p)."""
+        flat, shape = self._flat(x)
+        inputs = finite_array("inputs", inputs, shape=(None, self.source.columns))
+        return self.predictor.predict(flat, np.broadcast_to(inputs, (len(flat), *inputs.shape))).reshape(
+            *shape, len(inputs), self.predictor.outputs
+        )
+
+    def accuracy(self, x: np.ndarray) -> np.ndarray:
+        """Fraction (...) of samples whose class x (..., d) predicts; 0 where x is no longer finite."""
+        return self._mean(x, self.source, self.loss.correct)
+
+    def test_accuracy(self, x: np.ndarray) -> np.ndarray:
+        """The same of the held-out samples."""
+        return self._mean(x, self._held_out(), self.loss.correct)
+
+    def test_risk(self, x: np.ndarray) -> np.ndarray:
+        """L (...) over the held-out samples at positions (..., d)."""
+        return self._mean(x, self._held_out(), self.loss.value)
+
+    def risk_error(self, x: np.ndarray) -> np.ndarray:
+        """Standard error (...) of `risk` at x (..., d): of a mean over a stream's first rows; 0 for stored rows."""
+        if not self.endless:
+            return np.zeros(np.shape(x)[:-1])
+        mean = self._mean(x, self.source, self.loss.value)
+        square = self._mean(x, self.source, lambda outputs, labels: self.loss.value(outputs, labels) ** 2)
+        return np.sqrt(np.maximum(square - mean**2, 0) / max(1, self.evaluated - 1))
+
+    def _held_out(self) -> Source:
+        if self.test is None:
+            raise InvalidInput("no samples are held out; pass test= when building the problem")
+        return self.test
+
+    def _mean(self, x: np.ndarray, source: Source, function: Callable[..., np.ndarray]) -> np.ndarray:
+        """Mean over a source of a function of outputs and labels."""
+        flat, shape = self._flat(x)
+        total, length = np.zeros(len(flat)), max(1, 2**20 // (len(flat) * (source.columns + self.predictor.outputs)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            for first in range(0, source.evaluated, length):
+                rows = np.arange(first, min(first + length, source.evaluated))
+                inputs, labels = source.sample(rows)
+                spread = np.broadcast_to(inputs, (len(flat), *inputs.shape))
+                found = function(self.predictor.predict(flat, spread), np.broadcast_to(labels, spread.shape[:2]))
+                total += found.sum(axis=1)
+        return (total / source.evaluated).reshape(shape)
+
+    def _tangents(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Jacobian (B, K, d) of the outputs."""
+        K, rows = self.predictor.outputs, len(inputs)
+        slopes = np.broadcast_to(np.eye(K)[:, None], (K, rows, K))
+        spread = np.broadcast_to(inputs, (K, *inputs.shape))
+        return self.predictor.pullback(np.tile(x, (K, 1)), spread, slopes).swapaxes(0, 1)
+
+
+@lru_cache(maxsize=None)
+def _composed(sample, outputs_of, pullback_of, value_of, slope_of):
+    """Compiled value and gradient of a sample; sizes are p, K and the predictor's work."""
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def value(x, i, sizes, *data):
+        a, outputs, work = np.zeros(sizes[0]), np.zeros(sizes[1]), np.zeros(sizes[2])
+        label = sample(i, a, *data)
+        outputs_of(x, a, work, outputs)
+        return value_of(outputs, label)
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def gradient(x, i, out, sizes, *data):
+        a, outputs, work = np.zeros(sizes[0]), np.zeros(sizes[1]), np.zeros(sizes[2])
+        slope = np.zeros(sizes[1])
+        label = sample(i, a, *data)
+        outputs_of(x, a, work, outputs)
+        slope_of(outputs, label, slope)
+        pullback_of(x, a, slope, work, out)
+
+    return value, gradient
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Supervised(PredictionProblem):
+    """A predictor trained on a source with a loss.
+
+    Compiled where predictor and loss are; else NumPy or torch, for many paths and samples at once.
+
+    Parameters
+    ----------
+    predictor : predictors.Predictor
+    loss : losses.OutputLoss, or "squares", "logistic", "cross_entropy"
+    source : sources.Source
+        Rows, a Stream or Augmented rows.
+    ridge : float
+        Adds (ridge / 2) |x|^2 to what is descended.
+    test : sources.Source, optional
+        Held-out samples.
+
+    Raises
+    ------
+    InvalidInput
+        If the parts do not fit: lengths of inputs, number of outputs, labels.
+    """
+
+    predictor: Predictor
+    loss: OutputLoss
+    source: Source
+    ridge: float = 0.0
+    test: Source | None = None
+    name: str = field(default="supervised")
+
+    def __post_init__(self) -> None:
+        for name, kind in (("predictor", Predictor), ("source", Source)):
+            if not isinstance(getattr(self, name), kind):
+                found = type(getattr(self, name)).__name__
+                raise InvalidInput(f"{name} must be one of sgdlimits.problems.{name}s, got {found}")
+        object.__setattr__(self, "loss", find_loss(self.loss))
+        object.__setattr__(self, "ridge", real_number("ridge", self.ridge))
+        for name, source in (("source", self.source), ("test", self.test)):
+            if source is None:
+                continue
+            if not isinstance(source, Source):
+                raise InvalidInput(f"{name} must be one of sgdlimits.problems.sources, got {type(source).__name__}")
+            if source.columns != self.predictor.inputs:
+                raise InvalidInput(
+                    f"the predictor takes inputs of {self.predictor.inputs} numbers, and those of {name} have "
+                    f"{source.columns}"
+                )
+            labels = source.sample(np.arange(source.evaluated))[1]
+            self.loss.check(labels, self.predictor.outputs)
+
+    @property
+    def compiled(self) -> bool:
+        """Predictor and loss are."""
+        return self.predictor.compiled and self.loss.compiled
+
+    @property
+    def compiled_value(self):
+        """(x (d,), i, *data) -> float."""
+        return self._compose()[0]
+
+    @property
+    def compiled_gradient(self):
+        """(x (d,), i, out (d,), *data) -> None."""
+        return self._compose()[1]
+
+    def _compose(self):
+        p, loss = self.predictor, self.loss
+        return _composed(
+            self.source.compiled_sample, p.compiled_outputs, p.compiled_pullback, loss.compiled_value,
+            loss.compiled_slope,
+        )  # fmt: skip
+
+    @cached_property
+    def data(self) -> tuple[np.ndarray, ...]:
+        """Sizes, and the arrays of the source."""
+        sizes = np.array([self.predictor.inputs, self.predictor.outputs, self.predictor.work_size])
+        return sizes, *self.source.data
+
+    def __repr__(self) -> str:
+        n = "endless" if self.endless else f"n={self.samples}"
+        parts = f"{type(self.predictor).__name__}, {type(self.loss).__name__}, {type(self.source).__name__}"
+        return f"Supervised({parts}: {n}, d={self.dimension}, ridge={self.ridge:g})"
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _logistic_value(x, i, features, labels):
+    """Linear and LogisticLoss in one, without arrays in between."""
+    margin = 0.0
+    for j in range(x.size):
+        margin += features[i, j] * x[j]
+    margin *= labels[i]
+    return max(-margin, 0.0) + np.log1p(np.exp(-abs(margin)))
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def _logistic_gradient(x, i, out, features, labels):
+    """-label logistic(-margin) features, without overflow."""
+    margin = 0.0
+    for j in range(x.size):
+        margin += features[i, j] * x[j]
+    margin *= labels[i]
+    small = np.exp(-abs(margin))
+    pull = -labels[i] * (small if margin > 0 else 1.0) / (1.0 + small)
+    for j in range(x.size):
+        out[j] = pull * features[i, j]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Logistic(PredictionProblem):
+    """Logistic regression: l_i(x) = log(1 + exp(-y_i a_i.x)) with y_i = -1 or +1, without an intercept.
+
+    Parameters
+    ----------
+    features : array (n, d)
+    labels : array (n,)
+        0 and 1, or -1 and +1.
+    ridge : float
+
+    Raises
+    ------
+    InvalidInput
+        If a shape is wrong, or the labels are neither 0/1 nor -1/+1.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    ridge: float = 0.0
+    compiled: bool = True
+    test = None
+
+    loss = LogisticLoss()
+    compiled_value = staticmethod(_logistic_value)
+    compiled_gradient = staticmethod(_logistic_gradient)
+
+    def __post_init__(self) -> None:
+        features = finite_array("features", self.features, ndim=2)
+        if 0 in features.shape:
+            raise InvalidInput(f"features must have at least one row and one column, got shape {features.shape}")
+        labels = signed(self.labels, len(features))
+        for key, value in (("features", np.array(features, order="C")), ("labels", labels)):
+            value.setflags(write=False)
+            object.__setattr__(self, key, value)
+        object.__setattr__(self, "ridge", real_number("ridge", self.ridge))
+
+    @classmethod
+    def from_arrays(cls, A: np.ndarray, b: np.ndarray, ridge: float = 0.0) -> Logistic:
+        """Use A (n, d) and labels b (n,) exactly as they are."""
+        return cls(A, b, ridge)
+
+    @classmethod
+    def from_csv(cls, path: Any, target: str, ridge: float = 0.0, standardise: bool = True) -> Logistic:
+        """Rows of a CSV file with a header line; the column `target` holds 0 and 1, or -1 and +1.
+
+        Features have mean 0 and variance 1 unless `standardise` is false.
+        """
+        rows = Rows.from_table(read_csv(path, target), standardise)[0]
+        return cls(rows.inputs, rows.labels, ridge)
+
+    @classmethod
+    def from_dataset(cls, name: str, ridge: float = 0.0, standardise: bool = True) -> Logistic:
+        """A named data set with two classes, "breast_cancer" for example."""
+        rows = Rows.from_table(dataset(name), standardise)[0]
+        return cls(rows.inputs, rows.labels, ridge)
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """One output, no bias."""
+        return Linear(self.features.shape[1], bias=False)
+
+    @cached_property
+    def source(self) -> Source:
+        """The rows."""
+        return Rows(self.features, self.labels)
+
+    @property
+    def data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Features and labels."""
+        return self.features, self.labels
+
+    @cached_property
+    def minimiser(self) -> np.ndarray:
+        """Minimiser (d,) of the descended objective by Newton's method; of least norm where it is not unique.
+
+        Raises
+        ------
+        InvalidInput
+            If there is none: the ridge is negative, or there is no ridge and the labels can be separated.
+        """
+        if self.ridge < 0:
+            raise InvalidInput(f"ridge is {self.ridge!r}, so the objective has no minimum; take a ridge of at least 0")
+        x = np.zeros(self.dimension)
+        for _ in range(100):
+            slope = self.gradient(x)
+            curvature = self.hessian(x) + self.ridge * np.eye(self.dimension)
+            move = -np.linalg.lstsq(curvature, slope, rcond=1e-13)[0]
+            length, start, descent = 1.0, self._objective(x), slope @ move
+            while length > 1e-4 and self._objective(x + length * move) > start + 1e-4 * length * descent + 1e-15:
+                length /= 2
+            x = x + length * move
+            if length == 1.0 and np.linalg.norm(move) <= 1e-10 * (1 + np.linalg.norm(x)):
+                x.flags.writeable = False
+                return x
+        raise InvalidInput("the labels can be separated, so the loss has no minimiser; add a ridge")
+
+    def _objective(self, x: np.ndarray) -> float:
+        return float(self.risk(x) + 0.5 * self.ridge * (x @ x))
+
+    def __repr__(self) -> str:
+        return f"Logistic(n={self.samples}, d={self.dimension}, ridge={self.ridge:g})"

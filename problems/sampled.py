@@ -1,0 +1,135 @@
+"""Losses beyond least squares: means over samples whose losses and gradients can be asked one by one.
+
+L(x) = (1/n) sum_i l_i(x); the descended objective adds (ridge / 2) |x|^2. What SGD needs of such a problem:
+the gradients of single samples, in NumPy for many paths at once or compiled for one.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from typing import ClassVar
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, finite_array
+
+from .differences import slope_along
+from .problem import Problem
+from .sample_loops import mean_gradient, mean_value, weighted_gradient
+from .samplings import check_sampling
+
+BLOCK = 2**20  # numbers that one NumPy call on all samples may hold
+
+
+class SampledProblem(Problem):
+    """A mean over samples of smooth losses; leaves give the losses and gradients of chosen samples.
+
+    Where `compiled` is true there are `compiled_value(x, i, *data)` -> float and `compiled_gradient(x, i, out, *data)`,
+    which finds `out` filled with zeros.
+
+    Attributes
+    ----------
+    samples : int
+        Samples that rows 0 ... samples - 1 name.
+    evaluated : int
+        The first so many make up `risk` and `gradient`: all of them, but of an endless source.
+    data : tuple of arrays
+        What the compiled functions take behind their own arguments.
+    """
+
+    sampled: ClassVar[bool] = True
+    samples: int
+    compiled_value: Callable[..., float]
+    compiled_gradient: Callable[..., None]
+
+    @property
+    @abstractmethod
+    def data(self) -> tuple[np.ndarray, ...]:
+        """Arrays that the compiled functions read."""
+
+    @property
+    @abstractmethod
+    def evaluated(self) -> int:
+        """Samples that `risk` and `gradient` are means over."""
+
+    @abstractmethod
+    def sample_values(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Losses (P, B) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
+
+    @abstractmethod
+    def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
+
+    @abstractmethod
+    def hessian(self, x: np.ndarray) -> np.ndarray:
+        """Hessian (d, d) of L at x (d,), without the ridge."""
+
+    def sample_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Gradients (P, B, d) that SGD averages over a batch: each with the ridge."""
+        return self.sample_loss_gradients(x, rows) + self.ridge * x[:, None, :]
+
+    def risk(self, x: np.ndarray) -> np.ndarray:
+        """L at positions (..., d), without the ridge."""
+        flat, shape = self._flat(x)
+        if self.compiled:
+            return mean_value(self.compiled_value, self.data, flat, self.evaluated).reshape(shape)
+        total = sum(self.sample_values(flat, rows).sum(axis=1) for rows in self._all_rows(len(flat)))
+        return np.reshape(total / self.evaluated, shape)
+
+    def gradient(self, x: np.ndarray) -> np.ndarray:
+        """Gradient (..., d) of the descended objective, with the ridge."""
+        flat, shape = self._flat(x)
+        return np.reshape(self._mean_gradient(flat) + self.ridge * flat, (*shape, self.dimension))
+
+    def _mean_gradient(self, flat: np.ndarray) -> np.ndarray:
+        """Gradient (P, d) of L, without the ridge, at positions (P, d)."""
+        if self.compiled:
+            return mean_gradient(self.compiled_gradient, self.data, flat, self.evaluated)
+        blocks = self._all_rows(len(flat))
+        return np.asarray(sum(self.sample_loss_gradients(flat, rows).sum(axis=1) for rows in blocks)) / self.evaluated
+
+    def weighted_gradients(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Sum (P, d) over samples of weights (P, n) times gradients at positions (P, d), without the ridge."""
+        flat, _ = self._flat(x)
+        if self.compiled:
+            return weighted_gradient(self.compiled_gradient, self.data, flat, np.ascontiguousarray(weights))
+        blocks = self._all_rows(len(flat))
+        parts = (
+            np.einsum("pb,pbj->pj", weights[:, rows[0]], self.sample_loss_gradients(flat, rows)) for rows in blocks
+        )
+        return np.asarray(sum(parts))
+
+    def hessian_times_gradient(self, x: np.ndarray) -> np.ndarray:
+        """Hessian times gradient (..., d) of the descended objective, by central differences along the gradient."""
+        slope = self.gradient(x)
+        length = np.linalg.norm(slope, axis=-1, keepdims=True)
+        return length * slope_along(self.gradient, x, slope / np.where(length > 0, length, 1.0))
+
+    def gradient_noise_covariance(self, x: np.ndarray) -> np.ndarray:
+        """Covariance (d, d) of one sample's gradient at x (d,); the ridge shifts all alike and drops out."""
+        x = finite_array("x", x, shape=(self.dimension,))
+        mean = self._mean_gradient(x[None])[0]
+        total = np.zeros((self.dimension, self.dimension))
+        for rows in self._all_rows(1):
+            deviations = self.sample_loss_gradients(x[None], rows)[0] - mean
+            total += deviations.T @ deviations
+        return total / self.evaluated
+
+    def check_batch_size(self, batch_size: int, sampling: str) -> int:
+        """Return the batch size if it can be drawn under this sampling."""
+        return check_sampling(batch_size, sampling, None if self.endless else self.samples)
+
+    def _flat(self, x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
+        """Positions as (P, d), and the leading shape they had; positions that overflowed pass."""
+        x = np.asarray(x, dtype=np.float64)
+        if x.shape[-1:] != (self.dimension,):
+            raise InvalidInput(f"x must have shape (..., {self.dimension}), got {x.shape}")
+        return np.ascontiguousarray(x.reshape(-1, self.dimension)), x.shape[:-1]
+
+    def _all_rows(self, paths: int) -> Iterator[np.ndarray]:
+        """All samples in blocks (P, b) whose gradients fit in memory."""
+        length = max(1, BLOCK // (paths * self.dimension))
+        for first in range(0, self.evaluated, length):
+            rows = np.arange(first, min(first + length, self.evaluated))
+            yield np.broadcast_to(rows, (paths, rows.size))

@@ -1,0 +1,352 @@
+"""Where samples come from: stored rows, fresh draws, augmented rows. Each maps a number to a sample.
+
+A stream is a table of 2^32 rows that are computed when they are looked up: row i is drawn by Philox under (seed, i), so
+the same number is the same sample in NumPy and in compiled loops, on any thread, and nothing is stored.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+
+from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.normals import unit_interval
+from sgdlimits.ensembles.random import Purpose, path_word64
+from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, whole_number
+
+from .datasets import dataset
+from .problem import ReadOnlyFields
+from .tables import Table, read_csv
+from .user_functions import compiled_function
+
+ENDLESS = 2**32  # rows of a stream: as many as a row number may have
+EVALUATED = 4096  # rows of a stream that stand for its risk, unless said otherwise
+
+
+class Source(ReadOnlyFields):
+    """Samples by number.
+
+    Attributes
+    ----------
+    rows : int
+        Samples that there are; `ENDLESS` for fresh ones.
+    evaluated : int
+        The first so many stand for the mean over all: all stored rows; of fresh draws the risk has the
+        standard error of a mean over so many.
+    columns : int
+        p, numbers of an input.
+    endless : bool
+        Fresh samples, drawn with replacement only.
+    data : tuple of arrays
+        What `compiled_sample` takes behind its own arguments.
+    """
+
+    rows: int
+    evaluated: int
+    columns: int
+    endless: bool = False
+
+    @property
+    @abstractmethod
+    def data(self) -> tuple[np.ndarray, ...]:
+        """Arrays that the compiled sample reads."""
+
+    @property
+    @abstractmethod
+    def compiled_sample(self) -> Callable[..., float]:
+        """Compiled (i, input (p,), *data) -> label; writes the input of sample i."""
+
+    @abstractmethod
+    def sample(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (..., p) and labels (...) of the samples `rows` (...)."""
+
+
+@compiled
+def stored_sample(i, out, inputs, labels):
+    """Row i."""
+    for j in range(out.size):
+        out[j] = inputs[i, j]
+    return labels[i]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows(Source):
+    """Stored samples.
+
+    Parameters
+    ----------
+    inputs : array (n, p)
+    labels : array (n,)
+
+    Raises
+    ------
+    InvalidInput
+        If a shape is wrong, or a number is not finite.
+    """
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    description: str = "rows used as given"
+
+    compiled_sample = staticmethod(stored_sample)
+
+    def __post_init__(self) -> None:
+        inputs = np.array(finite_array("inputs", self.inputs, ndim=2), order="C")
+        if 0 in inputs.shape:
+            raise InvalidInput(f"inputs must have at least one row and one column, got shape {inputs.shape}")
+        labels = np.array(finite_array("labels", self.labels, shape=(len(inputs),)))
+        for name, array in (("inputs", inputs), ("labels", labels)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+
+    @classmethod
+    def from_table(
+        cls, table: Table, standardise: bool = True, test_fraction: float = 0.0, seed: int = 0
+    ) -> tuple[Rows, Rows | None]:
+        """Training rows, and held-out rows or None; inputs are standardised by the training rows, labels never."""
+        (training, labels), (test, test_labels), done = table.prepare(False, test_fraction, seed)
+        if standardise:
+            centre, scale = training.mean(axis=0), training.std(axis=0)
+            scale = np.where(scale > 1e-12 * np.abs(training).max(axis=0), scale, 1.0)
+            training, test = (training - centre) / scale, (test - centre) / scale
+            done = done.replace("columns used as they are, no intercept", "inputs have mean 0 and variance 1")
+        held_out = cls(test, test_labels, f"held out of {table.name}") if len(test) else None
+        return cls(training, labels, done), held_out
+
+    @classmethod
+    def from_csv(cls, path: str | Path, target: str, standardise: bool = True) -> Rows:
+        """All rows of a CSV file; `target` names the column of the labels, which stay as they are."""
+        return cls.from_table(read_csv(path, target), standardise)[0]
+
+    @classmethod
+    def from_dataset(cls, name: str, standardise: bool = True) -> Rows:
+        """All rows of a named data set (`problems.datasets.DATASETS`); the labels stay as they are."""
+        return cls.from_table(dataset(name), standardise)[0]
+
+    @property
+    def data(self):
+        """Inputs and labels."""
+        return self.inputs, self.labels
+
+    @property
+    def rows(self) -> int:
+        """n."""
+        return len(self.labels)
+
+    @property
+    def evaluated(self) -> int:
+        """All."""
+        return len(self.labels)
+
+    @property
+    def columns(self) -> int:
+        """p."""
+        return self.inputs.shape[1]
+
+    def sample(self, rows):
+        """The rows."""
+        return self.inputs[rows], self.labels[rows]
+
+
+@compiled
+def row_numbers(seed, row, normals, uniforms):
+    """The normals (Box-Muller) and uniforms of one row of a stream, from its own words."""
+    for j in range(0, normals.size, 2):
+        radius = math.sqrt(-2.0 * math.log(unit_interval(path_word64(seed, Purpose.FEATURES, row, j))))
+        angle = 2.0 * math.pi * unit_interval(path_word64(seed, Purpose.FEATURES, row, j + 1))
+        normals[j] = radius * math.cos(angle)
+        if j + 1 < normals.size:
+            normals[j + 1] = radius * math.sin(angle)
+    first = normals.size + normals.size % 2
+    for j in range(uniforms.size):
+        uniforms[j] = unit_interval(path_word64(seed, Purpose.FEATURES, row, first + j))
+
+
+@lru_cache(maxsize=None)
+def _drawing(draw: Callable[..., float]) -> tuple[Callable[..., float], Callable[..., None]]:
+    """A compiled draw as a sample of a stream, and as a loop over rows."""
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def sample(i, out, seed, sizes):
+        normals, uniforms = np.empty(sizes[0]), np.empty(sizes[1])
+        row_numbers(seed[0], i, normals, uniforms)
+        for j in range(out.size):
+            out[j] = 0.0
+        return draw(normals, uniforms, out)
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def loop(rows, inputs, labels, seed, sizes):
+        for q in range(rows.size):
+            labels[q] = sample(rows[q], inputs[q], seed, sizes)
+
+    return sample, loop
+
+
+@dataclass(frozen=True, eq=False)
+class Stream(Source):
+    """Fresh samples from a user's law.
+
+    Parameters
+    ----------
+    draw : numba-compiled function (normals (normals,), uniforms (uniforms,), out (p,)) -> label
+        Writes an input, zero on entry, and returns its label, from independent standard normals and uniforms on (0, 1).
+    columns : int
+        p.
+    normals, uniforms : int
+        How many random numbers a sample takes.
+    seed : int
+        Of the stream; the seed of a simulation chooses which of its rows are met.
+    evaluated : int
+        Rows that stand for the risk.
+
+    Raises
+    ------
+    InvalidInput
+        If `draw` is not compiled, or a size is not a whole number.
+    """
+
+    draw: Callable[..., float]
+    columns: int
+    normals: int
+    uniforms: int = 0
+    seed: int = 0
+    evaluated: int = EVALUATED
+    rows: int = ENDLESS
+    endless: bool = True
+
+    def __post_init__(self) -> None:
+        compiled_function("draw", self.draw, "draw(normals, uniforms, out) -> label")
+        for name, least, most in (
+            ("columns", 1, None), ("normals", 0, None), ("uniforms", 0, None), ("seed", 0, 2**64 - 1),
+            ("evaluated", 1, ENDLESS),
+        ):  # fmt: skip
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+
+    @classmethod
+    def gaussian_classes(cls, centres: np.ndarray, noise: float = 1.0, seed: int = 0, **options: Any) -> Stream:
+        """Classes 0 ... C - 1, equally likely; the inputs of class c are centres[c] + noise * N(0, 1)."""
+        centres = np.array(finite_array("centres", centres, ndim=2))
+        return cls(_gaussian_draw(centres.tobytes(), centres.shape, non_negative("noise", noise)), centres.shape[1],
+                   centres.shape[1], 1, seed, **options)  # fmt: skip
+
+    @property
+    def data(self):
+        """Seed and sizes."""
+        return np.array([self.seed], dtype=np.uint64), np.array([self.normals, self.uniforms])
+
+    @property
+    def compiled_sample(self):
+        """Draws row i."""
+        return _drawing(self.draw)[0]
+
+    def sample(self, rows):
+        """Draws the rows, by the same compiled code."""
+        flat = np.ascontiguousarray(rows, dtype=np.int64).ravel()
+        inputs, labels = np.empty((flat.size, self.columns)), np.empty(flat.size)
+        _drawing(self.draw)[1](flat, inputs, labels, *self.data)
+        return inputs.reshape(*np.shape(rows), -1), labels.reshape(np.shape(rows))
+
+
+@lru_cache(maxsize=None)
+def _gaussian_draw(centres: bytes, shape: tuple[int, int], noise: float) -> Callable[..., float]:
+    table = np.frombuffer(centres).reshape(shape)
+    classes = shape[0]
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def draw(normals, uniforms, out):
+        label = min(int(uniforms[0] * classes), classes - 1)
+        for j in range(out.size):
+            out[j] = table[label, j] + noise * normals[j]
+        return float(label)
+
+    return draw
+
+
+@lru_cache(maxsize=None)
+def _augmenting(
+    sample: Callable[..., float], change: Callable[..., None]
+) -> tuple[Callable[..., float], Callable[..., None]]:
+    @numba.njit(nogil=True, error_model="numpy")
+    def augmented(i, out, seed, sizes, *data):
+        label = sample(i % sizes[2], out, *data)
+        normals, uniforms = np.empty(sizes[0]), np.empty(sizes[1])
+        row_numbers(seed[0], i, normals, uniforms)
+        change(out, normals, uniforms)
+        return label
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def loop(rows, inputs, labels, seed, sizes, *data):
+        for q in range(rows.size):
+            labels[q] = augmented(rows[q], inputs[q], seed, sizes, *data)
+
+    return augmented, loop
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented(Source):
+    """Stored rows, each time changed at random: row i is the stored row i mod n under the change number i.
+
+    Parameters
+    ----------
+    base : Rows
+    change : numba-compiled function (input (p,), normals (normals,), uniforms (uniforms,)) -> None
+        Changes the input in place.
+    normals, uniforms : int
+        How many random numbers a change takes.
+    seed : int
+    evaluated : int or None
+        Rows that stand for the risk; None: every stored row once.
+    """
+
+    base: Rows
+    change: Callable[..., None]
+    normals: int
+    uniforms: int = 0
+    seed: int = 0
+    evaluated: int | None = None
+    endless: bool = True
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.base, Rows):
+            raise InvalidInput(f"base must be stored Rows, got {type(self.base).__name__}")
+        compiled_function("change", self.change, "change(input, normals, uniforms)")
+        for name, least, most in (("normals", 0, None), ("uniforms", 0, None), ("seed", 0, 2**64 - 1)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        count = self.base.rows if self.evaluated is None else self.evaluated
+        object.__setattr__(self, "evaluated", whole_number("evaluated", count, 1, ENDLESS))
+
+    @property
+    def data(self):
+        """Seed, sizes and the stored rows."""
+        sizes = np.array([self.normals, self.uniforms, self.base.rows])
+        return np.array([self.seed], dtype=np.uint64), sizes, *self.base.data
+
+    @property
+    def rows(self) -> int:
+        """A whole number of rounds over the stored rows, so that each is equally likely."""
+        return ENDLESS // self.base.rows * self.base.rows
+
+    @property
+    def columns(self) -> int:
+        """p."""
+        return self.base.columns
+
+    @property
+    def compiled_sample(self):
+        """The stored row, changed."""
+        return _augmenting(self.base.compiled_sample, self.change)[0]
+
+    def sample(self, rows):
+        """The rows, by the same compiled code."""
+        flat = np.ascontiguousarray(rows, dtype=np.int64).ravel()
+        inputs, labels = np.empty((flat.size, self.columns)), np.empty(flat.size)
+        _augmenting(self.base.compiled_sample, self.change)[1](flat, inputs, labels, *self.data)
+        return inputs.reshape(*np.shape(rows), -1), labels.reshape(np.shape(rows))
