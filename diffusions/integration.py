@@ -12,7 +12,14 @@ from sgdlimits.ensembles import Brownian, Progress, Reducer, run
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import FirstPassage, Function
-from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    finite_array,
+    positive,
+    real_number,
+    seed_number,
+    whole_number,
+)
 
 from .solvers import Coefficients, Scheme, SchemeSimulator, find_scheme, fused_simulator
 from .solvers.process import ProcessSimulator
@@ -165,7 +172,7 @@ def simulator_of(
             )
     m, level, joined = coefficients.noise_dimension, 0, 1
     if brownian is None:
-        seed = whole_number("seed", seed, 0, 2**64 - 1)
+        seed = seed_number(seed)
         if modal and chosen.name in diffusion.solvers and tolerance is None:
             return diffusion.simulator(chosen.name, 1, float(diffusion.clock) * (t1 - t0) / steps)
         fused = (

@@ -17,7 +17,7 @@ from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, points
 from sgdlimits.exact.schedules import StepSizes, sizes_between, step_size_or_schedule
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Mechanism, noisy_gradient, perturbation
@@ -183,7 +183,7 @@ class NoisyGradientDescent:
 
     def regulariser(self, w: np.ndarray) -> np.ndarray:
         """Regulariser (...) of the noise at w (..., m), divided by sigma^2; a mixture's parts weighed by sigma^2."""
-        w = np.asarray(w, dtype=np.float64)
+        w = points("w", w, self.model.dimension, finite=False)
         parts = [part for part in self.noise.components if np.isfinite(part.sigma)]
         weights = np.array([part.sigma**2 for part in parts])
         weights = weights / weights.sum() if weights.sum() else np.ones(len(parts))

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, one_of, whole_number
+from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, flag, one_of, seed_number, whole_number
 
 from .crowd import Arrays, Crowd, SavedState, kind_of
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
@@ -160,7 +160,7 @@ def run(
     paths = whole_number("paths", paths, 1)
     steps = whole_number("steps", steps, 0)
     first_path = whole_number("first_path", first_path, 0, LAST_PATH - paths)
-    seed, quality = whole_number("seed", seed, 0, 2**64 - 1), one_of("quality", quality, QUALITIES)
+    seed, quality = seed_number(seed), one_of("quality", quality, QUALITIES)
     saved = x0 if isinstance(x0, SavedState) else None
     if saved is not None:
         saved.check(simulator, steps, seed, quality, first_path, paths)
@@ -168,6 +168,7 @@ def run(
     begin = 0 if saved is None else saved.step
     record = recorded_steps(record, steps, begin)
     reducers = parse_observables(observables, record, begin)
+    keep_state = flag("keep_state", keep_state)
     if keep_state and passages_end(reducers):
         raise InvalidInput("keep_state needs paths that run to the end: a first passage alone retires them")
     users = not simulator.compiled or any(callable(reducer.function) for reducer in reducers.values())

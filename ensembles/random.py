@@ -14,7 +14,7 @@ from enum import IntEnum
 import numpy as np
 from numba import uint64
 
-from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
+from sgdlimits.exact.errors import InvalidInput, one_of, seed_number, whole_number
 
 from .compiling import compiled
 from .normals import fill_normals, scratch, unit_interval
@@ -150,7 +150,7 @@ def child_seed(seed: int, *labels: int | str) -> int:
     InvalidInput
         If the seed cannot be used, no label is given, or one is neither a text nor a whole number.
     """
-    words = [f"seed {whole_number('seed', seed, 0, 2**64 - 1)}"]
+    words = [f"seed {seed_number(seed)}"]
     if not labels:
         raise InvalidInput("a child needs a label: a text or a whole number, such as child('rung', 3)")
     for label in labels:
@@ -178,7 +178,7 @@ class Noise:
     quality: str = "float32"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", whole_number("seed", self.seed, 0, 2**64 - 1))
+        object.__setattr__(self, "seed", seed_number(self.seed))
         paths = np.array(self.paths)
         if paths.ndim != 1 or not np.issubdtype(paths.dtype, np.integer):
             raise InvalidInput(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from numbers import Real
 from typing import Any
 
@@ -219,8 +220,10 @@ def seed_number(value: Any, name: str = "seed") -> int:
     return whole_number(name, value, 0, LAST_SEED)
 
 
-def _real_array(name: str, value: Any) -> np.ndarray:
+def real_array(name: str, value: Any) -> np.ndarray:
     """As a float64 array; what would lose its mask, imaginary part, unit or meaning on the way is refused."""
+    if type(value) is np.ndarray and value.dtype == np.float64:
+        return value
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         count = int(np.ma.getmaskarray(value).sum())
         raise InvalidInput(f"{name} has {count} masked entries: fill them, or drop their rows")
@@ -233,11 +236,11 @@ def _real_array(name: str, value: Any) -> np.ndarray:
             f"{name} must be an array of numbers, got {kind(value)} whose rows differ in length or are no numbers"
         ) from None
     what = {"c": "complex numbers", "U": "texts", "S": "texts", "M": "dates", "m": "durations"}.get(given.dtype.kind)
-    if given.dtype.kind == "O" and any(isinstance(entry, (str, bytes)) for entry in given.flat):
-        what = "texts"
+    if given.dtype.kind == "O":
+        odd = next((entry for entry in given.flat if entry is None or isinstance(entry, (str, bytes, dict))), 0)
+        what = what if isinstance(odd, int) else kind(odd) if given.ndim == 0 or odd is None else "texts"
     if what is not None:
-        entry = f" ({shown(value)})" if given.ndim == 0 else ""
-        raise InvalidInput(f"{name} must be an array of numbers, got {what}{entry}")
+        raise InvalidInput(f"{name} must be an array of numbers, got {what}")
     try:
         with np.errstate(over="ignore"):
             return np.asarray(given, dtype=np.float64)
@@ -251,7 +254,7 @@ def finite_array(
     name: str, value: Any, shape: tuple[int | None, ...] | None = None, ndim: int | None = None
 ) -> np.ndarray:
     """Return `value` as a float64 array of the asked shape (None: any length) with finite entries."""
-    array = _real_array(name, value)
+    array = real_array(name, value)
     if shape is not None:
         fits = array.ndim == len(shape) and all(
             want is None or got == want for want, got in zip(shape, array.shape)
@@ -266,6 +269,27 @@ def finite_array(
         count = int((~np.isfinite(array)).sum())
         raise InvalidInput(f"{name} must be finite, got {array[where]} at index {where} ({count} such entries)")
     return array
+
+
+def points(name: str, value: Any, dimension: int, finite: bool = True) -> np.ndarray:
+    """Return `value` as float64 positions (..., d); with `finite` false, those of paths that overflowed pass."""
+    array = finite_array(name, value) if finite else real_array(name, value)
+    if array.shape[-1:] != (dimension,):
+        raise InvalidInput(f"{name} must have {dimension} numbers in its last axis, got shape {array.shape}")
+    return array
+
+
+@contextmanager
+def calling(what: str) -> Iterator[None]:
+    """Run a user's function: what it raises becomes a sentence that names it, with the error itself as the cause."""
+    try:
+        yield
+    except (SgdlimitsError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        reason = reason if len(reason) <= 100 else f"{reason[:96]} ..."
+        raise InvalidInput(f"{what} raised {type(error).__name__}: {reason or 'no reason given'}") from error
 
 
 def covariance_matrix(name: str, value: Any, dimension: int) -> np.ndarray:

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from sgdlimits.exact.cost import check_memory
-from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, real_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    finite_array,
+    non_negative,
+    real_number,
+    seed_number,
+    whole_number,
+)
 from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 
 from .quadratic import QuadraticProblem, stationary_point
@@ -129,7 +136,7 @@ class LeastSquares(QuadraticProblem):
             variances = finite_array("spectrum", spectrum, shape=(d,))
             if (variances < 0).any():
                 raise InvalidInput(f"spectrum must be at least zero, got {variances.min()!r}")
-        generator = np.random.Generator(np.random.Philox(whole_number("seed", seed)))
+        generator = np.random.Generator(np.random.Philox(seed_number(seed)))
         features = generator.standard_normal((n, d)) * np.sqrt(variances)
         truth = generator.standard_normal(d)
         truth /= np.linalg.norm(truth)

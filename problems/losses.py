@@ -15,7 +15,14 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
-from sgdlimits.exact.errors import InvalidInput, MissingLibrary, finite_array, real_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    MissingLibrary,
+    finite_array,
+    points,
+    real_number,
+    whole_number,
+)
 
 from .sample_loops import (
     logistic_gradient,
@@ -110,9 +117,7 @@ class SampledProblem(ABC):
 
     def _flat(self, x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
         """Positions as (P, d), and the leading shape they had; positions that overflowed pass."""
-        x = np.asarray(x, dtype=np.float64)
-        if x.shape[-1:] != (self.dimension,):
-            raise InvalidInput(f"x must have shape (..., {self.dimension}), got {x.shape}")
+        x = points("x", x, self.dimension, finite=False)
         return np.ascontiguousarray(x.reshape(-1, self.dimension)), x.shape[:-1]
 
     def _all_rows(self, paths: int) -> Iterator[np.ndarray]:

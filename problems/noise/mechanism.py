@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from sgdlimits.ensembles.random import Purpose
-from sgdlimits.exact.errors import InvalidInput, non_negative, positive
+from sgdlimits.exact.errors import InvalidInput, non_negative, points, positive
 
 from .. import geometry
 from ..zero_loss.model import Model, Regression
@@ -194,7 +194,7 @@ class SimpleMechanism(Mechanism):
         self.check(model)
         if self.decided is not None:
             return self.decided
-        w = np.asarray(w, float)
+        w = points("w", w, model.dimension, finite=False)
         frame = geometry.frame(model, w)
         slope = self.regulariser_gradient(model, w)
         along = np.linalg.norm(frame.projector @ slope)

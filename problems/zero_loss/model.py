@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from sgdlimits.exact.errors import points
+
 
 class Model(ABC):
     """A loss L(w) >= 0 whose zeros form a set; every method takes w of shape (..., m).
@@ -124,7 +126,7 @@ class Regression(Model):
 
     def residual(self, w: np.ndarray) -> np.ndarray:
         """f_i(w) - labels_i, (..., N)."""
-        return self.linearise(np.asarray(w, float))[0] - self.labels
+        return self.linearise(points("w", w, self.dimension, finite=False))[0] - self.labels
 
     def loss(self, w: np.ndarray) -> np.ndarray:
         """Loss (...)."""
@@ -132,12 +134,12 @@ class Regression(Model):
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient (..., m)."""
-        predictions, jacobian = self.linearise(np.asarray(w, float))
+        predictions, jacobian = self.linearise(points("w", w, self.dimension, finite=False))
         return self.weight * np.einsum("...i,...ij->...j", predictions - self.labels, jacobian)
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """Hessian (..., m, m)."""
-        w = np.asarray(w, float)
+        w = points("w", w, self.dimension, finite=False)
         predictions, jacobian = self.linearise(w)
         return self.weight * (
             jacobian.swapaxes(-1, -2) @ jacobian + self.bend_sum(w, predictions - self.labels)
@@ -145,7 +147,7 @@ class Regression(Model):
 
     def third(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Gradient (..., m) of <matrix, Hessian(w)>."""
-        w = np.asarray(w, float)
+        w = points("w", w, self.dimension, finite=False)
         predictions, jacobian = self.linearise(w)
         residual = predictions - self.labels
         return self.weight * (
