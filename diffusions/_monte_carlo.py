@@ -14,7 +14,15 @@ import numpy as np
 
 from sgdlimits.ensembles import PACK, Noise, draw_initial, initial_state
 from sgdlimits.ensembles.engine import Simulator, default_chunk
-from sgdlimits.exact.errors import InvalidInput, positive, real_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    calling,
+    function,
+    positive,
+    real_array,
+    real_number,
+    whole_number,
+)
 
 from .integration import grid_steps, simulator_of
 from .solvers import Scheme, find_scheme
@@ -95,6 +103,8 @@ def monte_carlo(
         values are of the wrong shape or not finite.
     """
     tolerance, confidence = positive("tolerance", tolerance), _confidence(confidence)
+    function("observable", observable, "of a (P, d) array")
+    most_paths = whole_number("most_paths", most_paths, 2)
     steps, chosen = grid_steps(real_number("t0", t0), real_number("t1", t1), dt), find_scheme(solver)
     simulator = simulator_of(diffusion, x0, chosen, t0, t1, steps, seed, quality, None, None)
     initial = initial_state(x0, simulator.dimension, 1)
@@ -153,7 +163,9 @@ def sample_paths(
 
 def observed(observable: Observable, positions: np.ndarray) -> np.ndarray:
     """Values (P,) of an observable at the end, checked."""
-    values = np.asarray(observable(positions), dtype=np.float64)
+    with calling("the observable"):
+        result = observable(positions)
+    values = real_array("what the observable returns", result)
     if values.shape != (len(positions),):
         raise InvalidInput(
             f"the observable returned shape {values.shape} for x of shape {positions.shape}: it must return "

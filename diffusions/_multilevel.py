@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles import Brownian, Gaussian, Noise, coarsen, draw_initial, initial_state
-from sgdlimits.exact.errors import InvalidInput, positive, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, function, positive, real_number, whole_number
 
 from .integration import grid_steps
 from ._monte_carlo import Observable, _confidence, observed, sample_paths
 from .solvers import Coefficients, Scheme, SchemeSimulator, StepNoise, find_scheme
+from .solvers.coefficients import check_diffusion
 
 FEWEST = 32  # paths of a level that is needed at all
 LEVEL_SHIFT = 40  # level l uses paths l 2^40, l 2^40 + 1, ...: levels are independent
@@ -148,7 +149,10 @@ def multilevel(
     InvalidInput
         As `integrate`; if the scheme has no strong order, or `most_levels` levels do not bring the bias down.
     """
+    check_diffusion(diffusion)
     tolerance, confidence = positive("tolerance", tolerance), _confidence(confidence)
+    function("observable", observable, "of a (P, d) array")
+    most_levels = whole_number("most_levels", most_levels, 3)
     t0, t1, chosen = real_number("t0", t0), real_number("t1", t1), find_scheme(solver)
     steps = grid_steps(t0, t1, (t1 - t0) / 4 if dt is None else dt)
     initial = initial_state(x0, int(diffusion.dimension), 1)

@@ -14,7 +14,9 @@ from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import FirstPassage, Function
 from sgdlimits.exact.errors import (
     InvalidInput,
+    axes,
     finite_array,
+    instance_of,
     positive,
     real_number,
     seed_number,
@@ -22,11 +24,14 @@ from sgdlimits.exact.errors import (
 )
 
 from .solvers import Coefficients, Scheme, SchemeSimulator, find_scheme, fused_simulator
+from .solvers.coefficients import check_diffusion
 from .solvers.process import ProcessSimulator
 from .solvers.adapters import LibraryScheme, LibrarySimulator
 
 if TYPE_CHECKING:
     import xarray
+
+MOST_STEPS = 2**31  # of a grid
 
 
 def integrate(
@@ -134,6 +139,10 @@ def grid_steps(t0: float, t1: float, dt: float) -> int:
         raise InvalidInput(
             f"dt is {dt:g}, longer than the horizon t1 - t0 = {horizon:g}: take dt <= {horizon:g}"
         )
+    if horizon / dt > MOST_STEPS:
+        raise InvalidInput(
+            f"dt is {dt:g}, so the horizon t1 - t0 = {horizon:g} has {horizon / dt:.3g} steps, more than 2^31: raise dt"
+        )
     steps = round(horizon / dt)
     if abs(steps * dt - horizon) > 1e-9 * horizon:
         fitting = math.ceil(horizon / dt)
@@ -157,6 +166,7 @@ def simulator_of(
     tolerance: float | None,
 ) -> Simulator:
     """The fused simulator where there is one, else the vectorised one, on the Brownian path asked for."""
+    check_diffusion(diffusion)
     start = _where(x0, int(getattr(diffusion, "dimension", 1)))
     modal = hasattr(diffusion, "in_modes")  # built in, and cheaper in its eigenbasis
     coefficients = Coefficients(
@@ -184,6 +194,7 @@ def simulator_of(
             return fused
         brownian = Brownian(t1 - t0, steps, m, seed, quality, area=chosen.areas)
     else:
+        instance_of("brownian", brownian, Brownian, "make one with ensembles.Brownian")
         level, joined = _fit(brownian, chosen, m, t1 - t0, steps)
         if tolerance is not None and joined > 1:
             raise InvalidInput(
@@ -226,7 +237,7 @@ def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int)
 def _number_of_paths(x0: Any, paths: int | None) -> int:
     if paths is not None:
         return whole_number("paths", paths, 1)
-    if not isinstance(x0, (tuple, Gaussian)) and np.ndim(x0) == 2:
+    if not isinstance(x0, (tuple, Gaussian)) and axes(x0) == 2:
         return len(x0)
     raise InvalidInput("paths is missing: pass how many, or an x0 of shape (paths, d)")
 
@@ -237,7 +248,7 @@ def _where(x0: Any, dimension: int) -> np.ndarray:
 
 
 def _recorded(record: Any, t0: float, t1: float, steps: int) -> np.ndarray:
-    if record is None or np.ndim(record) == 0:
+    if record is None or axes(record) == 0:
         return recorded_steps(record, steps)
     times = finite_array("record", record, ndim=1)
     places = (times - t0) / (t1 - t0) * steps

@@ -16,7 +16,7 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset, path_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, one_of, positive, whole_number
 from sgdlimits.problems import geometry
 
 from .manifold.claims import CLAIMS
@@ -88,6 +88,8 @@ class ManifoldLimit:
                 f"model must be one of sgdlimits.problems.zero_loss, got {type(self.model).__name__}"
             )
         self.noise.check(self.model)
+        for name in ("correction", "finite_step"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
         object.__setattr__(self, "step_size", positive("step_size", self.step_size))
         if self.start is not None:
             start = finite_array("start", self.start, shape=(self.model.dimension,))

@@ -25,6 +25,8 @@ from sgdlimits.exact.errors import (
     InvalidInput,
     NoStationaryLaw,
     StabilityWarning,
+    flag,
+    kind,
     non_negative,
 )
 from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
@@ -91,9 +93,9 @@ class SGD:
     )
 
     def __post_init__(self) -> None:
-        if not callable(getattr(self.problem, "check_batch_size", None)):
+        if isinstance(self.problem, type) or not callable(getattr(self.problem, "check_batch_size", None)):
             raise InvalidInput(
-                f"problem must be one of sgdlimits.problems, got {type(self.problem).__name__}; "
+                f"problem must be one of sgdlimits.problems, got {kind(self.problem)}; "
                 "LeastSquares, StreamingLeastSquares, Logistic and SampleLoss can be used"
             )
         batch = self.problem.check_batch_size(self.batch_size, self.sampling)
@@ -101,6 +103,7 @@ class SGD:
         object.__setattr__(self, "batch_size", batch)
         object.__setattr__(self, "momentum", check_momentum(self.momentum))
         object.__setattr__(self, "label_noise", non_negative("label_noise", self.label_noise))
+        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
         self._settle_rule()
         if self.label_noise and not isinstance(self.problem, QuadraticProblem):
             raise InvalidInput(

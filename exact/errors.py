@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 LONGEST_VALUE = 60  # characters of a value that a message shows
+LONGEST_LIST = 160  # characters of the allowed names that a message lists
+LARGEST = 1e150  # of a number: its square is still one; where paths count as overflowed too
 LONGEST_COUNT = 2**62  # whole numbers beyond it fit in no array and no loop
 LAST_SEED = 2**64 - 1
 
@@ -97,7 +99,10 @@ def nearest(value: Any, allowed: Iterable[str]) -> str:
     """Return a ``did you mean`` ending for a misspelt name, or the list of allowed names."""
     names = [str(name) for name in allowed]
     close = difflib.get_close_matches(value[:100], names, n=1, cutoff=0.5) if isinstance(value, str) else []
-    return f"did you mean {close[0]!r}?" if close else f"allowed: {', '.join(map(repr, names))}"
+    if close:
+        return f"did you mean {close[0]!r}?"
+    listed = ", ".join(map(repr, names))
+    return f"allowed: {listed if len(listed) <= LONGEST_LIST else listed[:LONGEST_LIST].rpartition(', ')[0] + ', ...'}"
 
 
 def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
@@ -178,6 +183,8 @@ def real_number(name: str, value: Any) -> float:
         raise InvalidInput(f"{name} must be a number, got {shown(value)}") from None
     if not math.isfinite(number):
         raise InvalidInput(f"{name} must be finite, got {shown(value)}")
+    if abs(number) > LARGEST:
+        raise InvalidInput(f"{name} must be at most {LARGEST:g} in size, got {number:g}")
     return number
 
 
@@ -290,6 +297,14 @@ def calling(what: str) -> Iterator[None]:
         reason = " ".join(str(error).split())
         reason = reason if len(reason) <= 100 else f"{reason[:96]} ..."
         raise InvalidInput(f"{what} raised {type(error).__name__}: {reason or 'no reason given'}") from error
+
+
+def axes(value: Any) -> int:
+    """Number of axes of what stands for an array; -1 where its rows differ in length, which the next check names."""
+    try:
+        return np.ndim(value)
+    except (TypeError, ValueError, RuntimeError):
+        return -1
 
 
 def covariance_matrix(name: str, value: Any, dimension: int) -> np.ndarray:

@@ -309,7 +309,8 @@ def second_derivative(
 
 def trace_hessian(model: Model, w: np.ndarray) -> np.ndarray:
     """Trace of the Hessian, (...)."""
-    return np.trace(model.hessian(_weights(model, w)), axis1=-2, axis2=-1)
+    w = _weights(model, w)
+    return np.trace(model.hessian(w), axis1=-2, axis2=-1)
 
 
 def trace_gradient(model: Model, w: np.ndarray, frame: Frame | None = None) -> np.ndarray:

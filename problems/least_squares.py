@@ -11,6 +11,7 @@ import numpy as np
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
     InvalidInput,
+    axes,
     finite_array,
     non_negative,
     real_number,
@@ -129,7 +130,7 @@ class LeastSquares(QuadraticProblem):
         `spectrum` is None (all ones), a number p (eigenvalues i^-p) or an array (d,) of variances.
         """
         n, d = whole_number("n", n, 1), whole_number("d", d, 1)
-        if spectrum is None or np.ndim(spectrum) == 0:
+        if spectrum is None or axes(spectrum) == 0:
             power = 0.0 if spectrum is None else real_number("spectrum", spectrum)
             variances = np.arange(1.0, d + 1) ** -power
         else:

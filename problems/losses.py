@@ -18,6 +18,7 @@ from numba.core.errors import NumbaError
 from sgdlimits.exact.errors import (
     InvalidInput,
     MissingLibrary,
+    calling,
     finite_array,
     points,
     real_number,
@@ -354,13 +355,17 @@ class SampleLoss(SampledProblem):
         """Losses (P, B) of the samples `rows` (P, B) at positions (P, d)."""
         if self.compiled:
             return path_values(self.value, x, rows)
-        return _shaped("value", self.value(x, rows), x, rows, rows.shape)
+        with calling("value"):
+            result = self.value(x, rows)
+        return _shaped("value", result, x, rows, rows.shape)
 
     def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d)."""
         if self.compiled:
             return path_gradients(self.gradient_of_sample, x, rows)
-        return _shaped("gradient", self.gradient_of_sample(x, rows), x, rows, (*rows.shape, self.dimension))
+        with calling("gradient"):
+            result = self.gradient_of_sample(x, rows)
+        return _shaped("gradient", result, x, rows, (*rows.shape, self.dimension))
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,) by central differences of the gradient, without the ridge."""

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, points
+from sgdlimits.exact.errors import InvalidInput, LARGEST, finite_array, points
 
 LOST_DIGITS = 1e-7  # largest part of a risk that may be rounding
 
@@ -174,6 +174,8 @@ class QuadraticProblem(ABC):
     def gradient_noise_covariance(self, x: np.ndarray) -> np.ndarray:
         """Covariance (d, d) of one sample's gradient at the position x (d,)."""
         modes = self.to_modes(finite_array("x", x, shape=(self.dimension,)))
+        if float(np.abs(modes).max()) > LARGEST:
+            raise InvalidInput(f"x must hold numbers of at most {LARGEST:g}")
         inner = self.noise_covariance_map(np.outer(modes, modes), modes)
         return self.eigenvectors @ inner @ self.eigenvectors.T
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sgdlimits.ensembles.random import SAMPLINGS
+from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
 
 
@@ -14,4 +15,5 @@ def check_sampling(batch_size: int, sampling: str, samples: int) -> int:
             f"batch_size is {batch}, over the {samples} samples that there are; without replacement it can "
             "be at most that"
         )
+    check_memory("the rows of one batch", 16.0 * batch, "lower batch_size")
     return batch

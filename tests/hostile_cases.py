@@ -55,7 +55,7 @@ def sample_gradient(x, i):
 
 
 SIMULATED = dict(x0=START, steps=3, paths=2, observables=("norm",), record=[0, 3], seed=1, quality="float32", threads=1,
-                 chunk=8, progress=False, first_path=0, keep_state=False)  # fmt: skip
+                 chunk=8, progress=None, first_path=0, keep_state=False)  # fmt: skip
 SCHEMED = SIMULATED | {"solver": "euler", "substeps": 1}
 MOMENTS = dict(x0=START, steps=3, record=[0, 3])
 SIMULATED_W = {"w0": ON_SET} | {name: value for name, value in SIMULATED.items() if name != "x0"}
@@ -160,7 +160,7 @@ CALLS = {
     "integrate": (
         diffusions.integrate,
         dict(diffusion=DRIFTING, x0=START, t1=1.0, dt=0.25, paths=2, solver="euler", seed=1, t0=0.0, record=[0.0, 1.0],
-             observables="norm", threads=1, chunk=8, progress=False, quality="float32", brownian=PATH, first_path=0),
+             observables="norm", threads=1, chunk=8, progress=None, quality="float32", brownian=PATH, first_path=0),
     ),
     "integrate adaptive": (
         diffusions.integrate,
@@ -214,7 +214,7 @@ CALLS = {
     "laws": (
         lambda reference, other, **rest: compare.laws(reference, other, **rest),
         dict(reference=DESCENT, other=HOMOGENIZED, x0=START, steps=2, paths=16, observables=("risk",), record=[2],
-             seed=1, solver="euler", substeps=1, tolerance=0.05, confidence=0.95, threads=1, progress=False),
+             seed=1, solver="euler", substeps=1, tolerance=0.05, confidence=0.95, threads=1, progress=None),
     ),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
-from sgdlimits.exact.errors import InvalidInput, one_of
+from sgdlimits.exact.errors import InvalidInput, kind, one_of
 
 NOISE_TYPES = ("additive", "scalar", "diagonal", "commutative", "general")
 NUDGE = 6e-6  # cube root of the spacing of floats: the best step of a central difference
@@ -74,6 +74,16 @@ def over_paths(function: Callable[..., None]) -> Callable[..., None]:
     return loop
 
 
+def check_diffusion(diffusion: Any) -> None:
+    """Raise unless this is an object with what every scheme asks for."""
+    for name in ("dimension", "noise_dimension", "noise_type", "drift", "diffusion"):
+        if isinstance(diffusion, type) or not hasattr(diffusion, name):
+            raise InvalidInput(
+                f"{kind(diffusion)} has no {name!r}: a diffusion needs dimension, noise_dimension, noise_type, "
+                "drift(t, x) and diffusion(t, x); diffusions.UserDiffusion makes one of two functions"
+            )
+
+
 class Coefficients:
     """Drift and diffusion of P paths, with the products that schemes form.
 
@@ -98,12 +108,7 @@ class Coefficients:
     """
 
     def __init__(self, diffusion: Diffusion, t: float, x: np.ndarray) -> None:
-        for name in ("dimension", "noise_dimension", "noise_type", "drift", "diffusion"):
-            if not hasattr(diffusion, name):
-                raise InvalidInput(
-                    f"{type(diffusion).__name__} has no {name!r}: a diffusion needs dimension, noise_dimension, "
-                    "noise_type, drift(t, x) and diffusion(t, x); diffusions.UserDiffusion makes one of two functions"
-                )
+        check_diffusion(diffusion)
         self.source = diffusion
         self.dimension, self.noise_dimension = int(diffusion.dimension), int(diffusion.noise_dimension)
         self.noise_type = one_of("noise_type", diffusion.noise_type, NOISE_TYPES)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlimits.exact.errors import covariance_matrix, points
+from sgdlimits.exact.errors import covariance_matrix, finite_array, points
 
 from ..zero_loss.model import Model
 from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
@@ -131,7 +131,8 @@ class Langevin(SimpleMechanism):
     def __post_init__(self) -> None:
         check_sigma(self)
         if self.noise_covariance is not None:
-            array = covariance_matrix("noise_covariance", self.noise_covariance, np.shape(self.noise_covariance)[0])
+            array = finite_array("noise_covariance", self.noise_covariance, ndim=2)
+            array = covariance_matrix("noise_covariance", array, len(array))
             array.flags.writeable = False
             object.__setattr__(self, "noise_covariance", array)
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, points, whole_number
+from sgdlimits.exact.errors import InvalidInput, calling, function, points, whole_number
 
 from .differences import contraction, derivative, laplacian
 from .model import Model, no_quantities
@@ -124,8 +124,13 @@ class UserLoss(GeneralLoss):
 
     def __post_init__(self) -> None:
         check_sizes(self)
+        function("loss_function", self.loss_function, "of w")
+        function("gradient_function", self.gradient_function, "of w")
         w = np.full((2, self.dimension), 0.5)
-        loss, gradient = np.shape(self.loss(w)), np.shape(self.gradient(w))
+        with calling("loss_function"):
+            loss = np.shape(self.loss(w))
+        with calling("gradient_function"):
+            gradient = np.shape(self.gradient(w))
         if loss != (2,) or gradient != w.shape:
             raise InvalidInput(
                 f"for w of shape {w.shape} the loss must have shape (2,) and its gradient {w.shape}, got {loss} "
