@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import recorded_steps
-from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, positive, real_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    MismatchedProcesses,
+    kind,
+    positive,
+    real_number,
+    text,
+    whole_number,
+)
 
 from . import budget as budgets
 from .estimates import Controls, normal_quantile
@@ -230,6 +238,10 @@ def laws(
 
 def _observables(observables: Sequence[str] | Mapping[str, Any], problem: Any) -> dict[str, Any]:
     """Names -> what `simulate` understands; "test_risk" becomes the problem's function."""
+    if not isinstance(observables, (str, Sequence, Mapping)) or isinstance(observables, bytes):
+        raise InvalidInput(f"observables must be names or a mapping from names to functions, got {kind(observables)}")
+    for name in (observables,) if isinstance(observables, str) else observables:
+        text("an observable's name", name)
     named = dict(observables) if isinstance(observables, Mapping) else {name: name for name in (
         [observables] if isinstance(observables, str) else observables
     )}  # fmt: skip

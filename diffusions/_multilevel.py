@@ -284,8 +284,12 @@ class _Sampler:
 
     def extend(self, paths: int) -> None:
         simulator = SchemeSimulator(self.coefficients, self.chosen, self.brownian, self.t0)
-        fresh = sample_paths(self._sample, self.values.size, paths, simulator, self.threads)
+        fresh = sample_paths(self._quietly, self.values.size, paths, simulator, self.threads)
         self.values = np.concatenate([self.values, fresh])
+
+    def _quietly(self, paths: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows is refused by the observable's check
+            return self._sample(paths)
 
     def _sample(self, paths: np.ndarray) -> np.ndarray:
         paths = paths + (self.level << LEVEL_SHIFT)

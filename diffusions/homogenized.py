@@ -12,7 +12,7 @@ from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import whole_number
+from sgdlimits.exact.errors import finite_array, whole_number
 from sgdlimits.exact.moment_flows import propagate_rank_one
 
 from .diffusion import Diffusion, check_settings
@@ -103,6 +103,7 @@ class HomogenizedSGD(Diffusion):
 
     def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
         """eta sqrt((2 L(x) + s^2) / B) U sqrt(Lambda) as matrices (P, d, d)."""
+        x = finite_array("x", x, shape=(None, self.dimension))
         level = np.sqrt(np.maximum(2 * self.problem.risk(x) + self.label_noise**2, 0.0) / self.batch_size)
         root = self.problem.eigenvectors * np.sqrt(self.problem.eigenvalues)
         return self.step_size * level[:, None, None] * root

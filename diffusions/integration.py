@@ -251,6 +251,8 @@ def _recorded(record: Any, t0: float, t1: float, steps: int) -> np.ndarray:
     if record is None or axes(record) == 0:
         return recorded_steps(record, steps)
     times = finite_array("record", record, ndim=1)
+    if times.size and (times.min() < t0 - 1e-6 * (t1 - t0) or times.max() > t1 + 1e-6 * (t1 - t0)):
+        raise InvalidInput(f"record must hold times from {t0:g} to {t1:g}, got {times.min():g} to {times.max():g}")
     places = (times - t0) / (t1 - t0) * steps
     near = np.rint(places)
     off = np.abs(places - near) > 1e-6

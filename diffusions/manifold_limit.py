@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     import xarray
 
 
+LONGEST_TIME = 1e9  # a flow of order-one rates is solved in steps of about one
+
+
 @dataclass(frozen=True, eq=False)
 class ManifoldLimit:
     """What w <- w - step_size * noisy gradient becomes on {L = 0} when step size and noise level go to zero.
@@ -230,9 +233,11 @@ class ManifoldLimit:
         if dt is not None and solver == "adaptive":
             raise InvalidInput("dt is a fixed step, but solver='adaptive' chooses its own: leave dt out")
         step = DEFAULT_DT if dt is None else positive("dt", dt)
-        times = finite_array("times", np.atleast_1d(times), ndim=1)
-        if times.size == 0 or times[0] < 0 or (np.diff(times) < 0).any():
+        times = finite_array("times", np.atleast_1d(finite_array("times", times)), ndim=1)
+        if times.size == 0 or times[0] < 0 or (times[1:] < times[:-1]).any():
             raise InvalidInput(f"times must increase from 0 on, got {times[:5].tolist()}")
+        if times[-1] > LONGEST_TIME:
+            raise InvalidInput(f"times must be at most {LONGEST_TIME:g} in units of the clock, got {times[-1]:g}")
         if self.noise_dimension:
             raise InvalidInput(
                 f"the limit is stochastic ({self.explanation.rstrip('.')}): use simulate(w0, steps, paths)"

@@ -15,7 +15,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, flag, one_of, seed_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    OverflowedPaths,
+    flag,
+    has_methods,
+    one_of,
+    seed_number,
+    whole_number,
+)
 
 from .crowd import Arrays, Crowd, SavedState, kind_of
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
@@ -27,6 +35,7 @@ from .random import LAST_PATH, PACK, QUALITIES, Noise
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
 NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised step keeps in cache
 NUMPY_CHUNK = 4096  # enough paths to hide Python's overhead, few enough for several threads
+SIMULATOR = ("start", "advance", "positions", "measure", "overflow_steps")  # methods of the protocol
 POSITIONS = "positions"  # name of the positions among the arrays of a state that is put away
 LONGEST_CALL = 0.2  # seconds: a pending interrupt waits no longer for a compiled loop
 
@@ -157,7 +166,8 @@ def run(
         If a path overflowed. Its risk and norm are inf from that step on, and so is any other value that
         is not finite.
     """
-    paths = whole_number("paths", paths, 1)
+    has_methods("simulator", simulator, SIMULATOR, "a process's simulator() makes one")
+    paths = whole_number("paths", paths, 1, LAST_PATH)
     steps = whole_number("steps", steps, 0)
     first_path = whole_number("first_path", first_path, 0, LAST_PATH - paths)
     seed, quality = seed_number(seed), one_of("quality", quality, QUALITIES)

@@ -68,6 +68,7 @@ def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian
     InvalidInput
         If the shape does not fit, or the covariance is not one.
     """
+    dimension = whole_number("dimension", dimension, 1)
     if isinstance(x0, (tuple, list)) and len(x0) == 2 and axes(x0[1]) == 2:
         x0 = Gaussian(*x0)
     if isinstance(x0, SavedState):
@@ -161,6 +162,8 @@ def recorded_steps(
     InvalidInput
         If a step is negative, beyond `steps`, not whole, or the sequence is empty or does not increase.
     """
+    steps = whole_number("steps", steps, 0)
+    begin = whole_number("begin", begin, 0, steps)
     if record is None:
         return _evenly(min(DEFAULT_INTERVALS, steps - begin) + 1, steps, begin)
     if axes(record) == 0:

@@ -15,7 +15,6 @@ from sgdlimits.exact.errors import (
     finite_array,
     instance_of,
     non_negative,
-    points,
     positive,
     whole_number,
 )
@@ -340,7 +339,9 @@ def distance(model: Model, w: np.ndarray) -> np.ndarray:
 def _weights(model: Model, w: np.ndarray) -> np.ndarray:
     """Points (..., m) of the model's space, at most 1e50 from its origin, or raise."""
     instance_of("model", model, Model, "take one of sgdlimits.problems.zero_loss, UserLoss for a loss of your own")
-    array = points("w", w, model.dimension)
+    array = finite_array("w", w)
+    if array.shape[-1:] != (model.dimension,):
+        raise InvalidInput(f"w must have the model's {model.dimension} weights in its last axis, got {array.shape}")
     largest = float(np.abs(array).max(initial=0.0))
     if largest > LARGEST_WEIGHT:
         raise InvalidInput(f"w must hold weights of at most {LARGEST_WEIGHT:g}, got {largest:.3g}")

