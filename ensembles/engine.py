@@ -167,7 +167,9 @@ def run(
         is not finite.
     """
     has_methods("simulator", simulator, SIMULATOR, "a process's simulator() makes one")
-    paths = whole_number("paths", paths, 1, LAST_PATH)
+    paths = whole_number("paths", paths, 1)
+    if paths > LAST_PATH:
+        raise InvalidInput(f"paths must be at most 2^56 - 1, got {paths}")
     steps = whole_number("steps", steps, 0)
     first_path = whole_number("first_path", first_path, 0, LAST_PATH - paths)
     seed, quality = seed_number(seed), one_of("quality", quality, QUALITIES)

@@ -68,7 +68,7 @@ def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian
     InvalidInput
         If the shape does not fit, or the covariance is not one.
     """
-    dimension = whole_number("dimension", dimension, 1)
+    dimension = whole_number("dimension", dimension, 0)
     if isinstance(x0, (tuple, list)) and len(x0) == 2 and axes(x0[1]) == 2:
         x0 = Gaussian(*x0)
     if isinstance(x0, SavedState):

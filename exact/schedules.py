@@ -10,9 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from sgdlimits.exact.errors import calling
-
-from .errors import InvalidInput, non_negative, positive, real_number, whole_number
+from .errors import InvalidInput, calling, non_negative, positive, real_number, whole_number
 
 
 @dataclass(frozen=True)
