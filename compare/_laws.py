@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import recorded_steps
+from sgdlimits.ensembles.observables import FirstPassage
 from sgdlimits.exact.errors import (
     InvalidInput,
     MismatchedProcesses,
     kind,
     positive,
     real_number,
+    seed_number,
     text,
     whole_number,
 )
@@ -128,6 +130,7 @@ def laws(
     tolerance, confidence = positive("tolerance", tolerance), real_number("confidence", confidence)
     if not 0 < confidence < 1:
         raise InvalidInput(f"confidence must be above 0 and below 1, got {confidence!r}")
+    seed = seed_number(seed)
     paths, steps = whole_number("paths", paths, 2), whole_number("steps", steps, 1)
     record = recorded_steps(record, steps)
     functions = _observables(observables, reference.problem)
@@ -247,6 +250,9 @@ def _observables(observables: Sequence[str] | Mapping[str, Any], problem: Any) -
     )}  # fmt: skip
     if not named:
         raise InvalidInput("observables is empty; name at least one, 'risk' for example")
+    for name, value in named.items():
+        if isinstance(value, FirstPassage):
+            raise InvalidInput(f"observable {name!r} is a first passage, one number a path: compare a function of x")
     if "state" in named.values():
         raise InvalidInput("'state' is not a number; compare a function of it, such as lambda x: x[:, 0]")
     if named.get("test_risk") == "test_risk":

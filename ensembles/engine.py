@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
     InvalidInput,
     OverflowedPaths,
@@ -187,6 +188,8 @@ def run(
     threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
     if chunk is None:
         chunk = default_chunk(simulator.dimension, paths, threads, users)
+    kept_bytes = 8.0 * paths * (1 + len(record) * len(reducers))
+    check_memory(f"keeping {paths} paths", kept_bytes, "take fewer paths, or record fewer steps")
     job = _Job(
         simulator=simulator,
         initial=initial_of_paths(x0, simulator.dimension, paths, first_path),

@@ -15,5 +15,5 @@ def check_sampling(batch_size: int, sampling: str, samples: int) -> int:
             f"batch_size is {batch}, over the {samples} samples that there are; without replacement it can "
             "be at most that"
         )
-    check_memory("the rows of one batch", 16.0 * batch, "lower batch_size")
+    check_memory("the rows of one batch", 64.0 * batch, "lower batch_size")
     return batch

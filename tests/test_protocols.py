@@ -238,3 +238,23 @@ def test_observables_name_the_culprit():
         with pytest.raises(SgdlimitsError, match=f"mine.*{did}"):
             run(START, 2, 2, observables={"mine": function}, threads=1)
     assert norm(START[None]).shape == (1,)
+
+
+def test_one_rule_for_seeds():
+    """Assert that every door takes 3.0 as 3 and refuses True, texts, fractions, negative and huge numbers alike."""
+    found = processes()
+    sgd, flow = found["SGD"], found["HomogenizedSGD"]
+    doors = {
+        "SGD": lambda seed: sgd.simulate(START, 2, 2, seed=seed, threads=1)["norm"].values,
+        "scheme": lambda seed: flow.simulate(START, 2, 2, seed=seed, solver="heun", threads=1)["norm"].values,
+        "integrate": lambda seed: diffusions.integrate(DRIFTING, START, 1.0, 0.5, 2, seed=seed)["state"].values,
+        "laws": lambda seed: compare.laws(sgd, flow, x0=START, steps=2, paths=8, seed=seed).dataset["ks"].values,
+        "gaussian": lambda seed: LeastSquares.gaussian(5, 2, seed=seed).features,
+        "Noise": lambda seed: ensembles.Noise(seed, np.arange(8)).normals(1, 0, 2),
+        "Brownian": lambda seed: ensembles.Brownian(1.0, 2, 1, seed).increments(np.arange(2), 0, 2)[0],
+    }
+    for draw in doors.values():
+        np.testing.assert_array_equal(draw(3.0), draw(3))
+        for wrong in (True, "5", -1, 1.5, 10**400, None):
+            with pytest.raises(SgdlimitsError, match="seed"):
+                draw(wrong)

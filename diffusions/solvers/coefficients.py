@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
-from sgdlimits.exact.errors import InvalidInput, kind, one_of
+from sgdlimits.exact.errors import InvalidInput, calling, kind, one_of
 
 NOISE_TYPES = ("additive", "scalar", "diagonal", "commutative", "general")
 NUDGE = 6e-6  # cube root of the spacing of floats: the best step of a central difference
@@ -120,7 +120,10 @@ class Coefficients:
         # As many rows as no other axis has, so that a transposed result is seen.
         rows = next(n for n in (5, 7, 11) if n not in (self.dimension, self.noise_dimension))
         sample = np.ascontiguousarray(x[np.arange(rows) % len(x)])
-        drift, matrix = self._raw("drift", t, sample), self._raw("diffusion", t, sample)
+        with calling(self.named("drift")):
+            drift = self._raw("drift", t, sample)
+        with calling(self.named("diffusion")):
+            matrix = self._raw("diffusion", t, sample)
         if not self.compiled:
             self.form = self._found_form(np.asarray(matrix), sample)
         for role, values in (("drift", drift), ("diffusion", matrix)):
