@@ -9,7 +9,17 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import recorded_steps
-from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, positive, real_number, whole_number
+from sgdlimits.ensembles.observables import FirstPassage
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    MismatchedProcesses,
+    kind,
+    positive,
+    real_number,
+    seed_number,
+    text,
+    whole_number,
+)
 
 from . import budget as budgets
 from .estimates import Controls, normal_quantile
@@ -120,6 +130,7 @@ def laws(
     tolerance, confidence = positive("tolerance", tolerance), real_number("confidence", confidence)
     if not 0 < confidence < 1:
         raise InvalidInput(f"confidence must be above 0 and below 1, got {confidence!r}")
+    seed = seed_number(seed)
     paths, steps = whole_number("paths", paths, 2), whole_number("steps", steps, 1)
     record = recorded_steps(record, steps)
     functions = _observables(observables, reference.problem)
@@ -230,11 +241,18 @@ def laws(
 
 def _observables(observables: Sequence[str] | Mapping[str, Any], problem: Any) -> dict[str, Any]:
     """Names -> what `simulate` understands; "test_risk" becomes the problem's function."""
+    if not isinstance(observables, (str, Sequence, Mapping)) or isinstance(observables, bytes):
+        raise InvalidInput(f"observables must be names or a mapping from names to functions, got {kind(observables)}")
+    for name in (observables,) if isinstance(observables, str) else observables:
+        text("an observable's name", name)
     named = dict(observables) if isinstance(observables, Mapping) else {name: name for name in (
         [observables] if isinstance(observables, str) else observables
     )}  # fmt: skip
     if not named:
         raise InvalidInput("observables is empty; name at least one, 'risk' for example")
+    for name, value in named.items():
+        if isinstance(value, FirstPassage):
+            raise InvalidInput(f"observable {name!r} is a first passage, one number a path: compare a function of x")
     if "state" in named.values():
         raise InvalidInput("'state' is not a number; compare a function of it, such as lambda x: x[:, 0]")
     if named.get("test_risk") == "test_risk":

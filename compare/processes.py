@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, one_of
+from sgdlimits.exact.errors import InvalidInput, one_of, shown
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 
@@ -139,5 +139,5 @@ def check_processes(processes: Sequence[Any]) -> None:
     for process in processes:
         if not hasattr(process, "simulate"):
             raise InvalidInput(
-                f"cannot compare {process!r}: a process is needed, something with simulate(x0, steps, paths, ...)"
+                f"cannot compare {shown(process)}: a process is needed, something with simulate(x0, steps, paths, ...)"
             )

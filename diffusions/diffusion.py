@@ -22,6 +22,8 @@ from sgdlimits.exact.errors import (
     InvalidInput,
     NoStationaryLaw,
     StabilityWarning,
+    has_methods,
+    kind,
     non_negative,
     positive,
     whole_number,
@@ -125,6 +127,10 @@ class Diffusion(ABC):
         InvalidInput
             If the SGD has momentum, whose limit has another step size, another rule, or a schedule of step sizes.
         """
+        has_methods(
+            "sgd", sgd, ("problem", "step_size", "batch_size", "label_noise"),
+            "pass a discrete.SGD; noisy gradient descent has its limit in ManifoldLimit.of",
+        )  # fmt: skip
         if getattr(sgd, "rule", None) is not None:
             raise InvalidInput(
                 f"the rule is {sgd.label}, and {cls.__name__} is a limit of plain SGD: leave the rule out"
@@ -186,8 +192,8 @@ class Diffusion(ABC):
         """The problem, where it has closed moments."""
         if not isinstance(self.problem, QuadraticProblem):
             raise InvalidInput(
-                f"{self.label} has no closed moments on {type(self.problem).__name__}: LeastSquares and "
-                "StreamingLeastSquares have them, for other losses use simulate"
+                f"{self.label} on {type(self.problem).__name__} has no closed form: this needs LeastSquares or "
+                "StreamingLeastSquares; GradientFlow and ModifiedEquation of other losses can be simulated"
             )
         return self.problem
 
@@ -377,7 +383,7 @@ def check_settings(process: Any) -> None:
     """Bring the fields that every diffusion shares into their form, or raise."""
     if not isinstance(process.problem, Objective):
         raise InvalidInput(
-            f"problem must be one of sgdlimits.problems, got {type(process.problem).__name__}; LeastSquares and "
+            f"problem must be one of sgdlimits.problems, got {kind(process.problem)}; LeastSquares and "
             "StreamingLeastSquares can be used"
         )
     object.__setattr__(process, "step_size", positive("step_size", process.step_size))

@@ -12,15 +12,27 @@ from sgdlimits.ensembles import Brownian, Progress, Reducer, run
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import FirstPassage, Function
-from sgdlimits.exact.errors import InvalidInput, finite_array, positive, real_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    axes,
+    finite_array,
+    instance_of,
+    positive,
+    real_number,
+    seed_number,
+    whole_number,
+)
 
 from .diffusion import Diffusion
 from .solvers import Coefficients, Scheme, SchemeSimulator, find_scheme, fused_simulator
+from .solvers.coefficients import check_diffusion
 from .solvers.process import ProcessSimulator
 from .solvers.adapters import LibraryScheme, LibrarySimulator
 
 if TYPE_CHECKING:
     import xarray
+
+MOST_STEPS = 2**31  # of a grid
 
 
 def integrate(
@@ -128,6 +140,10 @@ def grid_steps(t0: float, t1: float, dt: float) -> int:
         raise InvalidInput(
             f"dt is {dt:g}, longer than the horizon t1 - t0 = {horizon:.12g}: take dt <= {horizon:.12g}"
         )
+    if horizon / dt > MOST_STEPS:
+        raise InvalidInput(
+            f"dt is {dt:g}, so the horizon t1 - t0 = {horizon:g} has {horizon / dt:.3g} steps, more than 2^31: raise dt"
+        )
     steps = round(horizon / dt)
     if abs(steps * dt - horizon) > 1e-9 * horizon:
         fitting = math.ceil(horizon / dt)
@@ -151,6 +167,7 @@ def simulator_of(
     tolerance: float | None,
 ) -> Simulator:
     """The fused simulator where there is one, else the vectorised one, on the Brownian path asked for."""
+    check_diffusion(diffusion)
     start = _where(x0, int(getattr(diffusion, "dimension", 1)))
     inside = diffusion.in_modes() if isinstance(diffusion, Diffusion) else None  # built in, and cheaper there
     modal = inside is not None
@@ -167,7 +184,7 @@ def simulator_of(
             )
     m, level, joined = coefficients.noise_dimension, 0, 1
     if brownian is None:
-        seed = whole_number("seed", seed, 0, 2**64 - 1)
+        seed = seed_number(seed)
         if modal and chosen.name in diffusion.solvers and not diffusion.always_exact and tolerance is None:
             return diffusion.simulator(chosen.name, 1, float(diffusion.clock) * (t1 - t0) / steps)
         fused = (
@@ -179,6 +196,7 @@ def simulator_of(
             return fused
         brownian = Brownian(t1 - t0, steps, m, seed, quality, area=chosen.areas)
     else:
+        instance_of("brownian", brownian, Brownian, "make one with ensembles.Brownian")
         level, joined = _fit(brownian, chosen, m, t1 - t0, steps)
         if tolerance is not None and joined > 1:
             raise InvalidInput(
@@ -221,7 +239,7 @@ def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int)
 def _number_of_paths(x0: Any, paths: int | None) -> int:
     if paths is not None:
         return whole_number("paths", paths, 1)
-    if not isinstance(x0, (tuple, Gaussian)) and np.ndim(x0) == 2:
+    if not isinstance(x0, (tuple, Gaussian)) and axes(x0) == 2:
         return len(x0)
     raise InvalidInput("paths is missing: pass how many, or an x0 of shape (paths, d)")
 
@@ -234,7 +252,7 @@ def _where(x0: Any, dimension: int) -> np.ndarray:
 def _recorded(record: Any, t0: float, t1: float, steps: int) -> np.ndarray:
     if record is None:
         return recorded_steps(None, steps)
-    if np.ndim(record) == 0:
+    if axes(record) == 0:
         count = whole_number("record", record, 1)
         if count > steps + 1:
             raise InvalidInput(f"record asks for {count} times, but dt makes {steps + 1}: lower it, or lower dt")

@@ -16,7 +16,7 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset, path_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, one_of, positive, whole_number
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Mechanism
 from sgdlimits.problems.zero_loss.model import Model
@@ -32,6 +32,9 @@ from .manifold.terms import DEGENERATE, Term, decide_terms, explain, leading_ter
 
 if TYPE_CHECKING:
     import xarray
+
+
+LONGEST_TIME = 1e9  # a flow of order-one rates is solved in steps of about one
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,8 @@ class ManifoldLimit:
                 f"model must be one of sgdlimits.problems.zero_loss, got {type(self.model).__name__}"
             )
         self.noise.check(self.model)
+        for name in ("correction", "finite_step"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
         object.__setattr__(self, "step_size", positive("step_size", self.step_size))
         if self.start is not None:
             start = finite_array("start", self.start, shape=(self.model.dimension,))
@@ -228,9 +233,11 @@ class ManifoldLimit:
         if dt is not None and solver == "adaptive":
             raise InvalidInput("dt is a fixed step, but solver='adaptive' chooses its own: leave dt out")
         step = DEFAULT_DT if dt is None else positive("dt", dt)
-        times = finite_array("times", np.atleast_1d(times), ndim=1)
-        if times.size == 0 or times[0] < 0 or (np.diff(times) < 0).any():
+        times = finite_array("times", np.atleast_1d(finite_array("times", times)), ndim=1)
+        if times.size == 0 or times[0] < 0 or (times[1:] < times[:-1]).any():
             raise InvalidInput(f"times must increase from 0 on, got {times[:5].tolist()}")
+        if times[-1] > LONGEST_TIME:
+            raise InvalidInput(f"times must be at most {LONGEST_TIME:g} in units of the clock, got {times[-1]:g}")
         if self.noise_dimension:
             raise InvalidInput(
                 f"the limit is stochastic ({self.explanation.rstrip('.')}): use simulate(w0, steps, paths)"

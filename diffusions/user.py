@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, whole_number
+from sgdlimits.exact.errors import InvalidInput, axes, finite_array, flag, function, one_of, text, whole_number
 
 from .solvers.coefficients import NOISE_TYPES, is_compiled
 
@@ -75,6 +75,12 @@ class UserDiffusion:
     def __post_init__(self) -> None:
         d = whole_number("dimension", self.dimension, 1)
         one_of("noise_type", self.noise_type, NOISE_TYPES)
+        for name in ("compiled", "diagonal_matrix"):
+            object.__setattr__(self, name, flag(name, getattr(self, name)))
+        for name in ("derivative", "ito_correction", "drift_jacobian"):
+            if getattr(self, name) is not None:
+                function(name, getattr(self, name), "or None")
+        text("label", self.label)
         m = 1 if self.noise_type == "scalar" else d
         if self.noise_dimension is not None:
             m = whole_number("noise_dimension", self.noise_dimension, 1)
@@ -89,20 +95,18 @@ class UserDiffusion:
         object.__setattr__(self, "dimension", d)
         object.__setattr__(self, "noise_dimension", m)
         if self.linear is not None:
-            shape = (d, d) if np.ndim(self.linear) == 2 else (d,)
+            shape = (d, d) if axes(self.linear) == 2 else (d,)
             object.__setattr__(self, "linear", finite_array("linear", self.linear, shape=shape))
         for role in ("drift", "diffusion"):
-            function = getattr(self, role)
-            if not callable(function):
-                raise InvalidInput(f"{role} must be a function, got {type(function).__name__}")
-            if self.compiled and not is_compiled(function):
+            given = function(role, getattr(self, role), "of (t, x)")
+            if self.compiled and not is_compiled(given):
                 raise InvalidInput(
-                    f"{role} {function_name(function)!r} is not compiled by numba, but compiled=True: decorate it with "
+                    f"{role} {function_name(given)!r} is not compiled by numba, but compiled=True: decorate it with "
                     f"numba.njit and let it write into out ({role}(t, x, out)), or pass compiled=False"
                 )
-            if not self.compiled and is_compiled(function) and function.py_func.__code__.co_argcount == 3:
+            if not self.compiled and is_compiled(given) and given.py_func.__code__.co_argcount == 3:
                 raise InvalidInput(
-                    f"{role} {function_name(function)!r} is compiled by numba and takes (t, x, out): pass compiled=True"
+                    f"{role} {function_name(given)!r} is compiled by numba and takes (t, x, out): pass compiled=True"
                 )
 
     def __repr__(self) -> str:

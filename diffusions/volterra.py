@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import initial_moments, moment_steps
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, flag
 from sgdlimits.exact.volterra import solve_discrete_volterra, solve_volterra
 
 from .homogenized import HomogenizedSGD
@@ -75,6 +75,7 @@ def volterra_risk(
             f"process must be HomogenizedSGD, got {type(process).__name__}: only there does the risk obey an equation "
             "of its own"
         )
+    discrete = flag("discrete", discrete)
     problem, rates = process.problem, process.rates
     mean, covariance = initial_moments(x0, problem.dimension)
     start = problem.to_modes(mean)

@@ -11,13 +11,14 @@ import numpy as np
 from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.ensembles.engine import Simulator, run
 from sgdlimits.ensembles.normals import scratch
+from sgdlimits.ensembles.observables import BUILT_IN
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, one_of, points
 from sgdlimits.exact.schedules import StepSizes, sizes_between, step_size_or_schedule
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Mechanism, noisy_gradient, perturbation
@@ -183,7 +184,7 @@ class NoisyGradientDescent:
 
     def regulariser(self, w: np.ndarray) -> np.ndarray:
         """Regulariser (...) of the noise at w (..., m), divided by sigma^2; a mixture's parts weighed by sigma^2."""
-        w = np.asarray(w, dtype=np.float64)
+        w = points("w", w, self.model.dimension, finite=False)
         parts = [part for part in self.noise.components if np.isfinite(part.sigma)]
         weights = np.array([part.sigma**2 for part in parts])
         weights = weights / weights.sum() if weights.sum() else np.ones(len(parts))
@@ -202,16 +203,20 @@ class NoisyGradientDescent:
         }
         if isinstance(observables, str):
             observables = (observables,)
-        if isinstance(observables, Sequence):
-            observables = {name: name for name in observables}
+        if isinstance(observables, Sequence) and not isinstance(observables, bytes):
+            names = tuple(dict.fromkeys((*own, *BUILT_IN)))
+            observables = {one_of("observable", name, names): name for name in observables}
         if not isinstance(observables, Mapping):
             return observables, []  # the engine says what is wrong
-        points = [name for name, value in observables.items() if isinstance(value, str) and value == "limit_map"]
+        for value in observables.values():
+            if isinstance(value, str):
+                one_of("observable", value, tuple(dict.fromkeys((*own, *BUILT_IN))))
+        asked_points = [name for name, value in observables.items() if isinstance(value, str) and value == "limit_map"]
         chosen = {
             name: own[value] if isinstance(value, str) and value in own else value
             for name, value in observables.items()
         }
-        return chosen, points
+        return chosen, asked_points
 
     def _attributes(self) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
+from sgdlimits.exact.errors import axes
 
 if TYPE_CHECKING:
     import xarray
@@ -90,5 +91,5 @@ def _dimension(x0: Any) -> int:
         return x0.positions.shape[1]
     if isinstance(x0, Gaussian):
         return x0.mean.size
-    mean = x0[0] if isinstance(x0, tuple) and len(x0) == 2 and np.ndim(x0[1]) == 2 else x0
-    return np.shape(mean)[-1] if np.ndim(mean) else 0
+    mean = x0[0] if isinstance(x0, tuple) and len(x0) == 2 and axes(x0[1]) == 2 else x0
+    return np.shape(mean)[-1] if axes(mean) > 0 else 0

@@ -26,6 +26,8 @@ from sgdlimits.exact.errors import (
     InvalidInput,
     NoStationaryLaw,
     StabilityWarning,
+    flag,
+    kind,
     non_negative,
     whole_number,
 )
@@ -101,7 +103,7 @@ class SGD:
     def __post_init__(self) -> None:
         if not isinstance(self.problem, Problem):
             raise InvalidInput(
-                f"problem must be one of sgdlimits.problems, got {type(self.problem).__name__}; "
+                f"problem must be one of sgdlimits.problems, got {kind(self.problem)}; "
                 "LeastSquares, StreamingLeastSquares, Logistic and SampleLoss can be used"
             )
         batch = self.problem.check_batch_size(self.batch_size, self.sampling)
@@ -109,6 +111,7 @@ class SGD:
         object.__setattr__(self, "batch_size", batch)
         object.__setattr__(self, "momentum", check_momentum(self.momentum))
         object.__setattr__(self, "label_noise", non_negative("label_noise", self.label_noise))
+        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
         self._settle_rule()
         if self.label_noise and not isinstance(self.problem, QuadraticProblem):
             raise InvalidInput(

@@ -19,12 +19,21 @@ from dataclasses import dataclass
 import numpy as np
 from numba import uint32
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    finite_array,
+    flag,
+    one_of,
+    positive,
+    real_array,
+    shown,
+    whole_number,
+)
 
 from .compiling import compiled
 from .normals import box_muller32, box_muller64, scratch
 from .philox import path_words
-from .random import QUALITIES, Purpose, path_normals
+from .random import QUALITIES, Purpose, path_normals, path_numbers
 
 DEEPEST = 30  # halvings of a base interval: beyond it a path is continued by a straight line
 _32 = np.uint64(32)
@@ -138,10 +147,11 @@ class Brownian:
         for name, low, high in (("steps", 1, 2**31), ("dimension", 1, 2**20), ("seed", 0, 2**64 - 1)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), low, high))
         one_of("quality", self.quality, QUALITIES)
+        object.__setattr__(self, "area", flag("area", self.area))
 
     def interval(self, level: int = 0) -> float:
         """Length of an interval at this level, horizon / (steps 2^level)."""
-        return self.horizon / self.steps / 2**level
+        return self.horizon / self.steps / 2 ** whole_number("level", level, 0, DEEPEST)
 
     def increments(
         self, paths: np.ndarray, first: int, last: int, level: int = 0
@@ -164,7 +174,7 @@ class Brownian:
         level = whole_number("level", level, 0, DEEPEST)
         last = whole_number("last", last, 1, self.steps << level)
         first = whole_number("first", first, 0, last - 1)
-        w, h = self._increments(np.ascontiguousarray(paths, dtype=np.int64), first, last, level)
+        w, h = self._increments(path_numbers(paths), first, last, level)
         return w, (h if self.area else None)
 
     def _increments(
@@ -239,7 +249,7 @@ class Brownian:
                 f"times must lie between 0 and the horizon {self.horizon:g}, got {times.min():g} to "
                 f"{times.max():g}"
             )
-        paths = np.ascontiguousarray(paths, dtype=np.int64)
+        paths = path_numbers(paths)
         places = times / self.interval()
         bases = np.minimum(places.astype(np.int64), self.steps - 1)
         levels = np.empty_like(paths)
@@ -272,7 +282,11 @@ def coarsen(w: np.ndarray, h: np.ndarray | None, factor: int) -> tuple[np.ndarra
     InvalidInput
         If `factor` does not divide K.
     """
-    factor = whole_number("factor", factor, 1)
+    factor, w = whole_number("factor", factor, 1), real_array("w", w)
+    if w.ndim != 3:
+        raise InvalidInput(f"w must have the axes (intervals, paths, coordinates), got shape {w.shape}")
+    if h is not None and real_array("h", h).shape != w.shape:
+        raise InvalidInput(f"h must have the shape {w.shape} of w, or be None, got {shown(h)}")
     if len(w) % factor:
         raise InvalidInput(f"factor {factor} does not divide the {len(w)} intervals: take one that does")
     parts = w.reshape(len(w) // factor, factor, *w.shape[1:])

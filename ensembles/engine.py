@@ -15,7 +15,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, one_of, whole_number
+from sgdlimits.exact.cost import check_memory
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    OverflowedPaths,
+    flag,
+    has_methods,
+    one_of,
+    seed_number,
+    whole_number,
+)
 
 from .crowd import Arrays, Crowd, SavedState, kind_of
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
@@ -27,6 +36,7 @@ from .random import LAST_PATH, PACK, QUALITIES, Noise
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
 NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised step keeps in cache
 NUMPY_CHUNK = 4096  # enough paths to hide Python's overhead, few enough for several threads
+SIMULATOR = ("start", "advance", "positions", "measure", "overflow_steps")  # methods of the protocol
 POSITIONS = "positions"  # name of the positions among the arrays of a state that is put away
 LONGEST_CALL = 0.2  # seconds: a pending interrupt waits no longer for a compiled loop
 
@@ -157,10 +167,13 @@ def run(
         If a path overflowed. Its risk and norm are inf from that step on, and so is any other value that
         is not finite.
     """
+    has_methods("simulator", simulator, SIMULATOR, "a process's simulator() makes one")
     paths = whole_number("paths", paths, 1)
+    if paths > LAST_PATH:
+        raise InvalidInput(f"paths must be at most 2^56 - 1, got {paths}")
     steps = whole_number("steps", steps, 0)
     first_path = whole_number("first_path", first_path, 0, LAST_PATH - paths)
-    seed, quality = whole_number("seed", seed, 0, 2**64 - 1), one_of("quality", quality, QUALITIES)
+    seed, quality = seed_number(seed), one_of("quality", quality, QUALITIES)
     saved = x0 if isinstance(x0, SavedState) else None
     if saved is not None:
         saved.check(simulator, steps, seed, quality, first_path, paths)
@@ -168,12 +181,15 @@ def run(
     begin = 0 if saved is None else saved.step
     record = recorded_steps(record, steps, begin)
     reducers = parse_observables(observables, record, begin)
+    keep_state = flag("keep_state", keep_state)
     if keep_state and passages_end(reducers):
         raise InvalidInput("keep_state needs paths that run to the end: a first passage alone retires them")
     users = not simulator.compiled or any(callable(reducer.function) for reducer in reducers.values())
     threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
     if chunk is None:
         chunk = default_chunk(simulator.dimension, paths, threads, users)
+    kept_bytes = 8.0 * paths * (1 + len(record) * len(reducers))
+    check_memory(f"keeping {paths} paths", kept_bytes, "take fewer paths, or record fewer steps")
     job = _Job(
         simulator=simulator,
         initial=initial_of_paths(x0, simulator.dimension, paths, first_path),

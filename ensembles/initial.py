@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, covariance_matrix, finite_array, whole_number
+from sgdlimits.exact.errors import InvalidInput, LARGEST, axes, covariance_matrix, finite_array, whole_number
 
 from .crowd import SavedState
 from .random import PACK, Noise, Purpose
@@ -68,7 +68,8 @@ def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian
     InvalidInput
         If the shape does not fit, or the covariance is not one.
     """
-    if isinstance(x0, (tuple, list)) and len(x0) == 2 and _axes(x0[1]) == 2:
+    dimension = whole_number("dimension", dimension, 0)
+    if isinstance(x0, (tuple, list)) and len(x0) == 2 and axes(x0[1]) == 2:
         x0 = Gaussian(*x0)
     if isinstance(x0, SavedState):
         x0 = x0.positions
@@ -79,6 +80,8 @@ def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian
             )
         return x0
     positions = finite_array("x0", x0)
+    if positions.size and float(np.abs(positions).max()) > LARGEST:
+        raise InvalidInput(f"x0 must hold numbers of at most {LARGEST:g}: beyond it a path counts as overflowed")
     rows = "paths" if paths is None else paths
     fits = positions.ndim in (1, 2) and positions.shape[-1] == dimension and positions.size > 0
     if not fits or (positions.ndim == 2 and paths is not None and len(positions) != paths):
@@ -159,9 +162,11 @@ def recorded_steps(
     InvalidInput
         If a step is negative, beyond `steps`, not whole, or the sequence is empty or does not increase.
     """
+    steps = whole_number("steps", steps, 0)
+    begin = whole_number("begin", begin, 0, steps)
     if record is None:
         return _evenly(min(DEFAULT_INTERVALS, steps - begin) + 1, steps, begin)
-    if np.ndim(record) == 0:
+    if axes(record) == 0:
         count = whole_number("record", record, 1)
         if count > steps - begin + 1:
             raise InvalidInput(
@@ -199,10 +204,3 @@ def moment_steps(record: int | Sequence[int] | np.ndarray | None, steps: int) ->
 
 def _evenly(count: int, steps: int, begin: int = 0) -> np.ndarray:
     return np.rint(np.linspace(begin, steps, count)).astype(np.int64)
-
-
-def _axes(value: Any) -> int:
-    try:
-        return np.ndim(value)
-    except ValueError:  # ragged: the check that follows names it
-        return -1

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, one_of, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, flag, one_of, real_number, shown, whole_number
 
 BUILT_IN = ("risk", "norm", "state")
 RESERVED = ("path", "step", "time", "coordinate", "overflow_step")
+LONGEST_NAME = 100  # names become file names
 NEVER = int(np.iinfo(np.int64).max)
 
 Function = str | Callable[[np.ndarray], np.ndarray]
@@ -210,8 +211,9 @@ class FirstPassage(Reducer):
         if (self.below is None) == (self.above is None):
             raise InvalidInput(
                 "FirstPassage needs exactly one of below and above, "
-                f"got below={self.below}, above={self.above}"
+                f"got below={shown(self.below)}, above={shown(self.above)}"
             )
+        object.__setattr__(self, "retire", flag("retire", self.retire))
         side = "above" if self.below is None else "below"
         object.__setattr__(self, side, real_number(side, getattr(self, side)))
 
@@ -259,7 +261,7 @@ def parse_observables(
     if isinstance(observables, str):
         observables = (observables,)
     if not isinstance(observables, Mapping):
-        if not isinstance(observables, Sequence):
+        if not isinstance(observables, Sequence) or isinstance(observables, (bytes, bytearray)):
             raise InvalidInput(
                 "observables must be names or a mapping from names to functions, "
                 f"got {type(observables).__name__}"
@@ -271,15 +273,16 @@ def parse_observables(
         )
     reducers: dict[str, Reducer] = {}
     for name, value in observables.items():
-        if not isinstance(name, str) or not name or "/" in name or name in RESERVED:
+        printable = isinstance(name, str) and name.strip() and name.isprintable() and len(name) <= LONGEST_NAME
+        if not printable or "/" in name or name in RESERVED:
             raise InvalidInput(
-                f"observable name {name!r} cannot be used: "
-                f"take a text without '/' that is not one of {', '.join(RESERVED)}"
+                f"observable name {shown(name)} cannot be used: take a text of at most {LONGEST_NAME} printable "
+                f"characters without '/' that is not one of {', '.join(RESERVED)}"
             )
         reducer = value if isinstance(value, Reducer) else Recorded(value)
         if isinstance(reducer, Mean) and reducer.since > record[0]:
             raise InvalidInput(
-                f"observable {name!r} is a mean since step {reducer.since}, but step {record[0]} is "
+                f"observable {shown(name)} is a mean since step {reducer.since}, but step {record[0]} is "
                 f"recorded: pass `record` with steps from {reducer.since} on"
             )
         _check_span(name, reducer, record, begin)
@@ -302,7 +305,7 @@ def _check_span(name: str, reducer: Reducer, record: np.ndarray, begin: int) -> 
 
 
 def _check_function(function: Any) -> None:
-    if not callable(function):
+    if isinstance(function, type) or not callable(function):
         one_of("observable", function, BUILT_IN)
 
 

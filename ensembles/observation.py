@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, calling, real_array, shown
 
 from .observables import Function
 
@@ -64,16 +64,12 @@ class Observation:
 
     def _user(self, name: str, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         # A copy: the function may write into its argument.
-        result = function(self._positions()[self._mine].copy())
-        try:
-            values = np.array(result, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise InvalidInput(
-                f"observable {name!r} returned {type(result).__name__}, not an array of numbers"
-            ) from None
+        with calling(f"observable {shown(name)}, a function of an array {self._count, self._simulator.dimension},"):
+            result = function(self._positions()[self._mine].copy())
+        values = np.array(real_array(f"what observable {shown(name)} returns", result))
         if values.ndim not in (1, 2) or len(values) != self._count:
             raise InvalidInput(
-                f"observable {name!r} returned shape {values.shape} for {self._count} paths: "
+                f"observable {shown(name)} returned shape {values.shape} for {self._count} paths: "
                 f"it must return ({self._count},) or ({self._count}, m)"
             )
         return values
@@ -85,6 +81,6 @@ class Observation:
         if np.isnan(values).any():
             path = self._first + int(np.argwhere(np.isnan(values))[0][0])
             raise InvalidInput(
-                f"observable {name!r} is nan at step {self._step} on path {path}, which has not overflowed"
+                f"observable {shown(name)} is nan at step {self._step} on path {path}, which has not overflowed"
             )
         return values

@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numba import uint64
 
-from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
+from sgdlimits.exact.cost import check_memory
+from sgdlimits.exact.errors import InvalidInput, axes, one_of, seed_number, shown, whole_number
 
 from .compiling import compiled
 from .normals import fill_normals, scratch, unit_interval
@@ -23,6 +25,7 @@ from .weak_increments import path_signs
 
 QUALITIES = ("float32", "float64")
 LAST_PATH = 2**56 - 1
+LAST_STEP = 2**40  # of a number drawn by hand: its place in a stream is still a 64-bit number
 INDEPENDENT = ("with_replacement", "without_replacement")  # batches of different steps are independent
 SAMPLINGS = (*INDEPENDENT, "reshuffle")  # their places are what kernels take
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -150,13 +153,29 @@ def child_seed(seed: int, *labels: int | str) -> int:
     InvalidInput
         If the seed cannot be used, no label is given, or one is neither a text nor a whole number.
     """
-    words = [f"seed {whole_number('seed', seed, 0, 2**64 - 1)}"]
+    words = [f"seed {seed_number(seed)}"]
     if not labels:
         raise InvalidInput("a child needs a label: a text or a whole number, such as child('rung', 3)")
     for label in labels:
         text = label if isinstance(label, str) else str(whole_number("label", label))
         words.append(f"{'text' if isinstance(label, str) else 'number'} {len(text)} {text}")
     return int.from_bytes(hashlib.blake2b("\0".join(words).encode(), digest_size=8).digest(), "little")
+
+
+def path_numbers(paths: Any) -> np.ndarray:
+    """Numbers of paths as a fresh (P,) int64 array.
+
+    Raises
+    ------
+    InvalidInput
+        If they are no whole numbers from 0 to 2^56 - 1 along one axis.
+    """
+    given = np.array(paths) if axes(paths) == 1 else None
+    if given is None or not np.issubdtype(given.dtype, np.integer):
+        raise InvalidInput(f"paths must be a 1-D array of integers, got {shown(paths)}")
+    if given.size and (given.min() < 0 or given.max() > LAST_PATH):
+        raise InvalidInput(f"path numbers must lie between 0 and 2^56 - 1, got {given.min()} to {given.max()}")
+    return given.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,17 +197,8 @@ class Noise:
     quality: str = "float32"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", whole_number("seed", self.seed, 0, 2**64 - 1))
-        paths = np.array(self.paths)
-        if paths.ndim != 1 or not np.issubdtype(paths.dtype, np.integer):
-            raise InvalidInput(
-                f"paths must be a 1-D array of integers, got {paths.dtype} of shape {paths.shape}"
-            )
-        if paths.size and (paths.min() < 0 or paths.max() > LAST_PATH):
-            raise InvalidInput(
-                f"path numbers must lie between 0 and 2^56 - 1, got {paths.min()} to {paths.max()}"
-            )
-        paths = paths.astype(np.int64)
+        object.__setattr__(self, "seed", seed_number(self.seed))
+        paths = path_numbers(self.paths)
         paths.flags.writeable = False
         object.__setattr__(self, "paths", paths)
         one_of("quality", self.quality, QUALITIES)
@@ -197,8 +207,15 @@ class Noise:
         """Return the noise of the same paths under a seed of its own, see `child_seed`."""
         return Noise(child_seed(self.seed, *labels), self.paths, self.quality)
 
+    def _place(self, purpose: int, k: int, size: int) -> tuple[int, int, int]:
+        """Check where in which stream the numbers of a step lie, and that they fit in memory."""
+        size = whole_number("size", size, 0, 2**32)
+        check_memory("the random numbers of one step", 8.0 * self.paths.size * size, "take fewer paths or numbers")
+        return whole_number("purpose", purpose, 0, 255), whole_number("k", k, 0, LAST_STEP), size
+
     def normals(self, purpose: int, k: int, size: int) -> np.ndarray:
         """Return the standard normals of step k, (P, size)."""
+        purpose, k, size = self._place(purpose, k, size)
         out = np.empty((self.paths.size, size))
         normals, words = scratch(self.quality, min(64, size // 2 + 2))
         path_normals(out, normals, words, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
@@ -206,12 +223,14 @@ class Noise:
 
     def uniforms(self, purpose: int, k: int, size: int) -> np.ndarray:
         """Return uniforms in the open interval (0, 1) of step k, (P, size)."""
+        purpose, k, size = self._place(purpose, k, size)
         out = np.empty((self.paths.size, size))
         _path_uniforms(out, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
         return out
 
     def two_point(self, purpose: int, k: int, size: int) -> np.ndarray:
         """Return fair signs, +1.0 or -1.0, of step k, (P, size)."""
+        purpose, k, size = self._place(purpose, k, size)
         out = np.empty((self.paths.size, size))
         path_signs(out, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
         return out
@@ -223,12 +242,16 @@ class Noise:
         samples = whole_number("samples", samples, 1, 2**32)
         replace = sampling == "with_replacement"
         batch_size = whole_number("batch_size", batch_size, 1, None if replace else samples)
+        k = whole_number("k", k, 0, LAST_STEP)
+        check_memory("the rows of a batch", 8.0 * self.paths.size * batch_size, "lower batch_size")
         out = np.empty((self.paths.size, batch_size), np.int64)
-        _path_rows(out, np.uint64(self.seed), self.paths, int(k), samples, replace)
+        _path_rows(out, np.uint64(self.seed), self.paths, k, samples, replace)
         return out
 
     def permutation(self, epoch: int, samples: int) -> np.ndarray:
         """Return one fresh permutation of the rows for an epoch, (P, samples) int64."""
-        out = np.empty((self.paths.size, whole_number("samples", samples, 1, 2**32)), np.int64)
-        _path_permutations(out, np.uint64(self.seed), self.paths, int(epoch))
+        samples, epoch = whole_number("samples", samples, 1, 2**32), whole_number("epoch", epoch, 0, LAST_STEP)
+        check_memory("the permutations", 8.0 * self.paths.size * samples, "take fewer paths")
+        out = np.empty((self.paths.size, samples), np.int64)
+        _path_permutations(out, np.uint64(self.seed), self.paths, epoch)
         return out

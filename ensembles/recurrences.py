@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, kind
 
 from .limits import mark
 from .crowd import Arrays, PathState
@@ -90,9 +90,9 @@ class RecurrenceSimulator:
 
     def __post_init__(self) -> None:
         for method in ("initial_state", "step", "position"):
-            if not callable(getattr(self.recurrence, method, None)):
+            if isinstance(self.recurrence, type) or not callable(getattr(self.recurrence, method, None)):
                 raise InvalidInput(
-                    f"{type(self.recurrence).__name__} has no method {method!r}: "
+                    f"{kind(self.recurrence)} has no method {method!r} to call: "
                     "a recurrence needs initial_state(x0), step(k, state, noise) and position(state)"
                 )
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .errors import InvalidInput, non_negative, positive, real_number, whole_number
+from .errors import InvalidInput, calling, non_negative, positive, real_number, whole_number
 
 
 @dataclass(frozen=True)
@@ -199,15 +199,8 @@ def sizes_between(step_size: float | StepSizes, first: int, last: int) -> np.nda
 
 
 def _checked(function: Callable[[int], float], k: int) -> float:
-    try:
+    with calling(f"step_size, a function of the step, at step {k}"):
         value = function(k)
-    except InvalidInput:
-        raise
-    except Exception as error:
-        raise InvalidInput(
-            f"step_size failed at step {k} with {type(error).__name__}: {str(error)[:200]}; it takes the number of "
-            "the step, from 0 on"
-        ) from error
     size = real_number(f"step_size at step {k}", value)
     if size < 0:
         raise InvalidInput(f"step_size at step {k} must be at least zero, got {size!r}")

@@ -10,13 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    finite_array,
+    instance_of,
+    non_negative,
+    positive,
+    whole_number,
+)
 
 from .limit_flow import follow
 from .zero_loss.model import Model, Regression
 
 FLAT_REGRESSION = 1e-12  # eigenvalue over the largest one, from singular values of the Jacobian
 FLAT_LOSS = 1e-7  # the same from a Hessian, which may come from differences
+LARGEST_WEIGHT = 1e50  # its sixth power, which losses of networks reach, is still a number
 NEIGHBOUR = 1e-2  # distance, relative to 1 + |w|, at which the rank of the Hessian is compared
 
 
@@ -82,9 +90,9 @@ def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-10) -> np.ndarr
     InvalidInput
         If the flow does not reach zero loss; the message says the loss that it reached.
     """
-    w = finite_array("w", w)
-    if w.ndim == 0 or w.shape[-1] != model.dimension:
-        raise InvalidInput(f"w must have the model's {model.dimension} weights in its last axis, got shape {w.shape}")
+    w, tolerance = _weights(model, w), positive("tolerance", tolerance)
+    if not w.size:
+        return w.copy()
     closed = model.closed_limit(w)
     if closed is not None:
         return closed
@@ -122,7 +130,10 @@ def retract(
     InvalidInput
         If the steps do not settle on a point of zero loss.
     """
-    w = np.array(w, float)
+    w, most = np.array(_weights(model, w)), whole_number("most", most, 1)
+    tolerance = positive("tolerance", tolerance)
+    if not w.size:
+        return w
     fixed = None if base is None else frame(model, base).normals
     last = np.inf
     with np.errstate(over="ignore", invalid="ignore"):
@@ -182,7 +193,9 @@ def frame(model: Model, w: np.ndarray, rank: int | None = None) -> Frame:
     InvalidInput
         If the rank differs between points or from `rank`, or no tangent direction is left (an isolated minimum).
     """
-    w = np.asarray(w, float)
+    w = _weights(model, w)
+    if not w.size:
+        raise InvalidInput(f"w holds no point: its shape is {w.shape}")
     if isinstance(model, Regression):
         jacobian = model.predict_with_jacobian(w)[1]
         _, singular, turned = np.linalg.svd(jacobian, full_matrices=False)
@@ -222,7 +235,7 @@ def set_dimension(model: Model, w: np.ndarray) -> int:
     InvalidInput
         If w is not on the set, the minimum is isolated, or the rank of the Hessian jumps near w.
     """
-    w = finite_array("w", w, shape=(model.dimension,))
+    w = finite_array("w", _weights(model, w), shape=(model.dimension,))
     lost = float(model.loss(w))
     if lost > 1e-14 * _loss_scale(model):
         raise InvalidInput(f"w is not on the zero-loss set: its loss is {lost:.3g}; take limit_map(model, w)")
@@ -251,7 +264,8 @@ def normal_covariance(
     InvalidInput
         If step_size times the largest eigenvalue of H is at least 2.
     """
-    here = _frame(model, w, frame)
+    here, covariance = _frame(model, w, frame), _covariance(model, covariance)
+    step_size = non_negative("step_size", step_size)
     values, normals = here.eigenvalues, here.normals
     if step_size * float(values.max()) >= 2:
         raise InvalidInput(
@@ -279,8 +293,8 @@ def second_derivative(
     frame : Frame, optional
         The frame at w, where it is known.
     """
-    here = _frame(model, w, frame)
-    covariance = np.asarray(covariance, float)
+    w = _weights(model, w)
+    here, covariance = _frame(model, w, frame), _covariance(model, covariance)
     projector, inverse = here.projector, here.pseudo_inverse
     tangential = projector @ covariance @ projector
     between = inverse @ covariance @ projector
@@ -294,11 +308,13 @@ def second_derivative(
 
 def trace_hessian(model: Model, w: np.ndarray) -> np.ndarray:
     """Trace of the Hessian, (...)."""
-    return np.trace(model.hessian(np.asarray(w, float)), axis1=-2, axis2=-1)
+    w = _weights(model, w)
+    return np.trace(model.hessian(w), axis1=-2, axis2=-1)
 
 
 def trace_gradient(model: Model, w: np.ndarray, frame: Frame | None = None) -> np.ndarray:
     """Gradient along the set of the trace of the Hessian, (..., m)."""
+    w = _weights(model, w)
     identity = np.broadcast_to(np.eye(model.dimension), (*np.shape(w), model.dimension))
     return _times(_frame(model, w, frame).projector, model.third_contraction(w, identity))
 
@@ -310,13 +326,40 @@ def log_determinant(model: Model, w: np.ndarray) -> np.ndarray:
 
 def log_determinant_gradient(model: Model, w: np.ndarray, frame: Frame | None = None) -> np.ndarray:
     """Gradient along the set of the log-pseudo-determinant of the Hessian, (..., m)."""
+    w = _weights(model, w)
     here = _frame(model, w, frame)
     return _times(here.projector, model.third_contraction(w, here.pseudo_inverse))
 
 
 def distance(model: Model, w: np.ndarray) -> np.ndarray:
     """Distance (...) from w to where the gradient flow takes it."""
-    return np.linalg.norm(np.asarray(w, float) - limit_map(model, w), axis=-1)
+    return np.linalg.norm(_weights(model, w) - limit_map(model, w), axis=-1)
+
+
+def _weights(model: Model, w: np.ndarray) -> np.ndarray:
+    """Points (..., m) of the model's space, at most 1e50 from its origin, or raise."""
+    instance_of("model", model, Model, "take one of sgdlimits.problems.zero_loss, UserLoss for a loss of your own")
+    array = finite_array("w", w)
+    if array.shape[-1:] != (model.dimension,):
+        raise InvalidInput(f"w must have the model's {model.dimension} weights in its last axis, got {array.shape}")
+    largest = float(np.abs(array).max(initial=0.0))
+    if largest > LARGEST_WEIGHT:
+        raise InvalidInput(f"w must hold weights of at most {LARGEST_WEIGHT:g}, got {largest:.3g}")
+    return array
+
+
+def _covariance(model: Model, covariance: np.ndarray) -> np.ndarray:
+    """Symmetric matrices (..., m, m), or raise."""
+    array = finite_array("covariance", covariance)
+    if array.shape[-2:] != (model.dimension, model.dimension):
+        raise InvalidInput(f"covariance must end in shape {model.dimension, model.dimension}, got {array.shape}")
+    scale = float(np.abs(array).max(initial=0.0))
+    if scale > LARGEST_WEIGHT:
+        raise InvalidInput(f"covariance must hold numbers of at most {LARGEST_WEIGHT:g}, got {scale:.3g}")
+    gap = float(np.abs(array - array.swapaxes(-1, -2)).max(initial=0.0))
+    if gap > 1e-8 * scale:
+        raise InvalidInput(f"covariance must be symmetric, got a largest asymmetry of {gap:.3g}")
+    return array
 
 
 def _frame(model: Model, w: np.ndarray, known: Frame | None) -> Frame:

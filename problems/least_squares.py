@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from sgdlimits.exact.cost import check_memory
-from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, real_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    axes,
+    finite_array,
+    non_negative,
+    real_number,
+    seed_number,
+    whole_number,
+)
 from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 
 from .datasets import dataset
@@ -124,14 +132,14 @@ class LeastSquares(QuadraticProblem):
         `spectrum` is None (all ones), a number p (eigenvalues i^-p) or an array (d,) of variances.
         """
         n, d = whole_number("n", n, 1), whole_number("d", d, 1)
-        if spectrum is None or np.ndim(spectrum) == 0:
+        if spectrum is None or axes(spectrum) == 0:
             power = 0.0 if spectrum is None else real_number("spectrum", spectrum)
             variances = np.arange(1.0, d + 1) ** -power
         else:
             variances = finite_array("spectrum", spectrum, shape=(d,))
             if (variances < 0).any():
                 raise InvalidInput(f"spectrum must be at least zero, got {variances.min()!r}")
-        generator = np.random.Generator(np.random.Philox(whole_number("seed", seed)))
+        generator = np.random.Generator(np.random.Philox(seed_number(seed)))
         features = generator.standard_normal((n, d)) * np.sqrt(variances)
         truth = generator.standard_normal(d)
         truth /= np.linalg.norm(truth)

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array
+from sgdlimits.exact.errors import InvalidInput, LARGEST, finite_array, points
 
 from .problem import Problem
 
@@ -110,9 +110,11 @@ class QuadraticProblem(Problem):
 
     def risk(self, x: np.ndarray) -> np.ndarray:
         """L at positions (..., d), without the ridge term."""
-        x = finite_array("x", x, shape=np.shape(x)[:-1] + (self.dimension,))
+        x = points("x", x, self.dimension)
         # About the least point of L, never about a minimiser that a negative ridge has sent far away.
-        return self.least_risk + 0.5 * np.square((x - self.least_risk_point) @ self.eigenvectors) @ self.eigenvalues
+        with np.errstate(over="ignore"):
+            modes = (x - self.least_risk_point) @ self.eigenvectors
+            return self.least_risk + 0.5 * np.square(modes) @ self.eigenvalues
 
     def risk_of_modes(self, modes: np.ndarray) -> np.ndarray:
         """L at modes (..., d)."""
@@ -171,11 +173,13 @@ class QuadraticProblem(Problem):
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Gradient (..., d) of the descended objective (with the ridge)."""
-        return (self.to_modes(x) * self.curvatures) @ self.eigenvectors.T
+        return (self.to_modes(points("x", x, self.dimension, finite=False)) * self.curvatures) @ self.eigenvectors.T
 
     def gradient_noise_covariance(self, x: np.ndarray) -> np.ndarray:
         """Covariance (d, d) of one sample's gradient at the position x (d,)."""
         modes = self.to_modes(finite_array("x", x, shape=(self.dimension,)))
+        if float(np.abs(modes).max()) > LARGEST:
+            raise InvalidInput(f"x must hold numbers of at most {LARGEST:g}")
         inner = self.noise_covariance_map(np.outer(modes, modes), modes)
         return self.eigenvectors @ inner @ self.eigenvectors.T
 

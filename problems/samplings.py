@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sgdlimits.ensembles.random import SAMPLINGS
+from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
 
 LARGEST_BATCH = 2**24  # rows are drawn one by one: 128 MB of indices and about a second for a step of one path
@@ -24,4 +25,5 @@ def check_sampling(batch_size: int, sampling: str, samples: int | None) -> int:
             f"batch_size is {batch:.10g}, and a step would draw that many samples one by one; take at most "
             f"{LARGEST_BATCH}, or diffusions.GradientFlow for a gradient without noise"
         )
+    check_memory("the rows of one batch", 64.0 * batch, "lower batch_size")
     return batch

@@ -16,6 +16,7 @@ from sgdlimits.exact.errors import (
     one_of,
     positive,
     real_number,
+    seed_number,
     whole_number,
 )
 
@@ -113,7 +114,7 @@ class HomogenizedStudy:
             "momentum": non_negative("momentum", self.momentum),
             "label_noise": non_negative("label_noise", self.label_noise),
             "paths": whole_number("paths", self.paths, 2),
-            "seed": whole_number("seed", self.seed, 0, 2**64 - 1),
+            "seed": seed_number(self.seed),
             "substeps": whole_number("substeps", self.substeps, 1),
             "tolerance": positive("tolerance", self.tolerance),
             "confidence": positive("confidence", self.confidence),

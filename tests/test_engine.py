@@ -344,7 +344,7 @@ BAD = [
     ({"observables": {"y": lambda x: x[:5]}}, r"'y' returned shape \(5, 3\) for 40 paths"),
     ({"observables": {"y": lambda x: np.zeros((40, 3, 3))}}, r"\(40, 3, 3\)"),
     ({"observables": {"y": lambda x: None}}, "'y'"),
-    ({"observables": {"y": lambda x: "text"}}, "'y' returned str"),
+    ({"observables": {"y": lambda x: "text"}}, "observable 'y' returns .* got texts"),
     ({"observables": {"y": lambda x: np.full(40, np.nan)}}, "'y' is nan at step 0 on path 0"),
     ({"observables": {"y": lambda x: np.zeros((40, 1 + int(x[0, 0] > 0.9)))}}, "'y' changes its shape"),
     ({"seed": -1}, "-1"),

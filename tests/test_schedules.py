@@ -118,7 +118,7 @@ def test_what_needs_one_step_size_refuses_with_a_sentence():
     [
         (lambda k: -1.0, "step 0 must be at least zero"),
         (lambda k: "much", "step_size at step 0 must be a number"),
-        (lambda: 1.0, "failed at step 0 with TypeError"),
+        (lambda: 1.0, "at step 0 raised TypeError"),
         (schedules.Cosine, "is the class Cosine"),
         (0.0, "above zero"),
         ("fast", "must be a number"),

@@ -10,7 +10,7 @@ import numba
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
-from sgdlimits.exact.errors import InvalidInput, one_of
+from sgdlimits.exact.errors import InvalidInput, calling, kind, one_of
 from sgdlimits.exact.numerical_derivatives import derivative_along, derivative_by_entry, jacobian
 from sgdlimits.exact.user_functions import call
 
@@ -83,6 +83,16 @@ def over_paths(function: Callable[..., None]) -> Callable[..., None]:
     return loop
 
 
+def check_diffusion(diffusion: Any) -> None:
+    """Raise unless this is an object with what every scheme asks for."""
+    for name in ("dimension", "noise_dimension", "noise_type", "drift", "diffusion"):
+        if isinstance(diffusion, type) or not hasattr(diffusion, name):
+            raise InvalidInput(
+                f"{kind(diffusion)} has no {name!r}: a diffusion needs dimension, noise_dimension, noise_type, "
+                "drift(t, x) and diffusion(t, x); diffusions.UserDiffusion makes one of two functions"
+            )
+
+
 class Coefficients:
     """Drift and diffusion of P paths, with the products that schemes form.
 
@@ -107,12 +117,7 @@ class Coefficients:
     """
 
     def __init__(self, diffusion: Diffusion, t: float, x: np.ndarray) -> None:
-        for name in ("dimension", "noise_dimension", "noise_type", "drift", "diffusion"):
-            if not hasattr(diffusion, name):
-                raise InvalidInput(
-                    f"{type(diffusion).__name__} has no {name!r}: a diffusion needs dimension, noise_dimension, "
-                    "noise_type, drift(t, x) and diffusion(t, x); diffusions.UserDiffusion makes one of two functions"
-                )
+        check_diffusion(diffusion)
         self.source = diffusion
         self.dimension, self.noise_dimension = int(diffusion.dimension), int(diffusion.noise_dimension)
         self.noise_type = one_of("noise_type", diffusion.noise_type, NOISE_TYPES)
@@ -124,7 +129,10 @@ class Coefficients:
         # As many rows as no other axis has, so that a transposed result is seen.
         rows = next(n for n in (5, 7, 11) if n not in (self.dimension, self.noise_dimension))
         sample = np.ascontiguousarray(x[np.arange(rows) % len(x)])
-        drift, matrix = self._raw("drift", t, sample), self._raw("diffusion", t, sample)
+        with calling(self.named("drift")):
+            drift = self._raw("drift", t, sample)
+        with calling(self.named("diffusion")):
+            matrix = self._raw("diffusion", t, sample)
         if not self.compiled:
             self.layout = self._found_layout(np.asarray(matrix), sample)
         for role, values in (("drift", drift), ("diffusion", matrix)):

@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.ensembles import Brownian, Noise, packs
 from sgdlimits.ensembles.initial import Gaussian, initial_state
-from sgdlimits.exact.errors import whole_number
+from sgdlimits.exact.errors import seed_number, whole_number
 
 from .adapters import LibraryScheme, LibrarySimulator
 from .coefficients import Coefficients
@@ -46,7 +46,7 @@ class ProcessSimulator:
         count = max(whole_number("steps", steps), 1)
         brownian = Brownian(
             float(process.clock.time(count)), count * substeps, coefficients.noise_dimension,
-            whole_number("seed", seed, 0, 2**64 - 1), quality, scheme.areas,
+            seed_number(seed), quality, scheme.areas,
         )  # fmt: skip
         inner: Any = LibrarySimulator if isinstance(scheme, LibraryScheme) else SchemeSimulator
         return cls(process, inner(coefficients, scheme, brownian, 0.0), substeps, modes is not None)

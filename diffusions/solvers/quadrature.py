@@ -11,13 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, whole_number
+from sgdlimits.ensembles.initial import initial_state
+from sgdlimits.exact.errors import InvalidInput, finite_array, positive, whole_number
 
-from .coefficients import Coefficients
+from .coefficients import Coefficients, check_diffusion
 from .registry import find_scheme
 from .scheme import Scheme, StepNoise
 
 MOST_NODES = 200_000
+LONGEST_INCREMENT = 1e50  # powers of it up to the third are still numbers
 
 
 def step_noise_nodes(
@@ -76,10 +78,14 @@ def linear_moments(
     array (d + 1,) * degree
         E y (x) ... (x) y for y = (1, x): entry [0, i + 1] is E x_i, entry [i + 1, j + 1] is E x_i x_j.
     """
+    check_diffusion(diffusion)
     degree, d = whole_number("degree", degree, 1, 3), int(diffusion.dimension)
-    x0 = finite_array("x0", x0, shape=(d,))
+    dt, steps = positive("dt", dt), whole_number("steps", steps, 0)
+    x0 = finite_array("x0", initial_state(x0, d), shape=(d,))
     chosen, coefficients = find_scheme(solver), Coefficients(diffusion, 0.0, x0)
     chosen.check(coefficients)
+    if dt > LONGEST_INCREMENT:
+        raise InvalidInput(f"dt must be at most {LONGEST_INCREMENT:g}, got {dt:g}: change the unit of time")
     weights, noise = step_noise_nodes(chosen, coefficients.noise_dimension, dt)
     starts = np.concatenate([np.zeros((1, d)), np.eye(d)])
     ends = np.empty((d + 1, len(weights), d))
@@ -98,7 +104,9 @@ def linear_moments(
     start = y
     for _ in range(degree - 1):
         start = np.multiply.outer(start, y)
-    return (np.linalg.matrix_power(step, steps) @ start.ravel()).reshape((d + 1,) * degree)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moments = (np.linalg.matrix_power(step, steps) @ start.ravel()).reshape((d + 1,) * degree)
+    return np.where(np.isnan(moments), np.inf, moments)
 
 
 def _check_affine(

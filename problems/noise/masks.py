@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import one_of
+from sgdlimits.exact.errors import one_of, points
 
 from ..zero_loss.model import Model, Regression
 from .mechanism import LAWS, Draw, SimpleMechanism, batch_covariance, check_sigma, keep_probability
@@ -65,7 +65,7 @@ class DropConnect(SimpleMechanism):
 
     def regulariser(self, model, w):
         """Gaussian: sum_j w_j^2 H_jj / 2; Bernoulli: sum_j [L(w, w_j = 0) - L(w)] + w . grad L."""
-        w = np.asarray(w, float)
+        w = points("w", w, model.dimension, finite=False)
         if self.law == "gaussian":
             return 0.5 * (w**2 * np.diagonal(model.hessian(w), axis1=-2, axis2=-1)).sum(-1)
         lost = model.loss(_zeroed(w)).sum(-1) - model.dimension * model.loss(w)
@@ -73,7 +73,7 @@ class DropConnect(SimpleMechanism):
 
     def regulariser_gradient(self, model, w):
         """Gradient of the regulariser."""
-        w = np.asarray(w, float)
+        w = points("w", w, model.dimension, finite=False)
         hessian = model.hessian(w)
         if self.law == "gaussian":
             squares = w[..., None] ** 2 * np.eye(model.dimension)
@@ -83,7 +83,7 @@ class DropConnect(SimpleMechanism):
 
     def covariance(self, model, w, batch=None):
         """Gaussian: H w w' H entry by entry; Bernoulli: sum of g_j g_j', g_j the gradient with weight j zeroed."""
-        w = np.asarray(w, float)
+        w = points("w", w, model.dimension, finite=False)
         if batch is None:
             columns = self.noise_matrix(model, w)
             return columns @ columns.swapaxes(-1, -2)
@@ -98,7 +98,7 @@ class DropConnect(SimpleMechanism):
 
     def noise_matrix(self, model, w):
         """Gaussian: H diag(w) (..., m, m); Bernoulli: columns g_j."""
-        w = np.asarray(w, float)
+        w = points("w", w, model.dimension, finite=False)
         if self.law == "gaussian":
             return model.hessian(w) * w[..., None, :]
         return (model.gradient(_zeroed(w)) * (1 - np.eye(model.dimension))).swapaxes(-1, -2)
@@ -148,16 +148,16 @@ class Dropout(SimpleMechanism):
 
     def regulariser(self, model, w):
         """(weight/2) sum_ij h_ij^2, exact for any law and anywhere."""
-        return model.weight / 2 * (model.unit_outputs(np.asarray(w, float)) ** 2).sum((-1, -2))
+        return model.weight / 2 * (model.unit_outputs(points("w", w, model.dimension, finite=False)) ** 2).sum((-1, -2))
 
     def regulariser_gradient(self, model, w):
         """weight sum_ij h_ij grad h_ij: the Jacobian with multipliers h_ij."""
-        w = np.asarray(w, float)
+        w = points("w", w, model.dimension, finite=False)
         return model.weight * model.predict_with_jacobian(w, units=model.unit_outputs(w))[1].sum(-2)
 
     def _factors(self, model, w):
         """What the noise of unit j adds to the gradient of sample i, (..., N, h, m)."""
-        w = np.asarray(w, float)
+        w = points("w", w, model.dimension, finite=False)
         if self.law == "gaussian":
             return model.unit_outputs(w)[..., None] * model.predict_with_jacobian(w)[1][..., None, :]
         dropped = (1 - np.eye(model.units))[:, None, :]

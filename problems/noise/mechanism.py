@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import nan, prod
 from typing import ClassVar, NamedTuple
@@ -10,7 +11,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from sgdlimits.ensembles.random import Purpose
-from sgdlimits.exact.errors import InvalidInput, non_negative, positive
+from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, points, positive
 
 from .. import geometry
 from ..problem import ReadOnlyFields
@@ -195,7 +196,7 @@ class SimpleMechanism(Mechanism):
         self.check(model)
         if self.decided is not None:
             return self.decided
-        w = np.asarray(w, float)
+        w = points("w", w, model.dimension, finite=False)
         frame = geometry.frame(model, w)
         slope = self.regulariser_gradient(model, w)
         along = np.linalg.norm(frame.projector @ slope)
@@ -226,7 +227,7 @@ class Mixture(Mechanism):
     parts: tuple[Mechanism, ...]
 
     def __post_init__(self) -> None:
-        parts = tuple(self.parts)
+        parts = tuple(self.parts) if isinstance(self.parts, Iterable) else ()
         if not parts or not all(isinstance(part, Mechanism) for part in parts):
             raise InvalidInput("a Mixture needs at least one noise mechanism of sgdlimits.problems.noise")
         object.__setattr__(self, "parts", tuple(simple for part in parts for simple in part.components))
@@ -239,9 +240,8 @@ class Mixture(Mechanism):
 
 def steps_per_time(regime: str, step_size: float, sigma: float = 1.0) -> float:
     """Steps in a unit of the limit's time: 1/(step_size sigma^2) non-degenerate, else 1/(step_size^2 sigma^2)."""
+    one_of("regime", regime, ("non-degenerate", "degenerate", "trivial"))
     step_size, sigma = positive("step_size", step_size), positive("sigma", sigma)
-    if regime not in ("non-degenerate", "degenerate", "trivial"):
-        raise InvalidInput(f"regime is {regime!r}; allowed: 'non-degenerate', 'degenerate', 'trivial'")
     return 1 / (step_size ** (1 if regime == "non-degenerate" else 2) * sigma**2)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlimits.exact.errors import covariance_matrix
+from sgdlimits.exact.errors import covariance_matrix, finite_array, points
 
 from ..zero_loss.model import Model
 from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
@@ -131,7 +131,8 @@ class Langevin(SimpleMechanism):
     def __post_init__(self) -> None:
         check_sigma(self)
         if self.noise_covariance is not None:
-            array = covariance_matrix("noise_covariance", self.noise_covariance, np.shape(self.noise_covariance)[0])
+            array = finite_array("noise_covariance", self.noise_covariance, ndim=2)
+            array = covariance_matrix("noise_covariance", array, len(array))
             array.flags.writeable = False
             object.__setattr__(self, "noise_covariance", array)
 
@@ -203,11 +204,11 @@ class LossNoise(SimpleMechanism):
 
     def regulariser(self, model, w):
         """Half the Laplacian in eta."""
-        return model.own_regulariser(np.asarray(w, float))
+        return model.own_regulariser(points("w", w, model.dimension, finite=False))
 
     def regulariser_gradient(self, model, w):
         """Its gradient."""
-        return model.own_regulariser_gradient(np.asarray(w, float))
+        return model.own_regulariser_gradient(points("w", w, model.dimension, finite=False))
 
     def covariance(self, model, w, batch=None):
         """G G'."""
@@ -216,11 +217,11 @@ class LossNoise(SimpleMechanism):
 
     def noise_matrix(self, model, w):
         """Derivative of the gradient in eta, (..., m, q)."""
-        return model.noise_matrix(np.asarray(w, float))
+        return model.noise_matrix(points("w", w, model.dimension, finite=False))
 
     def fourth_gradient(self, model, w):
         """Gradient of an eighth of the Laplacian's square in eta."""
-        return model.own_fourth_gradient(np.asarray(w, float))
+        return model.own_fourth_gradient(points("w", w, model.dimension, finite=False))
 
 
 def trace_weights(model: Model, w: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sgdlimits.exact.errors import points
 from sgdlimits.ensembles.random import Noise
 
 from ..zero_loss.model import Model, Regression
@@ -65,7 +66,7 @@ def noisy_gradient(model: Model, w: np.ndarray, noise: Perturbation) -> np.ndarr
 
     A regression sums over the rows drawn, times N / B. The weights at which it is taken are w * factor + shift.
     """
-    w = np.asarray(w, float)
+    w = points("w", w, model.dimension, finite=False)
     place = w if noise.factor is None else w * noise.factor
     place = place if noise.shift is None else place + noise.shift
     if isinstance(model, Regression):

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, whole_number
+from sgdlimits.exact.errors import InvalidInput, points, whole_number
 
 from ..derivative_check import check_derivative, probe
 from ..differences import contraction, derivative, laplacian
@@ -59,18 +59,18 @@ class GeneralLoss(Model):
 
     def loss(self, w: np.ndarray) -> np.ndarray:
         """L_hat(w, 0), (...)."""
-        w = np.asarray(w, float)
+        w = points("w", w, self.dimension, finite=False)
         return self.loss_of(w, self.no_noise(w))
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient of L_hat(w, 0), (..., m)."""
-        w = np.asarray(w, float)
+        w = points("w", w, self.dimension, finite=False)
         return self.noisy_gradient_of(w, self.no_noise(w))
 
 
 def hessian_by_differences(model, w):
     """Hessian (..., m, m) from the gradient."""
-    full = derivative(model.gradient, np.asarray(w, float))
+    full = derivative(model.gradient, points("w", w, model.dimension, finite=False))
     return (full + full.swapaxes(-1, -2)) / 2
 
 

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..problem import Objective
+from sgdlimits.exact.errors import points
+
 
 
 class Model(Objective):
@@ -126,7 +128,7 @@ class Regression(Model):
 
     def residual(self, w: np.ndarray) -> np.ndarray:
         """f_i(w) - labels_i, (..., N)."""
-        return self.predict_with_jacobian(np.asarray(w, float))[0] - self.labels
+        return self.predict_with_jacobian(points("w", w, self.dimension, finite=False))[0] - self.labels
 
     def loss(self, w: np.ndarray) -> np.ndarray:
         """Loss (...)."""
@@ -134,12 +136,12 @@ class Regression(Model):
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient (..., m)."""
-        predictions, jacobian = self.predict_with_jacobian(np.asarray(w, float))
+        predictions, jacobian = self.predict_with_jacobian(points("w", w, self.dimension, finite=False))
         return self.weight * np.einsum("...i,...ij->...j", predictions - self.labels, jacobian)
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """Hessian (..., m, m)."""
-        w = np.asarray(w, float)
+        w = points("w", w, self.dimension, finite=False)
         predictions, jacobian = self.predict_with_jacobian(w)
         return self.weight * (
             jacobian.swapaxes(-1, -2) @ jacobian + self.weighted_hessians(w, predictions - self.labels)
@@ -147,7 +149,7 @@ class Regression(Model):
 
     def third_contraction(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Gradient (..., m) of <matrix, Hessian(w)>."""
-        w = np.asarray(w, float)
+        w = points("w", w, self.dimension, finite=False)
         predictions, jacobian = self.predict_with_jacobian(w)
         residual = predictions - self.labels
         return self.weight * (

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array
+from sgdlimits.exact.errors import InvalidInput, calling, finite_array, function, kind
 
 from ..coefficients import Coefficients
 from .libraries import EULER, LibraryScheme, claim, library, probe
@@ -117,11 +117,17 @@ def from_sdeint(
     from sgdlimits.diffusions.user import UserDiffusion
 
     start = finite_array("x0", x0, ndim=1)
+    function("f", f, "of (y, t)")
+    if not callable(G) and not (isinstance(G, (list, tuple)) and G and all(callable(column) for column in G)):
+        raise InvalidInput(f"G must be a function of (y, t), or a list of such, got {kind(G)}")
     matrix = G if callable(G) else _columns(G)
-    shape = np.shape(matrix(start, 0.0))
-    if np.shape(f(start, 0.0)) != start.shape or len(shape) != 2 or shape[0] != start.size:
+    with calling("G"):
+        shape = np.shape(matrix(start, 0.0))
+    with calling("f"):
+        slope = np.shape(f(start, 0.0))
+    if slope != start.shape or len(shape) != 2 or shape[0] != start.size:
         raise InvalidInput(
-            f"f and G return the shapes {np.shape(f(start, 0.0))} and {shape} for y of shape {start.shape}: they must "
+            f"f and G return the shapes {slope} and {shape} for y of shape {start.shape}: they must "
             f"return {start.shape} and ({start.size}, m)"
         )
 

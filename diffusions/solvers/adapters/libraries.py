@@ -12,9 +12,9 @@ import numpy as np
 
 from sgdlimits.ensembles import Brownian, Noise, coarsen, limits
 from sgdlimits.ensembles.crowd import RowState
-from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of
+from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of, points
 
-from ..coefficients import Coefficients
+from ..coefficients import Coefficients, check_diffusion
 from ..scheme import Scheme, StepNoise
 from ...array_form import ArrayForm, array_form
 
@@ -59,7 +59,9 @@ def form_of_numpy(diffusion: Any, position: np.ndarray) -> ArrayForm:
 
 def probe(diffusion: Any, x0: Any) -> np.ndarray:
     """Where shapes are read: `x0`, or a half in every coordinate."""
-    return np.full(int(diffusion.dimension), 0.5) if x0 is None else np.asarray(x0, dtype=np.float64)
+    check_diffusion(diffusion)
+    d = int(diffusion.dimension)
+    return np.full(d, 0.5) if x0 is None else points("x0", x0, d)
 
 
 class LibraryScheme(Scheme):
