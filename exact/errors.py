@@ -61,6 +61,14 @@ class MismatchedProcesses(UserWarning):
     """The sides of a comparison do not share problem, step size or batch size."""
 
 
+def restore_read_only(self: Any, state: dict[str, Any]) -> None:
+    """`__setstate__` of a frozen dataclass with read-only arrays: pickle and deepcopy make writeable ones."""
+    for value in state.values():
+        if isinstance(value, np.ndarray):
+            value.setflags(write=False)
+    self.__dict__.update(state)
+
+
 def nearest(value: Any, allowed: Iterable[str]) -> str:
     """Return a ``did you mean`` ending for a misspelt name, or the list of allowed names."""
     names = [str(name) for name in allowed]
