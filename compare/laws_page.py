@@ -8,7 +8,7 @@ from typing import Any
 
 from . import sentences, tables
 from .outcomes import Laws, Orders
-from .pages import Picture, bullets, document, figure, theory, wide
+from .html_page import Picture, bullets, document, figure, theory, wide
 
 
 def laws_page(

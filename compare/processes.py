@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.ensembles import blas_threads
 from sgdlimits.exact.errors import InvalidInput, one_of, shown
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -18,10 +19,7 @@ def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def limited(*args: Any, **options: Any) -> Any:
-        import scipy.linalg  # noqa: F401  brings its own BLAS, which must be loaded before it can be limited
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, user_api="blas"):
+        with blas_threads.one_blas_thread():
             return function(*args, **options)
 
     return limited

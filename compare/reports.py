@@ -1,9 +1,9 @@
-"""A comparison written to a folder: page, figures, tables, numbers and settings."""
+"""A report written to a folder: numbers and settings first, then figures, then the page that shows them."""
 
 from __future__ import annotations
 
 import os
-import re
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -12,77 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import sgdlimits
 
-from . import plots, sentences
 from .figures import render
-from .folders import check_folder, write_folder
-from .laws_page import laws_page
-from .outcomes import Laws, Orders
-from .pages import Picture
+from .html_page import Picture
+from .output_folder import SETTINGS, check_folder, write_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Every file that a report may hold; a folder with any other is never replaced.
-OWN_FILES = re.compile(
-    r"report\.html|table\.(csv|tex)|(result|orders|time-scales|(trajectories|regression)-[\w-]+)\.nc|"
-    r"orders\.csv|study\.toml|((means|laws|trajectories|regression)-[\w-]+|"
-    r"budget|orders|time-scales|regularisers)\.(png|svg)"
-)
 LIBRARIES = ("numpy", "scipy", "numba", "xarray", "h5netcdf", "matplotlib")
-
-
-def write_report(
-    folder: str | os.PathLike[str] | None,
-    laws: Laws,
-    orders: Orders | None = None,
-    settings: Mapping[str, Any] | None = None,
-    notes: Sequence[str] = (),
-    stem: str = "laws",
-    overwrite: bool = False,
-    study_toml: str | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Path:
-    """Write report.html, its figures as PNG and SVG, table.csv, table.tex, result.nc and study.toml.
-
-    Parameters
-    ----------
-    folder : path or None
-        None: results/`stem`-001, -002, ... An existing folder is refused unless `overwrite`.
-    laws : Laws
-    orders : Orders, optional
-        Adds its section, orders.nc and a figure.
-    settings : mapping, optional
-        Shown under "To run it again".
-    notes : sequence of str
-        Sentences on how the study was set up, shown on top.
-    stem : str
-    overwrite : bool
-    study_toml : str, optional
-        Content of study.toml; no such file without it.
-    progress : callable, optional
-        Called with what is being written.
-
-    Returns
-    -------
-    Path
-        The folder. It appears complete or not at all.
-
-    Raises
-    ------
-    InvalidInput
-        If the folder exists or cannot be written.
-    """
-    def page(pictures: Sequence[Picture], now: Mapping[str, str], rerun: str) -> str:
-        return laws_page(laws, orders, pictures, settings or {}, now, notes, rerun)
-
-    files: dict[str, Callable[[Path], Any]] = {
-        "table.csv": laws.to_csv,
-        "table.tex": lambda path: path.write_text(laws.to_latex(), encoding="utf-8"),
-        "result.nc": laws.save,
-    }
-    if orders is not None:
-        files |= {"orders.nc": orders.save, "orders.csv": orders.to_csv}
-    return write(folder, Report(figures(laws, orders), page, files), stem, overwrite, study_toml, progress)
+PAGE = "report.html"
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,16 +29,25 @@ class Report:
 
     Attributes
     ----------
-    figures : sequence of (file name, caption, figure)
-    page : function of (pictures, versions, the command to run it again)
-        Gives the text of report.html.
     files : mapping of names to functions that write to a path
-        Tables and numbers; every name must match `OWN_FILES`.
+        Numbers and tables: written before any figure is drawn.
+    settings : function of (folder, names of all files)
+        Gives the text of study.toml; the folder stands beside the final one.
+    figures : sequence of (file name without ending, caption, function that gives the figure)
+    page : function of (pictures, sentences on figures that failed, versions)
+        Gives the text of report.html.
     """
 
-    figures: Sequence[tuple[str, str, Figure]]
-    page: Callable[[Sequence[Picture], Mapping[str, str], str], str]
     files: Mapping[str, Callable[[Path], Any]]
+    settings: Callable[[Path, Sequence[str]], str]
+    figures: Sequence[tuple[str, str, Callable[[], Figure]]]
+    page: Callable[[Sequence[Picture], Sequence[str], Mapping[str, str]], str]
+
+    @property
+    def names(self) -> list[str]:
+        """Every file of the folder."""
+        pictures = [f"{name}.{kind}" for name, _, _ in self.figures for kind in ("svg", "png")]
+        return [PAGE, SETTINGS, *self.files, *pictures]
 
 
 def write(
@@ -108,82 +55,102 @@ def write(
     report: Report,
     stem: str,
     overwrite: bool = False,
-    study_toml: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Path:
-    """Write a report's page, its figures as PNG and SVG, its files and study.toml; see `write_report`."""
+    """Write a report; the folder appears complete or not at all.
+
+    A figure that cannot be drawn is a sentence on the page: it never costs the numbers.
+
+    Parameters
+    ----------
+    folder : path or None
+        None: results/`stem`-001, -002, ... An existing folder is refused unless `overwrite`.
+    report : Report
+    stem : str
+    overwrite : bool
+    progress : callable, optional
+        Called with what is being written.
+
+    Returns
+    -------
+    Path
+        The folder.
+
+    Raises
+    ------
+    InvalidInput
+        If the folder exists or cannot be written.
+    """
     tell = progress or (lambda _: None)
-    check_folder(folder, overwrite, OWN_FILES)
-    pictures = []
-    for name, caption, figure in report.figures:
-        tell(f"figure {name}")
-        pictures.append(Picture(name, caption, *render(figure, "svg", "png")))
-    tell("report")
-    rerun = "sgdlimits study --from study.toml" if study_toml is not None else "no settings were given"
-    text = report.page(pictures, versions(), rerun)
+    check_folder(folder, overwrite)
 
     def fill(partial: Path) -> None:
-        (partial / "report.html").write_text(text, encoding="utf-8")
-        for picture in pictures:
-            (partial / f"{picture.name}.svg").write_bytes(picture.svg)
-            (partial / f"{picture.name}.png").write_bytes(picture.png)
         for name, put in report.files.items():
             put(partial / name)
-        if study_toml is not None:
-            (partial / "study.toml").write_text(study_toml, encoding="utf-8")
+        (partial / SETTINGS).write_text(report.settings(partial, report.names), encoding="utf-8")
+        pictures, failed = [], []
+        for name, caption, draw in report.figures:
+            tell(f"figure {name}")
+            try:
+                picture = Picture(name, caption, *render(draw(), "svg", "png"))
+            except MemoryError:
+                failed.append(f"Figure {name} could not be drawn: not enough memory.")
+                continue
+            except Exception as error:  # matplotlib raises of every kind; the numbers are safe already
+                failed.append(f"Figure {name} could not be drawn ({_first_line(error)}).")
+                continue
+            (partial / f"{name}.svg").write_bytes(picture.svg)
+            (partial / f"{name}.png").write_bytes(picture.png)
+            pictures.append(picture)
+        tell("report")
+        (partial / PAGE).write_text(report.page(pictures, failed, versions()), encoding="utf-8")
 
-    return write_folder(folder, stem, fill, overwrite, OWN_FILES)
+    return write_folder(folder, stem, fill, overwrite)
 
 
-def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Figure]]:
-    """(file name, caption, figure) of every picture in a report."""
-    dataset = laws.dataset
-    reference, first = dataset["process"].values.tolist()[:2]
-    tolerance = f"{100 * dataset.attrs['tolerance']:g} %"
-    level = f"{100 * dataset.attrs['confidence']:g} %"
-    found = []
-    for observable in dataset["observable"].values.tolist():
-        name = sentences.label(dataset, observable)
-        caption = (
-            f"{name[0].upper()}{name[1:]} against the step (above), its difference to {reference} (below). "
-            f"Lines without markers are exact; markers are sampled, with {level} intervals. "
-            f"Shaded: within {tolerance} of {reference}. Thick dots: the leading term of theory."
-        )
-        figure = plots.means_and_differences(dataset, observable)
-        found.append((f"means-{file_name(observable)}", caption, figure))
-    for observable in dataset["observable"].values.tolist():
-        caption = (
-            f"Laws of {observable} over paths. Above: 5, 25, 50, 75 and 95 % quantiles of {first} (lines), "
-            f"and of {reference} (bands; grey line: median). Below: Kolmogorov-Smirnov and Wasserstein-1 "
-            f"distance to {reference} with {level} intervals, drawn side by side; an interval that leaves "
-            "the frame reaches zero."
-        )
-        found.append((f"laws-{file_name(observable)}", caption, plots.laws(dataset, observable)))
-    budget = plots.budgets(dataset)
-    if budget is not None:
-        caption = (
-            "Parts of the difference of expected risk against the step, with their signs. Lines are exact; "
-            f"markers are Monte Carlo errors with {level} intervals. The scale is linear near zero and "
-            "logarithmic beyond."
-        )
-        found.append(("budget", caption, budget))
-    if orders is not None:
-        caption = (
-            f"Error against {reference} at fixed time over a ladder of step sizes, from exact moments. "
-            "Filled markers: positive; open: negative. Thick dots: the leading term of theory."
-        )
-        found.append(("orders", caption, plots.all_orders(orders.dataset)))
+def _first_line(error: Exception) -> str:
+    text = f"{type(error).__name__}: {error}".splitlines()[0]
+    return text if len(text) <= 160 else f"{text[:160]}..."
+
+
+def check_figures() -> None:
+    """Raise, before any work is done, if matplotlib cannot be used.
+
+    Raises
+    ------
+    InvalidInput
+        If it refuses its own settings, an MPLBACKEND that it does not know for example.
+    """
+    from sgdlimits.exact.errors import InvalidInput
+
+    try:
+        import matplotlib.figure  # noqa: F401
+    except Exception as error:
+        hint = f"; MPLBACKEND is {os.environ['MPLBACKEND'][:60]!r}" if "MPLBACKEND" in os.environ else ""
+        raise InvalidInput(f"matplotlib cannot be used ({_first_line(error)}){hint}") from None
+
+
+def file_names(names: Sequence[str]) -> dict[str, str]:
+    """Each name as part of a file name: short, of letters, digits, - and _, and different from the others."""
+    found: dict[str, str] = {}
+    for name in names:
+        plain = "".join(c if c.isalnum() and c.isascii() or c in "-_" else "-" for c in name)[:60] or "-"
+        number, candidate = 2, plain
+        while candidate.lower() in {other.lower() for other in found.values()}:
+            candidate, number = f"{plain}-{number}", number + 1
+        found[name] = candidate
     return found
 
 
-def file_name(observable: str) -> str:
-    """An observable's name as part of a file name."""
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in observable)
+def file_name(name: str) -> str:
+    """One name as part of a file name."""
+    return file_names([name])[name]
 
 
 def versions() -> dict[str, str]:
-    """Versions of this package, Python and the libraries that the numbers depend on."""
-    import platform
+    """Versions of this package, Python and the libraries, and the processor that kernels are compiled for."""
+    import llvmlite.binding
+    import numba
 
     found = {"sgdlimits": sgdlimits.__version__, "python": platform.python_version()}
     for library in LIBRARIES:
@@ -191,4 +158,5 @@ def versions() -> dict[str, str]:
             found[library] = version(library)
         except PackageNotFoundError:
             found[library] = "unknown"
+    found["processor"] = str(numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
     return found

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -26,6 +24,7 @@ from sgdlimits.exact.errors import (
     whole_number,
 )
 
+from .blas_threads import one_blas_thread
 from .crowd import Arrays, Crowd, SavedState, kind_of
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
 from .observables import Function, Reducer, parse_observables, passages_end
@@ -280,28 +279,11 @@ class _Job:
             self.kept_state[name][kept] = values[mine]
 
 
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Keep BLAS, and torch where it is in use, to one thread: the pool has the cores, and bits stay the same."""
-    from threadpoolctl import threadpool_limits
-
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch else 1
-    with threadpool_limits(1, user_api="blas"):
-        try:
-            if before > 1:
-                torch.set_num_threads(1)
-            yield
-        finally:
-            if before > 1:
-                torch.set_num_threads(before)
-
-
 def _run_chunks(job: _Job, threads: int) -> None:
     """Run all chunks; on any exception, Ctrl-C included, stop the others and leave no thread behind."""
     # Whole packs, though the first and the last may hold paths that nobody asked for.
     starts = range(job.first_path // PACK * PACK, job.first_path + job.paths, job.chunk)
-    with one_thread_each():
+    with one_blas_thread():  # the pool has the cores
         pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix="sgdlimits")
         try:
             pending = {pool.submit(_run_chunk, job, first) for first in starts}

@@ -19,7 +19,8 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, one_of, positive, whole_number
 
 from .crowd import Crowd
-from .engine import Simulator, one_thread_each
+from .blas_threads import one_blas_thread
+from .engine import Simulator
 from .initial import draw_initial, initial_state
 from .random import PACK, QUALITIES, Noise, Purpose
 from .recurrences import RecurrenceSimulator
@@ -155,7 +156,7 @@ def grow(
         crowd = Crowd(simulator, draw_initial(initial, noise, first), noise)
         return _run(crowd, generations, every, log_weight, project, burn_in)
 
-    with one_thread_each(), ThreadPoolExecutor(threads, thread_name_prefix="sgdlimits") as pool:
+    with one_blas_thread(), ThreadPoolExecutor(threads, thread_name_prefix="sgdlimits") as pool:
         found = np.array(list(pool.map(population, range(2 * groups))))
     return _growth(found[:groups], found[groups:, 0], every, confidence, paths, generations)
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
+import time
 from typing import Any, Protocol
 
 from sgdlimits.exact.errors import InvalidInput
+
+LINE_EVERY = 30.0  # seconds between the lines of a run whose standard error is no terminal
 
 
 class Progress(Protocol):
@@ -43,15 +47,50 @@ class Locked:
             self._inner.close()
 
 
-def open_progress(progress: bool | Progress | None, total: int) -> Progress:
+class Lines:
+    """Whole lines now and then and one at the end, for a log file: a moving bar would fill it."""
+
+    def __init__(self, total: float) -> None:
+        self._total, self._done = total, 0
+        self._began = self._said = time.monotonic()
+
+    def update(self, n: int, /) -> None:
+        self._done += n
+        now = time.monotonic()
+        if now - self._said >= LINE_EVERY:
+            self._said = now
+            self._say(now)
+
+    def close(self) -> None:
+        self._say(time.monotonic())
+
+    def _say(self, now: float) -> None:
+        known = math.isfinite(self._total) and self._total > 0
+        share = f" ({100 * self._done / self._total:.0f} %)" if known else ""
+        print(f"{self._done:.3g} path-steps{share} in {now - self._began:.0f} s", file=sys.stderr, flush=True)
+
+
+class KeptOpen:
+    """One report for several runs: each of them closes it, and it stays open."""
+
+    def __init__(self, inner: Progress) -> None:
+        self._inner = inner
+
+    def update(self, n: int, /) -> None:
+        self._inner.update(n)
+
+    def close(self) -> None:
+        pass
+
+
+def open_progress(progress: bool | Progress | None, total: float) -> Progress:
     """The object that a run of `total` path-steps reports to; safe to call from several threads.
 
     Parameters
     ----------
     progress : None or False, True, or an object with `update(n)` and `close()`
-        True: a tqdm bar on standard error.
-    total : int
-        Number of path-steps.
+        True: a tqdm bar on standard error; whole lines now and then where that is no terminal.
+    total : int, or inf where it is not known
 
     Raises
     ------
@@ -61,7 +100,7 @@ def open_progress(progress: bool | Progress | None, total: int) -> Progress:
     if progress is None or progress is False:
         return Silent()
     if progress is True:
-        return Locked(_bar(total))
+        return Locked(_bar(total) if sys.stderr is not None and sys.stderr.isatty() else Lines(total))
     if callable(getattr(progress, "update", None)) and callable(getattr(progress, "close", None)):
         return Locked(progress)
     raise InvalidInput(
@@ -69,7 +108,7 @@ def open_progress(progress: bool | Progress | None, total: int) -> Progress:
     )
 
 
-def _bar(total: int) -> Progress:
+def _bar(total: float) -> Progress:
     from tqdm import tqdm
 
     class Bar(tqdm):  # type: ignore[type-arg]

@@ -1,16 +1,17 @@
-"""Labelled results: the one place that knows xarray and netCDF."""
+"""Labelled results: with `netcdf`, the one place that knows xarray."""
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
+
+from .netcdf import load, save
+
+__all__ = ["ensemble_dataset", "load", "moments_dataset", "path_dataset", "save"]
 
 if TYPE_CHECKING:
     import xarray
@@ -147,40 +148,6 @@ def path_dataset(
 
     named = {"time": times, "step": ("time", steps), "coordinate": np.arange(w.shape[1])}
     return xarray.Dataset({"w": (("time", "coordinate"), w)}, named, _attributes(attributes, {}))
-
-
-def save(dataset: xarray.Dataset, path: str | os.PathLike[str]) -> None:
-    """Write a result to a netCDF file: whole, or not at all.
-
-    Raises
-    ------
-    InvalidInput
-        If the folder does not exist.
-    """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise InvalidInput(f"cannot save to {path}: the folder {path.parent} does not exist")
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        dataset.to_netcdf(partial, engine="h5netcdf")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def load(path: str | os.PathLike[str]) -> xarray.Dataset:
-    """Read a result that `save` wrote, into memory, bit for bit.
-
-    Raises
-    ------
-    InvalidInput
-        If there is no such file.
-    """
-    import xarray
-
-    if not Path(path).is_file():
-        raise InvalidInput(f"cannot load {path}: there is no such file")
-    return xarray.load_dataset(path, engine="h5netcdf", decode_times=False)
 
 
 def _step_coordinates(record: np.ndarray, time: np.ndarray | None) -> dict[str, Any]:

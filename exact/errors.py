@@ -95,6 +95,7 @@ def kind(value: Any) -> str:
     return type(value).__name__[:LONGEST_VALUE]
 
 
+
 def nearest(value: Any, allowed: Iterable[str]) -> str:
     """Return a ``did you mean`` ending for a misspelt name, or the list of allowed names."""
     names = [str(name) for name in allowed]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from sgdlimits.exact.errors import (
 )
 from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
 
+from .csv_files import CsvFormat
 from .datasets import dataset
 from .quadratic import QuadraticProblem, stationary_point
 from .samplings import check_sampling
@@ -57,6 +59,7 @@ class LeastSquares(QuadraticProblem):
     test_features: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     test_targets: np.ndarray = field(default_factory=lambda: np.empty(0))
     name: str = "least squares"
+
 
     def __post_init__(self) -> None:
         features = finite_array("A", self.features, ndim=2)
@@ -103,13 +106,21 @@ class LeastSquares(QuadraticProblem):
         standardise: bool = True,
         test_fraction: float = 0.0,
         seed: int = 0,
+        *,
+        one_hot: str | Sequence[str] = (),
+        drop: str | Sequence[str] = (),
+        delimiter: str | None = None,
+        decimal: str | None = None,
     ) -> LeastSquares:
         """Read a CSV file with a header line; `target` names the column to be predicted.
 
         Every column, the target too, is shifted to mean 0 and scaled to variance 1 (over the training rows)
-        unless `standardise` is false. `test_fraction` of the rows, drawn by `seed`, is held out.
+        unless `standardise` is false. `test_fraction` of the rows, drawn by `seed`, is held out. Columns of texts are
+        named in `one_hot` (columns of 0 and 1) or in `drop`; delimiter (comma, semicolon, tab, bar) and decimal
+        comma are recognised where they are not given, and `preparation` says so.
         """
-        return cls.from_table(read_csv(path, target), ridge, standardise, test_fraction, seed)
+        form = CsvFormat(delimiter, decimal, one_hot, drop)
+        return cls.from_table(read_csv(path, target, form=form), ridge, standardise, test_fraction, seed)
 
     @classmethod
     def from_dataset(

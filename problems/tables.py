@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, nearest, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, real_number, whole_number
+
+from .csv_files import CsvFormat, columns_of, cut, read_sheet
+
+OUTLYING = 1e-9  # spread of all entries but one, over that with it: below this the column holds one number
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Features (n, d) with their column names, and the target column (n,)."""
+    """Features (n, d) with their column names, the target column (n,), and what was recognised on reading them."""
 
     name: str
     columns: tuple[str, ...]
     features: np.ndarray
     targets: np.ndarray
     target: str
+    said: tuple[str, ...] = ()
 
     def prepare(
         self, standardise: bool, test_fraction: float, seed: int
@@ -38,20 +43,10 @@ class Table:
         shuffled = np.random.Generator(np.random.Philox(whole_number("seed", seed))).permutation(rows)
         order = np.sort(shuffled[held_out:]), np.sort(shuffled[:held_out])
         values = np.column_stack([self.features, self.targets])
-        done = f"{rows} rows"
-        if held_out:
-            done = f"{rows - held_out} training rows, {held_out} held out (seed {seed})"
+        count = f"{rows - held_out} training rows, {held_out} held out (seed {seed})" if held_out else f"{rows} rows"
+        done = "; ".join([*self.said, count])
         if standardise:
-            training = values[order[0]]
-            centre, scale = training.mean(axis=0), training.std(axis=0)
-            constant = np.flatnonzero(scale <= 1e-12 * np.abs(training).max(axis=0))
-            if constant.size:
-                column = (*self.columns, self.target)[constant[0]]
-                raise InvalidInput(
-                    f"column {column!r} is constant over the training rows and cannot be scaled to variance 1; "
-                    "remove it, or do not standardise"
-                )
-            values = (values - centre) / scale
+            values = standardised(values, order[0], (*self.columns, self.target))
             done += "; every column, the target too, has mean 0 and variance 1 over the training rows"
         else:
             done += "; columns used as they are, no intercept"
@@ -59,47 +54,45 @@ class Table:
         return (training[:, :-1], training[:, -1]), (test[:, :-1], test[:, -1]), f"{self.name}: {done}"
 
 
-def read_csv(path: str | Path, target: str, name: str = "") -> Table:
+def standardised(values: np.ndarray, training: np.ndarray, names: Sequence[str]) -> np.ndarray:
+    """Columns (n, d) shifted and scaled to mean 0 and variance 1 over the training rows.
+
+    Raises
+    ------
+    InvalidInput
+        If a column is constant over them, or one entry is so large that scaling leaves nothing of the others.
+    """
+    sizes = np.abs(values[training]).max(axis=0)
+    # Squares of the entries must neither overflow nor underflow; a power of two changes no digit.
+    exponents = np.frexp(sizes)[1]
+    scaled = values = np.ldexp(values, -exponents)
+    centre, scale = values[training].mean(axis=0), values[training].std(axis=0)
+    values = values - centre
+    for column, name in enumerate(names):
+        entries = values[training, column]
+        largest = np.abs(entries + centre[column]).max()
+        if np.ptp(entries) <= 8 * np.finfo(float).eps * largest:
+            raise InvalidInput(
+                f"column {cut(name)} is constant over the training rows and cannot be scaled to variance 1; "
+                "remove it, or do not standardise"
+            )
+        if scale[column] < 1e-6 * largest:  # the mean's own rounding shows: centre what is left once more
+            values[:, column] -= entries.mean()
+            scale[column] = entries.std()
+        farthest = int(np.abs(entries).argmax())
+        others = np.delete(scaled[training, column], farthest)
+        if 0 < np.ptp(others) < OUTLYING * scale[column]:
+            entry = np.ldexp(scaled[training[farthest], column], exponents[column])
+            raise InvalidInput(
+                f"one entry of column {cut(name)} is so large ({entry:.3g}) that nothing would be left of the others "
+                "once it has variance 1; correct or remove that row"
+            )
+    return values / scale
+
+
+def read_csv(path: str | Path, target: str, name: str = "", form: CsvFormat = CsvFormat()) -> Table:
     """Read a CSV file with a header line; every other column becomes a feature."""
-    path = Path(path)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            lines = [line for line in csv.reader(file) if line]
-    except OSError as error:
-        raise InvalidInput(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise InvalidInput(f"{str(path)!r} is not a CSV text file: {error}") from None
-    if len(lines) < 2:
-        raise InvalidInput(f"{str(path)!r} has {len(lines)} line(s); a header line and at least one row are needed")
-    header, *rows = lines
-    header = [column.strip() for column in header]
-    repeated = sorted({column for column in header if header.count(column) > 1})
-    if repeated:
-        raise InvalidInput(f"{str(path)!r} names the column {repeated[0]!r} more than once; give each its own name")
-    if target not in header:
-        raise InvalidInput(f"target is {target!r}, but {str(path)!r} has no such column; {nearest(target, header)}")
-    if len(header) == 1:
-        raise InvalidInput(f"{str(path)!r} has only the target column; at least one feature is needed")
-    values = np.empty((len(rows), len(header)))
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise InvalidInput(f"line {number} of {str(path)!r} has {len(row)} fields, the header has {len(header)}")
-        for column, text in enumerate(row):
-            values[number - 2, column] = _number(text, header[column], number, path)
-    place = header.index(target)
-    names = tuple(header[:place] + header[place + 1 :])
-    return Table(name or path.name, names, np.delete(values, place, axis=1), values[:, place], target)
+    sheet = read_sheet(path, form)
+    names, features, targets, said = columns_of(sheet, target, form)
+    return Table(name or Path(path).name, tuple(names), features, targets, target, tuple(said))
 
-
-def _number(text: str, column: str, line: int, path: Path) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        found = f"the text {text!r}" if text.strip() else "an empty field"
-        raise InvalidInput(
-            f"column {column!r} of {str(path)!r} holds {found} on line {line}; every column must be numbers: remove "
-            "or encode it first"
-        ) from None
-    if not np.isfinite(value):
-        raise InvalidInput(f"column {column!r} of {str(path)!r} holds {text!r} on line {line}; it must be finite")
-    return value

@@ -12,3 +12,17 @@ _checkout = _Path(__file__).resolve().parent.parent
 if (_checkout / "setup.cfg").is_file() and (_checkout / "diffusions").is_dir():
     __path__.insert(0, str(_checkout))
 del _checkout, _Path
+
+
+def _keep_compiling() -> None:
+    """Set NUMBA_DISABLE_JIT aside: the kernels' 64-bit arithmetic has no meaning in plain Python."""
+    import os
+    import sys
+    import warnings
+
+    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0") and "numba" not in sys.modules:
+        os.environ["NUMBA_DISABLE_JIT"] = "0"
+        warnings.warn("NUMBA_DISABLE_JIT is set aside: sgdlimits runs compiled kernels only", stacklevel=3)
+
+
+_keep_compiling()

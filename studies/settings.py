@@ -6,22 +6,40 @@ import hashlib
 import json
 import math
 import os
+import stat
 import tomllib
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from sgdlimits.exact.errors import InvalidInput, nearest
 
+from .options import options_of, shortened
 
-def to_toml(study: str, settings: Mapping[str, Any], versions: Mapping[str, str]) -> str:
-    """Text of study.toml; settings that are None are left out."""
-    lines = ["# To run this again: sgdlimits study --from study.toml", f"study = {_value(study)}"]
+RERUN = "sgdlimits study --from study.toml"
+LARGEST = 1_000_000  # bytes of a settings file
+
+
+def to_toml(
+    study: str, settings: Mapping[str, Any], versions: Mapping[str, str], files: Sequence[str] = ()
+) -> str:
+    """Text of study.toml; settings that are None are left out. `files`: all that the run wrote into the folder."""
+    lines = [f"# To run this again: {RERUN}", f"study = {_value(study)}"]
     for title, table in (("settings", settings), ("versions", versions)):
         lines += ["", f"[{title}]"]
         lines += [f"{name} = {_value(value)}" for name, value in table.items() if value is not None]
+    if files:
+        lines += ["", "# --overwrite replaces these files and no others.", "[written]", "files = ["]
+        lines += [*(f"    {_value(name)}," for name in files), "]"]
     return "\n".join(lines) + "\n"
+
+
+def stored(study: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that numbers may depend on: all but the options that are the machine's affair."""
+    left_out = {entry.name for entry, found in options_of(type(study)) if not found.stored}
+    return {name: value for name, value in settings.items() if name not in left_out}
 
 
 def _value(value: Any) -> str:
@@ -44,17 +62,33 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[s
     InvalidInput
         If the file cannot be read or is no settings file.
     """
-    shown = os.fspath(path)
+    shown = shortened(os.fspath(path), 200)
+    raw = _regular(path, shown, LARGEST)
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InvalidInput(f"cannot read {shown!r}: {error.strerror or error}") from None
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise InvalidInput(f"{shown!r} is not a TOML file: {error}") from None
+        content = tomllib.loads(raw.decode("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{shown} is not a TOML file: {str(error)[:200]}") from None
+    except (UnicodeDecodeError, RecursionError, ValueError) as error:  # nested too deep; a number of 5000 digits
+        raise InvalidInput(f"{shown} is not a TOML file that a study wrote ({type(error).__name__})") from None
     study, settings, versions = content.get("study"), content.get("settings"), content.get("versions", {})
     if not isinstance(study, str) or not isinstance(settings, dict) or not isinstance(versions, dict):
-        raise InvalidInput(f'{shown!r} does not hold a study: it needs study = "name" and a table [settings]')
+        raise InvalidInput(f'{shown} does not hold a study: it needs study = "name" and a table [settings]')
     return study, settings, versions
+
+
+def read_settings(study: type, name: str, path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Settings of a study's class from a file that `to_toml` wrote; warns of other versions.
+
+    Raises
+    ------
+    InvalidInput
+        If the file is no settings file of this study, or a setting is not known.
+    """
+    from sgdlimits.compare.reports import versions
+
+    found, then = read_study(path, name, [entry.name for entry in fields(study)])
+    warn_of_versions(then, versions())
+    return found
 
 
 def read_study(
@@ -69,7 +103,7 @@ def read_study(
     """
     found, settings, then = read_toml(path)
     if found != study:
-        raise InvalidInput(f"{os.fspath(path)!r} holds the study {found!r}, not {study!r}")
+        raise InvalidInput(f"{shortened(os.fspath(path), 200)} holds the study {shortened(found)}, not {study!r}")
     check_names(settings, allowed)
     return settings, then
 
@@ -78,7 +112,7 @@ def check_names(settings: Mapping[str, Any], allowed: list[str]) -> None:
     """Raise at the first setting that the study does not have."""
     for name in settings:
         if name not in allowed:
-            raise InvalidInput(f"setting {name!r} is not known; {nearest(name, allowed)}")
+            raise InvalidInput(f"setting {shortened(name)} is not known; {nearest(name[:60], allowed)}")
 
 
 def warn_of_versions(then: Mapping[str, Any], now: Mapping[str, str]) -> None:
@@ -95,7 +129,43 @@ def warn_of_versions(then: Mapping[str, Any], now: Mapping[str, str]) -> None:
 
 def file_sha256(path: str | os.PathLike[str]) -> str:
     """SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(_regular(path, shortened(os.fspath(path), 200))).hexdigest()
+
+
+def _regular(path: str | os.PathLike[str], shown: str, largest: float = math.inf) -> bytes:
+    """Content of a regular file; a pipe would wait for ever."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        state = os.stat(path)
+        if not stat.S_ISREG(state.st_mode):
+            raise InvalidInput(f"cannot read {shown}: it is not a file")
+        if state.st_size > largest:
+            raise InvalidInput(f"cannot read {shown}: it has {state.st_size} bytes, at most {largest:.0f} are read")
+        return Path(path).read_bytes()
+    except InvalidInput:
+        raise
     except OSError as error:
-        raise InvalidInput(f"cannot read {os.fspath(path)!r}: {error.strerror or error}") from None
+        raise InvalidInput(f"cannot read {shown}: {error.strerror or error}") from None
+    except ValueError:
+        raise InvalidInput(f"cannot read {shown}: a file name holds no zero byte") from None
+
+
+def relative_to(folder: Path, file: str) -> str:
+    """The file as seen from the folder; its whole path where they have nothing in common but the root."""
+    file, here = os.path.realpath(file), os.path.realpath(folder)
+    try:
+        common = os.path.commonpath([file, here])
+    except ValueError:  # two drives
+        return file
+    return file if os.path.dirname(common) == common else Path(os.path.relpath(file, here)).as_posix()
+
+
+def found_from(settings: str | os.PathLike[str], file: str) -> str:
+    """A file that a settings file names: seen from its folder, or moved beside it, or else as it is."""
+    folder = Path(settings).parent
+    for candidate in (folder / file, folder / Path(file).name):
+        try:
+            if candidate.exists():
+                return str(candidate)
+        except (OSError, ValueError):
+            pass
+    return file

@@ -11,26 +11,31 @@ import numpy as np
 import pytest
 
 from sgdlimits.compare import figures, plots, reports
-from sgdlimits.compare.folders import check_folder, write_folder
+from sgdlimits.compare.output_folder import check_folder, write_folder, written_files
 from sgdlimits.compare.outcomes import Laws, Orders
 from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.studies.homogenized import HomogenizedStudy, StudyResult
+from sgdlimits.studies.homogenized import report as homogenized
 
 
 @pytest.fixture(scope="module")
 def report(laws_dataset, orders_dataset, tmp_path_factory):
     """A whole report, written once."""
     folder = tmp_path_factory.mktemp("reports") / "first"
-    orders = Orders(orders_dataset)
-    settings = {"data": "x<y>.csv"}
-    return reports.write_report(
-        folder, Laws(laws_dataset), orders, settings, ["A <note>."], study_toml="a = 1\n"
-    )
+    study = HomogenizedStudy(data="x<y>.csv", target="y", steps=2000)
+    result = StudyResult(study, Laws(laws_dataset), Orders(orders_dataset), ("A <note>.",))
+    return result.write(folder)
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Reports without figures, for tests of the folder alone."""
-    monkeypatch.setattr(reports, "figures", lambda laws, orders: [])
+    monkeypatch.setattr(homogenized, "figures", lambda laws, orders: [])
+
+
+@pytest.fixture
+def result(laws_dataset):
+    return StudyResult(HomogenizedStudy(steps=2000), Laws(laws_dataset), None, ())
 
 
 def test_a_report_holds_page_figures_tables_numbers_and_settings(report, laws_dataset):
@@ -41,7 +46,7 @@ def test_a_report_holds_page_figures_tables_numbers_and_settings(report, laws_da
         assert name in names
     for figure in ("means-risk", "means-norm", "laws-risk", "laws-norm", "budget", "orders"):
         assert {f"{figure}.png", f"{figure}.svg"} <= names
-    assert all(reports.OWN_FILES.fullmatch(name) for name in names)
+    assert written_files(report) == names
     with xr.open_dataset(report / "result.nc") as found:
         assert np.array_equal(found["difference"].values, laws_dataset["difference"].values)
     assert [path.name for path in report.parent.iterdir()] == ["first"]
@@ -103,7 +108,7 @@ def test_labels_of_a_figure_do_not_overlap_and_are_large_enough(laws_dataset, or
     """Boxes of direct labels are disjoint and every text is at least 8 points."""
     from matplotlib.text import Text
 
-    made = [figure for _, _, figure in reports.figures(Laws(laws_dataset), Orders(orders_dataset))]
+    made = [draw() for _, _, draw in homogenized.figures(Laws(laws_dataset), Orders(orders_dataset))]
     for figure in made:
         assert figure.get_figwidth() == 6
         figure.canvas.draw()
@@ -163,34 +168,58 @@ def test_plotting_leaves_pyplot_alone():
     )
 
 
-def test_an_existing_folder_is_refused_then_replaced_whole(quick, laws_dataset, tmp_path):
-    laws, target = Laws(laws_dataset), tmp_path / "first"
-    reports.write_report(target, laws, study_toml="a = 1\n")
+def test_an_existing_folder_is_refused_then_replaced_whole(quick, result, tmp_path):
+    target = tmp_path / "first"
+    result.write(target)
     before = (target / "study.toml").stat().st_ino
     with pytest.raises(InvalidInput, match="exists already.*--overwrite"):
-        reports.write_report(target, laws)
+        result.write(target)
     assert (target / "study.toml").stat().st_ino == before
-    reports.write_report(target, laws, overwrite=True)
-    assert not (target / "study.toml").exists()
+    result.write(target, overwrite=True)
+    assert (target / "study.toml").stat().st_ino != before
     assert [path.name for path in tmp_path.iterdir()] == ["first"]
 
 
-def test_a_folder_that_holds_other_files_is_never_replaced(quick, laws_dataset, tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(InvalidInput, match=r"thesis\.tex"):
-        reports.write_report(tmp_path / "mine", Laws(laws_dataset), overwrite=True)
+MINE = {
+    "a foreign file": lambda folder: (folder / "thesis.tex").write_text("years of work"),
+    "a folder of our name": lambda folder: ((folder / "report.html").unlink(), (folder / "report.html").mkdir()),
+    "a link of our name": lambda folder: ((folder / "table.csv").unlink(), (folder / "table.csv").symlink_to("/")),
+    "no settings": lambda folder: (folder / "study.toml").unlink(),
+    "settings without a list": lambda folder: (folder / "study.toml").write_text('study = "homogenized"'),
+    "a damaged list": lambda folder: (folder / "study.toml").write_text('[written]\nfiles = 3'),
+}
+
+
+@pytest.mark.parametrize("what", MINE)
+def test_a_folder_that_a_person_keeps_is_never_replaced(quick, result, tmp_path, what):
+    """Assert that --overwrite refuses, and leaves every entry as it was."""
+    folder = tmp_path / "mine"
+    result.write(folder)
+    MINE[what](folder)
+    before = {path.name: path.is_file() and path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(InvalidInput, match="will not replace"):
+        result.write(folder, overwrite=True)
+    assert {path.name: path.is_file() and path.read_bytes() for path in folder.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_the_current_folder_and_a_file_are_never_replaced(quick, result, tmp_path, monkeypatch):
+    result.write(tmp_path / "here" / "deep")
     (tmp_path / "file").write_text("text")
+    monkeypatch.chdir(tmp_path / "here" / "deep")
+    for name in (".", "..", tmp_path / "here"):
+        with pytest.raises(InvalidInput, match="current folder"):
+            result.write(name, overwrite=True)
     with pytest.raises(InvalidInput, match="a file of that name exists"):
-        reports.write_report(tmp_path / "file", Laws(laws_dataset), overwrite=True)
-    assert (tmp_path / "mine" / "thesis.tex").read_text() == "years of work"
+        result.write(tmp_path / "file", overwrite=True)
+    assert (tmp_path / "here" / "deep" / "result.nc").exists()
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
-def test_a_failure_while_writing_leaves_the_disk_as_it_was(quick, laws_dataset, tmp_path, monkeypatch, error):
+def test_a_failure_while_writing_leaves_the_disk_as_it_was(quick, result, tmp_path, monkeypatch, error):
     """Neither a half-written folder nor made parents stay; an old folder keeps its files."""
-    laws, old = Laws(laws_dataset), tmp_path / "old"
-    reports.write_report(old, laws)
+    old = tmp_path / "old"
+    result.write(old)
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
 
     def fail(self, path):
@@ -199,9 +228,44 @@ def test_a_failure_while_writing_leaves_the_disk_as_it_was(quick, laws_dataset, 
     monkeypatch.setattr(Laws, "save", fail)
     for target, overwrite in ((tmp_path / "new" / "deep" / "first", False), (old, True)):
         with pytest.raises(error):
-            reports.write_report(target, laws, overwrite=overwrite)
+            result.write(target, overwrite=overwrite)
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_figure_that_fails_is_a_sentence_and_costs_no_number(result, tmp_path, monkeypatch):
+    """Assert that numbers, table and settings lie on the disk before the first figure, and stay."""
+    seen = []
+
+    def fail():
+        seen.extend(path.name for path in next(tmp_path.glob(".*.partial")).iterdir())
+        raise np.linalg.LinAlgError("Singular <matrix>")
+
+    monkeypatch.setattr(homogenized, "figures", lambda laws, orders: [("means-risk", "caption", fail)])
+    folder = result.write(tmp_path / "first")
+    assert {"result.nc", "table.csv", "table.tex", "study.toml"} <= set(seen)
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Figure means-risk could not be drawn (LinAlgError: Singular &lt;matrix&gt;)." in text
+    assert Laws.load(folder / "result.nc").dataset["difference"].shape == result.laws.dataset["difference"].shape
+
+
+def test_the_same_result_gives_the_same_bytes(report, laws_dataset, orders_dataset, tmp_path):
+    """Assert it of the page and every figure; and that one changed number changes them."""
+    study = HomogenizedStudy(data="x<y>.csv", target="y", steps=2000)
+    again = StudyResult(study, Laws(laws_dataset), Orders(orders_dataset), ("A <note>.",)).write(tmp_path / "again")
+    for path in report.iterdir():
+        if path.suffix in (".html", ".svg", ".png", ".csv", ".tex"):
+            assert path.read_bytes() == (again / path.name).read_bytes(), path.name
+    other = laws_dataset.copy(deep=True)
+    other["estimate"][1, 0, -1] += 0.01
+    draws = dict((name, draw) for name, _, draw in homogenized.figures(Laws(other)))
+    assert figures.render(draws["means-risk"](), "svg")[0] != (report / "means-risk.svg").read_bytes()
+
+
+def test_observables_that_look_alike_have_files_of_their_own():
+    names = reports.file_names(["a b", "a-b", "A b", "x" * 300, "", "\0", "../up"])
+    assert len({name.lower() for name in names.values()}) == 7
+    assert all(re.fullmatch(r"[\w-]{1,70}", name) for name in names.values())
 
 
 def test_numbered_folders_count_up(tmp_path, monkeypatch):
@@ -212,10 +276,12 @@ def test_numbered_folders_count_up(tmp_path, monkeypatch):
     assert names == [os.path.join("results", f"homogenized-{number}") for number in ("001", "002", "008")]
 
 
-@pytest.mark.parametrize("name", ["/proc/none/first", os.path.join(__file__, "first")])
+@pytest.mark.parametrize(
+    "name", ["/proc/none/first", os.path.join(__file__, "first"), "x" * 300, "deep/" * 1200 + "x", "a\0b", ""]
+)
 def test_a_place_that_cannot_be_written_is_named(name):
-    with pytest.raises(InvalidInput, match="cannot write to"):
-        check_folder(name, False, re.compile(""))
+    with pytest.raises(InvalidInput, match="cannot write to|too long|cannot be the name|is empty"):
+        check_folder(name, False)
 
 
 @pytest.mark.extras

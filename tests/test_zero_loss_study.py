@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from sgdlimits.__main__ import main
-from sgdlimits.compare.reports import OWN_FILES
+from sgdlimits.compare.output_folder import written_files
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.studies import sparse_regression, trajectories, zero_loss_tables
-from sgdlimits.studies.zero_loss import ZeroLossStudy
+from sgdlimits.studies.zero_loss import ZeroLossStudy, sparse_regression, trajectories
+from sgdlimits.studies.zero_loss import tables as zero_loss_tables
 
 SETTINGS = {"seed": 0, "threads": 1, "progress": None}
 JUDGING = {"tolerance": 0.05, "confidence": 0.95}
@@ -121,7 +121,7 @@ def test_the_label_noise_of_a_scene_agrees_with_its_limit():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--momentum", "0.5"], "the study 'zero-loss' has no option --momentum"),
+        (["--momentum", "0.5"], "the study 'zero-loss' has no option '--momentum'"),
         (["--rows", "3"], "rows must be at least 4, got 3"),
         (["--rows", "100"], "not more than the 100 rows"),
         (["--dataset", "diabets"], "did you mean 'diabetes'"),
@@ -145,7 +145,7 @@ def test_the_settings_file_gives_the_same_numbers_to_the_bit(tmp_path):
     assert main(["study", "zero-loss", "--quick", "--paths", "40", "--quiet", "--out", str(first)]) == 0
     names = {path.name for path in first.iterdir()}
     assert {"report.html", "table.csv", "table.tex", "time-scales.nc", "regression-diabetes.nc", "study.toml"} <= names
-    assert all(OWN_FILES.fullmatch(name) for name in names)
+    assert written_files(first) == names
     assert tomllib.loads((first / "study.toml").read_text())["settings"]["quick"] is True
     assert ZeroLossStudy.from_toml(first / "study.toml") == ZeroLossStudy(paths=40, quick=True)
     assert not re.search(r'(src|href)="(?!data:)', (first / "report.html").read_text())

@@ -17,7 +17,7 @@ from .sparse_regression import SELECTS, nonzero
 if TYPE_CHECKING:
     import xarray
 
-    from .zero_loss import ZeroLossResult
+    from .study import ZeroLossResult
 
 ROUNDING = 1e-20  # a test error below this is zero
 ROW = (

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
-
-from . import settings as files
+from sgdlimits.studies import settings as files
+from sgdlimits.studies.options import dataset_names, option
 
 if TYPE_CHECKING:
     import xarray
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .trajectories import Trajectories
 
 NAME = "zero-loss"
+MOST_PATHS = 10**9
 
 
 @dataclass(frozen=True)
@@ -58,13 +59,15 @@ class ZeroLossStudy:
         Shorter ladders and runs.
     """
 
-    dataset: str = "diabetes"
-    rows: int = 20
-    paths: int = 300
-    seed: int = 0
-    tolerance: float = 0.05
-    confidence: float = 0.95
-    quick: bool = False
+    dataset: str = option(
+        "diabetes", "regression", lambda: f"data set of the regression on real data: {dataset_names()}", metavar="NAME"
+    )
+    rows: int = option(20, "regression", "training rows of that regression, drawn at random; the others judge it")
+    paths: int = option(300, "run", "paths of each process on the small models; the regressions take a fortieth")
+    seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
+    tolerance: float = option(0.05, "run", "relative tolerance of the verdicts")
+    confidence: float = option(0.95, "run", "of each interval")
+    quick: bool = option(False, "run", "shorter ladders and runs: a first look")
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str):
@@ -73,7 +76,7 @@ class ZeroLossStudy:
             raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
         checked: dict[str, Any] = {
             "rows": whole_number("rows", self.rows, 4),
-            "paths": whole_number("paths", self.paths, 2),
+            "paths": whole_number("paths", self.paths, 2, MOST_PATHS),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
             "tolerance": positive("tolerance", self.tolerance),
             "confidence": positive("confidence", self.confidence),
@@ -92,17 +95,13 @@ class ZeroLossStudy:
         InvalidInput
             If the file is no settings file of this study, or a setting is not known or not allowed.
         """
+        return cls(**files.read_settings(cls, NAME, path))
+
+    def to_toml(self, names: Sequence[str] = ()) -> str:
+        """Text of study.toml; `names`: the files of its folder."""
         from sgdlimits.compare.reports import versions
 
-        found, then = files.read_study(path, NAME, [field.name for field in fields(cls)])
-        files.warn_of_versions(then, versions())
-        return cls(**found)
-
-    def to_toml(self) -> str:
-        """Text of study.toml."""
-        from sgdlimits.compare.reports import versions
-
-        return files.to_toml(NAME, asdict(self), versions())
+        return files.to_toml(NAME, files.stored(self, asdict(self)), versions(), names)
 
     @property
     def sizes(self) -> Sizes:
@@ -123,17 +122,15 @@ class ZeroLossStudy:
         InvalidInput
             If a setting or the data cannot be used.
         """
-        import scipy.linalg  # noqa: F401  brings its own BLAS, which must be loaded before it can be limited
-        from sgdlimits.ensembles.progress import open_progress
-        from threadpoolctl import threadpool_limits
+        from sgdlimits.ensembles.blas_threads import one_blas_thread
+        from sgdlimits.ensembles.progress import KeptOpen, open_progress
 
-        from .homogenized import KeptOpen
         from .sparse_regression import real_task
 
         real_task(self.dataset, self.rows, self.seed)  # wrong data are reported before the long work
         bar = open_progress(progress, math.inf)  # how many steps the ladders need is found on the way
         try:
-            with threadpool_limits(limits=1):  # the same bits on any number of cores
+            with one_blas_thread():  # the same bits on any number of cores
                 return self._run({"seed": self.seed, "threads": threads, "progress": KeptOpen(bar)})
         finally:
             bar.close()
@@ -186,7 +183,7 @@ class ZeroLossResult:
     subsets: Mapping[str, np.ndarray]
 
     def __str__(self) -> str:
-        from .zero_loss_tables import text
+        from .tables import text
 
         return text(self)
 
@@ -195,13 +192,13 @@ class ZeroLossResult:
     @property
     def finding(self) -> str:
         """The result in a few sentences, computed from the data."""
-        from .zero_loss_tables import finding
+        from .tables import finding
 
         return finding(self)
 
     def table(self) -> list[dict[str, Any]]:
         """One dict for each prediction that was put to the test."""
-        from .zero_loss_tables import rows
+        from .tables import rows
 
         return rows(self)
 
@@ -214,9 +211,7 @@ class ZeroLossResult:
         """Write the report; see `compare.reports.write`. None: results/zero-loss-001, -002, ..."""
         from sgdlimits.compare.reports import write
 
-        from .zero_loss_report import report
+        from .report import report
 
-        return write(folder, report(self), NAME, overwrite, self.study.to_toml(), progress)
+        return write(folder, report(self), NAME, overwrite, progress)
 
-
-Study = ZeroLossStudy

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgdlimits.compare import manifold_plots, manifold_tables, tables
-from sgdlimits.compare.pages import Picture, bullets, document, figure, theory, wide
+from sgdlimits.compare.html_page import Picture, bullets, document, figure, theory, wide
 from sgdlimits.compare.reports import Report, file_name
+from sgdlimits.studies.settings import RERUN
 
-from . import zero_loss_plots as plots
-from . import zero_loss_tables as own
+from . import plots
+from . import tables as own
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from .zero_loss import ZeroLossResult
+    from .study import ZeroLossResult
 
 TITLE = "What does noise do to gradient descent once the loss is zero?"
 
@@ -26,8 +28,11 @@ TITLE = "What does noise do to gradient descent once the loss is zero?"
 def report(result: ZeroLossResult) -> Report:
     """Everything that goes into the folder."""
 
-    def page(pictures: Sequence[Picture], versions: Mapping[str, str], rerun: str) -> str:
-        return _page(result, {picture.name: picture for picture in pictures}, versions, rerun)
+    def page(pictures: Sequence[Picture], failed: Sequence[str], now: Mapping[str, str]) -> str:
+        return _page(result, {picture.name: picture for picture in pictures}, failed, now)
+
+    def settings(folder: Path, names: Sequence[str]) -> str:
+        return result.study.to_toml(names)
 
     files: dict[str, Any] = {
         "table.csv": lambda path: path.write_text(tables.to_csv(own.rows(result), own.ROW), encoding="utf-8"),
@@ -37,7 +42,7 @@ def report(result: ZeroLossResult) -> Report:
     numbers = {f"trajectories-{file_name(along.scene.name)}.nc": along.dataset for along in result.trajectories}
     numbers |= {f"regression-{file_name(data.attrs['task'])}.nc": data for data in result.regressions}
     files |= {name: _saving(data) for name, data in numbers.items()}
-    return Report(figures(result), page, files)
+    return Report(files, settings, figures(result), page)
 
 
 def _saving(data: Any) -> Any:
@@ -49,10 +54,10 @@ def _saving(data: Any) -> Any:
     return put
 
 
-def figures(result: ZeroLossResult) -> list[tuple[str, str, Figure]]:
-    """(file name, caption, figure) of every picture in the report."""
+def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]]]:
+    """(file name, caption, function that draws it) of every picture in the report."""
     level = f"{100 * result.study.confidence:g} %"
-    found = []
+    found: list[tuple[str, str, Callable[[], Figure]]] = []
     for along in result.trajectories:
         flat = along.scene.model.dimension == 2
         what = f"{along.scene.name}, loss {along.scene.formula}"
@@ -65,43 +70,46 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Figure]]:
             "markers: the mean of Phi(w) over paths. Minibatch noise stays where it starts. Langevin noise is left "
             "out: its limit is random."
         )
-        picture = plots.curves(along) if flat else plots.space(along)
-        found.append((f"trajectories-{file_name(along.scene.name)}", caption, picture))
+        draw = partial(plots.curves if flat else plots.space, along)
+        found.append((f"trajectories-{file_name(along.scene.name)}", caption, draw))
     confidence = result.study.confidence
     caption = (
         f"A coordinate along the set: mean at Phi(w) over paths (markers, {level} intervals) and limit (lines). Every "
         "mechanism runs in its own time; the labels give its number of steps. Distances of markers to lines are of "
         "the order of the step size and of the noise level squared. Langevin noise is left out: its limit is random."
     )
-    found.append(("trajectories-time", caption, plots.against_time(result.trajectories, "chart", confidence)))
+    found.append(("trajectories-time", caption, partial(plots.against_time, result.trajectories, "chart", confidence)))
     caption = (
         "What each mechanism descends: the regulariser of its limit over its value at the start, measured at Phi(w) "
         f"(markers, {level} intervals) and along the limit (lines). Mechanisms that stand still, whose limit is random "
         "or whose regulariser is not positive at the start are left out."
     )
-    found.append(("regularisers", caption, plots.against_time(result.trajectories, "regulariser", confidence)))
+    draw = partial(plots.against_time, result.trajectories, "regulariser", confidence)
+    found.append(("regularisers", caption, draw))
     caption = (
         f"Steps until a set motion, against step size (above) and noise level (below), both logarithmic, with {level} "
         "intervals. Thick dots: the limit's own time. Slopes are those as step size and noise go to zero."
     )
-    found.append(("time-scales", caption, manifold_plots.times(result.scales.dataset)))
+    found.append(("time-scales", caption, partial(manifold_plots.times, result.scales.dataset)))
     for data in result.regressions:
         name = data.attrs["task"]
         caption = (
             f"Test error of the {name} regression against the step, from two starts: mean over paths (markers, {level} "
             "intervals) and limit (lines)."
         )
-        found.append((f"regression-error-{file_name(name)}", caption, plots.test_errors(data, confidence)))
+        found.append((f"regression-error-{file_name(name)}", caption, partial(plots.test_errors, data, confidence)))
         caption = (
             f"Coefficients u² − v² at the last step of the {name} regression from the first start: mean over paths "
             "(dots) and "
             "limit (circles)" + ("; bars: the truth." if "truth" in data else ".")
         )
-        found.append((f"regression-coefficients-{file_name(name)}", caption, plots.coefficients(data)))
+        found.append((f"regression-coefficients-{file_name(name)}", caption, partial(plots.coefficients, data)))
     return found
 
 
-def _page(result: ZeroLossResult, pictures: Mapping[str, Picture], versions: Mapping[str, str], rerun: str) -> str:
+def _page(
+    result: ZeroLossResult, pictures: Mapping[str, Picture], failed: Sequence[str], now: Mapping[str, str]
+) -> str:
     def shown(*starts: str) -> list[str]:
         return [figure(picture) for name, picture in pictures.items() if name.startswith(starts)]
 
@@ -147,7 +155,7 @@ def _page(result: ZeroLossResult, pictures: Mapping[str, Picture], versions: Map
         ]
     )
     settings = asdict(study)
-    return document(TITLE, result.finding, [], opening, sections, settings, versions, rerun)
+    return document(TITLE, result.finding, failed, opening, sections, settings, now, RERUN)
 
 
 def _explanations(result: ZeroLossResult) -> list[str]:

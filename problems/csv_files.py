@@ -1,0 +1,275 @@
+"""CSV files as people have them: delimiters and decimal commas recognised, texts turned into columns of 0 and 1."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, nearest
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+MOST_LEVELS = 100  # of a column that becomes columns of 0 and 1
+LONGEST = 60  # characters of a cell or name that a message repeats
+_COMMA_NUMBER = re.compile(r"\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*")
+
+
+@dataclass(frozen=True)
+class CsvFormat:
+    """How a CSV file is written, and which columns are used.
+
+    Attributes
+    ----------
+    delimiter : str, optional
+        One character, or "tab"; None: recognised from the header line.
+    decimal : str, optional
+        "." or ","; None: recognised from the numbers.
+    one_hot : tuple of str
+        Columns of texts; each becomes a column of 0 and 1 for every value but the first in order.
+    drop : tuple of str
+        Columns to leave out.
+    """
+
+    delimiter: str | None = None
+    decimal: str | None = None
+    one_hot: tuple[str, ...] = ()
+    drop: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        delimiter = {"tab": "\t", "\\t": "\t"}.get(self.delimiter or "", self.delimiter)
+        if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0'):
+            raise InvalidInput(f"delimiter must be one character or 'tab', got {cut(self.delimiter)}")
+        if self.decimal not in (None, ".", ","):
+            raise InvalidInput(f"decimal must be '.' or ',', got {cut(self.decimal)}")
+        if delimiter is not None and delimiter == self.decimal:
+            raise InvalidInput(f"delimiter and decimal are both {delimiter!r}; give two different ones")
+        object.__setattr__(self, "delimiter", delimiter)
+        for name in ("one_hot", "drop"):
+            value = getattr(self, name)
+            columns = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else tuple(value)
+            object.__setattr__(self, name, tuple(column for column in columns if column))
+        both = sorted(set(self.one_hot) & set(self.drop))
+        if both:
+            raise InvalidInput(f"column {cut(both[0])} is in one_hot and in drop; give it once")
+
+
+def cut(value: object) -> str:
+    """The value as a message shows it, cut short."""
+    text = repr(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 3 :]}"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The cells of a file: header, rows with the line each begins on, and what was recognised."""
+
+    shown: str
+    header: list[str]
+    rows: list[tuple[int, list[str]]]
+    decimal: str
+    said: tuple[str, ...]
+
+
+def read_sheet(path: str | os.PathLike[str], form: CsvFormat) -> Sheet:
+    """Read the cells; a message repeats nothing of a file that is no table.
+
+    Raises
+    ------
+    InvalidInput
+        If the file cannot be read, or its rows do not all have as many cells as its header.
+    """
+    shown = cut(os.fspath(path))
+    text = _text(path, shown)
+    delimiter, said = _delimiter(text, form, shown)
+    try:
+        header, rows = _cells(text, delimiter)
+    except csv.Error as error:
+        raise InvalidInput(f"{shown} is not a CSV text file: {error}") from None
+    if not rows:
+        count = 0 if header is None else 1
+        raise InvalidInput(f"{shown} has {count} line(s); a header line and at least one row are needed")
+    assert header is not None
+    for line, row in rows:
+        if len(row) != len(header):
+            raise InvalidInput(f"line {line} of {shown} has {len(row)} fields, the header has {len(header)}")
+    decimal = form.decimal or _decimal(rows, delimiter)
+    if decimal == "," and form.decimal is None:
+        said.append("decimal commas recognised")
+    return Sheet(shown, header, rows, decimal, tuple(said))
+
+
+def _text(path: str | os.PathLike[str], shown: str) -> str:
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for ever
+            raise InvalidInput(f"cannot read {shown}: it is not a file")
+        return Path(path).read_text(encoding="utf-8-sig")
+    except InvalidInput:
+        raise
+    except OSError as error:
+        raise InvalidInput(f"cannot read {shown}: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{shown} is not a CSV text file in UTF-8: byte {error.start} is not") from None
+    except ValueError:
+        raise InvalidInput(f"cannot read {shown}: a file name holds no zero byte") from None
+
+
+def _delimiter(text: str, form: CsvFormat, shown: str) -> tuple[str, list[str]]:
+    """The given delimiter, or the one that cuts the header into most cells; a comma needs no word."""
+    if form.delimiter is not None:
+        return form.delimiter, []
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    counts = {mark: len(next(csv.reader([first], delimiter=mark), [])) for mark in DELIMITERS}
+    best = max(counts, key=lambda mark: counts[mark])
+    if counts[best] < 2 or counts[","] == counts[best]:
+        return ",", []
+    return best, [f"delimiter recognised: {DELIMITERS[best]}"]
+
+
+def _cells(text: str, delimiter: str) -> tuple[list[str] | None, list[tuple[int, list[str]]]]:
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    header, rows, before = None, [], 0
+    for row in reader:
+        line, before = before + 1, reader.line_num
+        if not any(cell.strip() for cell in row) and len(row) < 2:
+            continue
+        if header is None:
+            header = [cell.strip() for cell in row]
+        else:
+            rows.append((line, row))
+    return header, rows
+
+
+def _decimal(rows: list[tuple[int, list[str]]], delimiter: str) -> str:
+    """A comma where some cell is a number only with it, and none is a number only with a point."""
+    if delimiter == ",":
+        return "."
+    commas = False
+    for _, row in rows:
+        for cell in row:
+            if "," in cell and _COMMA_NUMBER.fullmatch(cell):
+                commas = True
+            elif "." in cell and _is_number(cell):
+                return "."
+    return "," if commas else "."
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def columns_of(sheet: Sheet, target: str, form: CsvFormat) -> tuple[list[str], np.ndarray, np.ndarray, list[str]]:
+    """Feature names (d), features (n, d), targets (n,) and sentences on what was done with the columns."""
+    said = list(sheet.said)
+    header = sheet.header
+    if len(header) == 1:
+        raise InvalidInput(f"{sheet.shown} has only one column; a target and at least one feature are needed")
+    repeated = sorted({column for column in header if column and header.count(column) > 1})
+    if repeated:
+        raise InvalidInput(f"{sheet.shown} names the column {cut(repeated[0])} more than once; give each its own name")
+    if not isinstance(target, str) or target not in header:
+        raise InvalidInput(
+            f"target is {cut(target)}, but {sheet.shown} has no such column; {nearest(cut_name(target), header)}"
+        )
+    for option, names in (("one_hot", form.one_hot), ("drop", form.drop)):
+        for name in names:
+            if name not in header:
+                raise InvalidInput(f"{option} names {cut(name)}, which is no column; {nearest(cut_name(name), header)}")
+            if name == target:
+                raise InvalidInput(f"{option} names {cut(name)}, which is the target")
+    names: list[str] = []
+    features: list[np.ndarray] = []
+    targets = np.empty(0)
+    for place, column in enumerate(header):
+        cells = [(line, row[place]) for line, row in sheet.rows]
+        if column in form.drop:
+            continue
+        if not column:
+            if _counts(cells):
+                said.append(f"column {place + 1}, which has no name and counts the rows, is left out")
+                continue
+            raise InvalidInput(f"column {place + 1} of {sheet.shown} has no name; name it in the header line")
+        if column in form.one_hot:
+            made, values, words = _one_hot(column, cells, sheet.shown)
+            names += made
+            features += values
+            said.append(words)
+        elif column == target:
+            targets = _numbers(column, cells, sheet, True)
+        else:
+            names.append(column)
+            features.append(_numbers(column, cells, sheet, False))
+    if form.drop:
+        said.append(f"left out: {', '.join(form.drop)}")
+    if not features:
+        raise InvalidInput(f"{sheet.shown} has no column left but the target; at least one feature is needed")
+    return names, np.column_stack(features), targets, said
+
+
+def cut_name(value: object) -> str:
+    """A misspelt name, short enough to be compared."""
+    return str(value)[:LONGEST]
+
+
+def _counts(cells: Sequence[tuple[int, str]]) -> bool:
+    return any([cell.strip() for _, cell in cells] == [str(k + first) for k in range(len(cells))] for first in (0, 1))
+
+
+def _one_hot(
+    column: str, cells: Sequence[tuple[int, str]], shown: str
+) -> tuple[list[str], list[np.ndarray], str]:
+    texts = np.array([cell.strip() for _, cell in cells], dtype=object)
+    for (line, _), text in zip(cells, texts):
+        if not text:
+            raise InvalidInput(f"column {cut(column)} of {shown} holds an empty field on line {line}; fill it first")
+    levels = sorted(set(texts))
+    if not 2 <= len(levels) <= MOST_LEVELS:
+        raise InvalidInput(
+            f"column {cut(column)} of {shown} has {len(levels)} different values; one_hot takes 2 to {MOST_LEVELS}: "
+            "drop it instead"
+        )
+    kept = levels[1:]
+    words = f"column {column} became {len(kept)} columns of 0 and 1, its value {levels[0]} being all 0"
+    return [f"{column}={level}" for level in kept], [(texts == level).astype(float) for level in kept], words
+
+
+def _numbers(column: str, cells: Sequence[tuple[int, str]], sheet: Sheet, target: bool) -> np.ndarray:
+    try:  # quick where nothing is wrong; else cell by cell, to name the first that is
+        texts = np.array([cell for _, cell in cells], dtype=np.str_)
+        if sheet.decimal == ".":
+            values = texts.astype(np.float64)
+            if np.isfinite(values).all() and not (np.char.find(texts, "_") >= 0).any():
+                return values
+    except ValueError:
+        pass
+    values = np.empty(len(cells))
+    for k, (line, cell) in enumerate(cells):
+        text = cell.replace(",", ".") if sheet.decimal == "," and _COMMA_NUMBER.fullmatch(cell) else cell
+        try:
+            if "_" in text:
+                raise ValueError  # Python's own 1_000
+            values[k] = float(text)
+        except ValueError:
+            found = f"the text {cut(cell)}" if cell.strip() else "an empty field"
+            cure = "encode it first" if target else "drop it (--drop), or make columns of 0 and 1 of it (--one-hot)"
+            if "," in cell and re.fullmatch(r"[\s\d.,+-]+", cell):
+                cure = "write numbers without thousands separators, or say --decimal ,"
+            raise InvalidInput(
+                f"column {cut(column)} of {sheet.shown} holds {found} on line {line}; every column must be numbers: "
+                f"{cure}"
+            ) from None
+        if not np.isfinite(values[k]):
+            raise InvalidInput(
+                f"column {cut(column)} of {sheet.shown} holds {cut(cell)} on line {line}; it must be finite"
+            )
+    return values

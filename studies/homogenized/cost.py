@@ -1,0 +1,124 @@
+"""What a run will take, estimated from a few steps of each process before the long work begins."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from sgdlimits.ensembles import Simulator
+
+    from .study import HomogenizedStudy
+
+SMALL = 1e8  # path-steps times numbers read at each: below it nothing need be estimated
+ENOUGH, LONG = 0.05, 1.0  # seconds of a measured piece
+PILOT_PATHS = 16  # one pack
+LADDER = 15  # steps of all rungs of a ladder of orders, in steps of the largest step size
+
+
+def affordable(
+    study: HomogenizedStudy, sgd: Any, others: dict[str, Any], start: np.ndarray, threads: int | None, aloud: bool
+) -> tuple[list[str], str]:
+    """Names of the processes that fit into the study's minutes, and a sentence if some had to be left out.
+
+    Raises
+    ------
+    InvalidInput
+        If not even SGD and homogenized SGD (or the one process asked for) fit.
+    """
+    names = list(others)
+    work = study.paths * study.steps * max(sgd.problem.samples, study.batch_size) * sgd.problem.dimension
+    if work < SMALL:
+        return names, ""
+    cores = min(threads or os.cpu_count() or 1, max(1, study.paths // PILOT_PATHS))
+    moments = _moment_seconds(sgd, start) * study.steps
+    seconds = {"SGD": _seconds(study, sgd.simulator(), start) / cores + 2 * moments}
+    for name, process in others.items():
+        solver = study.solver if study.solver in process.solvers else "euler"
+        seconds[name] = _seconds(study, process.simulator(solver, study.substeps), start) / cores
+    if "modified" in others:  # with it come the ladders of orders
+        seconds["modified"] += moments * LADDER * min(1.0, 200 / study.steps)
+    limit, left_out = 60 * study.minutes, []
+    while sum(seconds.values()) > limit:
+        names = [name for name in seconds if name not in ("SGD", "homogenized")]
+        costly = max(names, key=seconds.__getitem__, default=None)
+        if costly is None or seconds[costly] < 0.05 * sum(seconds.values()):
+            raise InvalidInput(_refusal(study, seconds))
+        left_out.append(costly)
+        del seconds[costly]
+    if aloud:
+        print(f"estimated: {_duration(sum(seconds.values()))} on {cores} core(s)", file=sys.stderr)
+    note = ""
+    if left_out:
+        note = (
+            f"Left out, because the whole run would have taken longer than --minutes {study.minutes:g}: "
+            f"{', '.join(left_out)}. Ask for fewer --paths or --steps, or allow more --minutes, to have "
+            f"{'it' if len(left_out) == 1 else 'them'}."
+        )
+        if aloud:
+            print(f"warning: {note}", file=sys.stderr)
+    return [name for name in others if name in seconds], note
+
+
+def _refusal(study: HomogenizedStudy, seconds: dict[str, float]) -> str:
+    total = sum(seconds.values())
+    costly = max(seconds, key=seconds.__getitem__)
+    paths = int(study.paths * 60 * study.minutes / total)
+    cure = f"--paths {paths}" if paths >= 100 else f"a smaller --batch-size (now {study.batch_size}), fewer --steps"
+    return (
+        f"this run is estimated to take {_duration(total)}, over the --minutes {study.minutes:g}; {costly} alone takes "
+        f"{_duration(seconds[costly])}: give {cure} (or --minutes {np.ceil(total / 60):.0f})"
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{max(1.0, seconds):.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.3g} hours"
+
+
+def _seconds(study: HomogenizedStudy, simulator: Simulator, start: np.ndarray) -> float:
+    """One core's seconds for all paths and steps of a process, from a piece that is long enough to be measured."""
+    from sgdlimits.ensembles import run
+
+    paths = min(PILOT_PATHS, study.paths)
+
+    def piece(steps: int) -> float:
+        began = time.perf_counter()
+        run(
+            simulator, start, steps=steps, paths=paths, observables=("norm",), record=[steps], seed=0, threads=1
+        )
+        return time.perf_counter() - began
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run itself will say it
+        piece(1)  # compiles
+        base, steps = piece(1), 2
+        if base > LONG:
+            return base * study.steps * study.paths / paths
+        while True:
+            took = piece(steps) - base
+            if took > ENOUGH or steps >= study.steps:
+                return max(took, 0.0) / (steps - 1) * study.steps * study.paths / paths
+            steps = min(8 * steps, max(2, study.steps))
+
+
+def _moment_seconds(sgd: Any, start: np.ndarray) -> float:
+    """Seconds of one step of SGD's exact moments; 0 where they do not close."""
+    if getattr(sgd, "sampling", None) == "reshuffle":
+        return 0.0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        times = []
+        for steps in (1, 1, 9):  # the first one prepares
+            began = time.perf_counter()
+            sgd.moments(start, steps, record=[steps])
+            times.append(time.perf_counter() - began)
+    return max(0.0, times[2] - times[1]) / 8

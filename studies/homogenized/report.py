@@ -1,0 +1,82 @@
+"""The report of the study: its files, figures with captions, and page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sgdlimits.compare import plots, sentences
+from sgdlimits.compare.html_page import Picture
+from sgdlimits.compare.laws_page import laws_page
+from sgdlimits.compare.reports import Report, file_names
+from sgdlimits.studies.settings import RERUN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from sgdlimits.compare import Laws, Orders
+
+    from .study import StudyResult
+
+
+def report(result: StudyResult) -> Report:
+    """Everything that goes into the folder."""
+    laws, orders = result.laws, result.orders
+    files: dict[str, Callable[[Path], Any]] = {
+        "result.nc": laws.save,
+        "table.csv": laws.to_csv,
+        "table.tex": lambda path: path.write_text(laws.to_latex(), encoding="utf-8"),
+    }
+    if orders is not None:
+        files |= {"orders.nc": orders.save, "orders.csv": orders.to_csv}
+
+    def settings(folder: Path, names: Sequence[str]) -> str:
+        return result.study.to_toml(names, folder)
+
+    def page(pictures: Sequence[Picture], failed: Sequence[str], versions: Mapping[str, str]) -> str:
+        shown = {name: value for name, value in asdict(result.study).items() if value is not None}
+        return laws_page(laws, orders, pictures, shown, versions, [*result.notes, *failed], RERUN)
+
+    return Report(files, settings, figures(laws, orders), page)
+
+
+def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Callable[[], Figure]]]:
+    """(file name, caption, function that draws it) of every picture in the report."""
+    dataset = laws.dataset
+    reference, first = dataset["process"].values.tolist()[:2]
+    tolerance = f"{100 * dataset.attrs['tolerance']:g} %"
+    level = f"{100 * dataset.attrs['confidence']:g} %"
+    found: list[tuple[str, str, Callable[[], Figure]]] = []
+    names = file_names(dataset["observable"].values.tolist())
+    for observable, plain in names.items():
+        name = sentences.label(dataset, observable)
+        caption = (
+            f"{name[0].upper()}{name[1:]} against the step (above), its difference to {reference} (below). "
+            f"Lines without markers are exact; markers are sampled, with {level} intervals. "
+            f"Shaded: within {tolerance} of {reference}. Thick dots: the leading term of theory."
+        )
+        found.append((f"means-{plain}", caption, partial(plots.means_and_differences, dataset, observable)))
+    for observable, plain in names.items():
+        caption = (
+            f"Laws of {observable} over paths. Above: 5, 25, 50, 75 and 95 % quantiles of {first} (lines), "
+            f"and of {reference} (bands; grey line: median). Below: Kolmogorov-Smirnov and Wasserstein-1 "
+            f"distance to {reference} with {level} intervals, drawn side by side; an interval that leaves "
+            "the frame reaches zero."
+        )
+        found.append((f"laws-{plain}", caption, partial(plots.laws, dataset, observable)))
+    if any(sentences.budget_parts(dataset, name) for name in dataset["process"].values.tolist()[1:]):
+        caption = (
+            "Parts of the difference of expected risk against the step, with their signs. Lines are exact; "
+            f"markers are Monte Carlo errors with {level} intervals. The scale is linear near zero and "
+            "logarithmic beyond."
+        )
+        found.append(("budget", caption, partial(plots.budgets, dataset)))
+    if orders is not None:
+        caption = (
+            f"Error against {reference} at fixed time over a ladder of step sizes, from exact moments. "
+            "Filled markers: positive; open: negative. Thick dots: the leading term of theory."
+        )
+        found.append(("orders", caption, partial(plots.all_orders, orders.dataset)))
+    return found

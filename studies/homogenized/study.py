@@ -1,0 +1,356 @@
+"""How far is SGD on least squares from homogenized SGD, and from the other diffusions that approximate it?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    non_negative,
+    one_of,
+    positive,
+    real_number,
+    seed_number,
+    whole_number,
+)
+from sgdlimits.studies import settings as files
+from sgdlimits.studies.options import dataset_names, option, shortened
+
+from .cost import affordable
+from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon, noise_notes
+
+if TYPE_CHECKING:
+    from sgdlimits.compare.outcomes import Laws, Orders
+    from sgdlimits.problems import LeastSquares
+
+NAME = "homogenized"
+DATA, SGD_GROUP, RUN = "data", "SGD", "run"
+PROCESSES = ("homogenized", "modified", "ornstein-uhlenbeck", "gradient-flow")
+TEXTS = ("dataset", "data", "target", "data_sha256", "one_hot", "drop", "delimiter", "decimal", "processes", "solver")
+FRACTION = 0.25  # default step size, as a part of SGD's mean-square threshold
+RECORDED = 50
+LADDER_STEPS = 200  # of the largest step size in the ladder of orders, at most
+LARGEST = 1e100  # of a number whose square is taken
+MOST_BATCH, MOST_PATHS, MOST_STEPS, MOST_SUBSTEPS = 10**7, 10**9, 10**9, 10**6
+
+
+@dataclass(frozen=True)
+class HomogenizedStudy:
+    """Settings of the study; `run` computes it. What each means stands beside it, and in the help of the command line.
+
+    `data_sha256` is the checksum that the data file must have. `step_size` and `steps` are computed where they are
+    None, see `resolved`.
+    """
+
+    dataset: str | None = option(
+        None, DATA, lambda: f"named data set: {dataset_names()}", shown="diabetes, unless --data is given",
+        metavar="NAME",
+    )  # fmt: skip
+    data: str | None = option(None, DATA, "CSV file with a header line", metavar="CSV")
+    target: str | None = option(None, DATA, "column of the CSV file to predict", metavar="COLUMN")
+    one_hot: str | None = option(
+        None, DATA, "columns of texts, separated by commas: each becomes columns of 0 and 1", metavar="COLUMNS"
+    )
+    drop: str | None = option(None, DATA, "columns to leave out, separated by commas", metavar="COLUMNS")
+    delimiter: str | None = option(
+        None, DATA, "of the CSV file: one character, or tab", shown="recognised, and said", metavar="MARK"
+    )
+    decimal: str | None = option(
+        None, DATA, "decimal mark of the CSV file, . or ,", shown="recognised, and said", metavar="MARK"
+    )
+    data_sha256: str | None = None
+    standardise: bool = option(
+        True, DATA, "use columns as they are; without it each, the target too, gets mean 0 and variance 1",
+        flag="--no-standardise",
+    )  # fmt: skip
+    test_fraction: float = option(0.0, DATA, "part of the rows held out; adds the test risk")
+    ridge: float = option(0.0, SGD_GROUP, "adds (ridge / 2) |x|^2 to what is descended")
+    step_size: float | None = option(
+        None, SGD_GROUP, "step size", shown="a quarter of SGD's exact mean-square threshold, to 3 digits"
+    )
+    batch_size: int = option(1, SGD_GROUP, "samples in a batch")
+    sampling: str = option(
+        "with_replacement", SGD_GROUP, "with_replacement, without_replacement or reshuffle", metavar="NAME"
+    )
+    momentum: float = option(0.0, SGD_GROUP, "heavy ball, from 0 to below 1")
+    label_noise: float = option(0.0, SGD_GROUP, "standard deviation of fresh noise on every drawn label")
+    processes: str = option(
+        ",".join(PROCESSES), RUN, "what SGD is compared with, separated by commas", metavar="NAMES"
+    )
+    steps: int | None = option(
+        None, RUN, "SGD steps",
+        shown="until the mean risk has made 95 % of its way, or three relaxation times up to 1000 if that is longer; "
+        f"at least {FEWEST}, at most {MOST}",
+    )  # fmt: skip
+    paths: int = option(10_000, RUN, "paths of each process")
+    seed: int = option(0, RUN, "of all random numbers: the same seed, the same bits")
+    solver: str = option("euler", RUN, lambda: f"scheme for the diffusions: {_solvers()}", metavar="NAME")
+    substeps: int = option(1, RUN, "increments of the scheme per SGD step")
+    tolerance: float = option(0.05, RUN, "relative tolerance of the verdicts")
+    confidence: float = option(0.95, RUN, "of each interval")
+    minutes: float = option(
+        30.0, RUN, "refuse, or leave a process out, where the run is estimated to take longer", stored=False
+    )
+
+    def __post_init__(self) -> None:
+        from sgdlimits.ensembles.random import SAMPLINGS
+        from sgdlimits.problems.csv_files import CsvFormat
+
+        if self.data is not None and self.dataset is not None:
+            raise InvalidInput(
+                f"give a data file or a data set, not both: got {shortened(self.data)} and {shortened(self.dataset)}"
+            )
+        if self.data is not None and self.target is None:
+            raise InvalidInput(f"data file {shortened(self.data)} is given without target; name the column to predict")
+        if self.data is None and self.target is not None:
+            raise InvalidInput(f"target {shortened(self.target)} is given without a data file; give data too")
+        if self.data is None and self.dataset is None:
+            object.__setattr__(self, "dataset", "diabetes")
+        for name in TEXTS:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise InvalidInput(f"{name} must be a text, got {shortened(value)}")
+        for name in ("one_hot", "drop", "delimiter", "decimal"):
+            if self.data is None and getattr(self, name) is not None:
+                raise InvalidInput(f"{name} is given without a data file; give data too")
+        CsvFormat(self.delimiter, self.decimal, self.one_hot or (), self.drop or ())
+        for name in self.others:
+            one_of("processes", name, PROCESSES)
+        if not self.others or len(set(self.others)) < len(self.others):
+            raise InvalidInput(f"processes must name at least one of {', '.join(PROCESSES)}, each once")
+        if not isinstance(self.standardise, bool):
+            raise InvalidInput(f"standardise must be true or false, got {shortened(self.standardise)}")
+        one_of("sampling", self.sampling, SAMPLINGS)
+        checked: dict[str, Any] = {
+            "test_fraction": non_negative("test_fraction", self.test_fraction),
+            "ridge": real_number("ridge", self.ridge),
+            "batch_size": whole_number("batch_size", self.batch_size, 1, MOST_BATCH),
+            "momentum": non_negative("momentum", self.momentum),
+            "label_noise": non_negative("label_noise", self.label_noise),
+            "paths": whole_number("paths", self.paths, 2, MOST_PATHS),
+            "seed": seed_number(self.seed),
+            "substeps": whole_number("substeps", self.substeps, 1, MOST_SUBSTEPS),
+            "tolerance": positive("tolerance", self.tolerance),
+            "confidence": positive("confidence", self.confidence),
+            "minutes": positive("minutes", self.minutes),
+        }
+        if self.step_size is not None:
+            checked["step_size"] = positive("step_size", self.step_size)
+        if self.steps is not None:
+            checked["steps"] = whole_number("steps", self.steps, 1, MOST_STEPS)
+        for name in ("ridge", "label_noise"):
+            if abs(checked[name]) > LARGEST:
+                raise InvalidInput(f"{name} must be at most {LARGEST:g} in size, got {checked[name]:g}")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if self.test_fraction >= 1 or self.confidence >= 1 or self.momentum >= 1:
+            name = next(n for n in ("test_fraction", "confidence", "momentum") if getattr(self, n) >= 1)
+            raise InvalidInput(f"{name} must be below 1, got {getattr(self, name)!r}")
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> HomogenizedStudy:
+        """Read study.toml; a data file is looked for from its folder, and beside it if it has moved.
+
+        Raises
+        ------
+        InvalidInput
+            If the file is no settings file of this study, or a setting is not known or not allowed.
+        """
+        found = files.read_settings(cls, NAME, path)
+        if isinstance(found.get("data"), str):
+            found["data"] = files.found_from(path, found["data"])
+        return cls(**found)
+
+    def to_toml(self, names: Sequence[str] = (), folder: Path | None = None) -> str:
+        """Text of study.toml; `names`: the files of its folder, from which the data file is named if it is given."""
+        from sgdlimits.compare.reports import versions
+
+        settings = asdict(self)
+        if self.data is not None and folder is not None:
+            settings["data"] = files.relative_to(folder, self.data)
+        return files.to_toml(NAME, files.stored(self, settings), versions(), names)
+
+    def problem(self) -> LeastSquares:
+        """The least-squares problem.
+
+        Raises
+        ------
+        InvalidInput
+            If the data cannot be used, or the file is not the one that was meant.
+        """
+        from sgdlimits.problems import LeastSquares
+
+        options = (self.ridge, self.standardise, self.test_fraction, self.seed)
+        if self.data is None:
+            return LeastSquares.from_dataset(self.dataset, *options)
+        if self.data_sha256 is not None and (found := files.file_sha256(self.data)) != self.data_sha256:
+            raise InvalidInput(
+                f"{shortened(self.data, 200)} is not the file that this study was run with: its SHA-256 is "
+                f"{found[:12]}..., "
+                f"expected {self.data_sha256[:12]}...; restore the file, or start a new study with it"
+            )
+        return LeastSquares.from_csv(
+            self.data, self.target, *options, one_hot=self.one_hot or (), drop=self.drop or (),
+            delimiter=self.delimiter, decimal=self.decimal,
+        )  # fmt: skip
+
+    @property
+    def others(self) -> list[str]:
+        """Names of the processes that SGD is compared with."""
+        return [name.strip() for name in self.processes.split(",") if name.strip()]
+
+    def resolved(self, problem: LeastSquares) -> tuple[HomogenizedStudy, list[str]]:
+        """The same study with every default filled in, and sentences on how that was done."""
+        study, notes = self, []
+        if study.data is not None:
+            data = os.path.abspath(study.data)
+            study = replace(study, data=data, data_sha256=files.file_sha256(data))
+        if study.step_size is None:
+            study, note = study._with_step_size(problem)
+            notes.append(note)
+        check_reach(problem, study.step_size)
+        if study.steps is None:
+            steps, note = horizon(problem, study.step_size)
+            study = replace(study, steps=steps)
+            notes.append(note)
+        notes += noise_notes(problem) + eigenvalue_notes(problem)
+        return study, notes
+
+    def _with_step_size(self, problem: LeastSquares) -> tuple[HomogenizedStudy, str]:
+        from sgdlimits.discrete import SGD
+
+        sampling, said = self.sampling, ""
+        if sampling == "reshuffle":
+            sampling, said = "with_replacement", " with replacement (none is known for reshuffled epochs)"
+        sgd = SGD(problem, 1.0, self.batch_size, sampling, self.momentum, label_noise=self.label_noise)
+        threshold = sgd.stability().mean_square_threshold
+        if not 0 < threshold < np.inf:
+            raise InvalidInput(
+                f"SGD's mean-square threshold is {threshold}, so step_size has no default; give one"
+            )
+        step_size = float(f"{FRACTION * threshold:.3g}")
+        note = f"Step size: {FRACTION:g} of SGD's exact mean-square threshold {threshold:.4g}{said}"
+        return replace(self, step_size=step_size), f"{note}, to 3 digits."
+
+    def run(self, progress: Any = None, threads: int | None = None) -> StudyResult:
+        """Compute the comparison and the orders.
+
+        Parameters
+        ----------
+        progress : True, None, or object with update(n) and close()
+        threads : int, optional
+
+        Raises
+        ------
+        InvalidInput
+            If a setting or the data cannot be used.
+        """
+        problem = self.problem()  # before the heavy imports: wrong data are reported at once
+        from sgdlimits.compare.processes import one_blas_thread
+
+        return one_blas_thread(self._run)(problem, progress, threads)
+
+    def _run(self, problem: LeastSquares, progress: Any, threads: int | None) -> StudyResult:
+        from sgdlimits.compare._laws import laws
+        from sgdlimits.compare._orders import orders
+        from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
+        from sgdlimits.discrete import SGD
+        from sgdlimits.ensembles.progress import KeptOpen, open_progress
+
+        study, notes = self.resolved(problem)
+        sgd = SGD(
+            problem,
+            study.step_size,
+            study.batch_size,
+            study.sampling,
+            study.momentum,
+            label_noise=study.label_noise,
+        )
+        makers = {
+            "homogenized": HomogenizedSGD.of,
+            "modified": partial(ModifiedEquation.of, order=1),
+            "ornstein-uhlenbeck": OrnsteinUhlenbeck.of,
+            "gradient-flow": GradientFlow.of,
+        }
+        made = {name: makers[name](sgd) for name in study.others}
+        for process in made.values():
+            if study.solver in process.solvers:
+                process.simulator(study.solver, study.substeps)  # wrong settings are found before the long work
+                break
+        else:
+            one_of("solver", study.solver, sorted({name for p in made.values() for name in p.solvers}))
+        start = np.zeros(problem.dimension)
+        kept, note = affordable(study, sgd, made, start, threads, progress is True)
+        made = {name: made[name] for name in kept}
+        if note:
+            study = replace(study, processes=",".join(kept))
+            notes.append(note)
+        others = list(made.values())
+        recorded = np.unique(np.rint(np.geomspace(1, study.steps, RECORDED)).astype(int))
+        bar = open_progress(progress, (1 + len(others)) * study.paths * study.steps)
+        try:
+            compared = laws(
+                sgd, *others, x0=start, steps=study.steps, paths=study.paths,
+                observables=("risk", "norm", "test_risk") if study.test_fraction else ("risk", "norm"),
+                record=[0, *recorded.tolist()], seed=study.seed, solver=study.solver, substeps=study.substeps,
+                tolerance=study.tolerance, confidence=study.confidence, threads=threads,
+                progress=KeptOpen(bar),
+            )  # fmt: skip
+        finally:
+            bar.close()
+        ladder = None
+        if study.momentum or study.sampling == "reshuffle":
+            notes.append("No orders: they need SGD without momentum whose moments close (not reshuffled).")
+        elif "modified" not in made:
+            notes.append("No orders: they are measured where the modified equation is among the processes.")
+        else:
+            second = ModifiedEquation.of(sgd, order=2)
+            relaxation = 1 / (study.step_size * np.abs(problem.curvatures).mean())
+            steps = int(np.clip(np.rint(relaxation), 1, min(study.steps, LADDER_STEPS)))
+            ladder = orders(sgd, *others, second, x0=start, steps=steps)
+            notes.append(
+                f"Orders: at the time of step {steps}, where the average direction has relaxed once."
+            )
+        return StudyResult(study, compared, ladder, tuple(notes))
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class StudyResult:
+    """What a run of the study gave: resolved settings, laws, orders (or None), notes on the defaults."""
+
+    study: HomogenizedStudy
+    laws: Laws
+    orders: Orders | None
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        from sgdlimits.compare.sentences import finding
+
+        tables = [str(self.laws)] + ([str(self.orders)] if self.orders is not None else [])
+        return "\n\n".join([*tables, finding(self.laws.dataset)])
+
+    def write(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        overwrite: bool = False,
+        progress: Callable[[str], None] | None = None,
+    ) -> Path:
+        """Write the report; see `compare.reports.write`. None: results/homogenized-001, -002, ..."""
+        from sgdlimits.compare.reports import write
+
+        from .report import report
+
+        return write(folder, report(self), NAME, overwrite, progress)
+
+
+def _solvers() -> str:
+    from sgdlimits.diffusions import HomogenizedSGD
+
+    return ", ".join(HomogenizedSGD.solvers)
