@@ -30,6 +30,7 @@ from sgdlimits.exact.errors import (
 from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
 from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
+from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
