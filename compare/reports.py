@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,14 +11,17 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import sgdlimits
 
-from . import plots, sentences
-from .figures import render
+from ._laws import Laws, plots, wording
+from ._laws.page import laws_page
+from ._orders import Orders
+from ._orders import plots as order_plots
 from .folders import check_folder, write_folder
-from .laws_page import laws_page
-from .outcomes import Laws, Orders
 from .pages import Picture
+from .style import render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,11 +147,13 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Fi
     level = f"{100 * dataset.attrs['confidence']:g} %"
     found = []
     for observable in dataset["observable"].values.tolist():
-        name = sentences.label(dataset, observable)
+        name = wording.label(dataset, observable)
+        predicted = np.isfinite(dataset["predicted"].sel(observable=observable).values)
         caption = (
             f"{name[0].upper()}{name[1:]} against the step (above), its difference to {reference} (below). "
             f"Lines without markers are exact; markers are sampled, with {level} intervals. "
-            f"Shaded: within {tolerance} of {reference}. Thick dots: the leading term of theory."
+            f"Shaded: within {tolerance} of the scale."
+            + (" Thick dots: the leading term of theory." if predicted.any() else "")
         )
         figure = plots.means_and_differences(dataset, observable)
         found.append((f"means-{file_name(observable)}", caption, figure))
@@ -172,13 +178,14 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Fi
             f"Error against {reference} at fixed time over a ladder of step sizes, from exact moments. "
             "Filled markers: positive; open: negative. Thick dots: the leading term of theory."
         )
-        found.append(("orders", caption, plots.all_orders(orders.dataset)))
+        found.append(("orders", caption, order_plots.all_orders(orders.dataset)))
     return found
 
 
 def file_name(observable: str) -> str:
-    """An observable's name as part of a file name."""
-    return "".join(c if c.isalnum() or c in "-_" else "-" for c in observable)
+    """An observable's name as part of a file name; what had to be changed is told apart by a checksum."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in observable)[:60]
+    return plain if plain == observable else f"{plain}-{hashlib.sha256(observable.encode()).hexdigest()[:8]}"
 
 
 def versions() -> dict[str, str]:

@@ -105,7 +105,7 @@ def _add_study_options(study: argparse.ArgumentParser) -> None:
     run.add_argument("--steps", type=_whole, help="default: three relaxation times, at most 1000")
     run.add_argument("--paths", type=_whole, help="of each process (default: 4000; zero-loss: 300)")
     run.add_argument("--seed", type=_whole)
-    run.add_argument("--solver", help="scheme for the diffusions (default: euler)")
+    run.add_argument("--solver", help="scheme to compare in place of the processes (default: the processes themselves)")
     run.add_argument("--substeps", type=_whole, help="increments of the scheme per SGD step")
     run.add_argument("--tolerance", type=_number, help="relative, for the verdicts (default: 0.05)")
     run.add_argument("--confidence", type=_number, help="of each interval (default: 0.95)")

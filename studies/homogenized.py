@@ -22,7 +22,7 @@ from sgdlimits.exact.errors import (
 from . import settings as files
 
 if TYPE_CHECKING:
-    from sgdlimits.compare.outcomes import Laws, Orders
+    from sgdlimits.compare import Laws, Orders
     from sgdlimits.problems import LeastSquares
 
 FRACTION = 0.25  # default step size, as a part of SGD's mean-square threshold
@@ -60,8 +60,9 @@ class HomogenizedStudy:
     paths : int
         Of each process.
     seed : int
-    solver, substeps : str, int
-        Scheme for the diffusions, and its increments per step.
+    solver, substeps : str, int, optional
+        Scheme that is compared in place of the diffusions, and its increments per step. Default: the processes
+        themselves, by schemes whose part is below the Monte Carlo error.
     tolerance, confidence : float
         Relative tolerance of the verdicts; confidence of each interval.
     """
@@ -81,8 +82,8 @@ class HomogenizedStudy:
     steps: int | None = None
     paths: int = 10_000
     seed: int = 0
-    solver: str = "euler"
-    substeps: int = 1
+    solver: str | None = None
+    substeps: int | None = None
     tolerance: float = 0.05
     confidence: float = 0.95
 
@@ -114,12 +115,13 @@ class HomogenizedStudy:
             "label_noise": non_negative("label_noise", self.label_noise),
             "paths": whole_number("paths", self.paths, 2),
             "seed": whole_number("seed", self.seed, 0, 2**64 - 1),
-            "substeps": whole_number("substeps", self.substeps, 1),
             "tolerance": positive("tolerance", self.tolerance),
             "confidence": positive("confidence", self.confidence),
         }
         if self.step_size is not None:
             checked["step_size"] = positive("step_size", self.step_size)
+        if self.substeps is not None:
+            checked["substeps"] = whole_number("substeps", self.substeps, 1)
         if self.steps is not None:
             checked["steps"] = whole_number("steps", self.steps, 1)
         for name, value in checked.items():
@@ -225,7 +227,7 @@ class HomogenizedStudy:
             If a setting or the data cannot be used.
         """
         problem = self.problem()  # before the heavy imports: wrong data are reported at once
-        from sgdlimits.compare.processes import one_blas_thread
+        from sgdlimits.compare.capabilities import one_blas_thread
 
         return one_blas_thread(self._run)(problem, progress, threads)
 
@@ -246,7 +248,8 @@ class HomogenizedStudy:
             label_noise=study.label_noise,
         )
         homogenized, modified = HomogenizedSGD.of(sgd), ModifiedEquation.of(sgd, order=1)
-        homogenized.simulator(study.solver, study.substeps)  # a wrong solver is found before the long work
+        if study.solver is not None:  # a wrong one is found before the long work
+            homogenized.simulate(np.zeros(problem.dimension), 1, 2, solver=study.solver, substeps=study.substeps or 1)
         others = [homogenized, modified, OrnsteinUhlenbeck.of(sgd), GradientFlow.of(sgd)]
         start = np.zeros(problem.dimension)
         recorded = np.unique(np.rint(np.geomspace(1, study.steps, RECORDED)).astype(int))
@@ -254,7 +257,7 @@ class HomogenizedStudy:
         try:
             compared = laws(
                 sgd, *others, x0=start, steps=study.steps, paths=study.paths,
-                observables=("risk", "norm", "test_risk") if study.test_fraction else ("risk", "norm"),
+                observables=("risk", "excess", "norm", *(["test_risk"] if study.test_fraction else [])),
                 record=[0, *recorded.tolist()], seed=study.seed, solver=study.solver, substeps=study.substeps,
                 tolerance=study.tolerance, confidence=study.confidence, threads=threads,
                 progress=KeptOpen(bar),
@@ -298,7 +301,7 @@ class StudyResult:
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        from sgdlimits.compare.sentences import finding
+        from sgdlimits.compare._laws.wording import finding
 
         tables = [str(self.laws)] + ([str(self.orders)] if self.orders is not None else [])
         return "\n\n".join([*tables, finding(self.laws.dataset)])

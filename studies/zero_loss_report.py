@@ -8,7 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgdlimits.compare import manifold_plots, manifold_tables, tables
+from sgdlimits.compare import manifold_plots, manifold_tables
+from sgdlimits.compare.results import csv_text, paragraphs
 from sgdlimits.compare.pages import Picture, bullets, document, figure, theory, wide
 from sgdlimits.compare.reports import Report, file_name
 
@@ -30,7 +31,7 @@ def report(result: ZeroLossResult) -> Report:
         return _page(result, {picture.name: picture for picture in pictures}, versions, rerun)
 
     files: dict[str, Any] = {
-        "table.csv": lambda path: path.write_text(tables.to_csv(own.rows(result), own.ROW), encoding="utf-8"),
+        "table.csv": lambda path: path.write_text(csv_text(own.rows(result), own.ROW), encoding="utf-8"),
         "table.tex": lambda path: path.write_text(own.motion_grid(result).latex(), encoding="utf-8"),
         "time-scales.nc": result.scales.save,
     }
@@ -138,7 +139,7 @@ def _page(result: ZeroLossResult, pictures: Mapping[str, Picture], versions: Map
     ]
     sections["Why each mechanism moves as it does"] = [bullets(_explanations(result))]
     sections["Theory"] = theory(_claims())
-    opening = tables.paragraphs(
+    opening = paragraphs(
         [
             "Gradient descent whose gradient is noisy first falls to the set of zero loss, and then moves along it, "
             "slowly and in a direction that depends on the kind of noise. Three small models show the motion, its "
