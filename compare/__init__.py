@@ -3,13 +3,14 @@
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.compare, not compare")
 
-from ._laws import laws
+from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
-from ._orders import orders
+from ._orders import Orders, orders
 from ._time_scales import Passage, TimeScales, time_scales
-from .outcomes import Laws, Orders
+from .known_law import KnownLaw
 
 __all__ = [
+    "KnownLaw",
     "Laws",
     "Manifold",
     "Orders",

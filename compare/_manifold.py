@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import time as time_module
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -16,23 +15,24 @@ from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, LongRun, finite_array, positive, real_number, whole_number
 from sgdlimits.problems import geometry
 
-from . import slow_motion
+from . import manifold_tables, slow_motion
 from .error_parts import KINDS, VARIABLES, columns_of, fitted_parts, spread_exponents
 from .estimates import mean_and_error, normal_quantile
+from .results import Result
 from .slow_motion import ROUNDING, Quantity
+from .text_table import TextTable
 
 LONG = 60.0  # seconds: a longer comparison is announced
 QUICKEST = 1e-9  # seconds a path and step: below this no pilot is worth its time
 PILOT = 30  # steps from which the speed is measured
 
 if TYPE_CHECKING:
-    import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Manifold:
+class Manifold(Result):
     """A recurrence against its limit over a ladder of step sizes and noise levels: what `compare.manifold` returns.
 
     Attributes
@@ -45,35 +45,21 @@ class Manifold:
         parts, verdict, order(observable) in the step size, spread_exponent(kind, variable) beside the predicted one.
     """
 
-    dataset: xarray.Dataset
+    kind: ClassVar[str] = "manifold"
+    columns: ClassVar[tuple[str, ...]] = manifold_tables.ERROR_ROW
 
     def table(self) -> list[dict[str, Any]]:
         """One dict for each observable, noise level and step size, at the last time."""
-        from . import manifold_tables
-
         return manifold_tables.error_rows(self.dataset)
 
-    def __str__(self) -> str:
-        from . import manifold_tables
+    def heading(self) -> list[str]:
+        return [f"{self.dataset.attrs['title']}; {self.dataset.attrs['model']}; start {self.dataset.attrs['w0']}"]
 
-        return manifold_tables.manifold_text(self.dataset)
+    def tables(self) -> list[TextTable]:
+        return manifold_tables.manifold_grids(self.dataset)
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        from . import manifold_tables
-
-        return manifold_tables.manifold_html(self.dataset)
-
-    def to_latex(self) -> str:
-        """The tables as tabulars with booktabs rules."""
-        from . import manifold_tables
-
-        return "\n".join(grid.latex() for grid in manifold_tables.manifold_grids(self.dataset))
-
-    def to_dataset(self) -> xarray.Dataset:
-        """A copy of the dataset."""
-        return self.dataset.copy(deep=True)
+    def notes(self) -> list[str]:
+        return manifold_tables.manifold_notes(self.dataset)
 
     def plot(self, ax: Axes | None = None, observable: str | None = None) -> Figure:
         """Error against the step size with its fitted parts; see `manifold_plots.errors`."""
@@ -86,19 +72,6 @@ class Manifold:
         from . import manifold_plots
 
         return manifold_plots.spreads(self.dataset, ax)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a netCDF file."""
-        from .outcomes import _save
-
-        _save(self.dataset, "manifold", path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Manifold:
-        """Read what `save` wrote."""
-        from .outcomes import _load
-
-        return cls(_load("manifold", path))
 
 
 def manifold(

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive, real_number, whole_number
 
-from . import slow_motion
+from . import manifold_tables, slow_motion
 from .estimates import normal_quantile
 from .passages import KINDS, Measurement, measure, predicted_exponents, standstill
-from .processes import distinct_labels
+from .capabilities import distinct_labels
+from .results import Result
 from .slow_motion import Quantity
+from .text_table import TextTable
 
 if TYPE_CHECKING:
     import xarray
@@ -86,7 +87,7 @@ class Passage:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TimeScales:
+class TimeScales(Result):
     """Measured and predicted times side by side: what `compare.time_scales` returns.
 
     Attributes
@@ -99,54 +100,27 @@ class TimeScales:
         and the motion of the last half of the run.
     """
 
-    dataset: xarray.Dataset
+    kind: ClassVar[str] = "time scales"
+    columns: ClassVar[tuple[str, ...]] = manifold_tables.TIME_ROW
 
     def table(self) -> list[dict[str, Any]]:
         """One dict for each passage."""
-        from . import manifold_tables
-
         return manifold_tables.time_rows(self.dataset)
 
-    def __str__(self) -> str:
-        from . import manifold_tables
+    def heading(self) -> list[str]:
+        return [str(self.dataset.attrs["title"])]
 
-        return manifold_tables.times_text(self.dataset)
+    def tables(self) -> list[TextTable]:
+        return [manifold_tables.times_grid(self.dataset)]
 
-    __repr__ = __str__
-
-    def _repr_html_(self) -> str:
-        from . import manifold_tables
-
-        return manifold_tables.times_html(self.dataset)
-
-    def to_latex(self) -> str:
-        """The table as a tabular with booktabs rules."""
-        from . import manifold_tables
-
-        return manifold_tables.times_grid(self.dataset).latex()
-
-    def to_dataset(self) -> xarray.Dataset:
-        """A copy of the dataset."""
-        return self.dataset.copy(deep=True)
+    def notes(self) -> list[str]:
+        return manifold_tables.times_notes(self.dataset)
 
     def plot(self, axes: Sequence[Axes] | None = None) -> Figure:
         """Times against step size, and against noise level below; see `manifold_plots.times`."""
         from . import manifold_plots
 
         return manifold_plots.times(self.dataset, axes)
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a netCDF file."""
-        from .outcomes import _save
-
-        _save(self.dataset, "time scales", path)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> TimeScales:
-        """Read what `save` wrote."""
-        from .outcomes import _load
-
-        return cls(_load("time scales", path))
 
 
 def time_scales(

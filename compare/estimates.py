@@ -1,10 +1,12 @@
-"""Monte Carlo means with standard errors, sharpened by control variates whose expectation is known exactly."""
+"""Monte Carlo means with standard errors and simultaneous bands; control variates whose expectation is exact."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+
+DRAWS = 20_000  # of the Gaussian vector whose largest entry sets the width of a band
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +22,10 @@ class Controls:
     def __add__(self, other: Controls) -> Controls:
         return Controls(self.samples + other.samples, self.expectations + other.expectations)
 
+    def at(self, steps: np.ndarray) -> Controls:
+        """The same at some of the steps, a mask or places."""
+        return Controls(tuple(s[:, steps] for s in self.samples), tuple(e[steps] for e in self.expectations))
+
     def centred(self, index: int) -> np.ndarray:
         """Samples minus expectations (paths, controls) at one recorded step, those of no variance left out."""
         columns = [s[:, index] - e[index] for s, e in zip(self.samples, self.expectations)]
@@ -32,14 +38,25 @@ def mean_and_error(values: np.ndarray, controls: Controls = Controls()) -> tuple
     The regression leaves a bias of order 1/paths. The error is the jackknife-like HC3 one, because what the
     controls leave over spreads unevenly. Derived.
     """
+    means, influence = mean_and_influence(values, controls)
+    if len(values) < 2:
+        return means, np.full(means.shape, np.inf)
+    return means, np.sqrt(np.square(influence).sum(axis=0))
+
+
+def mean_and_influence(
+    values: np.ndarray, controls: Controls = Controls()
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (steps,), and what each path adds to its error (paths, steps): sums of squares are squared errors."""
     paths, steps = values.shape
-    means, errors = np.empty(steps), np.empty(steps)
+    means, influence = np.empty(steps), np.zeros((paths, steps))
     for index in range(steps):
         sample = values[:, index]
         columns = controls.centred(index) if controls.samples else np.empty((paths, 0))
         if not columns.shape[1] or paths <= 10 * columns.shape[1]:
             means[index] = sample.mean()
-            errors[index] = sample.std(ddof=1) / np.sqrt(paths) if paths > 1 else np.inf
+            if paths > 1:
+                influence[:, index] = (sample - means[index]) / np.sqrt(paths * (paths - 1))
             continue
         columns = columns / np.abs(columns).max(axis=0)
         left, singular, right = np.linalg.svd(np.column_stack([np.ones(paths), columns]), full_matrices=False)
@@ -49,8 +66,8 @@ def mean_and_error(values: np.ndarray, controls: Controls = Controls()) -> tuple
         residual = sample - left @ (left.T @ sample)
         leverage = np.minimum(np.square(left).sum(axis=1), 1 - 1e-12)
         means[index] = weights @ sample
-        errors[index] = np.sqrt(np.square(weights * residual / (1 - leverage)).sum())
-    return means, errors
+        influence[:, index] = weights * residual / (1 - leverage)
+    return means, influence
 
 
 def normal_quantile(confidence: float) -> float:
@@ -58,3 +75,29 @@ def normal_quantile(confidence: float) -> float:
     from statistics import NormalDist
 
     return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def band_quantile(influence: np.ndarray, confidence: float) -> float:
+    """Width, in standard errors, of a band that holds all steps at once: the sup-t band.
+
+    The quantile of the largest of |N(0, R)|, R the correlation of the means at the steps, from `influence`
+    (paths, steps); never below one step's own quantile, never above Bonferroni's. Derived.
+    """
+    sizes = np.sqrt(np.square(influence).sum(axis=0))
+    moving = influence[:, (sizes > 0) & np.isfinite(sizes)] / sizes[(sizes > 0) & np.isfinite(sizes)]
+    alone = normal_quantile(confidence)
+    if moving.shape[1] < 2:
+        return alone
+    values, vectors = np.linalg.eigh(moving.T @ moving)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    normals = np.random.Generator(np.random.Philox(0)).standard_normal((DRAWS, len(root)))
+    largest = np.abs(normals @ root.T).max(axis=1)
+    bonferroni = normal_quantile(1 - (1 - confidence) / moving.shape[1])
+    return float(np.clip(np.quantile(largest, confidence), alone, bonferroni))
+
+
+def heaviest_share(influence: np.ndarray) -> np.ndarray:
+    """Part (steps,) of the variance of a mean that a single path carries: near 1/paths times a little, or tails."""
+    squares = np.square(influence)
+    total = squares.sum(axis=0)
+    return np.where(total > 0, squares.max(axis=0) / np.where(total > 0, total, 1.0), 0.0)

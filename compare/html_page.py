@@ -11,7 +11,7 @@ from typing import Any
 
 from sgdlimits.exact.claims import Claim, bibliography
 
-from .grids import Grid
+from .text_table import TextTable
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def theory(found: Sequence[tuple[Claim, Sequence[str]]]) -> list[str]:
     return [bullets(items), f"<pre>{html.escape(bibtex)}</pre>" if bibtex else ""]
 
 
-def wide(grid: Grid) -> str:
+def wide(grid: TextTable) -> str:
     """A table that scrolls by itself where the page is narrow."""
     return f'<div class="wide">{grid.html()}</div>'
 

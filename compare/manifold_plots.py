@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.exact.errors import one_of
 
 from .estimates import normal_quantile
-from .figures import GREY, SMALL, axes_of, direct_labels, dress, panels, styles
+from .style import GREY, SMALL, axes_of, direct_labels, dress, panels, styles
 
 if TYPE_CHECKING:
     import xarray

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import html
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .grids import NOTHING, Grid, number, with_error, wrapped
-from .tables import paragraphs
+from .text_table import NOTHING, TextTable, number, with_error
 
 if TYPE_CHECKING:
     import xarray
+
+
+ERROR_ROW = (
+    "observable", "noise_level", "step_size", "step", "estimate", "estimate_error", "limit", "limit_error", "error",
+    "error_error", "relative", "ratio",
+)  # fmt: skip
+TIME_ROW = (
+    "passage", "kind", "regime", "step_size", "noise_level", "time", "time_error", "predicted", "steps",
+    *(f"{variable}_{name}" for variable in ("step_size", "noise_level")
+      for name in ("exponent", "exponent_error", "bias", "bias_error", "exponent_predicted", "verdict")),
+    "displacement", "motion", "displacement_order",
+)  # fmt: skip
 
 
 def error_rows(dataset: xarray.Dataset) -> list[dict[str, Any]]:
@@ -33,7 +43,7 @@ def error_rows(dataset: xarray.Dataset) -> list[dict[str, Any]]:
     return table
 
 
-def manifold_grids(dataset: xarray.Dataset) -> list[Grid]:
+def manifold_grids(dataset: xarray.Dataset) -> list[TextTable]:
     """The errors, their parts, and the spread."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for row in error_rows(dataset):
@@ -50,11 +60,11 @@ def manifold_grids(dataset: xarray.Dataset) -> list[Grid]:
             )
         )
     columns = ("step size", "step", "E at Phi(w)", "limit", "error", "relative", "ratio")
-    errors = Grid(columns, tuple((title, tuple(rows)) for title, rows in groups.items()))
+    errors = TextTable(columns, tuple((title, tuple(rows)) for title, rows in groups.items()))
     return [errors, _parts_grid(dataset), _spread_grid(dataset)]
 
 
-def _parts_grid(dataset: xarray.Dataset) -> Grid:
+def _parts_grid(dataset: xarray.Dataset) -> TextTable:
     """Fitted parts of the error: coefficient, and the part at the largest step size and noise level."""
     size, level = float(dataset["step_size"][0]), float(np.nan_to_num(dataset["noise_level"].values[0]))
     factors = {
@@ -71,10 +81,10 @@ def _parts_grid(dataset: xarray.Dataset) -> Grid:
             verdict = str(here["verdict"].item()) if part == "what remains" else ""
             rows.append((with_error(value, error, False, sign=True), share, part, verdict))
         groups.append((f"parts of the error of {observable}", tuple(rows)))
-    return Grid(("coefficient", "at the largest", "part", "verdict"), tuple(groups))
+    return TextTable(("coefficient", "at the largest", "part", "verdict"), tuple(groups))
 
 
-def _spread_grid(dataset: xarray.Dataset) -> Grid:
+def _spread_grid(dataset: xarray.Dataset) -> TextTable:
     """Observed and predicted exponents of the spread."""
     rows = []
     for kind in dataset["kind"].values.tolist():
@@ -85,7 +95,7 @@ def _spread_grid(dataset: xarray.Dataset) -> Grid:
                 bound = "at least " if kind == "tangential" else ""
                 predicted = bound + f"{float(here['spread_exponent_predicted']):g}"
                 rows.append((f"{value:.3f} ±{number(error, 1)}", predicted, f"{kind}, in the {variable}"))
-    return Grid(("exponent", "predicted", "spread"), (("spread of a path", tuple(rows)),))
+    return TextTable(("exponent", "predicted", "spread"), (("spread of a path", tuple(rows)),))
 
 
 def manifold_notes(dataset: xarray.Dataset) -> list[str]:
@@ -113,19 +123,6 @@ def manifold_notes(dataset: xarray.Dataset) -> list[str]:
     return notes
 
 
-def manifold_text(dataset: xarray.Dataset) -> str:
-    """All tables and notes, in 100 columns."""
-    heading = f"{dataset.attrs['title']}; {dataset.attrs['model']}; start {dataset.attrs['w0']}"
-    tables = "\n\n".join(grid.text() for grid in manifold_grids(dataset))
-    return "\n".join([wrapped(heading), "", tables, "", *map(wrapped, manifold_notes(dataset))])
-
-
-def manifold_html(dataset: xarray.Dataset) -> str:
-    """All tables and notes as HTML, for notebooks."""
-    heading = f"<p><strong>{html.escape(dataset.attrs['title'])}</strong><br>{html.escape(dataset.attrs['model'])}</p>"
-    return heading + "\n".join(grid.html() for grid in manifold_grids(dataset)) + paragraphs(manifold_notes(dataset))
-
-
 def time_rows(dataset: xarray.Dataset) -> list[dict[str, Any]]:
     """One dict for each passage: its time as given, exponents in both variables, verdicts."""
     table = []
@@ -149,7 +146,7 @@ def _first(dataset: xarray.Dataset, index: int) -> xarray.Dataset:
     return dataset.isel(measurement=int(np.argmax(dataset["passage_index"].values == index)))
 
 
-def times_grid(dataset: xarray.Dataset) -> Grid:
+def times_grid(dataset: xarray.Dataset) -> TextTable:
     """Times and exponents, measured and predicted, grouped by what moves."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for row in time_rows(dataset):
@@ -170,7 +167,7 @@ def times_grid(dataset: xarray.Dataset) -> Grid:
     columns = (
         "step size", "noise level", "steps", "predicted", "exponent in step size", "in noise level", "verdict",
     )  # fmt: skip
-    return Grid(columns, tuple((title, tuple(rows)) for title, rows in groups.items()))
+    return TextTable(columns, tuple((title, tuple(rows)) for title, rows in groups.items()))
 
 
 def _exponent(row: dict[str, Any], key: str) -> str:
@@ -205,16 +202,3 @@ def times_notes(dataset: xarray.Dataset) -> list[str]:
         "differs: all of it outside; undecided: neither; trivial: nothing moves."
     )
     return notes
-
-
-def times_text(dataset: xarray.Dataset) -> str:
-    """The table and its notes, in 100 columns."""
-    return "\n".join(
-        [dataset.attrs["title"], "", times_grid(dataset).text(), "", *map(wrapped, times_notes(dataset))]
-    )
-
-
-def times_html(dataset: xarray.Dataset) -> str:
-    """The table and its notes as HTML, for notebooks."""
-    heading = f"<p><strong>{html.escape(dataset.attrs['title'])}</strong></p>"
-    return heading + times_grid(dataset).html() + paragraphs(times_notes(dataset))

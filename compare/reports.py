@@ -10,11 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+
 import sgdlimits
 
-from .figures import render
 from .html_page import Picture
 from .output_folder import SETTINGS, check_folder, write_folder
+from .style import render
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,6 +21,9 @@ def laws_dataset():
     """A dataset with the schema of compare.laws, from formulas rather than from simulation."""
     import xarray as xr
 
+    from sgdlimits.compare._laws.budget import sums
+    from sgdlimits.compare._laws.statistics import LawStatistics, worst_of
+
     noise = np.random.Generator(np.random.Philox(3))
     steps = np.unique(np.r_[0, np.linspace(0, 2000, 51).astype(int)[1:]])
     time = steps / 2000
@@ -37,10 +40,20 @@ def laws_dataset():
     half = 1.96 * np.sqrt(2) * error
     half[0] = 0
     lower, upper = difference - half, difference + half
-    margin = 0.05 * np.abs(estimate[:1])
+    scale = np.abs(estimate[:1]) + 0 * estimate
+    margin = 0.05 * scale
     verdict = np.where((lower >= -margin) & (upper <= margin), "agrees", "undecided").astype(object)
     verdict[(lower > margin) | (upper < -margin)] = "differs"
     verdict[0] = "reference"
+    exact = np.array([[True, False]] * 5)
+    band = 3.2 / 1.96 * half
+    statistics = LawStatistics(
+        estimate, error, difference, lower, upper, difference - band, difference + band, 0 * error, scale, verdict,
+        np.zeros(error.shape, dtype=bool), exact,
+    )  # fmt: skip
+    worst = worst_of(statistics, steps, 0.05)
+    caution = np.full(exact.shape, "", dtype=object)
+    caution[4, 0], caution[1, 1] = "unstable", "tails; integrator"
     predicted = np.full(difference.shape, np.nan)
     predicted[1:3, 0] = 0.9 * difference[1:3, 0]
     spread = np.array([0.02, 0.04, 0.1, 0.16, 0.2])
@@ -63,14 +76,11 @@ def laws_dataset():
     axes = ("process", "observable", "step")
     return xr.Dataset(
         {
-            "estimate": (axes, estimate),
-            "standard_error": (axes, error),
-            "exact": (axes[:2], np.array([[True, False]] * 5)),
-            "difference": (axes, difference),
-            "difference_lower": (axes, lower),
-            "difference_upper": (axes, upper),
+            **statistics.variables(),
+            **{name: (axes[:2], values) for name, values in worst.items()},
+            "worst_part": (axes[:2], np.array([["closure", ""]] * 5, dtype=object)),
+            "caution": (axes[:2], caution),
             "predicted": (axes, predicted),
-            "verdict": (axes, verdict),
             "quantiles": ((*axes, "quantile"), quantiles),
             "w1": ((*axes[:2], "distance_step"), w1),
             "w1_lower": ((*axes[:2], "distance_step"), np.maximum(w1 - 0.004, 0)),
@@ -81,6 +91,7 @@ def laws_dataset():
             "gelbrich": (("process", "step"), np.abs(difference[:, 0])),
             "budget": (("process", "part", "step"), parts),
             "budget_error": (("process", "part", "step"), errors),
+            "budget_sum": (("process", "step"), sums(parts, [False] * 5)),
         },
         coords={
             "process": LABELS,
@@ -97,8 +108,11 @@ def laws_dataset():
             "steps": 2000,
             "paths": 10000,
             "seed": 0,
-            "solver": "euler",
-            "substeps": 1,
+            "solver": "",
+            "substeps": 0,
+            "scales": json.dumps(["the value of SGD"] * 2),
+            "sampled_by": json.dumps({LABELS[1]: ["strang", 4]}),
+            "schemes": "[]",
             "quality": "float32",
             "tolerance": 0.05,
             "confidence": 0.95,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.linalg import expm
-from sgdlimits.compare.budget import PARTS, Sampled, error_budget, obstacle
+from sgdlimits.compare._laws.budget import PARTS, Sampled, error_budget, obstacle
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
 from sgdlimits.problems import LeastSquares

@@ -73,3 +73,35 @@ def test_kolmogorov_smirnov_interval_covers_and_rejects():
         assert distance.value == pytest.approx(ks_2samp(first, second).statistic, abs=1e-12)
         assert distance.lower <= truth <= distance.upper
     assert kolmogorov_smirnov(EmpiricalLaw(first), EmpiricalLaw(second + 1)).lower > 0.2
+
+
+def test_the_dkw_margin_has_massarts_constant():
+    """Assert that each sample's band errs with probability 2 exp(-2 n margin^2), half of 5 % to each of two samples."""
+    n, m = 300, 700
+    samples = [EmpiricalLaw(np.arange(n) / n), EmpiricalLaw(np.arange(m) / m)]
+    found = kolmogorov_smirnov(*samples, confidence=0.95)
+    margins = [np.sqrt(np.log(2 / 0.025) / (2 * size)) for size in (n, m)]
+    assert [2 * np.exp(-2 * size * e**2) for size, e in zip((n, m), margins)] == pytest.approx([0.025, 0.025])
+    assert found.upper - found.value == pytest.approx(sum(margins), rel=1e-12)
+
+
+def test_the_wasserstein_margin_is_at_the_level_of_each_sample():
+    """Assert the bootstrap of coin flips against binomial quantiles: at 97.5 % for each of two samples, not at 95 %."""
+    from scipy.stats import binom
+
+    n = 400
+    coin = np.repeat([0.0, 1.0], n // 2)
+    first, second = (EmpiricalLaw(coin, seed, 4000) for seed in (1, 2))
+    found = wasserstein(first, second, confidence=0.95)
+    exact = binom(n, 0.5).ppf(1 - 0.025 / 2) / n - 0.5  # |flips / n - 1/2| stays below it with probability 97.5 %
+    wrong = binom(n, 0.5).ppf(1 - 0.05 / 2) / n - 0.5
+    assert found.value == 0 and found.upper / 2 == pytest.approx(exact, abs=0.0026)
+    assert abs(found.upper / 2 - wrong) > 0.004
+
+
+def test_a_sample_without_variety_says_nothing_of_the_distance():
+    """Assert that two samples which have not seen a rare atom give [0, inf], not [0, 0]; known constants do not."""
+    never = [EmpiricalLaw(np.zeros(500), seed) for seed in (1, 2)]
+    assert (wasserstein(*never).lower, wasserstein(*never).upper) == (0.0, np.inf)
+    still = [EmpiricalLaw(np.full(500, x), certain=True) for x in (0.0, 0.25)]
+    assert (wasserstein(*still).lower, wasserstein(*still).upper) == (0.25, 0.25)

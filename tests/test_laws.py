@@ -5,10 +5,12 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 from sgdlimits import compare
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
 from sgdlimits.ensembles import Gaussian
+from sgdlimits.ensembles.observables import Recorded
 from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, OverflowedPaths, StabilityWarning
 from sgdlimits.problems import LeastSquares, Logistic
 
@@ -47,12 +49,17 @@ def test_exact_rows_are_the_exact_moments(sgd, result):
 def test_budget_of_every_side_adds_up_to_what_was_simulated(sgd, result):
     """Assert that the parts sum to the difference of the plain Monte Carlo means."""
     runs = {"SGD": sgd, "homogenized SGD": HomogenizedSGD.of(sgd)}
+    solver, substeps = json.loads(result.dataset.attrs["sampled_by"])["homogenized SGD"]
+    scheme = {"SGD": {}, "homogenized SGD": {"solver": solver, "substeps": substeps}}
     means = {
-        name: process.simulate(np.ones(4), 40, 2000, seed=2, record=[0, 10, 40])["risk"].mean("path").values
+        name: process.simulate(np.ones(4), 40, 2000, seed=2, record=[0, 10, 40], **scheme[name])["risk"].values.mean(0)
         for name, process in runs.items()
     }
-    total = result.dataset["budget"].sel(process="homogenized SGD").sum("part")
-    np.testing.assert_allclose(total, means["homogenized SGD"] - means["SGD"], rtol=1e-10, atol=1e-14)
+    data = result.dataset.sel(process="homogenized SGD")
+    np.testing.assert_allclose(
+        data["budget"].sum("part"), means["homogenized SGD"] - means["SGD"], rtol=1e-10, atol=1e-14
+    )
+    np.testing.assert_allclose(data["budget_sum"], data["difference"].sel(observable="risk"), rtol=1e-10, atol=1e-14)
 
 
 def test_prediction_is_the_limit_of_the_difference(problem):
@@ -79,9 +86,9 @@ def test_verdicts_follow_the_tolerance(sgd):
         return str(row["verdict"].values), row
 
     _, row = verdict(0.05, "risk")
-    relative = abs(float(row["difference"])) / float(
-        row["difference"] * 0 + sgd.moments(np.ones(4), 30, record=[30])["risk"][-1]
-    )
+    free = LeastSquares.from_arrays(sgd.problem.features, sgd.problem.targets)  # its least risk has no ridge
+    excess = float(sgd.moments(np.ones(4), 30, record=[30])["risk"][-1]) - free.risk_at_minimiser
+    relative = abs(float(row["difference"])) / excess
     assert verdict(relative * 1.001, "risk")[0] == "agrees" and verdict(relative * 0.999, "risk")[0] == "differs"
     _, row = verdict(0.05, "norm")
     reference = float(row["estimate"] - row["difference"])
@@ -93,7 +100,8 @@ def test_a_wrong_law_is_told_apart(problem, sgd):
     wrong = HomogenizedSGD(problem, 0.1, 1)
     with pytest.warns(MismatchedProcesses, match="batch_size 1, SGD has 4"):
         found = compare.laws(
-            sgd, HomogenizedSGD.of(sgd), wrong, x0=np.ones(4), steps=60, paths=4000, observables=["risk"], record=1
+            sgd, HomogenizedSGD.of(sgd), wrong, x0=np.ones(4), steps=60, paths=4000, observables=["risk"], record=1,
+            tolerance=0.5,
         )
     right, other = (found.dataset.isel(process=i, observable=0) for i in (1, 2))
     assert right["verdict"].item() == "agrees" and other["verdict"].item() == "differs"
@@ -187,8 +195,8 @@ def test_printed_intervals_cover():
     inside = shrunk = alone = 0
     for seed in range(1000):
         found = compare.laws(
-            sgd, hsgd, x0=np.ones(3), steps=12, paths=300, record=1, observables={"first": lambda x: x[:, 0]},
-            seed=seed, threads=1,
+            sgd, hsgd, x0=np.ones(3), steps=12, paths=300, record=1, seed=seed, threads=1, solver="euler",
+            observables={"first": Recorded(lambda x: x[:, 0])},  # a reducer's expectation is sampled
         ).dataset  # fmt: skip
         row = found.isel(process=1, observable=0, step=0)
         half = float(row["difference_upper"] - row["difference_lower"]) / 2
@@ -196,6 +204,5 @@ def test_printed_intervals_cover():
         shrunk += abs(float(row["difference"])) <= 0.8 * half
         gap = abs(float(found["estimate"].isel(process=0, observable=0, step=0)) - truth)
         alone += gap <= 1.96 * float(found["standard_error"].isel(process=0, observable=0, step=0))
-    margin = 3 * np.sqrt(0.95 * 0.05 / 1000)
-    assert abs(inside / 1000 - 0.95) < margin and abs(alone / 1000 - 0.95) < margin
-    assert shrunk / 1000 < 0.95 - margin
+    assert binomtest(inside, 1000, 0.95).pvalue > 0.01 and binomtest(alone, 1000, 0.95).pvalue > 0.01
+    assert shrunk < 930

@@ -90,3 +90,31 @@ def test_momentum_and_reshuffling_are_refused():
     for sgd in (SGD(problem, 0.04, momentum=0.5), SGD(problem, 0.04, 2, sampling="reshuffle")):
         with pytest.raises(InvalidInput):
             compare.orders(sgd, HomogenizedSGD.of(plain), x0=np.ones(3), steps=4)
+
+
+@pytest.mark.filterwarnings("ignore::sgdlimits.exact.errors.StabilityWarning")
+def test_rungs_past_a_threshold_are_left_out_and_said():
+    """Assert that an unstable rung does not change the fit, and that a ladder of such rungs gives no constant."""
+    sgd = SGD(problems()["finite"], 0.04, 2)
+    threshold = sgd.stability().mean_square_threshold
+    side = HomogenizedSGD.of(sgd)
+    fine = [0.04 * 0.5**k for k in range(5)]
+    coarse = 0.04 * 2 ** int(np.ceil(np.log2(threshold / 0.04)) + 1)
+    options = {"x0": START, "time": coarse * 8}
+    mixed = compare.orders(sgd, side, step_sizes=[coarse, *fine], **options)
+    plain = compare.orders(sgd, side, step_sizes=fine, **options)
+    np.testing.assert_array_equal(mixed.dataset["slope"], plain.dataset["slope"])
+    assert "UNSTABLE: SGD settles only below" in " ".join(str(mixed).split())
+    lost = compare.orders(sgd, side, step_sizes=[4 * coarse, 2 * coarse, coarse], **options)
+    assert np.isnan(lost.dataset["constant"]).all() and "no order is fitted" in " ".join(str(lost).split())
+
+
+def test_the_same_noise_is_asked_at_more_than_one_point():
+    """Assert that two noise maps which agree at the identity alone are told apart."""
+    from sgdlimits.compare.predictions import _same_noise
+
+    def own(second, mean):
+        return second + np.outer(mean, mean)
+
+    assert _same_noise(own, own, 3)
+    assert not _same_noise(own, lambda second, mean: np.trace(second) / 3 * np.eye(3), 3)

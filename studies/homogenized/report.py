@@ -8,9 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgdlimits.compare import plots, sentences
+import numpy as np
+
+from sgdlimits.compare._laws import plots, wording
+from sgdlimits.compare._laws.page import laws_page
+from sgdlimits.compare._orders import plots as order_plots
 from sgdlimits.compare.html_page import Picture
-from sgdlimits.compare.laws_page import laws_page
 from sgdlimits.compare.reports import Report, file_names
 from sgdlimits.studies.settings import RERUN
 
@@ -51,11 +54,13 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Ca
     found: list[tuple[str, str, Callable[[], Figure]]] = []
     names = file_names(dataset["observable"].values.tolist())
     for observable, plain in names.items():
-        name = sentences.label(dataset, observable)
+        name = wording.label(dataset, observable)
+        predicted = np.isfinite(dataset["predicted"].sel(observable=observable).values).any()
         caption = (
             f"{name[0].upper()}{name[1:]} against the step (above), its difference to {reference} (below). "
             f"Lines without markers are exact; markers are sampled, with {level} intervals. "
-            f"Shaded: within {tolerance} of {reference}. Thick dots: the leading term of theory."
+            f"Shaded: within {tolerance} of the scale."
+            + (" Thick dots: the leading term of theory." if predicted else "")
         )
         found.append((f"means-{plain}", caption, partial(plots.means_and_differences, dataset, observable)))
     for observable, plain in names.items():
@@ -66,7 +71,7 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Ca
             "the frame reaches zero."
         )
         found.append((f"laws-{plain}", caption, partial(plots.laws, dataset, observable)))
-    if any(sentences.budget_parts(dataset, name) for name in dataset["process"].values.tolist()[1:]):
+    if any(wording.budget_parts(dataset, name) for name in dataset["process"].values.tolist()[1:]):
         caption = (
             "Parts of the difference of expected risk against the step, with their signs. Lines are exact; "
             f"markers are Monte Carlo errors with {level} intervals. The scale is linear near zero and "
@@ -78,5 +83,5 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Ca
             f"Error against {reference} at fixed time over a ladder of step sizes, from exact moments. "
             "Filled markers: positive; open: negative. Thick dots: the leading term of theory."
         )
-        found.append(("orders", caption, partial(plots.all_orders, orders.dataset)))
+        found.append(("orders", caption, partial(order_plots.all_orders, orders.dataset)))
     return found

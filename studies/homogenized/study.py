@@ -27,7 +27,7 @@ from .cost import affordable
 from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon, noise_notes
 
 if TYPE_CHECKING:
-    from sgdlimits.compare.outcomes import Laws, Orders
+    from sgdlimits.compare import Laws, Orders
     from sgdlimits.problems import LeastSquares
 
 NAME = "homogenized"
@@ -91,8 +91,11 @@ class HomogenizedStudy:
     )  # fmt: skip
     paths: int = option(10_000, RUN, "paths of each process")
     seed: int = option(0, RUN, "of all random numbers: the same seed, the same bits")
-    solver: str = option("euler", RUN, lambda: f"scheme for the diffusions: {_solvers()}", metavar="NAME")
-    substeps: int = option(1, RUN, "increments of the scheme per SGD step")
+    solver: str | None = option(
+        None, RUN, lambda: f"scheme that is compared in place of the processes: {_solvers()}", metavar="NAME",
+        shown="none: the processes themselves, by schemes whose part is below the Monte Carlo error",
+    )  # fmt: skip
+    substeps: int | None = option(None, RUN, "increments of that scheme per SGD step", shown="1")
     tolerance: float = option(0.05, RUN, "relative tolerance of the verdicts")
     confidence: float = option(0.95, RUN, "of each interval")
     minutes: float = option(
@@ -136,13 +139,14 @@ class HomogenizedStudy:
             "label_noise": non_negative("label_noise", self.label_noise),
             "paths": whole_number("paths", self.paths, 2, MOST_PATHS),
             "seed": seed_number(self.seed),
-            "substeps": whole_number("substeps", self.substeps, 1, MOST_SUBSTEPS),
             "tolerance": positive("tolerance", self.tolerance),
             "confidence": positive("confidence", self.confidence),
             "minutes": positive("minutes", self.minutes),
         }
         if self.step_size is not None:
             checked["step_size"] = positive("step_size", self.step_size)
+        if self.substeps is not None:
+            checked["substeps"] = whole_number("substeps", self.substeps, 1)
         if self.steps is not None:
             checked["steps"] = whole_number("steps", self.steps, 1, MOST_STEPS)
         for name in ("ridge", "label_noise"):
@@ -253,7 +257,7 @@ class HomogenizedStudy:
             If a setting or the data cannot be used.
         """
         problem = self.problem()  # before the heavy imports: wrong data are reported at once
-        from sgdlimits.compare.processes import one_blas_thread
+        from sgdlimits.compare.capabilities import one_blas_thread
 
         return one_blas_thread(self._run)(problem, progress, threads)
 
@@ -280,12 +284,9 @@ class HomogenizedStudy:
             "gradient-flow": GradientFlow.of,
         }
         made = {name: makers[name](sgd) for name in study.others}
-        for process in made.values():
-            if study.solver in process.solvers:
-                process.simulator(study.solver, study.substeps)  # wrong settings are found before the long work
-                break
-        else:
-            one_of("solver", study.solver, sorted({name for p in made.values() for name in p.solvers}))
+        if study.solver is not None:  # a wrong one is found before the long work
+            first = next(iter(made.values()))
+            first.simulate(np.zeros(problem.dimension), 1, 2, solver=study.solver, substeps=study.substeps or 1)
         start = np.zeros(problem.dimension)
         kept, note = affordable(study, sgd, made, start, threads, progress is True)
         made = {name: made[name] for name in kept}
@@ -298,7 +299,7 @@ class HomogenizedStudy:
         try:
             compared = laws(
                 sgd, *others, x0=start, steps=study.steps, paths=study.paths,
-                observables=("risk", "norm", "test_risk") if study.test_fraction else ("risk", "norm"),
+                observables=("risk", "excess", "norm", *(["test_risk"] if study.test_fraction else [])),
                 record=[0, *recorded.tolist()], seed=study.seed, solver=study.solver, substeps=study.substeps,
                 tolerance=study.tolerance, confidence=study.confidence, threads=threads,
                 progress=KeptOpen(bar),
@@ -331,7 +332,7 @@ class StudyResult:
     notes: tuple[str, ...]
 
     def __str__(self) -> str:
-        from sgdlimits.compare.sentences import finding
+        from sgdlimits.compare._laws.wording import finding
 
         tables = [str(self.laws)] + ([str(self.orders)] if self.orders is not None else [])
         return "\n\n".join([*tables, finding(self.laws.dataset)])

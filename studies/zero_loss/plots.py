@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sgdlimits.compare.estimates import normal_quantile
-from sgdlimits.compare.figures import COLOURS, GREY, SMALL, direct_labels, dress, panels, styles
+from sgdlimits.compare.style import COLOURS, GREY, SMALL, direct_labels, dress, panels, styles
 
 if TYPE_CHECKING:
     import xarray

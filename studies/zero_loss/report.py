@@ -9,7 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgdlimits.compare import manifold_plots, manifold_tables, tables
+from sgdlimits.compare import manifold_plots, manifold_tables
+from sgdlimits.compare.results import csv_text, paragraphs
 from sgdlimits.compare.html_page import Picture, bullets, document, figure, theory, wide
 from sgdlimits.compare.reports import Report, file_name
 from sgdlimits.studies.settings import RERUN
@@ -35,7 +36,7 @@ def report(result: ZeroLossResult) -> Report:
         return result.study.to_toml(names)
 
     files: dict[str, Any] = {
-        "table.csv": lambda path: path.write_text(tables.to_csv(own.rows(result), own.ROW), encoding="utf-8"),
+        "table.csv": lambda path: path.write_text(csv_text(own.rows(result), own.ROW), encoding="utf-8"),
         "table.tex": lambda path: path.write_text(own.motion_grid(result).latex(), encoding="utf-8"),
         "time-scales.nc": result.scales.save,
     }
@@ -146,7 +147,7 @@ def _page(
     ]
     sections["Why each mechanism moves as it does"] = [bullets(_explanations(result))]
     sections["Theory"] = theory(_claims())
-    opening = tables.paragraphs(
+    opening = paragraphs(
         [
             "Gradient descent whose gradient is noisy first falls to the set of zero loss, and then moves along it, "
             "slowly and in a direction that depends on the kind of noise. Three small models show the motion, its "

@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.compare import manifold_tables
 from sgdlimits.compare.estimates import normal_quantile
-from sgdlimits.compare.grids import NOTHING, Grid, number, with_error, wrapped
+from sgdlimits.compare.text_table import NOTHING, TextTable, number, with_error, wrapped
 from sgdlimits.compare.slow_motion import judged
 
 from .sparse_regression import SELECTS, nonzero
@@ -84,7 +84,7 @@ def _regression_rows(data: xarray.Dataset, tolerance: float, z: float) -> list[d
     return table
 
 
-def motion_grid(result: ZeroLossResult) -> Grid:
+def motion_grid(result: ZeroLossResult) -> TextTable:
     """The predictions on the small models."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     formulas = {along.scene.name: along for along in result.trajectories}
@@ -104,7 +104,7 @@ def motion_grid(result: ZeroLossResult) -> Grid:
             )
         )
     columns = ("step size", "noise level", "steps", "measured", "limit", "what remains", "verdict")
-    return Grid(columns, tuple((title, tuple(cells)) for title, cells in groups.items()))
+    return TextTable(columns, tuple((title, tuple(cells)) for title, cells in groups.items()))
 
 
 def motion_reading(result: ZeroLossResult) -> str:
@@ -120,7 +120,7 @@ def motion_reading(result: ZeroLossResult) -> str:
     )
 
 
-def regression_grid(data: xarray.Dataset, study: Any) -> Grid:
+def regression_grid(data: xarray.Dataset, study: Any) -> TextTable:
     """Measured, predicted and selected interpolators of one task, a group for each start."""
     verdicts = {
         (row["process"], row["quantity"]): row["verdict"]
@@ -146,7 +146,7 @@ def regression_grid(data: xarray.Dataset, study: Any) -> Grid:
             )
         groups.append((f"every u and v starts at {start:g}", tuple(cells)))
     columns = ("noise level", "test error", "limit", "in the end", "non-zero", "sum |b|", "verdict")
-    return Grid(columns, tuple(groups))
+    return TextTable(columns, tuple(groups))
 
 
 def regression_reading(data: xarray.Dataset, tolerance: float) -> str:
@@ -166,14 +166,14 @@ def regression_reading(data: xarray.Dataset, tolerance: float) -> str:
     )
 
 
-def subsets_grid(result: ZeroLossResult) -> Grid:
+def subsets_grid(result: ZeroLossResult) -> TextTable:
     """Test errors on many random subsets of the real rows."""
     cells = []
     for name, values in result.subsets.items():
         error = values.std(ddof=1) / np.sqrt(values.size)
         cells.append((with_error(values.mean(), error, False), number(float(np.median(values))), name))
     title = f"{next(iter(result.subsets.values())).size} random subsets of {result.study.rows} rows"
-    return Grid(("mean test error", "median", "interpolator"), ((title, tuple(cells)),))
+    return TextTable(("mean test error", "median", "interpolator"), ((title, tuple(cells)),))
 
 
 def _said(data: xarray.Dataset, name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,12 +12,10 @@ import numpy as np
 from sgdlimits.ensembles.initial import initial_moments
 from sgdlimits.exact.errors import InvalidInput, finite_array, positive, whole_number
 
-from . import budget as budgets
-from .outcomes import Orders
-from .predictions import LeadingError, leading_error
-from .processes import claim_notes, distinct_labels, has_moments, one_blas_thread
-
-QUANTITIES = ("risk", "mean", "covariance")
+from .._laws import budget as budgets
+from ..capabilities import claim_notes, distinct_labels, has_moments, one_blas_thread, with_start
+from ..predictions import LeadingError, leading_error
+from .result import QUANTITIES, Orders
 
 
 @one_blas_thread
@@ -64,10 +63,7 @@ def orders(
 
     import sgdlimits
 
-    if x0 is None and others and not hasattr(others[-1], "simulate"):
-        *others, x0 = others
-    if x0 is None:
-        raise InvalidInput("x0 is missing; give the start as x0=..., an array (d,) for example")
+    others, x0 = with_start(others, x0)
     processes = [reference, *others]
     for process in processes[1:]:
         reason = budgets.obstacle(reference, process)
@@ -89,6 +85,8 @@ def orders(
             errors[place, 0, rung] = moments[0] - origin[0]
             errors[place, 1, rung] = np.linalg.norm(moments[1] - origin[1])
             errors[place, 2, rung] = np.linalg.norm(moments[2] - origin[2])
+    stable, unstable = _stable_rungs(processes, labels, ladder, errors)
+    scales = _scales(problem, start)
     summary = {name: np.full(errors.shape[:2], np.nan) for name in ("slope", "slope_error", "constant")}
     predicted, claimed = np.full(errors.shape[:2], np.nan), np.full(errors.shape[:2], np.nan)
     for place, process in enumerate(others):
@@ -99,7 +97,7 @@ def orders(
         predicted[place] = _predicted(leading, horizon, claimed[place])
         for quantity in range(len(QUANTITIES)):
             row = place, quantity
-            fit = _fit(ladder, errors[row], claimed[row], _scale(problem, start))
+            fit = _fit(ladder[stable], errors[row][stable], claimed[row], scales[quantity])
             summary["slope"][row], summary["slope_error"][row], summary["constant"][row] = fit
     axes = ("process", "quantity")
     variables = {name: (axes, values) for name, values in summary.items()}
@@ -115,6 +113,7 @@ def orders(
         "batch_size": reference.batch_size,
         "version": sgdlimits.__version__,
         "claims": claim_notes(others, labels),
+        "unstable": json.dumps(unstable),
     }
     coordinates = {"process": labels, "quantity": list(QUANTITIES), "step_size": ladder}
     return Orders(xr.Dataset(variables, coords=coordinates, attrs=attributes))
@@ -156,9 +155,34 @@ def _predicted(leading: LeadingError, horizon: float, claimed: np.ndarray) -> np
     )
 
 
-def _scale(problem: Any, start: tuple[np.ndarray, np.ndarray]) -> float:
-    """A size of the moments, to tell an error from rounding."""
-    return float(np.square(start[0]).sum() + np.trace(start[1]) + problem.risk_at_minimiser)
+def _scales(problem: Any, start: tuple[np.ndarray, np.ndarray]) -> tuple[float, float, float]:
+    """Sizes of risk, mean and covariance, each in its own unit, to tell an error from rounding."""
+    square = float(np.square(start[0]).sum() + np.trace(start[1]))
+    return float(problem.expected_risk(*start)), float(np.sqrt(square) + np.linalg.norm(problem.minimiser)), square
+
+
+def _stable_rungs(
+    processes: Sequence[Any], labels: Sequence[str], ladder: np.ndarray, errors: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Rungs below every mean-square threshold at which all errors are finite, and sentences on the others.
+
+    With a negative curvature every rung grows, and the orders at a finite time are what they are.
+    """
+    stable = np.isfinite(errors).all(axis=(0, 1))
+    found = []
+    if processes[0].problem.curvatures.min() >= 0:
+        for process, label in zip(processes, [processes[0].label, *labels]):
+            threshold = process.stability().mean_square_threshold
+            over = ladder >= threshold
+            if over.any():
+                found.append(
+                    f"UNSTABLE: {label} settles only below step size {threshold:.4g}; {over.sum()} of {ladder.size} "
+                    "rungs lie above and are left out of the fits."
+                )
+            stable &= ~over
+    if stable.sum() < 3:
+        found.append("Fewer than three rungs are stable, so no order is fitted: take smaller step sizes.")
+    return stable, found
 
 
 def _fit(ladder: np.ndarray, error: np.ndarray, order: float, scale: float) -> tuple[float, float, float]:

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import sentences
-from .estimates import normal_quantile
-from .figures import GREY, SMALL, axes_of, direct_labels, dress, panels, scale_signed, scale_steps, styles
+from ..estimates import normal_quantile
+from ..style import GREY, SMALL, axes_of, direct_labels, dress, largest, panels, scale_signed, scale_steps, styles
+from . import wording
 
 if TYPE_CHECKING:
     import xarray
@@ -30,7 +30,7 @@ def curves(dataset: xarray.Dataset, observable: str, ax: Axes | None = None) -> 
     known = values[np.isfinite(values)]
     if known.size and known.min() > 0 and known.max() > 20 * known.min():
         ax.set_yscale("log")
-    dress(ax, sentences.label(dataset, observable))
+    dress(ax, wording.label(dataset, observable))
     _label_ends(ax, steps, looks, values)
     return figure
 
@@ -42,7 +42,7 @@ def differences(dataset: xarray.Dataset, observable: str, ax: Axes | None = None
     reference, *names = dataset["process"].values.tolist()
     steps = here["step"].values
     others = here.sel(process=names)
-    margin = dataset.attrs["tolerance"] * np.abs(here["estimate"].sel(process=reference).values)
+    margin = dataset.attrs["tolerance"] * here["scale"].sel(process=reference).values
     ax.fill_between(steps, -margin, margin, color="0.92", linewidth=0, zorder=0)
     values, exact = (
         others["difference"].values,
@@ -53,9 +53,9 @@ def differences(dataset: xarray.Dataset, observable: str, ax: Axes | None = None
     for look, predicted in zip(looks.values(), others["predicted"].values):
         ax.plot(steps, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
     scale_steps(ax, steps)
-    scale_signed(ax, [_largest(curve) for curve in values])
+    scale_signed(ax, [largest(curve) for curve in values])
     dress(ax, f"difference to {reference}")
-    shaded = f"shaded: ±{100 * dataset.attrs['tolerance']:g} % of {reference}"
+    shaded = f"shaded: ±{100 * dataset.attrs['tolerance']:g} % of the scale"
     dotted = "; thick dots: leading-order theory" if np.isfinite(others["predicted"].values).any() else ""
     ax.set_title(shaded + dotted, fontsize=SMALL, loc="left", color=GREY)
     _label_ends(ax, steps, looks, values)
@@ -82,16 +82,16 @@ def budget(dataset: xarray.Dataset, process: str, ax: Axes | None = None) -> Fig
         ax.set_axis_off()
         return figure
     here = _moved(dataset.sel(process=process))
-    sizes = {str(part): _largest(here["budget"].sel(part=part).values) for part in here["part"].values}
-    parts = [part for part, size in sizes.items() if size > sentences.ROUNDING * max(sizes.values())]
+    sizes = {str(part): largest(here["budget"].sel(part=part).values) for part in here["part"].values}
+    parts = [part for part, size in sizes.items() if size > wording.ROUNDING * max(sizes.values())]
     values, errors = here["budget"].sel(part=parts).values, here["budget_error"].sel(part=parts).values
-    half = normal_quantile(dataset.attrs["confidence"]) * errors
+    half = normal_quantile(dataset.attrs["confidence"]) * np.nan_to_num(errors)
     steps, exact = here["step"].values, (errors == 0).all(axis=1)
     every = styles(dataset["part"].values.tolist())  # a part looks the same whichever others are left out
     looks = {part: every[part] for part in parts}
     _draw(ax, steps, looks, values, values - half, values + half, exact, thread=False)
     scale_steps(ax, steps)
-    scale_signed(ax, [_largest(curve) for curve in values])
+    scale_signed(ax, [largest(curve) for curve in values])
     dress(ax, f"part of E risk,\n{process} − {dataset['process'].values[0]}")
     _label_ends(ax, steps, looks, values)
     return figure
@@ -99,7 +99,7 @@ def budget(dataset: xarray.Dataset, process: str, ax: Axes | None = None) -> Fig
 
 def budgets(dataset: xarray.Dataset) -> Figure | None:
     """`budget` of every process that has one, below each other; None where there is none."""
-    names = [name for name in dataset["process"].values.tolist()[1:] if sentences.budget_parts(dataset, name)]
+    names = [name for name in dataset["process"].values.tolist()[1:] if wording.budget_parts(dataset, name)]
     if not names:
         return None
     figure, axes = panels(len(names), height=2.9 * len(names))
@@ -148,6 +148,7 @@ def distances(dataset: xarray.Dataset, observable: str, kind: str, ax: Axes | No
         value, lower, upper = (here[kind + end].sel(process=name).values for end in ("", "_lower", "_upper"))
         look = styles(names)[name]
         shifted = steps * 1.06 ** (place - (len(names) - 1) / 2)  # side by side, so that intervals stay apart
+        upper = np.where(np.isfinite(upper), upper, value)  # an end that is not known is not drawn
         reach = np.array([value - np.maximum(lower, floor), upper - value]).clip(0)
         kept = np.isfinite(value)
         ax.errorbar(
@@ -174,59 +175,9 @@ def laws(dataset: xarray.Dataset, observable: str) -> Figure:
     return figure
 
 
-def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Figure:
-    """Size of the error against the step size, logarithmic; filled where it is positive; slopes as labels."""
-    figure, ax = axes_of(ax)
-    here = dataset.sel(quantity=quantity).sortby("step_size")
-    ladder = here["step_size"].values
-    names = [
-        name for name in here["process"].values.tolist() if _largest(here["error"].sel(process=name).values)
-    ]
-    ends = []
-    for name in names:
-        side, look = here.sel(process=name), styles(names)[name]
-        error = side["error"].values
-        predicted = np.abs(float(side["constant_predicted"])) * ladder ** float(side["claimed"])
-        if predicted.max() > 1e-6 * np.abs(error).max():  # else theory says none, to rounding
-            ax.plot(ladder, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
-        ax.plot(ladder, np.abs(error), color=look["color"], linestyle=look["linestyle"], linewidth=0.9)
-        for mask, fill in ((error > 0, look["color"]), (error < 0, "white")):
-            ax.plot(
-                ladder[mask], np.abs(error[mask]), color=look["color"], linestyle="none",
-                marker=look["marker"], markersize=5, markerfacecolor=fill,
-            )  # fmt: skip
-        slope = f"slope {float(side['slope']):.3f} ± {float(side['slope_error']):.1g}"
-        if np.isnan(side["slope"]):
-            slope = "no slope: sign changes" if np.ptp(np.sign(error)) else "no slope: rounding"
-        ends.append((ladder[-1], abs(error[-1]), f"{name}\n{slope}", look["color"]))
-    ax.set_xscale("log", base=2)
-    ax.set_yscale("log")
-    ticks = ladder[:: -(-ladder.size // 5)]  # at most five labels fit side by side
-    ax.set_xticks(ticks, [f"{step_size:.3g}" for step_size in ticks], fontsize=SMALL)
-    signs = "; open marker: negative" if (here["error"].sel(process=names).values < 0).any() else ""
-    dress(ax, f"|error of {quantity}|", "step size")
-    ax.set_title("thick dots: leading-order theory" + signs, fontsize=SMALL, loc="left", color=GREY)
-    direct_labels(ax, ends)
-    return figure
-
-
-def all_orders(dataset: xarray.Dataset) -> Figure:
-    """`orders` of every quantity, below each other."""
-    names = dataset["quantity"].values.tolist()
-    figure, axes = panels(len(names), height=3.0 * len(names))
-    for name, ax in zip(names, axes):
-        orders(dataset, name, ax)
-    return figure
-
-
 def _moved(dataset: xarray.Dataset) -> xarray.Dataset:
     """Without step 0, where all sides start alike."""
     return dataset.sel(step=dataset["step"] > 0) if dataset.sizes["step"] > 1 else dataset
-
-
-def _largest(values: np.ndarray) -> float:
-    finite = np.abs(values[np.isfinite(values)])
-    return float(finite.max(initial=0.0))
 
 
 def _draw(
@@ -245,7 +196,9 @@ def _draw(
         stride = min(max(len(looks), -(-steps.size // MARKS)), steps.size)
         kept = np.arange(place * stride // len(looks), steps.size, stride)
         kept = kept[np.isfinite(values[place][kept])]
-        reach = np.array([values[place] - lower[place], upper[place] - values[place]])[:, kept].clip(0)
+        with np.errstate(invalid="ignore"):
+            reach = np.array([values[place] - lower[place], upper[place] - values[place]])[:, kept].clip(0)
+        reach = np.where(np.isfinite(reach), reach, 0.0)  # where no interval can be given none is drawn
         if thread:
             ax.plot(steps, values[place], **line, linewidth=0.5, alpha=0.6)
         ax.errorbar(

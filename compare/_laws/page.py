@@ -6,9 +6,11 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import sentences, tables
-from .outcomes import Laws, Orders
-from .html_page import Picture, bullets, document, figure, theory, wide
+from .._orders import Orders
+from ..html_page import Picture, bullets, document, figure, theory, wide
+from ..results import claims_of, fold, paragraphs
+from . import tables, wording
+from .result import Laws
 
 
 def laws_page(
@@ -23,11 +25,14 @@ def laws_page(
     """The whole page. `notes`: sentences on how the study was set up; `rerun`: the command to repeat it."""
     dataset = laws.dataset
     by_name = {picture.name: picture for picture in pictures}
-    opening = f"<p>{html.escape(sentences.setting(dataset))}.</p>" + tables.paragraphs(notes)
+    opening = f"<p>{html.escape(wording.setting(dataset))}.</p>" + paragraphs(notes)
     sections = {
         "Verdicts": [
-            wide(tables.laws_grid(dataset)),
-            f'<p class="note">{html.escape(sentences.reading(dataset))} Every recorded step: table.csv.</p>',
+            wide(tables.summary_table(dataset)),
+            paragraphs([wording.scales(dataset), *wording.cautions(dataset)]),
+            fold(tables.steps_table(dataset)),
+            f'<p class="note">{html.escape(wording.reading(dataset))} Every recorded step: table.csv.</p>',
+            paragraphs(wording.sampling(dataset)),
             *_figures(by_name, "means"),
         ],
         "Where the difference in risk comes from": _budget(laws, by_name),
@@ -35,21 +40,21 @@ def laws_page(
     }
     if orders is not None:
         sections["Observed weak order"] = [
-            wide(tables.orders_grid(orders.dataset)),
-            f'<p class="note">{html.escape(sentences.orders_reading(orders.dataset))}</p>',
+            *(wide(table) for table in orders.tables()),
+            f'<p class="note">{html.escape(" ".join(orders.notes()))}</p>',
             *_figures(by_name, "orders"),
         ]
     sections["Stability"] = [
-        bullets(sentences.stability(dataset) or ["No threshold is known for these processes."])
+        bullets(wording.stability(dataset) or ["No threshold is known for these processes."])
     ]
     sections["Data"] = [
         f"<p>{html.escape(str(dataset.attrs.get('preparation') or 'Nothing is recorded.'))}.</p>"
     ]
-    sections["Theory"] = theory(sentences.claims(dataset))
+    sections["Theory"] = theory(claims_of(dataset))
     return document(
         f"How far is {dataset['process'].values[0]} from its continuous limits?",
-        sentences.finding(dataset),
-        sentences.mismatches(dataset) + sentences.overflowed(dataset),
+        wording.finding(dataset),
+        wording.schemes(dataset) + wording.mismatches(dataset) + wording.overflowed(dataset),
         opening,
         sections,
         settings,
@@ -64,26 +69,27 @@ def _figures(pictures: Mapping[str, Picture], start: str) -> list[str]:
 
 def _budget(laws: Laws, pictures: Mapping[str, Picture]) -> list[str]:
     dataset = laws.dataset
-    grid = tables.budget_grid(dataset)
+    grid = tables.budget_table(dataset)
     if not grid.groups:
         return [
-            tables.paragraphs(sentences.budget(dataset) or ["There is no error budget for these processes."])
+            paragraphs(wording.budget(dataset) or ["There is no error budget for these processes."])
         ]
     dominating = [
         f"{part} ({process})"
         for process in dataset["process"].values.tolist()[1:]
-        if (part := sentences.dominating_part(dataset, process))
+        if (part := wording.dominating_part(dataset, process))
     ]
     absent = str(dataset.attrs.get("budget_absent", ""))
     return [
-        "<p>At the last step; the parts add up to the simulated difference of expected risk. Parts that are "
+        "<p>At the last step. All parts add up to the simulated difference of expected risk; those without the "
+        "simulation add up to the difference in the table, which stands below them. Parts that are "
         f"zero to rounding are left out. Largest: {html.escape('; '.join(dominating))}.</p>",
         wide(grid),
         *_figures(pictures, "budget"),
-        tables.paragraphs([absent] if absent else []),
+        paragraphs([absent] if absent else []),
     ]
 
 
 def _gelbrich(laws: Laws) -> list[str]:
-    bounds = sentences.gelbrich(laws.dataset)
+    bounds = wording.gelbrich(laws.dataset)
     return [f"<p>{html.escape(bounds)}</p>"] if bounds else []

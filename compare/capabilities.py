@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles import blas_threads
-from sgdlimits.exact.errors import InvalidInput, one_of, shown
+from sgdlimits.exact.errors import InvalidInput, shown
 from sgdlimits.problems.quadratic import QuadraticProblem
+
+from .known_law import KnownLaw
 
 
 def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,33 +30,49 @@ def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
 def has_moments(process: Any) -> bool:
     """Whether the first two moments of the process close."""
     quadratic = isinstance(getattr(process, "problem", None), QuadraticProblem)
-    return quadratic and getattr(process, "sampling", None) != "reshuffle"
+    rule = getattr(process, "update_rule", None)  # one that is not linear in the gradient closes nothing
+    return quadratic and getattr(process, "sampling", None) != "reshuffle" and (rule is None or linear(rule))
 
 
-def scheme_of(process: Any, solver: str, substeps: int) -> dict[str, Any]:
-    """Keyword arguments that make `simulate` and `moments` use the scheme; none for a recurrence.
-
-    A diffusion that cannot take the scheme is run by Euler's, and the result says so.
-    """
-    if not is_diffusion(process):
-        return {}
-    return {"solver": solver if solver in process.solvers else "euler", "substeps": substeps}
+def linear(rule: Any) -> bool:
+    """Whether an update rule is linear in the gradient."""
+    return rule.linear(1.0) is not None
 
 
-def check_solver(processes: Sequence[Any], solver: str) -> None:
-    """Raise unless at least one of the diffusions takes the scheme."""
-    taken = {name for process in processes if is_diffusion(process) for name in process.solvers}
-    if taken:
-        one_of("solver", solver, sorted(taken))
+def has_one_step_size(process: Any) -> bool:
+    """Whether the step size is a number, not a schedule."""
+    return isinstance(getattr(process, "step_size", None), (int, float))
 
 
-def scheme_notes(processes: Sequence[Any], labels: Sequence[str], solver: str, substeps: int) -> str:
-    """JSON list of sentences on the diffusions whose scheme is not the one that was asked for."""
-    return json.dumps([
-        f"{label} does not take {solver!r} and was run by 'euler'"
-        for process, label in zip(processes, labels)
-        if is_diffusion(process) and scheme_of(process, solver, substeps)["solver"] != solver
-    ])  # fmt: skip
+def fourth_moments_settle(process: Any) -> bool:
+    """Whether a stationary fourth moment is proved finite: only then do controls made of squares have error bars."""
+    method = getattr(process, "fourth_moments_settle", None)
+    return bool(method()) if callable(method) and has_moments(process) else False
+
+
+def is_process(thing: Any) -> bool:
+    """Whether this can be a side of a comparison."""
+    return isinstance(thing, KnownLaw) or hasattr(thing, "simulate") or is_recurrence(thing) or is_diffusion(thing)
+
+
+def is_recurrence(thing: Any) -> bool:
+    """Whether this follows the protocol of `discrete.Recurrence`."""
+    return all(callable(getattr(thing, name, None)) for name in ("initial_state", "step", "position"))
+
+
+def problem_of(process: Any) -> Any:
+    """What a process descends: its `problem`, or the `model` of a zero-loss process; None where it states none."""
+    problem = getattr(process, "problem", None)
+    return getattr(process, "model", None) if problem is None else problem
+
+
+def risk_floor(problem: Any) -> float | None:
+    """Smallest value of L itself, without the ridge; None where it is not known."""
+    if not isinstance(problem, QuadraticProblem):
+        return None
+    slope, eigenvalues = problem.risk_slope, problem.eigenvalues
+    active = eigenvalues > 0
+    return problem.risk_at_minimiser - 0.5 * float((slope[active] ** 2 / eigenvalues[active]).sum())
 
 
 def is_diffusion(process: Any) -> bool:
@@ -64,7 +82,12 @@ def is_diffusion(process: Any) -> bool:
 
 def distinct_labels(processes: Sequence[Any]) -> list[str]:
     """Display names, numbered where two would be the same."""
-    names = [str(getattr(process, "label", type(process).__name__)) for process in processes]
+    return numbered([str(getattr(process, "label", type(process).__name__)) for process in processes])
+
+
+def numbered(names: Sequence[str]) -> list[str]:
+    """The names, with a number where one comes again."""
+    names = list(names)
     return [
         f"{name} ({names[:place].count(name) + 1})" if names.count(name) > 1 else name
         for place, name in enumerate(names)
@@ -76,11 +99,11 @@ def mismatches(processes: Sequence[Any], labels: Sequence[str]) -> list[str]:
     first, *rest = processes
     found = []
     for process, label in zip(rest, labels[1:]):
-        if getattr(process, "problem", None) is not getattr(first, "problem", None):
+        if problem_of(process) is not problem_of(first) and None not in (problem_of(process), problem_of(first)):
             found.append(f"{label} is built on another problem than {labels[0]}")
         for name in ("step_size", "batch_size", "label_noise"):
             mine, theirs = getattr(process, name, None), getattr(first, name, None)
-            if mine is not None and theirs is not None and mine != theirs:
+            if isinstance(mine, (int, float)) and isinstance(theirs, (int, float)) and mine != theirs:
                 found.append(f"{label} has {name} {mine:g}, {labels[0]} has {theirs:g}")
         momentum = getattr(first, "momentum", 0.0)
         if momentum and is_diffusion(process):
@@ -92,7 +115,7 @@ def stability_notes(processes: Sequence[Any], labels: Sequence[str]) -> str:
     """JSON list of thresholds, with a sentence for each process that has them."""
     notes = []
     for process, label in zip(processes, labels):
-        if not (has_moments(process) and hasattr(process, "stability")):
+        if not (has_moments(process) and has_one_step_size(process) and hasattr(process, "stability")):
             continue
         stability = process.stability()
         threshold = stability.mean_square_threshold
@@ -133,9 +156,21 @@ def claim_notes(processes: Sequence[Any], labels: Sequence[str]) -> str:
 
 
 def check_processes(processes: Sequence[Any]) -> None:
-    """Raise unless every side can be simulated."""
+    """Raise unless every side can be compared."""
     for process in processes:
-        if not hasattr(process, "simulate"):
+        if not is_process(process):
             raise InvalidInput(
-                f"cannot compare {shown(process)}: a process is needed, something with simulate(x0, steps, paths, ...)"
+                f"cannot compare {shown(process)}: a process is needed, something with simulate(x0, steps, paths, "
+                "...), a recurrence with initial_state, step and position, a diffusion with drift and diffusion, or a "
+                "KnownLaw"
             )
+
+
+def with_start(processes: Sequence[Any], x0: Any) -> tuple[list[Any], Any]:
+    """The processes and the start, which may follow them as the last positional argument."""
+    others = list(processes)
+    if x0 is None and others and not is_process(others[-1]):
+        x0 = others.pop()
+    if x0 is None:
+        raise InvalidInput("x0 is missing; give the start as x0=..., an array (d,) for example")
+    return others, x0

@@ -1,4 +1,4 @@
-"""A grid of short texts, set as aligned text, HTML or LaTeX; and how numbers are written in it."""
+"""A table of short texts, set as aligned text, HTML or LaTeX; and how numbers are written in it."""
 
 from __future__ import annotations
 
@@ -43,17 +43,33 @@ def number(value: float, digits: int = 4, sign: bool = False) -> str:
     return f"{mantissa}e{int(power)}"
 
 
+def rounded(value: float, error: float, sign: bool = False) -> str:
+    """`value` to the digit that its error leaves: two digits of the error, at most seven of the value."""
+    value, error = float(value), float(error)
+    if not (math.isfinite(value) and math.isfinite(error)) or error <= 0 or value == 0:
+        return number(value, sign=sign)
+    last = math.floor(math.log10(error)) - 1  # power of ten of the last digit shown
+    shown = round(value / 10.0**last) * 10.0**last if abs(last) < 300 else value
+    if shown == 0:
+        return number(value, 1, sign)
+    return number(value, min(max(math.floor(math.log10(abs(shown))) - last + 1, 1), 7), sign)
+
+
 def with_error(value: float, error: float, exact: bool, sign: bool = False) -> str:
     """A number and how well it is known: its standard error, or the word exact."""
     if math.isnan(float(value)):
         return NOTHING
-    if not exact and error < 1e-12 * abs(value):
-        error = 0.0  # a process without noise: the paths differ by rounding
-    return f"{number(value, sign=sign)} {'exact' if exact else '±' + number(error, 1)}"
+    if exact:
+        return f"{number(value, sign=sign)} exact"
+    if error < 1e-12 * abs(value):
+        return f"{number(value, sign=sign)} (no spread)"  # a process without noise: the paths differ by rounding
+    if not math.isfinite(error):
+        return f"{number(value, sign=sign)} ±?"
+    return f"{rounded(value, error, sign)} ±{number(error, 2)}"
 
 
 @dataclass(frozen=True)
-class Grid:
+class TextTable:
     """Cells under column heads, in titled groups.
 
     Attributes
@@ -62,10 +78,13 @@ class Grid:
         Heads. The last column holds words (a verdict), the others numbers.
     groups : tuple of (title, rows)
         Each row a tuple of cells, one a column.
+    title : str
+        What a page calls the table where it is folded.
     """
 
     columns: tuple[str, ...]
     groups: tuple[tuple[str, tuple[tuple[str, ...], ...]], ...]
+    title: str = ""
 
     def text(self) -> str:
         """Lines of aligned text; numbers stand with their decimal points in one column."""
@@ -96,10 +115,11 @@ class Grid:
         return "\n".join([*lines, "</table>"])
 
     def latex(self) -> str:
-        """A tabular with booktabs rules."""
+        """A tabular with booktabs rules, made smaller where it is wider than the line."""
         heads = " & ".join(latex_text(head) for head in self.columns)
         lines = [
-            r"% needs \usepackage{booktabs}",
+            r"% needs \usepackage{booktabs,graphicx}",
+            r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{'r' * (len(self.columns) - 1)}l}}",
             r"\toprule",
             rf"{heads} \\",
@@ -110,7 +130,7 @@ class Grid:
             for row in group:
                 cells = [_latex_numbers(cell) for cell in row[:-1]] + [latex_text(row[-1])]
                 lines.append(" & ".join(cells) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"]) + "\n"
 
 
 def latex_text(text: str) -> str:

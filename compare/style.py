@@ -98,6 +98,12 @@ def scale_signed(ax: Axes, sizes: Sequence[float]) -> None:
     ax.axhline(0, color=GREY, linewidth=0.8)
 
 
+def largest(values: np.ndarray) -> float:
+    """The largest finite size."""
+    finite = np.abs(values[np.isfinite(values)])
+    return float(finite.max(initial=0.0))
+
+
 def direct_labels(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
     """Write (x, y, text, colour) to the right of the axes, kept apart, each tied to its curve's end.
 

@@ -6,7 +6,7 @@ its scheme -> its simulation, every link but the last is a difference of exact m
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 
 from sgdlimits.diffusions import ModifiedEquation
 from sgdlimits.problems.quadratic import QuadraticProblem
+
+from ..capabilities import has_one_step_size
 
 PARTS = (
     "sampling correction",
@@ -23,6 +25,9 @@ PARTS = (
     "Monte Carlo, other",
     "Monte Carlo, reference",
 )
+
+
+OF_THE_PROCESS = 3  # the first parts make the difference of the processes; with the integrator, that of a scheme
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,8 +57,10 @@ def obstacle(reference: object, other: object) -> str | None:
         return "The error budget needs least squares: only there do the moments close."
     if not hasattr(reference, "sampling"):
         return "The error budget needs SGD as the reference."
-    if reference.momentum:
-        return "The error budget follows plain SGD; the reference has momentum."
+    if reference.momentum or getattr(reference, "rule", None) is not None:
+        return "The error budget follows plain SGD; the reference has momentum or another rule."
+    if not has_one_step_size(reference):
+        return "The error budget follows SGD of one step size; the reference has a schedule."
     if not hasattr(other, "drift_order"):
         return "The error budget compares SGD with a diffusion; this side is not one."
     same = reference.problem is other.problem and reference.step_size == other.step_size
@@ -107,11 +114,36 @@ def error_budget(
         ]
     errors = [reference_sample.error if reshuffled else none, none, none, none, other_sample.error]
     errors.append(none if reshuffled else reference_sample.error)
-    known = np.nan_to_num(np.array(parts), nan=np.inf)  # past the range of numbers any part is possible
-    return Budget(known, np.array(errors))
+    # Past the range of numbers any part is possible.
+    return Budget(np.nan_to_num(np.array(parts), nan=np.inf), np.array(errors))
 
 
 def expected_risk(process: object, x0: object, record: np.ndarray, **scheme: object) -> np.ndarray:
     """Exact E risk (steps,) at the recorded steps."""
-    moments = process.moments(x0, int(record[-1]), record=record, **scheme)
+    with np.errstate(over="ignore", invalid="ignore"):
+        moments = process.moments(x0, int(record[-1]), record=record, **scheme)
     return moments["risk"].sel(step=record).values
+
+
+def sums(parts: np.ndarray, about_scheme: Sequence[bool]) -> np.ndarray:
+    """Sum (processes, steps) of the parts that make the difference which a row is about: exact, no simulation."""
+    counts = [OF_THE_PROCESS + bool(scheme) for scheme in about_scheme]
+    return np.array([part[:count].sum(axis=0) for part, count in zip(parts, counts)])
+
+
+def cancellations(
+    parts: np.ndarray | None, about_scheme: Sequence[bool], risks: Sequence[bool], record: np.ndarray,
+    worst_step: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Over (process, observable), at the worst step of risks: whether two parts cancel by half or more, the largest."""
+    cancel, main = np.zeros(worst_step.shape, dtype=bool), np.full(worst_step.shape, "", dtype=object)
+    if parts is None:
+        return cancel, main
+    for index, scheme in enumerate(about_scheme):
+        for place in np.flatnonzero(risks):
+            here = parts[index, : OF_THE_PROCESS + bool(scheme), np.searchsorted(record, worst_step[index, place])]
+            if not np.isfinite(here).all() or not here.any():
+                continue
+            cancel[index, place] = abs(here.sum()) < 0.5 * np.abs(here).max()
+            main[index, place] = PARTS[int(np.abs(here).argmax())]
+    return cancel, main

@@ -1,0 +1,276 @@
+"""What a comparison found, in sentences computed from its dataset."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..text_table import number
+
+if TYPE_CHECKING:
+    import xarray
+
+ROUNDING = 1e-10  # of the largest part: smaller ones are zero but for rounding
+LABELS = {
+    "risk": "expected risk",
+    "excess": "expected risk above the least",
+    "norm": "mean norm of x",
+    "test_risk": "expected risk on the held-out samples",
+}
+
+
+def label(dataset: xarray.Dataset, observable: str) -> str:
+    """What an observable is, in words; its own name where nothing better is known."""
+    return LABELS.get(observable, observable)
+
+
+def title(dataset: xarray.Dataset) -> str:
+    """The processes that are compared."""
+    return str(dataset.attrs["title"])
+
+
+def setting(dataset: xarray.Dataset) -> str:
+    """Problem, step size, batch size, start and sample size in one line."""
+    attrs = dataset.attrs
+    parts = [str(attrs["problem"])]
+    if np.isfinite(attrs["step_size"]):
+        parts.append(f"step size {attrs['step_size']:.6g}")
+    if attrs["batch_size"]:
+        parts.append(f"batch size {attrs['batch_size']}")
+    parts += [f"start: {attrs['x0']}", f"{attrs['paths']} paths of each process, seed {attrs['seed']}"]
+    return "; ".join(parts)
+
+
+def reading(dataset: xarray.Dataset) -> str:
+    """How the tables are to be read."""
+    attrs = dataset.attrs
+    level, tolerance = f"{100 * attrs['confidence']:g} %", f"{100 * attrs['tolerance']:g} %"
+    return (
+        "difference = other − reference. exact: computed from moment equations or a closed form, not sampled; ±: one "
+        f"standard error. A {level} band holds at all recorded steps at once, a {level} interval at one; both contain "
+        "the integrator's part. predicted: leading term of theory in the step size. agrees: the whole interval lies "
+        f"within {tolerance} of the scale; differs: all of it lies outside (for a band: at some step); undecided: "
+        "neither. mostly: the largest part of the budget there."
+    )
+
+
+CAUTIONS = {
+    "scheme replaced": "another scheme than the one that was asked for was run, see below",
+    "unstable": "a side is past its mean-square threshold: what it shows is growth, not a law that settles",
+    "overflow": "a mean is infinite, by its moment equations or because a path left the range of numbers",
+    "tails": "at some step one path carries more than a quarter of a mean's variance, or none differs from the others: "
+    "no interval can be given there, more paths or a bounded observable are needed",
+    "integrator": "the integrator's part is larger than the Monte Carlo error; give substeps, or more paths",
+    "higher orders": "the predicted leading term is off by more than half: higher orders in the step size dominate",
+    "errors cancel": "the difference is less than half of its largest part: two errors cancel, see the budget",
+}
+
+
+def caution_numbers(dataset: xarray.Dataset) -> dict[str, int]:
+    """The reasons not to trust some row, numbered."""
+    said = "; ".join(str(text) for text in dataset["caution"].values.ravel()).split("; ")
+    return {word: number for number, word in enumerate((word for word in CAUTIONS if word in said), start=1)}
+
+
+def cautions(dataset: xarray.Dataset) -> list[str]:
+    """What the numbers in the column "beware" mean, a sentence each."""
+    return [f"({place}) {word}: {CAUTIONS[word]}." for word, place in caution_numbers(dataset).items()]
+
+
+def scales(dataset: xarray.Dataset) -> str:
+    """What the tolerance is a part of, for each observable."""
+    words: dict[str, list[str]] = {}
+    for name, scale in zip(dataset["observable"].values.tolist(), json.loads(dataset.attrs["scales"])):
+        words.setdefault(scale, []).append(name)
+    return "Scale of a verdict: " + "; ".join(f"of {', '.join(names)}: {scale}" for scale, names in words.items()) + "."
+
+
+def notes(dataset: xarray.Dataset) -> list[str]:
+    """All that must be known to read the tables."""
+    return [
+        scales(dataset), *cautions(dataset), reading(dataset), *sampling(dataset), *schemes(dataset), *budget(dataset),
+        *stability(dataset), *mismatches(dataset), *overflowed(dataset),
+    ]  # fmt: skip
+
+
+def sampling(dataset: xarray.Dataset) -> list[str]:
+    """How the diffusions were sampled."""
+    sampled = json.loads(dataset.attrs.get("sampled_by", "{}"))
+    if not sampled:
+        return []
+    listed = "; ".join(
+        f"{label}: {solver}" + (f", {substeps} increments a step" if substeps > 1 else "")
+        for label, (solver, substeps) in sampled.items()
+    )
+    return [f"Sampled by: {listed}."]
+
+
+def schemes(dataset: xarray.Dataset) -> list[str]:
+    """Which processes were not run by the scheme that was asked for."""
+    return [f"SCHEME: {sentence}." for sentence in json.loads(dataset.attrs.get("schemes", "[]"))]
+
+
+def finding(dataset: xarray.Dataset) -> str:
+    """The result in one sentence, and how the other processes and steps fared."""
+    observable = main_observable(dataset)
+    reference, first, *others = dataset["process"].values.tolist()
+    end = dataset.sel(observable=observable)
+    verdict = str(end["overall"].sel(process=first).item())
+    sides, name = f"{first} and {reference}", label(dataset, observable)
+    judged = {
+        "agrees": f"{first} agrees with {reference} in {name}",
+        "differs": f"{first} differs from {reference} in {name}",
+    }.get(verdict, f"It is undecided whether {sides} agree in {name}")
+    scale = dict(zip(dataset["observable"].values.tolist(), json.loads(dataset.attrs["scales"])))[observable]
+    text = (
+        f"{judged}, over all recorded steps (tolerance {100 * dataset.attrs['tolerance']:g} % of {scale}): the worst "
+        f"difference is {_worst(end, first)}."
+    )
+    unstable = unstable_processes(dataset)
+    if unstable:
+        verb = "is" if len(unstable) == 1 else "are"
+        grown = f"{' and '.join(unstable)} {verb} unstable at this step size: second moments grow without bound."
+        return f"{grown} {text}"
+    text += " " + _over_steps(dataset, observable, first)
+    cautioned = str(end["caution"].sel(process=first).item())
+    if "errors cancel" in cautioned:
+        text += f" There two errors of {first} cancel; at another step size they need not."
+    if others:
+        gaps = np.abs(end["worst_difference"].sel(process=[first, *others]).values)
+        scales = end["worst_scale"].sel(process=[first, *others]).values
+        with np.errstate(invalid="ignore", divide="ignore"):
+            relative = np.where(scales > 0, gaps / scales, gaps)
+        if np.isfinite(relative).all():
+            closest = [first, *others][int(np.argmin(relative))]
+            said = f" ({_worst(end, closest)})" if closest != first else ""
+            cancel = "errors cancel" in str(end["caution"].sel(process=closest).item())
+            text += f" By its worst step {closest} is the closest{said}"
+            text += ", but because two errors cancel." if cancel else "."
+    return text
+
+
+def unstable_processes(dataset: xarray.Dataset) -> list[str]:
+    """Processes past their mean-square threshold."""
+    notes = json.loads(dataset.attrs.get("stability", "[]"))
+    return [note["process"] for note in notes if note["step_size"] >= note["mean_square_threshold"]]
+
+
+def main_observable(dataset: xarray.Dataset) -> str:
+    """What the finding speaks of: the excess, else the risk, else the first."""
+    names = dataset["observable"].values.tolist()
+    return next((name for name in ("excess", "risk") if name in names), names[0])
+
+
+def _worst(end: xarray.Dataset, process: str) -> str:
+    """Relative and absolute worst difference with its uncertainty."""
+    side = end.sel(process=process)
+    value, scale = float(side["worst_difference"]), float(side["worst_scale"])
+    lower, upper = float(side["worst_lower"]), float(side["worst_upper"])
+    exact = bool(side["exact"]) and bool(end["exact"][0])
+    known = "exact" if exact else f"band {number(lower, 3, True)} to {number(upper, 3, True)}"
+    if not np.isfinite(lower + upper):
+        known = "exact" if exact else "no interval can be given"
+    relative = f"{number(100 * value / scale, 2, True)} % of it, " if scale > 0 and np.isfinite(value) else ""
+    return f"{relative}{number(value, 3, sign=True)} at step {int(side['worst_step'])}, {known}"
+
+
+def _over_steps(dataset: xarray.Dataset, observable: str, process: str) -> str:
+    moved = dataset.sel(observable=observable, process=process)
+    moved = moved.sel(step=moved["step"] > 0)
+    verdicts = moved["verdict"].values.astype(str)
+    counts = {word: int((verdicts == word).sum()) for word in ("agrees", "differs", "undecided")}
+    said = ", ".join(f"{word} at {count}" for word, count in counts.items() if count)
+    return f"Of {verdicts.size} recorded steps it {said}."
+
+
+def dominating_part(dataset: xarray.Dataset, process: str) -> str | None:
+    """Name of the largest part of the error budget at the last step; None where there is no budget."""
+    if "budget" not in dataset:
+        return None
+    values = np.abs(dataset["budget"].sel(process=process).isel(step=-1).values)
+    if not np.isfinite(values).any() or not np.nanmax(values):
+        return None
+    return str(dataset["part"].values[int(np.nanargmax(values))])
+
+
+SUM = "sum of the parts that make the difference above"
+
+
+def error_of_part(error: float) -> str:
+    """The standard error of a part; exact parts have none, and where tails may be heavy none is known."""
+    return "±?" if np.isnan(error) else "±" + number(error, 1) if error else "exact"
+
+
+def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float, float]]:
+    """(part, value, standard error) at the last step, largest first, without those that are rounding."""
+    if "budget" not in dataset:
+        return []
+    here = dataset.sel(process=process).isel(step=-1)
+    parts = [
+        (str(part), float(here["budget"].sel(part=part)), float(here["budget_error"].sel(part=part)))
+        for part in dataset["part"].values
+    ]
+    largest = max((abs(part[1]) for part in parts if np.isfinite(part[1])), default=0.0)
+    parts = [part for part in parts if abs(part[1]) > ROUNDING * largest]
+    return sorted(parts, key=lambda part: -abs(part[1]))
+
+
+def budget(dataset: xarray.Dataset) -> list[str]:
+    """The error budget of the expected risk at the last step, a sentence a process."""
+    last = int(dataset["step"].values[-1])
+    found = []
+    for process in dataset["process"].values.tolist()[1:]:
+        parts = budget_parts(dataset, process)
+        if not parts:
+            continue
+        listed = "; ".join(
+            f"{part} {number(value, 3, sign=True)} {error_of_part(error)}"
+            + (" (the largest)" if place == 0 and len(parts) > 1 else "")
+            for place, (part, value, error) in enumerate(parts)
+        )
+        total = number(float(dataset["budget_sum"].sel(process=process).isel(step=-1)), 4, sign=True)
+        found.append(
+            f"Risk budget at step {last}, {process}: {listed}. Without what simulation adds they sum to the "
+            f"difference in the table, {total}."
+        )
+    reason = str(dataset.attrs.get("budget_absent", ""))
+    return found + ([f"No error budget: {reason}"] if reason and not found else [reason] if reason else [])
+
+
+def stability(dataset: xarray.Dataset) -> list[str]:
+    """Where the step size stands against each process's threshold."""
+    return [note["sentence"] for note in json.loads(dataset.attrs.get("stability", "[]"))]
+
+
+def mismatches(dataset: xarray.Dataset) -> list[str]:
+    """What the sides do not share."""
+    return [f"MISMATCH: {sentence}." for sentence in json.loads(dataset.attrs.get("mismatches", "[]"))]
+
+
+def overflowed(dataset: xarray.Dataset) -> list[str]:
+    """How many paths left the range of numbers, and when."""
+    counts = json.loads(dataset.attrs.get("overflowed", "{}"))
+    return [
+        f"OVERFLOW: {count} of {dataset.attrs['paths']} paths of {process} left the range of floating-point "
+        f"numbers, the first at step {step}; sampled means are infinite from there on."
+        for process, (count, step) in counts.items()
+        if count
+    ]
+
+
+def gelbrich(dataset: xarray.Dataset) -> str:
+    """The lower bounds on the Wasserstein-2 distance of the positions at the last step; empty without any."""
+    if "gelbrich" not in dataset:
+        return ""
+    reference, *others = dataset["process"].values.tolist()
+    last = dataset["gelbrich"].isel(step=-1)
+    bounds = [(name, float(last.sel(process=name))) for name in others]
+    known = ", ".join(f"{name} {number(bound, 3)}" for name, bound in bounds if np.isfinite(bound))
+    if not known:
+        return ""
+    return (
+        f"The Wasserstein-2 distance of the law of x at step {int(dataset['step'].values[-1])} to that of "
+        f"{reference} is at least (exact, Gelbrich's bound from means and covariances): {known}."
+    )

@@ -1,0 +1,59 @@
+"""Pictures of compare.orders. Each takes axes or makes a figure of its own, and returns the figure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..style import GREY, SMALL, axes_of, direct_labels, dress, largest, panels, styles
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Figure:
+    """Size of the error against the step size, logarithmic; filled where it is positive; slopes as labels."""
+    figure, ax = axes_of(ax)
+    here = dataset.sel(quantity=quantity).sortby("step_size")
+    ladder = here["step_size"].values
+    names = [
+        name for name in here["process"].values.tolist() if largest(here["error"].sel(process=name).values)
+    ]
+    ends = []
+    for name in names:
+        side, look = here.sel(process=name), styles(names)[name]
+        error = side["error"].values
+        predicted = np.abs(float(side["constant_predicted"])) * ladder ** float(side["claimed"])
+        if predicted.max() > 1e-6 * np.abs(error).max():  # else theory says none, to rounding
+            ax.plot(ladder, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
+        ax.plot(ladder, np.abs(error), color=look["color"], linestyle=look["linestyle"], linewidth=0.9)
+        for mask, fill in ((error > 0, look["color"]), (error < 0, "white")):
+            ax.plot(
+                ladder[mask], np.abs(error[mask]), color=look["color"], linestyle="none",
+                marker=look["marker"], markersize=5, markerfacecolor=fill,
+            )  # fmt: skip
+        slope = f"slope {float(side['slope']):.3f} ± {float(side['slope_error']):.1g}"
+        if np.isnan(side["slope"]):
+            slope = "no slope: sign changes" if np.ptp(np.sign(error)) else "no slope: rounding"
+        ends.append((ladder[-1], abs(error[-1]), f"{name}\n{slope}", look["color"]))
+    ax.set_xscale("log", base=2)
+    ax.set_yscale("log")
+    ticks = ladder[:: -(-ladder.size // 5)]  # at most five labels fit side by side
+    ax.set_xticks(ticks, [f"{step_size:.3g}" for step_size in ticks], fontsize=SMALL)
+    signs = "; open marker: negative" if (here["error"].sel(process=names).values < 0).any() else ""
+    dress(ax, f"|error of {quantity}|", "step size")
+    ax.set_title("thick dots: leading-order theory" + signs, fontsize=SMALL, loc="left", color=GREY)
+    direct_labels(ax, ends)
+    return figure
+
+
+def all_orders(dataset: xarray.Dataset) -> Figure:
+    """`orders` of every quantity, below each other."""
+    names = dataset["quantity"].values.tolist()
+    figure, axes = panels(len(names), height=3.0 * len(names))
+    for name, ax in zip(names, axes):
+        orders(dataset, name, ax)
+    return figure
