@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -135,17 +136,21 @@ def file_names(names: Sequence[str]) -> dict[str, str]:
     """Each name as part of a file name: short, of letters, digits, - and _, and different from the others."""
     found: dict[str, str] = {}
     for name in names:
-        plain = "".join(c if c.isalnum() and c.isascii() or c in "-_" else "-" for c in name)[:60] or "-"
-        number, candidate = 2, plain
-        while candidate.lower() in {other.lower() for other in found.values()}:
-            candidate, number = f"{plain}-{number}", number + 1
+        candidate = file_name(name)
+        if candidate.lower() in {other.lower() for other in found.values()}:  # some systems do not tell A from a
+            candidate = f"{candidate[:60]}-{_checksum(name)}"
         found[name] = candidate
     return found
 
 
 def file_name(name: str) -> str:
-    """One name as part of a file name."""
-    return file_names([name])[name]
+    """One name as part of a file name; what had to be changed is told apart by a checksum."""
+    plain = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in name)[:60]
+    return plain if plain == name and plain else f"{plain or '-'}-{_checksum(name)}"
+
+
+def _checksum(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
 def versions() -> dict[str, str]:

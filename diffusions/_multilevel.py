@@ -17,6 +17,7 @@ from ._levels import LevelSampler, Setting
 from ._sampled_ends import Observable, checked_confidence, checked_observable
 from .integration import grid_steps
 from .solvers import Coefficients, Scheme, find_scheme
+from .solvers.coefficients import check_diffusion
 
 FEWEST = 32  # paths of a level that is needed at all
 PILOT = 8  # the fresh sample of a level is at most so many pilots
@@ -82,9 +83,10 @@ def multilevel(
     """
     tolerance, confidence = positive("tolerance", tolerance), checked_confidence(confidence)
     observable = checked_observable(observable)
+    check_diffusion(diffusion)
     t0, t1, chosen = real_number("t0", t0), real_number("t1", t1), find_scheme(solver)
     steps = grid_steps(t0, t1, (t1 - t0) / 4 if dt is None else dt)
-    initial = initial_state(x0, int(getattr(diffusion, "dimension", 1)), 1)
+    initial = initial_state(x0, int(diffusion.dimension), 1)
     coefficients = Coefficients(diffusion, t0, initial.mean if isinstance(initial, Gaussian) else initial)
     chosen.check(coefficients)
     if chosen.increments != "gaussian" or chosen.orders[coefficients.noise_type][0] == 0:

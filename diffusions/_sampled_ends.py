@@ -11,7 +11,7 @@ import numpy as np
 
 from sgdlimits.ensembles import PACK
 from sgdlimits.ensembles.engine import Simulator, default_chunk
-from sgdlimits.exact.errors import InvalidInput, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, calling, real_number, whole_number
 
 from .solvers import Coefficients
 
@@ -46,14 +46,9 @@ def observed(observable: Observable, positions: np.ndarray) -> np.ndarray:
     """Values (P,) of an observable at the end, float64 or bool; they may be infinite or nan."""
     shown = positions.view()
     shown.flags.writeable = False
-    try:
+    name = getattr(observable, "__name__", type(observable).__name__)
+    with calling(f"the observable {name!r}"), np.errstate(over="ignore", invalid="ignore"):  # paths may be far away
         values = np.asarray(observable(shown))
-    except Exception as error:
-        name = getattr(observable, "__name__", type(observable).__name__)
-        raise InvalidInput(
-            f"the observable {name!r} raised {type(error).__name__} for x of shape {positions.shape}: "
-            f"{str(error)[:200]}"
-        ) from error
     if values.shape != (len(positions),):
         raise InvalidInput(
             f"the observable returned shape {values.shape} for x of shape {positions.shape}: it must return "

@@ -25,6 +25,7 @@ from sgdlimits.exact.errors import (
     has_methods,
     kind,
     non_negative,
+    points,
     positive,
     whole_number,
 )
@@ -161,14 +162,14 @@ class Diffusion(ABC):
 
     def drift(self, t: float, x: np.ndarray) -> np.ndarray:
         """Drift (P, d) at positions x (P, d), per unit of the clock."""
-        form = self._form
+        x, form = points("x", x, self.dimension, finite=False), self._form
         drift, _ = form.bound(np, np.asarray)
         values = drift(t, form.to_modes(x))
         return values if form.basis is None else values @ form.basis.T
 
     def diffusion(self, t: float, x: np.ndarray) -> np.ndarray:
         """Diffusion matrices (P, d, m) at positions x (P, d), or (d, m) for additive noise; per unit of the clock."""
-        form = self._form
+        x, form = points("x", x, self.dimension, finite=False), self._form
         _, diffusion = form.bound(np, np.asarray)
         g = diffusion(t, form.to_modes(x))
         if form.basis is None:

@@ -15,7 +15,8 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
 from .datasets import dataset
 from .differences import derivative
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
-from .predictors import Linear, Predictor
+from .predictor import Predictor
+from .predictors import Linear
 from .sampled import SampledProblem
 from .sources import Rows, Source
 from .tables import read_csv

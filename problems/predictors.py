@@ -6,11 +6,10 @@ row, then its biases. The compiled twins take one sample; `work` is theirs to wr
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any
 
 import numba
 import numpy as np
@@ -18,44 +17,8 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import one_of, whole_number
 
+from .predictor import Predictor
 from .zero_loss.activations import ACTIVATIONS
-
-
-class Predictor(ABC):
-    """Outputs of parameters and input, and the parameters' gradient for a slope in the outputs.
-
-    Attributes
-    ----------
-    inputs, outputs, dimension : int
-        p, K and d.
-    compiled : bool
-        Whether `compiled_outputs(x (d,), input (p,), work, out (K,))` and `compiled_pullback(x, input, slope (K,),
-        work, out (d,))` exist. Either finds `out` filled with zeros; the pullback follows the outputs of the same x and
-        input, and `work` (work_size,) is as they left it.
-    affine : bool
-        Outputs are affine in the parameters.
-    """
-
-    inputs: int
-    outputs: int
-    dimension: int
-    work_size: int = 0
-    compiled: bool = True
-    affine: ClassVar[bool] = False
-    compiled_outputs: Callable[..., None]
-    compiled_pullback: Callable[..., None]
-
-    @abstractmethod
-    def predict(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """Outputs (P, B, K) at parameters (P, d) and inputs (P, B, p)."""
-
-    @abstractmethod
-    def pullback(self, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray) -> np.ndarray:
-        """Gradients (P, B, d) of <slopes (P, B, K), outputs> in the parameters."""
-
-    @abstractmethod
-    def start(self, paths: int, seed: int = 0) -> np.ndarray:
-        """Parameters (paths, d) to start from, drawn as torch.nn.Linear draws its own (uniform, 1 / sqrt(fan-in))."""
 
 
 @compiled

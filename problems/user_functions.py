@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, calling
 
 
 def call(name: str, function: Callable[..., Any], *arguments: np.ndarray) -> Any:
@@ -21,14 +21,15 @@ def call(name: str, function: Callable[..., Any], *arguments: np.ndarray) -> Any
     views = [argument.view() for argument in arguments]
     for view in views:
         view.flags.writeable = False
-    try:
-        return function(*views)
-    except ValueError as error:
-        if "read-only" not in str(error):
-            raise
-        raise InvalidInput(
-            f"{name} writes into its argument, which belongs to the caller; work on a copy: x = x.copy()"
-        ) from None
+    with calling(name):
+        try:
+            return function(*views)
+        except ValueError as error:
+            if "read-only" not in str(error):
+                raise
+            raise InvalidInput(
+                f"{name} writes into its argument, which belongs to the caller; work on a copy: x = x.copy()"
+            ) from None
 
 
 def numbers(name: str, result: Any, shape: tuple[int, ...] | None = None, given: str = "") -> np.ndarray:

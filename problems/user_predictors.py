@@ -13,7 +13,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from .derivative_check import check_derivative, probe
-from .predictors import Predictor
+from .predictor import Predictor
 from .torch_functions import module_function, vmapped
 from .user_functions import call, compiled_function, numbers, unchanged
 

@@ -14,7 +14,7 @@ OURS = ("StabilityWarning", "OverflowedPaths", "MismatchedProcesses", "Neglected
 # Functions of positions that the engine calls on paths that have overflowed: what is no number goes through them.
 PASS_THROUGH = (
     "LeastSquares.gradient", "Hyperbola.loss", "Hyperbola.gradient", "NoisyGradientDescent.regulariser",
-    "HomogenizedSGD.drift", "coarsen",
+    "HomogenizedSGD.drift", "HomogenizedSGD.diffusion", "coarsen",
 )  # fmt: skip
 
 
@@ -26,8 +26,8 @@ def has_nan(result):
         return any(has_nan(result[name].values) for name in result.data_vars)
     if isinstance(result, np.ndarray | np.floating | float):
         return np.asarray(result).dtype.kind == "f" and bool(np.isnan(np.asarray(result)).any())
-    if type(result).__name__ == "Laws":
-        return False  # nan there says that nothing is predicted, or that there is no error
+    if type(result).__name__ in ("Laws", "ExpectationEstimate"):
+        return False  # nan there says that nothing is predicted or estimated, or that there is no error
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         return any(has_nan(getattr(result, field.name)) for field in dataclasses.fields(result))
     return False

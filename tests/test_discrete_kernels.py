@@ -38,7 +38,7 @@ def run_minibatch(
 
 
 def rule(momentum, nesterov):
-    return (2 if nesterov else 1 if momentum else 0), np.array([momentum]), not momentum
+    return (2 if nesterov else 1 if momentum else 0), np.array([momentum, np.inf]), not momentum
 
 
 def move(x, velocity, gradient, step_size, momentum, nesterov):

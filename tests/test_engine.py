@@ -314,7 +314,7 @@ def test_progress_counts_path_steps(capsys):
     assert bar.total == 40 * 30 and bar.closed
     before = threading.active_count()
     simulate(Linear(), progress=True)
-    assert "1.20k/1.20k" in capsys.readouterr().err and threading.active_count() == before
+    assert "1.2e+03 path-steps (100 %)" in capsys.readouterr().err and threading.active_count() == before
 
 
 BAD = [

@@ -262,7 +262,7 @@ def test_input_that_cannot_be_used_is_named():
         monte_carlo(GROWTH, lambda x: np.multiply(x, 2, out=x)[:, 0], 0.1, dt=0.1, **START)
     with pytest.raises(InvalidInput, match="returned complex128 values"):
         multilevel(GROWTH, lambda x: 1j * x[:, 0], 0.1, **START)
-    with pytest.raises(InvalidInput, match="NoneType has no 'dimension'"):
+    with pytest.raises(InvalidInput, match="None has no 'dimension'"):
         multilevel(None, first, 0.1, **START)
     with pytest.raises(InvalidInput, match=r"needs about .* paths and .* steps, more than most_paths = 10000 \(most"):
         multilevel(GROWTH, first, 1e-4, most_paths=10_000, **START)

@@ -142,9 +142,9 @@ def test_any_scheme_can_be_asked_for_and_names_its_row(column_of_ones):
     for solver in ("heun", "ri6"):
         found = compare.laws(sgd, *sides, solver=solver, **options)
         assert found.dataset["process"].values[1] == f"homogenized SGD by {solver}"
-    found = compare.laws(sgd, *sides, solver="strang", **options)
-    assert list(found.dataset["process"].values[1:]) == ["homogenized SGD by strang", "modified equation, order 1"]
-    assert "does not take 'strang'" in str(found) and "scheme replaced" in str(found)
+    found = compare.laws(sgd, OrnsteinUhlenbeck.of(sgd), sides[0], solver="sra1", **options)
+    assert list(found.dataset["process"].values[1:]) == ["Ornstein-Uhlenbeck by sra1", "homogenized SGD"]
+    assert "does not take 'sra1'" in str(found) and "scheme replaced" in str(found)
     with pytest.raises(InvalidInput, match="sra1"):
         compare.laws(sgd, *sides, solver="sra1", **options)
     with pytest.raises(InvalidInput, match="did you mean 'strang'"):

@@ -93,7 +93,7 @@ INTERFACES = {
     "Scheme", "Progress",
 }  # fmt: skip
 RETURNED = {
-    "Draw", "Perturbation", "Regime", "MonteCarloEstimate", "MultilevelEstimate", "Ensemble", "SavedState",
+    "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "SavedState",
     "Laws", "Orders", "Manifold", "Passage", "TimeScales",
 }  # fmt: skip
 RAISED = {"LeftTheSet", "NeglectedDrift"}

@@ -212,5 +212,5 @@ def test_batches_far_larger_than_the_data_are_refused_before_they_are_drawn():
         sgd.simulate(np.ones(5), 10_000, 10_000)
     assert np.isfinite(sgd.moments(np.ones(5), 10)["risk"]).all()
     assert sgd.simulate(np.ones(5), 1, 2, record=[1])["risk"].shape == (2, 1)
-    with pytest.raises(InvalidInput, match="of memory"):
+    with pytest.raises(InvalidInput, match="that many samples one by one"):
         SGD(finite(), 0.03, 10**12).simulate(np.ones(5), 1, 1)

@@ -128,6 +128,8 @@ def observables_of(asked: Any, problem: Any, x0: Any, dimension: int, closes: bo
             found.append(Observable(name, source))
         elif callable(source):
             found.append(Observable(name, _watched(name, source, start, closes)))
+        elif not isinstance(source, str):
+            raise InvalidInput(f"observable {name!r} must be a name, a function or a reducer, got {shown(source)}")
         elif source == "state":
             raise InvalidInput("'state' is not a number; compare a function of it, such as lambda x: x[:, 0]")
         else:
@@ -145,7 +147,11 @@ def _named(asked: Any, problem: Any) -> dict[str, Any]:
     else:
         if callable(asked) or not isinstance(asked, (str, Sequence)):
             raise InvalidInput(f"observables must be names or a mapping from names to functions, got {shown(asked)}")
-        named = {name: name for name in ([asked] if isinstance(asked, str) else asked)}
+        names = [asked] if isinstance(asked, str) else list(asked)
+        wrong = next((name for name in names if not isinstance(name, str)), None)
+        if wrong is not None:
+            raise InvalidInput(f"observables must be names or a mapping from names to functions, got {shown(wrong)}")
+        named = {name: name for name in names}
     if not named:
         raise InvalidInput("observables is empty; name at least one, 'risk' for example")
     for name in named:

@@ -42,7 +42,7 @@ def affordable(
     seconds = {"SGD": _seconds(study, sgd.simulator(), start) / cores + 2 * moments}
     for name, process in others.items():
         solver = study.solver if study.solver in process.solvers else "euler"
-        seconds[name] = _seconds(study, process.simulator(solver, study.substeps), start) / cores
+        seconds[name] = _seconds(study, process.simulator(solver, study.substeps or 1), start) / cores
     if "modified" in others:  # with it come the ladders of orders
         seconds["modified"] += moments * LADDER * min(1.0, 200 / study.steps)
     limit, left_out = 60 * study.minutes, []

@@ -146,7 +146,7 @@ class HomogenizedStudy:
         if self.step_size is not None:
             checked["step_size"] = positive("step_size", self.step_size)
         if self.substeps is not None:
-            checked["substeps"] = whole_number("substeps", self.substeps, 1)
+            checked["substeps"] = whole_number("substeps", self.substeps, 1, MOST_SUBSTEPS)
         if self.steps is not None:
             checked["steps"] = whole_number("steps", self.steps, 1, MOST_STEPS)
         for name in ("ridge", "label_noise"):
