@@ -258,7 +258,7 @@ def test_input_that_cannot_be_used_is_named():
         monte_carlo(GROWTH, None, 0.1, dt=0.1, **START)
     with pytest.raises(InvalidInput, match="the observable '<lambda>' raised IndexError"):
         multilevel(GROWTH, lambda x: x[:, 3], 0.1, **START)
-    with pytest.raises(InvalidInput, match="raised ValueError .* read-only"):
+    with pytest.raises(InvalidInput, match="raised ValueError: .* read-only"):
         monte_carlo(GROWTH, lambda x: np.multiply(x, 2, out=x)[:, 0], 0.1, dt=0.1, **START)
     with pytest.raises(InvalidInput, match="returned complex128 values"):
         multilevel(GROWTH, lambda x: 1j * x[:, 0], 0.1, **START)
