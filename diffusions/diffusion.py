@@ -11,16 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator, run
-from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.progress import Progress
-from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
+from sgdlimits.ensembles.results import ensemble_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.cost import check_moments_memory
 from sgdlimits.exact.errors import (
-    InfiniteVariance,
     InvalidInput,
-    NoStationaryLaw,
     StabilityWarning,
     has_methods,
     kind,
@@ -32,6 +28,7 @@ from sgdlimits.exact.errors import (
 from sgdlimits.exact.outcomes import Stability, StationaryLaw
 from sgdlimits.problems.problem import Objective
 from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.second_moments import moments_of, stationary_of
 
 from .array_form import ArrayForm
 from .modal import ModalStep
@@ -203,6 +200,7 @@ class Diffusion(ABC):
         x0: Any,
         steps: int,
         record: int | Sequence[int] | None = None,
+        quantities: Sequence[str] | None = None,
         solver: str | None = None,
         substeps: int = 1,
     ) -> xarray.Dataset:
@@ -215,6 +213,8 @@ class Diffusion(ABC):
             SGD steps; step k is the process's time k / clock.
         record : None, int or sequence of int
             Steps to keep, 0 always among them: None for all of at most 1000 steps, about 200 of more.
+        quantities : names among "mean", "covariance", "risk", optional
+            What the result holds; all by default. Leave out the covariances where d or the number of steps is large.
         solver : str, optional
             A scheme, to get the exact moments of what `simulate` would sample with it.
         substeps : int
@@ -237,23 +237,18 @@ class Diffusion(ABC):
             If the step size is past a threshold, or the scheme's increments are.
         """
         problem = self.quadratic
-        problem.check_centre()
-        mean, covariance = initial_moments(x0, problem.dimension)
-        kept = moment_steps(record, steps)
-        check_moments_memory(len(kept), problem.dimension)
-        vectors = problem.eigenvectors
-        start = problem.to_modes(mean), vectors.T @ covariance @ vectors
-        self._warn_if_unstable(None if solver is None else self.modal_step(solver, substeps))
-        with np.errstate(over="ignore", invalid="ignore"):
-            if solver is None:
-                means, covariances = self.propagate(*start, kept)
-            else:
-                scheme = self.modal_step(solver, substeps).moment_map(self.noise_map)
-                means, covariances = scheme.propagate(*start, kept * whole_number("substeps", substeps, 1))
-        return moments_dataset(
-            kept, *problem.moments_of_positions(means, covariances), problem.coordinates,
-            self._attributes(solver, substeps), self.clock.time(kept),
-        )  # fmt: skip
+        scheme = None if solver is None else self.modal_step(solver, substeps)
+        self._warn_if_unstable(scheme)
+
+        def propagate(mean: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            if scheme is None:
+                return self.propagate(mean, covariance, kept)
+            grid = kept * whole_number("substeps", substeps, 1)
+            return scheme.moment_map(self.noise_map).propagate(mean, covariance, grid)
+
+        return moments_of(
+            problem, propagate, x0, steps, record, quantities, self._attributes(solver, substeps), self.clock.time
+        )
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
@@ -265,25 +260,7 @@ class Diffusion(ABC):
         InfiniteVariance
             If the second moment does not settle; `.threshold` is the step size at which it ceases to.
         """
-        problem, stability = self.quadratic, self.stability()
-        if not stability.mean_stable:
-            raise NoStationaryLaw(
-                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so {self.label} "
-                "runs away at every step size; raise the ridge",
-                stability.mean_threshold,
-            )
-        if not stability.mean_square_stable:
-            raise InfiniteVariance(
-                f"step_size is {self.step_size:g}, but the variance of {self.label} is finite only below "
-                f"{stability.mean_square_threshold:.6g}; lower the step size or raise the batch size",
-                stability.mean_square_threshold,
-            )
-        problem.check_centre()
-        covariance, vectors = self.stationary_covariance(), problem.eigenvectors
-        risk = float(problem.expected_risk(np.zeros(problem.dimension), covariance))
-        return StationaryLaw(
-            problem.minimiser.copy(), vectors @ covariance @ vectors.T, risk, vectors[:, problem.frozen]
-        )
+        return stationary_of(self.quadratic, self.stability(), self.stationary_covariance, self.label)
 
     def stability(self) -> Stability:
         """Step sizes below which mean and second moment settle. Continuous time keeps the mean stable at all."""

@@ -12,19 +12,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator, run
-from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
-from sgdlimits.ensembles.results import ensemble_dataset, moments_dataset
+from sgdlimits.ensembles.results import ensemble_dataset
 from sgdlimits.exact import fourth_moments, mean_square
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.cost import check_memory, check_moments_memory
+from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
-    InfiniteVariance,
     InvalidInput,
-    NoStationaryLaw,
     StabilityWarning,
     flag,
     kind,
@@ -37,6 +34,7 @@ from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_si
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.problem import Problem
 from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.second_moments import moments_of, stationary_of
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
@@ -186,7 +184,13 @@ class SGD:
         transition[:, :, 0] += self._quadratic.curvatures[:, None] * entry  # the gradient of a mode
         return MomentMap(transition, entry, self.noise_map, np.ones((1, 1)))
 
-    def moments(self, x0: Any, steps: int, record: int | Sequence[int] | None = None) -> xarray.Dataset:
+    def moments(
+        self,
+        x0: Any,
+        steps: int,
+        record: int | Sequence[int] | None = None,
+        quantities: Sequence[str] | None = None,
+    ) -> xarray.Dataset:
         """Exact mean, covariance and expected risk; no Monte Carlo. Least squares, independent batches.
 
         Parameters
@@ -195,6 +199,8 @@ class SGD:
         steps : int
         record : None, int or sequence of int
             Steps to keep, 0 always among them: None for all of at most 1000 steps, about 200 of more.
+        quantities : names among "mean", "covariance", "risk", optional
+            What the result holds; all by default. Leave out the covariances where d or the number of steps is large.
 
         Returns
         -------
@@ -213,20 +219,14 @@ class SGD:
             If the step size is not below the threshold of the mean or of the second moment.
         """
         problem, scheduled = self._quadratic, isinstance(self.step_size, StepSizes)
-        map_ = self.moment_map(self.step_size(0)) if scheduled else self.moment_map()
-        problem.check_centre()
         problem.sampling_factor(self.batch_size, self.sampling)
-        mean, covariance = initial_moments(x0, problem.dimension)
-        kept = moment_steps(record, steps)
-        check_moments_memory(len(kept), problem.dimension)
+        map_ = self.moment_map(self.step_size(0)) if scheduled else self.moment_map()
         self._warn_if_unstable()
-        vectors = problem.eigenvectors
-        start = problem.to_modes(mean), vectors.T @ covariance @ vectors
-        means, covariances = map_.propagate(*start, kept, self._map_of_step() if scheduled else None)
-        positions, rotated, risk = problem.moments_of_positions(means, covariances)
-        return moments_dataset(
-            kept, positions, rotated, risk, problem.coordinates, self._attributes(), self._time(kept)
-        )
+
+        def propagate(mean: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return map_.propagate(mean, covariance, kept, self._map_of_step() if scheduled else None)
+
+        return moments_of(problem, propagate, x0, steps, record, quantities, self._attributes(), self._time)
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
@@ -245,31 +245,8 @@ class SGD:
                 f"step_size is the schedule {self.step_size!r}, so there is no stationary law: take the one of a "
                 "constant step size, dataclasses.replace(sgd, step_size=...)"
             )
-        problem, stability = self._quadratic, self.stability()
-        if problem.curvatures.min() < 0:
-            raise NoStationaryLaw(
-                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so SGD "
-                "runs away at every step size; raise the ridge",
-                stability.mean_threshold,
-            )
-        if not stability.mean_stable:
-            raise NoStationaryLaw(
-                f"step_size is {self.step_size:g}, but the mean settles only below "
-                f"{stability.mean_threshold:.6g}; lower the step size",
-                stability.mean_threshold,
-            )
-        if not stability.mean_square_stable:
-            raise InfiniteVariance(
-                f"step_size is {self.step_size:g}, but the variance is finite only below "
-                f"{stability.mean_square_threshold:.6g}; lower the step size or raise the batch size",
-                stability.mean_square_threshold,
-            )
-        problem.check_centre()
-        covariance = self.moment_map().stationary_covariance()
-        vectors, centre = problem.eigenvectors, np.zeros(problem.dimension)
-        risk = float(problem.expected_risk(centre, covariance))
-        return StationaryLaw(
-            problem.minimiser.copy(), vectors @ covariance @ vectors.T, risk, vectors[:, problem.frozen]
+        return stationary_of(
+            self._quadratic, self.stability(), lambda: self.moment_map().stationary_covariance(), self.label
         )
 
     def _map_of_step(self) -> Callable[[int], MomentMap]:

@@ -102,8 +102,8 @@ def saved_state(dataset: xarray.Dataset) -> SavedState:
 
 def moments_dataset(
     record: np.ndarray,
-    mean: np.ndarray,
-    covariance: np.ndarray,
+    mean: np.ndarray | None,
+    covariance: np.ndarray | None,
     risk: np.ndarray | None,
     coordinates: Sequence[Any] | np.ndarray | None,
     attributes: Mapping[str, Any],
@@ -114,8 +114,8 @@ def moments_dataset(
     Parameters
     ----------
     record : (recorded,) array of steps
-    mean : (recorded, d) array
-    covariance : (recorded, d, d) array
+    mean : (recorded, d) array, optional
+    covariance : (recorded, d, d) array, optional
     risk : (recorded,) array, optional
     coordinates : d labels, optional
         Default: 0..d-1.
@@ -129,14 +129,13 @@ def moments_dataset(
     """
     import xarray
 
-    labels = np.arange(np.shape(mean)[1]) if coordinates is None else np.asarray(coordinates)
-    variables: dict[str, Any] = {
-        "mean": (("step", "coordinate"), mean),
-        "covariance": (("step", "coordinate", "coordinate_2"), covariance),
-    }
-    if risk is not None:
-        variables["risk"] = ("step", risk)
-    named = _step_coordinates(record, time) | {"coordinate": labels, "coordinate_2": labels}
+    size = np.shape(mean if covariance is None else covariance)[1:2]
+    labels = np.arange(*size or (0,)) if coordinates is None else np.asarray(coordinates)
+    axes = {"mean": ("step", "coordinate"), "covariance": ("step", "coordinate", "coordinate_2"), "risk": ("step",)}
+    given = {"mean": mean, "covariance": covariance, "risk": risk}
+    variables: dict[str, Any] = {name: (axes[name], values) for name, values in given.items() if values is not None}
+    used = {axis for name in variables for axis in axes[name]}
+    named = _step_coordinates(record, time) | {axis: labels for axis in ("coordinate", "coordinate_2") if axis in used}
     return xarray.Dataset(variables, named, _attributes(attributes, {}))
 
 

@@ -89,3 +89,21 @@ def test_moments_that_do_not_fit_are_refused_before_they_are_begun(monkeypatch):
         with pytest.raises(InvalidInput, match="1001 recorded steps in dimension 60 needs about .* record fewer"):
             process.moments(np.zeros(60), 1000_0, record=1001)
     assert SGD(problem, 0.001).moments(np.zeros(60), 3, record=[3])["risk"].size == 2
+
+
+@pytest.mark.parametrize("name", ["sgd", "homogenized"])
+def test_moments_hold_what_is_asked(name):
+    """Assert that the quantities named are those of the whole result, and that others are left out or refused."""
+    from sgdlimits.diffusions import HomogenizedSGD
+    from sgdlimits.exact.errors import InvalidInput
+
+    sgd = SGD(drawn(12, 3), 0.05, momentum=0.4 if name == "sgd" else 0.0)
+    process = sgd if name == "sgd" else HomogenizedSGD.of(sgd)
+    whole = process.moments(np.ones(3), 9)
+    for asked in (("risk",), ["mean", "risk"], "mean"):
+        part = process.moments(np.ones(3), 9, quantities=asked)
+        assert set(part.data_vars) == ({asked} if isinstance(asked, str) else set(asked))
+        assert all((part[key].values == whole[key].values).all() for key in part.data_vars)
+    for wrong in ("norm", (), 3):
+        with pytest.raises(InvalidInput, match="quantities"):
+            process.moments(np.ones(3), 9, quantities=wrong)

@@ -42,9 +42,9 @@ ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.SampleLoss": "value gradient samples dimension",
     "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov rule",
-    "discrete.SGD.moments": "x0 steps record",
+    "discrete.SGD.moments": "x0 steps record quantities",
     "discrete.SGD.simulate": "x0 steps paths observables record seed first_path",
-    "diffusions.HomogenizedSGD.moments": "x0 steps record",
+    "diffusions.HomogenizedSGD.moments": "x0 steps record quantities",
     "diffusions.HomogenizedSGD.simulate": "x0 steps paths observables record seed solver substeps first_path",
     "discrete.NoisyGradientDescent": "model step_size",
     "discrete.simulate": "recurrence x0 steps paths",
@@ -55,7 +55,6 @@ ARGUMENTS = {
     "diffusions.limit_map": "model w",
 }
 ARGUMENTS_LATER = {
-    "discrete.SGD.moments": "quantities",
     "discrete.SGD.simulate": "until",
     "diffusions.HomogenizedSGD.simulate": "until",
 }
