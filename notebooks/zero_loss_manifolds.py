@@ -28,8 +28,7 @@ from sgdlimits.compare import manifold
 from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.discrete import NoisyGradientDescent
 from sgdlimits.problems import geometry, noise, zero_loss
-from sgdlimits.studies import zero_loss_plots as plots
-from sgdlimits.studies.zero_loss import ZeroLossStudy
+from sgdlimits.studies.zero_loss import ZeroLossStudy, plots
 
 reduced = bool(os.environ.get("SGDLIMITS_REDUCED"))
 
