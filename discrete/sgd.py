@@ -57,7 +57,7 @@ class SGD:
 
     Parameters
     ----------
-    problem : LeastSquares, StreamingLeastSquares, Logistic or SampleLoss
+    problem : LeastSquares, StreamingLeastSquares, Logistic, SampleLoss or Supervised
     step_size : float, or function of the step
         A function k -> step size of step k = 0, 1, ...; see `discrete.schedules`. As in torch.optim, it multiplies the
         move, not what goes into the momentum.
@@ -102,7 +102,7 @@ class SGD:
         if not isinstance(self.problem, Problem):
             raise InvalidInput(
                 f"problem must be one of sgdlimits.problems, got {kind(self.problem)}; "
-                "LeastSquares, StreamingLeastSquares, Logistic and SampleLoss can be used"
+                "LeastSquares, StreamingLeastSquares, Logistic, SampleLoss and Supervised can be used"
             )
         batch = self.problem.check_batch_size(self.batch_size, self.sampling)
         object.__setattr__(self, "step_size", step_size_or_schedule(self.step_size))

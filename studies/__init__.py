@@ -1,9 +1,9 @@
-"""Ready-made studies: one module per question, run by the command line and by the notebooks."""
+"""Ready-made studies: one folder per question, run by the command line and by the notebooks."""
 
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.studies, not studies")
 
-# name -> what it asks; the module of that name (with _ for -) holds the class `Study`
+# name -> what it asks; the folder of that name (with _ for -) holds the class `Study`
 STUDIES = {
     "homogenized": "SGD on least squares against homogenized SGD and other diffusions that approximate it",
     "zero-loss": "noisy gradient descent along a set of zero loss: limits, time scales, and what each noise selects",

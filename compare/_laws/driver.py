@@ -166,7 +166,7 @@ def laws(
         variables["budget_sum"] = (("process", "step"), budgets.sums(parts[0], about_scheme))
     attributes = _settings(sides, samples, run, tolerance, confidence, solver, substeps) | {
         "title": f"{sides[0].label} against {', '.join(side.label for side in sides[1:])}",
-        "problem": capabilities.shown(problem) if problem is None else repr(problem),
+        "problem": "" if problem is None else repr(problem),
         "preparation": str(getattr(problem, "preparation", "")),
         "scales": json.dumps([_scale_in_words(observable, sides[0]) for observable in looked_at]),
         "mismatches": json.dumps(wrong),

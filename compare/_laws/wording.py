@@ -34,7 +34,7 @@ def title(dataset: xarray.Dataset) -> str:
 def setting(dataset: xarray.Dataset) -> str:
     """Problem, step size, batch size, start and sample size in one line."""
     attrs = dataset.attrs
-    parts = [str(attrs["problem"])]
+    parts = [str(attrs["problem"])] if attrs["problem"] else []
     if np.isfinite(attrs["step_size"]):
         parts.append(f"step size {attrs['step_size']:.6g}")
     if attrs["batch_size"]:
