@@ -261,7 +261,7 @@ class ManifoldLimit:
         steps: int,
         paths: int,
         observables: Any = ("norm",),
-        record: int | Sequence[int] | None = None,
+        record: int | Sequence[int] | np.ndarray | None = None,
         seed: int = 0,
         solver: str | None = None,
         substeps: int | None = None,

@@ -84,7 +84,7 @@ class OrnsteinUhlenbeck(Diffusion):
         return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label)
 
     def propagate(
-        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
+        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int] | np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """Exact moments of the modes at increasing steps, in closed form."""
         steps = np.asarray(steps, dtype=float)

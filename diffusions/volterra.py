@@ -45,7 +45,7 @@ def volterra_risk(
     process: HomogenizedSGD,
     x0: Any,
     steps: int,
-    record: int | Sequence[int] | None = None,
+    record: int | Sequence[int] | np.ndarray | None = None,
     discrete: bool = False,
 ) -> VolterraRisk:
     """Expected risk l of homogenized SGD from l(t) = L(gradient flow) + integral of K(t - s) l(s) ds.

@@ -126,7 +126,7 @@ class NoisyGradientDescent:
         steps: int,
         paths: int,
         observables: Any = ("loss", "norm"),
-        record: int | Sequence[int] | None = None,
+        record: int | Sequence[int] | np.ndarray | None = None,
         seed: int = 0,
         quality: str = "float32",
         threads: int | None = None,

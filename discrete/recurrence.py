@@ -39,7 +39,7 @@ def simulate(
     steps: int,
     paths: int,
     observables: Any = ("norm",),
-    record: int | Sequence[int] | None = None,
+    record: int | Sequence[int] | np.ndarray | None = None,
     seed: int = 0,
     quality: str = "float32",
     threads: int | None = None,

@@ -12,7 +12,8 @@ import numba
 
 from sgdlimits.exact.errors import InvalidInput
 
-if numba.config.DISABLE_JIT:  # the door sets it aside where numba is not loaded yet
+# The door sets it aside where numba is not loaded yet.
+if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba makes its options while it loads
     raise InvalidInput(
         "NUMBA_DISABLE_JIT is set and numba was loaded before sgdlimits: the kernels need it compiled; unset it, or "
         "import sgdlimits first"

@@ -50,8 +50,11 @@ class Simulator(Protocol):
         False where NumPy functions of a user run inside; chunks then depend on the dimension alone.
     """
 
-    dimension: int
-    compiled: bool
+    @property
+    def dimension(self) -> int: ...
+
+    @property
+    def compiled(self) -> bool: ...
 
     def start(self, positions: np.ndarray, noise: Noise) -> Any:
         """State of P paths at `positions` (P, d), in any form; P is a multiple of PACK."""

@@ -40,7 +40,7 @@ class Observation:
         """Values (count,) or (count, m) of the function that observable `name` asks for."""
         key = function if isinstance(function, str) else id(function)
         if key not in self._values:
-            quiet = {"over": "ignore", "invalid": "ignore"} if self._overflowed.any() else {}
+            quiet: Any = {"over": "ignore", "invalid": "ignore"} if self._overflowed.any() else {}
             with np.errstate(**quiet):
                 values = self._built_in(function) if isinstance(function, str) else self._user(name, function)
             self._values[key] = self._guarded(name, function, values)

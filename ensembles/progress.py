@@ -111,7 +111,7 @@ def open_progress(progress: bool | Progress | None, total: float) -> Progress:
 def _bar(total: float) -> Progress:
     from tqdm import tqdm
 
-    class Bar(tqdm):  # type: ignore[type-arg]
+    class Bar(tqdm):
         monitor_interval = 0  # tqdm's monitor thread would outlive the run
 
     return Bar(total=total, unit=" path-steps", unit_scale=True, file=sys.stderr)

@@ -129,7 +129,8 @@ def moments_dataset(
     """
     import xarray
 
-    size = np.shape(mean if covariance is None else covariance)[1:2]
+    moment: Any = mean if covariance is None else covariance
+    size = np.shape(moment)[1:2]
     labels = np.arange(*size or (0,)) if coordinates is None else np.asarray(coordinates)
     axes = {"mean": ("step", "coordinate"), "covariance": ("step", "coordinate", "coordinate_2"), "risk": ("step",)}
     given = {"mean": mean, "covariance": covariance, "risk": risk}

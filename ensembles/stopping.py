@@ -180,7 +180,8 @@ class StoppingRule:
         return self._pilot(replace(sample, pilot=pilot, looks=sample.looks + 1))
 
     def _pilot(self, sample: Sample) -> Sample:
-        pilot, notes = sample.pilot, ()
+        pilot = sample.pilot
+        notes: tuple[str, ...] = ()
         assert pilot is not None
         pair = pilot.pair()
         if pair is None and not pilot.away:
@@ -206,7 +207,8 @@ class StoppingRule:
     def _fresh(self, sample: Sample) -> Sample:
         pilot, fresh = sample.pilot, sample.fresh
         assert pilot is not None and fresh is not None
-        pair, notes = pilot.pair() or fresh.pair(), ()
+        pair = pilot.pair() or fresh.pair()
+        notes: tuple[str, ...] = ()
         if pair is None and not pilot.away and not fresh.away:
             pair, notes = (0.0, 1.0), (_taken_for_indicator(fresh),)
         if pair is not None and not (fresh.within(pair) and pilot.within(pair)):

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
-Steps = TypeVar("Steps", int, float, np.ndarray)
+Steps = TypeVar("Steps", float, np.ndarray)
 
 
 class Clock(float):
@@ -27,7 +27,7 @@ class Clock(float):
         clock.unit = unit
         return clock
 
-    def __getnewargs__(self) -> tuple[float, str]:
+    def __getnewargs__(self) -> tuple[float, str]:  # type: ignore[override]  # float's has no unit
         return float(self), self.unit
 
     def time(self, step: Steps) -> Steps:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from itertools import combinations_with_replacement
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,8 @@ def radius(
     r = features.shape[1]
     monomials, points = _quartic_basis(r)
     tensors = np.array([_fourth(features, weights, step_size, ridge, batch_size, z) for z in points])
-    moved = np.stack([tensors[(slice(None), *index)] for index in monomials], axis=1)
+    places: list[tuple[Any, ...]] = [(slice(None), *index) for index in monomials]
+    moved = np.stack([tensors[place] for place in places], axis=1)
     still = np.stack([np.prod(points[:, list(index)], axis=1) for index in monomials], axis=1)
     return float(np.abs(np.linalg.eigvals(np.linalg.solve(still, moved))).max(initial=0.0))
 
@@ -108,7 +110,7 @@ def gaussian_samples(eigenvalues: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 @lru_cache(maxsize=8)
 def _quartic_basis(r: int) -> tuple[list[tuple[int, ...]], np.ndarray]:
     """Index tuples of the monomials of degree 4, and as many points (k, r) that tell quartic forms apart."""
-    monomials = list(combinations_with_replacement(range(r), 4))
+    monomials: list[tuple[int, ...]] = list(combinations_with_replacement(range(r), 4))
     draws = np.random.Generator(np.random.Philox(4)).standard_normal((8 * len(monomials), r))
     draws /= np.linalg.norm(draws, axis=1, keepdims=True)
     values = np.stack([np.prod(draws[:, list(index)], axis=1) for index in monomials], axis=1)
@@ -141,4 +143,4 @@ def _fourth(
 def _symmetric(tensor: np.ndarray) -> np.ndarray:
     from itertools import permutations
 
-    return sum(tensor.transpose(order) for order in permutations(range(4))) / 24
+    return np.asarray(sum(tensor.transpose(order) for order in permutations(range(4)))) / 24

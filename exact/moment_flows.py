@@ -56,7 +56,7 @@ class MomentFlow:
             return np.concatenate([*map(pack_symmetric, parts), -self.rates * first, [0.0]])
 
         scaled = mean / unit
-        start = [pack_symmetric(covariance / unit**2), pack_symmetric(np.outer(scaled, scaled)), scaled, [1.0]]
+        start = [pack_symmetric(covariance / unit**2), pack_symmetric(np.outer(scaled, scaled)), scaled, np.ones(1)]
         states = exponential_action(generator, np.concatenate(start), times)
         means = np.exp(-np.outer(times, self.rates)) * mean
         return means, unit**2 * unpack_symmetric(states[:, :size], d)

@@ -155,7 +155,7 @@ class MomentMap:
         self,
         mean: np.ndarray,
         covariance: np.ndarray,
-        record: Sequence[int],
+        record: Sequence[int] | np.ndarray,
         map_of: Callable[[int], MomentMap] | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Position moments (steps, d), (steps, d, d) at the recorded steps (sorted, from 0).

@@ -9,6 +9,7 @@ is one-sided. Derived.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -30,7 +31,9 @@ def derivative_along(function: Rows, x: np.ndarray, v: np.ndarray) -> np.ndarray
     x, v = np.asarray(x, dtype=np.float64), np.asarray(v, dtype=np.float64)
     with np.errstate(all="ignore"):
         length = STEP * _first_lengths(x, v)
-    found = done = longest = None
+    found: Any = None
+    done: Any = None
+    longest: Any = None
     for _ in range(MOST_STAGES):
         with np.errstate(all="ignore"):
             value, size, change = _quotient(function, x, v, length)

@@ -49,11 +49,12 @@ class Drop:
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", positive("size", self.size))
         object.__setattr__(self, "factor", non_negative("factor", self.factor))
-        steps = (self.at,) if np.ndim(self.at) == 0 else self.at
+        steps: Any = (self.at,) if np.ndim(self.at) == 0 else self.at
         object.__setattr__(self, "at", tuple(sorted(whole_number("at", step, 0) for step in steps)))
 
     def __call__(self, k: int) -> float:
-        return self.size * self.factor ** sum(k >= step for step in self.at)
+        steps: Any = self.at  # a tuple from __post_init__ on
+        return self.size * self.factor ** sum(k >= step for step in steps)
 
 
 @dataclass(frozen=True)

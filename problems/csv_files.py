@@ -31,16 +31,16 @@ class CsvFormat:
         One character, or "tab"; None: recognised from the header line.
     decimal : str, optional
         "." or ","; None: recognised from the numbers.
-    one_hot : tuple of str
+    one_hot : sequence of str, or names separated by commas
         Columns of texts; each becomes a column of 0 and 1 for every value but the first in order.
-    drop : tuple of str
+    drop : sequence of str, or names separated by commas
         Columns to leave out.
     """
 
     delimiter: str | None = None
     decimal: str | None = None
-    one_hot: tuple[str, ...] = ()
-    drop: tuple[str, ...] = ()
+    one_hot: str | Sequence[str] = ()
+    drop: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         delimiter = {"tab": "\t", "\\t": "\t"}.get(self.delimiter or "", self.delimiter)
@@ -181,8 +181,8 @@ def columns_of(sheet: Sheet, target: str, form: CsvFormat) -> tuple[list[str], n
         raise InvalidInput(
             f"target is {cut(target)}, but {sheet.shown} has no such column; {nearest(cut_name(target), header)}"
         )
-    for option, names in (("one_hot", form.one_hot), ("drop", form.drop)):
-        for name in names:
+    for option, named in (("one_hot", form.one_hot), ("drop", form.drop)):
+        for name in named:
             if name not in header:
                 raise InvalidInput(f"{option} names {cut(name)}, which is no column; {nearest(cut_name(name), header)}")
             if name == target:

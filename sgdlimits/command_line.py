@@ -115,12 +115,13 @@ def _study(arguments: list[str]) -> int:
     if name is not None:
         one_of("study", name[:LONGEST], STUDIES)
     if from_file is None:
+        assert name is not None
         given = _options(name, find_study(name), rest)
         settings = {key: value for key, value in given.items() if key not in OWN}
         return _execute(find_study(name)(**settings), given)
     from sgdlimits.studies.settings import read_toml
 
-    if any(argument in HELP for argument in rest) and name is not None:
+    if name is not None and any(argument in HELP for argument in rest):
         return 0 if _options(name, find_study(name), rest) else 0
     stored = one_of("study", read_toml(from_file)[0][:LONGEST], STUDIES)
     if name is not None and name != stored:

@@ -1,5 +1,7 @@
 """Ready-made studies: one folder per question, run by the command line and by the notebooks."""
 
+from typing import Any
+
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.studies, not studies")
 
@@ -10,7 +12,7 @@ STUDIES = {
 }
 
 
-def find_study(name: str) -> type:
+def find_study(name: str) -> type[Any]:
     """The settings class of a study.
 
     Raises

@@ -33,6 +33,7 @@ def affordable(
     InvalidInput
         If not even SGD and homogenized SGD (or the one process asked for) fit.
     """
+    assert study.steps is not None
     names = list(others)
     work = study.paths * study.steps * max(sgd.problem.samples, study.batch_size) * sgd.problem.dimension
     if work < SMALL:
@@ -88,7 +89,8 @@ def _seconds(study: HomogenizedStudy, simulator: Simulator, start: np.ndarray) -
     """One core's seconds for all paths and steps of a process, from a piece that is long enough to be measured."""
     from sgdlimits.ensembles import run
 
-    paths = min(PILOT_PATHS, study.paths)
+    assert study.steps is not None
+    paths, every = min(PILOT_PATHS, study.paths), study.steps
 
     def piece(steps: int) -> float:
         began = time.perf_counter()
@@ -102,12 +104,12 @@ def _seconds(study: HomogenizedStudy, simulator: Simulator, start: np.ndarray) -
         piece(1)  # compiles
         base, steps = piece(1), 2
         if base > LONG:
-            return base * study.steps * study.paths / paths
+            return base * every * study.paths / paths
         while True:
             took = piece(steps) - base
-            if took > ENOUGH or steps >= study.steps:
-                return max(took, 0.0) / (steps - 1) * study.steps * study.paths / paths
-            steps = min(8 * steps, max(2, study.steps))
+            if took > ENOUGH or steps >= every:
+                return max(took, 0.0) / (steps - 1) * every * study.paths / paths
+            steps = min(8 * steps, max(2, every))
 
 
 def _moment_seconds(sgd: Any, start: np.ndarray) -> float:

@@ -71,13 +71,19 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Ca
             "the frame reaches zero."
         )
         found.append((f"laws-{plain}", caption, partial(plots.laws, dataset, observable)))
+
+    def budgets() -> Figure:
+        drawn = plots.budgets(dataset)
+        assert drawn is not None
+        return drawn
+
     if any(wording.budget_parts(dataset, name) for name in dataset["process"].values.tolist()[1:]):
         caption = (
             "Parts of the difference of expected risk against the step, with their signs. Lines are exact; "
             f"markers are Monte Carlo errors with {level} intervals. The scale is linear near zero and "
             "logarithmic beyond."
         )
-        found.append(("budget", caption, partial(plots.budgets, dataset)))
+        found.append(("budget", caption, budgets))
     if orders is not None:
         caption = (
             f"Error against {reference} at fixed time over a ladder of step sizes, from exact moments. "

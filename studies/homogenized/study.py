@@ -193,6 +193,7 @@ class HomogenizedStudy:
 
         options = (self.ridge, self.standardise, self.test_fraction, self.seed)
         if self.data is None:
+            assert self.dataset is not None  # __post_init__ names one
             return LeastSquares.from_dataset(self.dataset, *options)
         if self.data_sha256 is not None and (found := files.file_sha256(self.data)) != self.data_sha256:
             raise InvalidInput(
@@ -200,6 +201,7 @@ class HomogenizedStudy:
                 f"{found[:12]}..., "
                 f"expected {self.data_sha256[:12]}...; restore the file, or start a new study with it"
             )
+        assert self.target is not None  # nor is a file without it let in
         return LeastSquares.from_csv(
             self.data, self.target, *options, one_hot=self.one_hot or (), drop=self.drop or (),
             delimiter=self.delimiter, decimal=self.decimal,
@@ -219,6 +221,7 @@ class HomogenizedStudy:
         if study.step_size is None:
             study, note = study._with_step_size(problem)
             notes.append(note)
+        assert study.step_size is not None
         check_reach(problem, study.step_size)
         if study.steps is None:
             steps, note = horizon(problem, study.step_size)
@@ -269,6 +272,7 @@ class HomogenizedStudy:
         from sgdlimits.ensembles.progress import KeptOpen, open_progress
 
         study, notes = self.resolved(problem)
+        assert study.steps is not None and study.step_size is not None
         sgd = SGD(
             problem,
             study.step_size,
@@ -277,7 +281,7 @@ class HomogenizedStudy:
             study.momentum,
             label_noise=study.label_noise,
         )
-        makers = {
+        makers: dict[str, Callable[[Any], Any]] = {
             "homogenized": HomogenizedSGD.of,
             "modified": partial(ModifiedEquation.of, order=1),
             "ornstein-uhlenbeck": OrnsteinUhlenbeck.of,
@@ -293,6 +297,7 @@ class HomogenizedStudy:
         if note:
             study = replace(study, processes=",".join(kept))
             notes.append(note)
+        assert study.steps is not None and study.step_size is not None
         others = list(made.values())
         recorded = np.unique(np.rint(np.geomspace(1, study.steps, RECORDED)).astype(int))
         bar = open_progress(progress, (1 + len(others)) * study.paths * study.steps)

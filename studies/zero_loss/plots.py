@@ -79,7 +79,8 @@ def space(along: Trajectories) -> Figure:
 
     data = along.dataset
     names = [name for name in data["mechanism"].values.tolist() if name != "Langevin noise"]  # its limit is random
-    figure, (ax,) = panels(1, 4.4, projection="3d")
+    figure, axes = panels(1, 4.4, projection="3d")
+    ax: Any = axes[0]  # an Axes3D
     figure.set_layout_engine("none")  # it would not see the labels beside axes in space
     ax.set_position((0.07, 0.0, 0.6, 1.0))
     ax.set_box_aspect(None, zoom=0.95)

@@ -191,7 +191,7 @@ def run_task(
     cells = [(mechanism, start) for mechanism in noises.values() for start in STARTS]
     settings = {"record": record, "paths": paths, "seed": seed, "threads": 1, "progress": progress}
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        found = list(pool.map(lambda cell: _run_cell(task, model, *cell, step_size, settings), cells))
+        found = list(pool.map(lambda cell: _run_cell(task, model, cell[0], cell[1], step_size, settings), cells))
     shape = len(noises), len(STARTS)
     axes = ("mechanism", "start")
     ends = {"coefficients": "feature", "coefficients_error": "feature", "coefficients_limit": "feature"}

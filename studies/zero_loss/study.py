@@ -141,7 +141,8 @@ class ZeroLossStudy:
         from . import sparse_regression, trajectories
         from .passages import passages
 
-        sizes, judging = self.sizes, {"tolerance": self.tolerance, "confidence": self.confidence}
+        sizes = self.sizes
+        judging: dict[str, Any] = {"tolerance": self.tolerance, "confidence": self.confidence}
         along = tuple(
             trajectories.run_scene(scene, sizes.looks, self.paths, sizes.rungs, settings, judging)
             for scene in trajectories.scenes()

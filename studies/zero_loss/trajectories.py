@@ -97,7 +97,7 @@ class Trajectories:
 
 
 def run_scene(
-    scene: Scene, looks: int, paths: int, rungs: int, settings: dict[str, Any], judging: dict[str, float]
+    scene: Scene, looks: int, paths: int, rungs: int, settings: dict[str, Any], judging: dict[str, Any]
 ) -> Trajectories:
     """Simulate every mechanism and compare it with its limit over a ladder of step sizes.
 
@@ -128,7 +128,7 @@ def run_scene(
         steps = _steps(scene, limit) or reference
         reference = reference or steps  # what stands still is watched for as long as the first mechanism
         bias = limit.regime != "trivial" and not mechanism.reg_is_constant  # of the order of the noise level squared
-        options = {
+        options: dict[str, Any] = {
             "steps": steps, "paths": paths, "rungs": rungs, "times": 2,
             "noise_levels": [mechanism.sigma, mechanism.sigma / 2] if bias else None,
         }  # fmt: skip
