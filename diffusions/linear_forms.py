@@ -117,19 +117,16 @@ def tabulated(xp: Any, c: Any, t: Any, z: Any) -> Any:
 
 
 def semidefinite_cholesky(xp: Any, c: Any, covariances: Any) -> Any:
-    """Lower triangular roots (..., d, d) of matrices that may be singular: a vanishing pivot gives zeros.
-
-    `c.eye` is the unit matrix and `c.below[i]` is 1 from i on.
-    """
-    left, columns = covariances, []
+    """Lower triangular roots (..., d, d) of matrices that may be singular: a vanishing pivot gives zeros."""
+    left, pivots, columns = covariances, (covariances * c.eye).sum(axis=-1), []
     for i in range(left.shape[-1]):
-        pivot = left[..., i, i][..., None]
+        pivot = pivots[..., :1]
         safe = xp.where(pivot > 0, pivot, xp.ones_like(pivot))
-        column = xp.where(pivot > 0, left[..., :, i] / xp.sqrt(safe), xp.zeros_like(pivot)) * c.below[i]
-        columns.append(column)
-        left = left - column[..., :, None] * column[..., None, :]
-        rest = (left * c.eye).sum(axis=-1)
+        column = xp.where(pivot > 0, left[..., :, 0] / xp.sqrt(safe), xp.zeros_like(pivot))
+        columns.append(xp.concatenate([xp.zeros_like(covariances[..., 0, :i]), column], axis=-1))
+        left = left[..., 1:, 1:] - column[..., 1:, None] * column[..., None, 1:]
         # Rounding must not leave a pivot, as in the kernel `covariance_noise`.
-        lost = xp.where(rest < 1e-14 * column * column, rest, xp.zeros_like(rest))
-        left = left - lost[..., None] * c.eye
+        squares = column[..., 1:] * column[..., 1:]
+        rest = pivots[..., 1:] - squares
+        pivots = xp.where(rest < 1e-14 * squares, xp.zeros_like(rest), rest)
     return xp.stack(columns, axis=-1)

@@ -152,7 +152,7 @@ class ModifiedEquation(Diffusion):
             )  # fmt: skip
         if self._tabulated:
             table = covariance_table(problem, self.label_noise)
-            return linear_form(self, d, "matrix", tabulated, table=table, scale=scale, eye=np.eye(d), below=np.tri(d).T)
+            return linear_form(self, d, "matrix", tabulated, table=table, scale=scale, eye=np.eye(d))
         rows = problem.augmented_modes
         own = scale * self.label_noise * roots if self.label_noise else np.zeros((d, 0))
         return linear_form(
