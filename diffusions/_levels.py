@@ -14,7 +14,7 @@ from sgdlimits.ensembles.summaries import Summary, upper_frequency
 
 from ._expectation import Level
 from ._sampled_ends import Observable, observed, one_path, refuse_not_finite, sample_paths
-from .solvers import Coefficients, Scheme, SchemeSimulator, StepNoise
+from .solvers import Coefficients, Scheme, SchemeSteps, StepNoise, scheme_simulator
 
 LEVEL_SHIFT = 40  # level l uses paths l 2^40, l 2^40 + 1, ...: levels are independent
 NUMBERS_AHEAD = 2**14
@@ -61,7 +61,7 @@ class LevelSampler:
         self.brownian = Brownian(
             s.horizon, self.steps, s.coefficients.noise_dimension, s.seed, s.quality, s.scheme.areas
         )
-        self.simulator = SchemeSimulator(s.coefficients, s.scheme, self.brownian, s.t0)
+        self.simulator = scheme_simulator(SchemeSteps(s.coefficients, s.scheme, self.brownian, s.t0))
 
     def finer(self) -> LevelSampler:
         return LevelSampler(self.setting, self.coarsest, self.level + 1, self)

@@ -23,7 +23,7 @@ from ._sampled_ends import (
     sample_paths,
 )
 from .integration import grid_steps, simulator_of
-from .solvers import Coefficients, Scheme, SchemeSimulator, find_scheme
+from .solvers import Coefficients, Scheme, SchemeSteps, find_scheme, scheme_simulator
 
 
 def monte_carlo(
@@ -141,5 +141,5 @@ def _replay(
         return
     brownian = Brownian(t1 - t0, steps, coefficients.noise_dimension, seed, quality, area=chosen.areas)
     noise = Noise(seed, paths, quality)
-    plain = SchemeSimulator(coefficients, chosen, brownian, t0)
+    plain = scheme_simulator(SchemeSteps(coefficients, chosen, brownian, t0))
     plain.advance(plain.start(draw_initial(initial, noise), noise), 0, steps, noise)

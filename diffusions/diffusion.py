@@ -34,7 +34,7 @@ from .array_form import ArrayForm
 from .modal import ModalStep
 from .solvers import ModalScheme, Scheme, find_scheme
 from .solvers.adapters import LibraryScheme, SdeintPair, to_diffrax, to_sdeint, to_torchsde
-from .solvers.process import ProcessSimulator
+from .solvers.process import process_simulator
 
 if TYPE_CHECKING:
     import xarray
@@ -322,7 +322,7 @@ class Diffusion(ABC):
         simulator = (
             self.simulator(chosen.name, substeps)
             if fused
-            else ProcessSimulator.of(self, chosen, substeps, steps, x0, seed, quality)
+            else process_simulator(self, chosen, substeps, steps, x0, seed, quality)
         )
         ensemble = run(
             simulator, x0, paths=paths, steps=steps, record=record, observables=observables,

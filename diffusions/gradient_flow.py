@@ -16,7 +16,7 @@ from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_settings
 from .linear_forms import frozen, is_quadratic, linear_form, loss_form, no_noise
 from .modal import ModalStep
-from .simulators import DenseNoiseSimulator, FlowSimulator
+from .simulators import FlowSimulator, dense_simulator
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,5 +110,6 @@ class GradientFlow(Diffusion):
         """
         size = 1.0 if size is None else size
         if is_quadratic(self):
-            return DenseNoiseSimulator(self.problem, 1, np.exp(-size * self.rates), np.zeros((self.dimension, 0)))
+            no_noise = np.zeros((self.dimension, 0))
+            return dense_simulator(self.label, self.problem, 1, np.exp(-size * self.rates), no_noise)
         return FlowSimulator(self.problem, size * self.step_size)

@@ -20,7 +20,7 @@ from .diffusion import Diffusion, check_quadratic, check_settings
 from .modal import ModalStep
 from .homogenized_modes import HomogenizedModes
 from .linear_forms import level_times_spread, linear_form, risk_level
-from .simulators import DiagonalSimulator
+from .simulators import diagonal_simulator
 from .solvers import find_scheme
 
 
@@ -166,9 +166,9 @@ class HomogenizedSGD(Diffusion):
         """
         problem, step = self.problem, self.modal_step(solver, substeps, size)
         weights, before = np.diagonal(step.weights) * problem.eigenvalues / self.batch_size, step.decay_before_noise
-        return DiagonalSimulator(
-            problem, substeps, before, before * step.decay_after_noise, before * np.sqrt(weights),
-            self.floor, 2 * problem.risk_slope, problem.eigenvalues, find_scheme(solver).increments == "two_point",
+        return diagonal_simulator(
+            f"{self.label} by {solver}", problem, substeps, before, before * step.decay_after_noise,
+            before * np.sqrt(weights), self.floor, 2 * problem.risk_slope, problem.eigenvalues, find_scheme(solver).increments == "two_point",
         )  # fmt: skip
 
 

@@ -24,10 +24,9 @@ from sgdlimits.exact.errors import (
 )
 
 from .diffusion import Diffusion
-from .solvers import Coefficients, Scheme, SchemeSimulator, find_scheme, fused_simulator
+from .solvers import Coefficients, Scheme, SchemeSteps, find_scheme, fused_simulator, scheme_simulator
 from .solvers.coefficients import check_diffusion
-from .solvers.process import ProcessSimulator
-from .solvers.adapters import LibraryScheme, LibrarySimulator
+from .solvers.adapters import LibraryScheme, LibrarySteps
 
 if TYPE_CHECKING:
     import xarray
@@ -203,10 +202,10 @@ def simulator_of(
                 f"with a tolerance, dt must be a step of the Brownian path's grid or a halving of it; it has "
                 f"{brownian.steps} steps, the run {steps}"
             )
-    inner: Any = SchemeSimulator(coefficients, chosen, brownian, t0, level, joined, tolerance)
+    steps_of: Any = SchemeSteps(coefficients, chosen, brownian, t0, level, joined, tolerance)
     if isinstance(chosen, LibraryScheme):
-        inner = LibrarySimulator(coefficients, chosen, brownian, t0, level, joined)
-    return ProcessSimulator(diffusion, inner, 1, True) if modal else inner
+        steps_of = LibrarySteps(coefficients, chosen, brownian, t0, level, joined)
+    return scheme_simulator(steps_of, diffusion if modal else None)
 
 
 def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int) -> tuple[int, int]:

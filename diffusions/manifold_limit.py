@@ -27,7 +27,7 @@ from .manifold.fields import Fields, tangential_matrix
 from .manifold.flows import FLOW_SOLVERS, TABLEAUS, extended, follow
 from .manifold.leaving import LeftTheSet, back_to_set, frame_of_rank
 from .manifold.schemes import NOISE_SOLVERS, Stepper
-from .manifold.simulator import DEFAULT_DT, ManifoldSimulator, integrator_grid, largest_step
+from .manifold.simulator import DEFAULT_DT, LimitSteps, integrator_grid, largest_step
 from .manifold.terms import DEGENERATE, Term, decide_terms, explain, leading_term, probe_points
 
 if TYPE_CHECKING:
@@ -322,15 +322,13 @@ class ManifoldLimit:
         typical = initial.mean if isinstance(initial, Gaussian) else initial.reshape(-1, self.dimension)[0]
         rank = geometry.frame(self.model, self._start(typical)).rank
         grid = integrator_grid(record, steps, float(self.clock), step)
-        simulator = ManifoldSimulator(
-            Stepper(self._fields, solver, rank), grid, float(self.clock), self.noise_dimension
-        )
+        limit = LimitSteps(Stepper(self._fields, solver, rank), grid, float(self.clock), self.noise_dimension)
         ensemble = run(
-            simulator, initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
+            limit.simulator(), initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
         )  # fmt: skip
         asked = range(first_path, first_path + paths)
-        lost = sorted((d for d in simulator.departures if d.path in asked), key=lambda d: (d.step, d.path))
+        lost = sorted((d for d in limit.departures if d.path in asked), key=lambda d: (d.step, d.path))
         if lost:
             warnings.warn(f"{len(lost)} of {paths} paths were lost: {lost[0]}", LeftTheSet, stacklevel=2)
         attributes = self._attributes() | {"solver": solver, "dt": step}

@@ -33,11 +33,11 @@ from .linear_forms import (
 )
 from .modal import ModalStep
 from .simulators import (
-    CommonNoiseSimulator,
-    CovarianceNoiseSimulator,
-    SampledLossSimulator,
-    SampleNoiseSimulator,
+    common_simulator,
+    covariance_simulator,
     covariance_table,
+    sample_simulator,
+    sampled_simulator,
 )
 
 
@@ -232,10 +232,11 @@ class ModifiedEquation(Diffusion):
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: Euler-Maruyama with one normal a sample, or Gaussian features' noise."""
         if not isinstance(self.problem, QuadraticProblem):
-            return SampledLossSimulator(self, whole_number("substeps", substeps, 1))
+            return sampled_simulator(self, whole_number("substeps", substeps, 1))
         step = self.modal_step(solver, substeps, size)
         scale = float(np.sqrt(step.weights[0, 0] / self.batch_size))
-        kind: Any = CovarianceNoiseSimulator if self._tabulated else SampleNoiseSimulator
+        kind: Any = covariance_simulator if self._tabulated else sample_simulator
         if isinstance(self.problem, StreamingLeastSquares):
-            kind = CommonNoiseSimulator
-        return kind(self.problem, substeps, step.decay_after_noise, scale, self.label_noise)
+            kind = common_simulator
+        name = f"{self.label} by {solver}"
+        return kind(name, self.problem, substeps, step.decay_after_noise, scale, self.label_noise)

@@ -16,7 +16,7 @@ from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_quadratic, check_settings
 from .linear_forms import frozen, linear_form
 from .modal import ModalStep
-from .simulators import DenseNoiseSimulator
+from .simulators import dense_simulator
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +115,8 @@ class OrnsteinUhlenbeck(Diffusion):
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances; exponential Euler samples the exact law."""
         step = self.modal_step(solver, substeps, size)
-        return DenseNoiseSimulator(self.problem, substeps, step.decay_after_noise, root_of(step.weights * self._noise))
+        root = root_of(step.weights * self._noise)
+        return dense_simulator(f"{self.label} by {solver}", self.problem, substeps, step.decay_after_noise, root)
 
 
 def root_of(covariance: np.ndarray) -> np.ndarray:

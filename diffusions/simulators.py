@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from sgdlimits.ensembles import limits, packs
-from sgdlimits.ensembles.crowd import Arrays, PackedState, PathState, RowState
+from sgdlimits.ensembles.crowd import Arrays, PathState
+from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.packs import PACK
 from sgdlimits.ensembles.random import Noise, Purpose
+from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -24,141 +25,97 @@ from .kernels import covariance_noise, dense_noise, diagonal_noise, sample_noise
 NONE = np.empty(0)
 
 
-@dataclass(eq=False)
-class Modes(PackedState):
-    """State of consecutive paths from number `path`: packs (P / PACK, d, PACK) and integrator steps of overflow."""
+def modal_simulator(
+    name: str, problem: QuadraticProblem, substeps: int, advance: Callable[[PathArrays, int, int, Noise], None],
+    scale: np.ndarray | None = None,
+) -> Simulator:  # fmt: skip
+    """A process that moves packs of y = scale * modes; `scale` (d,) is not 1 for splitting schemes only."""
+    factor = np.ones(problem.dimension) if scale is None else scale
+    into = np.ascontiguousarray(problem.eigenvectors.T * factor[:, None])
+    out = np.ascontiguousarray(problem.eigenvectors / factor)
 
-    path: int
-    packs: np.ndarray
-    overflow: np.ndarray
-
-
-class ModalSimulator:
-    """Common to the kernels of this file: positions and observables of packs y = decay_before_noise * modes."""
-
-    problem: QuadraticProblem
-    substeps: int
-    compiled: bool = True
-
-    @property
-    def dimension(self) -> int:
-        return self.problem.dimension
-
-    @property
-    def scale(self) -> np.ndarray:
-        """Factor (d,) between what the kernel moves and the modes; not 1 for splitting schemes only."""
-        return getattr(self, "decay_before_noise", np.ones(self.dimension))
-
-    def start(self, positions: np.ndarray, noise: Noise) -> Modes:
-        rotation = np.ascontiguousarray(self.problem.eigenvectors.T * self.scale[:, None])
-        centred = positions - self.problem.minimiser
+    def enter(positions: np.ndarray) -> np.ndarray:
+        centred = positions - problem.minimiser
         if (centred == centred[0]).all():  # one start for all: turn one pack, not each
-            state = packs.rotate(packs.pack(centred[:PACK]), rotation).repeat(len(centred) // PACK, axis=0)
-        else:
-            state = packs.rotate(packs.pack(centred), rotation)
-        return Modes(int(noise.paths[0]), state, np.full((len(state), PACK), -1, dtype=np.int64))
+            return packs.rotate(packs.pack(centred[:PACK]), into).repeat(len(centred) // PACK, axis=0)
+        return packs.rotate(packs.pack(centred), into)
 
-    def positions(self, state: Modes) -> np.ndarray:
-        rotation = np.ascontiguousarray(self.problem.eigenvectors / self.scale)
-        return packs.unpack(packs.rotate(state.packs, rotation)) + self.problem.minimiser
+    def leave(state: PathArrays) -> np.ndarray:
+        return packs.unpack(packs.rotate(state.x, out)) + problem.minimiser
 
-    def measure(self, name: str, state: Modes) -> np.ndarray | None:
-        problem, scale = self.problem, self.scale
-        if name == "risk":
-            linear, square = problem.risk_slope / scale, 0.5 * problem.eigenvalues / scale**2
-            return packs.quadratic(state.packs, problem.risk_at_minimiser, linear, square)
-        if name == "norm":
-            return packs.norm(state.packs / scale[:, None] + problem.minimiser_modes[:, None])
-        return None
+    def risk(state: PathArrays) -> np.ndarray:
+        linear, square = problem.risk_slope / factor, 0.5 * problem.eigenvalues / factor**2
+        return packs.quadratic(state.x, problem.risk_at_minimiser, linear, square)
 
-    def overflow_steps(self, state: Modes) -> np.ndarray:
-        steps = state.overflow.ravel()
-        return np.where(steps < 0, -1, -(-steps // self.substeps))
+    def norm(state: PathArrays) -> np.ndarray:
+        return packs.norm(state.x / factor[:, None] + problem.minimiser_modes[:, None])
 
-    def span(self, first: int, last: int) -> tuple[int, int]:
-        """The integrator's steps of SGD steps first..last-1."""
-        return first * self.substeps, last * self.substeps
+    return ArraySimulator(
+        name, problem.dimension, advance, enter, leave, {"risk": risk, "norm": norm}, packed=True, substeps=substeps
+    )
 
 
-@dataclass(frozen=True, eq=False)
-class DiagonalSimulator(ModalSimulator):
+def diagonal_simulator(
+    name: str, problem: QuadraticProblem, substeps: int, decay_before_noise: np.ndarray, decay: np.ndarray,
+    spread: np.ndarray, floor: float, slope: np.ndarray, coupling: np.ndarray, two_point: bool = False,
+) -> Simulator:  # fmt: skip
     """y <- decay y + sqrt(level) spread xi, level = floor + slope . z + coupling . z^2, z = y / decay_before_noise."""
 
-    problem: QuadraticProblem
-    substeps: int
-    decay_before_noise: np.ndarray
-    decay: np.ndarray
-    spread: np.ndarray
-    floor: float
-    slope: np.ndarray
-    coupling: np.ndarray
-    two_point: bool = False
-
-    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
+    def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
         # Splitting schemes see the noise level at y itself: that is their point.
-        quality = "two_point" if self.two_point else noise.quality
+        quality = "two_point" if two_point else noise.quality
         diagonal_noise(
-            state.packs, state.overflow, self.decay, self.spread, self.floor, self.slope, self.coupling, NONE, NONE,
-            np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(quality, 2 if self.two_point else 64),
+            state.x, state.overflow, decay, spread, floor, slope, coupling, NONE, NONE, np.uint64(noise.seed),
+            state.path, first, last, *scratch(quality, 2 if two_point else 64),
         )  # fmt: skip
 
+    return modal_simulator(name, problem, substeps, advance, decay_before_noise)
 
-@dataclass(frozen=True, eq=False)
-class DenseNoiseSimulator(ModalSimulator):
-    """z <- decay z + root xi with a constant root (d, d)."""
 
-    problem: QuadraticProblem
-    substeps: int
-    decay: np.ndarray
-    root: np.ndarray
+def dense_simulator(
+    name: str, problem: QuadraticProblem, substeps: int, decay: np.ndarray, root: np.ndarray
+) -> Simulator:
+    """z <- decay z + root xi with a constant root (d, m)."""
 
-    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
+    def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
         dense_noise(
-            state.packs, state.overflow, self.decay, self.root, np.uint64(noise.seed), state.path,
-            *self.span(first, last), *scratch(noise.quality),
+            state.x, state.overflow, decay, root, np.uint64(noise.seed), state.path, first, last,
+            *scratch(noise.quality),
         )  # fmt: skip
 
+    return modal_simulator(name, problem, substeps, advance)
 
-@dataclass(frozen=True, eq=False)
-class SampleNoiseSimulator(ModalSimulator):
-    """z <- decay z + noise of the covariance scale^2 (C(z) + label_noise^2 H), one normal a sample."""
 
-    problem: LeastSquares
-    substeps: int
-    decay: np.ndarray
-    noise_scale: float
-    label_noise: float
+def sample_simulator(
+    name: str, problem: LeastSquares, substeps: int, decay: np.ndarray, noise_scale: float, label_noise: float
+) -> Simulator:
+    """z <- decay z + noise of the covariance noise_scale^2 (C(z) + label_noise^2 H), one normal a sample."""
+    rows = np.ascontiguousarray(problem.augmented_modes[:, :-1])
+    columns, offsets = np.ascontiguousarray(rows.T), np.ascontiguousarray(problem.augmented_modes[:, -1])
+    own = noise_scale * label_noise * np.sqrt(problem.eigenvalues) if label_noise else NONE
 
-    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
-        rows = np.ascontiguousarray(self.problem.augmented_modes[:, :-1])
-        offsets = np.ascontiguousarray(self.problem.augmented_modes[:, -1])
-        own = self.noise_scale * self.label_noise * np.sqrt(self.problem.eigenvalues) if self.label_noise else NONE
+    def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
         sample_noise(
-            state.packs, state.overflow, self.decay, self.noise_scale, rows, np.ascontiguousarray(rows.T), offsets,
-            own, np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(noise.quality),
+            state.x, state.overflow, decay, noise_scale, rows, columns, offsets, own, np.uint64(noise.seed),
+            state.path, first, last, *scratch(noise.quality),
         )  # fmt: skip
 
+    return modal_simulator(name, problem, substeps, advance)
 
-@dataclass(frozen=True, eq=False)
-class CovarianceNoiseSimulator(ModalSimulator):
+
+def covariance_simulator(
+    name: str, problem: LeastSquares, substeps: int, decay: np.ndarray, noise_scale: float, label_noise: float
+) -> Simulator:
     """The same law with d normals a step, from the covariance's table: for many more samples than d^2."""
+    table = covariance_table(problem, label_noise)
 
-    problem: LeastSquares
-    substeps: int
-    decay: np.ndarray
-    noise_scale: float
-    label_noise: float
-
-    @cached_property
-    def table(self) -> np.ndarray:
-        """Packed triangle of (modes, 1) (modes, 1)^T -> that of the covariance."""
-        return covariance_table(self.problem, self.label_noise)
-
-    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
+    def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
         covariance_noise(
-            state.packs, state.overflow, self.decay, self.noise_scale, self.table, np.uint64(noise.seed), state.path,
-            *self.span(first, last), *scratch(noise.quality),
+            state.x, state.overflow, decay, noise_scale, table, np.uint64(noise.seed), state.path, first, last,
+            *scratch(noise.quality),
         )  # fmt: skip
+
+    return modal_simulator(name, problem, substeps, advance)
 
 
 def covariance_table(problem: LeastSquares, label_noise: float) -> np.ndarray:
@@ -169,54 +126,30 @@ def covariance_table(problem: LeastSquares, label_noise: float) -> np.ndarray:
     return table
 
 
-@dataclass(frozen=True, eq=False)
-class CommonNoiseSimulator(ModalSimulator):
+def common_simulator(
+    name: str, problem: StreamingLeastSquares, substeps: int, decay: np.ndarray, noise_scale: float, label_noise: float
+) -> Simulator:
     """Noise of Gaussian features: sqrt(2 L + label_noise^2) sqrt(H) xi plus the gradient times one common normal."""
+    spread = noise_scale * np.sqrt(problem.eigenvalues)
+    pull = noise_scale * problem.eigenvalues
+    level = 2 * problem.risk_at_minimiser + label_noise**2, 2 * problem.risk_slope, problem.eigenvalues
 
-    problem: StreamingLeastSquares
-    substeps: int
-    decay: np.ndarray
-    noise_scale: float
-    label_noise: float
-
-    def advance(self, state: Modes, first: int, last: int, noise: Noise) -> None:
-        problem, scale = self.problem, self.noise_scale
+    def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
         diagonal_noise(
-            state.packs, state.overflow, self.decay, scale * np.sqrt(problem.eigenvalues),
-            2 * problem.risk_at_minimiser + self.label_noise**2, 2 * problem.risk_slope, problem.eigenvalues,
-            scale * problem.eigenvalues, scale * problem.eigenvalues * problem.offset_modes,
-            np.uint64(noise.seed), state.path, *self.span(first, last), *scratch(noise.quality),
+            state.x, state.overflow, decay, spread, *level, pull, pull * problem.offset_modes, np.uint64(noise.seed),
+            state.path, first, last, *scratch(noise.quality),
         )  # fmt: skip
 
-
-@dataclass(eq=False)
-class Positions(RowState):
-    """Positions (P, d) in original coordinates, and the integrator step of overflow (P,)."""
-
-    x: np.ndarray
-    overflow: np.ndarray
+    return modal_simulator(name, problem, substeps, advance)
 
 
-@dataclass(frozen=True, eq=False)
-class SampledLossSimulator:
+def sampled_simulator(process: Any, substeps: int) -> Simulator:
     """Euler-Maruyama with one normal a sample, for losses given sample by sample: no d x d matrix is formed."""
+    problem, dt = process.problem, 1 / (float(process.clock) * substeps)
+    scale = np.sqrt(dt * process.step_size / (process.batch_size * problem.samples))
 
-    process: Any
-    substeps: int
-    compiled: bool = False  # the problem's functions may be a user's NumPy
-
-    @property
-    def dimension(self) -> int:
-        return self.process.dimension
-
-    def start(self, positions: np.ndarray, noise: Noise) -> Positions:
-        return Positions(np.array(positions), np.full(len(positions), -1, dtype=np.int64))
-
-    def advance(self, state: Positions, first: int, last: int, noise: Noise) -> None:
-        process, problem = self.process, self.process.problem
-        dt = 1 / (float(process.clock) * self.substeps)
-        scale = np.sqrt(dt * process.step_size / (process.batch_size * problem.samples))
-        for k in range(first * self.substeps, last * self.substeps):
+    def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
+        for k in range(first, last):
             with np.errstate(over="ignore", invalid="ignore"):
                 weights = noise.normals(Purpose.BROWNIAN, k, problem.samples)
                 weights -= weights.mean(axis=1, keepdims=True)
@@ -224,14 +157,10 @@ class SampledLossSimulator:
                 state.x = state.x + dt * process.drift(k * dt, state.x) + noisy
             limits.mark(state.overflow, state.x, k + 1)
 
-    def positions(self, state: Positions) -> np.ndarray:
-        return state.x.copy()
-
-    def measure(self, name: str, state: Positions) -> np.ndarray | None:
-        return self.process.problem.risk(state.x) if name == "risk" else None
-
-    def overflow_steps(self, state: Positions) -> np.ndarray:
-        return np.where(state.overflow < 0, -1, -(-state.overflow // self.substeps))
+    return ArraySimulator(
+        process.label, process.dimension, advance, measures=risk_of(problem.risk), substeps=substeps,
+        compiled=False,  # the problem's functions may be a user's NumPy
+    )  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -241,6 +170,10 @@ class Flow(PathState):
     x: np.ndarray
     member: np.ndarray
     overflow: np.ndarray
+
+    @property
+    def overflow_steps(self) -> np.ndarray:
+        return self.overflow[self.member]
 
     def dump(self) -> Arrays:
         return {"x": self.x[self.member], "overflow": self.overflow[self.member]}
@@ -257,6 +190,9 @@ class FlowSimulator:
     problem: Any
     step_size: float
     compiled: bool = True  # a path's bits do not depend on its company
+    name: str = "gradient flow"
+    substeps: int = 1
+    whole: str = ""
 
     @property
     def dimension(self) -> int:
@@ -297,6 +233,3 @@ class FlowSimulator:
             return None
         risks = [np.inf if gone >= 0 else float(self.problem.risk(x)) for x, gone in zip(state.x, state.overflow)]
         return np.array(risks)[state.member]
-
-    def overflow_steps(self, state: Flow) -> np.ndarray:
-        return state.overflow[state.member]

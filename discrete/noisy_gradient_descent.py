@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.ensembles.engine import Simulator, run
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.observables import BUILT_IN
@@ -16,6 +15,7 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
+from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, one_of, points
@@ -180,7 +180,7 @@ class NoisyGradientDescent:
         """What the engine advances: a compiled loop where the model has a kernel."""
         if self.model.kernel is None:
             return RecurrenceSimulator(self, self.model.dimension, self.model.loss)
-        return NoisySimulator(self)
+        return _compiled_simulator(self)
 
     def regulariser(self, w: np.ndarray) -> np.ndarray:
         """Regulariser (...) of the noise at w (..., m), divided by sigma^2; a mixture's parts weighed by sigma^2."""
@@ -250,39 +250,20 @@ def _where_finite(w: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -
     return out
 
 
-@dataclass(eq=False)
-class _Paths(RowState):
-    """State of P consecutive paths from number `path`."""
-
-    path: int
-    x: np.ndarray
-    carried: np.ndarray
-    overflow: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class NoisySimulator:
+def _compiled_simulator(process: NoisyGradientDescent) -> Simulator:
     """Noisy gradient descent on a compiled model."""
+    model = process.model
+    plan = Plan.of(process.noise.draws(model), model.dimension)
 
-    process: NoisyGradientDescent
-    compiled: bool = True
+    def kept(x: np.ndarray) -> dict[str, np.ndarray]:
+        return {"carried": np.zeros(x.shape if plan.carrying else (0, x.shape[1]))}
 
-    @property
-    def dimension(self) -> int:
-        return self.process.model.dimension
+    def leave(state: PathArrays) -> np.ndarray:
+        return state.x + state.kept["carried"] if plan.carrying else state.x.copy()
 
-    @property
-    def plan(self) -> Plan:
-        return Plan.of(self.process.noise.draws(self.process.model), self.dimension)
-
-    def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
-        x = np.array(positions, dtype=np.float64, order="C")
-        carried = np.zeros(x.shape if self.plan.carrying else (0, x.shape[1]))
-        return _Paths(int(noise.paths[0]), x, carried, np.full(len(x), -1, dtype=np.int64))
-
-    def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
-        model, plan, paths = self.process.model, self.plan, (state.x, state.carried, state.overflow)
-        draws, sizes = (plan.draws, plan.scales, plan.transforms), self.process.step_sizes(first, last)
+    def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
+        paths = state.x, state.kept["carried"], state.overflow
+        draws, sizes = (plan.draws, plan.scales, plan.transforms), process.step_sizes(first, last)
         run = np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality)
         if pair_kernels.fits(model, plan):
             difference, slots = isinstance(model, QuadraticDifference), pair_kernels.pair_slots(plan, model)
@@ -294,11 +275,7 @@ class NoisySimulator:
             np.arange(max(1, model.samples)), plan.replace, sizes, *run,
         )  # fmt: skip
 
-    def positions(self, state: _Paths) -> np.ndarray:
-        return state.x + state.carried if len(state.carried) else state.x.copy()
-
-    def measure(self, name: str, state: _Paths) -> np.ndarray | None:
-        return self.process.model.loss(self.positions(state)) if name == "risk" else None
-
-    def overflow_steps(self, state: _Paths) -> np.ndarray:
-        return state.overflow
+    return ArraySimulator(
+        "noisy gradient descent", model.dimension, advance, leave=leave,
+        measures={"risk": lambda state: model.loss(leave(state))}, kept=kept,
+    )  # fmt: skip

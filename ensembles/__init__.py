@@ -15,10 +15,12 @@ from .progress import Progress, open_progress
 from .random import PACK, QUALITIES, Noise, Purpose, child_seed
 from .recurrences import NumpyRecurrence, RecurrenceSimulator
 from .results import ensemble_dataset, load, moments_dataset, save, saved_state
+from .simulators import ArraySimulator, PathArrays
 
 __all__ = [
     "PACK",
     "QUALITIES",
+    "ArraySimulator",
     "Brownian",
     "Crowd",
     "Ensemble",
@@ -28,6 +30,7 @@ __all__ = [
     "Mean",
     "Noise",
     "NumpyRecurrence",
+    "PathArrays",
     "Progress",
     "Purpose",
     "Recorded",

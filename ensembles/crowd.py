@@ -5,14 +5,13 @@ from __future__ import annotations
 import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 
-from .philox import PACK
 from .random import Noise
 
 if TYPE_CHECKING:
@@ -24,6 +23,11 @@ Arrays = dict[str, np.ndarray]
 class PathState(ABC):
     """A simulator's state that can be taken apart path by path."""
 
+    @property
+    @abstractmethod
+    def overflow_steps(self) -> np.ndarray:
+        """Own step (P,) at which a path was first not finite or beyond 1e150; -1 where it never was."""
+
     @abstractmethod
     def dump(self) -> Arrays:
         """All that it holds for each path, name -> (P, ...), in fresh arrays."""
@@ -31,35 +35,6 @@ class PathState(ABC):
     @abstractmethod
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Put such arrays in place of its own."""
-
-
-class RowState(PathState):
-    """A simulator's state, a dataclass whose arrays have paths along their first axis, or are empty."""
-
-    def dump(self) -> Arrays:
-        return {name: values.copy() for name, values in _arrays(self).items()}
-
-    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
-        for name in _arrays(self):
-            setattr(self, name, np.array(arrays[name], order="C"))
-
-
-class PackedState(PathState):
-    """A simulator's state, a dataclass whose arrays are packs (P / PACK, ..., PACK), or empty."""
-
-    def dump(self) -> Arrays:
-        return {name: np.moveaxis(v, -1, 1).reshape(len(v) * PACK, *v.shape[1:-1]) for name, v in _arrays(self).items()}
-
-    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
-        for name in _arrays(self):
-            rows = np.asarray(arrays[name])
-            packed = np.moveaxis(rows.reshape(len(rows) // PACK, PACK, *rows.shape[1:]), 1, -1)
-            setattr(self, name, np.array(packed, order="C"))
-
-
-def _arrays(state: Any) -> Arrays:
-    values = {field.name: getattr(state, field.name) for field in fields(state)}
-    return {name: value for name, value in values.items() if isinstance(value, np.ndarray) and value.size}
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +46,7 @@ class SavedState:
     step, seed, first_path : int
     quality : str
     process : str
-        Kind of simulator, which must be the same when it is taken up again.
+        Name of the simulator, which must be the same when it is taken up again.
     positions : (P, d) array
     arrays : dict
         Everything that the simulator holds for a path: positions in its own coordinates, momentum, a permutation.
@@ -103,7 +78,7 @@ class SavedState:
             If the process, the seed or the quality is another, paths are missing, or the step lies beyond.
         """
         wrong = None
-        if self.process != kind_of(simulator) or self.positions.shape[1] != simulator.dimension:
+        if self.process != simulator.name or self.positions.shape[1] != simulator.dimension:
             wrong = f"of another process ({self.process}, dimension {self.positions.shape[1]})"
         elif (self.seed, self.quality) != (seed, quality):
             wrong = f"with seed {self.seed} and quality {self.quality!r}: pass the same ones"
@@ -114,12 +89,6 @@ class SavedState:
             wrong = f"at step {self.step}, past the end {steps} of the run: raise steps, which counts from step 0"
         if wrong:
             raise InvalidInput(f"x0 is a state that was saved {wrong}")
-
-
-def kind_of(simulator: Simulator) -> str:
-    """Name of the process that a simulator advances."""
-    inner = getattr(simulator, "inner", None) or getattr(simulator, "recurrence", None)
-    return type(simulator).__name__ + (f" of {type(inner).__name__}" if inner is not None else "")
 
 
 class Crowd:
@@ -151,7 +120,8 @@ class Crowd:
     def advance_to(self, step: int) -> None:
         """Take all steps up to `step`."""
         if step > self.step:
-            self.simulator.advance(self.state, self.step, step, self.noise)
+            each = self.simulator.substeps
+            self.simulator.advance(self.state, self.step * each, step * each, self.noise)
             self.step = step
 
     def positions(self) -> np.ndarray:
@@ -171,7 +141,8 @@ class Crowd:
 
     def overflow_steps(self) -> np.ndarray:
         """Step (P,) at which a path overflowed, -1 where it did not."""
-        return self.simulator.overflow_steps(self.state)
+        own = self.state.overflow_steps
+        return np.where(own < 0, -1, -(-own // self.simulator.substeps))
 
     def dump(self) -> Arrays:
         """All that the simulator holds for each path, name -> (P, ...).
@@ -181,10 +152,10 @@ class Crowd:
         InvalidInput
             If the process cannot be taken apart.
         """
-        if not isinstance(self.state, PathState):
+        if self.simulator.whole:
             raise InvalidInput(
-                f"the state of {kind_of(self.simulator)} cannot be saved or copied from path to path: its noise or its "
-                "grid belongs to the whole run; run it in one piece"
+                f"the state of {self.simulator.name} cannot be saved or copied from path to path: "
+                f"{self.simulator.whole}; run it in one piece"
             )
         return self.state.dump()
 

@@ -25,7 +25,7 @@ from sgdlimits.exact.errors import (
 )
 
 from .blas_threads import one_blas_thread
-from .crowd import Arrays, Crowd, SavedState, kind_of
+from .crowd import Arrays, Crowd, PathState, SavedState
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
 from .observables import Function, Reducer, parse_observables, passages_end
 from .observation import Observation
@@ -35,7 +35,7 @@ from .random import LAST_PATH, PACK, QUALITIES, Noise
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
 NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised step keeps in cache
 NUMPY_CHUNK = 4096  # enough paths to hide Python's overhead, few enough for several threads
-SIMULATOR = ("start", "advance", "positions", "measure", "overflow_steps")  # methods of the protocol
+SIMULATOR = ("start", "advance", "positions", "measure")  # methods of the protocol
 POSITIONS = "positions"  # name of the positions among the arrays of a state that is put away
 LONGEST_CALL = 0.2  # seconds: a pending interrupt waits no longer for a compiled loop
 
@@ -45,31 +45,43 @@ class Simulator(Protocol):
 
     Attributes
     ----------
+    name : str
+        A saved state goes on under the same name only.
     dimension : int
+    substeps : int
+        Its own steps per step of the run.
     compiled : bool
         False where NumPy functions of a user run inside; chunks then depend on the dimension alone.
+    whole : str
+        Why a run of it can only be made in one piece; empty where a state can be saved, and copied path by path.
     """
+
+    @property
+    def name(self) -> str: ...
 
     @property
     def dimension(self) -> int: ...
 
     @property
+    def substeps(self) -> int: ...
+
+    @property
     def compiled(self) -> bool: ...
 
-    def start(self, positions: np.ndarray, noise: Noise) -> Any:
-        """State of P paths at `positions` (P, d), in any form; P is a multiple of PACK."""
+    @property
+    def whole(self) -> str: ...
+
+    def start(self, positions: np.ndarray, noise: Noise) -> PathState:
+        """State of P paths at `positions` (P, d); P is a multiple of PACK."""
 
     def advance(self, state: Any, first: int, last: int, noise: Noise) -> None:
-        """Take SGD steps first..last-1 in place; how a run is cut into calls must not change any bit."""
+        """Take own steps first..last-1 in place; how a run is cut into calls must not change any bit."""
 
     def positions(self, state: Any) -> np.ndarray:
         """Positions (P, d) in original coordinates, in a fresh array."""
 
     def measure(self, name: str, state: Any) -> np.ndarray | None:
         """Fast route to "risk" or "norm" (P,); None: take it from the positions."""
-
-    def overflow_steps(self, state: Any) -> np.ndarray:
-        """Step (P,) at which a path was first not finite or beyond 1e150; -1 where it never was."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -215,7 +227,7 @@ def run(
     _report_overflow(job.overflow_steps)
     kept = dict(job.kept_state)
     state = SavedState(
-        steps, seed, first_path, quality, kind_of(simulator), kept.pop(POSITIONS), kept
+        steps, seed, first_path, quality, simulator.name, kept.pop(POSITIONS), kept
     ) if keep_state else None  # fmt: skip
     return Ensemble(job.values, record, job.overflow_steps, reducers, seed, paths, steps, quality, first_path, state)
 

@@ -31,7 +31,11 @@ class NumpyRecurrence(Protocol):
 @dataclass(eq=False)
 class _Paths(PathState):
     state: Any
-    overflow_steps: np.ndarray
+    overflow: np.ndarray
+
+    @property
+    def overflow_steps(self) -> np.ndarray:
+        return self.overflow
 
     def dump(self) -> Arrays:
         leaves = _leaves(self.state, "state", len(self.overflow_steps))
@@ -39,7 +43,7 @@ class _Paths(PathState):
 
     def load(self, arrays: Mapping[str, np.ndarray]) -> None:
         self.state = _rebuilt(self.state, "state", arrays)
-        self.overflow_steps = np.array(arrays["overflow_steps"])
+        self.overflow = np.array(arrays["overflow_steps"])
 
 
 def _leaves(tree: Any, name: str, paths: int) -> Arrays:
@@ -87,6 +91,13 @@ class RecurrenceSimulator:
     dimension: int
     risk: Callable[[np.ndarray], np.ndarray] | None = None
     compiled: bool = False
+    substeps: int = 1
+    whole: str = ""
+
+    @property
+    def name(self) -> str:
+        """The recurrence's class."""
+        return f"recurrence {type(self.recurrence).__name__}"
 
     def __post_init__(self) -> None:
         for method in ("initial_state", "step", "position"):
@@ -98,7 +109,7 @@ class RecurrenceSimulator:
 
     def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
         paths = _Paths(self.recurrence.initial_state(positions), np.full(len(positions), -1, dtype=np.int64))
-        mark(paths.overflow_steps, self._position(paths), 0)
+        mark(paths.overflow, self._position(paths), 0)
         return paths
 
     def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
@@ -111,7 +122,7 @@ class RecurrenceSimulator:
                         f"{type(self.recurrence).__name__}.step returned None at step {k}: "
                         "it must return the state"
                     )
-                mark(state.overflow_steps, self._position(state), k + 1)
+                mark(state.overflow, self._position(state), k + 1)
 
     def positions(self, state: _Paths) -> np.ndarray:
         return self._position(state).copy()
@@ -120,9 +131,6 @@ class RecurrenceSimulator:
         if name != "risk" or self.risk is None:
             return None
         return self.risk(self.positions(state))
-
-    def overflow_steps(self, state: _Paths) -> np.ndarray:
-        return state.overflow_steps
 
     def _position(self, state: _Paths) -> np.ndarray:
         position = np.asarray(self.recurrence.position(state.state), dtype=np.float64)

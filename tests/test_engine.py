@@ -23,6 +23,7 @@ from sgdlimits.ensembles import (
     Noise,
     Purpose,
     Recorded,
+    PathArrays,
     RecurrenceSimulator,
     WindowMean,
     initial_moments,
@@ -38,7 +39,7 @@ GAUSSIAN = Gaussian([1.0, -2.0, 0.5], np.diag([1.0, 4.0, 0.25]) + 0.1)
 class Linear:
     """x_{k+1} = factor x_k + scale xi_k, elementwise, as a compiled process would present it."""
 
-    compiled = True
+    name, compiled, substeps, whole = "linear", True, 1, ""
 
     def __init__(self, dimension=3, factor=0.9, scale=0.3):
         self.dimension, self.factor, self.scale = dimension, factor, scale
@@ -46,25 +47,22 @@ class Linear:
 
     def start(self, positions, noise):
         assert len(positions) % PACK == 0 and noise.paths[0] % PACK == 0
-        return {"x": positions, "overflow": np.full(len(positions), -1)}
+        return PathArrays(int(noise.paths[0]), positions, np.full(len(positions), -1), {})
 
     def advance(self, state, first, last, noise):
         self.calls.append((int(noise.paths[0]), first, last))
         with np.errstate(over="ignore", invalid="ignore"):
             for k in range(first, last):
                 xi = noise.normals(Purpose.BROWNIAN, k, self.dimension)
-                state["x"] = self.factor * state["x"] + self.scale * xi
-                beyond = ~(np.abs(state["x"]).max(axis=1) <= 1e150)
-                state["overflow"][beyond & (state["overflow"] < 0)] = k + 1
+                state.x = self.factor * state.x + self.scale * xi
+                beyond = ~(np.abs(state.x).max(axis=1) <= 1e150)
+                state.overflow[beyond & (state.overflow < 0)] = k + 1
 
     def positions(self, state):
-        return state["x"].copy()
+        return state.x.copy()
 
     def measure(self, name, state):
-        return (state["x"] ** 2).sum(axis=1) / 2 if name == "risk" else None
-
-    def overflow_steps(self, state):
-        return state["overflow"]
+        return (state.x ** 2).sum(axis=1) / 2 if name == "risk" else None
 
 
 class Momentum:

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from sgdlimits.discrete import NoisyGradientDescent, noisy_gradient_descent
+from sgdlimits.discrete.noisy_kernels import Plan
 from sgdlimits.discrete.pair_kernels import fits
 from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
@@ -142,7 +143,8 @@ def test_the_pair_loop_is_used_for_two_parameters_only():
     for name, process in PROCESSES.items():
         paired = name.startswith(PAIRED)
         uses_rows = process.noise.batch is not None
-        assert fits(process.model, process.simulator().plan) == (paired and not uses_rows), name
+        plan = Plan.of(process.noise.draws(process.model), process.model.dimension)
+        assert fits(process.model, plan) == (paired and not uses_rows), name
 
 
 def test_label_noise_on_the_hyperbola_obeys_the_exact_recursion():
@@ -233,7 +235,7 @@ def test_overflow_is_recorded_at_its_step(name):
     simulator = process.simulator()
     run = simulator.start(w0, stream)
     simulator.advance(run, 0, 12, stream)
-    assert np.all(expected > 0) and np.array_equal(simulator.overflow_steps(run), expected)
+    assert np.all(expected > 0) and np.array_equal(run.overflow_steps, expected)
     with pytest.warns(OverflowedPaths):
         lost = process.simulate(w0, 12, PATHS, ("limit_map", "distance", "loss", "norm"), record=[0, 12])
     assert all(np.isinf(lost[name].values[:, 1]).all() for name in ("limit_map", "distance", "norm"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sgdlimits.diffusions import SCHEMES, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck, UserDiffusion, integrate
-from sgdlimits.diffusions.solvers import Coefficients, NinomiyaVictoir, ProcessSimulator, StepNoise, find_scheme
+from sgdlimits.diffusions.solvers import Coefficients, NinomiyaVictoir, StepNoise, find_scheme, process_simulator
 from sgdlimits.ensembles import run
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import LeastSquares
@@ -21,7 +21,7 @@ HOMOGENIZED = HomogenizedSGD(PROBLEM, 0.1, batch_size=2, label_noise=0.1)
 def test_kernels_take_the_schemes_own_steps(solver, quality):
     """Assert that a fused kernel and the scheme's step in modes give the same paths to rounding, substeps included."""
     fused = HOMOGENIZED.simulate(X0, 20, 33, ("state",), seed=4, quality=quality, solver=solver, substeps=3)
-    stepped = ProcessSimulator.of(HOMOGENIZED, find_scheme(solver), 3, 20, X0, 4, quality)
+    stepped = process_simulator(HOMOGENIZED, find_scheme(solver), 3, 20, X0, 4, quality)
     kept = run(stepped, X0, paths=33, steps=20, observables="state", seed=4, quality=quality)
     np.testing.assert_allclose(kept.values["state"], fused.state.values[:, kept.record], rtol=0, atol=1e-11)
 

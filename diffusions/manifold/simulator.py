@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.random import Noise, Purpose
+from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 from sgdlimits.problems import geometry
 
@@ -57,19 +59,9 @@ class Departure:
         )
 
 
-@dataclass(eq=False)
-class Paths:
-    """P paths; those that left the set have infinite coordinates."""
-
-    w: np.ndarray
-    done: int
-    first: int
-    overflow_steps: np.ndarray
-
-
 @dataclass(frozen=True, eq=False)
-class ManifoldSimulator:
-    """A limit for the engine; between the ends of integrator steps a path stays where it was.
+class LimitSteps:
+    """The integrator steps of a limit; between their ends a path stays where it was, and one that left is infinite.
 
     Parameters
     ----------
@@ -87,61 +79,48 @@ class ManifoldSimulator:
     noise_dimension: int
     departures: list[Departure] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
-    compiled: bool = False
 
-    @property
-    def dimension(self) -> int:
-        return self.stepper.fields.model.dimension
+    def simulator(self) -> Simulator:
+        """For the engine."""
+        model = self.stepper.fields.model
+        return ArraySimulator(
+            "limit on the zero-loss set", model.dimension, self._advance,
+            lambda positions: geometry.limit_map(model, positions), measures=risk_of(model.loss), compiled=False,
+            whole="its grid belongs to the whole run",
+        )  # fmt: skip
 
-    def start(self, positions: np.ndarray, noise: Noise) -> Paths:
-        return Paths(
-            geometry.limit_map(self.stepper.fields.model, positions),
-            0,
-            int(noise.paths[0]),
-            np.full(len(positions), -1, dtype=np.int64),
-        )
+    def _advance(self, state: PathArrays, first: int, last: int, noise: Noise) -> None:
+        ended, end = np.searchsorted(self.grid, (first, last), side="right") - 1
+        for done in range(ended, end):
+            self._step(state, done, noise)
 
-    def advance(self, state: Paths, first: int, last: int, noise: Noise) -> None:
-        while state.done + 1 < len(self.grid) and self.grid[state.done + 1] <= last:
-            self._step(state, noise)
-            state.done += 1
-
-    def _step(self, state: Paths, noise: Noise) -> None:
-        alive = np.flatnonzero(state.overflow_steps < 0)
+    def _step(self, state: PathArrays, done: int, noise: Noise) -> None:
+        alive = np.flatnonzero(state.overflow < 0)
         if not alive.size:
             return
-        dt = (self.grid[state.done + 1] - self.grid[state.done]) / self.clock
-        increments, signs = np.zeros((len(state.w), 0)), np.ones(len(state.w))
+        dt = (self.grid[done + 1] - self.grid[done]) / self.clock
+        increments, signs = np.zeros((len(state.x), 0)), np.ones(len(state.x))
         if self.noise_dimension:
-            increments = np.sqrt(dt) * noise.normals(Purpose.BROWNIAN, state.done, self.noise_dimension)
+            increments = np.sqrt(dt) * noise.normals(Purpose.BROWNIAN, done, self.noise_dimension)
         if self.stepper.solver == "ninomiya_victoir":
-            signs = noise.two_point(Purpose.WEAK, state.done, 1)[:, 0]
+            signs = noise.two_point(Purpose.WEAK, done, 1)[:, 0]
         with np.errstate(over="ignore", invalid="ignore"):
-            self._step_some(state, alive, dt, increments, signs)
+            self._step_some(state, done, alive, dt, increments, signs)
 
     def _step_some(
-        self, state: Paths, rows: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray
+        self, state: PathArrays, done: int, rows: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray
     ) -> None:
         """Step the paths in `rows`; halve them to find one that cannot go on, note why and where, drop it."""
         try:
-            state.w[rows] = self.stepper.checked_step(state.w[rows], dt, increments[rows], signs[rows])
+            state.x[rows] = self.stepper.checked_step(state.x[rows], dt, increments[rows], signs[rows])
         except InvalidInput as error:
             if len(rows) > 1:
                 for half in np.array_split(rows, 2):
-                    self._step_some(state, half, dt, increments, signs)
+                    self._step_some(state, done, half, dt, increments, signs)
                 return
-            row, step = int(rows[0]), float(self.grid[state.done])
-            departure = Departure(state.first + row, step, step / self.clock, state.w[row].copy(), str(error))
+            row, step = int(rows[0]), float(self.grid[done])
+            departure = Departure(state.path + row, step, step / self.clock, state.x[row].copy(), str(error))
             with self.lock:
                 self.departures.append(departure)
-            state.w[row] = np.inf
-            state.overflow_steps[row] = int(np.ceil(self.grid[state.done + 1]))
-
-    def positions(self, state: Paths) -> np.ndarray:
-        return state.w.copy()
-
-    def measure(self, name: str, state: Paths) -> np.ndarray | None:
-        return self.stepper.fields.model.loss(state.w) if name == "risk" else None
-
-    def overflow_steps(self, state: Paths) -> np.ndarray:
-        return state.overflow_steps
+            state.x[row] = np.inf
+            state.overflow[row] = int(np.ceil(self.grid[done + 1]))

@@ -5,9 +5,9 @@ from .fused import fused_simulator
 from .quadrature import linear_moments, step_noise_nodes
 from .ninomiya_victoir import NinomiyaVictoir
 from .registry import SCHEMES, find_scheme
-from .process import ProcessSimulator
+from .process import process_simulator, scheme_simulator
 from .scheme import AdaptiveScheme, ModalScheme, Scheme, StepNoise
-from .simulation import SchemeSimulator
+from .simulation import SchemeSteps
 
 __all__ = [
     "NOISE_TYPES",
@@ -17,12 +17,13 @@ __all__ = [
     "Diffusion",
     "ModalScheme",
     "NinomiyaVictoir",
-    "ProcessSimulator",
     "Scheme",
-    "SchemeSimulator",
+    "SchemeSteps",
     "StepNoise",
     "find_scheme",
     "fused_simulator",
     "linear_moments",
+    "process_simulator",
+    "scheme_simulator",
     "step_noise_nodes",
 ]

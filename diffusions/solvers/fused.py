@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,10 +13,11 @@ from numba import uint64
 
 from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.ensembles.compiling import compiled
-from sgdlimits.ensembles.crowd import RowState
+from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import fill_normals, scratch
 from sgdlimits.ensembles.philox import path_words
+from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 
 from .coefficients import Coefficients
 from .scheme import Scheme
@@ -106,62 +106,25 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], lay
     return advance
 
 
-@dataclass(eq=False)
-class _Paths(RowState):
-    x: np.ndarray
-    overflow_steps: np.ndarray
-    before: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class FusedSimulator:
-    """A `Simulator` of a compiled diffusion; gives the same paths as `SchemeSimulator`, to rounding."""
-
-    coefficients: Coefficients
-    scheme: Scheme
-    t0: float
-    dt: float
-    seed: int
-    compiled: bool = True
-
-    @property
-    def dimension(self) -> int:
-        """Number of coordinates d."""
-        return self.coefficients.dimension
-
-    def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
-        x = np.array(positions, order="C")
-        return _Paths(x, np.full(len(x), -1, dtype=np.int64), np.zeros_like(x))
-
-    def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
-        source = self.coefficients.source
-        kernel = euler_kernel(source.drift, source.diffusion, self.coefficients.layout)
-        kernel(
-            state.x, state.overflow_steps, state.before, self.t0, self.dt, first, last,
-            self.coefficients.noise_dimension, self.scheme.increments == "two_point", np.uint64(self.seed),
-            int(noise.paths[0]),
-            *scratch(noise.quality, min(64, NUMBERS_AHEAD // (4 if noise.quality == "float32" else 2) + 1)),
-        )  # fmt: skip
-        lost = np.flatnonzero(state.overflow_steps > first)
-        for step in np.unique(state.overflow_steps[lost]):
-            at = state.before[lost[state.overflow_steps[lost] == step]]
-            self.coefficients.refuse_undefined(self.t0 + (step - 1) * self.dt, at)
-
-    def positions(self, state: _Paths) -> np.ndarray:
-        return state.x.copy()
-
-    def measure(self, name: str, state: _Paths) -> np.ndarray | None:
-        risk = getattr(self.coefficients.source, "risk", None)
-        return risk(state.x) if name == "risk" and risk is not None else None
-
-    def overflow_steps(self, state: _Paths) -> np.ndarray:
-        return state.overflow_steps
-
-
-def fused_simulator(
-    coefficients: Coefficients, scheme: Scheme, t0: float, dt: float, seed: int
-) -> FusedSimulator | None:
-    """The fused simulator, where diffusion and scheme have one."""
+def fused_simulator(coefficients: Coefficients, scheme: Scheme, t0: float, dt: float, seed: int) -> Simulator | None:
+    """A `Simulator` of a compiled diffusion, where it and the scheme have one; the same paths as `SchemeSteps`."""
     if not coefficients.compiled or scheme.name not in FUSED or coefficients.additive:
         return None
-    return FusedSimulator(coefficients, scheme, t0, dt, seed)
+    source = coefficients.source
+    kernel = euler_kernel(source.drift, source.diffusion, coefficients.layout)
+
+    def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
+        before = state.kept["before"]
+        kernel(
+            state.x, state.overflow, before, t0, dt, first, last, coefficients.noise_dimension,
+            scheme.increments == "two_point", np.uint64(seed), int(noise.paths[0]),
+            *scratch(noise.quality, min(64, NUMBERS_AHEAD // (4 if noise.quality == "float32" else 2) + 1)),
+        )  # fmt: skip
+        lost = np.flatnonzero(state.overflow > first)
+        for step in np.unique(state.overflow[lost]):
+            coefficients.refuse_undefined(t0 + (step - 1) * dt, before[lost[state.overflow[lost] == step]])
+
+    return ArraySimulator(
+        f"{type(source).__name__} by {scheme.name}, compiled", coefficients.dimension, advance,
+        measures=risk_of(getattr(source, "risk", None)), kept=lambda x: {"before": np.zeros_like(x)},
+    )  # fmt: skip

@@ -1,85 +1,63 @@
-"""A built-in diffusion of SGD run by any scheme, many paths at a time: SGD steps outside, the scheme's dt inside."""
+"""A scheme's steps made ready for the engine: of any diffusion, or of one of SGD's, in its modes, SGD steps outside."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles import Brownian, Noise, packs
+from sgdlimits.ensembles import Brownian
+from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.initial import Gaussian, initial_state
+from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of, rotated
 from sgdlimits.exact.errors import seed_number, whole_number
 
-from .adapters import LibraryScheme, LibrarySimulator
+from .adapters import LibraryScheme, LibrarySteps
 from .coefficients import Coefficients
 from .scheme import Scheme
-from .simulation import SchemeSimulator
+from .simulation import SchemeSteps
 
 
-@dataclass(frozen=True, eq=False)
-class ProcessSimulator:
-    """A `Simulator` around `SchemeSimulator`.
+def scheme_simulator(steps: Any, process: Any = None, substeps: int = 1) -> Simulator:
+    """A simulator of `SchemeSteps`, or of `LibrarySteps`.
 
-    A process with modes is run there.
+    `process` is the diffusion of SGD whose modes they move, None where they move positions; `substeps` are their steps
+    per step of the run.
     """
-
-    process: Any
-    inner: SchemeSimulator | LibrarySimulator
-    substeps: int
-    modes: bool
-    compiled: bool = False
-
-    @classmethod
-    def of(
-        cls, process: Any, scheme: Scheme, substeps: int, steps: int, x0: Any, seed: int, quality: str
-    ) -> ProcessSimulator:
-        """Check that the scheme treats the noise, and make the simulator."""
-        substeps = whole_number("substeps", substeps, 1)
-        initial = initial_state(x0, process.dimension)
-        start = initial.mean if isinstance(initial, Gaussian) else np.atleast_2d(initial)[:16]
-        modes = process.in_modes()
-        if modes is not None:
-            start = process.problem.to_modes(start)
-        coefficients = Coefficients(process if modes is None else modes, 0.0, start)
-        scheme.check(coefficients)
-        count = max(whole_number("steps", steps), 1)
-        brownian = Brownian(
-            float(process.clock.time(count)), count * substeps, coefficients.noise_dimension,
-            seed_number(seed), quality, scheme.areas,
+    source, d, kept = steps.coefficients.source, steps.coefficients.dimension, steps.kept
+    if process is None:
+        return ArraySimulator(
+            f"{type(source).__name__} by {steps.scheme.name}", d, steps.advance, kept=kept,
+            measures=risk_of(getattr(source, "risk", None)), substeps=substeps, compiled=False,
         )  # fmt: skip
-        inner: Any = LibrarySimulator if isinstance(scheme, LibraryScheme) else SchemeSimulator
-        return cls(process, inner(coefficients, scheme, brownian, 0.0), substeps, modes is not None)
+    problem = process.problem
 
-    @property
-    def dimension(self) -> int:
-        """Number of coordinates d."""
-        return self.inner.dimension
+    def leave(state: PathArrays) -> np.ndarray:
+        return rotated(state.x, problem.eigenvectors) + problem.minimiser
 
-    def start(self, positions: np.ndarray, noise: Noise) -> Any:
-        if self.modes:
-            problem = self.process.problem
-            positions = _rotated(positions - problem.minimiser, problem.eigenvectors.T)
-        return self.inner.start(positions, noise)
-
-    def advance(self, state: Any, first: int, last: int, noise: Noise) -> None:
-        self.inner.advance(state, first * self.substeps, last * self.substeps, noise)
-
-    def positions(self, state: Any) -> np.ndarray:
-        positions = self.inner.positions(state)
-        if not self.modes:
-            return positions
-        problem = self.process.problem
-        return _rotated(positions, problem.eigenvectors) + problem.minimiser
-
-    def measure(self, name: str, state: Any) -> np.ndarray | None:
-        return self.process.problem.risk(self.positions(state)) if name == "risk" else None
-
-    def overflow_steps(self, state: Any) -> np.ndarray:
-        steps = self.inner.overflow_steps(state)
-        return np.where(steps < 0, -1, -(-steps // self.substeps))
+    return ArraySimulator(
+        f"{process.label} by {steps.scheme.name}", d, steps.advance,
+        lambda positions: rotated(positions - problem.minimiser, problem.eigenvectors.T), leave,
+        {"risk": lambda state: problem.risk(leave(state))}, kept, substeps=substeps, compiled=False,
+    )  # fmt: skip
 
 
-def _rotated(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    # Pack by pack: the bits of a matrix product may depend on its number of rows.
-    return packs.unpack(packs.rotate(packs.pack(x), np.ascontiguousarray(matrix)))
+def process_simulator(
+    process: Any, scheme: Scheme, substeps: int, steps: int, x0: Any, seed: int, quality: str
+) -> Simulator:
+    """A built-in diffusion of SGD run by any scheme: `substeps` of its steps per SGD step."""
+    substeps = whole_number("substeps", substeps, 1)
+    initial = initial_state(x0, process.dimension)
+    start = initial.mean if isinstance(initial, Gaussian) else np.atleast_2d(initial)[:16]
+    modes = process.in_modes()
+    if modes is not None:
+        start = process.problem.to_modes(start)
+    coefficients = Coefficients(process if modes is None else modes, 0.0, start)
+    scheme.check(coefficients)
+    count = max(whole_number("steps", steps), 1)
+    brownian = Brownian(
+        float(process.clock.time(count)), count * substeps, coefficients.noise_dimension, seed_number(seed), quality,
+        scheme.areas,
+    )  # fmt: skip
+    kind: Any = LibrarySteps if isinstance(scheme, LibraryScheme) else SchemeSteps
+    return scheme_simulator(kind(coefficients, scheme, brownian, 0.0), None if modes is None else process, substeps)

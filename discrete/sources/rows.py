@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.random import PACK, SAMPLINGS, Noise, Purpose
+from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from ..kernels import minibatch, minibatch_in_memory
 from ..rules.momentum import Plain
 from ..rules.registry import compiled_rule
-from .source import Paths, RowsSimulator, Source, drawn_rows, loop_for
+from .source import Source, drawn_rows, kept_of_rows, loop_for
 
 if TYPE_CHECKING:
     from ..sgd import SGD
@@ -36,8 +39,11 @@ class Rows(Source):
         features, labels = self.problem.features[rows], self.problem.targets[rows]
         return batch_gradient(self.problem, features, labels, self.label_noise, k, x, noise)
 
-    def simulator(self, descent: SGD) -> MinibatchSimulator:
-        return MinibatchSimulator(descent)
+    def simulator(self, descent: SGD) -> Simulator:
+        return ArraySimulator(
+            "SGD on rows", self.problem.dimension, partial(_advance, descent), kept=partial(kept_of_rows, descent),
+            measures=risk_of(partial(least_squares_risk, self.problem)),
+        )  # fmt: skip
 
 
 def batch_gradient(
@@ -57,29 +63,19 @@ def batch_gradient(
     return np.einsum("pbj,pb->pj", features, residuals) / batch + problem.ridge * x
 
 
-@dataclass(frozen=True, eq=False)
-class MinibatchSimulator(RowsSimulator):
-    """Descent on finite least squares, in original coordinates."""
-
-    descent: SGD
-    compiled: bool = True
-
-    def advance(self, state: Paths, first: int, last: int, noise: Noise) -> None:
-        descent, problem = self.descent, self.descent.problem
-        rule, settings = compiled_rule(descent.update_rule)
-        loop_for(rule, minibatch, minibatch_in_memory)(
-            state.x, state.slots, state.overflow, state.orders, state.epochs, problem.features, problem.targets,
-            descent.step_sizes(first, last), problem.ridge, descent.label_noise, rule, settings,
-            isinstance(descent.update_rule, Plain),
-            descent.batch_size, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
-            *scratch(noise.quality),
-        )  # fmt: skip
-
-    def measure(self, name: str, state: Paths) -> np.ndarray | None:
-        return risk_of(self.descent.problem, state.x) if name == "risk" else None
+def _advance(descent: SGD, state: PathArrays, first: int, last: int, noise: Noise) -> None:
+    problem, kept = descent.problem, state.kept
+    rule, settings = compiled_rule(descent.update_rule)
+    loop_for(rule, minibatch, minibatch_in_memory)(
+        state.x, kept["slots"], state.overflow, kept["orders"], kept["epochs"], problem.features, problem.targets,
+        descent.step_sizes(first, last), problem.ridge, descent.label_noise, rule, settings,
+        isinstance(descent.update_rule, Plain),
+        descent.batch_size, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
+        *scratch(noise.quality),
+    )  # fmt: skip
 
 
-def risk_of(problem: QuadraticProblem, positions: np.ndarray) -> np.ndarray:
+def least_squares_risk(problem: QuadraticProblem, positions: np.ndarray) -> np.ndarray:
     """L (P,) at positions (P, d), P a multiple of PACK; the bits of a path do not depend on P."""
     # One product a pack: the bits of a matrix product may depend on its number of rows.
     with np.errstate(over="ignore", invalid="ignore"):  # the engine reports paths that overflowed

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.random import SAMPLINGS, Noise
+from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 
 from ..loss_kernels import compiled_loss
 from ..rules.registry import compiled_rule
-from .source import Paths, RowsSimulator, Source, drawn_rows
+from .source import Source, drawn_rows, kept_of_rows
 
 if TYPE_CHECKING:
     from ..sgd import SGD
@@ -34,24 +37,17 @@ class Samples(Source):
         rows = drawn_rows(k, noise, self.batch_size, self.problem.samples, self.sampling)
         return self.problem.sample_gradients(x, rows).mean(axis=1)
 
-    def simulator(self, descent: SGD) -> CompiledLossSimulator:
-        return CompiledLossSimulator(descent)
-
-
-@dataclass(frozen=True, eq=False)
-class CompiledLossSimulator(RowsSimulator):
-    """Descent on a loss whose sample gradient is compiled."""
-
-    descent: SGD
-    compiled: bool = True
-
-    def advance(self, state: Paths, first: int, last: int, noise: Noise) -> None:
-        descent, problem = self.descent, self.descent.problem
-        compiled_loss(
-            problem.compiled_gradient, problem.data, state.x, state.slots, state.overflow, state.orders, state.epochs,
-            problem.samples, descent.step_sizes(first, last), problem.ridge, *compiled_rule(descent.update_rule),
-            descent.batch_size, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
+    def simulator(self, descent: SGD) -> Simulator:
+        return ArraySimulator(
+            "SGD on samples", self.problem.dimension, partial(_advance, descent), kept=partial(kept_of_rows, descent),
+            measures=risk_of(self.problem.risk),
         )  # fmt: skip
 
-    def measure(self, name: str, state: Paths) -> np.ndarray | None:
-        return self.descent.problem.risk(state.x) if name == "risk" else None
+
+def _advance(descent: SGD, state: PathArrays, first: int, last: int, noise: Noise) -> None:
+    problem, kept = descent.problem, state.kept
+    compiled_loss(
+        problem.compiled_gradient, problem.data, state.x, kept["slots"], state.overflow, kept["orders"], kept["epochs"],
+        problem.samples, descent.step_sizes(first, last), problem.ridge, *compiled_rule(descent.update_rule),
+        descent.batch_size, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
+    )  # fmt: skip

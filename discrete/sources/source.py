@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.ensembles.crowd import RowState
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.random import Noise
 
@@ -41,45 +39,14 @@ def drawn_rows(k: int, noise: Noise, batch_size: int, samples: int, sampling: st
     return noise.permutation(epoch, samples)[:, place * batch_size :][:, :batch_size]
 
 
-@dataclass(eq=False)
-class Paths(RowState):
-    """State of P consecutive paths from number `path`; `orders` and `epochs` only for reshuffled epochs."""
-
-    path: int
-    x: np.ndarray
-    slots: np.ndarray
-    overflow: np.ndarray
-    orders: np.ndarray
-    epochs: np.ndarray
-
-
-class RowsSimulator:
-    """Common to the loops that hold positions (P, d) row by row, in original coordinates."""
-
-    descent: SGD
-
-    @property
-    def dimension(self) -> int:
-        return self.descent.problem.dimension
-
-    def start(self, positions: np.ndarray, noise: Noise) -> Paths:
-        paths, descent = len(positions), self.descent
-        x = np.array(positions, dtype=np.float64, order="C")
-        stored = paths if descent.sampling == "reshuffle" else 0
-        return Paths(
-            path=int(noise.paths[0]),
-            x=x,
-            slots=np.zeros((paths, descent.update_rule.slots, x.shape[1])),
-            overflow=np.full(paths, -1, dtype=np.int64),
-            orders=np.zeros((stored, descent.problem.samples), dtype=np.int64),
-            epochs=np.full(stored, -1, dtype=np.int64),
-        )
-
-    def positions(self, state: Paths) -> np.ndarray:
-        return state.x.copy()
-
-    def overflow_steps(self, state: Paths) -> np.ndarray:
-        return state.overflow
+def kept_of_rows(descent: SGD, x: np.ndarray) -> dict[str, np.ndarray]:
+    """What a loop over rows keeps beside x (P, d): the rule's slots, and the permutations of reshuffled epochs."""
+    stored = len(x) if descent.sampling == "reshuffle" else 0
+    return {
+        "slots": np.zeros((len(x), descent.update_rule.slots, x.shape[1])),
+        "orders": np.zeros((stored, descent.problem.samples if stored else 0), dtype=np.int64),
+        "epochs": np.full(stored, -1, dtype=np.int64),
+    }
 
 
 def loop_for(rule: Any, on_disk: Any, in_memory: Any) -> Any:

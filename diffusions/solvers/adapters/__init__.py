@@ -3,7 +3,7 @@
 from ._diffrax import Diffrax, from_diffrax, to_diffrax
 from ._sdeint import Sdeint, SdeintPair, from_sdeint, to_sdeint
 from ._torchsde import TorchSDE, from_torchsde, to_torchsde
-from .libraries import LibraryScheme, LibrarySimulator
+from .libraries import LibraryScheme, LibrarySteps
 
 LIBRARIES: dict[str, type[LibraryScheme]] = {chosen.name: chosen for chosen in (TorchSDE, Sdeint, Diffrax)}
 
@@ -11,7 +11,7 @@ __all__ = [
     "LIBRARIES",
     "Diffrax",
     "LibraryScheme",
-    "LibrarySimulator",
+    "LibrarySteps",
     "Sdeint",
     "SdeintPair",
     "TorchSDE",

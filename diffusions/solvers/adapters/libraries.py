@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles import Brownian, Noise, coarsen, limits
-from sgdlimits.ensembles.crowd import RowState
+from sgdlimits.ensembles.simulators import PathArrays
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of, points
 
 from ..coefficients import Coefficients, check_diffusion
@@ -128,17 +128,11 @@ class LibraryScheme(Scheme):
         """The same with the library's own random numbers."""
 
 
-@dataclass(eq=False)
-class _Paths(RowState):
-    x: np.ndarray
-    overflow_steps: np.ndarray
-
-
 @dataclass(frozen=True, eq=False)
-class LibrarySimulator:
-    """A `Simulator` that hands many steps at once to another library.
+class LibrarySteps:
+    """Many steps at once, handed to another library; parameters are those of `SchemeSteps`.
 
-    Parameters are those of `SchemeSimulator`. Overflow is seen at the end of a run of steps.
+    Overflow is seen at the end of a run of steps.
     """
 
     coefficients: Coefficients
@@ -147,53 +141,34 @@ class LibrarySimulator:
     t0: float
     level: int = 0
     joined: int = 1
-    compiled: bool = False
-
-    @property
-    def dimension(self) -> int:
-        """Number of coordinates d."""
-        return self.coefficients.dimension
 
     @property
     def dt(self) -> float:
-        """Length of one engine step."""
+        """Length of a step."""
         return self.brownian.interval(self.level) * self.joined
 
-    def start(self, positions: np.ndarray, noise: Noise) -> _Paths:
-        return _Paths(positions.copy(), np.full(len(positions), -1, dtype=np.int64))
+    def kept(self, x: np.ndarray) -> dict[str, np.ndarray]:
+        """Nothing beside the positions."""
+        return {}
 
-    def advance(self, state: _Paths, first: int, last: int, noise: Noise) -> None:
+    def advance(self, state: PathArrays, first: int, last: int, noise: Noise) -> None:
         numbers = noise.paths.size * self.coefficients.noise_dimension * self.joined
         ahead = max(1, NUMBERS_AHEAD // numbers) if self.scheme.noise == "counter" else last - first
         with np.errstate(all="ignore"):  # what overflows is reported by the engine, once
-            self._advance(state, first, last, ahead, noise)
+            for begin in range(first, last, ahead):
+                end = min(begin + ahead, last)
+                state.x = self._after(state.x, begin, end, noise)
+                limits.mark(state.overflow, state.x, end)
 
-    def _advance(self, state: _Paths, first: int, last: int, ahead: int, noise: Noise) -> None:
-        for begin in range(first, last, ahead):
-            end, t = min(begin + ahead, last), self.t0 + begin * self.dt
-            if self.scheme.noise == "library":
-                seed = int(
-                    np.random.SeedSequence([self.brownian.seed, int(noise.paths[0]), begin]).generate_state(
-                        1
-                    )[0]
-                )
-                state.x = self.scheme.run_alone(self.coefficients, t, state.x, self.dt, end - begin, seed)
-            else:
-                j = self.joined
-                w, h = self.brownian.increments(noise.paths, begin * j, end * j, self.level)
-                w, h = coarsen(w, h if self.scheme.areas else None, j)
-                state.x = self.scheme.run(self.coefficients, t, state.x, self.dt, w, h)
-            limits.mark(state.overflow_steps, state.x, end)
-
-    def positions(self, state: _Paths) -> np.ndarray:
-        return state.x.copy()
-
-    def measure(self, name: str, state: _Paths) -> np.ndarray | None:
-        risk = getattr(self.coefficients.source, "risk", None)
-        return risk(state.x) if name == "risk" and risk is not None else None
-
-    def overflow_steps(self, state: _Paths) -> np.ndarray:
-        return state.overflow_steps
+    def _after(self, x: np.ndarray, begin: int, end: int, noise: Noise) -> np.ndarray:
+        t = self.t0 + begin * self.dt
+        if self.scheme.noise == "library":
+            words = np.random.SeedSequence([self.brownian.seed, int(noise.paths[0]), begin]).generate_state(1)
+            return self.scheme.run_alone(self.coefficients, t, x, self.dt, end - begin, int(words[0]))
+        j = self.joined
+        w, h = self.brownian.increments(noise.paths, begin * j, end * j, self.level)
+        w, h = coarsen(w, h if self.scheme.areas else None, j)
+        return self.scheme.run(self.coefficients, t, x, self.dt, w, h)
 
 
 def claim(strong: float, weak: float, *noise_types: str) -> dict[str, tuple[float, float]]:
