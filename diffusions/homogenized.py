@@ -168,7 +168,8 @@ class HomogenizedSGD(Diffusion):
         weights, before = np.diagonal(step.weights) * problem.eigenvalues / self.batch_size, step.decay_before_noise
         return diagonal_simulator(
             f"{self.label} by {solver}", problem, substeps, before, before * step.decay_after_noise,
-            before * np.sqrt(weights), self.floor, 2 * problem.risk_slope, problem.eigenvalues, find_scheme(solver).increments == "two_point",
+            before * np.sqrt(weights), self.floor, 2 * problem.risk_slope, problem.eigenvalues,
+            find_scheme(solver).increments == "two_point",
         )  # fmt: skip
 
 

@@ -100,7 +100,7 @@ RAISED = {"LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE", "TorchLoss", "TorchRegression", "NumbaLoss", "NumbaRegression"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
-    "RecurrenceSimulator", "UserRegression", "LossNoise",
+    "RecurrenceSimulator", "ArraySimulator", "PathArrays", "UserRegression", "LossNoise",
 }  # fmt: skip
 
 
