@@ -6,7 +6,7 @@ if not __name__.startswith("sgdlimits."):
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
-from ._time_scales import Passage, TimeScales, time_scales
+from ._time_scales import TimeScale, TimeScales, time_scales
 from .known_law import KnownLaw
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Laws",
     "Manifold",
     "Orders",
-    "Passage",
+    "TimeScale",
     "TimeScales",
     "laws",
     "manifold",

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sgdlimits.exact.errors import InvalidInput, real_number
+
 DRAWS = 20_000  # of the Gaussian vector whose largest entry sets the width of a band
 
 
@@ -68,6 +70,14 @@ def mean_and_influence(
         means[index] = weights @ sample
         influence[:, index] = weights * residual / (1 - leverage)
     return means, influence
+
+
+def confidence_level(value: float) -> float:
+    """The confidence of an interval, above 0 and below 1."""
+    confidence = real_number("confidence", value)
+    if not 0 < confidence < 1:
+        raise InvalidInput(f"confidence must be above 0 and below 1, got {confidence!r}")
+    return confidence
 
 
 def normal_quantile(confidence: float) -> float:

@@ -125,6 +125,18 @@ class Result(ABC):
         return cls(dataset)
 
 
+def labelled(
+    record: Any, axes: Mapping[tuple[str, ...], str], coordinates: Mapping[str, Any], attributes: Mapping[str, Any]
+) -> xarray.Dataset:
+    """The arrays of a frozen record as a dataset; `axes`: dimensions -> names of the fields over them."""
+    import xarray as xr
+
+    from sgdlimits import __version__
+
+    variables = {name: (dims, getattr(record, name)) for dims, names in axes.items() for name in names.split()}
+    return xr.Dataset(variables, coordinates, {**attributes, "version": __version__})
+
+
 def claims_of(dataset: xarray.Dataset) -> list[tuple[Claim, list[str]]]:
     """What theory claims, each statement once, with the processes it is claimed of."""
     found: dict[Claim, list[str]] = {}

@@ -98,6 +98,18 @@ def scale_signed(ax: Axes, sizes: Sequence[float]) -> None:
     ax.axhline(0, color=GREY, linewidth=0.8)
 
 
+def scale_ladders(ax: Axes, x: np.ndarray) -> None:
+    """Both axes logarithmic, ticks at the rungs that stand far enough apart."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ticks: list[float] = []
+    for value in sorted(x, reverse=True):
+        if not ticks or np.log(ticks[-1] / value) > 0.09 * np.log(x.max() / x.min()):
+            ticks.append(float(value))
+    ax.set_xticks(ticks, [f"{value:.3g}" for value in ticks], fontsize=SMALL)
+    ax.set_xticks([], minor=True)
+
+
 def largest(values: np.ndarray) -> float:
     """The largest finite size."""
     finite = np.abs(values[np.isfinite(values)])

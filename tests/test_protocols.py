@@ -94,7 +94,7 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "SavedState",
-    "Laws", "Orders", "Manifold", "Passage", "TimeScales",
+    "Laws", "Orders", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE", "TorchLoss", "TorchRegression", "NumbaLoss", "NumbaRegression"}

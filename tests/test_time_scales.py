@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
-from sgdlimits.compare import Passage, TimeScales, slow_motion, time_scales
+from sgdlimits.compare import TimeScale, TimeScales, time_scales
+from sgdlimits.compare._time_scales.crossings import crossing
+from sgdlimits.compare.fits import exponent
+from sgdlimits.compare.verdicts import judged
 from sgdlimits.diffusions import GradientFlow
 from sgdlimits.discrete import SGD, NoisyGradientDescent
 from sgdlimits.exact.errors import InvalidInput
@@ -26,16 +29,16 @@ def descent(model, mechanism, step_size=0.1):
     return NoisyGradientDescent(model, mechanism, step_size)
 
 
-LABEL = Passage(
+LABEL = TimeScale(
     descent(HYPERBOLA, noise.LabelNoise(0.5)), START, quantity=conserved, level=3.75 / 2, step_sizes=SIZES,
     noise_levels=[0.5, 0.35, 0.25, 0.18],
 )  # fmt: skip
-DROPOUT = Passage(
+DROPOUT = TimeScale(
     descent(PRODUCTS, noise.Dropout(0.1)), PRODUCT_START, quantity=difference, level=0.4, step_sizes=SIZES,
     noise_levels=[0.4, 0.3, 0.2, 0.1],
 )  # fmt: skip
-ON_SET = Passage(descent(HYPERBOLA, noise.Minibatch(1)), START, label="minibatch, on the set")
-OFF_SET = Passage(descent(HYPERBOLA, noise.Minibatch(1)), [2.2, 0.6], label="minibatch, off the set")
+ON_SET = TimeScale(descent(HYPERBOLA, noise.Minibatch(1)), START, label="minibatch, on the set")
+OFF_SET = TimeScale(descent(HYPERBOLA, noise.Minibatch(1)), [2.2, 0.6], label="minibatch, off the set")
 
 
 def quadratic():
@@ -54,15 +57,15 @@ def others():
     problem = quadratic()
     x0 = problem.minimiser + 1
     still = [
-        Passage(descent(HYPERBOLA, noise.LabelNoise(0.0), 0.025), [2.2, 0.3], kind="relaxation", label="relaxation"),
-        ON_SET, OFF_SET, Passage(SGD(problem, 0.1), x0), Passage(SGD(problem, 0.1, momentum=0.5), x0),
-        Passage(GradientFlow(problem, 0.1), x0),
+        TimeScale(descent(HYPERBOLA, noise.LabelNoise(0.0), 0.025), [2.2, 0.3], kind="relaxation", label="relaxation"),
+        ON_SET, OFF_SET, TimeScale(SGD(problem, 0.1), x0), TimeScale(SGD(problem, 0.1, momentum=0.5), x0),
+        TimeScale(GradientFlow(problem, 0.1), x0),
     ]  # fmt: skip
     return time_scales(still, paths=64, steps=20_000, threads=1)
 
 
-def cell(result, passage, variable, name="exponent"):
-    return float(result.dataset[name].sel(passage=passage, variable=variable))
+def cell(result, label, variable, name="exponent"):
+    return float(result.dataset[name].sel(time_scale=label, variable=variable))
 
 
 def test_dropout_takes_time_as_one_over_step_size_and_noise_level_squared(drifts):
@@ -78,14 +81,14 @@ def test_label_noise_takes_time_as_one_over_step_size_squared(drifts):
     bias, error = (cell(drifts, "label noise", "step size", name) for name in ("bias", "bias_error"))
     assert bias < -3 * error
     data = drifts.dataset
-    first = (data["passage_index"].values == 0) & (data["ladder"].values == "step size")
+    first = (data["time_scale_index"].values == 0) & (data["ladder"].values == "step size")
     coarse = np.log(data["time"].values[first][:3])
     assert abs(np.polyfit(np.log(SIZES[:3]), coarse, 1)[0] + 2) > 0.05
 
 
 def test_predicted_times_and_exponents_are_those_of_the_limit(drifts):
     """Assert the limit's times log(2) / (step_size^2 sigma^2), and 1117 steps of Dropout at step size and sigma 0.1."""
-    rows = {row["passage"]: row for row in drifts.table()}
+    rows = {row["time_scale"]: row for row in drifts.table()}
     assert abs(rows["label noise"]["predicted"] - np.log(2) / 0.01 / 0.25) < 1e-3
     growth = lambda y: np.log(y**2 / (1 - y**2))  # noqa: E731
     assert abs(rows["Dropout"]["predicted"] - 0.5 * (growth(0.8) - growth(0.4)) / 0.1 / 0.01) < 1e-2
@@ -97,7 +100,7 @@ def test_predicted_times_and_exponents_are_those_of_the_limit(drifts):
 def test_minibatch_noise_is_trivial_with_a_number(others):
     """Assert displacement exactly 0 from the set; O(step size) from off it, then no motion beyond 1e-9."""
     data = others.dataset
-    on, off = (data.sel(passage=passage.label) for passage in (ON_SET, OFF_SET))
+    on, off = (data.sel(time_scale=scale.label) for scale in (ON_SET, OFF_SET))
     assert on["displacement"] == 0 and on["motion"] == 0
     assert on["verdict"].values[0] == off["verdict"].values[0] == "trivial"
     assert off["displacement"] > 1e-4 and off["motion"] < 1e-9
@@ -111,8 +114,8 @@ def test_minibatch_noise_of_many_samples_freezes_too():
     rng = np.random.default_rng(3)
     model = zero_loss.DiagonalLinearNetwork(rng.standard_normal((3, 5)), rng.standard_normal(3))
     start = 0.8 + 0.2 * rng.standard_normal(10)
-    entry = Passage(descent(model, noise.Minibatch(1), 0.02), start, step_sizes=[0.02, 0.01], label="diagonal")
-    data = time_scales([entry], paths=16, steps=60_000, threads=1).dataset.isel(passage=0)
+    entry = TimeScale(descent(model, noise.Minibatch(1), 0.02), start, step_sizes=[0.02, 0.01], label="diagonal")
+    data = time_scales([entry], paths=16, steps=60_000, threads=1).dataset.isel(time_scale=0)
     assert data["motion"] < 1e-9 and data["verdict"].values[0] == "trivial"
     assert float(data["displacement_order"]) > 0.8 and data["displacement"] > 1e-4
 
@@ -120,7 +123,7 @@ def test_minibatch_noise_of_many_samples_freezes_too():
 def test_relaxation_and_equilibration_take_time_as_one_over_step_size(others):
     """Assert exponents -1 and times near those of the flow and of the linearised noise."""
     assert abs(cell(others, "relaxation", "step size") + 1) < 0.02
-    entry = Passage(descent(HYPERBOLA, noise.LabelNoise(0.1), 0.02), START, kind="equilibration")
+    entry = TimeScale(descent(HYPERBOLA, noise.LabelNoise(0.1), 0.02), START, kind="equilibration")
     found = time_scales([entry], rungs=2, paths=500, threads=1).table()[0]
     assert abs(found["step_size_exponent"] + 1) < 4 * found["step_size_exponent_error"] < 1
     assert abs(found["time"] - found["predicted"]) < 4 * found["time_error"] < found["predicted"]
@@ -128,7 +131,7 @@ def test_relaxation_and_equilibration_take_time_as_one_over_step_size(others):
 
 def test_least_squares_relaxes_in_the_time_of_its_slowest_mode(others):
     """Assert exponent -1, and that momentum mu shortens the time by 1 - mu; from exact moments."""
-    rows = {row["passage"]: row for row in others.table()}
+    rows = {row["time_scale"]: row for row in others.table()}
     plain, momentum = rows["SGD, relaxation"], rows["SGD, momentum 0.5, relaxation"]
     for row in (plain, momentum, rows["gradient flow, relaxation"]):
         assert row["time_error"] == 0 and abs(row["step_size_exponent"] + 1) < 0.02
@@ -139,32 +142,32 @@ def test_least_squares_relaxes_in_the_time_of_its_slowest_mode(others):
 @pytest.mark.slow
 def test_exponents_on_the_full_ladders():
     """Assert the tolerances 0.02 and 0.05 as whole 95 % intervals, and the exponent -1 of anti-correlated noise."""
-    anti = Passage(
+    anti = TimeScale(
         descent(HYPERBOLA, noise.AntiCorrelated(0.1)), START, quantity=conserved, level=3.75 / 2, step_sizes=SIZES,
         noise_levels=[0.2, 0.14, 0.1, 0.07], label="anti",
     )  # fmt: skip
     others = time_scales([LABEL, anti], paths=8000, tolerance=0.05)
     dropout = time_scales([DROPOUT], paths=16_000, tolerance=0.02)
-    for result, passage, allowed in ((others, "label noise", 0.05), (dropout, "Dropout", 0.02), (others, "anti", 0.05)):
+    for result, label, allowed in ((others, "label noise", 0.05), (dropout, "Dropout", 0.02), (others, "anti", 0.05)):
         for variable in ("step size", "noise level"):
-            gap = abs(cell(result, passage, variable) - cell(result, passage, variable, "exponent_predicted"))
-            assert gap + 1.96 * cell(result, passage, variable, "exponent_error") < allowed, (passage, variable)
+            gap = abs(cell(result, label, variable) - cell(result, label, variable, "exponent_predicted"))
+            assert gap + 1.96 * cell(result, label, variable, "exponent_error") < allowed, (label, variable)
 
 
 def test_the_default_quantity_is_the_displacement_along_the_limits_way():
-    """Assert the time of a displacement of 0.3 for processes given without passages."""
+    """Assert the time of a displacement of 0.3 for processes given without more."""
     result = time_scales([descent(HYPERBOLA, noise.LabelNoise(0.5), 0.05)], START, rungs=2, paths=200, threads=1)
     row = result.table()[0]
-    assert row["passage"] == "label noise" and 0.5 < row["time"] / row["predicted"] < 1.1
+    assert row["time_scale"] == "label noise" and 0.5 < row["time"] / row["predicted"] < 1.1
 
 
 def test_crossings_of_a_known_curve():
     """Assert the place where a logarithmic curve passes a level, exactly, with the error of value over slope."""
     steps = np.unique(np.geomspace(1, 1000, 60).astype(int))
-    found, error = slow_motion.crossing(steps, np.log(steps), np.full(steps.size, 0.01), np.log(77.7))
+    found, error = crossing(steps, np.log(steps), np.full(steps.size, 0.01), np.log(77.7))
     assert abs(found - 77.7) < 1e-10 and abs(error / 0.777 - 1) < 0.1
-    assert slow_motion.crossing(steps, np.log(steps), np.zeros(steps.size), 9.0)[0] == np.inf
-    down, _ = slow_motion.crossing(np.arange(9), 1.0 - np.arange(9) / 4, np.zeros(9), 0.5)
+    assert crossing(steps, np.log(steps), np.zeros(steps.size), 9.0)[0] == np.inf
+    down, _ = crossing(np.arange(9), 1.0 - np.arange(9) / 4, np.zeros(9), 0.5)
     assert abs(down - 2) < 1e-12
 
 
@@ -174,19 +177,19 @@ def test_exponents_are_told_from_their_bias_with_intervals_that_cover():
     held, plain = 0, 0
     for _ in range(600):
         times = truth * (1 + 0.01 * rng.standard_normal(5))
-        fit = slow_motion.exponent(SIZES, times, 0.01 * times, 1.0)
-        held += abs(fit.coefficients[0] + 2) < 1.96 * fit.errors[0]
-        line = slow_motion.fit(np.stack([np.log(SIZES), np.ones(5)], axis=1), np.log(times), np.full(5, 0.01))
+        found = exponent(SIZES, times, 0.01 * times, 1.0)
+        held += abs(found.coefficients[0] + 2) < 1.96 * found.errors[0]
+        line = exponent(SIZES, times, 0.01 * times)
         plain += abs(line.coefficients[0] + 2) < 1.96 * line.errors[0]
     assert 0.95 - 4 * np.sqrt(0.05 * 0.95 / 600) < held / 600 and plain / 600 < 0.1
 
 
 def test_verdicts_are_equivalence_tests():
     """Assert agrees inside, differs outside, undecided across the tolerance."""
-    assert slow_motion.judged(-1.99, 0.01, -2.0, 0.05, 1.96) == "agrees"
-    assert slow_motion.judged(-1.9, 0.01, -2.0, 0.05, 1.96) == "differs"
-    assert slow_motion.judged(-1.95, 0.01, -2.0, 0.05, 1.96) == "undecided"
-    assert slow_motion.judged(np.nan, 0.01, -2.0, 0.05, 1.96) == "undecided"
+    assert judged(-1.99, 0.01, -2.0, 0.05, 1.96) == "agrees"
+    assert judged(-1.9, 0.01, -2.0, 0.05, 1.96) == "differs"
+    assert judged(-1.95, 0.01, -2.0, 0.05, 1.96) == "undecided"
+    assert judged(np.nan, 0.01, -2.0, 0.05, 1.96) == "undecided"
 
 
 def test_results_print_plot_and_persist(drifts, others, tmp_path):
@@ -210,17 +213,17 @@ def test_bad_input_is_named():
     with pytest.raises(InvalidInput, match="comes without a start"):
         time_scales([process])
     with pytest.raises(InvalidInput, match="no time can be measured for float"):
-        Passage(0.1, START)
+        TimeScale(0.1, START)
     with pytest.raises(InvalidInput, match="kind is 'drifting'"):
-        Passage(process, START, kind="drifting")
+        TimeScale(process, START, kind="drifting")
     with pytest.raises(InvalidInput, match="level must be above 0 and below 1 for a relaxation"):
-        Passage(process, START, kind="relaxation", level=2.0)
+        TimeScale(process, START, kind="relaxation", level=2.0)
     with pytest.raises(InvalidInput, match="only the relaxation is measured"):
-        Passage(SGD(quadratic(), 0.1), np.zeros(3), kind="drift")
+        TimeScale(SGD(quadratic(), 0.1), np.zeros(3), kind="drift")
     with pytest.raises(InvalidInput, match="does not pass the level"):
-        time_scales([Passage(process, START, quantity=conserved, level=-1.0)], paths=4)
+        time_scales([TimeScale(process, START, quantity=conserved, level=-1.0)], paths=4)
     with pytest.raises(InvalidInput, match="starts on the zero-loss set"):
-        time_scales([Passage(process, START, kind="relaxation")], paths=4)
+        time_scales([TimeScale(process, START, kind="relaxation")], paths=4)
     with pytest.raises(InvalidInput, match="starts at the minimiser"):
         problem = quadratic()
-        time_scales([Passage(SGD(problem, 0.1), problem.minimiser)])
+        time_scales([TimeScale(SGD(problem, 0.1), problem.minimiser)])

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
-from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, positive, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, positive, whole_number
 
 from .. import capabilities
+from ..estimates import confidence_level
 from . import budget as budgets
 from .observables import Observable, observables_of
 from .result import Laws
@@ -104,9 +105,7 @@ def laws(
     processes = [reference, *others]
     capabilities.check_processes(processes)
     dimension = _dimension(processes, x0)
-    tolerance, confidence = positive("tolerance", tolerance), real_number("confidence", confidence)
-    if not 0 < confidence < 1:
-        raise InvalidInput(f"confidence must be above 0 and below 1, got {confidence!r}")
+    tolerance, confidence = positive("tolerance", tolerance), confidence_level(confidence)
     steps = whole_number("steps", steps, 1)
     substeps = None if substeps is None else whole_number("substeps", substeps, 1)
     run = Run(

@@ -15,6 +15,7 @@ from ..capabilities import fourth_moments_settle, has_moments, risk_floor
 from ..distances import EmpiricalLaw, ExactLaw, gelbrich, kolmogorov_smirnov, wasserstein
 from ..estimates import Controls, band_quantile, heaviest_share, mean_and_influence, normal_quantile
 from ..predictions import leading_error
+from ..verdicts import verdicts_of
 from . import budget as budgets
 from .observables import Observable
 from .sides import KnownSide, Run, Sample, Side
@@ -199,19 +200,6 @@ def floor_of(observable: Observable, reference: Side) -> float | None:
         best = np.linalg.lstsq(features, targets, rcond=None)[0]
         return float(np.square(features @ best - targets).mean() / 2)
     return None
-
-
-def verdicts_of(lower: np.ndarray, upper: np.ndarray, margin: np.ndarray) -> np.ndarray:
-    """agrees: the whole interval lies within the margin; differs: outside; undecided: it straddles, or says nothing.
-
-    An infinite difference (one side is infinite) differs from every margin.
-    """
-    margin = np.where(np.isfinite(margin), margin, 0.0)
-    apart = np.isinf(lower) & (lower == upper)
-    with np.errstate(invalid="ignore"):
-        inside = (lower >= -margin) & (upper <= margin) & ~apart
-        outside = (lower > margin) | (upper < -margin) | apart
-    return np.where(inside, "agrees", np.where(outside, "differs", "undecided")).astype(object)
 
 
 def worst_of(statistics: LawStatistics, record: np.ndarray, tolerance: float) -> dict[str, np.ndarray]:

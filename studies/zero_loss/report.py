@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgdlimits.compare import manifold_plots, manifold_tables
 from sgdlimits.compare.results import csv_text, paragraphs
 from sgdlimits.compare.html_page import Picture, bullets, document, figure, theory, wide
 from sgdlimits.compare.reports import Report, file_name
@@ -91,7 +90,7 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
         f"Steps until a set motion, against step size (above) and noise level (below), both logarithmic, with {level} "
         "intervals. Thick dots: the limit's own time. Slopes are those as step size and noise go to zero."
     )
-    found.append(("time-scales", caption, partial(manifold_plots.times, result.scales.dataset)))
+    found.append(("time-scales", caption, result.scales.plot))
     for data in result.regressions:
         name = data.attrs["task"]
         caption = (
@@ -117,7 +116,7 @@ def _page(
     def note(text: str) -> str:
         return f'<p class="note">{html.escape(text)}</p>'
 
-    scales, study = result.scales.dataset, result.study
+    study = result.study
     sections: dict[str, list[str]] = {
         "Verdicts on the limits": [
             wide(own.motion_grid(result)), note(own.motion_reading(result) + " All predictions: table.csv.")
@@ -125,8 +124,8 @@ def _page(
         "Trajectories on the set": shown("trajectories"),
         "The regulariser along the way": shown("regularisers"),
         "Time scales": [
-            wide(manifold_tables.times_grid(scales)),
-            *map(note, manifold_tables.times_notes(scales)),
+            *map(wide, result.scales.tables()),
+            *map(note, result.scales.notes()),
             *shown("time-scales"),
         ],
     }  # fmt: skip

@@ -222,7 +222,7 @@ def _run_cell(
 ) -> dict[str, Any]:
     """Recurrence and limit of one mechanism from one start, at the recorded steps."""
     from sgdlimits.compare.estimates import mean_and_error
-    from sgdlimits.compare.slow_motion import limit_points
+    from sgdlimits.compare.rescaling import limit_points
     from sgdlimits.diffusions import ManifoldLimit
     from sgdlimits.discrete import NoisyGradientDescent
 

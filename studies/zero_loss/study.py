@@ -139,7 +139,7 @@ class ZeroLossStudy:
         from sgdlimits.compare import time_scales
 
         from . import sparse_regression, trajectories
-        from .passages import passages
+        from .time_scales import motions
 
         sizes = self.sizes
         judging: dict[str, Any] = {"tolerance": self.tolerance, "confidence": self.confidence}
@@ -148,7 +148,7 @@ class ZeroLossStudy:
             for scene in trajectories.scenes()
         )
         scales = time_scales(
-            passages(), rungs=sizes.scale_rungs, paths=self.paths, steps=sizes.steps, **settings, **judging
+            motions(), rungs=sizes.scale_rungs, paths=self.paths, steps=sizes.steps, **settings, **judging
         )
         tasks = (
             sparse_regression.synthetic_task(*sparse_regression.SYNTHETIC, self.seed),

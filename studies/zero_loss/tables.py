@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.compare import manifold_tables
 from sgdlimits.compare.estimates import normal_quantile
 from sgdlimits.compare.text_table import NOTHING, TextTable, number, with_error, wrapped
-from sgdlimits.compare.slow_motion import judged
+from sgdlimits.compare.verdicts import judged
 
 from .sparse_regression import SELECTS, nonzero
 
@@ -41,7 +40,7 @@ def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
             where = float(data["step_size"][0]), float(data["noise_level"][0]), int(first["steps"])
             quantity = str(data["observable"].values[0])
             table.append(_row(along.scene.name, name, quantity, where, values, gap, str(data["verdict"].values[0])))
-    for row in manifold_tables.time_rows(result.scales.dataset):
+    for row in result.scales.table():
         for variable in ("step_size", "noise_level"):
             verdict = row[f"{variable}_verdict"]
             if verdict:
@@ -51,7 +50,7 @@ def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
                 where = row["step_size"], row["noise_level"], row["steps"]
                 pair = value, error, predicted, 0.0
                 table.append(
-                    _row("time scales", row["passage"], quantity, where, pair, (value - predicted, error), verdict)
+                    _row("time scales", row["time_scale"], quantity, where, pair, (value - predicted, error), verdict)
                 )
     for data in result.regressions:
         table += _regression_rows(data, result.study.tolerance, normal_quantile(result.study.confidence))

@@ -116,7 +116,7 @@ def run_scene(
     import xarray as xr
 
     from sgdlimits.compare import manifold
-    from sgdlimits.compare.slow_motion import rebuilt
+    from sgdlimits.compare.rescaling import rebuilt
     from sgdlimits.diffusions import ManifoldLimit, NeglectedDrift
     from sgdlimits.discrete import NoisyGradientDescent
 
@@ -178,7 +178,7 @@ def _pictured(
 ) -> tuple[dict[str, np.ndarray], str, str]:
     """One mechanism up to a time on its limit's clock: values for the dataset, regime and explanation."""
     from sgdlimits.compare.estimates import mean_and_error
-    from sgdlimits.compare.slow_motion import limit_points
+    from sgdlimits.compare.rescaling import limit_points
     from sgdlimits.diffusions import ManifoldLimit
 
     limit = ManifoldLimit.of(process, start=scene.start)

@@ -1,13 +1,13 @@
-"""The passages whose times the study on zero-loss sets measures."""
+"""The motions whose time scales the study on zero-loss sets measures."""
 
 from __future__ import annotations
 
 import numpy as np
 
 
-def passages() -> list:
+def motions() -> list:
     """Slow motions on small models, the fast motions beside them, and relaxations of least squares."""
-    from sgdlimits.compare import Passage
+    from sgdlimits.compare import TimeScale
     from sgdlimits.diffusions import HomogenizedSGD
     from sgdlimits.discrete import SGD
     from sgdlimits.discrete import NoisyGradientDescent
@@ -24,14 +24,14 @@ def passages() -> list:
     heavy = SGD(least_squares, 0.05, momentum=0.8)
     far = np.ones(10)
     return [
-        Passage(label, on_curve),
-        Passage(NoisyGradientDescent(products, noise.Dropout(0.2), 0.1), shares),
-        Passage(NoisyGradientDescent(products, noise.DropConnect(0.2), 0.1), shares),
-        Passage(NoisyGradientDescent(curve, noise.WeightNoise(0.1), 0.1), on_curve),
-        Passage(NoisyGradientDescent(diagonal, noise.Minibatch(1), 0.04), np.full(10, 0.7)),
-        Passage(label, off_curve, "equilibration"),
-        Passage(label, off_curve, "relaxation", label="hyperbola, relaxation"),
-        Passage(sgd, far, label="least squares, SGD"),
-        Passage(heavy, far, label="least squares, momentum 0.8"),
-        Passage(HomogenizedSGD.of(sgd), far, label="least squares, homogenized SGD"),
+        TimeScale(label, on_curve),
+        TimeScale(NoisyGradientDescent(products, noise.Dropout(0.2), 0.1), shares),
+        TimeScale(NoisyGradientDescent(products, noise.DropConnect(0.2), 0.1), shares),
+        TimeScale(NoisyGradientDescent(curve, noise.WeightNoise(0.1), 0.1), on_curve),
+        TimeScale(NoisyGradientDescent(diagonal, noise.Minibatch(1), 0.04), np.full(10, 0.7)),
+        TimeScale(label, off_curve, "equilibration"),
+        TimeScale(label, off_curve, "relaxation", label="hyperbola, relaxation"),
+        TimeScale(sgd, far, label="least squares, SGD"),
+        TimeScale(heavy, far, label="least squares, momentum 0.8"),
+        TimeScale(HomogenizedSGD.of(sgd), far, label="least squares, homogenized SGD"),
     ]

@@ -1,0 +1,162 @@
+"""compare.manifold: noisy gradient descent beside its limit on the set of zero loss, in Phi(w_k)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.ensembles.initial import initial_state
+from sgdlimits.ensembles.random import child_seed
+from sgdlimits.exact.errors import InvalidInput, positive, whole_number
+from sgdlimits.problems import geometry
+
+from .. import rescaling
+from ..estimates import confidence_level, normal_quantile
+from ..rescaling import Quantity, rebuilt
+from ..results import labelled
+from .error_expansion import columns_of
+from .result import AXES, Manifold
+from .rungs import cleared, measured, warn_if_long
+from .statistics import KINDS, manifold_statistics
+
+
+def manifold(
+    recurrence: Any,
+    limit: Any,
+    w0: Any,
+    *,
+    time: float | None = None,
+    steps: int | None = None,
+    paths: int = 1000,
+    observables: Mapping[str, Quantity] | None = None,
+    step_sizes: Sequence[float] | None = None,
+    noise_levels: Sequence[float] | None = None,
+    rungs: int = 4,
+    times: int = 4,
+    seed: int = 0,
+    tolerance: float = 0.05,
+    confidence: float = 0.95,
+    quality: str = "float32",
+    threads: int | None = None,
+    progress: Any = None,
+) -> Manifold:
+    """Compare E Phi(w_k) with the limit at matched steps, over a ladder of step sizes and noise levels.
+
+    w_k itself is never compared: it lies off the set by the noise of the last steps, Phi(w_k) on it. The error at the
+    last time is separated into what remains as step size and noise go to zero (0 if the limit is right), a part in the
+    step size, and a part in the noise level squared. Every rung has noise of its own, so errors are independent.
+
+    Parameters
+    ----------
+    recurrence : NoisyGradientDescent
+    limit : ManifoldLimit
+        On the same model; both sides are rebuilt at each rung.
+    w0 : (m,) array
+        Start of the recurrence; the limit starts at Phi(w0).
+    time : float, optional
+        End on the limit's clock.
+    steps : int, optional
+        The same in steps of the recurrence as given. Exactly one of the two.
+    paths : int
+        Of each rung, at least 2.
+    observables : mapping from names to functions of points (P, m) of the set with values (P,), optional
+        Default: the displacement along the limit's way, or its square where the limit is random or does not move.
+    step_sizes : decreasing sequence, optional
+        Default: that of the recurrence, halved `rungs` - 1 times.
+    noise_levels : decreasing sequence, optional
+        Values of the largest standard deviation; others in a mixture go with it. Default: that of the recurrence, and
+        in the non-degenerate regime also its half.
+    rungs : int
+        Length of the default ladder.
+    times : int
+        Evenly spaced times that are recorded, the end included.
+    seed, quality, threads, progress
+        As in `simulate`.
+    tolerance : float
+        The verdict "agrees" needs what remains of the error to lie within `tolerance` times the limit's change.
+    confidence : float
+        Of each interval by itself.
+
+    Returns
+    -------
+    Manifold
+
+    Raises
+    ------
+    InvalidInput
+        If the sides do not belong together or an argument does not fit.
+    """
+    for side, name in ((recurrence, "recurrence"), (limit, "limit")):
+        if not hasattr(side, "noise") or not hasattr(side, "model"):
+            raise InvalidInput(f"the {name} must have a model and a noise, got {type(side).__name__}")
+    if limit.model is not recurrence.model:
+        raise InvalidInput("recurrence and limit are built on different models: pass the same object to both")
+    w0 = initial_state(w0, recurrence.model.dimension)
+    if not isinstance(w0, np.ndarray) or w0.ndim != 1:
+        raise InvalidInput("w0 must be one point (m,): the limit's flow is followed from Phi(w0)")
+    paths, times = whole_number("paths", paths, 2), whole_number("times", times, 1)
+    tolerance, confidence = positive("tolerance", tolerance), confidence_level(confidence)
+    halves = 0.5 ** np.arange(whole_number("rungs", rungs, 2))
+    sizes = rescaling.ladder("step_sizes", step_sizes, recurrence.step_size * halves)
+    levels = _levels(recurrence.noise, noise_levels, limit.regime)
+    if (time is None) == (steps is None):
+        raise InvalidInput("give either time, on the limit's clock, or steps of the recurrence as given, and not both")
+    end = positive("time", time) if steps is None else whole_number("steps", steps, 1) / float(limit.clock)
+    asked = end * np.arange(1, times + 1) / times
+    origin = geometry.limit_map(recurrence.model, w0)
+    functions = _functions(observables, limit, w0, origin, asked)
+    limits = [[rebuilt(limit, size, level) for level in levels] for size in sizes]
+    warn_if_long(recurrence, w0, end * np.array([[float(x.clock) for x in row] for row in limits]), paths, threads)
+    settings = {"quality": quality, "threads": threads, "progress": progress}
+    rungs_found = [
+        [
+            measured(
+                rebuilt(recurrence, size, level), limits[row][column], w0, asked, functions, paths,
+                settings | {"seed": child_seed(seed, row, column)},
+            )
+            for column, level in enumerate(levels)
+        ]
+        for row, size in enumerate(sizes)
+    ]  # fmt: skip
+    start = np.array([function(origin[None])[0] for function in functions.values()])
+    numbers = manifold_statistics(
+        rungs_found, sizes, levels, start, recurrence.noise, limit, tolerance, normal_quantile(confidence)
+    )
+    coordinates = {
+        "step_size": sizes, "noise_level": levels, "time": asked, "observable": list(functions),
+        "part": list(columns_of(sizes, levels)), "kind": list(KINDS), "variable": list(rescaling.VARIABLES),
+    }  # fmt: skip
+    attributes = {
+        "title": f"{recurrence.label} against its limit on the zero-loss set",
+        "model": recurrence.model.label, "regime": limit.regime, "explanation": limit.explanation,
+        "paths": paths, "seed": seed, "tolerance": tolerance, "confidence": confidence,
+        "w0": np.array2string(w0, precision=4, threshold=8),
+    }  # fmt: skip
+    return Manifold(labelled(numbers, AXES, coordinates, attributes))
+
+
+def _levels(noise: Any, asked: Sequence[float] | None, regime: str) -> np.ndarray:
+    """The ladder of noise levels; one nan where the noise has none."""
+    level = rescaling.noise_level(noise)
+    if np.isfinite(level):
+        default = [level, level / 2] if regime == "non-degenerate" else [level]
+        return rescaling.ladder("noise_levels", asked, default)
+    if asked is not None:
+        raise InvalidInput("this noise has no standard deviation, so that noise_levels cannot be set")
+    return np.array([np.nan])
+
+
+def _functions(
+    observables: Mapping[str, Quantity] | None, limit: Any, w0: np.ndarray, origin: np.ndarray, times: np.ndarray
+) -> dict[str, Quantity]:
+    if observables is not None:
+        if not isinstance(observables, Mapping) or not observables or not all(map(callable, observables.values())):
+            raise InvalidInput("observables must be a mapping from names to functions of points (P, m)")
+        return dict(observables)
+    if limit.regime != "trivial" and rescaling.is_deterministic(limit):
+        end = rescaling.limit_points(limit, w0, times)[-1]
+        if np.linalg.norm(end - origin) > 1e-12 * (1 + np.linalg.norm(origin)):
+            return {"displacement": rescaling.displacement(origin, end)}
+    return {"squared displacement": lambda points: cleared(np.square(points - origin).sum(axis=-1), origin)}

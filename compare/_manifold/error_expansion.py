@@ -1,0 +1,63 @@
+"""Terms of the error along a set of zero loss: what remains, in the step size, in the noise level."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..fits import Fit, exponent, fit
+from ..verdicts import judged
+
+TERMS = {  # powers of the step size and of the noise level
+    "what remains": (0, 0), "step size": (1, 0), "noise level^2": (0, 2), "step size * noise level^2": (1, 2),
+    "noise level^4": (0, 4), "step size^2": (2, 0),
+}  # fmt: skip
+
+
+def term(part: str, size: Any, level: Any) -> Any:
+    """A term at step sizes and noise levels."""
+    first, second = TERMS[part]
+    return size**first * level**second
+
+
+def columns_of(sizes: np.ndarray, levels: np.ndarray) -> dict[str, np.ndarray]:
+    """Terms (step sizes, noise levels) of the error that these ladders can tell apart."""
+    several = len(levels) > 1
+    wanted = {
+        "noise level^2": several, "step size * noise level^2": several, "noise level^4": len(levels) > 2,
+        "step size^2": len(sizes) > 3 or (len(sizes) > 2 and several),
+    }  # fmt: skip
+    names = [name for name in TERMS if wanted.get(name, True)]
+    size, level = np.meshgrid(sizes, np.nan_to_num(levels), indexing="ij")
+    return {name: term(name, size, level) for name in names[: max(1, size.size - 1)]}
+
+
+def expanded(
+    sizes: np.ndarray, levels: np.ndarray, errors: np.ndarray, uncertain: np.ndarray, change: np.ndarray,
+    tolerance: float, z: float, off_set: bool,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Parts of errors (step sizes, noise levels, observables), the verdict on what remains, the order in the step size.
+
+    No order where a part in the noise level, `off_set`, does not vanish with the step size.
+    """
+    columns = np.stack([column.ravel() for column in columns_of(sizes, levels).values()], axis=1)
+    parts: list[Fit] = []
+    slopes, verdicts = np.full((2, len(change)), np.nan), []
+    for i, moved in enumerate(change):
+        error, spread = errors[:, :, i], uncertain[:, :, i]
+        parts.append(fit(columns, error.ravel(), spread.ravel()))
+        scale = tolerance * (abs(moved) or 1.0)
+        verdicts.append(judged(parts[-1].coefficients[0], parts[-1].errors[0], 0.0, scale, z))
+        clear = np.abs(error[:, 0]) > 3 * spread[:, 0]
+        if not off_set and clear.all() and len(sizes) > 1 and len(set(np.sign(error[:, 0]))) == 1:
+            line = exponent(sizes, np.abs(error[:, 0]), spread[:, 0])
+            slopes[:, i] = line.coefficients[0], line.errors[0]
+    return {
+        "coefficient": np.stack([part.coefficients for part in parts], axis=1),
+        "coefficient_error": np.stack([part.errors for part in parts], axis=1),
+        "reduced_chi2": np.array([part.reduced_chi2 for part in parts]),
+        "order": slopes[0],
+        "order_error": slopes[1],
+        "verdict": np.array(verdicts, dtype=object),
+    }

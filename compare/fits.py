@@ -1,0 +1,56 @@
+"""Least squares with known errors, and exponents with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Least squares with known errors.
+
+    Attributes
+    ----------
+    coefficients, errors : (p,) arrays
+        Standard errors, enlarged by the root of chi-square over degrees of freedom where that exceeds one.
+    reduced_chi2 : float
+        Chi-square over degrees of freedom; nan without any.
+    """
+
+    coefficients: np.ndarray
+    errors: np.ndarray
+    reduced_chi2: float
+
+
+def fit(columns: np.ndarray, values: np.ndarray, errors: np.ndarray) -> Fit:
+    """Fit values (n,) by columns (n, p), weighted by standard errors (n,); zeros count as errors of rounding."""
+    count, width = columns.shape
+    if count < width:
+        raise InvalidInput(f"{width} coefficients cannot be fitted to {count} measurements: lengthen the ladder")
+    floor = max(1e-9 * float(np.abs(values).max()), np.finfo(float).tiny)
+    weights = 1 / np.maximum(errors, floor)
+    sizes = np.maximum(np.abs(columns).max(axis=0), np.finfo(float).tiny)
+    left, singular, right = np.linalg.svd(columns / sizes * weights[:, None], full_matrices=False)
+    if singular[-1] <= 1e-10 * singular[0]:
+        raise InvalidInput("the ladder does not tell the terms of the error apart: add step sizes or noise levels")
+    inverse = right.T / singular
+    coefficients = inverse @ (left.T @ (values * weights)) / sizes
+    residual = (values - columns @ coefficients) * weights
+    reduced_chi2 = float(residual @ residual) / (count - width) if count > width else np.nan
+    scale = np.sqrt(max(1.0, reduced_chi2)) if count > width else 1.0
+    return Fit(coefficients, scale * np.sqrt(np.square(inverse).sum(axis=1)) / sizes, reduced_chi2)
+
+
+def exponent(x: np.ndarray, values: np.ndarray, errors: np.ndarray, bias_order: float | None = None) -> Fit:
+    """Fit log values = c + q log x, or c + q log x + b x^bias_order from four rungs on: [q, c] or [q, c, b].
+
+    With the bias, q is the exponent as x goes to zero.
+    """
+    columns = [np.log(x), np.ones_like(x)]
+    if bias_order is not None and len(x) > 3:
+        columns.append(x**bias_order)
+    return fit(np.stack(columns, axis=1), np.log(values), errors / values)
