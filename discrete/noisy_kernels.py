@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.compiling import CompiledFunction, compiled
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import pack_normals, unit_interval
 from sgdlimits.ensembles.philox import PACK, pack_words
@@ -105,7 +105,9 @@ class Plan:
         views: dict[str, np.ndarray | None] = dict.fromkeys(KERNEL_SLOTS)
         for slot, (offset, shape) in self.slots.items():
             views[slot] = flat[offset : offset + prod(shape)].reshape(shape)
-        views["factor"][:] = 1.0
+        factor = views["factor"]
+        assert factor is not None  # one of OWN_SLOTS, which every plan lays out
+        factor[:] = 1.0
         views["rows"] = np.zeros(self.batch_size, np.int64) if self.batch_size else None
         return flat, views
 
@@ -155,7 +157,7 @@ def combine(flat, tile, place, lane, draws, i, transforms):
 
 
 @lru_cache(maxsize=None)
-def noisy_descent(kernel: Callable[..., Any]) -> Callable[..., Any]:
+def noisy_descent(kernel: CompiledFunction) -> Callable[..., Any]:
     """Compile the loop for a model's kernel, in memory, once a process and for each set of slots in use."""
 
     # Compiled anew: numba cannot keep on disk, and says so each time, what takes another function as an argument.

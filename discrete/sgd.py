@@ -297,6 +297,7 @@ class SGD:
                 return True
             law = fourth_moments.gaussian_samples(h) if small else None
         else:
+            assert isinstance(problem, LeastSquares)  # the only other leaf
             rows = problem.augmented_modes[:, :-1][:, moving]
             law = rows, np.full(len(rows), 1 / len(rows))
             if fourth_moments.norm_settles(*law, self.step_size, problem.ridge):

@@ -6,7 +6,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numba
 
@@ -18,6 +18,15 @@ if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba makes its op
         "NUMBA_DISABLE_JIT is set and numba was loaded before sgdlimits: the kernels need it compiled; unset it, or "
         "import sgdlimits first"
     )
+
+
+class CompiledFunction(Protocol):
+    """What numba.njit makes of a function: it is called like that one, and keeps it."""
+
+    py_func: Callable[..., Any]
+
+    def __call__(self, *arguments: Any) -> Any: ...
+
 
 PATIENCE = 2.0  # seconds of compiling after which it is announced, where announcements are on
 

@@ -56,7 +56,8 @@ def batch_gradient(
     noise: Noise,
 ) -> np.ndarray:
     """Gradient (P, d) of least squares on features (P, B, d) and labels (P, B) with noise of this size."""
-    label_errors, batch = 0.0, labels.shape[1]
+    label_errors: float | np.ndarray = 0.0
+    batch = labels.shape[1]
     if label_noise:
         label_errors = label_noise * noise.normals(Purpose.LABEL_NOISE, k, batch)
     residuals = np.einsum("pbj,pj->pb", features, x) - labels - label_errors
