@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, text
 
 
 class Distribution(Protocol):
@@ -42,6 +42,7 @@ class KnownLaw:
     label: str = "known law"
 
     def __post_init__(self) -> None:
+        text("label", self.label)
         if not isinstance(self.laws, Mapping) or not self.laws:
             raise InvalidInput("laws must map observables to distributions, as in {'norm': scipy.stats.gamma(3)}")
         for name, law in self.laws.items():

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from sgdlimits.ensembles.crowd import SavedState
 from sgdlimits.ensembles.engine import run
-from sgdlimits.ensembles.initial import Gaussian, initial_state
+from sgdlimits.ensembles.initial import Gaussian, initial_state, stated_dimension
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
-from sgdlimits.exact.errors import axes
 
 if TYPE_CHECKING:
     import xarray
@@ -74,7 +72,7 @@ def simulate(
     InvalidInput
         If an argument, the recurrence or one of its results cannot be used.
     """
-    initial = initial_state(x0, _dimension(x0))
+    initial = initial_state(x0, stated_dimension(x0))
     dimension = initial.mean.size if isinstance(initial, Gaussian) else initial.shape[-1]
     ensemble = run(
         RecurrenceSimulator(recurrence, dimension, risk), x0, paths=paths, steps=steps, record=record,
@@ -83,13 +81,3 @@ def simulate(
     )  # fmt: skip
     label = getattr(recurrence, "label", type(recurrence).__name__)
     return ensemble_dataset(ensemble, {"process": str(label), **(attributes or {})})
-
-
-def _dimension(x0: Any) -> int:
-    """Dimension d that x0 states; the check that follows names what is wrong with the rest."""
-    if isinstance(x0, SavedState):
-        return x0.positions.shape[1]
-    if isinstance(x0, Gaussian):
-        return x0.mean.size
-    mean = x0[0] if isinstance(x0, tuple) and len(x0) == 2 and axes(x0[1]) == 2 else x0
-    return np.shape(mean)[-1] if axes(mean) > 0 else 0

@@ -47,6 +47,16 @@ class Gaussian:
         object.__setattr__(self, "root", vectors * np.sqrt(np.maximum(eigenvalues, 0.0)))
 
 
+def stated_dimension(x0: Any) -> int:
+    """Dimension d that x0 states; the check that follows names what is wrong with the rest."""
+    if isinstance(x0, SavedState):
+        return x0.positions.shape[1]
+    if isinstance(x0, Gaussian):
+        return x0.mean.size
+    mean = x0[0] if isinstance(x0, tuple) and len(x0) == 2 and axes(x0[1]) == 2 else x0
+    return np.shape(mean)[-1] if axes(mean) > 0 else 0
+
+
 def initial_state(x0: Any, dimension: int, paths: int | None = None) -> Gaussian | np.ndarray:
     """Check `x0` and bring it to one of three forms.
 

@@ -16,12 +16,25 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, one_of, positive, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    axes,
+    calling,
+    finite_array,
+    function,
+    one_of,
+    positive,
+    real_array,
+    real_number,
+    seed_number,
+    shown,
+    whole_number,
+)
 
 from .crowd import Crowd
 from .blas_threads import one_blas_thread
 from .engine import Simulator
-from .initial import draw_initial, initial_state
+from .initial import draw_initial, initial_state, stated_dimension
 from .random import PACK, QUALITIES, Noise, Purpose
 from .recurrences import RecurrenceSimulator
 
@@ -82,7 +95,15 @@ def resample(log_weights: np.ndarray, uniform: float) -> np.ndarray:
     One uniform number places P equally spaced marks on the cumulated weights: a path of weight w has within one of
     P w / sum w children.
     """
-    weights = np.exp(log_weights - log_weights.max())
+    log_weights = real_array("log_weights", log_weights)
+    if log_weights.ndim != 1 or not log_weights.size or not -np.inf < log_weights.max() < np.inf:
+        raise InvalidInput(
+            f"log_weights must be one row of numbers below infinity, not all -inf, got {shown(log_weights)}"
+        )
+    if not 0 <= real_number("uniform", uniform) < 1:
+        raise InvalidInput(f"uniform must be at least 0 and below 1, got {uniform!r}")
+    with np.errstate(over="ignore"):
+        weights = np.exp(log_weights - log_weights.max())
     ends = np.cumsum(weights)
     marks = (np.arange(ends.size) + uniform) * (ends[-1] / ends.size)
     return np.minimum(np.searchsorted(ends, marks, side="right"), np.flatnonzero(weights)[-1])
@@ -142,12 +163,13 @@ def grow(
     groups, quality = whole_number("groups", groups, 2), one_of("quality", quality, QUALITIES)
     paths = -(-whole_number("paths", paths, 2 * PACK) // (2 * PACK)) * 2 * PACK
     burn_in = whole_number("burn_in", generations // 10 if burn_in is None else burn_in, 0, generations - 1)
-    seed = whole_number("seed", seed, 0, 2**64 - 1)
+    seed, log_weight = seed_number(seed), function("log_weight", log_weight, "of positions before and after")
+    project = project if project is None else function("project", project, "of positions, or None")
     if not positive("confidence", confidence) < 1:
         raise InvalidInput(f"confidence must be below 1, got {confidence!r}")
     threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
     simulator = _simulator(process, x0)
-    initial = initial_state(x0, simulator.dimension, paths if np.ndim(x0) == 2 else None)
+    initial = initial_state(x0, simulator.dimension, paths if axes(x0) == 2 else None)
 
     def population(place: int) -> tuple[float, float]:
         # Whole populations first, then those of half the size; each has path numbers of its own.
@@ -164,8 +186,7 @@ def grow(
 def _simulator(process: Any, x0: Any) -> Simulator:
     if isinstance(process, Process):
         return process.simulator()
-    dimension = np.shape(x0[0] if isinstance(x0, tuple) else x0)[-1] if np.ndim(x0) or isinstance(x0, tuple) else 0
-    return RecurrenceSimulator(process, dimension)
+    return RecurrenceSimulator(process, stated_dimension(x0))
 
 
 def _run(
@@ -179,7 +200,9 @@ def _run(
     before = crowd.positions()
     for generation in range(generations):
         crowd.advance_to(crowd.step + every)
-        weights = np.asarray(log_weight(before, crowd.positions()), dtype=np.float64)
+        with calling("log_weight"):
+            given = log_weight(before, crowd.positions())
+        weights = real_array("what log_weight returns", given)
         if weights.shape != (len(before),) or np.isnan(weights).any() or (weights == np.inf).any():
             raise InvalidInput(
                 f"log_weight must give one number below infinity for each of {len(before)} paths, got shape "
@@ -195,7 +218,9 @@ def _run(
         crowd.take(resample(weights, float(uniforms.uniforms(Purpose.RESAMPLING, generation, 1)[0, 0])))
         before = crowd.positions()
         if project is not None:
-            before = np.asarray(project(before), dtype=np.float64)
+            with calling("project"):
+                moved = project(before)
+            before = finite_array("what project returns", moved, shape=before.shape)
             crowd.restart(before)
     return total / (generations - burn_in), fewest
 

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from .errors import InvalidInput, calling, non_negative, positive, real_number, whole_number
+from .errors import InvalidInput, axes, calling, non_negative, positive, real_number, whole_number
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Drop:
     def __post_init__(self) -> None:
         object.__setattr__(self, "size", positive("size", self.size))
         object.__setattr__(self, "factor", non_negative("factor", self.factor))
-        steps: Any = (self.at,) if np.ndim(self.at) == 0 else self.at
+        steps: Any = (self.at,) if axes(self.at) == 0 else self.at
         object.__setattr__(self, "at", tuple(sorted(whole_number("at", step, 0) for step in steps)))
 
     def __call__(self, k: int) -> float:

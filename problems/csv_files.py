@@ -7,13 +7,14 @@ import io
 import os
 import re
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, nearest
+from sgdlimits.exact.errors import InvalidInput, kind, nearest
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MOST_LEVELS = 100  # of a column that becomes columns of 0 and 1
@@ -43,16 +44,20 @@ class CsvFormat:
     drop: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        delimiter = {"tab": "\t", "\\t": "\t"}.get(self.delimiter or "", self.delimiter)
+        delimiter: Any = self.delimiter
+        if isinstance(delimiter, str):
+            delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter, delimiter)
         if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n\0'):
             raise InvalidInput(f"delimiter must be one character or 'tab', got {cut(self.delimiter)}")
-        if self.decimal not in (None, ".", ","):
+        if self.decimal is not None and not (isinstance(self.decimal, str) and self.decimal in (".", ",")):
             raise InvalidInput(f"decimal must be '.' or ',', got {cut(self.decimal)}")
         if delimiter is not None and delimiter == self.decimal:
             raise InvalidInput(f"delimiter and decimal are both {delimiter!r}; give two different ones")
         object.__setattr__(self, "delimiter", delimiter)
         for name in ("one_hot", "drop"):
             value = getattr(self, name)
+            if not (isinstance(value, Iterable) and all(isinstance(column, str) for column in value)):
+                raise InvalidInput(f"{name} must be names of columns, in a list or by commas, got {cut(value)}")
             columns = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else tuple(value)
             object.__setattr__(self, name, tuple(column for column in columns if column))
         both = sorted(set(self.one_hot) & set(self.drop))
@@ -62,7 +67,7 @@ class CsvFormat:
 
 def cut(value: object) -> str:
     """The value as a message shows it, cut short."""
-    text = repr(value)
+    text = " ".join(repr(value).split())
     return text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[-LONGEST // 3 :]}"
 
 
@@ -85,6 +90,8 @@ def read_sheet(path: str | os.PathLike[str], form: CsvFormat) -> Sheet:
     InvalidInput
         If the file cannot be read, or its rows do not all have as many cells as its header.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InvalidInput(f"a CSV file must be given by its path, got {kind(path)}")
     shown = cut(os.fspath(path))
     text = _text(path, shown)
     delimiter, said = _delimiter(text, form, shown)

@@ -15,7 +15,7 @@ import numba
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
-from sgdlimits.exact.errors import one_of, whole_number
+from sgdlimits.exact.errors import flag, one_of, whole_number
 
 from .predictor import Predictor
 from .zero_loss.activations import ACTIVATIONS
@@ -70,6 +70,7 @@ class Linear(Predictor):
     def __post_init__(self) -> None:
         for name in ("inputs", "outputs"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
+        object.__setattr__(self, "bias", flag("bias", self.bias))
 
     @property
     def dimension(self) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, real_number, whole_number
 
 from .derivative_check import check_derivative
 from .differences import derivative
@@ -73,7 +73,7 @@ class SampleLoss(SampledProblem):
         object.__setattr__(self, "samples", whole_number("samples", samples, 1))
         object.__setattr__(self, "dimension", whole_number("dimension", dimension, 1))
         object.__setattr__(self, "ridge", real_number("ridge", ridge))
-        object.__setattr__(self, "compiled", bool(compiled))
+        object.__setattr__(self, "compiled", flag("compiled", compiled))
         if start is not None:
             start = np.array(finite_array("start", start, shape=(self.dimension,)))
             start.flags.writeable = False

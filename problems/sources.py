@@ -20,7 +20,7 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.ensembles.normals import unit_interval
 from sgdlimits.ensembles.random import Purpose, path_word64
-from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negative, whole_number
 
 from .datasets import dataset
 from .problem import ReadOnlyFields
@@ -113,7 +113,7 @@ class Rows(Source):
     ) -> tuple[Rows, Rows | None]:
         """Training rows, and held-out rows or None; inputs are standardised by the training rows, labels never."""
         (training, labels), (test, test_labels), done = table.prepare(False, test_fraction, seed)
-        if standardise:
+        if flag("standardise", standardise):
             centre, scale = training.mean(axis=0), training.std(axis=0)
             scale = np.where(scale > 1e-12 * np.abs(training).max(axis=0), scale, 1.0)
             training, test = (training - centre) / scale, (test - centre) / scale

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, flag, real_number, whole_number
 
 from .csv_files import CsvFormat, columns_of, cut, read_sheet
 
@@ -45,7 +45,7 @@ class Table:
         values = np.column_stack([self.features, self.targets])
         count = f"{rows - held_out} training rows, {held_out} held out (seed {seed})" if held_out else f"{rows} rows"
         done = "; ".join([*self.said, count])
-        if standardise:
+        if flag("standardise", standardise):
             values = standardised(values, order[0], (*self.columns, self.target))
             done += "; every column, the target too, has mean 0 and variance 1 over the training rows"
         else:

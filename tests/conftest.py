@@ -56,11 +56,9 @@ def laws_dataset():
     caution[4, 0], caution[1, 1] = "unstable", "tails; integrator"
     predicted = np.full(difference.shape, np.nan)
     predicted[1:3, 0] = 0.9 * difference[1:3, 0]
-    spread = np.array([0.02, 0.04, 0.1, 0.16, 0.2])
     levels = np.array([-1.6, -0.7, 0, 0.8, 2.1])
     quantiles = estimate[..., None] * (1 + 0.2 * levels * (time > 0)[:, None])
     quantiles[4] = estimate[4][..., None]
-    del spread
     places = [1, 3, 7, 14, 27, 50]
     w1 = np.abs(difference[..., places]) + 0.003
     ks = np.minimum(30 * np.abs(difference[..., places]) + 0.01, 1)

@@ -1,11 +1,18 @@
 """Public calls that work, on small problems, and values that nobody should pass: what test_bad_input.py combines."""
 
 import datetime
+import importlib.util
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
+from scipy import stats
 
-from sgdlimits import compare, diffusions, discrete, ensembles
+from sgdlimits import compare, diffusions, discrete, ensembles, problems
+from sgdlimits.discrete import rules, schedules
+from sgdlimits.ensembles import populations
 from sgdlimits.problems import LeastSquares, Logistic, SampleLoss, StreamingLeastSquares, geometry, noise, zero_loss
+from sgdlimits.problems import Supervised, losses, predictors, sources
 
 DRAW = np.random.Generator(np.random.Philox(3))
 ROWS, TARGETS = DRAW.standard_normal((8, 2)), DRAW.standard_normal(8)
@@ -17,6 +24,8 @@ HYPERBOLA = zero_loss.Hyperbola()
 ON_SET = np.array([1.0, 1.0])
 NOISY = discrete.NoisyGradientDescent(HYPERBOLA, noise.DropConnect(0.1), 0.05)
 LIMIT = diffusions.ManifoldLimit.of(NOISY, start=ON_SET)
+NOISY_LABELS = discrete.NoisyGradientDescent(HYPERBOLA, noise.LabelNoise(0.5), 0.1)
+LABEL_LIMIT = diffusions.ManifoldLimit.of(NOISY_LABELS, start=ON_SET)
 START = np.array([1.0, -0.5])
 DRIFTING = diffusions.UserDiffusion(lambda t, x: -x, lambda t, x: 0.3 * np.ones(2), dimension=2, noise_type="additive")
 STREAMS = ensembles.Noise(3, np.arange(8))
@@ -54,6 +63,32 @@ def sample_gradient(x, i):
     return miss(x, i)[..., None] * ROWS[i]
 
 
+class Equation:
+    """What torchsde takes."""
+
+    noise_type, sde_type = "diagonal", "ito"
+
+    def f(self, t, y):
+        return -y
+
+    def g(self, t, y):
+        return 0 * y + 0.3
+
+
+@lru_cache(maxsize=1)
+def diffrax_terms():
+    """What diffrax takes; made when it is needed, because jax is slow to import."""
+    import diffrax
+    import jax
+
+    path = diffrax.VirtualBrownianTree(0.0, 1.0, 1e-2, shape=(2,), key=jax.random.key(0))
+    return diffrax.MultiTerm(
+        diffrax.ODETerm(lambda t, y, args: -y), diffrax.ControlTerm(lambda t, y, args: 0.3 * jax.numpy.eye(2), path)
+    )
+
+
+DIABETES = Path(problems.__file__).parent / "data" / "diabetes.csv"
+GIVEN = object()  # stands for what is made late
 SIMULATED = dict(x0=START, steps=3, paths=2, observables=("norm",), record=[0, 3], seed=1, quality="float32", threads=1,
                  chunk=8, progress=None, first_path=0, keep_state=False)  # fmt: skip
 SCHEMED = SIMULATED | {"solver": "euler", "substeps": 1}
@@ -216,7 +251,95 @@ CALLS = {
         dict(reference=DESCENT, other=HOMOGENIZED, x0=START, steps=2, paths=16, observables=("risk",), record=[2],
              seed=1, solver="euler", substeps=1, tolerance=0.05, confidence=0.95, threads=1, progress=None),
     ),
+    "orders": (
+        lambda reference, other, **rest: compare.orders(reference, other, **rest),
+        dict(reference=DESCENT, other=HOMOGENIZED, x0=START, steps=4, step_sizes=[0.05, 0.025, 0.0125], rungs=3),
+    ),
+    "orders by time": (
+        lambda time, rungs: compare.orders(DESCENT, HOMOGENIZED, x0=START, time=time, rungs=rungs),
+        dict(time=0.2, rungs=3),
+    ),
+    "manifold": (
+        compare.manifold,
+        dict(recurrence=NOISY_LABELS, limit=LABEL_LIMIT, w0=ON_SET, steps=40, paths=4,
+             observables={"first": lambda w: w[:, 0]}, step_sizes=[0.1, 0.05], noise_levels=[0.5], rungs=2, times=2,
+             seed=1, tolerance=0.05, confidence=0.95, quality="float32", threads=1, progress=None),
+    ),
+    "manifold by time": (
+        lambda time: compare.manifold(NOISY_LABELS, LABEL_LIMIT, ON_SET, time=time, paths=4, rungs=2, times=2),
+        dict(time=0.02),
+    ),
+    "Passage": (
+        compare.Passage,
+        dict(process=NOISY_LABELS, w0=ON_SET, kind="drift", quantity=lambda w: w[:, 0], level=0.1,
+             step_sizes=[0.1, 0.05], noise_levels=[0.2, 0.1], label="mine"),
+    ),
+    "time_scales": (
+        compare.time_scales,
+        dict(passages=[DESCENT], w0=START, step_sizes=[0.1, 0.05], noise_levels=None, rungs=2, paths=4, steps=100,
+             seed=1, tolerance=0.05, confidence=0.95, threads=1, progress=None),
+    ),
+    "KnownLaw": (compare.KnownLaw, dict(laws={"norm": stats.norm()}, label="mine")),
+    "LeastSquares.from_csv": (
+        LeastSquares.from_csv,
+        dict(path=DIABETES, target="progression", ridge=0.1, standardise=True, test_fraction=0.25, seed=1,
+             one_hot="sex", drop="s1", delimiter=",", decimal="."),
+    ),
+    "LeastSquares.from_dataset": (
+        LeastSquares.from_dataset, dict(name="diabetes", ridge=0.1, standardise=True, test_fraction=0.25, seed=1),
+    ),
+    "Rows": (sources.Rows, dict(inputs=ROWS, labels=TARGETS)),
+    "Rows.from_csv": (sources.Rows.from_csv, dict(path=DIABETES, target="progression", standardise=True)),
+    "Stream.gaussian_classes": (
+        sources.Stream.gaussian_classes, dict(centres=np.eye(2), noise=1.0, seed=1, evaluated=64),
+    ),
+    "Supervised": (
+        Supervised,
+        dict(predictor=predictors.Linear(2), loss=losses.Squares(), source=sources.Rows(ROWS, TARGETS), ridge=0.1),
+    ),
+    "Linear": (predictors.Linear, dict(inputs=2, outputs=2, bias=True)),
+    "TwoLayer": (predictors.TwoLayer, dict(inputs=2, width=3, outputs=2, activation="tanh")),
+    "Adam": (rules.Adam, dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1, amsgrad=True)),
+    "AdamW": (rules.AdamW, dict(betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1, amsgrad=True)),
+    "RMSProp": (rules.RMSProp, dict(alpha=0.9, eps=1e-8, weight_decay=0.1, momentum=0.5, centered=True)),
+    "HeavyBall": (rules.HeavyBall, dict(momentum=0.5)),
+    "Nesterov": (rules.Nesterov, dict(momentum=0.5)),
+    "Clipped": (rules.Clipped, dict(max_norm=0.5, rule=rules.Adam())),
+    "SGD by a rule": (lambda rule: discrete.SGD(SMALL, 0.05, rule=rule), dict(rule="adam")),
+    "Constant": (schedules.Constant, dict(size=0.1)),
+    "Drop": (schedules.Drop, dict(size=0.1, at=(3, 5), factor=0.5)),
+    "WarmUp": (schedules.WarmUp, dict(size=0.1, steps=5, then=0.1)),
+    "Cosine": (schedules.Cosine, dict(size=0.1, steps=5, smallest=0.01)),
+    "grow": (
+        populations.grow,
+        dict(process=Walk(), x0=START, generations=4, paths=32, log_weight=lambda before, after: 0 * after[:, 0],
+             every=1, project=lambda x: x, groups=2, burn_in=1, seed=1, quality="float32", confidence=0.95, threads=1),
+    ),
+    "resample": (populations.resample, dict(log_weights=np.zeros(4), uniform=0.5)),
+    "to_sdeint": (diffusions.to_sdeint, dict(diffusion=DRIFTING, x0=START)),
+    "from_sdeint": (
+        diffusions.from_sdeint,
+        dict(f=lambda y, t: -y, G=lambda y, t: np.eye(2), x0=START, noise_type="general", label="mine"),
+    ),
 }  # fmt: skip
+
+if all(importlib.util.find_spec(name) for name in ("torch", "torchsde")):
+    CALLS |= {
+        "to_torchsde": (diffusions.to_torchsde, dict(diffusion=DRIFTING, x0=START, dtype=None)),
+        "from_torchsde": (diffusions.from_torchsde, dict(sde=Equation(), x0=START, label="mine")),
+    }
+if all(importlib.util.find_spec(name) for name in ("jax", "diffrax")):
+    CALLS |= {
+        "to_diffrax": (
+            lambda diffusion, brownian, **rest: diffusions.to_diffrax(
+                diffusion, diffrax_terms().terms[1].control if brownian is GIVEN else brownian, **rest
+            ), dict(diffusion=DRIFTING, brownian=GIVEN, x0=START, precision="float32"),
+        ),
+        "from_diffrax": (
+            lambda terms, **rest: diffusions.from_diffrax(diffrax_terms() if terms is GIVEN else terms, **rest),
+            dict(terms=GIVEN, x0=START, noise_type="general", label="mine"),
+        ),
+    }  # fmt: skip
 
 
 def shouts(x):

@@ -26,7 +26,7 @@ def has_nan(result):
         return any(has_nan(result[name].values) for name in result.data_vars)
     if isinstance(result, np.ndarray | np.floating | float):
         return np.asarray(result).dtype.kind == "f" and bool(np.isnan(np.asarray(result)).any())
-    if type(result).__name__ in ("Laws", "ExpectationEstimate"):
+    if type(result).__name__ in ("Laws", "Manifold", "TimeScales", "ExpectationEstimate"):
         return False  # nan there says that nothing is predicted or estimated, or that there is no error
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         return any(has_nan(getattr(result, field.name)) for field in dataclasses.fields(result))

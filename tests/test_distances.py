@@ -45,33 +45,49 @@ def test_gelbrich_resolves_nearby_laws():
     assert found == pytest.approx(1e-9 * np.sqrt(np.trace(covariance)), rel=1e-4)
 
 
+def rejected(held, repetitions, level=0.95):
+    """Whether a binomial test rejects a coverage of at least `level`: at 0.5 %, the lower side of a test at 1 %."""
+    from scipy.stats import binom
+
+    return binom.cdf(held, repetitions, level) < 0.005
+
+
 def test_wasserstein_interval_covers_and_rejects():
-    """Assert coverage of a shift by the interval, zero included for equal laws, and excluded for a large shift."""
-    generator = np.random.default_rng(3)
-    covered = equal = 0
-    for repeat in range(60):
-        first, second = generator.standard_normal(400), generator.standard_normal(400) + 0.3
-        law, shifted, same = (EmpiricalLaw(x, repeat, 100) for x in (first, second, second - 0.3))
+    """Assert 95 % coverage of a shift, and of zero for equal laws, over 1000 repetitions; half the width must fail.
+
+    Only the lower side is tested: the triangle inequality covers more by design.
+    """
+    generator, held = np.random.default_rng(3), {"shift": 0, "half": 0, "equal": 0}
+    for repeat in range(1000):
+        first, second = generator.standard_normal((2, 100))
+        law, shifted, same = (EmpiricalLaw(x, repeat, 60) for x in (first, second + 0.6, second))
         distance = wasserstein(law, shifted)
-        covered += distance.lower <= 0.3 <= distance.upper
-        equal += wasserstein(law, same).lower == 0
-    assert covered >= 54 and equal >= 54  # 95 % nominal and conservative; 54 is four binomial errors below 57
-    assert wasserstein(law, EmpiricalLaw(second + 1)).lower > 0.5
+        held["shift"] += distance.lower <= 0.6 <= distance.upper
+        held["half"] += abs(distance.value - 0.6) <= (distance.upper - distance.value) / 2
+        held["equal"] += wasserstein(law, same).lower == 0
+    assert not rejected(held["shift"], 1000) and not rejected(held["equal"], 1000)
+    assert rejected(held["half"], 1000)
+    assert wasserstein(law, EmpiricalLaw(second + 2)).lower > 0.5
 
 
 def test_kolmogorov_smirnov_interval_covers_and_rejects():
-    """Assert the DKW interval covers the true distance of two exponentials and excludes zero when it is large."""
+    """Assert the value against scipy's, and over 1000 repetitions coverage of the true distance of two exponentials.
+
+    Only the lower side is tested: two bands are added, which covers more by design; a third of the width must fail.
+    """
     from scipy.optimize import minimize_scalar
     from scipy.stats import ks_2samp
 
     rate = 1.5
     truth = -minimize_scalar(lambda x: np.exp(-rate * x) - np.exp(-x), bounds=(0, 5), method="bounded").fun
-    generator = np.random.default_rng(4)
-    for _ in range(100):
+    generator, held, narrow = np.random.default_rng(4), 0, 0
+    for _ in range(1000):
         first, second = generator.exponential(1, 500), generator.exponential(1 / rate, 700)
         distance = kolmogorov_smirnov(EmpiricalLaw(first), EmpiricalLaw(second))
-        assert distance.value == pytest.approx(ks_2samp(first, second).statistic, abs=1e-12)
-        assert distance.lower <= truth <= distance.upper
+        held += distance.lower <= truth <= distance.upper
+        narrow += abs(distance.value - truth) <= (distance.upper - distance.value) / 3
+    assert not rejected(held, 1000) and rejected(narrow, 1000)
+    assert distance.value == pytest.approx(ks_2samp(first, second).statistic, abs=1e-12)
     assert kolmogorov_smirnov(EmpiricalLaw(first), EmpiricalLaw(second + 1)).lower > 0.2
 
 

@@ -104,9 +104,13 @@ def test_monte_carlo_does_not_depend_on_threads():
 @pytest.mark.parametrize("solver", ["milstein", "sriw1", "euler"])
 def test_multilevel_covers_the_true_mean_with_the_error_that_was_asked(solver):
     """Assert coverage of e by 95 % intervals over 40 seeds, and the root mean square error from both sides."""
-    held, rms = covered(
-        lambda seed: multilevel(GROWTH, first, 0.05, solver=solver, seed=seed, threads=1, **START), np.e, 40
-    )
+
+    def run(seed):
+        found = multilevel(GROWTH, first, 0.05, solver=solver, seed=seed, threads=1, **START)
+        assert found.bias**2 + found.standard_error**2 <= 0.05**2
+        return found
+
+    held, rms = covered(run, np.e, 40)
     assert enough(held, 40)
     assert 0.4 * 0.05 < rms < 1.25 * 0.05  # 1.25: one in a hundred for 40 normal errors of that size
 

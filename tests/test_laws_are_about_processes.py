@@ -221,6 +221,26 @@ def test_wasserstein_to_a_known_law_is_its_integral():
     assert kolmogorov_smirnov(law, exact).value == pytest.approx(stats.kstest(sample, "norm").statistic, abs=1e-12)
 
 
+def test_the_integrators_part_is_taken_off_the_mean_and_put_into_the_distances():
+    """Assert geometric Brownian motion by Euler at h = 0.1, 5 % off its mean, against its lognormal law; the scheme's
+    own row keeps the error."""
+    process = UserDiffusion(lambda t, x: -x, lambda t, x: 0.3 * x, 1, noise_type="diagonal", label="geometric")
+    law = compare.KnownLaw({"first": lambda k: stats.lognorm(0.3 * np.sqrt(k / 5), scale=np.exp(-1.045 * k / 5))})
+    options = {
+        "x0": np.ones(1), "steps": 5, "record": [5], "paths": 20_000, "clock": 5.0, "substeps": 2,
+        "observables": {"first": lambda x: x[:, 0]},
+    }  # fmt: skip
+    found = compare.laws(law, process, **options)
+    here, distance = row(found), found.dataset.isel(process=1, observable=0, distance_step=-1)
+    error = 0.3 * np.exp(-1.0) / np.sqrt(20_000)
+    assert abs(float(here["estimate"]) - np.exp(-1.0)) < 4 * error
+    assert float(distance["ks_lower"]) == 0 and float(distance["w1_lower"]) == 0
+    scheme = compare.laws(law, process, solver="euler", **options)
+    there, distance = row(scheme), scheme.dataset.isel(process=1, observable=0, distance_step=-1)
+    assert abs(float(there["estimate"]) - 0.9**10) < 4 * error < abs(0.9**10 - np.exp(-1.0))
+    assert float(distance["ks_lower"]) > 0.02 and float(distance["w1_lower"]) > 0.005
+
+
 def test_an_infinite_side_differs_and_two_are_undecided(column_of_ones):
     """Assert F1: past its threshold SGD's risk is infinite; finite gradient flow differs, with the right sign."""
     problem = LeastSquares.gaussian(30, 3, noise=0.5, seed=0)

@@ -202,6 +202,47 @@ def test_sign_descent_moves_every_coordinate_by_the_step_size():
     np.testing.assert_allclose(np.abs(np.diff(path.state.values, axis=1)), 0.25)
 
 
+def averages(gradients, share):
+    """(1 - share) sum_i share^(k - i) g_i over i <= k, for each k: the sum itself, no recursion."""
+    powers = [share ** np.arange(k, -1, -1) for k in range(len(gradients))]
+    return [(1 - share) * weights @ gradients[: len(weights)] for weights in powers]
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3])
+def test_adaptive_rules_are_their_sums(decay):
+    """Assert Adam, AMSGrad, AdamW and RMSProp over 12 steps from their averages as sums, at an eps that is seen."""
+    gradients, size, eps, k = generator.standard_normal((12, 3)), 0.1, 0.05, np.arange(1, 13)[:, None]
+    m, v = np.array(averages(gradients, 0.8)), np.array(averages(gradients**2, 0.9))
+    hatted, corrected = m / (1 - 0.8**k), np.sqrt(1 - 0.9**k)
+    largest = np.maximum.accumulate(v, axis=0)
+    moves = {
+        rules.AdamW((0.8, 0.9), eps, decay): hatted / (np.sqrt(v) / corrected + eps),
+        rules.AdamW((0.8, 0.9), eps, decay, amsgrad=True): hatted / (np.sqrt(largest) / corrected + eps),
+    }
+    if not decay:
+        moves[rules.Adam((0.8, 0.9), eps)] = hatted / (np.sqrt(v) / corrected + eps)
+        moves[rules.RMSProp(0.9, eps)] = gradients / (np.sqrt(v) + eps)
+        moves[rules.RMSProp(0.9, eps, centered=True)] = gradients / (
+            np.sqrt(v - np.square(averages(gradients, 0.9))) + eps
+        )
+    for rule, move in moves.items():
+        x, expected, slots = np.ones((1, 3)), np.ones(3), np.zeros((1, rule.slots, 3))
+        for step, gradient in enumerate(gradients):
+            x, slots = rule.move(x, slots, gradient[None], size, step)
+            expected = expected * (1 - size * decay) - size * move[step]
+            np.testing.assert_allclose(x[0], expected, rtol=1e-12, atol=1e-13, err_msg=rule.label)
+
+
+def test_decay_in_the_gradient_is_a_ridge():
+    """Assert equal steps of Adam and RMSProp with a decay, and without one under the gradient plus decay * x."""
+    x, gradient = generator.standard_normal((2, 1, 4))
+    for kind in (rules.Adam, rules.RMSProp):
+        with_decay, plain = kind(weight_decay=0.3), kind()
+        slots = np.zeros((1, plain.slots, 4))
+        expected = plain.move(x, slots, gradient + 0.3 * x, 0.1, 0)[0]
+        np.testing.assert_allclose(with_decay.move(x, slots, gradient, 0.1, 0)[0], expected, rtol=1e-13)
+
+
 TORCH = {
     "SGD": (rules.Plain(), {}),
     "SGD momentum": (rules.HeavyBall(0.9), {"momentum": 0.9}),

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from sgdlimits.ensembles.stopping import StoppingRule, mean_interval
-from sgdlimits.ensembles.summaries import Summary, clopper_pearson
+from sgdlimits.ensembles.summaries import Summary, clopper_pearson, upper_frequency
 from sgdlimits.exact.errors import InvalidInput
 
 Z = stats.norm.ppf(0.975)
@@ -176,6 +176,9 @@ def test_clopper_pearson_is_scipys():
     for hits, count in ((0, 10), (3, 1000), (999, 1000), (10, 10)):
         theirs = stats.binomtest(hits, count).proportion_ci(0.9)
         assert clopper_pearson(hits, count, 0.1) == pytest.approx((theirs.low, theirs.high), rel=1e-10)
+        one_sided = stats.binomtest(hits, count, alternative="less").proportion_ci(0.975)
+        assert upper_frequency(hits, count) == pytest.approx(one_sided.high, rel=1e-10)
+    assert upper_frequency(0, 1000) == pytest.approx(3.7 / 1000, rel=5e-3)
 
 
 def test_input_that_cannot_be_used_is_named():

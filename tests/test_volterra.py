@@ -119,6 +119,18 @@ def test_the_kernel_mass_is_step_size_over_threshold(ridge):
     assert process.stationary().risk == pytest.approx(found.limit, rel=1e-12)
 
 
+@pytest.mark.parametrize("ridge", [0.0, 0.2])
+def test_the_discrete_mass_is_a_geometric_sum(ridge):
+    """Assert sum over t of the kernel, summed term by term, and the limit that 4000 steps reach."""
+    problem = finite(ridge)
+    process = HomogenizedSGD(problem, 0.4 * threshold(problem))
+    found = volterra_risk(process, START, 4000, [4000], discrete=True)
+    decays = (1 - process.step_size * problem.curvatures) ** 2
+    kernel = process.step_size**2 * np.square(problem.eigenvalues) * decays ** np.arange(4000)[:, None]
+    assert found.kernel_mass == pytest.approx(kernel.sum(), rel=1e-10)
+    assert found.risk[-1] == pytest.approx(found.limit, rel=1e-9)
+
+
 def test_the_risk_grows_without_bound_from_the_threshold_on():
     """Assert linear growth at gamma_c itself, exponential growth past it, and an infinite limit."""
     problem = finite()

@@ -17,6 +17,8 @@ from ..capabilities import claim_notes, distinct_labels, has_moments, one_blas_t
 from ..predictions import LeadingError, leading_error
 from .result import QUANTITIES, Orders
 
+LONGEST = 10**8  # steps
+
 
 @one_blas_thread
 def orders(
@@ -132,6 +134,8 @@ def _ladder(
         if ladder.size < 3 or (ladder <= 0).any() or (np.diff(ladder) >= 0).any():
             raise InvalidInput(f"step_sizes must be at least 3 decreasing positive numbers, got {list(ladder)}")
     horizon = positive("time", time) if steps is None else whole_number("steps", steps, 1) * step_size
+    if horizon / ladder[-1] > LONGEST:
+        raise InvalidInput(f"time {horizon:g} is more than {LONGEST:g} steps of size {ladder[-1]:g}: shorten it")
     counts = np.rint(horizon / ladder)
     off = np.abs(counts * ladder / horizon - 1)
     if off.max() > 1e-9 or counts.min() < 1:

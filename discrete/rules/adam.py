@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
-from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, positive
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negative, positive
 
 from .rule import Linear, Rule
 
@@ -152,4 +152,4 @@ def check_adam(rule: Adam | AdamW) -> None:
     object.__setattr__(rule, "betas", tuple(betas.tolist()))
     object.__setattr__(rule, "eps", positive("eps", rule.eps))
     object.__setattr__(rule, "weight_decay", non_negative("weight_decay", rule.weight_decay))
-    object.__setattr__(rule, "amsgrad", bool(rule.amsgrad))
+    object.__setattr__(rule, "amsgrad", flag("amsgrad", rule.amsgrad))

@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
-from sgdlimits.exact.errors import InvalidInput, non_negative, positive, real_number
+from sgdlimits.exact.errors import InvalidInput, flag, non_negative, positive, real_number
 
 from .rule import Linear, Rule
 
@@ -66,7 +66,7 @@ class RMSProp(Rule):
             object.__setattr__(self, name, value)
         object.__setattr__(self, "eps", positive("eps", self.eps))
         object.__setattr__(self, "weight_decay", non_negative("weight_decay", self.weight_decay))
-        object.__setattr__(self, "centered", bool(self.centered))
+        object.__setattr__(self, "centered", flag("centered", self.centered))
 
     @property
     def label(self) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of
 
-from ..coefficients import Coefficients
+from ..coefficients import NOISE_TYPES, Coefficients
 from ...array_form import ArrayForm, array_form
 from .libraries import EULER, LibraryScheme, claim, form_of_numpy, library, no_derivatives, probe
 
@@ -264,6 +264,7 @@ def from_diffrax(
     """
     from sgdlimits.diffusions.user import UserDiffusion
 
+    one_of("noise_type", noise_type, NOISE_TYPES)
     jax, diffrax, lineax = library("jax"), library("diffrax"), library("lineax")
     parts: Any = getattr(terms, "terms", ())
     if (

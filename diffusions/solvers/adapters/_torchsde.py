@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, one_of
+from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, shown
 
 from ..coefficients import Coefficients
 from ...array_form import ArrayForm, array_form
@@ -123,6 +123,8 @@ def to_torchsde(diffusion: Any, x0: Any = None, dtype: Any = None) -> Any:
     origin = getattr(getattr(diffusion, "drift", None), "torchsde_module", None)
     if origin is not None:
         return origin
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
+        raise InvalidInput(f"dtype must be a floating torch.dtype, got {shown(dtype)}")
     form = array_form(diffusion) or form_of_numpy(diffusion, probe(diffusion, x0))
     return _classes()["equation"](form, dtype or torch.get_default_dtype())
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from sgdlimits.ensembles import Brownian, Noise, coarsen, limits
 from sgdlimits.ensembles.simulators import PathArrays
-from sgdlimits.exact.errors import InvalidInput, MissingLibrary, one_of, points
+from sgdlimits.exact.errors import InvalidInput, MissingLibrary, finite_array, one_of
 
 from ..coefficients import Coefficients, check_diffusion
 from ..scheme import Scheme, StepNoise
@@ -61,7 +61,7 @@ def probe(diffusion: Any, x0: Any) -> np.ndarray:
     """Where shapes are read: `x0`, or a half in every coordinate."""
     check_diffusion(diffusion)
     d = int(diffusion.dimension)
-    return np.full(d, 0.5) if x0 is None else points("x0", x0, d)
+    return np.full(d, 0.5) if x0 is None else finite_array("x0", x0, shape=(d,))
 
 
 class LibraryScheme(Scheme):
