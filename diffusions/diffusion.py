@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import cached_property
@@ -17,7 +16,6 @@ from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import (
     InvalidInput,
-    StabilityWarning,
     has_methods,
     kind,
     non_negative,
@@ -25,10 +23,12 @@ from sgdlimits.exact.errors import (
     positive,
     whole_number,
 )
-from sgdlimits.exact.outcomes import Stability, StationaryLaw
+from sgdlimits.exact.moment_flows import MomentFlow
+from sgdlimits.exact.noise_maps import NoiseMap
+from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.problems.problem import Objective
 from sgdlimits.problems.quadratic import QuadraticProblem
-from sgdlimits.problems.second_moments import moments_of, stationary_of
+from sgdlimits.problems.second_moments import SecondMoments
 
 from .array_form import ArrayForm
 from .modal import ModalStep
@@ -77,8 +77,9 @@ class Diffusion(ABC):
     def weak_order(self) -> int:
         """Claimed weak order in the step size, against SGD."""
 
+    @property
     @abstractmethod
-    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    def noise_map(self) -> NoiseMap:
         """Expected covariance (d, d) that stands for the batch gradient's, in modes, from moments of the modes."""
 
     @abstractmethod
@@ -91,26 +92,8 @@ class Diffusion(ABC):
         """The process in the eigenbasis, as a diffusion that schemes run there; None where it has no modes."""
 
     @abstractmethod
-    def propagate(
-        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Exact moments of the modes, (steps, d) and (steps, d, d), at increasing steps."""
-
-    @abstractmethod
-    def mean_square_threshold(self) -> float:
-        """Step size below which the second moment settles, given that the mean does."""
-
-    @abstractmethod
-    def settles(self, scheme: ModalStep | None = None) -> bool:
-        """Whether the second moment of the process, or of a scheme for it, settles, given that the mean does."""
-
-    @abstractmethod
     def fourth_moments_settle(self) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
-
-    @abstractmethod
-    def stationary_covariance(self) -> np.ndarray:
-        """Stationary covariance (d, d) of the modes, given that it exists."""
 
     @abstractmethod
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
@@ -150,8 +133,22 @@ class Diffusion(ABC):
     @property
     def rates(self) -> np.ndarray:
         """Decay (d,) of the modes' mean, per SGD step."""
-        curvatures, eta = self.quadratic.curvatures, self.step_size
+        return self._rates_at(self.step_size)
+
+    def _rates_at(self, eta: float) -> np.ndarray:
+        curvatures = self.quadratic.curvatures
         return eta * curvatures + (0.5 * eta**2 * curvatures**2 if self.drift_order == 2 else 0.0)
+
+    @property
+    def second_moments(self) -> SecondMoments:
+        """What its first two moments obey, per SGD step. Continuous time keeps the mean stable at all step sizes."""
+        noise = self.noise_map
+
+        def flow_at(step_size: float) -> MomentFlow:
+            return MomentFlow(self._rates_at(step_size), step_size**2, noise)
+
+        threshold = 0.0 if self.quadratic.curvatures.min() < 0 else np.inf
+        return SecondMoments(self.quadratic, self.label, self.step_size, flow_at, threshold, self.drift_order == 1)
 
     @cached_property
     def _form(self) -> ArrayForm:
@@ -203,6 +200,7 @@ class Diffusion(ABC):
         quantities: Sequence[str] | None = None,
         solver: str | None = None,
         substeps: int = 1,
+        progress: bool | Progress | None = None,
     ) -> xarray.Dataset:
         """Exact mean, covariance and expected risk, of the process or of a scheme for it; no Monte Carlo.
 
@@ -214,11 +212,14 @@ class Diffusion(ABC):
         record : None, int or sequence of int
             Steps to keep, 0 always among them: None for all of at most 1000 steps, about 200 of more.
         quantities : names among "mean", "covariance", "risk", optional
-            What the result holds; all by default. Leave out the covariances where d or the number of steps is large.
+            What the result holds; all by default. Without the covariances none is kept, and none is computed where the
+            variances close among themselves.
         solver : str, optional
             A scheme, to get the exact moments of what `simulate` would sample with it.
         substeps : int
             Increments of the scheme per SGD step.
+        progress : bool or object with update(n) and close(), optional
+            As in `simulate`.
 
         Returns
         -------
@@ -236,19 +237,13 @@ class Diffusion(ABC):
         StabilityWarning
             If the step size is past a threshold, or the scheme's increments are.
         """
-        problem = self.quadratic
-        scheme = None if solver is None else self.modal_step(solver, substeps)
-        self._warn_if_unstable(scheme)
-
-        def propagate(mean: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            if scheme is None:
-                return self.propagate(mean, covariance, kept)
-            grid = kept * whole_number("substeps", substeps, 1)
-            return scheme.moment_map(self.noise_map).propagate(mean, covariance, grid)
-
-        return moments_of(
-            problem, propagate, x0, steps, record, quantities, self._attributes(solver, substeps), self.clock.time
-        )
+        scheme = None if solver is None else self.modal_step(solver, substeps).moment_map(self.noise_map)
+        second = self.second_moments
+        second.warn_if_unstable(scheme)
+        return second.moments(
+            x0, steps, record, quantities, self._attributes(solver, substeps), self.clock.time, progress, scheme,
+            whole_number("substeps", substeps, 1),
+        )  # fmt: skip
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
@@ -260,13 +255,11 @@ class Diffusion(ABC):
         InfiniteVariance
             If the second moment does not settle; `.threshold` is the step size at which it ceases to.
         """
-        return stationary_of(self.quadratic, self.stability(), self.stationary_covariance, self.label)
+        return self.second_moments.stationary()
 
     def stability(self) -> Stability:
         """Step sizes below which mean and second moment settle. Continuous time keeps the mean stable at all."""
-        if self.quadratic.curvatures.min() < 0:
-            return Stability(0.0, 0.0, self.step_size)
-        return Stability(np.inf, self.mean_square_threshold(), self.step_size)
+        return self.second_moments.stability()
 
     def modal_step(self, solver: str | Scheme, substeps: int, size: float | None = None) -> ModalStep:
         """One increment of a scheme with closed moments, in modes: of `size` SGD steps, or of 1 / substeps."""
@@ -318,7 +311,8 @@ class Diffusion(ABC):
         fused = chosen.name in self.solvers or (self.always_exact and not isinstance(chosen, LibraryScheme))
         if isinstance(self.problem, QuadraticProblem):
             self.problem.check_centre()  # the kernels run in modes about the minimiser
-            self._warn_if_unstable(self.modal_step(chosen, substeps) if fused else None)
+            scheme = self.modal_step(chosen, substeps).moment_map(self.noise_map) if fused else None
+            self.second_moments.warn_if_unstable(scheme)
         simulator = (
             self.simulator(chosen.name, substeps)
             if fused
@@ -330,24 +324,6 @@ class Diffusion(ABC):
             keep_state=keep_state,
         )  # fmt: skip
         return ensemble_dataset(ensemble, self._attributes(chosen.name, substeps), self.clock.time(ensemble.record))
-
-    def _warn_if_unstable(self, scheme: ModalStep | None) -> None:
-        """Warn past a known threshold; the process's own is computed only once it is known to be passed."""
-        too_long = f"the scheme's increments are too long for {self.label}"
-        if self.quadratic.curvatures.min() < 0:
-            sentence = f"{self.label} has a negative curvature, so its mean never settles"
-        elif not self.settles():
-            sentence = (
-                f"step_size is {self.step_size:g}, but the second moment of {self.label} settles only below "
-                f"{self.mean_square_threshold():.6g}"
-            )
-        elif scheme is not None and not scheme.mean_stable:
-            sentence = f"{too_long}: its mean grows; raise substeps"
-        elif scheme is not None and not self.settles(scheme):
-            sentence = f"{too_long}: its variance grows; raise substeps"
-        else:
-            return
-        warnings.warn(sentence, StabilityWarning, stacklevel=3)
 
     def _attributes(self, solver: str | None, substeps: int) -> dict[str, Any]:
         attributes = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,11 +10,11 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.noise_maps import ConstantNoise
 
 from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_settings
 from .linear_forms import frozen, is_quadratic, linear_form, loss_form, no_noise
-from .modal import ModalStep
 from .simulators import FlowSimulator, dense_simulator
 
 
@@ -65,9 +64,10 @@ class GradientFlow(Diffusion):
         """1: a Brownian motion that moves nothing."""
         return 1
 
-    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """Zero (d, d)."""
-        return np.zeros_like(second)
+    @property
+    def noise_map(self) -> ConstantNoise:
+        """None: zero (d, d)."""
+        return ConstantNoise(np.zeros((self.dimension, self.dimension)))
 
     def array_form(self) -> ArrayForm:
         """Drift and no noise."""
@@ -79,28 +79,9 @@ class GradientFlow(Diffusion):
         """The flow in the eigenbasis of least squares."""
         return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label) if is_quadratic(self) else None
 
-    def propagate(
-        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Exact moments of the modes at increasing steps, in closed form."""
-        decays = np.exp(-np.outer(steps, self.rates))
-        return decays * mean, decays[:, :, None] * decays[:, None, :] * covariance
-
-    def mean_square_threshold(self) -> float:
-        """inf: there is no noise."""
-        return np.inf
-
-    def settles(self, scheme: ModalStep | None = None) -> bool:
-        """Always: there is no noise."""
-        return True
-
     def fourth_moments_settle(self) -> bool:
         """Whether the mean settles: the law is Gaussian about it, so that every moment then does."""
         return bool(self.quadratic.curvatures.min() >= 0)
-
-    def stationary_covariance(self) -> np.ndarray:
-        """Zero (d, d)."""
-        return np.zeros((self.dimension, self.dimension))
 
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: the exact flow on least squares, an adaptive solver elsewhere.

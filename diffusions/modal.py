@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlimits.exact.moment_maps import MomentMap, NoiseMap
+from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.noise_maps import NoiseMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +26,3 @@ class ModalStep:
         """Exact moments of the scheme."""
         after = self.decay_after_noise[:, None, None]
         return MomentMap(after, np.ones(1), noise, self.weights, self.decay_before_noise)
-
-    @property
-    def mean_stable(self) -> bool:
-        """Whether the scheme's mean does not grow."""
-        return bool((np.abs(self.decay_before_noise * self.decay_after_noise) <= 1).all())

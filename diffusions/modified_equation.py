@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
-from sgdlimits.exact import fourth_moments, mean_square
+from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, whole_number
-from sgdlimits.exact.moment_flows import MomentFlow
+from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.problems.quadratic import QuadraticProblem
-from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_settings
-from .homogenized import crossing
 from .linear_forms import (
     is_quadratic,
     linear_form,
@@ -31,7 +28,6 @@ from .linear_forms import (
     stream,
     tabulated,
 )
-from .modal import ModalStep
 from .simulators import (
     common_simulator,
     covariance_simulator,
@@ -129,12 +125,10 @@ class ModifiedEquation(Diffusion):
         """Whether there are so many samples that the covariance's d columns cost less than one column a sample."""
         return getattr(self.problem, "fourth_moments", None) is not None
 
-    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """Expected covariance (d, d) of the batch gradient in modes, from moments of the modes."""
-        noise = self.problem.noise_covariance_map(second, mean) / self.batch_size
-        if self.label_noise:
-            noise[np.diag_indices_from(noise)] += self.label_noise**2 / self.batch_size * self.problem.eigenvalues
-        return noise
+    @property
+    def noise_map(self) -> NoiseMap:
+        """Covariance of the batch gradient, drawn with replacement, in modes."""
+        return self.quadratic.gradient_noise_map(1 / self.batch_size, self.label_noise**2 / self.batch_size)
 
     def array_form(self) -> ArrayForm:
         """Drift, and sqrt(eta / B) times a root (P, d, m) of the covariance.
@@ -164,51 +158,6 @@ class ModifiedEquation(Diffusion):
         """The process in the eigenbasis of least squares."""
         return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label) if is_quadratic(self) else None
 
-    @property
-    def flow(self) -> MomentFlow:
-        """The moment equations, per SGD step."""
-        return MomentFlow(self.rates, self.step_size**2, self.noise_map)
-
-    def propagate(
-        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Exact moments of the modes at increasing steps."""
-        return self.flow.propagate(mean, covariance, steps)
-
-    def mean_square_threshold(self) -> float:
-        """Step size at which the noise gain reaches one; linear in it at order 1, a root at order 2."""
-        scale = 1 / max(self.problem.curvatures.max(), 1e-300)
-
-        def gain(step_size: float) -> float:
-            curvatures = self.problem.curvatures
-            rates = curvatures * (1 + (0.5 * step_size * curvatures if self.order == 2 else 0.0))
-            return MomentFlow(rates, step_size, self.noise_map).circuit.gain()
-
-        if self.order == 1:
-            unit = gain(scale)
-            return scale / unit if unit > 0 else np.inf
-        return crossing(gain, scale)
-
-    def settles(self, scheme: ModalStep | None = None) -> bool:
-        """Whether the noise feeds itself by less than the whole; bounds decide away from the threshold.
-
-        Meant for warnings: what a bounded cost cannot decide counts as settled.
-        """
-        problem = self.quadratic
-        if isinstance(problem, LeastSquares):
-            h, weight = problem.eigenvalues[: problem.rank], self.step_size**2 / self.batch_size
-            if scheme is None:
-                lost = 2 * self.rates[: problem.rank] + weight * h**2
-                proved = mean_square.flow_settles(problem.range_modes, lost, weight)
-            else:
-                weight = float(scheme.weights[0, 0]) / self.batch_size
-                kept = (scheme.decay_before_noise * scheme.decay_after_noise)[: problem.rank] ** 2 - weight * h**2
-                proved = mean_square.settles(problem.range_modes, kept, weight)
-            if proved or problem.noise_map_cost > mean_square.TOO_DEAR:
-                return True
-        equations = self.flow if scheme is None else scheme.moment_map(self.noise_map)
-        return equations.circuit.settles()
-
     def fourth_moments_settle(self) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
         problem = self.quadratic
@@ -224,10 +173,6 @@ class ModifiedEquation(Diffusion):
             self.rates[moving], spread, push, self.step_size**2 / self.batch_size
         )
         return settles and problem.curvatures.min() >= 0
-
-    def stationary_covariance(self) -> np.ndarray:
-        """Stationary covariance (d, d) of the modes."""
-        return self.flow.circuit.stationary_covariance()
 
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: Euler-Maruyama with one normal a sample, or Gaussian features' noise."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,11 +10,11 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.noise_maps import ConstantNoise
 
 from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_quadratic, check_settings
 from .linear_forms import frozen, linear_form
-from .modal import ModalStep
 from .simulators import dense_simulator
 
 
@@ -66,56 +65,29 @@ class OrnsteinUhlenbeck(Diffusion):
         return self.dimension
 
     @property
-    def _noise(self) -> np.ndarray:
-        d = self.dimension
-        noise = self.problem.noise_covariance_map(np.zeros((d, d)), np.zeros(d))
-        return (noise + self.label_noise**2 * np.diag(self.problem.eigenvalues)) / self.batch_size
-
-    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    def noise_map(self) -> ConstantNoise:
         """Covariance (d, d) of the batch gradient at the minimiser, in modes, whatever the moments."""
-        return self._noise
+        d = self.dimension
+        noise = self.quadratic.gradient_noise_map(1 / self.batch_size, self.label_noise**2 / self.batch_size)
+        return ConstantNoise(noise(np.zeros((d, d)), np.zeros(d)))
 
     def array_form(self) -> ArrayForm:
         """Drift, and sqrt(eta) times a root (d, d) of the frozen covariance."""
-        return linear_form(self, self.dimension, "matrix", frozen, root=np.sqrt(self.step_size) * root_of(self._noise))
+        root = np.sqrt(self.step_size) * root_of(self.noise_map.covariance)
+        return linear_form(self, self.dimension, "matrix", frozen, root=root)
 
     def in_modes(self) -> FormDiffusion:
         """The process in the eigenbasis."""
         return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label)
 
-    def propagate(
-        self, mean: np.ndarray, covariance: np.ndarray, steps: Sequence[int] | np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Exact moments of the modes at increasing steps, in closed form."""
-        steps = np.asarray(steps, dtype=float)
-        decay = self.rates[:, None] + self.rates
-        safe = np.where(decay == 0, 1.0, decay)
-        elapsed = np.multiply.outer(steps, decay)
-        grown = np.where(decay == 0, steps[:, None, None], -np.expm1(-elapsed) / safe)
-        covariances = np.exp(-elapsed) * covariance + self.step_size**2 * self._noise * grown
-        return np.exp(-np.outer(steps, self.rates)) * mean, covariances
-
-    def mean_square_threshold(self) -> float:
-        """inf: additive noise never destabilises."""
-        return np.inf
-
-    def settles(self, scheme: ModalStep | None = None) -> bool:
-        """Always: additive noise never destabilises."""
-        return True
-
     def fourth_moments_settle(self) -> bool:
         """Whether the mean settles: the law is Gaussian about it, so that every moment then does."""
         return bool(self.quadratic.curvatures.min() >= 0)
 
-    def stationary_covariance(self) -> np.ndarray:
-        """Stationary covariance (d, d) of the modes: step_size C_ij / (B (k_i + k_j))."""
-        decay = self.rates[:, None] + self.rates
-        return self.step_size**2 * self._noise / np.where(decay == 0, 1.0, decay)
-
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances; exponential Euler samples the exact law."""
         step = self.modal_step(solver, substeps, size)
-        root = root_of(step.weights * self._noise)
+        root = root_of(step.weights * self.noise_map.covariance)
         return dense_simulator(f"{self.label} by {solver}", self.problem, substeps, step.decay_after_noise, root)
 
 

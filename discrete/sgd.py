@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,37 +14,26 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
-from sgdlimits.exact import fourth_moments, mean_square
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.cost import check_memory
-from sgdlimits.exact.errors import (
-    InvalidInput,
-    StabilityWarning,
-    flag,
-    kind,
-    non_negative,
-    whole_number,
-)
-from sgdlimits.exact.moment_maps import MomentMap, gain_threshold
-from sgdlimits.exact.outcomes import Stability, StationaryLaw
+from sgdlimits.exact.errors import InvalidInput, flag, kind, non_negative
+from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
-from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.problems.problem import Problem
 from sgdlimits.problems.quadratic import QuadraticProblem
-from sgdlimits.problems.second_moments import moments_of, stationary_of
-from sgdlimits.problems.streaming import StreamingLeastSquares
+from sgdlimits.problems.second_moments import SecondMoments
 
+from . import moment_equations
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
 from .rules.momentum import check_momentum
 from .sources import Source, drawn_rows, source_of
+from .sources.cost import check_draws
 
 if TYPE_CHECKING:
     import xarray
 
-BYTES_A_ROW = 16 * 17  # of the words and normals that a pack of paths draws for one row
-NANOSECONDS_A_ROW = 13  # to draw a row and start a product with it
-LONGEST_RUN = 1.0  # hours, of batches that are larger than the data
 
 @dataclass(frozen=True, eq=False)
 class SGD:
@@ -163,26 +150,19 @@ class SGD:
             return self.rule.label
         return f"SGD, {self.update_rule.label}" if self.momentum else "SGD"
 
-    def noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """Expected covariance (d, d) of the batch gradient in modes, from moments of the modes; derived.
-
-        The covariance of one sample's gradient times the sampling factor, plus label_noise^2 H / batch_size:
-        label noise is fresh at every draw, whatever the sampling.
-        """
-        factor = self._quadratic.sampling_factor(self.batch_size, self.sampling)
-        noise = factor * self.problem.noise_covariance_map(second, mean)
-        if self.label_noise:
-            label_variance = self.label_noise**2 / self.batch_size
-            noise[np.diag_indices_from(noise)] += label_variance * self.problem.eigenvalues
-        return noise
+    @property
+    def noise_map(self) -> NoiseMap:
+        """Expected covariance (d, d) of the batch gradient in modes, from moments of the modes."""
+        return moment_equations.noise_map(self)
 
     def moment_map(self, step_size: float | None = None) -> MomentMap:
         """One step of the exact moment equations in modes, at this step size or another."""
-        eta = float(self.step_size) if step_size is None else step_size
-        kept, entry = self._linear(eta)
-        transition = np.repeat(kept[None], self._quadratic.dimension, axis=0)
-        transition[:, :, 0] += self._quadratic.curvatures[:, None] * entry  # the gradient of a mode
-        return MomentMap(transition, entry, self.noise_map, np.ones((1, 1)))
+        return moment_equations.moment_map(self, float(self.step_size) if step_size is None else step_size)
+
+    @property
+    def second_moments(self) -> SecondMoments:
+        """What its first two moments obey, where they close."""
+        return moment_equations.second_moments(self)
 
     def moments(
         self,
@@ -190,6 +170,7 @@ class SGD:
         steps: int,
         record: int | Sequence[int] | None = None,
         quantities: Sequence[str] | None = None,
+        progress: bool | Progress | None = None,
     ) -> xarray.Dataset:
         """Exact mean, covariance and expected risk; no Monte Carlo. Least squares, independent batches.
 
@@ -200,7 +181,9 @@ class SGD:
         record : None, int or sequence of int
             Steps to keep, 0 always among them: None for all of at most 1000 steps, about 200 of more.
         quantities : names among "mean", "covariance", "risk", optional
-            What the result holds; all by default. Leave out the covariances where d or the number of steps is large.
+            What the result holds; all by default. Without the covariances none is kept; on a stream none is computed.
+        progress : bool or object with update(n) and close(), optional
+            As in `simulate`.
 
         Returns
         -------
@@ -218,15 +201,9 @@ class SGD:
         StabilityWarning
             If the step size is not below the threshold of the mean or of the second moment.
         """
-        problem, scheduled = self._quadratic, isinstance(self.step_size, StepSizes)
-        problem.sampling_factor(self.batch_size, self.sampling)
-        map_ = self.moment_map(self.step_size(0)) if scheduled else self.moment_map()
-        self._warn_if_unstable()
-
-        def propagate(mean: np.ndarray, covariance: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            return map_.propagate(mean, covariance, kept, self._map_of_step() if scheduled else None)
-
-        return moments_of(problem, propagate, x0, steps, record, quantities, self._attributes(), self._time)
+        second = self.second_moments
+        second.warn_if_unstable()
+        return second.moments(x0, steps, record, quantities, self._attributes(), self._time, progress)
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
@@ -245,21 +222,7 @@ class SGD:
                 f"step_size is the schedule {self.step_size!r}, so there is no stationary law: take the one of a "
                 "constant step size, dataclasses.replace(sgd, step_size=...)"
             )
-        return stationary_of(
-            self._quadratic, self.stability(), lambda: self.moment_map().stationary_covariance(), self.label
-        )
-
-    def _map_of_step(self) -> Callable[[int], MomentMap]:
-        """The moment map of each step of a schedule; equal step sizes in a row share one."""
-        last: list[tuple[float, MomentMap]] = []
-
-        def map_of(k: int) -> MomentMap:
-            size = self.step_size(k)
-            if not last or last[0][0] != size:
-                last[:] = [(size, self.moment_map(size))]
-            return last[0][1]
-
-        return map_of
+        return self.second_moments.stationary()
 
     def _time(self, steps: np.ndarray) -> np.ndarray | None:
         """Sum of the step sizes before each step, where they follow a schedule."""
@@ -269,102 +232,13 @@ class SGD:
         """Step sizes below which mean and second moment settle, on the range of the data.
 
         The mean: 2 (1 + mu) / k_max, Nesterov 2 (1 + mu) / ((1 + 2 mu) k_max), k_max the largest curvature.
-        The second moment: the root of the noise gain, to about 1e-12. Derived.
+        The second moment: where the noise feeds itself by the whole, to about 1e-12. Derived.
         """
-        problem = self._quadratic
-        problem.sampling_factor(self.batch_size, self.sampling)
-        mean_threshold = self._mean_threshold()
-        threshold = gain_threshold(self.moment_map, mean_threshold)
-        return Stability(mean_threshold, threshold, float(self.step_size))
+        return self.second_moments.stability()
 
     def fourth_moments_settle(self) -> bool:
-        """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found.
-
-        At d up to 6 by the map of fourth moments, else by norms; momentum, other rules and schedules are not treated.
-        Derived.
-        """
-        if self.rule is not None or isinstance(self.step_size, StepSizes):
-            return False
-        problem = self._quadratic
-        if self.momentum or self.sampling == "reshuffle" or problem.curvatures.min() < 0:
-            return False
-        if self.step_size >= self._mean_threshold():
-            return False
-        moving = problem.eigenvalues > 0
-        h, small = problem.eigenvalues[moving], moving.sum() <= fourth_moments.LARGEST_TENSORS
-        if isinstance(problem, StreamingLeastSquares):
-            if fourth_moments.gaussian_norm_settles(h, self.step_size, problem.ridge):
-                return True
-            law = fourth_moments.gaussian_samples(h) if small else None
-        else:
-            assert isinstance(problem, LeastSquares)  # the only other leaf
-            rows = problem.augmented_modes[:, :-1][:, moving]
-            law = rows, np.full(len(rows), 1 / len(rows))
-            if fourth_moments.norm_settles(*law, self.step_size, problem.ridge):
-                return True
-        if law is None or not small:
-            return False
-        radius = fourth_moments.radius(*law, self.step_size, problem.ridge, self.batch_size)
-        return radius < 1 - fourth_moments.MARGIN
-
-    def _mean_threshold(self) -> float:
-        smallest, largest = self.problem.curvatures.min(), self.problem.curvatures.max()
-        if smallest < 0:
-            return 0.0
-        if largest == 0:
-            return np.inf
-        mu = self.momentum
-        return float(2 * (1 + mu) / ((1 + 2 * mu if self.nesterov else 1.0) * largest))
-
-    def _settles_plainly(self) -> bool:
-        """Whether a bound shows that second moments settle, or to know it would cost more than a warning is worth."""
-        problem = self.problem
-        if not isinstance(problem, LeastSquares):
-            return False
-        if not self.momentum:
-            h, factor = problem.eigenvalues[: problem.rank], problem.sampling_factor(self.batch_size, self.sampling)
-            weight = self.step_size**2 * factor
-            kept = (1 - self.step_size * (h + problem.ridge)) ** 2 - weight * h**2
-            if mean_square.settles(problem.range_modes, kept, weight):
-                return True
-        return problem.noise_map_cost > mean_square.TOO_DEAR
-
-    def _warn_if_unstable(self) -> None:
-        """Warn past a known threshold; the second moment's is computed only once it is known to be passed."""
-        if not isinstance(self.problem, QuadraticProblem) or self.sampling == "reshuffle":
-            return
-        if self.rule is not None or isinstance(self.step_size, StepSizes):
-            return
-        threshold, what = self._mean_threshold(), "mean"
-        if self.step_size < threshold:
-            if self._settles_plainly() or self.moment_map().settles():
-                return
-            threshold, what = gain_threshold(self.moment_map, threshold), "second moment"
-        warnings.warn(
-            f"step_size is {self.step_size:g}, but the {what} of {self.label} settles "
-            f"only below {threshold:.6g}",
-            StabilityWarning,
-            stacklevel=3,
-        )
-
-    def _check_cost(self, steps: int, paths: int, threads: int | None) -> None:
-        """Refuse batches far larger than the data: drawing with replacement costs as many products as rows."""
-        threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
-        rows, samples = self.batch_size, getattr(self.problem, "samples", None)
-        check_memory(
-            f"drawing batches of {rows} rows", BYTES_A_ROW * rows * threads,
-            "lower batch_size; moments() are exact at any batch size",
-        )  # fmt: skip
-        if samples is None or rows <= samples:
-            return
-        steps, paths = whole_number("steps", steps, 0), whole_number("paths", paths, 1)
-        hours = 1e-9 * paths * steps * rows * (NANOSECONDS_A_ROW + 0.3 * self.problem.dimension) / threads / 3600
-        if hours > LONGEST_RUN:
-            raise InvalidInput(
-                f"batches of {rows} rows from {samples}, with replacement, would take about {hours:.2g} hours: lower "
-                "batch_size, steps or paths, or take sampling='without_replacement'; moments() are exact at any batch "
-                "size where they close"
-            )
+        """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
+        return moment_equations.fourth_moments_settle(self)
 
     def simulate(
         self,
@@ -396,8 +270,8 @@ class SGD:
         OverflowedPaths
             If a path overflowed.
         """
-        self._check_cost(steps, paths, threads)
-        self._warn_if_unstable()
+        check_draws(self.problem, self.batch_size, steps, paths, threads)
+        moment_equations.warn_if_unstable(self)
         ensemble = run(
             self.simulator(), x0, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
@@ -431,25 +305,6 @@ class SGD:
     def batch(self, k: int, noise: Noise) -> np.ndarray:
         """Rows (P, batch_size) that the paths draw at step k."""
         return drawn_rows(k, noise, self.batch_size, self.problem.samples, self.sampling)
-
-    @property
-    def _quadratic(self) -> QuadraticProblem:
-        if not isinstance(self.problem, QuadraticProblem):
-            raise InvalidInput(
-                f"{type(self.problem).__name__} has no closed moments; LeastSquares and "
-                "StreamingLeastSquares have them, for other losses use simulate"
-            )
-        self._linear(1.0)
-        return self.problem
-
-    def _linear(self, step_size: float) -> tuple[np.ndarray, np.ndarray]:
-        """The rule's matrices at a step size."""
-        linear = self.update_rule.linear(step_size)
-        if linear is None:
-            raise InvalidInput(
-                f"{self.label} has no closed moments, because its step is not linear in the gradient: use simulate"
-            )
-        return linear
 
     def _attributes(self) -> dict[str, Any]:
         return {

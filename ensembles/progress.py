@@ -50,8 +50,8 @@ class Locked:
 class Lines:
     """Whole lines now and then and one at the end, for a log file: a moving bar would fill it."""
 
-    def __init__(self, total: float) -> None:
-        self._total, self._done = total, 0
+    def __init__(self, total: float, unit: str = "path-steps") -> None:
+        self._total, self._done, self._unit = total, 0, unit
         self._began = self._said = time.monotonic()
 
     def update(self, n: int, /) -> None:
@@ -67,7 +67,7 @@ class Lines:
     def _say(self, now: float) -> None:
         known = math.isfinite(self._total) and self._total > 0
         share = f" ({100 * self._done / self._total:.0f} %)" if known else ""
-        print(f"{self._done:.3g} path-steps{share} in {now - self._began:.0f} s", file=sys.stderr, flush=True)
+        print(f"{self._done:.3g} {self._unit}{share} in {now - self._began:.0f} s", file=sys.stderr, flush=True)
 
 
 class KeptOpen:
@@ -83,8 +83,8 @@ class KeptOpen:
         pass
 
 
-def open_progress(progress: bool | Progress | None, total: float) -> Progress:
-    """The object that a run of `total` path-steps reports to; safe to call from several threads.
+def open_progress(progress: bool | Progress | None, total: float, unit: str = "path-steps") -> Progress:
+    """The object that a run of `total` path-steps, or other units, reports to; safe to call from several threads.
 
     Parameters
     ----------
@@ -100,7 +100,8 @@ def open_progress(progress: bool | Progress | None, total: float) -> Progress:
     if progress is None or progress is False:
         return Silent()
     if progress is True:
-        return Locked(_bar(total) if sys.stderr is not None and sys.stderr.isatty() else Lines(total))
+        shown = sys.stderr is not None and sys.stderr.isatty()
+        return Locked(_bar(total, unit) if shown else Lines(total, unit))
     if callable(getattr(progress, "update", None)) and callable(getattr(progress, "close", None)):
         return Locked(progress)
     raise InvalidInput(
@@ -108,10 +109,10 @@ def open_progress(progress: bool | Progress | None, total: float) -> Progress:
     )
 
 
-def _bar(total: float) -> Progress:
+def _bar(total: float, unit: str) -> Progress:
     from tqdm import tqdm
 
     class Bar(tqdm):
         monitor_interval = 0  # tqdm's monitor thread would outlive the run
 
-    return Bar(total=total, unit=" path-steps", unit_scale=True, file=sys.stderr)
+    return Bar(total=total, unit=f" {unit}", unit_scale=True, file=sys.stderr)

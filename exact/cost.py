@@ -26,14 +26,6 @@ def check_memory(what: str, size: float, advice: str) -> None:
         raise InvalidInput(f"{what} needs about {_bytes(size)} of memory, but {_bytes(free)} are free: {advice}")
 
 
-def check_moments_memory(steps: int, dimension: int, copies: int = 3) -> None:
-    """Raise if the covariances of this many recorded steps, so many copies side by side, do not fit."""
-    check_memory(
-        f"the covariances of {steps} recorded steps in dimension {dimension}", 8.0 * copies * steps * dimension**2,
-        "record fewer steps, record=[...] for example",
-    )  # fmt: skip
-
-
 def available_bytes() -> int:
     """Free memory of this machine, or of what this process may use of it, whichever is less."""
     found = [_of_machine(), _of_process(), _of_group()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -49,34 +49,38 @@ def solve_fixed_point(apply: LinearMap, constant: np.ndarray) -> np.ndarray:
     return solution
 
 
-def exponential_action(apply: LinearMap, vector: np.ndarray, times: Sequence[float]) -> np.ndarray:
-    """exp(t A) v at increasing times t >= 0 as an array (times, size), to rounding.
+def exponential_states(apply: LinearMap, vector: np.ndarray, times: Iterable[float]) -> Iterator[np.ndarray]:
+    """exp(t A) v at increasing times t >= 0, one array (size,) after the other, to rounding.
 
     Small A: dense exponentials, one for each distinct gap between times. Large A: Arnoldi's method with the error
     estimate of its last row; one Krylov space serves all the times that it reaches.
     """
-    results = np.empty((len(times), vector.size))
+    times = [float(time) for time in times]
     now, state, index = 0.0, np.array(vector, dtype=float), 0
     if vector.size <= DENSE_SIZE:
         from scipy.linalg import expm
 
         matrix, powers = dense(apply, vector.size), {}
-        for index, time in enumerate(times):
-            gap = round(float(time - now), 12)
+        for time in times:
+            gap = round(time - now, 12)
             if gap not in powers:
                 powers[gap] = expm(gap * matrix)
-            state, now = powers[gap] @ state, float(time)
-            results[index] = state
-        return results
+            state, now = powers[gap] @ state, time
+            yield state
+        return
     while index < len(times):
         space = KrylovSpace(apply, state)
-        reach = space.reach(float(times[-1]) - now)
+        reach = space.reach(times[-1] - now)
         while index < len(times) and times[index] - now <= reach * (1 + 1e-12):
-            results[index] = space.at(float(times[index]) - now)
+            yield space.at(times[index] - now)
             index += 1
         if index < len(times):
             state, now = space.at(reach), now + reach
-    return results
+
+
+def exponential_action(apply: LinearMap, vector: np.ndarray, times: Iterable[float]) -> np.ndarray:
+    """The same as an array (times, size)."""
+    return np.array(list(exponential_states(apply, vector, times))).reshape(-1, vector.size)
 
 
 class KrylovSpace:

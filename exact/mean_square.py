@@ -15,7 +15,7 @@ MARGIN = 1e-9
 TOO_DEAR = 1e9  # multiplications of one noise map: beyond, a warning is not worth the seconds that it takes
 
 
-def settles(features: np.ndarray, kept: np.ndarray, weight: float) -> bool:
+def map_is_stable(features: np.ndarray, kept: np.ndarray, weight: float) -> bool:
     """For z <- move z + noise of the covariance weight * C(z): kept + weight E |a|^2 a a^T < 1.
 
     Parameters
@@ -27,7 +27,7 @@ def settles(features: np.ndarray, kept: np.ndarray, weight: float) -> bool:
     return _largest(features, kept, weight) < 1 - MARGIN
 
 
-def flow_settles(features: np.ndarray, lost: np.ndarray, weight: float) -> bool:
+def flow_is_stable(features: np.ndarray, lost: np.ndarray, weight: float) -> bool:
     """For dz = -rates z dt + noise of the covariance weight * C(z): -lost + weight E |a|^2 a a^T < 0.
 
     Parameters

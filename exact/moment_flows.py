@@ -9,15 +9,23 @@ The covariance about the mean is what moves, so a start at a point loses no digi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .linear_maps import exponential_action, pack_symmetric, unpack_symmetric
-from .moment_maps import NoiseCircuit, NoiseMap
+from . import mean_square
+from .linear_maps import exponential_states, pack_symmetric, unpack_symmetric
+from .matrix_equations import solve_lyapunov
+from .noise_feedback import NoiseFeedback, Responses
+from .noise_maps import NoiseMap, RankOneNoise, SampledNoise
+from .routes import Method, Route, choose_route, feedback_of
+from .structure import Moments
 
 TINY = np.finfo(float).tiny
+BLOCK = 2**21  # numbers of one block of an array (d, 2 d + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +37,73 @@ class MomentFlow:
     rates : array (d,)
         r, per unit of the time that `propagate` takes.
     scale : float
-    noise : callable
-        (second (d, d), mean (d,)) -> (d, d), the matrix N.
+    noise : NoiseMap
+        N.
     """
 
     rates: np.ndarray
     scale: float
     noise: NoiseMap
 
+    discrete: ClassVar[bool] = False
+    numbers: ClassVar[int] = 1
+    mean_stable: ClassVar[bool] = True  # while no rate is negative, which is another sentence
+
+    @property
+    def dimension(self) -> int:
+        """Number of modes d."""
+        return self.rates.size
+
     def propagate(
-        self, mean: np.ndarray, covariance: np.ndarray, times: Sequence[float]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Means (times, d) and covariances (times, d, d) at increasing times from 0 on."""
+        self, mean: np.ndarray, spread: np.ndarray | None, times: Sequence[float] | np.ndarray,
+        route: Route | None = None, report: Callable[[int], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+        """Means (times, d) at increasing times from 0 on, and what the route keeps.
+
+        Parameters
+        ----------
+        mean : (d,) array
+        spread : (d, d) or (d,) array, or None
+            At the start, as the route carries it.
+        route : Route, optional
+            What `choose_route` chose; that of all covariances by default.
+        report : callable, optional
+            Is told how much more of the time is done.
+        """
+        times = np.asarray(times, dtype=float)
+        route = choose_route(self, ("covariance",), len(times)) if route is None else route
+        means = np.exp(-np.outer(times, self.rates)) * mean
+        if spread is None:
+            return means, None
+        ways = {
+            Method.ENTRIES: self._entries, Method.EIGENPROBLEM: self._eigenproblem,
+            Method.EXPONENTIAL: self._exponential,
+        }  # fmt: skip
+        kept, now = np.empty((times.size,) + (mean.size,) * route.kept), 0.0
+        for index, state in enumerate(ways[route.method](mean, spread, times, route)):
+            kept[index] = state
+            if report is not None:
+                report(int(times[index] - now))
+                now = times[index]
+        return means, kept
+
+    def _entries(self, mean: np.ndarray, spread: np.ndarray, times: np.ndarray, route: Route) -> Iterator[np.ndarray]:
+        """Additive noise: every entry by itself."""
+        noise: Any = self.noise  # a ConstantNoise
+        if spread.ndim == 1:
+            constant, decay = np.diagonal(noise.covariance), 2 * self.rates
+        else:
+            constant, decay = noise.covariance, self.rates[:, None] + self.rates
+        safe = np.where(decay == 0, 1.0, decay)
+        for time in times:
+            elapsed = time * decay
+            grown = np.where(decay == 0, time, -np.expm1(-elapsed) / safe)
+            yield np.exp(-elapsed) * spread + self.scale * constant * grown
+
+    def _exponential(
+        self, mean: np.ndarray, covariance: np.ndarray, times: np.ndarray, route: Route
+    ) -> Iterator[np.ndarray]:
+        """Any noise: packed covariances about the mean, squares of the mean, the mean and 1 by their generator."""
         d = self.rates.size
         size = d * (d + 1) // 2
         decay = self.rates[:, None] + self.rates
@@ -57,16 +120,86 @@ class MomentFlow:
 
         scaled = mean / unit
         start = [pack_symmetric(covariance / unit**2), pack_symmetric(np.outer(scaled, scaled)), scaled, np.ones(1)]
-        states = exponential_action(generator, np.concatenate(start), times)
-        means = np.exp(-np.outer(times, self.rates)) * mean
-        return means, unit**2 * unpack_symmetric(states[:, :size], d)
+        for state in exponential_states(generator, np.concatenate(start), times):
+            found = unit**2 * unpack_symmetric(state[:size], d)
+            yield found if route.kept is Moments.COVARIANCES else np.diagonal(found)
 
-    @property
-    def circuit(self) -> NoiseCircuit:
-        """Noise -> stationary covariance -> noise; the mean must settle in every mode that has noise."""
+    def _eigenproblem(
+        self, mean: np.ndarray, spread: np.ndarray, times: np.ndarray, route: Route
+    ) -> Iterator[np.ndarray]:
+        """Diagonal plus rank one, at the cost of one eigenproblem (d, d); the noise is a `RankOneNoise`.
+
+        The variances v close: v' = (own^2 - 2 diag(rates) + weights coupling^T) v + forcing, which a scaling makes
+        symmetric; off the diagonal every entry is a sum of exponentials.
+        """
+        noise: Any = self.noise
+        weights, coupling, own = self.scale * noise.spread, noise.coupling, self.scale * noise.own**2
+        root = np.sqrt(weights * coupling)
+        growth, basis = np.linalg.eigh(np.diag(own - 2 * self.rates) + np.outer(root, root))
+        scale = np.sqrt(np.divide(weights, coupling, out=np.ones_like(weights), where=coupling > 0))
+        start = basis.T @ ((spread if spread.ndim == 1 else np.diagonal(spread)) / scale)
+        entry = basis.T @ (weights / scale)
+        level = np.concatenate([[noise.floor], noise.slope * mean, coupling * mean**2])
+        decays = np.concatenate([[0.0], self.rates, 2 * self.rates])
+        forcing = None
+        if own.any():  # a mode's own mean drives it too
+            parts = noise.offsets**2, 2 * noise.offsets * mean, mean**2
+            still, once, twice = (own * part / scale for part in parts)
+            forcing = np.column_stack([basis.T @ still, basis.T * once, basis.T * twice])
+        block = max(1, BLOCK // decays.size)
+        for time in times:
+            driven = np.empty_like(entry)
+            for first in range(0, mean.size, block):
+                rows = slice(first, first + block)
+                grown = convolved(growth[rows, None], decays, float(time))
+                driven[rows] = entry[rows] * (grown @ level)
+                if forcing is not None:
+                    driven[rows] += (grown * forcing[rows]).sum(axis=1)
+            variances = scale * (basis @ (np.exp(growth * time) * start + driven))
+            if spread.ndim == 1:
+                yield variances
+                continue
+            covariance = self._off_diagonal(noise, mean, spread, float(time))
+            np.fill_diagonal(covariance, variances)
+            yield covariance
+
+    def _off_diagonal(self, noise: RankOneNoise, mean: np.ndarray, spread: np.ndarray, time: float) -> np.ndarray:
+        """Covariances (d, d) of different modes at a time; the diagonal means nothing."""
         decay = self.rates[:, None] + self.rates
-        moving = (self.rates[:, None] > 0) & (self.rates > 0)
-        return NoiseCircuit(self.noise, np.where(moving, self.scale / np.where(moving, decay, 1.0), 0.0))
+        if not noise.own.any():
+            return np.exp(-time * decay) * spread
+        own = self.scale * noise.own[:, None] * noise.own
+        growth, found = own - decay, np.exp(time * (own - decay)) * spread
+        for left, left_decay in ((mean, self.rates), (noise.offsets, 0 * self.rates)):
+            for right, right_decay in ((mean, self.rates), (noise.offsets, 0 * self.rates)):
+                if left.any() and right.any():
+                    decays = left_decay[:, None] + right_decay
+                    found += own * np.outer(left, right) * convolved(growth, decays, time)
+        return found
+
+    def responses(self) -> Responses:
+        """What a noise leaves behind, about mean zero; the mean must settle in every mode that has noise."""
+        d, moving = self.dimension, self.rates > 0
+        variances = np.where(moving, self.scale / np.where(moving, 2 * self.rates, 1.0), 0.0)
+        pairs = moving[:, None] & moving
+
+        def covariances() -> np.ndarray:
+            return np.where(pairs, solve_lyapunov(self.rates, np.full((d, d), self.scale)), 0.0)
+
+        return Responses(covariances, variances, np.ones(d))
+
+    @cached_property
+    def feedback(self) -> NoiseFeedback:
+        """Noise -> stationary covariance -> noise."""
+        return feedback_of(self)
+
+    def proved_stable(self) -> bool:
+        """Whether a cheap bound shows that second moments settle, given that the mean does."""
+        noise = self.noise
+        if not isinstance(noise, SampledNoise):
+            return False
+        h, weight = noise.eigenvalues, self.scale * noise.factor
+        return mean_square.flow_is_stable(noise.features(), 2 * self.rates[: h.size] + weight * h**2, weight)
 
 
 def length_unit(mean: np.ndarray, covariance: np.ndarray, added: np.ndarray) -> float:
@@ -75,38 +208,12 @@ def length_unit(mean: np.ndarray, covariance: np.ndarray, added: np.ndarray) -> 
     return float(2.0 ** np.rint(np.log2(square) / 2)) if 0 < square < np.inf else 1.0
 
 
-def propagate_rank_one(
-    rates: np.ndarray, weights: np.ndarray, coupling: np.ndarray, slope: np.ndarray, floor: float,
-    mean: np.ndarray, covariance: np.ndarray, times: Sequence[float],
-) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """The same for N = diag(weights) * l, l = floor + slope . mean + coupling . E z^2, at the cost of one
-    eigenproblem (d, d).
-
-    The variances v close: v' = (-2 diag(rates) + weights coupling^T) v + weights * l(mean); off the diagonal the
-    covariance decays. `weights` and `coupling` must be proportional (the matrix is then symmetrised by a scaling).
-    """
-    means = np.exp(-np.outer(times, rates)) * mean
-    covariances = np.exp(-np.multiply.outer(np.asarray(times), rates[:, None] + rates)) * covariance
-    root = np.sqrt(weights * coupling)
-    growth, basis = np.linalg.eigh(np.diag(-2 * rates) + np.outer(root, root))
-    scale = np.sqrt(np.divide(weights, coupling, out=np.ones_like(weights), where=coupling > 0))
-    start = basis.T @ (np.diagonal(covariance) / scale)
-    entry = basis.T @ (weights / scale)
-    forcing = np.concatenate([[floor], slope * mean, coupling * mean**2])
-    decays = np.concatenate([[0.0], rates, 2 * rates])
-    for index, time in enumerate(times):
-        driven = _convolved(growth, decays, float(time)) @ forcing
-        variances = scale * (basis @ (np.exp(growth * time) * start + entry * driven))
-        np.fill_diagonal(covariances[index], variances)
-    return means, covariances
-
-
-def _convolved(growth: np.ndarray, decays: np.ndarray, time: float) -> np.ndarray:
-    """Integrals (d, m) of exp(growth_i (t - u)) exp(-decay_j u) over u from 0 to t, without cancellation."""
-    gap = (growth[:, None] + decays) * time
+def convolved(growth: np.ndarray, decays: np.ndarray, time: float) -> np.ndarray:
+    """Integrals of exp(growth (t - u)) exp(-decay u) over u from 0 to t, without cancellation; shapes broadcast."""
+    gap = (growth + decays) * time
     small = np.abs(gap) < 1.0
     safe = np.where(gap == 0, 1.0, np.where(small, gap, 1.0))
     near = time * np.exp(-decays * time) * np.where(gap == 0, 1.0, np.expm1(safe) / safe)
-    divisor = np.where(small, 1.0, growth[:, None] + decays)
-    far = (np.exp(growth * time)[:, None] - np.exp(-decays * time)) / divisor
+    divisor = np.where(small, 1.0, growth + decays)
+    far = (np.exp(growth * time) - np.exp(-decays * time)) / divisor
     return np.where(small, near, far)

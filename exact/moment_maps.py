@@ -14,84 +14,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
-from .linear_maps import on_symmetric, pack_symmetric, solve_fixed_point, spectral_radius, unpack_symmetric
+from . import mean_square
+from .matrix_equations import solve_pairs
+from .noise_feedback import NoiseFeedback, Responses
+from .noise_maps import NoiseMap, SampledNoise
+from .routes import Route, choose_route, feedback_of
+from .structure import Moments
 
-NoiseMap = Callable[[np.ndarray, np.ndarray], np.ndarray]
-
-
-@dataclass(frozen=True, eq=False)
-class NoiseCircuit:
-    """Noise covariance -> stationary covariance -> noise covariance, about mean zero.
-
-    Attributes
-    ----------
-    noise : callable
-        N.
-    response : array (d, d)
-        Stationary covariance per unit of constant N, entry by entry.
-    seen : array
-        Factor from the stationary covariance to the second moment at which N is evaluated.
-    """
-
-    noise: NoiseMap
-    response: np.ndarray
-    seen: np.ndarray | float = 1.0
-
-    @cached_property
-    def constant(self) -> np.ndarray:
-        """N at the minimiser (d, d)."""
-        d = len(self.response)
-        return self.noise(np.zeros((d, d)), np.zeros(d))
-
-    def _linear(self) -> Callable[[np.ndarray], np.ndarray]:
-        """The linear part of the circuit, on packed triangles."""
-        factor, rest = self.seen * self.response, np.zeros(len(self.response))
-        level = 2.0**40 * max(float(np.abs(self.constant).max()), 1e-100)
-
-        def linear(noise: np.ndarray) -> np.ndarray:
-            size = float(np.abs(noise).max())
-            if size == 0:
-                return np.zeros_like(noise)
-            # Scaled up, the argument drowns the constant, whose subtraction then costs no digits.
-            return (self.noise(level / size * factor * noise, rest) - self.constant) * (size / level)
-
-        return on_symmetric(linear, len(self.response))
-
-    def gain(self) -> float:
-        """Spectral radius of the linear part: the second moment settles iff it is below one.
-
-        Both maps preserve positive semidefinite matrices, so it passes one exactly where the second-moment
-        equation loses its stability (Krein and Rutman).
-        """
-        d = len(self.response)
-        return spectral_radius(self._linear(), d * (d + 1) // 2)
-
-    def settles(self, tries: int = 6) -> bool:
-        """Whether the gain is below one; cheap away from the threshold.
-
-        Bounds of Collatz and Wielandt, from iterates of full rank, decide; `gain` only if they do not.
-        """
-        linear, d = self._linear(), len(self.response)
-        trial = np.eye(d)
-        for _ in range(tries):
-            image = unpack_symmetric(linear(pack_symmetric(trial)), d)
-            root = np.linalg.inv(np.linalg.cholesky(trial))
-            growth = np.linalg.eigvalsh(root @ image @ root.T)
-            if growth[-1] < 1:
-                return True
-            if growth[0] > 1:
-                return False
-            # Mixing in the identity keeps the rank full, which is all that the bounds ask.
-            trial = image / np.trace(image) + 1e-3 / d * np.eye(d)
-        return self.gain() < 1
-
-    def stationary_covariance(self) -> np.ndarray:
-        """Fixed point (d, d) of the covariance; needs a gain below one."""
-        noise = solve_fixed_point(self._linear(), pack_symmetric(self.constant))
-        return self.response * unpack_symmetric(noise, len(self.response))
+SOME_STEPS = 256  # between two reports
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,11 +38,11 @@ class MomentMap:
         F.
     entry : array (s,)
         e: how the noise enters a mode's numbers.
-    noise : callable
-        (second (d, d), mean (d,)) -> (d, d), the matrix N, from moments of the positions.
-    weights : array (d, d)
+    noise : NoiseMap
+        N, from moments of the positions.
+    weights : array (d, d) or (1, 1)
         w.
-    before : array (d,)
+    decay_before_noise : array (d,)
         g, for splitting schemes whose noise acts after part of the drift; 1 otherwise.
     """
 
@@ -116,17 +50,24 @@ class MomentMap:
     entry: np.ndarray
     noise: NoiseMap
     weights: np.ndarray
-    before: np.ndarray = field(default_factory=lambda: np.ones(1))
+    decay_before_noise: np.ndarray = field(default_factory=lambda: np.ones(1))
+
+    discrete: ClassVar[bool] = True
 
     @property
     def dimension(self) -> int:
         """Number of modes d."""
         return self.transition.shape[0]
 
+    @property
+    def numbers(self) -> int:
+        """Numbers s of a mode."""
+        return self.entry.size
+
     @cached_property
     def _whole(self) -> np.ndarray:
         """F g (d, s, s): what the mean is multiplied by."""
-        return self.transition * self.before[:, None, None]
+        return self.transition * self.decay_before_noise[:, None, None]
 
     @cached_property
     def _carry(self) -> np.ndarray:
@@ -134,108 +75,125 @@ class MomentMap:
         whole = np.moveaxis(self._whole, 0, 2)
         return np.einsum("aci,bej->abceij", whole, whole)
 
-    @property
-    def moving(self) -> np.ndarray:
-        """Mask (d,) of the modes on which something acts."""
-        return self._whole[:, 0, 0] != 1
+    @cached_property
+    def _carry_variances(self) -> np.ndarray:
+        """The same for a mode with itself: (a, b, c, e, d)."""
+        whole = np.moveaxis(self._whole, 0, 2)
+        return np.einsum("aci,bei->abcei", whole, whole)
 
-    def apply(self, means: np.ndarray, covariances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Moments after one step: means (s, d), covariances (s, s, d, d) of all numbers."""
-        mean = self.before * means[0]
-        second = self.before[:, None] * self.before * covariances[0, 0] + mean[:, None] * mean
-        noise = self.weights * self.noise(second, mean)
-        if self.entry.size == 1:
-            carried = self._carry[0, 0, 0, 0] * covariances[0, 0] + self.entry[0] ** 2 * noise
-            return self._whole[:, 0, 0] * means, carried[None, None]
-        carried = np.einsum("abceij,ceij->abij", self._carry, covariances)
-        carried += (self.entry[:, None] * self.entry)[:, :, None, None] * noise
-        return np.einsum("iac,ci->ai", self._whole, means), carried
+    @property
+    def mean_stable(self) -> bool:
+        """Whether the mean does not grow, where a mode is one number."""
+        return bool((np.abs(self._whole[:, 0, 0]) <= 1).all())
+
+    def move_mean(self, means: np.ndarray) -> np.ndarray:
+        """Means (s, d) after one step."""
+        if self.numbers == 1:
+            return self._whole[:, 0, 0] * means
+        return np.einsum("iac,ci->ai", self._whole, means)
+
+    def apply(self, means: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Moments after one step: means (s, d), and covariances (s, s, d, d) or variances (s, s, d) of all numbers."""
+        before, mean = self.decay_before_noise, self.decay_before_noise * means[0]
+        if spread.ndim == 3:
+            noise: Any = self.noise  # of variances alone: a DiagonalNoise
+            drawn = np.diagonal(self.weights) * noise.variances(before * before * spread[0, 0] + mean * mean, mean)
+            carry = self._carry_variances
+        else:
+            second = before[:, None] * before * spread[0, 0] + mean[:, None] * mean
+            drawn, carry = self.weights * self.noise(second, mean), self._carry
+        if self.numbers == 1:
+            carried = carry[0, 0, 0, 0] * spread[0, 0] + self.entry[0] ** 2 * drawn
+            return self.move_mean(means), carried[None, None]
+        carried = np.einsum("abce...,ce...->ab...", carry, spread)
+        enters = self.entry[:, None] * self.entry
+        carried += enters.reshape(enters.shape + (1,) * drawn.ndim) * drawn
+        return self.move_mean(means), carried
 
     def propagate(
-        self,
-        mean: np.ndarray,
-        covariance: np.ndarray,
-        record: Sequence[int] | np.ndarray,
-        map_of: Callable[[int], MomentMap] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Position moments (steps, d), (steps, d, d) at the recorded steps (sorted, from 0).
+        self, mean: np.ndarray, spread: np.ndarray | None, record: Sequence[int] | np.ndarray,
+        route: Route | None = None, map_of: Callable[[int], MomentMap] | None = None,
+        report: Callable[[int], None] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+        """Position moments at the recorded steps (sorted, from 0): means (steps, d), and what the route keeps.
 
-        `map_of` gives the map of each step k = 0, 1, ..., where it is not this one at all of them.
+        From the step on at which a moment leaves the range of floating-point numbers, moments that are not numbers
+        are inf.
 
-        The start has the given position moments; a momentum buffer starts at zero. From the step on at which
-        a moment leaves the range of floating-point numbers, moments that are not numbers are inf.
+        Parameters
+        ----------
+        mean : (d,) array
+        spread : (d, d) or (d,) array, or None
+            Of the positions at the start, as the route carries it; a momentum buffer starts at zero.
+        route : Route, optional
+            What `choose_route` chose; that of all covariances by default.
+        map_of : callable, optional
+            The map of each step k = 0, 1, ..., where it is not this one at all of them.
+        report : callable, optional
+            Is told how many steps more are done.
         """
-        s, d = self.entry.size, self.dimension
-        means, covariances = np.zeros((s, d)), np.zeros((s, s, d, d))
-        means[0], covariances[0, 0] = mean, covariance
-        recorded_means, recorded = np.empty((len(record), d)), np.empty((len(record), d, d))
-        now = 0
+        route = choose_route(self, ("covariance",), len(record)) if route is None else route
+        s, now, since = self.numbers, 0, 0
+        means, carried = np.zeros((s, mean.size)), None
+        means[0] = mean
+        if spread is not None:
+            carried = np.zeros((s, s, *spread.shape))
+            carried[0, 0] = spread
+        kept_means = np.empty((len(record), mean.size))
+        kept = None if route.kept is Moments.MEAN else np.empty((len(record),) + (mean.size,) * route.kept)
         with np.errstate(over="ignore", invalid="ignore"):
             for index, step in enumerate(record):
                 for k in range(now, step):
                     map_ = self if map_of is None else map_of(k)
-                    means, covariances = map_.apply(means, covariances)
+                    if carried is None:
+                        means = map_.move_mean(means)
+                    else:
+                        means, carried = map_.apply(means, carried)
+                    since += 1
+                    if report is not None and since == SOME_STEPS:
+                        report(since)
+                        since = 0
                 now = step
-                recorded_means[index], recorded[index] = means[0], covariances[0, 0]
-        recorded_means[np.isnan(recorded_means)] = np.inf
-        recorded[np.isnan(recorded)] = np.inf
-        return recorded_means, recorded
+                kept_means[index] = means[0]
+                if kept is not None and carried is not None:
+                    narrower = kept.ndim < carried.ndim - 1
+                    kept[index] = np.diagonal(carried[0, 0]) if narrower else carried[0, 0]
+        if report is not None and since:
+            report(since)
+        for values in (kept_means, kept):
+            if values is not None:
+                values[np.isnan(values)] = np.inf
+        return kept_means, kept
 
     @cached_property
     def response(self) -> np.ndarray:
         """Stationary position covariance (d, d) for an N of ones, entry by entry; 0 where nothing moves."""
-        s, moving = self.entry.size, self.moving
-        whole = self._whole[moving]
-        pairs = np.einsum("iab,jcd->ijacbd", whole, whole).reshape(len(whole), len(whole), s * s, s * s)
-        source = np.outer(self.entry, self.entry).reshape(s * s, 1)
-        solved = np.linalg.solve(np.eye(s * s) - pairs, np.broadcast_to(source, pairs.shape[:3] + (1,)))
-        response = np.zeros((self.dimension, self.dimension))
-        response[np.ix_(moving, moving)] = solved[:, :, 0, 0]
+        moving = self._whole[:, 0, 0] != 1
+        response, whole = np.zeros((self.dimension, self.dimension)), self._whole[moving]
+        source = np.outer(self.entry, self.entry)
+        response[np.ix_(moving, moving)] = solve_pairs(whole[:, None], whole[None], source)[..., 0, 0]
         return self.weights * response
 
+    def responses(self) -> Responses:
+        """What a noise leaves behind, about mean zero."""
+        d, moving = self.dimension, self._whole[:, 0, 0] != 1
+        variances, whole = np.zeros(d), self._whole[moving]
+        variances[moving] = solve_pairs(whole, whole, np.outer(self.entry, self.entry))[..., 0, 0]
+        seen = np.broadcast_to(self.decay_before_noise, (d,))
+        return Responses(lambda: self.response, np.diagonal(self.weights) * variances, seen)
+
     @cached_property
-    def circuit(self) -> NoiseCircuit:
+    def feedback(self) -> NoiseFeedback:
         """Noise -> stationary covariance -> noise; needs a stable mean."""
-        return NoiseCircuit(self.noise, self.response, self.before[:, None] * self.before)
+        return feedback_of(self)
 
-    def noise_gain(self) -> float:
-        """Spectral radius of the circuit: the second moment settles iff it is below one."""
-        return self.circuit.gain()
-
-    def settles(self) -> bool:
-        """Whether the noise gain is below one; cheap away from the threshold."""
-        return self.circuit.settles()
-
-    def stationary_covariance(self) -> np.ndarray:
-        """Fixed point (d, d) of the position covariance about mean zero; zero in modes that never move."""
-        return self.circuit.stationary_covariance()
-
-
-def gain_threshold(map_at: Callable[[float], MomentMap], mean_threshold: float) -> float:
-    """Step size at which the noise gain reaches one, to about 1e-12; `mean_threshold` if it never does.
-
-    Without momentum the step sizes at which the second moment settles are an interval from 0, so that one root is all:
-    if E A^T P A < P for one step's A = 1 - eta M and P > 0, then A' = 1 - s eta M = (1 - s) + s A with 0 < s < 1
-    has E A'^T P A' <= (1 - s) P + s E A^T P A < P, by convexity. Derived; with momentum it is observed, not proved.
-
-    Parameters
-    ----------
-    map_at : callable
-        The moment map at a step size.
-    mean_threshold : float
-        The mean is stable below it.
-    """
-    if mean_threshold == 0 or np.isinf(mean_threshold):
-        return mean_threshold
-    from scipy.optimize import brentq
-
-    def margin(fraction: float) -> float:  # nearly linear in the step size, so few evaluations are needed
-        gain = map_at(fraction * mean_threshold).noise_gain()
-        return fraction / gain - fraction if gain > 0 else 1.0
-
-    lowest, highest = 1e-9, 1 - 1e-12
-    if margin(highest) >= 0:
-        return mean_threshold
-    while margin(lowest) <= 0:
-        lowest *= 1e-3
-    return mean_threshold * brentq(margin, lowest, highest, xtol=1e-300, rtol=1e-14)
+    def proved_stable(self) -> bool:
+        """Whether a cheap bound shows that second moments settle, given that the mean does: samples, one number a mode.
+        """
+        noise, weight = self.noise, self.weights.flat[0]
+        plain = self.numbers == 1 and (self.decay_before_noise == 1).all() and (self.weights == weight).all()
+        if not isinstance(noise, SampledNoise) or not plain:
+            return False
+        h, factor = noise.eigenvalues, self.entry[0] ** 2 * float(weight) * noise.factor
+        kept = self._whole[: h.size, 0, 0] ** 2 - factor * h**2
+        return mean_square.map_is_stable(noise.features(), kept, factor)

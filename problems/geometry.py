@@ -18,6 +18,7 @@ from sgdlimits.exact.errors import (
     positive,
     whole_number,
 )
+from sgdlimits.exact.matrix_equations import solve_modal_stein
 
 from .limit_flow import follow
 from .zero_loss.model import Model, Regression
@@ -272,9 +273,8 @@ def normal_covariance(
             f"step_size is {step_size:.6g}, but the normal part is stable below {2 / float(values.max()):.6g} only "
             "(2 over the largest eigenvalue of the Hessian); lower the step size"
         )
-    rates = values[..., :, None] + values[..., None, :] - step_size * values[..., :, None] * values[..., None, :]
     turned = normals.swapaxes(-1, -2)
-    return normals @ ((turned @ covariance @ normals) / rates) @ turned
+    return normals @ solve_modal_stein(values, turned @ covariance @ normals, step_size) @ turned
 
 
 def second_derivative(

@@ -20,6 +20,7 @@ from sgdlimits.exact.errors import (
     whole_number,
 )
 from sgdlimits.exact.linear_maps import pack_symmetric, unpack_symmetric
+from sgdlimits.exact.noise_maps import SampledNoise
 
 from .csv_files import CsvFormat
 from .datasets import dataset
@@ -217,11 +218,6 @@ class LeastSquares(QuadraticProblem):
         """Features (n, r) in the eigenbasis, restricted to the range of the data."""
         return self.augmented_modes[:, : self.rank]
 
-    @property
-    def noise_map_cost(self) -> float:
-        """Multiplications of one `noise_covariance_map` that goes through the rows."""
-        return 2.0 * self.samples * self.dimension**2
-
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B with replacement, (n - B) / (B (n - 1)) without; reshuffled epochs have no such factor."""
         n, batch = self.samples, self.check_batch_size(batch_size, sampling)
@@ -253,6 +249,13 @@ class LeastSquares(QuadraticProblem):
         squares = np.einsum("ij,ij->i", rows @ moments, rows)
         pull = np.column_stack([np.diag(self.eigenvalues), self.risk_slope])
         return (rows[:, :d] * squares[:, None]).T @ rows[:, :d] / self.samples - pull @ moments @ pull.T
+
+    def gradient_noise_map(self, factor: float, label_variance: float) -> SampledNoise:
+        """factor * `noise_covariance_map` + label_variance H: any entry may depend on any."""
+        return SampledNoise(
+            self.noise_covariance_map, factor, label_variance * self.eigenvalues, lambda: self.range_modes,
+            self.eigenvalues[: self.rank], 2.0 * self.samples * self.dimension**2,
+        )  # fmt: skip
 
     @property
     def table_pays(self) -> bool:

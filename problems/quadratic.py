@@ -13,6 +13,7 @@ from typing import ClassVar
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, LARGEST, finite_array, points
+from sgdlimits.exact.noise_maps import NoiseMap, RankOneNoise
 
 from .problem import Problem
 
@@ -23,7 +24,7 @@ class QuadraticProblem(Problem):
     """Least squares with risk L and descended objective f = L + (ridge / 2) |x|^2.
 
     Leaves give `ridge`, `spectrum`, `minimiser`, `risk_at_minimiser`, `least_risk_point`, `least_risk`,
-    `sampling_factor` and `noise_covariance_map`; everything here follows from those.
+    `sampling_factor`, `noise_covariance_map` and `gradient_noise_map`; everything here follows from those.
     """
 
     quadratic: ClassVar[bool] = True
@@ -64,6 +65,10 @@ class QuadraticProblem(Problem):
 
         Linear in (second, mean, 1), where `second` (d, d) and `mean` (d,) are moments of the modes.
         """
+
+    @abstractmethod
+    def gradient_noise_map(self, factor: float, label_variance: float) -> NoiseMap:
+        """factor * `noise_covariance_map` + label_variance H in modes, with its structure."""
 
     @property
     def dimension(self) -> int:
@@ -150,26 +155,11 @@ class QuadraticProblem(Problem):
 
     def expected_risk(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """E L from moments of the modes: mean (..., d), covariance (..., d, d)."""
-        variances = np.diagonal(covariance, axis1=-2, axis2=-1)
-        return self.risk_of_modes(mean) + 0.5 * variances @ self.eigenvalues
+        return self.risk_of_variances(mean, np.diagonal(covariance, axis1=-2, axis2=-1))
 
-    def moments_of_positions(
-        self, means: np.ndarray, covariances: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean (..., d) and covariance (..., d, d) of the positions and E L (...), from those of the modes.
-
-        Moments that have left the range of floating-point numbers are inf.
-        """
-        settled = np.isfinite(means).all(axis=-1)
-        finite = settled & np.isfinite(covariances).all(axis=(-2, -1))
-        positions, rotated = np.full(means.shape, np.inf), np.full(covariances.shape, np.inf)
-        risk = np.full(finite.shape, np.inf)
-        positions[settled] = self.from_modes(means[settled])
-        with np.errstate(over="ignore", invalid="ignore"):
-            rotated[finite] = self.eigenvectors @ covariances[finite] @ self.eigenvectors.T
-            risk[finite] = self.expected_risk(means[finite], covariances[finite])
-        rotated[np.isnan(rotated)] = np.inf
-        return positions, rotated, np.where(np.isnan(risk), np.inf, risk)
+    def risk_of_variances(self, mean: np.ndarray, variances: np.ndarray) -> np.ndarray:
+        """E L from means and variances (..., d) of the modes."""
+        return self.risk_of_modes(mean) + 0.5 * np.ascontiguousarray(variances) @ self.eigenvalues
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         """Gradient (..., d) of the descended objective (with the ridge)."""
@@ -183,10 +173,13 @@ class QuadraticProblem(Problem):
         inner = self.noise_covariance_map(np.outer(modes, modes), modes)
         return self.eigenvectors @ inner @ self.eigenvectors.T
 
-    def homogenized_noise_map(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
-        """Expected 2 L(x) H in modes (d, d): what homogenized SGD puts for the gradient covariance."""
-        risk = self.risk_at_minimiser + mean @ self.risk_slope + 0.5 * np.diagonal(second) @ self.eigenvalues
-        return np.diag(2 * risk * self.eigenvalues)
+    def homogenized_noise_map(self, factor: float, label_variance: float) -> RankOneNoise:
+        """factor * E 2 L(x) H + label_variance H in modes: what homogenized SGD puts for the gradient's covariance."""
+        nothing = np.zeros(self.dimension)
+        return RankOneNoise(
+            self.eigenvalues, factor * self.eigenvalues, 2 * factor * self.risk_slope,
+            2 * factor * self.risk_at_minimiser + label_variance, nothing, nothing,
+        )  # fmt: skip
 
     def second_moment_map(
         self, second: np.ndarray, mean: np.ndarray, step_size: float, batch_size: int, sampling: str

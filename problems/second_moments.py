@@ -1,95 +1,276 @@
-"""Moments and the stationary law of anything whose second moments close on a quadratic problem: written once.
+"""Moments, stationary law, stability and its warning of anything whose second moments close on a quadratic problem.
 
-A process gives what is its own, the propagation of its modes' moments; this turns positions into modes and back,
-names what was asked and says why a law does not exist.
+A process gives its moment equations at a step size; everything that a user sees of them is written here, once.
 """
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sgdlimits.ensembles.initial import initial_moments, moment_steps
+from sgdlimits.ensembles.progress import Progress, open_progress
 from sgdlimits.ensembles.results import moments_dataset
-from sgdlimits.exact.cost import check_moments_memory
-from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw, one_of, shown
-from sgdlimits.exact.outcomes import Stability, StationaryLaw
+from sgdlimits.exact import mean_square
+from sgdlimits.exact.errors import (
+    InfiniteVariance,
+    InvalidInput,
+    LongRun,
+    NoStationaryLaw,
+    StabilityWarning,
+    one_of,
+    shown,
+)
+from sgdlimits.exact.moment_flows import MomentFlow
+from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.noise_feedback import threshold_below, threshold_from
+from sgdlimits.exact.noise_maps import SampledNoise
+from sgdlimits.exact.routes import Route, choose_route
+from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.structure import Moments
 
 from .quadratic import QuadraticProblem
 
 if TYPE_CHECKING:
     import xarray
 
-Propagation = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 QUANTITIES = ("mean", "covariance", "risk")
+LOOK_AFTER, LONG = 2.0, 120.0  # seconds after which the pace is known, and from which on it is worth a warning
 
 
-def moments_of(
-    problem: QuadraticProblem, propagate: Propagation, x0: Any, steps: int, record: int | Sequence[int] | None,
-    quantities: Sequence[str] | None, attributes: Mapping[str, Any], time: Callable[[np.ndarray], np.ndarray | None],
-) -> xarray.Dataset:  # fmt: skip
-    """Exact moments of a process that starts at `x0`, labelled.
+@dataclass(frozen=True, eq=False)
+class SecondMoments:
+    """What the first two moments of a process obey, in modes and in SGD steps.
 
-    Parameters
+    Attributes
     ----------
-    propagate : (mean (d,), covariance (d, d), steps (K,)) -> (means (K, d), covariances (K, d, d))
-        Of the modes.
-    quantities : names among QUANTITIES, optional
-        What the result holds; all of them by default.
-    time : function of the recorded steps
-        Their times on the process's clock, or None.
+    problem : QuadraticProblem
+    label : str
+    step_size : float or StepSizes
+    equations_at : callable
+        The moment equations at a step size; at a value of the schedule where `step_size` is one.
+    mean_threshold : float
+        Step size below which the mean settles: inf if it always does, 0 with a negative curvature.
+    proportional : bool
+        Whether the noise feeds itself in proportion to the step size.
     """
-    chosen = _chosen(quantities)
-    problem.check_centre()
-    mean, covariance = initial_moments(x0, problem.dimension)
-    kept = moment_steps(record, steps)
-    check_moments_memory(len(kept), problem.dimension, copies=3 if "covariance" in chosen else 2)
-    vectors = problem.eigenvectors
-    with np.errstate(over="ignore", invalid="ignore"):
-        means, covariances = propagate(problem.to_modes(mean), vectors.T @ covariance @ vectors, kept)
-    found = dict(zip(QUANTITIES, problem.moments_of_positions(means, covariances)))
-    return moments_dataset(
-        kept, *(found[name] if name in chosen else None for name in QUANTITIES), problem.coordinates, attributes,
-        time(kept),
-    )  # fmt: skip
+
+    problem: QuadraticProblem
+    label: str
+    step_size: Any
+    equations_at: Callable[[float], MomentMap | MomentFlow]
+    mean_threshold: float
+    proportional: bool = False
+
+    @property
+    def equations(self) -> MomentMap | MomentFlow:
+        """At the step size, the first one of a schedule."""
+        return self.equations_at(self.step_size(0) if isinstance(self.step_size, StepSizes) else self.step_size)
+
+    def moments(
+        self, x0: Any, steps: int, record: int | Sequence[int] | np.ndarray | None, quantities: Sequence[str] | None,
+        attributes: Mapping[str, Any], clock: Callable[[np.ndarray], np.ndarray | None],
+        progress: bool | Progress | None = None, scheme: MomentMap | None = None, substeps: int = 1,
+    ) -> xarray.Dataset:  # fmt: skip
+        """Exact moments from the start `x0` on, labelled.
+
+        Parameters
+        ----------
+        quantities : names among QUANTITIES, optional
+            What the result holds; all of them by default.
+        clock : function of the recorded steps
+            Their times on the process's clock, or None.
+        scheme : MomentMap, optional
+            One increment of a scheme, `substeps` of them a step, instead of the process.
+        """
+        chosen = _chosen(quantities)
+        self.problem.check_centre()
+        mean, covariance = initial_moments(x0, self.problem.dimension)
+        kept = moment_steps(record, steps)
+        equations = self.equations if scheme is None else scheme
+        route = choose_route(equations, chosen, len(kept))
+        grid = kept if scheme is None else kept * substeps
+        reported = open_progress(progress, int(grid[-1]), "steps")
+        pace = None if progress else _Pace(int(grid[-1]), steps, chosen)
+        try:
+            means, spread = self._propagate(
+                equations, self.problem.to_modes(mean), self._in_modes(covariance, route), grid, route,
+                reported.update if pace is None else pace.update,
+            )  # fmt: skip
+        finally:
+            reported.close()
+        found = self._of_positions(means, spread, chosen)
+        return moments_dataset(
+            kept, *(found.get(name) for name in QUANTITIES), self.problem.coordinates, attributes, clock(kept)
+        )
+
+    def stationary(self) -> StationaryLaw:
+        """The stationary law.
+
+        Raises
+        ------
+        NoStationaryLaw
+            If the mean does not settle.
+        InfiniteVariance
+            If the mean settles but the second moment does not.
+        """
+        problem, label, stability = self.problem, self.label, self.stability()
+        size = f"step_size is {self.step_size:g}"
+        if problem.curvatures.min() < 0:
+            raise NoStationaryLaw(
+                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so {label} runs "
+                "away at every step size; raise the ridge",
+                stability.mean_threshold,
+            )
+        if not stability.mean_stable:
+            raise NoStationaryLaw(
+                f"{size}, but the mean of {label} settles only below {stability.mean_threshold:.6g}; lower the step "
+                "size",
+                stability.mean_threshold,
+            )
+        if not stability.mean_square_stable:
+            raise InfiniteVariance(
+                f"{size}, but the variance of {label} is finite only below {stability.mean_square_threshold:.6g}; "
+                "lower the step size or raise the batch size",
+                stability.mean_square_threshold,
+            )
+        problem.check_centre()
+        vectors, spread = problem.eigenvectors, self.equations.feedback.stationary_covariance()
+        risk = float(problem.expected_risk(np.zeros(problem.dimension), spread))
+        return StationaryLaw(problem.minimiser.copy(), vectors @ spread @ vectors.T, risk, vectors[:, problem.frozen])
+
+    def stability(self) -> Stability:
+        """Step sizes below which mean and second moment settle, on the range of the data."""
+        return Stability(self.mean_threshold, self.mean_square_threshold(), float(self.step_size))
+
+    def mean_square_threshold(self) -> float:
+        """Step size at which the noise feeds itself by the whole, to about 1e-12."""
+
+        def radius_at(step_size: float) -> float:
+            return self.equations_at(step_size).feedback.spectral_radius()
+
+        if not np.isinf(self.mean_threshold):
+            return threshold_below(radius_at, self.mean_threshold)
+        largest = float(self.problem.curvatures.max())
+        return threshold_from(radius_at, 1 / largest, self.proportional) if largest > 0 else np.inf
+
+    def warn_if_unstable(self, scheme: MomentMap | None = None, callers: int = 1) -> None:
+        """Warn past a known threshold, in the name of the caller so many calls up; nothing dear runs below one."""
+        sentence = None if isinstance(self.step_size, StepSizes) else self._instability(scheme)
+        if sentence is not None:
+            warnings.warn(sentence, StabilityWarning, stacklevel=2 + callers)
+
+    def _instability(self, scheme: MomentMap | None) -> str | None:
+        too_long = f"the scheme's increments are too long for {self.label}"
+        threshold, what, why = self.mean_threshold, "mean", ""
+        if self.problem.curvatures.min() < 0:
+            why = ", because the descended objective has a negative curvature"
+        elif self.step_size < threshold:
+            if _settles(self.equations):
+                if scheme is None or not scheme.mean_stable:
+                    return None if scheme is None else f"{too_long}: its mean grows; raise substeps"
+                return None if _settles(scheme) else f"{too_long}: its variance grows; raise substeps"
+            threshold, what = self.mean_square_threshold(), "second moment"
+        size = f"step_size is {self.step_size:g}"
+        return f"{size}, but the {what} of {self.label} settles only below {threshold:.6g}{why}"
+
+    def _propagate(
+        self, equations: MomentMap | MomentFlow, mean: np.ndarray, spread: np.ndarray | None, grid: np.ndarray,
+        route: Route, report: Callable[[int], None],
+    ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+        with np.errstate(over="ignore", invalid="ignore"):
+            if isinstance(equations, MomentFlow):
+                return equations.propagate(mean, spread, grid, route, report)
+            map_of = self._map_of_step() if isinstance(self.step_size, StepSizes) else None
+            return equations.propagate(mean, spread, grid, route, map_of, report)
+
+    def _map_of_step(self) -> Callable[[int], Any]:
+        """The moment map of each step of a schedule; equal step sizes in a row share one."""
+        last: list[tuple[float, Any]] = []
+
+        def map_of(k: int) -> Any:
+            size = self.step_size(k)
+            if not last or last[0][0] != size:
+                last[:] = [(size, self.equations_at(size))]
+            return last[0][1]
+
+        return map_of
+
+    def _in_modes(self, covariance: np.ndarray, route: Route) -> np.ndarray | None:
+        """What the route carries of the start's covariance."""
+        if route.carried is Moments.MEAN:
+            return None
+        vectors = self.problem.eigenvectors
+        if not covariance.any():
+            return np.zeros((len(vectors),) * route.carried)
+        if route.carried is Moments.VARIANCES:
+            return (vectors * (covariance @ vectors)).sum(axis=0)
+        return vectors.T @ covariance @ vectors
+
+    def _of_positions(
+        self, means: np.ndarray, spread: np.ndarray | None, chosen: Sequence[str]
+    ) -> dict[str, np.ndarray]:
+        """What was asked of the positions, from the modes; inf past the range of floating-point numbers."""
+        problem, found = self.problem, {}
+        settled = np.isfinite(means).all(axis=-1)
+        if "mean" in chosen:
+            found["mean"] = np.full(means.shape, np.inf)
+            found["mean"][settled] = problem.from_modes(means[settled])
+        if spread is None:
+            return found
+        finite = settled & np.isfinite(spread).all(axis=tuple(range(1, spread.ndim)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            if "covariance" in chosen:
+                rotated = np.full(spread.shape, np.inf)
+                rotated[finite] = problem.eigenvectors @ spread[finite] @ problem.eigenvectors.T
+                rotated[np.isnan(rotated)] = np.inf
+                found["covariance"] = rotated
+            if "risk" in chosen:
+                variances = spread if spread.ndim == 2 else np.diagonal(spread, axis1=1, axis2=2)
+                risk = np.full(finite.shape, np.inf)
+                risk[finite] = problem.risk_of_variances(means[finite], variances[finite])
+                found["risk"] = np.where(np.isnan(risk), np.inf, risk)
+        return found
 
 
-def stationary_of(
-    problem: QuadraticProblem, stability: Stability, covariance: Callable[[], np.ndarray], label: str
-) -> StationaryLaw:
-    """The stationary law whose modes have this covariance (d, d).
+class _Pace:
+    """Says once how long it will take, where that is long and no progress was asked for."""
 
-    Raises
-    ------
-    NoStationaryLaw
-        If the mean does not settle.
-    InfiniteVariance
-        If the mean settles but the second moment does not.
-    """
-    size = f"step_size is {stability.step_size:g}"
-    if problem.curvatures.min() < 0:
-        raise NoStationaryLaw(
-            f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so {label} runs away "
-            "at every step size; raise the ridge",
-            stability.mean_threshold,
-        )
-    if not stability.mean_stable:
-        raise NoStationaryLaw(
-            f"{size}, but the mean of {label} settles only below {stability.mean_threshold:.6g}; lower the step size",
-            stability.mean_threshold,
-        )
-    if not stability.mean_square_stable:
-        raise InfiniteVariance(
-            f"{size}, but the variance of {label} is finite only below {stability.mean_square_threshold:.6g}; lower "
-            "the step size or raise the batch size",
-            stability.mean_square_threshold,
-        )
-    problem.check_centre()
-    vectors, spread = problem.eigenvectors, covariance()
-    risk = float(problem.expected_risk(np.zeros(problem.dimension), spread))
-    return StationaryLaw(problem.minimiser.copy(), vectors @ spread @ vectors.T, risk, vectors[:, problem.frozen])
+    def __init__(self, total: int, steps: int, chosen: Sequence[str]) -> None:
+        self.total, self.steps, self.chosen = total, steps, chosen
+        self.done, self.began, self.said = 0, time.monotonic(), False
+
+    def update(self, n: int) -> None:
+        self.done += n
+        spent = time.monotonic() - self.began
+        if self.said or spent < LOOK_AFTER or not self.done:
+            return
+        self.said = True
+        seconds = spent * self.total / self.done
+        if seconds > LONG:
+            fewer = ", leave the covariances out (quantities=('risk',))" if "covariance" in self.chosen else ""
+            warnings.warn(
+                f"the exact moments of {self.steps} steps will take about {seconds / 60:.2g} minutes: pass "
+                f"progress=True to watch them{fewer}, or ask for fewer steps",
+                LongRun,
+                stacklevel=6,
+            )
+
+
+def _settles(equations: MomentMap | MomentFlow) -> bool:
+    """Whether second moments settle, for a warning: what a bounded cost cannot decide counts as settled."""
+    if equations.proved_stable():
+        return True
+    noise = equations.noise
+    if isinstance(noise, SampledNoise) and noise.cost > mean_square.TOO_DEAR:
+        return True
+    return equations.feedback.is_stable()
 
 
 def _chosen(quantities: Sequence[str] | None) -> tuple[str, ...]:

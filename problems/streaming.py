@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from sgdlimits.exact.errors import covariance_matrix, finite_array, non_negative, real_number
+from sgdlimits.exact.noise_maps import RankOneNoise
 
 from .quadratic import QuadraticProblem, stationary_point
 from .samplings import check_sampling
@@ -98,11 +99,12 @@ class StreamingLeastSquares(QuadraticProblem):
 
         H P H + tr(H P) H + noise^2 H with P the second moment about the truth; derived by Isserlis' formula.
         """
-        cross = np.outer(mean, self.offset_modes)
-        about_truth = second + cross + cross.T + np.outer(self.offset_modes, self.offset_modes)
-        level = np.diagonal(about_truth) @ self.eigenvalues + self.noise**2
-        pulled = self.eigenvalues[:, None] * self.eigenvalues * about_truth
-        return pulled + np.diag(level * self.eigenvalues)
+        return self.gradient_noise_map(1.0, 0.0)(second, mean)
+
+    def gradient_noise_map(self, factor: float, label_variance: float) -> RankOneNoise:
+        """factor * `noise_covariance_map` + label_variance H: the homogenized noise, and each mode's own."""
+        shared = self.homogenized_noise_map(factor, label_variance)
+        return replace(shared, own=np.sqrt(factor) * self.eigenvalues, offsets=self.offset_modes)
 
     def __repr__(self) -> str:
         return (

@@ -143,7 +143,7 @@ def test_adaptive_error_follows_the_tolerance(solver):
 
 @pytest.mark.parametrize("solver", ["sra1", "sra3"])
 def test_adaptive_additive_noise_may_depend_on_time(solver):
-    """Assert a mean error below a fifth of the tolerance, which falls with it over three decades, against a closed form.
+    """Assert a mean error below a fifth of the tolerance, falling with it over three decades, by a closed form.
 
     The solution of dX = (f' / f) X dt + f M dW is f(t) (x / f(0) + M W).
     """

@@ -151,12 +151,12 @@ def test_exponential_euler_has_the_stationary_moments_of_homogenized_sgd_at_ever
     def process(step_size):
         return HomogenizedSGD(problem, step_size, 2, label_noise=label_noise, drift_order=drift_order)
 
-    inner = moment_map(process(0.4)).stationary_covariance()
+    inner = moment_map(process(0.4)).feedback.stationary_covariance()
     covariance = problem.eigenvectors @ inner @ problem.eigenvectors.T
     np.testing.assert_allclose(covariance, process(0.4).stationary().covariance, rtol=1e-12, atol=1e-15)
     threshold = process(0.4).stability().mean_square_threshold
     if np.isfinite(threshold):
-        assert moment_map(process(threshold)).noise_gain() == pytest.approx(1, abs=1e-10)
+        assert moment_map(process(threshold)).feedback.spectral_radius() == pytest.approx(1, abs=1e-10)
 
 
 @pytest.mark.parametrize("substeps", [1, 2, 4])

@@ -159,14 +159,14 @@ def test_large_problems_agree_with_the_iteration():
     law = sgd.stationary()
     after = sgd.moments((law.mean, law.covariance), 1)
     assert np.abs(after["covariance"][1] - law.covariance).max() <= 1e-12 * np.abs(law.covariance).max()
-    gain = sgd.moment_map(sgd.stability().mean_square_threshold).noise_gain()
-    assert gain == pytest.approx(1, abs=1e-10)
+    radius = sgd.moment_map(sgd.stability().mean_square_threshold).feedback.spectral_radius()
+    assert radius == pytest.approx(1, abs=1e-10)
 
 
 @pytest.mark.parametrize(
     "momentum,nesterov", [(0.0, False), (0.5, False), (0.95, False), (0.5, True), (0.95, True)]
 )
-def test_noise_gain_grows_with_the_step_size(momentum, nesterov):
+def test_the_spectral_radius_grows_with_the_step_size(momentum, nesterov):
     """So the first crossing of one is the only one; every entry of the response grows and is positive."""
     sgd = SGD(small(5, n=8, d=4, ridge=0.05), 0.1, 1, momentum=momentum, nesterov=nesterov)
     top = sgd.stability().mean_threshold
@@ -176,9 +176,9 @@ def test_noise_gain_grows_with_the_step_size(momentum, nesterov):
     ]
     responses = np.array([m.response for m in maps])
     assert (responses > 0).all() and (np.diff(responses, axis=0) > 0).all()
-    gains = [m.noise_gain() for m in maps]
-    assert (np.diff(gains) > 0).all()
-    assert [m.settles() for m in maps] == [gain < 1 for gain in gains]
+    radii = [m.feedback.spectral_radius() for m in maps]
+    assert (np.diff(radii) > 0).all()
+    assert [m.feedback.is_stable() for m in maps] == [radius < 1 for radius in radii]
 
 
 def test_one_sample_one_parameter():

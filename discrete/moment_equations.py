@@ -1,0 +1,130 @@
+"""What is exactly known of SGD on least squares under a linear rule: moment equations, thresholds, fourth moments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sgdlimits.exact import fourth_moments
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.noise_maps import NoiseMap
+from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.second_moments import SecondMoments
+from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .rules.rule import Linear
+
+if TYPE_CHECKING:
+    from .sgd import SGD
+
+
+def quadratic_of(sgd: SGD) -> QuadraticProblem:
+    """The problem, where moments close.
+
+    Raises
+    ------
+    InvalidInput
+        If it has no closed moments, or the rule is not linear in the gradient.
+    """
+    if not isinstance(sgd.problem, QuadraticProblem):
+        raise InvalidInput(
+            f"{type(sgd.problem).__name__} has no closed moments; LeastSquares and "
+            "StreamingLeastSquares have them, for other losses use simulate"
+        )
+    linear_of(sgd, 1.0)
+    return sgd.problem
+
+
+def linear_of(sgd: SGD, step_size: float) -> Linear:
+    """The rule's matrices at a step size."""
+    linear = sgd.update_rule.linear(step_size)
+    if linear is None:
+        raise InvalidInput(
+            f"{sgd.label} has no closed moments, because its step is not linear in the gradient: use simulate"
+        )
+    return linear
+
+
+def noise_map(sgd: SGD) -> NoiseMap:
+    """Covariance of the batch gradient in modes; derived.
+
+    The covariance of one sample's gradient times the sampling factor, plus label_noise^2 H / batch_size: label noise is
+    fresh at every draw, whatever the sampling.
+    """
+    problem = quadratic_of(sgd)
+    factor = problem.sampling_factor(sgd.batch_size, sgd.sampling)
+    return problem.gradient_noise_map(factor, sgd.label_noise**2 / sgd.batch_size)
+
+
+def moment_map(sgd: SGD, step_size: float) -> MomentMap:
+    """One step of the exact moment equations in modes, at this step size."""
+    problem = quadratic_of(sgd)
+    kept, entry = linear_of(sgd, step_size)
+    transition = np.repeat(kept[None], problem.dimension, axis=0)
+    transition[:, :, 0] += problem.curvatures[:, None] * entry  # the gradient of a mode
+    return MomentMap(transition, entry, noise_map(sgd), np.ones((1, 1)))
+
+
+def mean_threshold(sgd: SGD) -> float:
+    """Step size below which the mean settles; inf where nothing acts, 0 with a negative curvature."""
+    smallest, largest = sgd.problem.curvatures.min(), sgd.problem.curvatures.max()
+    if smallest < 0:
+        return 0.0
+    if largest == 0:
+        return np.inf
+    mu = sgd.momentum
+    return float(2 * (1 + mu) / ((1 + 2 * mu if sgd.nesterov else 1.0) * largest))
+
+
+def second_moments(sgd: SGD) -> SecondMoments:
+    """What its first two moments obey.
+
+    Raises
+    ------
+    InvalidInput
+        If the problem, the sampling or the rule has no closed moments.
+    """
+    problem = quadratic_of(sgd)
+    problem.sampling_factor(sgd.batch_size, sgd.sampling)
+    return SecondMoments(
+        problem, sgd.label, sgd.step_size, lambda step_size: moment_map(sgd, step_size), mean_threshold(sgd)
+    )
+
+
+def warn_if_unstable(sgd: SGD) -> None:
+    """Warn past a known threshold, for the caller of `SGD.simulate`; silent where none is known."""
+    if isinstance(sgd.problem, QuadraticProblem) and sgd.sampling != "reshuffle" and sgd.rule is None:
+        second_moments(sgd).warn_if_unstable(callers=2)
+
+
+def fourth_moments_settle(sgd: SGD) -> bool:
+    """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found.
+
+    At d up to 6 by the map of fourth moments, else by norms; momentum, other rules and schedules are not treated.
+    Derived.
+    """
+    if sgd.rule is not None or isinstance(sgd.step_size, StepSizes):
+        return False
+    problem = quadratic_of(sgd)
+    if sgd.momentum or sgd.sampling == "reshuffle" or problem.curvatures.min() < 0:
+        return False
+    if sgd.step_size >= mean_threshold(sgd):
+        return False
+    moving = problem.eigenvalues > 0
+    h, small = problem.eigenvalues[moving], moving.sum() <= fourth_moments.LARGEST_TENSORS
+    if isinstance(problem, StreamingLeastSquares):
+        if fourth_moments.gaussian_norm_settles(h, sgd.step_size, problem.ridge):
+            return True
+        law = fourth_moments.gaussian_samples(h) if small else None
+    else:
+        rows = problem.augmented_modes[:, :-1][:, moving]
+        law = rows, np.full(len(rows), 1 / len(rows))
+        if fourth_moments.norm_settles(*law, sgd.step_size, problem.ridge):
+            return True
+    if law is None or not small:
+        return False
+    radius = fourth_moments.radius(*law, sgd.step_size, problem.ridge, sgd.batch_size)
+    return radius < 1 - fourth_moments.MARGIN

@@ -1,0 +1,80 @@
+"""Linear matrix equations of stationary covariances, continuous and discrete, in modes and for any matrices.
+
+Continuous (Lyapunov): K C + C K^T = N. Discrete (Stein): C = T C T^T + N. Given as vectors of eigenvalues, with N in
+modes, they are solved entry by entry, and where nothing acts (an entry does not decay) C is zero; N need not commute
+with anything. Given as matrices they go to SciPy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .errors import NoStationaryLaw
+
+
+def solve_lyapunov(drift: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """C with drift C + C drift^T = noise.
+
+    Parameters
+    ----------
+    drift : (..., d) array of eigenvalues, at least zero, or (d, d) array
+    noise : (..., d, d) array, symmetric
+
+    Raises
+    ------
+    NoStationaryLaw
+        If a matrix has an eigenvalue whose real part is not above zero.
+    """
+    if np.ndim(drift) < 2 or np.shape(drift) != np.shape(noise):
+        return solve_modal_stein(drift, noise, 0.0)
+    from scipy.linalg import solve_continuous_lyapunov
+
+    slowest = float(np.linalg.eigvals(drift).real.min())
+    if slowest <= 0:
+        raise NoStationaryLaw(f"the drift has an eigenvalue of real part {slowest:.6g}, which does not pull back")
+    return _symmetric(solve_continuous_lyapunov(drift, noise))
+
+
+def solve_modal_stein(values: np.ndarray, noise: np.ndarray, step_size: float) -> np.ndarray:
+    """C (..., d, d) with K C + C K - step_size K C K = noise for K = diag(values): a descent's, per step_size^2 N.
+
+    Zero where K does not act on either index.
+    """
+    left, right = values[..., :, None], values[..., None, :]
+    decay = left + right - step_size * left * right
+    return noise / np.where(decay == 0, np.inf, decay)
+
+
+def solve_stein(transition: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """C with C = transition C transition^T + noise, for (d, d) arrays.
+
+    Raises
+    ------
+    NoStationaryLaw
+        If an eigenvalue of the transition is not inside the unit circle.
+    """
+    from scipy.linalg import solve_discrete_lyapunov
+
+    radius = float(np.abs(np.linalg.eigvals(transition)).max())
+    if radius >= 1:
+        raise NoStationaryLaw(f"the transition has an eigenvalue of modulus {radius:.6g}, so that nothing settles")
+    return _symmetric(solve_discrete_lyapunov(transition, noise))
+
+
+def solve_pairs(left: np.ndarray, right: np.ndarray, source: np.ndarray) -> np.ndarray:
+    """C (..., s, s) with C = left C right^T + source, for batches of blocks (..., s, s) of modes.
+
+    A block of one number is divided; where 1 - left * right vanishes the result is infinite.
+    """
+    s = source.shape[-1]
+    if s == 1:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return source / (1 - left * right)
+    pairs = np.einsum("...ab,...cd->...acbd", left, right)
+    pairs = pairs.reshape(*pairs.shape[:-4], s * s, s * s)
+    flat = np.broadcast_to(source.reshape(*source.shape[:-2], s * s, 1), (*pairs.shape[:-2], s * s, 1))
+    return np.linalg.solve(np.eye(s * s) - pairs, flat).reshape(*pairs.shape[:-2], s, s)
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+    return (matrix + matrix.T) / 2
