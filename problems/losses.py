@@ -16,9 +16,9 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, finite_array
 
-from .derivative_check import check_derivative
-from .differences import derivative
-from .user_functions import call, compiled_function, numbers
+from sgdlimits.exact.derivative_check import check_derivative
+from sgdlimits.exact.numerical_derivatives import derivative
+from sgdlimits.exact.user_functions import call, numbers, user_function
 
 
 class OutputLoss(ABC):
@@ -240,11 +240,8 @@ class UserOutputLoss(OutputLoss):
 
     def __post_init__(self) -> None:
         for name in ("value_function", "slope_function"):
-            function = getattr(self, name)
-            if self.compiled:
-                compiled_function(name, function, "value(outputs, label) -> float, slope(outputs, label, out) -> None")
-            elif not callable(function):
-                raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
+            form = "value(outputs, label) -> float, slope(outputs, label, out) -> None"
+            user_function(name, getattr(self, name), self.compiled, form)
 
     @property
     def compiled_value(self):

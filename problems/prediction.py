@@ -13,7 +13,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
 
 from .datasets import dataset
-from .differences import derivative
+from sgdlimits.exact.numerical_derivatives import derivative
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
 from .predictor import Predictor
 from .predictors import Linear

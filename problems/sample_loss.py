@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, function as checked_function, real_number, whole_number
 
-from .derivative_check import check_derivative
-from .differences import derivative
+from sgdlimits.exact.derivative_check import check_derivative
+from sgdlimits.exact.numerical_derivatives import derivative
 from .sample_loops import path_gradients, path_values
 from .sampled import SampledProblem
 from .sources import Rows
 from .torch_functions import import_torch, module_function, tensor, vmapped
-from .user_functions import call, compiled_function, numbers, unchanged
+from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,10 +79,7 @@ class SampleLoss(SampledProblem):
             start.flags.writeable = False
         object.__setattr__(self, "start", start)
         for name, function in (("value", value), ("gradient", gradient)):
-            if not callable(function):
-                raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
-            if compiled:
-                compiled_function(name, function, "value(x, i) -> float, gradient(x, i, out) -> None")
+            user_function(name, function, self.compiled, "value(x, i) -> float, gradient(x, i, out) -> None")
         self._try_out()
 
     def _try_out(self) -> None:
@@ -166,8 +163,7 @@ class SampleLoss(SampledProblem):
         inputs, labels = _checked((inputs, labels))
         if inputs.ndim != 2:
             raise InvalidInput(f"inputs must have shape (n, p), got {inputs.shape}")
-        if not callable(loss):
-            raise InvalidInput(f"loss must be a function of output and label, got {type(loss).__name__}")
+        checked_function("loss", loss, "of output and label")
         function, initial, outputs = module_function(net, inputs.shape[1])
         single = outputs == 1 and labels.ndim == 1
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array
 
-from .differences import slope_along
+from sgdlimits.exact.numerical_derivatives import slope_along
 from .problem import Problem
 from .sample_loops import mean_gradient, mean_value, weighted_gradient
 from .samplings import check_sampling

@@ -25,7 +25,7 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, who
 from .datasets import dataset
 from .problem import ReadOnlyFields
 from .tables import Table, read_csv
-from .user_functions import compiled_function
+from sgdlimits.exact.user_functions import user_function
 
 ENDLESS = 2**32  # rows of a stream: as many as a row number may have
 EVALUATED = 4096  # rows of a stream that stand for its risk, unless said otherwise
@@ -223,7 +223,7 @@ class Stream(Source):
     endless: bool = True
 
     def __post_init__(self) -> None:
-        compiled_function("draw", self.draw, "draw(normals, uniforms, out) -> label")
+        user_function("draw", self.draw, True, "draw(normals, uniforms, out) -> label")
         for name, least, most in (
             ("columns", 1, None), ("normals", 0, None), ("uniforms", 0, None), ("seed", 0, 2**64 - 1),
             ("evaluated", 1, ENDLESS),
@@ -317,7 +317,7 @@ class Augmented(Source):
     def __post_init__(self) -> None:
         if not isinstance(self.base, Rows):
             raise InvalidInput(f"base must be stored Rows, got {type(self.base).__name__}")
-        compiled_function("change", self.change, "change(input, normals, uniforms)")
+        user_function("change", self.change, True, "change(input, normals, uniforms)")
         for name, least, most in (("normals", 0, None), ("uniforms", 0, None), ("seed", 0, 2**64 - 1)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
         count = self.base.rows if self.evaluated is None else self.evaluated

@@ -12,10 +12,10 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
-from .derivative_check import check_derivative, probe
+from sgdlimits.exact.derivative_check import check_derivative, probe
 from .predictor import Predictor
 from .torch_functions import module_function, vmapped
-from .user_functions import call, compiled_function, numbers, unchanged
+from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,11 +51,7 @@ class UserPredictor(Predictor):
         for name in ("inputs", "outputs", "dimension"):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
         for name in ("output_function", "pullback_function"):
-            function = getattr(self, name)
-            if self.compiled:
-                compiled_function(name, function, "(x, input, out) and (x, input, slope, out)")
-            elif not callable(function):
-                raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
+            user_function(name, getattr(self, name), self.compiled, "(x, input, out) and (x, input, slope, out)")
         point = probe(self.inputs)[0]
         slope = probe(self.outputs)[0]
 

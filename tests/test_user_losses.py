@@ -79,7 +79,7 @@ def test_a_function_that_writes_into_its_argument_is_named():
 
     doors = {
         "gradient": lambda: SampleLoss(squares_value, turned, 7, 2),
-        "gradient writes": lambda: SampleLoss(compiled_value, writing_slope, 7, 2, compiled=True),
+        "gradient compiled": lambda: SampleLoss(compiled_value, writing_slope, 7, 2, compiled=True),
         "loss_function": lambda: zero_loss.UserLoss(turned_loss, lambda w: 2 * w, 2),
         "gradient_function": lambda: zero_loss.UserLoss(value, lambda w: np.multiply(w, 2, out=w), 2),
         "function": lambda: zero_loss.UserRegression(lambda w, x: (w.sort(), None), A, b, 2),
@@ -93,7 +93,7 @@ def test_a_function_that_writes_into_its_argument_is_named():
         ),
     }
     for words, build in doors.items():
-        with pytest.raises(InvalidInput, match=f"{words}.*writes into its argument|{words} into its argument"):
+        with pytest.raises(InvalidInput, match=f"{words.split()[0]} wrote into its argument"):
             build()
     problem = SampleLoss(squares_value, squares_slope, 7, 2)
     own = zero_loss.UserLoss(value, lambda w: 2 * w, 2)

@@ -24,7 +24,7 @@ from tests.zero_loss_cases import (
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary
 from sgdlimits.problems import zero_loss
 from sgdlimits.problems.zero_loss.activations import ACTIVATIONS
-from sgdlimits.problems.differences import derivative
+from sgdlimits.exact.numerical_derivatives import derivative
 
 EXACT = 1e-9  # of models whose derivatives are formulas; the difference itself errs by about 1e-11
 BY_DIFFERENCES = 1e-6  # of third derivatives by differences of a difference

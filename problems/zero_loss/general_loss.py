@@ -13,9 +13,9 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, points, whole_number
 
-from ..derivative_check import check_derivative, probe
-from ..differences import contraction, derivative, laplacian
-from ..user_functions import call, compiled_function, numbers, tried_out
+from sgdlimits.exact.derivative_check import check_derivative, probe
+from sgdlimits.exact.numerical_derivatives import contraction, derivative, laplacian
+from sgdlimits.exact.user_functions import call, numbers, tried_out
 from .model import Model, no_quantities
 
 OUTER_STEP = 0.05  # of the second Laplacian, whose rounding is that of the first over its square
@@ -267,7 +267,6 @@ class NumbaLoss(GeneralLoss):
         w, eta = probe(self.dimension)[0], (np.zeros(self.noise_size),) if self.noise_size else ()
         form = "loss(w) -> float, gradient(w, out); with noise loss(w, eta), gradient(w, eta, out)"
         for name, out in (("loss_function", ()), ("gradient_function", (np.zeros(self.dimension),))):
-            compiled_function(name, getattr(self, name), form)
             tried_out(name, getattr(self, name), form, (w, *eta), out)
         check_gradient(self)
 

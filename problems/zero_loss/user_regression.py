@@ -13,9 +13,9 @@ from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from .data import set_data
 from .general_loss import symmetric_probe
-from ..derivative_check import check_derivative, probe
-from ..differences import contraction, slope_along
-from ..user_functions import call, compiled_function, numbers, tried_out
+from sgdlimits.exact.derivative_check import check_derivative, probe
+from sgdlimits.exact.numerical_derivatives import contraction, slope_along
+from sgdlimits.exact.user_functions import call, numbers, tried_out
 from .kernels import predict_one_by_one, regression_kernel
 from .model import Regression, no_quantities
 
@@ -206,7 +206,6 @@ class NumbaRegression(Regression):
         set_data(self, self.features, self.labels)
         object.__setattr__(self, "dimension", whole_number("dimension", self.dimension, 1))
         form = "function(w, x, row) -> float"
-        compiled_function("function", self.function, form)
         given = probe(self.dimension)[0], np.array(self.features[0])
         tried_out("function", self.function, form, given, (np.zeros(self.dimension),))
         check_jacobian(self)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from .errors import InvalidInput
 
 RUNGS = 0.25 / 4.0 ** np.arange(9)  # widths, down to 4e-6
 TOLERANCE = 1e-4  # relative; a wrong term is far above it, a quotient of single precision mostly below
