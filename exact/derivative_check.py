@@ -19,6 +19,12 @@ def probe(dimension: int) -> tuple[np.ndarray, np.ndarray]:
     return 0.4 + 0.2 * generator.random(dimension), direction / np.linalg.norm(direction)
 
 
+def symmetric_probe(dimension: int) -> np.ndarray:
+    """A symmetric matrix (d, d) of order one, always the same."""
+    matrix = np.random.Generator(np.random.Philox(21)).standard_normal((dimension, dimension))
+    return (matrix + matrix.T) / (2 * np.sqrt(dimension))
+
+
 def check_derivative(
     what: str,
     value: Callable[[np.ndarray], np.ndarray],

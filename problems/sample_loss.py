@@ -12,7 +12,6 @@ from numba.core.errors import NumbaError
 from sgdlimits.exact.errors import InvalidInput, finite_array, function as checked_function, real_number, whole_number
 
 from sgdlimits.exact.derivative_check import check_derivative
-from sgdlimits.exact.numerical_derivatives import derivative
 from .sample_loops import path_gradients, path_values
 from .sampled import SampledProblem
 from .sources import Rows
@@ -214,20 +213,19 @@ class SampleLoss(SampledProblem):
 
     def sample_values(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Losses (P, B) of the samples `rows` (P, B) at positions (P, d)."""
-        if self.compiled:
-            return self._on_a_copy("value", path_values, self.value, x, rows)
-        given = f" for x of shape {x.shape} and rows of shape {rows.shape}"
-        return numbers("value", call("value", self.value, x, rows), rows.shape, given)
+        return self._call("value", self.value, path_values, x, rows, ())
 
     def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d)."""
-        if self.compiled:
-            return self._on_a_copy("gradient", path_gradients, self.gradient_of_sample, x, rows)
-        given = f" for x of shape {x.shape} and rows of shape {rows.shape}"
-        shape = (*rows.shape, self.dimension)
-        return numbers("gradient", call("gradient", self.gradient_of_sample, x, rows), shape, given)
+        return self._call("gradient", self.gradient_of_sample, path_gradients, x, rows, (self.dimension,))
 
-    def _on_a_copy(self, name: str, loop: Any, function: Any, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _call(
+        self, name: str, function: Any, loop: Any, x: np.ndarray, rows: np.ndarray, tail: tuple[int, ...]
+    ) -> np.ndarray:
+        """The user's function for all paths, by the compiled `loop` where it is compiled."""
+        if not self.compiled:
+            given = f" for x of shape {x.shape} and rows of shape {rows.shape}"
+            return numbers(name, call(name, function, x, rows), (*rows.shape, *tail), given)
         copy = np.array(x, order="C")
         found = loop(function, self.data, copy, np.ascontiguousarray(rows))
         unchanged(name, [x], [copy])
@@ -235,9 +233,7 @@ class SampleLoss(SampledProblem):
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,) by central differences of the gradient, without the ridge."""
-        x = finite_array("x", x, shape=(self.dimension,))
-        full = derivative(lambda point: self.gradient(point) - self.ridge * point, x)
-        return (full + full.T) / 2
+        return self._hessian_by_differences(finite_array("x", x, shape=(self.dimension,)))
 
     def __repr__(self) -> str:
         form = "compiled" if self.compiled else "NumPy"
