@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from sgdlimits.discrete import NoisyGradientDescent
-from sgdlimits.problems import noise, zero_loss
+from sgdlimits.problems import noise, predictors, zero_loss
 
 WIDTH, SAMPLES, INPUTS = 4, 3, 2
 
@@ -27,5 +27,6 @@ def network(library: str) -> tuple[NoisyGradientDescent, np.ndarray]:
         def function(w: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
             return (w[:WIDTH] * torch.tanh(w[WIDTH:].reshape(WIDTH, INPUTS) @ x)).sum()
 
-        model = zero_loss.TorchRegression(function, features, labels, WIDTH * (1 + INPUTS))
+        predictor = predictors.TorchPredictor(function, INPUTS, 1, WIDTH * (1 + INPUTS))
+        model = zero_loss.PredictorRegression(predictor, features, labels)
     return NoisyGradientDescent(model, noise.LabelNoise(0.3), 0.05), start

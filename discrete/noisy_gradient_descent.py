@@ -75,7 +75,7 @@ class NoisyGradientDescent:
         if not isinstance(self.model, Model):
             raise InvalidInput(
                 f"model must be one of sgdlimits.problems.zero_loss, got {type(self.model).__name__}; wrap a loss of "
-                "your own in UserLoss, NumbaLoss or TorchLoss"
+                "your own in UserLoss, predictions in PredictorRegression"
             )
         if not isinstance(self.noise, Mechanism):
             raise InvalidInput(

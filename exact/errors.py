@@ -288,7 +288,7 @@ def points(name: str, value: Any, dimension: int, finite: bool = True) -> np.nda
 
 
 @contextmanager
-def calling(what: str) -> Iterator[None]:
+def calling(what: Callable[[], str] | str) -> Iterator[None]:
     """Run a user's function: what it raises becomes a sentence that names it, with the error itself as the cause."""
     try:
         yield
@@ -297,7 +297,8 @@ def calling(what: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())
         reason = reason if len(reason) <= 100 else f"{reason[:96]} ..."
-        raise InvalidInput(f"{what} raised {type(error).__name__}: {reason or 'no reason given'}") from error
+        name = what if isinstance(what, str) else what()
+        raise InvalidInput(f"{name} raised {type(error).__name__}: {reason or 'no reason given'}") from error
 
 
 def axes(value: Any) -> int:

@@ -1,9 +1,15 @@
-"""First derivatives of functions of many rows by central differences, each coordinate on its own scale.
+"""Derivatives of functions of many points by central differences, of two kinds.
 
-A step starts relative to the smallest coordinate that moves, so that it stays on x's side of zero. It widens by factors
-of 100, up to a step relative to max(1, |x|), only for the entries of the result whose change is lost in rounding; every
-entry keeps its first step at which it is not. At the edge of a domain, where one side gives no number, the difference
-is one-sided. Derived.
+`derivative_along`, `derivative_by_entry` and `jacobian` are of second order, for coefficients that are asked at every
+step of a path: mostly two calls, each coordinate on its own scale. A step starts relative to the smallest coordinate
+that moves, so that it stays on x's side of zero. It widens by factors of 100, up to a step relative to max(1, |x|),
+only for the entries of the result whose change is lost in rounding; every entry keeps its first step at which it is
+not. At the edge of a domain, where one side gives no number, the difference is one-sided. Derived.
+
+`slope_along`, `bend_along`, `derivative`, `laplacian` and `contraction` are of sixth order, for derivatives of smooth
+functions that a user left out. A step starts at one that suits coordinates of order 1 (or as large as the point is) and
+is cut where the same values combined to fourth order say that it was too long for this function at this point; each
+point decides for itself.
 """
 
 from __future__ import annotations
@@ -13,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-Rows = Callable[[np.ndarray], np.ndarray]
+Function = Callable[[np.ndarray], np.ndarray]
 
 STEP = 6e-6  # relative: cube root of the spacing of floats, where truncation and rounding meet
 CHANGE = 1e-7  # relative change of the function from which on rounding is no matter
@@ -22,8 +28,17 @@ SMALLEST = 1e-10  # scale of a coordinate that is zero, relative to the largest 
 TINY = 1e-16  # scale that the first widening reaches at least
 MOST_STAGES = 12  # from the smallest scale to the largest are fewer
 
+FIRST = {1: 3 / 4, 2: -3 / 20, 3: 1 / 60}  # coefficient of f(w + q s) - f(w - q s)
+FIRST_LOWER = {1: 2 / 3, 2: -1 / 12, 3: 0.0}
+SECOND = {0: -49 / 18, 1: 3 / 2, 2: -3 / 20, 3: 1 / 90}  # coefficient of f(w + q s) + f(w - q s); once at 0
+SECOND_LOWER = {0: -5 / 2, 1: 4 / 3, 2: -1 / 12, 3: 0.0}
+FIRST_STEP, SECOND_STEP = 4e-3, 2e-2  # truncation and rounding meet near 1e-12 and 1e-10 for functions of order 1
+CUT, CUTS = 1 / 8, 12  # a step is cut this far and this often at most
+ENOUGH = 1e-7  # relative disagreement of the two orders below which the sixth is far better than asked
+ROUGH = 1e-2  # relative change by a cut above which the steps see nothing of the function yet
 
-def derivative_along(function: Rows, x: np.ndarray, v: np.ndarray) -> np.ndarray:
+
+def derivative_along(function: Function, x: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Derivative of `function` at x (P, d) along v (P, d), shaped as its values (P, ...).
 
     Row p of `function(x)` must depend on row p of x alone. Most functions are called twice.
@@ -55,7 +70,7 @@ def derivative_along(function: Rows, x: np.ndarray, v: np.ndarray) -> np.ndarray
     return np.asarray(found)
 
 
-def derivative_by_entry(function: Rows, x: np.ndarray, v: np.ndarray) -> np.ndarray:
+def derivative_by_entry(function: Function, x: np.ndarray, v: np.ndarray) -> np.ndarray:
     """`derivative_along` of a function (P, d) -> (P, d) whose entry i depends on coordinate i alone.
 
     Every coordinate has a step of its own.
@@ -67,7 +82,7 @@ def derivative_by_entry(function: Rows, x: np.ndarray, v: np.ndarray) -> np.ndar
     return derivative_along(entries, x.reshape(-1, 1), v.reshape(-1, 1)).reshape(x.shape)
 
 
-def jacobian(function: Rows, x: np.ndarray) -> np.ndarray:
+def jacobian(function: Function, x: np.ndarray) -> np.ndarray:
     """Derivatives (P, ..., d) of `function` (P, d) -> (P, ...) at x (P, d) in each coordinate."""
     columns = []
     for i in range(x.shape[1]):
@@ -75,10 +90,6 @@ def jacobian(function: Rows, x: np.ndarray) -> np.ndarray:
         v[:, i] = 1.0
         columns.append(derivative_along(function, x, v))
     return np.stack(columns, axis=-1)
-
-
-def _beside(column: np.ndarray, ndim: int) -> np.ndarray:
-    return column.reshape(-1, *(1,) * (ndim - 1))
 
 
 def _first_lengths(x: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -98,7 +109,7 @@ def _least(size: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def _quotient(
-    function: Rows, x: np.ndarray, v: np.ndarray, length: np.ndarray
+    function: Function, x: np.ndarray, v: np.ndarray, length: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Difference quotient with steps `length` (P,), size of the function's values, and of their change."""
     shift = length[:, None] * v
@@ -116,3 +127,100 @@ def _quotient(
         value, size = np.where(missing, side, value), np.where(missing, np.abs(here), size)
         change = np.where(missing, np.abs(total), change)
     return value, size, change
+
+
+def slope_along(function: Function, w: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Derivative of `function` at w (..., m) along `direction` (..., m)."""
+
+    def estimate(step):
+        move, apart, size = step[..., None] * direction, {}, 0.0
+        for q in FIRST:
+            ahead, behind = function(w + q * move), function(w - q * move)
+            apart[q], size = ahead - behind, np.maximum(size, np.abs(ahead))
+        scale = _beside(step, size.ndim)
+        orders = (sum(c * apart[q] for q, c in rule.items()) / scale for rule in (FIRST, FIRST_LOWER))
+        return *orders, size / scale
+
+    return _settled(estimate, w, direction, FIRST_STEP)
+
+
+def bend_along(function: Function, w: np.ndarray, direction: np.ndarray) -> np.ndarray:
+    """Second derivative of `function` at w (..., m) along `direction` (..., m)."""
+    centre = function(w)
+
+    def estimate(step):
+        move, around, size = step[..., None] * direction, {}, np.abs(centre)
+        for q in (1, 2, 3):
+            ahead, behind = function(w + q * move), function(w - q * move)
+            around[q], size = ahead + behind, np.maximum(size, np.abs(ahead))
+        scale = _beside(step, size.ndim) ** 2
+        orders = (
+            (rule[0] * centre + sum(rule[q] * around[q] for q in (1, 2, 3))) / scale for rule in (SECOND, SECOND_LOWER)
+        )
+        return *orders, size / scale
+
+    return _settled(estimate, w, direction, SECOND_STEP)
+
+
+def _settled(
+    estimate: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray, np.ndarray]],
+    w: np.ndarray,
+    direction: np.ndarray,
+    first: float,
+) -> np.ndarray:
+    """Estimate with steps that are cut, point by point, until both orders agree or rounding takes over.
+
+    `estimate(steps)` gives sixth order, fourth order and the size of the values over the step.
+    """
+    lead = np.broadcast_shapes(np.shape(w)[:-1], np.shape(direction)[:-1])
+    largest = np.broadcast_to(np.abs(w).max(axis=-1), lead)
+    step, finite = first * np.maximum(1.0, largest / 8), np.isfinite(largest)
+
+    def judged(step):
+        with np.errstate(all="ignore"):  # a step may leave the domain of the function: it is cut
+            found, lower, size = estimate(step)
+            own = tuple(range(len(lead), found.ndim))
+            apart, largest = np.abs(found - lower).max(axis=own), np.abs(found).max(axis=own)
+            rounding = 4 * np.finfo(float).eps * size.max(axis=own)
+            error = np.where(largest == 0, 0.0, (apart + rounding) / largest)
+            return found, np.where(np.isfinite(error), error, np.inf), ~(apart <= ENOUGH * largest + rounding)
+
+    found, error, poor = judged(step)
+    poor, last = poor & finite, found
+    for _ in range(CUTS):
+        if not poor.any():
+            break
+        step = np.where(poor, CUT * step, step)
+        new, new_error, still = judged(step)
+        own = tuple(range(len(lead), new.ndim))
+        with np.errstate(all="ignore"):
+            settles = np.abs(new - last).max(axis=own) <= ROUGH * np.abs(new).max(axis=own)
+        better, last = poor & (new_error < error), new
+        found = np.where(_beside(better, found.ndim), new, found)
+        poor, error = still & poor & (better | ~settles), np.where(better, new_error, error)
+    return found
+
+
+def derivative(function: Function, w: np.ndarray) -> np.ndarray:
+    """Derivative of `function` in each coordinate of w, along a new last axis."""
+    return np.stack([slope_along(function, w, e) for e in np.eye(w.shape[-1])], axis=-1)
+
+
+def laplacian(function: Function, w: np.ndarray) -> np.ndarray:
+    """Sum of the second derivatives of `function` in the coordinates of w."""
+    return sum(bend_along(function, w, e) for e in np.eye(w.shape[-1]))
+
+
+def contraction(function: Function, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Second derivative of `function` contracted with a symmetric matrix (..., m, m), by its eigenvectors."""
+    values, vectors = np.linalg.eigh(matrix)
+    total = 0.0
+    for q in range(w.shape[-1]):
+        bent = bend_along(function, w, vectors[..., q])
+        total = total + _beside(values[..., q], np.ndim(bent)) * bent
+    return total
+
+
+def _beside(column: np.ndarray, ndim: int) -> np.ndarray:
+    """Numbers of the points (...), shaped to meet values (..., own axes) with `ndim` axes in all."""
+    return column.reshape(column.shape + (1,) * (ndim - column.ndim))

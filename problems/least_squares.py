@@ -26,7 +26,7 @@ from .csv_files import CsvFormat
 from .datasets import dataset
 from .quadratic import QuadraticProblem, stationary_point
 from .samplings import check_sampling
-from .tables import Table, read_csv
+from .tables import Table, checked_rows, read_csv
 
 CHEAP = 5e9  # multiplications: about a second; a dearer table is formed only where it must be
 BLOCK = 2**22  # numbers of one block of products of columns: 32 MB
@@ -61,20 +61,17 @@ class LeastSquares(QuadraticProblem):
     test_targets: np.ndarray = field(default_factory=lambda: np.empty(0))
     name: str = "least squares"
 
-
     def __post_init__(self) -> None:
-        features = finite_array("A", self.features, ndim=2)
-        if 0 in features.shape:
-            raise InvalidInput(f"A must have at least one row and one column, got shape {features.shape}")
-        targets = finite_array("b", self.targets, shape=(features.shape[0],))
+        features, targets = checked_rows(self.features, self.targets, ("A", "b"))
         names = tuple(map(str, self.coordinates)) or tuple(f"x{i}" for i in range(features.shape[1]))
         if len(names) != features.shape[1]:
             raise InvalidInput(f"coordinates must name {features.shape[1]} columns, got {len(names)} names")
-        held_out = ("test_features", self.test_features), ("test_targets", self.test_targets)
-        for key, value in (("features", features), ("targets", targets), *held_out):
+        for key, value in (("test_features", self.test_features), ("test_targets", self.test_targets)):
             value = np.array(value, order="C")
             value.setflags(write=False)
             object.__setattr__(self, key, value)
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "targets", targets)
         object.__setattr__(self, "ridge", real_number("ridge", self.ridge))
         object.__setattr__(self, "coordinates", names)
 

@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from sgdlimits.ensembles.compiling import compiled
-from sgdlimits.exact.errors import InvalidInput, finite_array
+from sgdlimits.exact.errors import InvalidInput
 
-from .derivative_check import check_derivative
-from .differences import derivative
-from .user_functions import call, compiled_function, numbers
+from sgdlimits.exact.derivative_check import check_derivative
+from sgdlimits.exact.numerical_derivatives import derivative
+from sgdlimits.exact.user_functions import call, numbers, user_function
 
 
 class OutputLoss(ABC):
@@ -240,11 +240,8 @@ class UserOutputLoss(OutputLoss):
 
     def __post_init__(self) -> None:
         for name in ("value_function", "slope_function"):
-            function = getattr(self, name)
-            if self.compiled:
-                compiled_function(name, function, "value(outputs, label) -> float, slope(outputs, label, out) -> None")
-            elif not callable(function):
-                raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
+            form = "value(outputs, label) -> float, slope(outputs, label, out) -> None"
+            user_function(name, getattr(self, name), self.compiled, form)
 
     @property
     def compiled_value(self):
@@ -311,13 +308,14 @@ def logistic(t: np.ndarray) -> np.ndarray:
     return np.exp(-np.logaddexp(0.0, -t))
 
 
-def signed(labels: Any, rows: int) -> np.ndarray:
-    """Labels (n,) as -1 and +1, from those or from 0 and 1."""
-    labels = np.array(finite_array("labels", labels, shape=(rows,)))
+def signed(labels: np.ndarray) -> np.ndarray:
+    """Labels (n,) as -1 and +1, read-only, from those or from 0 and 1."""
     found = np.unique(labels)
     if not (np.isin(found, (0, 1)).all() or np.isin(found, (-1, 1)).all()):
         raise InvalidInput(f"labels must be 0 and 1, or -1 and +1, got values such as {found[:4].tolist()}")
-    return np.where(labels > 0, 1.0, -1.0)
+    signs = np.where(labels > 0, 1.0, -1.0)
+    signs.flags.writeable = False
+    return signs
 
 
 def _classes(labels: np.ndarray) -> np.ndarray:

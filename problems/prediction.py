@@ -13,13 +13,12 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
 
 from .datasets import dataset
-from .differences import derivative
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
 from .predictor import Predictor
 from .predictors import Linear
 from .sampled import SampledProblem
 from .sources import Rows, Source
-from .tables import read_csv
+from .tables import checked_rows, read_csv
 
 
 class PredictionProblem(SampledProblem):
@@ -73,8 +72,7 @@ class PredictionProblem(SampledProblem):
         """Hessian (d, d) of L at x (d,), without the ridge: exact for outputs affine in x, else by differences."""
         x = finite_array("x", x, shape=(self.dimension,))
         if not self.predictor.affine:
-            full = derivative(lambda point: self.gradient(point) - self.ridge * point, x)
-            return (full + full.T) / 2
+            return self._hessian_by_differences(x)
         total = np.zeros((self.dimension, self.dimension))
         for rows in self._all_rows(self.predictor.outputs):
             inputs, labels = self.source.sample(rows[0])
@@ -295,13 +293,9 @@ class Logistic(PredictionProblem):
     compiled_gradient = staticmethod(_logistic_gradient)
 
     def __post_init__(self) -> None:
-        features = finite_array("features", self.features, ndim=2)
-        if 0 in features.shape:
-            raise InvalidInput(f"features must have at least one row and one column, got shape {features.shape}")
-        labels = signed(self.labels, len(features))
-        for key, value in (("features", np.array(features, order="C")), ("labels", labels)):
-            value.setflags(write=False)
-            object.__setattr__(self, key, value)
+        features, labels = checked_rows(self.features, self.labels)
+        object.__setattr__(self, "features", features)
+        object.__setattr__(self, "labels", signed(labels))
         object.__setattr__(self, "ridge", real_number("ridge", self.ridge))
 
     @classmethod

@@ -1,15 +1,19 @@
-"""What a predictor must give: outputs of parameters and input, and the pullback of a slope in the outputs."""
+"""What a predictor must give: outputs of parameters and input, pullbacks of slopes in the outputs, and Hessians."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
 
+from sgdlimits.exact.numerical_derivatives import contraction, derivative
 
-class Predictor(ABC):
+from .problem import ReadOnlyFields
+
+
+class Predictor(ReadOnlyFields):
     """Outputs of parameters and input, and the parameters' gradient for a slope in the outputs.
 
     Attributes
@@ -42,5 +46,56 @@ class Predictor(ABC):
         """Gradients (P, B, d) of <slopes (P, B, K), outputs> in the parameters."""
 
     @abstractmethod
+    def predict_and_pullback(
+        self, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Both."""
+
+    @abstractmethod
+    def hessians(self, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """Hessians (P, B, d, d) of <slopes, outputs> in the parameters."""
+
+    @abstractmethod
+    def hessian_gradient(
+        self, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray, matrix: np.ndarray
+    ) -> np.ndarray:
+        """Gradients (P, B, d) in the parameters of <matrix, hessians>, for a symmetric `matrix` (P, d, d)."""
+
+    @abstractmethod
+    def input_pullback(self, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """Gradients (P, B, p) of <slopes, outputs> in the inputs."""
+
+    @abstractmethod
+    def mixed(self, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+        """Derivatives (P, B, p, d) of `input_pullback` in the parameters."""
+
+    @abstractmethod
     def start(self, paths: int, seed: int = 0) -> np.ndarray:
         """Parameters (paths, d) to start from, drawn as torch.nn.Linear draws its own (uniform, 1 / sqrt(fan-in))."""
+
+
+def hessians_by_differences(
+    predictor: Predictor, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray
+) -> np.ndarray:
+    """`hessians` from the pullback."""
+    full = derivative(lambda point: predictor.pullback(point, inputs, slopes), x)
+    return (full + full.swapaxes(-1, -2)) / 2
+
+
+def hessian_gradient_by_differences(
+    predictor: Predictor, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray, matrix: np.ndarray
+) -> np.ndarray:
+    """`hessian_gradient` from the pullback."""
+    return contraction(lambda point: predictor.pullback(point, inputs, slopes), x, matrix)
+
+
+def input_pullback_by_differences(
+    predictor: Predictor, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray
+) -> np.ndarray:
+    """`input_pullback` from the outputs."""
+    return derivative(lambda points: (predictor.predict(x, points) * slopes).sum(-1), inputs)
+
+
+def mixed_by_differences(predictor: Predictor, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """`mixed` from the pullback."""
+    return derivative(lambda points: predictor.pullback(x, points, slopes), inputs).swapaxes(-1, -2)

@@ -17,7 +17,7 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import flag, one_of, whole_number
 
-from .predictor import Predictor
+from .predictor import Predictor, hessian_gradient_by_differences, hessians_by_differences, mixed_by_differences
 from .zero_loss.activations import ACTIVATIONS
 
 
@@ -86,6 +86,29 @@ class Linear(Predictor):
         """Outer products."""
         weights = (slopes[..., :, None] * inputs[..., None, :]).reshape(*slopes.shape[:-1], -1)
         return np.concatenate([weights, slopes], axis=-1) if self.bias else weights
+
+    def predict_and_pullback(self, x, inputs, slopes):
+        """Both."""
+        return self.predict(x, inputs), self.pullback(x, inputs, slopes)
+
+    def hessians(self, x, inputs, slopes):
+        """Zero."""
+        return np.zeros((*slopes.shape[:-1], self.dimension, self.dimension))
+
+    def hessian_gradient(self, x, inputs, slopes, matrix):
+        """Zero."""
+        return np.zeros((*slopes.shape[:-1], self.dimension))
+
+    def input_pullback(self, x, inputs, slopes):
+        """W' slopes."""
+        return slopes @ self._weights(x)
+
+    def mixed(self, x, inputs, slopes):
+        """The slope of output k where a weight leads from the input to it; zero for a bias."""
+        weights = (slopes[..., None, :, None] * np.eye(self.inputs)[:, None, :]).reshape(
+            *slopes.shape[:-1], self.inputs, self.outputs * self.inputs
+        )
+        return np.concatenate([weights, np.zeros((*weights.shape[:-1], self.dimension - weights.shape[-1]))], axis=-1)
 
     def start(self, paths, seed=0):
         """Uniform on +-1 / sqrt(p)."""
@@ -187,14 +210,35 @@ class TwoLayer(Predictor):
 
     def pullback(self, x, inputs, slopes):
         """Back through both layers."""
-        hidden, rise, outer, _ = self._forward(x, inputs)
+        return self.predict_and_pullback(x, inputs, slopes)[1]
+
+    def predict_and_pullback(self, x, inputs, slopes):
+        """Forth and back through both layers."""
+        hidden, rise, outer, bias = self._forward(x, inputs)
         lead = slopes.shape[:-1]
         inner = (slopes @ outer) * rise
         parts = (
             (inner[..., :, None] * inputs[..., None, :]).reshape(*lead, -1), inner,
             (slopes[..., :, None] * hidden[..., None, :]).reshape(*lead, -1), slopes,
         )  # fmt: skip
-        return np.concatenate(parts, axis=-1)
+        return hidden @ outer.swapaxes(-1, -2) + bias[:, None, :], np.concatenate(parts, axis=-1)
+
+    def hessians(self, x, inputs, slopes):
+        """By differences."""
+        return hessians_by_differences(self, x, inputs, slopes)
+
+    def hessian_gradient(self, x, inputs, slopes, matrix):
+        """By differences."""
+        return hessian_gradient_by_differences(self, x, inputs, slopes, matrix)
+
+    def input_pullback(self, x, inputs, slopes):
+        """U' of the slopes in the hidden values."""
+        _, rise, outer, _ = self._forward(x, inputs)
+        return ((slopes @ outer) * rise) @ x[:, : self.width * self.inputs].reshape(-1, self.width, self.inputs)
+
+    def mixed(self, x, inputs, slopes):
+        """By differences."""
+        return mixed_by_differences(self, x, inputs, slopes)
 
     def start(self, paths, seed=0):
         """Uniform on +-1 / sqrt(p) in the first layer, +-1 / sqrt(h) in the second."""

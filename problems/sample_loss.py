@@ -9,15 +9,21 @@ from typing import Any
 import numpy as np
 from numba.core.errors import NumbaError
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, flag, real_number, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    finite_array,
+    flag,
+    function as checked_function,
+    real_number,
+    whole_number,
+)
 
-from .derivative_check import check_derivative
-from .differences import derivative
+from sgdlimits.exact.derivative_check import check_derivative
 from .sample_loops import path_gradients, path_values
 from .sampled import SampledProblem
 from .sources import Rows
 from .torch_functions import import_torch, module_function, tensor, vmapped
-from .user_functions import call, compiled_function, numbers, unchanged
+from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -79,10 +85,7 @@ class SampleLoss(SampledProblem):
             start.flags.writeable = False
         object.__setattr__(self, "start", start)
         for name, function in (("value", value), ("gradient", gradient)):
-            if not callable(function):
-                raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
-            if compiled:
-                compiled_function(name, function, "value(x, i) -> float, gradient(x, i, out) -> None")
+            user_function(name, function, self.compiled, "value(x, i) -> float, gradient(x, i, out) -> None")
         self._try_out()
 
     def _try_out(self) -> None:
@@ -166,8 +169,7 @@ class SampleLoss(SampledProblem):
         inputs, labels = _checked((inputs, labels))
         if inputs.ndim != 2:
             raise InvalidInput(f"inputs must have shape (n, p), got {inputs.shape}")
-        if not callable(loss):
-            raise InvalidInput(f"loss must be a function of output and label, got {type(loss).__name__}")
+        checked_function("loss", loss, "of output and label")
         function, initial, outputs = module_function(net, inputs.shape[1])
         single = outputs == 1 and labels.ndim == 1
 
@@ -218,20 +220,19 @@ class SampleLoss(SampledProblem):
 
     def sample_values(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Losses (P, B) of the samples `rows` (P, B) at positions (P, d)."""
-        if self.compiled:
-            return self._on_a_copy("value", path_values, self.value, x, rows)
-        given = f" for x of shape {x.shape} and rows of shape {rows.shape}"
-        return numbers("value", call("value", self.value, x, rows), rows.shape, given)
+        return self._call("value", self.value, path_values, x, rows, ())
 
     def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d)."""
-        if self.compiled:
-            return self._on_a_copy("gradient", path_gradients, self.gradient_of_sample, x, rows)
-        given = f" for x of shape {x.shape} and rows of shape {rows.shape}"
-        shape = (*rows.shape, self.dimension)
-        return numbers("gradient", call("gradient", self.gradient_of_sample, x, rows), shape, given)
+        return self._call("gradient", self.gradient_of_sample, path_gradients, x, rows, (self.dimension,))
 
-    def _on_a_copy(self, name: str, loop: Any, function: Any, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    def _call(
+        self, name: str, function: Any, loop: Any, x: np.ndarray, rows: np.ndarray, tail: tuple[int, ...]
+    ) -> np.ndarray:
+        """The user's function for all paths, by the compiled `loop` where it is compiled."""
+        if not self.compiled:
+            given = f" for x of shape {x.shape} and rows of shape {rows.shape}"
+            return numbers(name, call(name, function, x, rows), (*rows.shape, *tail), given)
         copy = np.array(x, order="C")
         found = loop(function, self.data, copy, np.ascontiguousarray(rows))
         unchanged(name, [x], [copy])
@@ -239,9 +240,7 @@ class SampleLoss(SampledProblem):
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,) by central differences of the gradient, without the ridge."""
-        x = finite_array("x", x, shape=(self.dimension,))
-        full = derivative(lambda point: self.gradient(point) - self.ridge * point, x)
-        return (full + full.T) / 2
+        return self._hessian_by_differences(finite_array("x", x, shape=(self.dimension,)))
 
     def __repr__(self) -> str:
         form = "compiled" if self.compiled else "NumPy"

@@ -14,7 +14,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array
 
-from .differences import slope_along
+from sgdlimits.exact.numerical_derivatives import derivative, slope_along
 from .problem import Problem
 from .sample_loops import mean_gradient, mean_value, weighted_gradient
 from .samplings import check_sampling
@@ -105,6 +105,11 @@ class SampledProblem(Problem):
         slope = self.gradient(x)
         length = np.linalg.norm(slope, axis=-1, keepdims=True)
         return length * slope_along(self.gradient, x, slope / np.where(length > 0, length, 1.0))
+
+    def _hessian_by_differences(self, x: np.ndarray) -> np.ndarray:
+        """Hessian (d, d) of L at x (d,), without the ridge, from the gradient."""
+        full = derivative(lambda point: self.gradient(point) - self.ridge * point, x)
+        return (full + full.T) / 2
 
     def gradient_noise_covariance(self, x: np.ndarray) -> np.ndarray:
         """Covariance (d, d) of one sample's gradient at x (d,); the ridge shifts all alike and drops out."""

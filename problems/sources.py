@@ -20,12 +20,12 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.ensembles.normals import unit_interval
 from sgdlimits.ensembles.random import Purpose, path_word64
-from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negative, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, whole_number
 
 from .datasets import dataset
 from .problem import ReadOnlyFields
-from .tables import Table, read_csv
-from .user_functions import compiled_function
+from .tables import Table, checked_rows, read_csv
+from sgdlimits.exact.user_functions import user_function
 
 ENDLESS = 2**32  # rows of a stream: as many as a row number may have
 EVALUATED = 4096  # rows of a stream that stand for its risk, unless said otherwise
@@ -99,12 +99,8 @@ class Rows(Source):
     compiled_sample = staticmethod(stored_sample)
 
     def __post_init__(self) -> None:
-        inputs = np.array(finite_array("inputs", self.inputs, ndim=2), order="C")
-        if 0 in inputs.shape:
-            raise InvalidInput(f"inputs must have at least one row and one column, got shape {inputs.shape}")
-        labels = np.array(finite_array("labels", self.labels, shape=(len(inputs),)))
-        for name, array in (("inputs", inputs), ("labels", labels)):
-            array.flags.writeable = False
+        names = "inputs", "labels"
+        for name, array in zip(names, checked_rows(self.inputs, self.labels, names)):
             object.__setattr__(self, name, array)
 
     @classmethod
@@ -112,12 +108,7 @@ class Rows(Source):
         cls, table: Table, standardise: bool = True, test_fraction: float = 0.0, seed: int = 0
     ) -> tuple[Rows, Rows | None]:
         """Training rows, and held-out rows or None; inputs are standardised by the training rows, labels never."""
-        (training, labels), (test, test_labels), done = table.prepare(False, test_fraction, seed)
-        if flag("standardise", standardise):
-            centre, scale = training.mean(axis=0), training.std(axis=0)
-            scale = np.where(scale > 1e-12 * np.abs(training).max(axis=0), scale, 1.0)
-            training, test = (training - centre) / scale, (test - centre) / scale
-            done = done.replace("columns used as they are, no intercept", "inputs have mean 0 and variance 1")
+        (training, labels), (test, test_labels), done = table.prepare(standardise, test_fraction, seed, target=False)
         held_out = cls(test, test_labels, f"held out of {table.name}") if len(test) else None
         return cls(training, labels, done), held_out
 
@@ -170,9 +161,48 @@ def row_numbers(seed, row, normals, uniforms):
         uniforms[j] = unit_interval(path_word64(seed, Purpose.FEATURES, row, first + j))
 
 
+class DrawnSource(Source):
+    """Fresh samples: row i has random numbers of its own, drawn when it is looked up.
+
+    Attributes
+    ----------
+    normals, uniforms : int
+        How many random numbers a sample takes.
+    seed : int
+    """
+
+    normals: int
+    uniforms: int
+    seed: int
+    endless = True
+
+    def _check_numbers(self) -> None:
+        for name, most in (("normals", None), ("uniforms", None), ("seed", 2**64 - 1)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), 0, most))
+
+    def sample(self, rows):
+        """Draws the rows, by the same compiled code."""
+        flat = np.ascontiguousarray(rows, dtype=np.int64).ravel()
+        inputs, labels = np.empty((flat.size, self.columns)), np.empty(flat.size)
+        _over_rows(self.compiled_sample)(flat, inputs, labels, *self.data)
+        return inputs.reshape(*np.shape(rows), -1), labels.reshape(np.shape(rows))
+
+
 @lru_cache(maxsize=None)
-def _drawing(draw: Callable[..., float]) -> tuple[Callable[..., float], Callable[..., None]]:
-    """A compiled draw as a sample of a stream, and as a loop over rows."""
+def _over_rows(sample: Callable[..., float]) -> Callable[..., None]:
+    """A compiled sample as a loop over rows."""
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def loop(rows, inputs, labels, *data):
+        for q in range(rows.size):
+            labels[q] = sample(rows[q], inputs[q], *data)
+
+    return loop
+
+
+@lru_cache(maxsize=None)
+def _drawing(draw: Callable[..., float]) -> Callable[..., float]:
+    """A compiled draw as a sample of a stream."""
 
     @numba.njit(nogil=True, error_model="numpy")
     def sample(i, out, seed, sizes):
@@ -182,16 +212,11 @@ def _drawing(draw: Callable[..., float]) -> tuple[Callable[..., float], Callable
             out[j] = 0.0
         return draw(normals, uniforms, out)
 
-    @numba.njit(nogil=True, error_model="numpy")
-    def loop(rows, inputs, labels, seed, sizes):
-        for q in range(rows.size):
-            labels[q] = sample(rows[q], inputs[q], seed, sizes)
-
-    return sample, loop
+    return sample
 
 
 @dataclass(frozen=True, eq=False)
-class Stream(Source):
+class Stream(DrawnSource):
     """Fresh samples from a user's law.
 
     Parameters
@@ -223,12 +248,10 @@ class Stream(Source):
     endless: bool = True
 
     def __post_init__(self) -> None:
-        compiled_function("draw", self.draw, "draw(normals, uniforms, out) -> label")
-        for name, least, most in (
-            ("columns", 1, None), ("normals", 0, None), ("uniforms", 0, None), ("seed", 0, 2**64 - 1),
-            ("evaluated", 1, ENDLESS),
-        ):  # fmt: skip
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        user_function("draw", self.draw, True, "draw(normals, uniforms, out) -> label")
+        self._check_numbers()
+        for name, most in (("columns", None), ("evaluated", ENDLESS)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), 1, most))
 
     @classmethod
     def gaussian_classes(cls, centres: np.ndarray, noise: float = 1.0, seed: int = 0, **options: Any) -> Stream:
@@ -245,14 +268,7 @@ class Stream(Source):
     @property
     def compiled_sample(self):
         """Draws row i."""
-        return _drawing(self.draw)[0]
-
-    def sample(self, rows):
-        """Draws the rows, by the same compiled code."""
-        flat = np.ascontiguousarray(rows, dtype=np.int64).ravel()
-        inputs, labels = np.empty((flat.size, self.columns)), np.empty(flat.size)
-        _drawing(self.draw)[1](flat, inputs, labels, *self.data)
-        return inputs.reshape(*np.shape(rows), -1), labels.reshape(np.shape(rows))
+        return _drawing(self.draw)
 
 
 @lru_cache(maxsize=None)
@@ -271,9 +287,7 @@ def _gaussian_draw(centres: bytes, shape: tuple[int, int], noise: float) -> Call
 
 
 @lru_cache(maxsize=None)
-def _augmenting(
-    sample: Callable[..., float], change: Callable[..., None]
-) -> tuple[Callable[..., float], Callable[..., None]]:
+def _augmenting(sample: Callable[..., float], change: Callable[..., None]) -> Callable[..., float]:
     @numba.njit(nogil=True, error_model="numpy")
     def augmented(i, out, seed, sizes, *data):
         label = sample(i % sizes[2], out, *data)
@@ -282,16 +296,11 @@ def _augmenting(
         change(out, normals, uniforms)
         return label
 
-    @numba.njit(nogil=True, error_model="numpy")
-    def loop(rows, inputs, labels, seed, sizes, *data):
-        for q in range(rows.size):
-            labels[q] = augmented(rows[q], inputs[q], seed, sizes, *data)
-
-    return augmented, loop
+    return augmented
 
 
 @dataclass(frozen=True, eq=False)
-class Augmented(Source):
+class Augmented(DrawnSource):
     """Stored rows, each time changed at random: row i is the stored row i mod n under the change number i.
 
     Parameters
@@ -317,9 +326,8 @@ class Augmented(Source):
     def __post_init__(self) -> None:
         if not isinstance(self.base, Rows):
             raise InvalidInput(f"base must be stored Rows, got {type(self.base).__name__}")
-        compiled_function("change", self.change, "change(input, normals, uniforms)")
-        for name, least, most in (("normals", 0, None), ("uniforms", 0, None), ("seed", 0, 2**64 - 1)):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), least, most))
+        user_function("change", self.change, True, "change(input, normals, uniforms)")
+        self._check_numbers()
         count = self.base.rows if self.evaluated is None else self.evaluated
         object.__setattr__(self, "evaluated", whole_number("evaluated", count, 1, ENDLESS))
 
@@ -342,11 +350,4 @@ class Augmented(Source):
     @property
     def compiled_sample(self):
         """The stored row, changed."""
-        return _augmenting(self.base.compiled_sample, self.change)[0]
-
-    def sample(self, rows):
-        """The rows, by the same compiled code."""
-        flat = np.ascontiguousarray(rows, dtype=np.int64).ravel()
-        inputs, labels = np.empty((flat.size, self.columns)), np.empty(flat.size)
-        _augmenting(self.base.compiled_sample, self.change)[1](flat, inputs, labels, *self.data)
-        return inputs.reshape(*np.shape(rows), -1), labels.reshape(np.shape(rows))
+        return _augmenting(self.base.compiled_sample, self.change)

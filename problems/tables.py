@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, flag, real_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, real_number, whole_number
 
 from .csv_files import CsvFormat, columns_of, cut, read_sheet
 
@@ -27,11 +28,12 @@ class Table:
     said: tuple[str, ...] = ()
 
     def prepare(
-        self, standardise: bool, test_fraction: float, seed: int
+        self, standardise: bool, test_fraction: float, seed: int, target: bool = True
     ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray], str]:
         """Training rows, held-out rows and a sentence that says what was done.
 
-        Held-out rows are drawn first; means and standard deviations come from the training rows alone.
+        Held-out rows are drawn first; means and standard deviations come from the training rows alone. Without
+        `target` that column stays as it is, and a column that is constant over the training rows becomes 0 there.
         """
         rows = self.targets.size
         fraction = real_number("test_fraction", test_fraction)
@@ -45,22 +47,30 @@ class Table:
         values = np.column_stack([self.features, self.targets])
         count = f"{rows - held_out} training rows, {held_out} held out (seed {seed})" if held_out else f"{rows} rows"
         done = "; ".join([*self.said, count])
-        if flag("standardise", standardise):
+        standardise = flag("standardise", standardise)
+        if standardise and target:
             values = standardised(values, order[0], (*self.columns, self.target))
             done += "; every column, the target too, has mean 0 and variance 1 over the training rows"
+        elif standardise:
+            values[:, :-1] = standardised(values[:, :-1], order[0], self.columns, constant=True)
+            done += "; inputs have mean 0 and variance 1"
         else:
             done += "; columns used as they are, no intercept"
         training, test = (values[rows] for rows in order)
         return (training[:, :-1], training[:, -1]), (test[:, :-1], test[:, -1]), f"{self.name}: {done}"
 
 
-def standardised(values: np.ndarray, training: np.ndarray, names: Sequence[str]) -> np.ndarray:
+def standardised(
+    values: np.ndarray, training: np.ndarray, names: Sequence[str], constant: bool = False
+) -> np.ndarray:
     """Columns (n, d) shifted and scaled to mean 0 and variance 1 over the training rows.
+
+    With `constant`, a column that is constant over them is shifted only.
 
     Raises
     ------
     InvalidInput
-        If a column is constant over them, or one entry is so large that scaling leaves nothing of the others.
+        If a column is constant over them otherwise, or one entry is so large that scaling leaves nothing of the others.
     """
     sizes = np.abs(values[training]).max(axis=0)
     # Squares of the entries must neither overflow nor underflow; a power of two changes no digit.
@@ -72,6 +82,9 @@ def standardised(values: np.ndarray, training: np.ndarray, names: Sequence[str])
         entries = values[training, column]
         largest = np.abs(entries + centre[column]).max()
         if np.ptp(entries) <= 8 * np.finfo(float).eps * largest:
+            if constant:
+                values[training, column], scale[column] = 0.0, np.ldexp(1.0, -exponents[column])
+                continue
             raise InvalidInput(
                 f"column {cut(name)} is constant over the training rows and cannot be scaled to variance 1; "
                 "remove it, or do not standardise"
@@ -96,3 +109,14 @@ def read_csv(path: str | Path, target: str, name: str = "", form: CsvFormat = Cs
     names, features, targets, said = columns_of(sheet, target, form)
     return Table(name or Path(path).name, tuple(names), features, targets, target, tuple(said))
 
+
+def checked_rows(
+    features: Any, labels: Any, names: tuple[str, str] = ("features", "labels")
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, p) and labels (n,) as read-only arrays of their own; `names` are what messages call them."""
+    features = np.array(finite_array(names[0], features, ndim=2), order="C")
+    if 0 in features.shape:
+        raise InvalidInput(f"{names[0]} must have at least one row and one column, got shape {features.shape}")
+    labels = np.array(finite_array(names[1], labels, shape=(len(features),)))
+    features.flags.writeable = labels.flags.writeable = False
+    return features, labels

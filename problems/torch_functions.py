@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, MissingLibrary
+from sgdlimits.exact.errors import InvalidInput, MissingLibrary, calling
 
 
 def import_torch() -> Any:
@@ -48,8 +48,21 @@ def tensor(array: np.ndarray) -> Any:
     return import_torch().from_numpy(array.astype(np.int64 if array.dtype.kind in "iub" else np.float64))
 
 
-def vmapped(function: Callable[..., Any], gradient: bool = False) -> Callable[..., np.ndarray]:
-    """f(x (d,), *sample) as a function of x (P, d) and arrays (P, B, ...), or its gradient in x: (P, B, ...)."""
+def torch_number(name: str, function: Callable[..., Any], *arguments: np.ndarray) -> None:
+    """Raise unless a torch function of one path gives one number, a tensor of shape (), for these arrays."""
+    torch = import_torch()
+    with calling(name):
+        found = function(*map(tensor, arguments))
+    if not isinstance(found, torch.Tensor) or found.shape != ():
+        got = f"a tensor of shape {tuple(found.shape)}" if isinstance(found, torch.Tensor) else type(found).__name__
+        raise InvalidInput(f"{name} must return one number, a tensor of shape (), got {got}")
+
+
+def vmapped(function: Callable[..., Any], gradient: bool = False) -> Callable[..., Any]:
+    """f(x (d,), *sample) as a function of x (P, d) and arrays (P, B, ...), or its gradient in x: (P, B, ...).
+
+    Where f gives a tuple of tensors, so does what is returned give one of arrays.
+    """
     torch = import_torch()
 
     def evaluate(x: np.ndarray, *arrays: Any) -> np.ndarray:
@@ -57,7 +70,8 @@ def vmapped(function: Callable[..., Any], gradient: bool = False) -> Callable[..
         over = torch.func.vmap(torch.func.vmap(one, in_dims=(None, *(0 for _ in arrays))), in_dims=0)
         tensors = (array if isinstance(array, torch.Tensor) else tensor(array) for array in arrays)
         with torch.no_grad():
-            return over(tensor(x), *tensors).numpy()
+            found = over(tensor(x), *tensors)
+            return tuple(part.numpy() for part in found) if isinstance(found, tuple) else found.numpy()
 
     return evaluate
 

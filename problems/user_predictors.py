@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numba
@@ -12,10 +12,16 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
-from .derivative_check import check_derivative, probe
-from .predictor import Predictor
-from .torch_functions import module_function, vmapped
-from .user_functions import call, compiled_function, numbers, unchanged
+from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
+from .predictor import (
+    Predictor,
+    hessian_gradient_by_differences,
+    hessians_by_differences,
+    input_pullback_by_differences,
+    mixed_by_differences,
+)
+from .torch_functions import import_torch, module_function, vmapped
+from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +39,15 @@ class UserPredictor(Predictor):
         p, K and d.
     compiled : bool
         Both are compiled with numba.njit.
+    hessian_function : function of (x, inputs, slopes) with values (P, B, d, d), optional
+        In NumPy: Hessians of <slopes, outputs>; without it, sixth-order differences of the pullback.
+    third_function : function of (x, inputs, slopes, matrix (P, d, d)) with values (P, B, d), optional
+        In NumPy: gradients of <matrix, Hessians>; without it, differences of the pullback.
 
     Raises
     ------
     InvalidInput
-        If a shape is wrong, or the pullback does not belong to the outputs (one difference quotient at one point).
+        If a shape is wrong, or a derivative does not belong to its function (one difference quotient at one point).
     """
 
     output_function: Callable[..., Any]
@@ -46,27 +56,44 @@ class UserPredictor(Predictor):
     outputs: int
     dimension: int
     compiled: bool = False
+    hessian_function: Callable[..., Any] | None = None
+    third_function: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "outputs", "dimension"):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
+        _check_sizes(self)
         for name in ("output_function", "pullback_function"):
-            function = getattr(self, name)
-            if self.compiled:
-                compiled_function(name, function, "(x, input, out) and (x, input, slope, out)")
-            elif not callable(function):
-                raise InvalidInput(f"{name} must be a function, got {type(function).__name__}")
-        point = probe(self.inputs)[0]
-        slope = probe(self.outputs)[0]
+            user_function(name, getattr(self, name), self.compiled, "(x, input, out) and (x, input, slope, out)")
+        for name in ("hessian_function", "third_function"):
+            if getattr(self, name) is not None:
+                user_function(name, getattr(self, name))
+        self._check_derivatives()
 
-        def value(points: np.ndarray) -> np.ndarray:
-            spread = np.broadcast_to(point, (len(points), 1, self.inputs))
-            return self.predict(points, spread)[:, 0] @ slope
+    def _check_derivatives(self) -> None:
+        """What was given, at one input."""
+        d, point, slope = self.dimension, probe(self.inputs)[0][None, None], probe(self.outputs)[0][None, None]
 
-        check_derivative(
-            "pullback_function", value,
-            lambda x, v: self.pullback(x[None], point[None, None], slope[None, None])[0, 0] @ v, self.dimension,
-        )  # fmt: skip
+        def at(method: Callable[..., np.ndarray], x: np.ndarray, *more: np.ndarray) -> np.ndarray:
+            spread = (np.broadcast_to(array, (len(x), *array.shape[1:])) for array in (point, slope, *more))
+            return method(x, *spread)[:, 0]
+
+        def value(x: np.ndarray) -> np.ndarray:
+            return self.predict(x, np.broadcast_to(point, (len(x), 1, self.inputs)))[:, 0] @ slope[0, 0]
+
+        def slopes(x: np.ndarray) -> np.ndarray:
+            return at(self.pullback, x)
+
+        def bends(x: np.ndarray) -> np.ndarray:
+            return at(self.hessians, x)
+
+        check_derivative("pullback_function", value, lambda x, v: slopes(x[None])[0] @ v, d)
+        if self.hessian_function is not None:
+            check_derivative("hessian_function", slopes, lambda x, v: bends(x[None])[0] @ v, d)
+        if self.third_function is not None:
+            matrix = symmetric_probe(d)
+            check_derivative(
+                "third_function", lambda x: np.einsum("pij,ij->p", bends(x), matrix),
+                lambda x, v: at(self.hessian_gradient, x[None], matrix[None])[0] @ v, d,
+            )  # fmt: skip
 
     @property
     def compiled_outputs(self):
@@ -78,21 +105,44 @@ class UserPredictor(Predictor):
         """The user's, with the arguments of every compiled predictor."""
         return _per_sample(self.pullback_function, True)
 
+    def _call(self, name, tail, x, inputs, *more):
+        shape, function = (*inputs.shape[:-1], *tail), getattr(self, name)
+        if self.compiled and name in ("output_function", "pullback_function"):
+            return _one_by_one(function, shape, x, inputs, *more)
+        given = f" for x of shape {x.shape} and inputs of shape {inputs.shape}"
+        return numbers(name, call(name, function, x, inputs, *more), shape, given)
+
     def predict(self, x, inputs):
         """The user's outputs."""
-        shape = (*inputs.shape[:-1], self.outputs)
-        if self.compiled:
-            return _one_by_one(self.output_function, shape, x, inputs)
-        given = f" for x of shape {x.shape} and inputs of shape {inputs.shape}"
-        return numbers("output_function", call("output_function", self.output_function, x, inputs), shape, given)
+        return self._call("output_function", (self.outputs,), x, inputs)
 
     def pullback(self, x, inputs, slopes):
         """The user's pullback."""
-        shape = (*inputs.shape[:-1], self.dimension)
-        if self.compiled:
-            return _one_by_one(self.pullback_function, shape, x, inputs, slopes)
-        found = call("pullback_function", self.pullback_function, x, inputs, slopes)
-        return numbers("pullback_function", found, shape, f" for x of shape {x.shape}, inputs of shape {inputs.shape}")
+        return self._call("pullback_function", (self.dimension,), x, inputs, slopes)
+
+    def predict_and_pullback(self, x, inputs, slopes):
+        """Both."""
+        return self.predict(x, inputs), self.pullback(x, inputs, slopes)
+
+    def hessians(self, x, inputs, slopes):
+        """The user's, or by differences."""
+        if self.hessian_function is None:
+            return hessians_by_differences(self, x, inputs, slopes)
+        return self._call("hessian_function", (self.dimension, self.dimension), x, inputs, slopes)
+
+    def hessian_gradient(self, x, inputs, slopes, matrix):
+        """The user's, or by differences."""
+        if self.third_function is None:
+            return hessian_gradient_by_differences(self, x, inputs, slopes, matrix)
+        return self._call("third_function", (self.dimension,), x, inputs, slopes, matrix)
+
+    def input_pullback(self, x, inputs, slopes):
+        """By differences."""
+        return input_pullback_by_differences(self, x, inputs, slopes)
+
+    def mixed(self, x, inputs, slopes):
+        """By differences."""
+        return mixed_by_differences(self, x, inputs, slopes)
 
     def start(self, paths, seed=0):
         """Standard normals over sqrt(d): the user's own scale is not known."""
@@ -126,10 +176,9 @@ class TorchPredictor(Predictor):
     compiled: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        for name in ("inputs", "outputs", "dimension"):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
+        _check_sizes(self)
         x, point = probe(self.dimension)[0][None], probe(self.inputs)[0][None, None]
-        found = vmapped(self.function)(x, point)
+        found = self._vmapped["value"](x, point)
         if found.reshape(1, 1, -1).shape[-1] != self.outputs:
             raise InvalidInput(f"function must return {self.outputs} outputs for one input, got {found.shape[2:]}")
 
@@ -142,23 +191,75 @@ class TorchPredictor(Predictor):
         function, initial, outputs = module_function(net, inputs)
         return cls(function, inputs, outputs, initial.size, initial)
 
-    def predict(self, x, inputs):
-        """The function's outputs."""
-        return vmapped(self.function)(x, inputs).reshape(*inputs.shape[:-1], self.outputs)
-
-    def pullback(self, x, inputs, slopes):
-        """Gradients of <slopes, outputs>."""
+    @cached_property
+    def _vmapped(self) -> dict[str, Callable[..., Any]]:
+        """Derivatives of <slopes, outputs> for many paths and samples."""
+        func = import_torch().func
 
         def inner(x, a, slope):
             return (self.function(x, a).reshape(-1) * slope).sum()
 
-        return vmapped(inner, gradient=True)(x, inputs, slopes)
+        def both(x, a, slope):
+            def outputs(x):
+                found = self.function(x, a).reshape(-1)
+                return (found * slope).sum(), found
+
+            gradient, found = func.grad(outputs, has_aux=True)(x)
+            return found, gradient
+
+        def contracted(x, a, slope, matrix):
+            return (func.hessian(inner)(x, a, slope) * matrix).sum()
+
+        made = {
+            "value": self.function,
+            "pullback": func.grad(inner),
+            "both": both,
+            "hessians": func.hessian(inner),
+            "hessian_gradient": func.grad(contracted),
+            "input_pullback": func.grad(inner, argnums=1),
+            "mixed": func.jacrev(func.grad(inner, argnums=1), argnums=0),
+        }
+        return {name: vmapped(function) for name, function in made.items()}
+
+    def predict(self, x, inputs):
+        """The function's outputs."""
+        return self._vmapped["value"](x, inputs).reshape(*inputs.shape[:-1], self.outputs)
+
+    def pullback(self, x, inputs, slopes):
+        """Gradients of <slopes, outputs>."""
+        return self._vmapped["pullback"](x, inputs, slopes)
+
+    def predict_and_pullback(self, x, inputs, slopes):
+        """Both in one pass."""
+        return self._vmapped["both"](x, inputs, slopes)
+
+    def hessians(self, x, inputs, slopes):
+        """By torch."""
+        return self._vmapped["hessians"](x, inputs, slopes)
+
+    def hessian_gradient(self, x, inputs, slopes, matrix):
+        """By torch."""
+        matrix = np.broadcast_to(matrix[:, None], (*slopes.shape[:-1], *matrix.shape[1:]))
+        return self._vmapped["hessian_gradient"](x, inputs, slopes, matrix)
+
+    def input_pullback(self, x, inputs, slopes):
+        """By torch."""
+        return self._vmapped["input_pullback"](x, inputs, slopes)
+
+    def mixed(self, x, inputs, slopes):
+        """By torch."""
+        return self._vmapped["mixed"](x, inputs, slopes)
 
     def start(self, paths, seed=0):
         """The module's own parameters, else standard normals over sqrt(d)."""
         if self.initial is not None:
             return np.tile(self.initial, (whole_number("paths", paths, 1), 1))
         return _normal_start(paths, seed, self.dimension)
+
+
+def _check_sizes(predictor: Predictor) -> None:
+    for name in ("inputs", "outputs", "dimension"):
+        object.__setattr__(predictor, name, whole_number(name, getattr(predictor, name), 1))
 
 
 def _one_by_one(function: Callable[..., Any], shape: tuple[int, ...], x: np.ndarray, *arrays: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from sgdlimits.compare.rescaling import at_noise_level, noise_level
 from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.discrete import NoisyGradientDescent
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.problems import noise, zero_loss
+from sgdlimits.problems import noise, predictors, zero_loss
 
 HYPERBOLA, PRODUCTS = zero_loss.Hyperbola(), zero_loss.ProductSum(2)
 START = np.array([2.0, 0.5])
@@ -217,11 +217,13 @@ def test_bad_input_is_named():
         manifold(process, 0.1, START, time=0.1)
 
 
-def circle(radius_of=lambda w: (w * w).sum(-1)):
+def circle():
     """f = |w|^2 with label 1: the Hessian's trace is constant on its zero-loss set."""
-    return zero_loss.UserRegression(
-        lambda w, x: (radius_of(w)[..., None], 2 * w[..., None, :]), np.zeros((1, 1)), np.ones(1), 2
-    )
+    made = predictors.UserPredictor(
+        lambda w, x: (w * w).sum(-1)[:, None, None] * np.ones((*x.shape[:2], 1)),
+        lambda w, x, slopes: 2 * slopes * w[:, None, :], 1, 1, 2,
+    )  # fmt: skip
+    return zero_loss.PredictorRegression(made, np.zeros((1, 1)), np.ones(1))
 
 
 def test_label_noise_on_a_circle_stands_still_and_no_order_of_rounding_is_printed():

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry, zero_loss
-from sgdlimits.problems.differences import bend_along, slope_along
+from sgdlimits.exact.numerical_derivatives import bend_along, slope_along
 from tests.zero_loss_cases import FEATURES, FEW, LABELS, WIDE, point
 
 TARGET = np.array([[1.0, 0.3, -0.2], [0.1, 0.8, 0.4]])

@@ -9,7 +9,7 @@ from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry, noise, zero_loss
 from sgdlimits.problems.noise import Perturbation
-from sgdlimits.problems.differences import derivative
+from sgdlimits.exact.numerical_derivatives import derivative
 from tests.zero_loss_cases import DRAW, FEATURES, LABELS, LOSSES, point
 
 TARGET = DRAW.standard_normal((2, 2))

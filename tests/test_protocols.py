@@ -89,7 +89,7 @@ REDUCERS = {
 }
 # Covered elsewhere: results and interfaces that other examples return or stand for, and what needs an optional library.
 INTERFACES = {
-    "Model", "Regression", "GeneralLoss", "Mechanism", "Recurrence", "NumpyRecurrence", "Simulator", "Reducer",
+    "Model", "Regression", "Mechanism", "Recurrence", "NumpyRecurrence", "Simulator", "Reducer",
     "Scheme", "Progress",
 }  # fmt: skip
 RETURNED = {
@@ -97,10 +97,10 @@ RETURNED = {
     "Laws", "Orders", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LeftTheSet", "NeglectedDrift"}
-OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE", "TorchLoss", "TorchRegression", "NumbaLoss", "NumbaRegression"}
+OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
-    "RecurrenceSimulator", "ArraySimulator", "PathArrays", "UserRegression", "LossNoise",
+    "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise",
 }  # fmt: skip
 
 

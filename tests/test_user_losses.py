@@ -79,10 +79,9 @@ def test_a_function_that_writes_into_its_argument_is_named():
 
     doors = {
         "gradient": lambda: SampleLoss(squares_value, turned, 7, 2),
-        "gradient writes": lambda: SampleLoss(compiled_value, writing_slope, 7, 2, compiled=True),
+        "gradient compiled": lambda: SampleLoss(compiled_value, writing_slope, 7, 2, compiled=True),
         "loss_function": lambda: zero_loss.UserLoss(turned_loss, lambda w: 2 * w, 2),
         "gradient_function": lambda: zero_loss.UserLoss(value, lambda w: np.multiply(w, 2, out=w), 2),
-        "function": lambda: zero_loss.UserRegression(lambda w, x: (w.sort(), None), A, b, 2),
         "output_function": lambda: predictors.UserPredictor(
             lambda x, a: np.multiply(x, 2, out=x), lambda x, a, s: a, 2, 1, 2
         ),
@@ -93,7 +92,7 @@ def test_a_function_that_writes_into_its_argument_is_named():
         ),
     }
     for words, build in doors.items():
-        with pytest.raises(InvalidInput, match=f"{words}.*writes into its argument|{words} into its argument"):
+        with pytest.raises(InvalidInput, match=f"{words.split()[0]} wrote into its argument"):
             build()
     problem = SampleLoss(squares_value, squares_slope, 7, 2)
     own = zero_loss.UserLoss(value, lambda w: 2 * w, 2)
@@ -140,14 +139,18 @@ def test_out_is_zero_on_entry_everywhere():
         out += 2 * ((w * w).sum() - 1.0) * w
 
     @numba.njit
-    def prediction(w, x, row):
-        row += x
-        return (x * w).sum()
+    def prediction(w, x, out):
+        out += (x * w).sum()
+
+    @numba.njit
+    def pull(w, x, slope, out):
+        out += slope[0] * x
 
     w = np.array([0.4, 0.9])
-    model = zero_loss.NumbaLoss(loss, gradient, 2)
+    model = zero_loss.UserLoss(loss, gradient, 2, compiled=True)
     np.testing.assert_allclose(model.gradient(w), 2 * (w @ w - 1) * w)
-    regression = zero_loss.NumbaRegression(prediction, A, b, 2)
+    made = predictors.UserPredictor(prediction, pull, 2, 1, 2, compiled=True)
+    regression = zero_loss.PredictorRegression(made, A, b)
     np.testing.assert_allclose(regression.gradient(w), known.gradient(w), atol=1e-14)
 
 
@@ -188,16 +191,20 @@ def test_a_wrong_derivative_is_told_at_construction(factor):
     """Sign, factor two, a tenth of a per cent: every door says so, with the ratio."""
 
     def cubes(w, x):
-        return (x * w[..., None, :] ** 3).sum(-1), factor * 3 * x * w[..., None, :] ** 2
+        return (x * w[:, None, :] ** 3).sum(-1, keepdims=True)
 
-    def right(w, x):
-        return (x * w[..., None, :] ** 3).sum(-1), 3 * x * w[..., None, :] ** 2
+    def right(w, x, slopes):
+        return slopes * 3 * x * w[:, None, :] ** 2
 
     def quartic(w):
         return (w**4).sum(-1)
 
-    bent = lambda w, x: factor * 6 * (x * w[..., None, :])[..., None] * np.eye(2)  # noqa: E731
-    good = lambda w, x: bent(w, x) / factor  # noqa: E731
+    def bent(w, x, slopes):
+        return 6 * (slopes * x * w[:, None, :])[..., None] * np.eye(2)
+
+    def third(w, x, slopes, m):
+        return factor * 6 * slopes * x * np.diagonal(m, axis1=-2, axis2=-1)[:, None, :]
+
     doors = [
         lambda: SampleLoss(squares_value, lambda x, rows: factor * squares_slope(x, rows), 7, 2),
         lambda: zero_loss.UserLoss(quartic, lambda w: factor * 4 * w**3, 2),
@@ -208,12 +215,11 @@ def test_a_wrong_derivative_is_told_at_construction(factor):
             quartic, lambda w: 4 * w**3, 2,
             third_function=lambda w, m: factor * 24 * w * np.diagonal(m, axis1=-2, axis2=-1),
         ),
-        lambda: zero_loss.UserRegression(cubes, A, b, 2),
-        lambda: zero_loss.UserRegression(right, A, b, 2, second=bent),
-        lambda: zero_loss.UserRegression(
-            right, A, b, 2, second=good,
-            third_of_predictions=lambda w, x, m: factor * 6 * x * np.diagonal(m, axis1=-2, axis2=-1)[..., None, :],
+        lambda: predictors.UserPredictor(cubes, lambda *given: factor * right(*given), 2, 1, 2),
+        lambda: predictors.UserPredictor(
+            cubes, right, 2, 1, 2, hessian_function=lambda *given: factor * bent(*given)
         ),
+        lambda: predictors.UserPredictor(cubes, right, 2, 1, 2, hessian_function=bent, third_function=third),
     ]  # fmt: skip
     for build in doors:
         with pytest.raises(InvalidInput, match=f"is wrong: along one direction.*{re.escape(f'{factor:.4g}')} times"):
@@ -236,14 +242,17 @@ def test_a_compiled_derivative_twice_too_large_is_told():
         out[:] = 8 * w**3
 
     @numba.njit
-    def prediction(w, x, row):
-        row[:] = 6 * x * w**2
-        return (x * w**3).sum()
+    def prediction(w, x, out):
+        out[0] = (x * w**3).sum()
+
+    @numba.njit
+    def pull(w, x, slope, out):
+        out[:] = slope[0] * 6 * x * w**2
 
     for build in (
         lambda: SampleLoss(compiled_value, slope, 7, 2, compiled=True),
-        lambda: zero_loss.NumbaLoss(loss, gradient, 2),
-        lambda: zero_loss.NumbaRegression(prediction, A, b, 2),
+        lambda: zero_loss.UserLoss(loss, gradient, 2, compiled=True),
+        lambda: predictors.UserPredictor(prediction, pull, 2, 1, 2, compiled=True),
     ):
         with pytest.raises(InvalidInput, match="is wrong: along one direction.*2 times"):
             build()
@@ -329,7 +338,7 @@ def test_results_that_are_no_real_numbers_are_named():
         with pytest.raises(InvalidInput, match=words):
             zero_loss.UserLoss(result, lambda w: 2 * w, 2)
     with pytest.raises(InvalidInput, match="numba says"):
-        zero_loss.NumbaLoss(numba.njit(lambda w: w.nothing), numba.njit(lambda w, out: None), 2)
+        zero_loss.UserLoss(numba.njit(lambda w: w.nothing), numba.njit(lambda w, out: None), 2, compiled=True)
 
 
 def test_a_loss_of_a_data_sets_rows():
@@ -365,7 +374,7 @@ def test_torch_doors_take_single_precision_and_count_rows():
     with pytest.raises(InvalidInput, match=r"it must return \(2, 3\)"):
         SampleLoss.from_torch(lambda x, a, y: a * x, (A, b), 2)
     with pytest.raises(InvalidInput, match="one number"):
-        zero_loss.TorchLoss(lambda w: w**2, 2)
+        zero_loss.UserLoss.from_torch(lambda w: w**2, 2)
     with pytest.raises(InvalidInput, match="cannot take one input of 2"):
         SampleLoss.from_module(torch.nn.Linear(3, 1), A, b, torch.nn.functional.mse_loss)
 
@@ -387,7 +396,7 @@ def test_a_module_and_its_data_in_one_call():
 def test_torch_models_are_copied():
     """Compiled torch functions are derived anew in a deep copy."""
     optional("torch")
-    model = zero_loss.TorchLoss(torch_quartic, 2)
+    model = zero_loss.UserLoss.from_torch(torch_quartic, 2)
     w = np.array([0.5, 1.5])
     for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
         np.testing.assert_array_equal(again.gradient(w), model.gradient(w))

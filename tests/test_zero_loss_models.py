@@ -16,15 +16,16 @@ from tests.zero_loss_cases import (
     MODELS,
     REGRESSIONS,
     WIDE,
+    coupled_gradient_numpy,
     coupled_loss_numpy,
     network_value,
     point,
 )
 
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary
-from sgdlimits.problems import zero_loss
+from sgdlimits.problems import predictors, zero_loss
 from sgdlimits.problems.zero_loss.activations import ACTIVATIONS
-from sgdlimits.problems.differences import derivative
+from sgdlimits.exact.numerical_derivatives import derivative
 
 EXACT = 1e-9  # of models whose derivatives are formulas; the difference itself errs by about 1e-11
 BY_DIFFERENCES = 1e-6  # of third derivatives by differences of a difference
@@ -153,10 +154,14 @@ def test_diagonal_network_reaches_the_interpolator_that_keeps_its_products(w):
     np.testing.assert_allclose(model.conserved(limit), model.conserved(w), rtol=1e-13)
 
 
-def torch_network(w, x, multipliers):
+def torch_network(w, x):
     import torch
 
-    return (multipliers * w[:4] * torch.tanh(w[4:].reshape(4, 2) @ x)).sum()
+    return (x[2:] * w[:4] * torch.tanh(w[4:].reshape(4, 2) @ x[:2])).sum()
+
+
+def torch_regression():
+    return zero_loss.PredictorRegression(predictors.TorchPredictor(torch_network, 6, 1, 12), FEATURES, LABELS, 4)
 
 
 @pytest.mark.extras
@@ -165,7 +170,7 @@ def test_a_torch_network_is_the_network():
     """Assert that every derivative of a torch function equals that of the built-in network, to rounding."""
     pytest.importorskip("torch")
     mine = zero_loss.ShallowNetwork(FEATURES, LABELS, 4)
-    model = zero_loss.TorchRegression(torch_network, FEATURES, LABELS, 12, hidden_units=4)
+    model = torch_regression()
     w, matrix = point(mine, paths=3), np.broadcast_to(symmetric(12), (3, 12, 12))
     masks = np.random.Generator(np.random.Philox(4)).standard_normal((3, 1, 4))
     both = (one.predict_with_jacobian(w, units=masks) for one in (model, mine))
@@ -188,7 +193,7 @@ def test_a_torch_loss_has_exact_derivatives_of_its_noise():
         own = 0.1 * eta[1] ** 4 * w[0] ** 3
         return 0.5 * (r - eta[0]) ** 2 + eta[0] ** 2 * r * (w[0] ** 2 - w[1] ** 2) + own
 
-    model, other = zero_loss.TorchLoss(loss, 2, 2), LOSSES["user's loss"]
+    model, other = zero_loss.UserLoss.from_torch(loss, 2, 2), LOSSES["user's loss"]
     w, eta = np.array([[1.3, 0.7], [0.4, 2.0]]), np.array([[0.1, 0.2], [0.3, -0.4]])
     close(model.loss_of(w, eta), coupled_loss_numpy(w, eta), 1e-14)
     close(model.noisy_gradient_of(w, eta), other.noisy_gradient_of(w, eta), 1e-14)
@@ -203,7 +208,7 @@ def test_without_torch_the_error_carries_the_install_line(monkeypatch):
     """Assert MissingLibrary, with what to install."""
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingLibrary, match="pip install torch"):
-        zero_loss.TorchRegression(torch_network, FEATURES, LABELS, 12, 4)
+        torch_regression()
 
 
 @pytest.mark.parametrize(
@@ -211,11 +216,14 @@ def test_without_torch_the_error_carries_the_install_line(monkeypatch):
     [
         (lambda: zero_loss.ProductSum(0), "terms must be at least 1"),
         (lambda: zero_loss.ShallowNetwork(FEATURES, LABELS, 4, "tanhh"), "did you mean 'tanh'"),
-        (lambda: zero_loss.ShallowNetwork(FEATURES, LABELS[:2], 4), "same number of rows"),
+        (lambda: zero_loss.ShallowNetwork(FEATURES, LABELS[:2], 4), "labels must have shape \\(3\\)"),
         (lambda: zero_loss.MatrixFactorisation(LABELS), "target must have 2 dimension"),
-        (lambda: zero_loss.UserRegression(lambda w, x: (x, x), FEATURES, LABELS, 6), "it must return \\(2, 3\\)"),
+        (lambda: zero_loss.PredictorRegression(predictors.Linear(3), FEATURES, LABELS), "takes 3 inputs, .* 2 feat"),
+        (lambda: zero_loss.PredictorRegression(predictors.Linear(2, 2), FEATURES, LABELS), "one output, got 2"),
+        (lambda: zero_loss.PredictorRegression(predictors.Linear(2), FEATURES[:, :1], LABELS, 1), "must be linear in"),
+        (lambda: zero_loss.PredictorRegression(network_value, FEATURES, LABELS), "must be of the kind Predictor"),
         (lambda: zero_loss.UserLoss(lambda w: (w**2).sum(), lambda w: 2 * w, 2), "vectorised over the leading axes"),
-        (lambda: zero_loss.NumbaRegression(network_value, FEATURES, LABELS, 6), "numba.njit"),
+        (lambda: zero_loss.UserLoss(coupled_loss_numpy, coupled_gradient_numpy, 2, 2, compiled=True), "numba.njit"),
         (lambda: zero_loss.Hyperbola().closed_limit(np.array([1.0, -1.0])), "u \\+ v = 0"),
         (lambda: zero_loss.QuadraticDifference().closed_limit(np.array([0.0, 1.0])), "u = 0"),
         (lambda: zero_loss.DiagonalLinearNetwork(WIDE, FEW).closed_limit(np.zeros(8)), "does not reach zero loss"),

@@ -3,32 +3,48 @@
 import numpy as np
 from numba import njit
 
-from sgdlimits.problems import zero_loss
+from sgdlimits.problems import predictors, zero_loss
 
 DRAW = np.random.Generator(np.random.Philox(5))
 FEATURES, LABELS = DRAW.standard_normal((3, 2)), 0.5 * DRAW.standard_normal(3)
 WIDE, FEW = DRAW.standard_normal((2, 4)), DRAW.standard_normal(2)
 
 
+def network_layers(w, x):
+    """Weights, hidden values and their multipliers of a tanh network of width 2 on two features, in NumPy."""
+    a, b = w[:, None, :2], w[:, 2:].reshape(-1, 2, 2)
+    return a, np.tanh(x[..., :2] @ b.swapaxes(-1, -2)), x[..., 2:] if x.shape[-1] > 2 else np.ones(2)
+
+
 def network_value(w, x):
-    """tanh network of width 2 on two features: prediction and Jacobian, in NumPy."""
-    a, b = w[..., None, :2], w[..., 2:].reshape(*w.shape[:-1], 2, 2)
-    t = np.tanh(x @ b.swapaxes(-1, -2))
-    inner = (a * (1 - t**2))[..., None] * x[..., None, :]
-    return (a * t).sum(-1), np.concatenate([t, inner.reshape(*t.shape[:-1], 4)], axis=-1)
+    """Its output; inputs beyond the second are multipliers of the units."""
+    a, t, keep = network_layers(w, x)
+    return (keep * a * t).sum(-1, keepdims=True)
+
+
+def network_pullback(w, x, slopes):
+    """Gradient of the output times a slope."""
+    a, t, keep = network_layers(w, x)
+    inner = (keep * a * (1 - t**2))[..., None] * x[..., None, :2]
+    return slopes * np.concatenate([keep * t, inner.reshape(*t.shape[:-1], 4)], axis=-1)
 
 
 @njit
-def network_sample(w, x, row):
+def network_output(w, x, out):
     """The same for one sample in numba."""
-    value = 0.0
+    for j in range(2):
+        out[0] += w[j] * np.tanh(w[2 + 2 * j] * x[0] + w[3 + 2 * j] * x[1]) * (x[2 + j] if x.size > 2 else 1.0)
+
+
+@njit
+def network_slope(w, x, slope, out):
+    """Its gradient."""
     for j in range(2):
         t = np.tanh(w[2 + 2 * j] * x[0] + w[3 + 2 * j] * x[1])
-        value += w[j] * t
-        row[j] = t
-        row[2 + 2 * j] = w[j] * (1 - t * t) * x[0]
-        row[3 + 2 * j] = w[j] * (1 - t * t) * x[1]
-    return value
+        keep = slope[0] * (x[2 + j] if x.size > 2 else 1.0)
+        out[j] = keep * t
+        out[2 + 2 * j] = keep * w[j] * (1 - t * t) * x[0]
+        out[3 + 2 * j] = keep * w[j] * (1 - t * t) * x[1]
 
 
 @njit
@@ -70,8 +86,14 @@ def regressions():
         "diagonal network": zero_loss.DiagonalLinearNetwork(WIDE, FEW),
         "matrix factorisation": zero_loss.MatrixFactorisation(DRAW.standard_normal((2, 3)), 3),
         "linear regression": zero_loss.LinearRegression(WIDE, FEW),
-        "user's network": zero_loss.UserRegression(network_value, FEATURES, LABELS, 6),
-        "numba network": zero_loss.NumbaRegression(network_sample, FEATURES, LABELS, 6),
+        "two layers": zero_loss.PredictorRegression(predictors.TwoLayer(2, 2), FEATURES, LABELS),
+        "linear predictor": zero_loss.PredictorRegression(predictors.Linear(4), WIDE, FEW),
+        "user's network": zero_loss.PredictorRegression(
+            predictors.UserPredictor(network_value, network_pullback, 4, 1, 6), FEATURES, LABELS, 2
+        ),
+        "numba network": zero_loss.PredictorRegression(
+            predictors.UserPredictor(network_output, network_slope, 4, 1, 6, compiled=True), FEATURES, LABELS, 2
+        ),
     }
     for activation in ("tanh", "sigmoid", "softplus", "silu", "sine", "erf", "gelu"):
         found[activation] = zero_loss.ShallowNetwork(FEATURES, LABELS, 4, activation)
@@ -79,10 +101,11 @@ def regressions():
 
 
 REGRESSIONS = regressions()
-BUILT_IN = {name: model for name, model in REGRESSIONS.items() if "network" not in name or name == "diagonal network"}
+BY_DIFFERENCES = ("two layers", "user's network", "numba network")
+BUILT_IN = {name: model for name, model in REGRESSIONS.items() if name not in BY_DIFFERENCES}
 LOSSES = {
     "user's loss": zero_loss.UserLoss(coupled_loss_numpy, coupled_gradient_numpy, 2, 2),
-    "numba loss": zero_loss.NumbaLoss(coupled_loss, coupled_gradient, 2, 2),
+    "numba loss": zero_loss.UserLoss(coupled_loss, coupled_gradient, 2, 2, compiled=True),
 }
 MODELS = REGRESSIONS | LOSSES
 

@@ -39,41 +39,34 @@ def _step(
     return x + change * dt + noise_part, (change - drifts[0]) * dt
 
 
+class AdditiveRungeKutta(AdaptiveScheme):
+    """A method for additive noise, by its tableau."""
+
+    orders: ClassVar[dict[str, tuple[float, float]]] = {"additive": (1.5, 2.0)}
+    areas: ClassVar[bool] = True
+    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
+    tableau: ClassVar[AdditiveTableau]
+
+    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+        return _step(self.tableau, coefficients, t, x, dt, noise)[0]
+
+    def step_with_error(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return _step(self.tableau, coefficients, t, x, dt, noise)
+
+
 @dataclass(frozen=True)
-class StochasticRungeKuttaA1(AdaptiveScheme):
+class StochasticRungeKuttaA1(AdditiveRungeKutta):
     """SRA1: two drifts a step."""
 
     name: ClassVar[str] = "sra1"
-    orders: ClassVar[dict[str, tuple[float, float]]] = {"additive": (1.5, 2.0)}
-    areas: ClassVar[bool] = True
-    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
-
-    def step(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> np.ndarray:
-        return _step(SRA1, coefficients, t, x, dt, noise)[0]
-
-    def step_with_error(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return _step(SRA1, coefficients, t, x, dt, noise)
+    tableau: ClassVar[AdditiveTableau] = SRA1
 
 
 @dataclass(frozen=True)
-class StochasticRungeKuttaA3(AdaptiveScheme):
+class StochasticRungeKuttaA3(AdditiveRungeKutta):
     """SRA3: three drifts a step, of third order where there is no noise."""
 
     name: ClassVar[str] = "sra3"
-    orders: ClassVar[dict[str, tuple[float, float]]] = {"additive": (1.5, 2.0)}
-    areas: ClassVar[bool] = True
-    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
-
-    def step(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> np.ndarray:
-        return _step(SRA3, coefficients, t, x, dt, noise)[0]
-
-    def step_with_error(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return _step(SRA3, coefficients, t, x, dt, noise)
+    tableau: ClassVar[AdditiveTableau] = SRA3

@@ -12,7 +12,7 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, calling, kind, one_of
 from sgdlimits.exact.numerical_derivatives import derivative_along, derivative_by_entry, jacobian
-from sgdlimits.exact.user_functions import call
+from sgdlimits.exact.user_functions import call, own_array
 
 NOISE_TYPES = ("additive", "scalar", "diagonal", "commutative", "general")
 ELSEWHERE = 1e-2  # relative move of a coordinate by which a declared noise type is tried out
@@ -249,7 +249,7 @@ class Coefficients:
         function = getattr(self.source, role, None)
         if function is None:
             return None
-        values = call(lambda: self.named(role), function, *arguments)
+        values = self._called(role, function, *arguments)
         if values.shape != shape or values.dtype.kind not in "fiu":
             raise InvalidInput(
                 f"{self.named(role)} returned {values.dtype} of shape {values.shape} for x of shape "
@@ -257,10 +257,13 @@ class Coefficients:
             )
         return values.astype(np.float64, copy=False)
 
+    def _called(self, role: str, function: Callable[..., Any], *arguments: Any) -> np.ndarray:
+        return own_array(lambda: self.named(role), call(lambda: self.named(role), function, *arguments))
+
     def _raw(self, role: str, t: Any, x: np.ndarray) -> np.ndarray:
         function = getattr(self.source, role)
         if not self.compiled:
-            return call(lambda: self.named(role), function, t, x)
+            return self._called(role, function, t, x)
         d, m = self.dimension, self.noise_dimension
         one = role == "diffusion" and self.additive
         matrix = role == "diffusion" and self.layout == "matrix"

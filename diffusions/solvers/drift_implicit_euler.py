@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
-from .scheme import Scheme, StepNoise
+from .scheme import EULER_ORDERS, Scheme, StepNoise
 
 
 @dataclass(frozen=True)
@@ -28,13 +28,7 @@ class DriftImplicitEuler(Scheme):
     tolerance: float = 1e-12
     iterations: int = 25
     name: ClassVar[str] = "drift_implicit_euler"
-    orders: ClassVar[dict[str, tuple[float, float]]] = {
-        "additive": (1.0, 1.0),
-        "scalar": (0.5, 1.0),
-        "diagonal": (0.5, 1.0),
-        "commutative": (0.5, 1.0),
-        "general": (0.5, 1.0),
-    }
+    orders: ClassVar[dict[str, tuple[float, float]]] = EULER_ORDERS
     source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
     def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:

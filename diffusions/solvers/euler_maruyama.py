@@ -9,7 +9,7 @@ import numpy as np
 
 from .coefficients import Coefficients
 from ..modal import ModalStep
-from .scheme import ModalScheme, StepNoise
+from .scheme import EULER_ORDERS, ModalScheme, StepNoise
 
 
 def euler_step(coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
@@ -30,13 +30,7 @@ class EulerMaruyama(ModalScheme):
     """x + drift dt + diffusion dW."""
 
     name: ClassVar[str] = "euler"
-    orders: ClassVar[dict[str, tuple[float, float]]] = {
-        "additive": (1.0, 1.0),
-        "scalar": (0.5, 1.0),
-        "diagonal": (0.5, 1.0),
-        "commutative": (0.5, 1.0),
-        "general": (0.5, 1.0),
-    }
+    orders: ClassVar[dict[str, tuple[float, float]]] = EULER_ORDERS
     source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
 
     def step(

@@ -11,7 +11,7 @@ from sgdlimits.exact.errors import InvalidInput
 
 from .coefficients import Coefficients
 from ..modal import ModalStep
-from .scheme import ModalScheme, StepNoise
+from .scheme import EULER_ORDERS, ModalScheme, StepNoise
 
 
 def linear_part(coefficients: Coefficients, name: str) -> np.ndarray:
@@ -64,13 +64,7 @@ class ExponentialEuler(ModalScheme):
     """
 
     name: ClassVar[str] = "exponential_euler"
-    orders: ClassVar[dict[str, tuple[float, float]]] = {
-        "additive": (1.0, 1.0),
-        "scalar": (0.5, 1.0),
-        "diagonal": (0.5, 1.0),
-        "commutative": (0.5, 1.0),
-        "general": (0.5, 1.0),
-    }
+    orders: ClassVar[dict[str, tuple[float, float]]] = EULER_ORDERS
     source: ClassVar[str] = "Lord and Rougemont, IMA J. Numer. Anal. 24 (2004)"
 
     def step(

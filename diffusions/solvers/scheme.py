@@ -11,8 +11,11 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 
-from .coefficients import Coefficients
+from .coefficients import NOISE_TYPES, Coefficients
 from ..modal import ModalStep
+
+
+EULER_ORDERS = {name: (1.0 if name == "additive" else 0.5, 1.0) for name in NOISE_TYPES}  # of all Euler schemes
 
 
 @dataclass(frozen=True, eq=False)

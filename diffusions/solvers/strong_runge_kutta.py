@@ -47,41 +47,34 @@ def _step(
     return result + small, first - drifts[0] * dt + small
 
 
+class ElementwiseRungeKutta(AdaptiveScheme):
+    """A method for diagonal and scalar noise, by its tableau."""
+
+    orders: ClassVar[dict[str, tuple[float, float]]] = {"scalar": (1.5, 1.5), "diagonal": (1.5, 1.5)}
+    areas: ClassVar[bool] = True
+    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
+    tableau: ClassVar[ElementwiseTableau]
+
+    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+        return _step(self.tableau, coefficients, t, x, dt, noise)[0]
+
+    def step_with_error(
+        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return _step(self.tableau, coefficients, t, x, dt, noise)
+
+
 @dataclass(frozen=True)
-class StochasticRungeKuttaW1(AdaptiveScheme):
+class StochasticRungeKuttaW1(ElementwiseRungeKutta):
     """SRIW1: two drifts and four diffusions a step."""
 
     name: ClassVar[str] = "sriw1"
-    orders: ClassVar[dict[str, tuple[float, float]]] = {"scalar": (1.5, 1.5), "diagonal": (1.5, 1.5)}
-    areas: ClassVar[bool] = True
-    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
-
-    def step(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> np.ndarray:
-        return _step(SRIW1, coefficients, t, x, dt, noise)[0]
-
-    def step_with_error(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return _step(SRIW1, coefficients, t, x, dt, noise)
+    tableau: ClassVar[ElementwiseTableau] = SRIW1
 
 
 @dataclass(frozen=True)
-class StochasticRungeKuttaW2(AdaptiveScheme):
+class StochasticRungeKuttaW2(ElementwiseRungeKutta):
     """SRIW2: three drifts and four diffusions a step, of third order where there is no noise."""
 
     name: ClassVar[str] = "sriw2"
-    orders: ClassVar[dict[str, tuple[float, float]]] = {"scalar": (1.5, 1.5), "diagonal": (1.5, 1.5)}
-    areas: ClassVar[bool] = True
-    source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 48 (2010)"
-
-    def step(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> np.ndarray:
-        return _step(SRIW2, coefficients, t, x, dt, noise)[0]
-
-    def step_with_error(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> tuple[np.ndarray, np.ndarray]:
-        return _step(SRIW2, coefficients, t, x, dt, noise)
+    tableau: ClassVar[ElementwiseTableau] = SRIW2

@@ -20,8 +20,30 @@ def _rows(*rows: tuple[float, ...]) -> np.ndarray:
     return out
 
 
+class DriftStages:
+    """A method whose drift is taken in stages."""
+
+    a0: np.ndarray
+
+    @property
+    def c0(self) -> np.ndarray:
+        """Times of the drift's stages."""
+        return self.a0.sum(axis=1)
+
+
+class Stages(DriftStages):
+    """A method whose diffusion is taken in stages of its own, too."""
+
+    a1: np.ndarray
+
+    @property
+    def c1(self) -> np.ndarray:
+        """Times of the diffusion's stages."""
+        return self.a1.sum(axis=1)
+
+
 @dataclass(frozen=True, eq=False)
-class AdditiveTableau:
+class AdditiveTableau(DriftStages):
     """SRA methods: strong order 1.5 for additive noise."""
 
     a0: np.ndarray
@@ -31,14 +53,9 @@ class AdditiveTableau:
     beta1: tuple[float, ...]
     beta2: tuple[float, ...]
 
-    @property
-    def c0(self) -> np.ndarray:
-        """Times of the drift's stages."""
-        return self.a0.sum(axis=1)
-
 
 @dataclass(frozen=True, eq=False)
-class ElementwiseTableau:
+class ElementwiseTableau(Stages):
     """SRI methods of strong order 1.5 for diagonal or scalar noise."""
 
     a0: np.ndarray
@@ -51,19 +68,9 @@ class ElementwiseTableau:
     beta3: tuple[float, ...]
     beta4: tuple[float, ...]
 
-    @property
-    def c0(self) -> np.ndarray:
-        """Times of the drift's stages."""
-        return self.a0.sum(axis=1)
-
-    @property
-    def c1(self) -> np.ndarray:
-        """Times of the diffusion's stages."""
-        return self.a1.sum(axis=1)
-
 
 @dataclass(frozen=True, eq=False)
-class WeakTableau:
+class WeakTableau(Stages):
     """RI methods of weak order 2 for any noise; stages of index 2 start at x and need no drift."""
 
     a0: np.ndarray
@@ -76,16 +83,6 @@ class WeakTableau:
     beta2: tuple[float, ...]
     beta3: tuple[float, ...]
     beta4: tuple[float, ...]
-
-    @property
-    def c0(self) -> np.ndarray:
-        """Times of the drift's stages."""
-        return self.a0.sum(axis=1)
-
-    @property
-    def c1(self) -> np.ndarray:
-        """Times of the diffusion's stages."""
-        return self.a1.sum(axis=1)
 
 
 SRA1 = AdditiveTableau(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from .coefficients import Coefficients
-from .scheme import Scheme, StepNoise
+from .scheme import EULER_ORDERS, Scheme, StepNoise
 
 
 @dataclass(frozen=True)
@@ -16,13 +16,7 @@ class TamedEuler(Scheme):
     """x + drift dt / (1 + |drift| dt) + diffusion dW."""
 
     name: ClassVar[str] = "tamed_euler"
-    orders: ClassVar[dict[str, tuple[float, float]]] = {
-        "additive": (1.0, 1.0),
-        "scalar": (0.5, 1.0),
-        "diagonal": (0.5, 1.0),
-        "commutative": (0.5, 1.0),
-        "general": (0.5, 1.0),
-    }
+    orders: ClassVar[dict[str, tuple[float, float]]] = EULER_ORDERS
     source: ClassVar[str] = "Hutzenthaler, Jentzen and Kloeden, Annals of Applied Probability 22 (2012)"
 
     def step(

@@ -7,11 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from .coefficients import Coefficients
+from .coefficients import NOISE_TYPES, Coefficients
 from .scheme import Scheme, StepNoise
 from .tableaus import DRI1, RI6, WeakTableau
-
-ANY_NOISE = {name: (0.0, 2.0) for name in ("additive", "scalar", "diagonal", "commutative", "general")}
 
 
 def _step(
@@ -101,33 +99,31 @@ def _mixed(
     return out
 
 
+class WeakRungeKutta(Scheme):
+    """A method of weak order 2 for any noise, by its tableau."""
+
+    orders: ClassVar[dict[str, tuple[float, float]]] = {name: (0.0, 2.0) for name in NOISE_TYPES}
+    increments: ClassVar[str] = "three_point"
+    signs: ClassVar[bool] = True
+    tableau: ClassVar[WeakTableau]
+
+    def step(self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
+        return _step(self.tableau, coefficients, t, x, dt, noise)
+
+
 @dataclass(frozen=True)
-class WeakRungeKuttaRI6(Scheme):
+class WeakRungeKuttaRI6(WeakRungeKutta):
     """RI6: two drifts; 1 + 4 m diffusions for m Brownian motions, three where each moves its own coordinate."""
 
     name: ClassVar[str] = "ri6"
-    orders: ClassVar[dict[str, tuple[float, float]]] = ANY_NOISE
-    increments: ClassVar[str] = "three_point"
-    signs: ClassVar[bool] = True
     source: ClassVar[str] = "Roessler, SIAM J. Numer. Anal. 47 (2009)"
-
-    def step(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> np.ndarray:
-        return _step(RI6, coefficients, t, x, dt, noise)
+    tableau: ClassVar[WeakTableau] = RI6
 
 
 @dataclass(frozen=True)
-class WeakRungeKuttaDRI1(Scheme):
+class WeakRungeKuttaDRI1(WeakRungeKutta):
     """DRI1: three drifts, of third order where there is no noise, and small error constants."""
 
     name: ClassVar[str] = "dri1"
-    orders: ClassVar[dict[str, tuple[float, float]]] = ANY_NOISE
-    increments: ClassVar[str] = "three_point"
-    signs: ClassVar[bool] = True
     source: ClassVar[str] = "Debrabant and Roessler, Applied Numerical Mathematics 59 (2009)"
-
-    def step(
-        self, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
-    ) -> np.ndarray:
-        return _step(DRI1, coefficients, t, x, dt, noise)
+    tableau: ClassVar[WeakTableau] = DRI1

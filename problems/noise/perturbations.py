@@ -12,17 +12,9 @@ from ..zero_loss.model import Model
 from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
 
 
-@dataclass(frozen=True, eq=False)
-class WeightNoise(SimpleMechanism):
-    """The gradient is taken at w + sigma * xi.
+class HessianNoise(SimpleMechanism):
+    """Noise xi of the weights, whose first effect on the gradient is the Hessian times xi."""
 
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation of the noise of a weight.
-    """
-
-    sigma: float
     effect = "the regulariser, half the trace of the Hessian,"
 
     def __post_init__(self) -> None:
@@ -31,10 +23,6 @@ class WeightNoise(SimpleMechanism):
     def misfit(self, model: Model) -> str | None:
         """It fits every model."""
         return None
-
-    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
-        """Normals (m,)."""
-        return (Draw("shift", "normal", (model.dimension,), sigma=self.sigma),)
 
     def regulariser(self, model, w):
         """Half the trace of the Hessian."""
@@ -45,7 +33,7 @@ class WeightNoise(SimpleMechanism):
         return model.third_contraction(w, trace_weights(model, w)) / 2
 
     def covariance(self, model, w, batch=None):
-        """H squared; with a batch, its mean over batches."""
+        """H squared; with a batch, its mean over batches (of z = w - xi where xi is carried)."""
         return weight_noise_covariance(model, w, batch)
 
     def noise_matrix(self, model, w):
@@ -58,7 +46,24 @@ class WeightNoise(SimpleMechanism):
 
 
 @dataclass(frozen=True, eq=False)
-class AntiCorrelated(SimpleMechanism):
+class WeightNoise(HessianNoise):
+    """The gradient is taken at w + sigma * xi.
+
+    Parameters
+    ----------
+    sigma : float
+        Standard deviation of the noise of a weight.
+    """
+
+    sigma: float
+
+    def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
+        """Normals (m,)."""
+        return (Draw("shift", "normal", (model.dimension,), sigma=self.sigma),)
+
+
+@dataclass(frozen=True, eq=False)
+class AntiCorrelated(HessianNoise):
     """w_{k+1} = w_k - step_size * grad L(w_k) + xi_{k+1} - xi_k, xi = sigma * N(0, 1) and xi_0 = 0.
 
     In z = w - xi this is weight noise (derived).
@@ -71,38 +76,10 @@ class AntiCorrelated(SimpleMechanism):
 
     sigma: float
     carries = True
-    effect = "the regulariser, half the trace of the Hessian,"
-
-    def __post_init__(self) -> None:
-        check_sigma(self)
-
-    def misfit(self, model: Model) -> str | None:
-        """It fits every model."""
-        return None
 
     def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:
         """Normals (m,), carried to the next step."""
         return (Draw("shift", "normal", (model.dimension,), sigma=self.sigma, carried=True),)
-
-    def regulariser(self, model, w):
-        """Half the trace of the Hessian."""
-        return np.trace(model.hessian(w), axis1=-2, axis2=-1) / 2
-
-    def regulariser_gradient(self, model, w):
-        """Half the gradient of the trace."""
-        return model.third_contraction(w, trace_weights(model, w)) / 2
-
-    def covariance(self, model, w, batch=None):
-        """That of z = w - xi: H squared; with a batch, its mean over batches."""
-        return weight_noise_covariance(model, w, batch)
-
-    def noise_matrix(self, model, w):
-        """The Hessian."""
-        return model.hessian(w)
-
-    def fourth_gradient(self, model, w):
-        """No formula."""
-        return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,8 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
-from .data import set_data
 from .kernels import multiplier, regression_kernel
-from .model import Regression, entry_count
+from .model import QuadraticPredictions, RowsRegression, entry_count
 
 MOST_STEPS = 200
 
@@ -31,7 +30,7 @@ def sample(w, x, multipliers, row):
 
 
 @dataclass(frozen=True, eq=False)
-class DiagonalLinearNetwork(Regression):
+class DiagonalLinearNetwork(QuadraticPredictions, RowsRegression):
     """f_i(w) = z_i . (u^2 - v^2) with w = (u, v), L = 1/(2N) sum_i (f_i - y_i)^2.
 
     Its 2d hidden units are z_ij u_j^2 and -z_ij v_j^2.
@@ -48,22 +47,7 @@ class DiagonalLinearNetwork(Regression):
     label = "diagonal linear network"
 
     def __post_init__(self) -> None:
-        set_data(self, self.features, self.labels)
-
-    @property
-    def inputs(self) -> np.ndarray:
-        """The features."""
-        return self.features
-
-    @property
-    def weight(self) -> float:
-        """1 / N."""
-        return 1 / len(self.labels)
-
-    @property
-    def input_size(self) -> int:
-        """d."""
-        return self.features.shape[1]
+        self._keep_rows()
 
     @property
     def dimension(self) -> int:
@@ -107,10 +91,6 @@ class DiagonalLinearNetwork(Regression):
     def weighted_hessians(self, w, coefficients):
         """A diagonal matrix."""
         return 2 * (coefficients @ self._signed(self.features))[..., None] * np.eye(self.dimension)
-
-    def hessian_gradient(self, w, matrix):
-        """Zero: the predictions are quadratic."""
-        return np.zeros((*np.shape(w)[:-1], self.samples, self.dimension))
 
     def input_gradient(self, w):
         """u^2 - v^2 for every sample, (..., N, d)."""

@@ -9,7 +9,7 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 
 from .kernels import multiplier, regression_kernel
-from .model import Regression
+from .model import OneSample, QuadraticPredictions
 from .product_sum import limit_of_products, linearise_products
 
 
@@ -23,24 +23,13 @@ def sample(w, x, multipliers, row):
 
 
 @dataclass(frozen=True)
-class Hyperbola(Regression):
+class Hyperbola(QuadraticPredictions, OneSample):
     """L(w) = (x y - 1)^2 / 2 with w = (x, y); one sample, one hidden unit."""
 
     kernel = staticmethod(regression_kernel(sample))
     dimension = 2
     units = 1
-    weight = 1.0
     label = "hyperbola"
-
-    @property
-    def inputs(self) -> np.ndarray:
-        """No features: (1, 0)."""
-        return np.empty((1, 0))
-
-    @property
-    def labels(self) -> np.ndarray:
-        """One label, 1."""
-        return np.ones(1)
 
     def predict_with_jacobian(self, w, inputs=None, units=None):
         """Prediction, the same for each entry, and its Jacobian."""
@@ -61,10 +50,6 @@ class Hyperbola(Regression):
     def weighted_hessians(self, w, coefficients):
         """A constant matrix times the coefficient."""
         return coefficients[..., None] * np.array([[0.0, 1.0], [1.0, 0.0]])
-
-    def hessian_gradient(self, w, matrix):
-        """Zero: the prediction is quadratic."""
-        return np.zeros((*np.shape(w)[:-1], 1, 2))
 
     def closed_limit(self, w):
         """Limit of the flow; the branch is the one of sign(x + y)."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numba
-import numpy as np
 from numba.extending import register_jitable
 
 
@@ -56,16 +55,3 @@ def regression_kernel(sample: Callable[..., Any]) -> Callable[..., Any]:
                 out[j] += pull * work[j]
 
     return kernel
-
-
-def predict_one_by_one(vectorised, w: np.ndarray, inputs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Call a compiled `vectorised(w (P, m), inputs (P, S, p), values, rows)` on arrays of any leading shape."""
-    w = np.asarray(w, float)
-    lead = np.broadcast_shapes(w.shape[:-1], inputs.shape[:-2])
-    flat = np.ascontiguousarray(np.broadcast_to(w, (*lead, w.shape[-1]))).reshape(-1, w.shape[-1])
-    points = np.ascontiguousarray(np.broadcast_to(inputs, (*lead, *inputs.shape[-2:])))
-    points = points.reshape(len(flat), *inputs.shape[-2:])
-    values = np.empty((len(flat), points.shape[1]))
-    jacobian = np.empty((len(flat), points.shape[1], w.shape[-1]))
-    vectorised(flat, points, values, jacobian)
-    return values.reshape(*lead, -1), jacobian.reshape(*lead, *jacobian.shape[1:])

@@ -9,9 +9,8 @@ import numpy as np
 from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
-from .data import set_data
 from .kernels import multiplier, regression_kernel
-from .model import Regression, entry_count
+from .model import QuadraticPredictions, RowsRegression, entry_count
 
 
 @compiled
@@ -25,7 +24,7 @@ def sample(w, x, multipliers, row):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearRegression(Regression):
+class LinearRegression(QuadraticPredictions, RowsRegression):
     """f_i(w) = z_i . w, L = 1/(2N) sum_i (f_i - y_i)^2, with fewer samples than features.
 
     Its units are z_ij w_j, so that Dropout acts on the inputs.
@@ -42,25 +41,10 @@ class LinearRegression(Regression):
     label = "linear regression"
 
     def __post_init__(self) -> None:
-        set_data(self, self.features, self.labels)
-
-    @property
-    def inputs(self) -> np.ndarray:
-        """The features."""
-        return self.features
-
-    @property
-    def weight(self) -> float:
-        """1 / N."""
-        return 1 / len(self.labels)
+        self._keep_rows()
 
     @property
     def dimension(self) -> int:
-        """d."""
-        return self.features.shape[1]
-
-    @property
-    def input_size(self) -> int:
         """d."""
         return self.features.shape[1]
 
@@ -92,10 +76,6 @@ class LinearRegression(Regression):
     def weighted_hessians(self, w, coefficients):
         """Zero."""
         return np.zeros((*coefficients.shape[:-1], self.dimension, self.dimension))
-
-    def hessian_gradient(self, w, matrix):
-        """Zero."""
-        return np.zeros((*np.shape(w)[:-1], self.samples, self.dimension))
 
     def input_gradient(self, w):
         """w for every sample, (..., N, d)."""

@@ -10,7 +10,7 @@ from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import finite_array, whole_number
 
 from .kernels import multiplier, regression_kernel
-from .model import Regression, entry_count
+from .model import NoClosedLimit, QuadraticPredictions, entry_count
 
 
 @compiled
@@ -30,7 +30,7 @@ def sample(w, x, multipliers, row):
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixFactorisation(Regression):
+class MatrixFactorisation(QuadraticPredictions, NoClosedLimit):
     """L(w) = |U V' - M|^2 / 2 (a sum over entries), w = (U row by row, V row by row).
 
     The p q samples are the entries of M row by row; the hidden units are the `rank` columns.
@@ -133,14 +133,6 @@ class MatrixFactorisation(Regression):
         out[..., :p, p:] = block
         out[..., p:, :p] = block.swapaxes(-1, -2)
         return np.kron(out, np.eye(self.rank))
-
-    def hessian_gradient(self, w, matrix):
-        """Zero: the predictions are quadratic."""
-        return np.zeros((*np.shape(w)[:-1], self.samples, self.dimension))
-
-    def closed_limit(self, w):
-        """Not known in closed form."""
-        return None
 
     def conserved(self, w):
         """U'U - V'V, its rows one after the other (..., rank^2)."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from ..problem import Objective
 from sgdlimits.exact.errors import points
 
+from ..problem import Objective
+from ..tables import checked_rows
 
 
 class Model(Objective):
@@ -77,8 +78,9 @@ class Model(Objective):
 class Regression(Model):
     """L(w) = (weight / 2) sum_i (f_i(w) - labels_i)^2 over N samples.
 
-    A prediction of a model with hidden units is f_i = sum_j h_ij(w), and Dropout multiplies h_ij.
-    F_i stands for the Hessian of f_i.
+    A prediction of a model with hidden units is f_i = sum_j h_ij(w), and Dropout multiplies h_ij: such a model gives
+    `unit_outputs(w)` (..., N, h). One with inputs gives `input_gradient(w)`, the gradient (..., N, p) of f_i in its
+    input, and `mixed(w)`, the derivative (..., N, p, m) of that. F_i stands for the Hessian of f_i.
 
     Attributes
     ----------
@@ -91,7 +93,6 @@ class Regression(Model):
     inputs: np.ndarray
     labels: np.ndarray
     weight: float
-    has_units: ClassVar[bool] = False
 
     @abstractmethod
     def predict_with_jacobian(
@@ -159,9 +160,70 @@ class Regression(Model):
         )
 
 
-def no_quantities(w: np.ndarray) -> np.ndarray:
-    """Return an array (..., 0): nothing known to be conserved."""
-    return np.empty((*np.shape(w)[:-1], 0))
+class NothingConserved(Model):
+    """A model of whose flow no conserved quantity is known."""
+
+    def conserved(self, w: np.ndarray) -> np.ndarray:
+        """None, (..., 0)."""
+        return np.empty((*np.shape(w)[:-1], 0))
+
+
+class NoClosedLimit(Model):
+    """A model whose flow must be followed to find its limit."""
+
+    def closed_limit(self, w: np.ndarray) -> None:
+        """Not known."""
+        return None
+
+
+class RowsRegression(Regression):
+    """A regression on rows that it holds itself: `features` (N, p) and `labels` (N,), with L a mean over them."""
+
+    features: np.ndarray
+
+    def _keep_rows(self) -> None:
+        """Check the rows and make them read-only, when a leaf is made."""
+        for name, array in zip(("features", "labels"), checked_rows(self.features, self.labels)):
+            object.__setattr__(self, name, array)
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """The features."""
+        return self.features
+
+    @property
+    def input_size(self) -> int:
+        """p."""
+        return self.features.shape[1]
+
+    @property
+    def weight(self) -> float:
+        """1 / N."""
+        return 1 / len(self.labels)
+
+
+class OneSample(Regression):
+    """A regression with one sample without features, label 1 and weight 1."""
+
+    weight = 1.0
+
+    @property
+    def inputs(self) -> np.ndarray:
+        """No features: (1, 0)."""
+        return np.empty((1, 0))
+
+    @property
+    def labels(self) -> np.ndarray:
+        """One label, 1."""
+        return np.ones(1)
+
+
+class QuadraticPredictions(Regression):
+    """A regression whose predictions are quadratic in w."""
+
+    def hessian_gradient(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+        """Zero."""
+        return np.zeros((*np.shape(w)[:-1], self.samples, self.dimension))
 
 
 def entry_count(model: Regression, inputs: np.ndarray | None) -> int:

@@ -10,7 +10,7 @@ from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from .kernels import multiplier, regression_kernel
-from .model import Regression, entry_count
+from .model import OneSample, QuadraticPredictions, entry_count
 
 
 @compiled
@@ -27,7 +27,7 @@ def sample(w, x, multipliers, row):
 
 
 @dataclass(frozen=True)
-class ProductSum(Regression):
+class ProductSum(QuadraticPredictions, OneSample):
     """L(w) = (sum_j u_j v_j - 1)^2 / 2 with w = (u, v); one sample, and a hidden unit for each product.
 
     Parameters
@@ -57,21 +57,6 @@ class ProductSum(Regression):
         """Short name."""
         return f"sum of {self.terms} products"
 
-    @property
-    def inputs(self) -> np.ndarray:
-        """No features: (1, 0)."""
-        return np.empty((1, 0))
-
-    @property
-    def labels(self) -> np.ndarray:
-        """One label, 1."""
-        return np.ones(1)
-
-    @property
-    def weight(self) -> float:
-        """1."""
-        return 1.0
-
     def predict_with_jacobian(self, w, inputs=None, units=None):
         """Prediction, the same for each entry, and its Jacobian."""
         return linearise_products(self, w, inputs, units)
@@ -92,10 +77,6 @@ class ProductSum(Regression):
         """A constant matrix times the coefficient."""
         exchange = np.roll(np.eye(self.dimension), self.terms, axis=0)
         return coefficients[..., None] * exchange
-
-    def hessian_gradient(self, w, matrix):
-        """Zero: the prediction is quadratic."""
-        return np.zeros((*np.shape(w)[:-1], 1, self.dimension))
 
     def closed_limit(self, w):
         """Limit of the flow; see `limit_of_products`."""

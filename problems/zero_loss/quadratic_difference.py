@@ -10,7 +10,7 @@ from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
 from .kernels import multiplier, regression_kernel
-from .model import Regression, entry_count
+from .model import OneSample, QuadraticPredictions, entry_count
 
 SIGNS = np.array([1.0, -1.0])
 
@@ -25,24 +25,13 @@ def sample(w, x, multipliers, row):
 
 
 @dataclass(frozen=True)
-class QuadraticDifference(Regression):
+class QuadraticDifference(QuadraticPredictions, OneSample):
     """L(w) = (u^2 - v^2 - 1)^2 / 2 with w = (u, v); one sample, two hidden units u^2 and -v^2."""
 
     kernel = staticmethod(regression_kernel(sample))
     dimension = 2
     units = 2
-    weight = 1.0
     label = "difference of squares"
-
-    @property
-    def inputs(self) -> np.ndarray:
-        """No features: (1, 0)."""
-        return np.empty((1, 0))
-
-    @property
-    def labels(self) -> np.ndarray:
-        """One label, 1."""
-        return np.ones(1)
 
     def predict_with_jacobian(self, w, inputs=None, units=None):
         """Prediction, the same for each entry, and its Jacobian."""
@@ -65,10 +54,6 @@ class QuadraticDifference(Regression):
     def weighted_hessians(self, w, coefficients):
         """A constant matrix times the coefficient."""
         return coefficients[..., None] * np.diag(2 * SIGNS)
-
-    def hessian_gradient(self, w, matrix):
-        """Zero: the prediction is quadratic."""
-        return np.zeros((*np.shape(w)[:-1], 1, 2))
 
     def closed_limit(self, w):
         """Limit of the flow: u grows and v shrinks by one factor (derived)."""

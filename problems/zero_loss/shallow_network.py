@@ -11,9 +11,8 @@ import numpy as np
 from sgdlimits.exact.errors import one_of, whole_number
 
 from .activations import ACTIVATIONS
-from .data import set_data
 from .kernels import multiplier, regression_kernel
-from .model import Regression, no_quantities
+from .model import NoClosedLimit, NothingConserved, RowsRegression
 
 
 @lru_cache(maxsize=None)
@@ -44,7 +43,7 @@ def network_kernel(activation: str):
 
 
 @dataclass(frozen=True, eq=False)
-class ShallowNetwork(Regression):
+class ShallowNetwork(NothingConserved, NoClosedLimit, RowsRegression):
     """f_i(w) = sum_j a_j phi(b_j . x_i), L = 1/(2N) sum_i (f_i - y_i)^2, w = (a, b_1, ..., b_width).
 
     A bias is a column of ones in `features`.
@@ -64,7 +63,7 @@ class ShallowNetwork(Regression):
     activation: str = "tanh"
 
     def __post_init__(self) -> None:
-        set_data(self, self.features, self.labels)
+        self._keep_rows()
         object.__setattr__(self, "width", whole_number("width", self.width, 1))
         one_of("activation", self.activation, ACTIVATIONS)
 
@@ -77,21 +76,6 @@ class ShallowNetwork(Regression):
     def label(self) -> str:
         """Short name."""
         return f"{self.activation} network of width {self.width}"
-
-    @property
-    def inputs(self) -> np.ndarray:
-        """The features."""
-        return self.features
-
-    @property
-    def weight(self) -> float:
-        """1 / N."""
-        return 1 / len(self.labels)
-
-    @property
-    def input_size(self) -> int:
-        """p."""
-        return self.features.shape[1]
 
     @property
     def dimension(self) -> int:
@@ -197,11 +181,3 @@ class ShallowNetwork(Regression):
         inner = np.einsum("...ih,...hp,iq->...iphq", pull, b, self.features, optimize=True)
         inner = inner + np.einsum("...ih,pq->...iphq", push, np.eye(self.input_size))
         return self._join(outer, inner)
-
-    def closed_limit(self, w):
-        """Not known in closed form."""
-        return None
-
-    def conserved(self, w):
-        """None known."""
-        return no_quantities(w)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from .errors import InvalidInput
 
 RUNGS = 0.25 / 4.0 ** np.arange(9)  # widths, down to 4e-6
 TOLERANCE = 1e-4  # relative; a wrong term is far above it, a quotient of single precision mostly below
@@ -17,6 +17,12 @@ def probe(dimension: int) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.Generator(np.random.Philox(20))
     direction = generator.standard_normal(dimension)
     return 0.4 + 0.2 * generator.random(dimension), direction / np.linalg.norm(direction)
+
+
+def symmetric_probe(dimension: int) -> np.ndarray:
+    """A symmetric matrix (d, d) of order one, always the same."""
+    matrix = np.random.Generator(np.random.Philox(21)).standard_normal((dimension, dimension))
+    return (matrix + matrix.T) / (2 * np.sqrt(dimension))
 
 
 def check_derivative(

@@ -1,0 +1,279 @@
+"""A user's loss L(w), or L_hat(w, eta) that brings its own noise, in NumPy, numba or torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numba
+import numpy as np
+
+from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
+from sgdlimits.exact.errors import one_of, points, whole_number
+from sgdlimits.exact.numerical_derivatives import contraction, derivative, laplacian
+from sgdlimits.exact.user_functions import call, numbers, tried_out, user_function
+
+from ..torch_functions import torch_number
+from .model import NothingConserved
+from .torch_losses import LossDerivative
+
+OUTER_STEP = 0.05  # of the second Laplacian, whose rounding is that of the first over its square
+NOISE_FUNCTIONS = ("noise_matrix", "regulariser", "regulariser_gradient", "fourth_gradient")
+
+
+@dataclass(frozen=True, eq=False)
+class UserLoss(NothingConserved):
+    """A user's loss L_hat(w, eta) with w (..., m) and noise eta (..., q), or L(w); no samples and no hidden units.
+
+    NumPy functions are called with one leading axis: w (P, m), eta (P, q). Derivatives that are not given are
+    sixth-order central differences of `gradient_function`.
+
+    Parameters
+    ----------
+    loss_function : function of w, or of (w, eta) where noise_size > 0, with values (P,)
+    gradient_function : the same arguments, values (P, m)
+        Gradient in w.
+    dimension : int
+        m.
+    noise_size : int
+        q; 0 for a loss without noise of its own.
+    hessian_function : function of w with values (P, m, m), optional
+    third_function : function of (w, matrix) with values (P, m), optional
+        Gradient of <matrix, Hessian(w)>.
+    limit_function : function of w with values (P, m), optional
+        Limit of the gradient flow, where it is known.
+    label : str
+    compiled : bool
+        Loss and gradient are compiled with numba.njit, for one path: loss(w (m,)) -> float and gradient(w, out (m,)),
+        or loss(w, eta (q,)) and gradient(w, eta, out); `out` is zero on entry.
+    noise_functions : mapping from names to functions of w, optional
+        Derivatives in eta at 0. "noise_matrix" (P, m, q): of the gradient; "regulariser" (P,): half the Laplacian of
+        the loss, and "regulariser_gradient" (P, m) in w; "fourth_gradient" (P, m): gradient in w of an eighth of the
+        Laplacian's square.
+    """
+
+    loss_function: Callable[..., Any]
+    gradient_function: Callable[..., Any]
+    dimension: int
+    noise_size: int = 0
+    hessian_function: Callable[..., Any] | None = None
+    third_function: Callable[..., Any] | None = None
+    limit_function: Callable[..., Any] | None = None
+    label: str = "user's loss"
+    compiled: bool = False
+    noise_functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dimension", whole_number("dimension", self.dimension, 1))
+        object.__setattr__(self, "noise_size", whole_number("noise_size", self.noise_size, 0))
+        form = "loss(w) -> float, gradient(w, out); with noise loss(w, eta), gradient(w, eta, out)"
+        given = probe(self.dimension)[0], *((np.zeros(self.noise_size),) if self.noise_size else ())
+        for name, out in (("loss_function", ()), ("gradient_function", (np.zeros(self.dimension),))):
+            user_function(name, getattr(self, name), self.compiled, form)
+            if self.compiled:
+                tried_out(name, getattr(self, name), form, given, out)
+        for name in ("hessian_function", "third_function", "limit_function"):
+            if getattr(self, name) is not None:
+                user_function(name, getattr(self, name))
+        for name, function in self.noise_functions.items():
+            user_function(one_of("noise_functions", name, NOISE_FUNCTIONS), function)
+        w = np.full((2, self.dimension), 0.5)
+        with np.errstate(all="ignore"):  # this need not be a point where the loss is finite
+            self.loss(w), self.gradient(w)
+        self._check_derivatives()
+
+    def _check_derivatives(self) -> None:
+        """The gradient without noise and with some, and what else was given."""
+        m, q = self.dimension, self.noise_size
+        for eta in (np.zeros(q), probe(q)[0])[: 1 + (q > 0)]:
+            check_derivative(
+                "gradient_function", lambda w, eta=eta: self.loss_of(w, eta),
+                lambda w, v, eta=eta: self.noisy_gradient_of(w, eta) @ v, m,
+            )  # fmt: skip
+        if self.hessian_function is not None:
+            check_derivative("hessian_function", self.gradient, lambda w, v: self.hessian(w) @ v, m)
+        if self.third_function is not None:
+            matrix = symmetric_probe(m)
+            check_derivative(
+                "third_function", lambda w: np.einsum("ij,...ij->...", matrix, self.hessian(w)),
+                lambda w, v: self.third_contraction(w, matrix) @ v, m,
+            )  # fmt: skip
+
+    @classmethod
+    def from_torch(
+        cls, function: Callable[..., Any], dimension: int, noise_size: int = 0, label: str = "torch loss"
+    ) -> UserLoss:
+        """A torch function of one path in double precision, L(w (m,)) or L_hat(w, eta (q,)), with all its derivatives.
+
+        Raises
+        ------
+        MissingLibrary
+            If torch is not installed.
+        """
+        sizes = [whole_number("dimension", dimension, 1), whole_number("noise_size", noise_size, 0)]
+        torch_number("function", function, *(np.full(size, 0.5) for size in sizes if size))
+        made = {
+            name: LossDerivative(function, noise_size, name)
+            for name in ("loss", "gradient", "hessian", "third", *NOISE_FUNCTIONS)
+        }
+        first = (made.pop(name) for name in ("loss", "gradient"))
+        second = (made.pop(name) for name in ("hessian", "third"))
+        return cls(*first, dimension, noise_size, *second, None, label, False, made if noise_size else {})
+
+    @property
+    def kernel(self) -> Callable[..., None] | None:
+        """Compiled for the user's gradient."""
+        return self._loops()[0] if self.compiled else None
+
+    @property
+    def kernel_data(self) -> tuple[np.ndarray, ...]:
+        """Nothing: everything is in the kernel."""
+        return (np.empty(0),)
+
+    def _loops(self):
+        return _compile(self.loss_function, self.gradient_function, self.noise_size > 0)
+
+    def _call(self, name, function, tail, *arguments):
+        """A user's function on arrays, each with its number of own axes, of one leading shape: values (..., *tail)."""
+        shapes = [(np.shape(array)[: np.ndim(array) - own], np.shape(array)[np.ndim(array) - own :])
+                  for array, own in arguments]  # fmt: skip
+        lead = np.broadcast_shapes(*(shape for shape, _ in shapes))
+        flat = [
+            np.array(np.broadcast_to(array, (*lead, *own)), dtype=np.float64).reshape(math.prod(lead), *own)
+            for (array, _), (_, own) in zip(arguments, shapes)
+        ]
+        if self.compiled and name in ("loss_function", "gradient_function"):
+            found = np.zeros((len(flat[0]), *tail))
+            function(*flat, found)
+        else:
+            given = f" for w of shape {flat[0].shape} (it must be vectorised over the leading axes)"
+            found = numbers(name, call(name, function, *flat), (len(flat[0]), *tail), given)
+        return found.reshape((*lead, *tail))
+
+    def _noisy(self, name, tail, w, eta):
+        """The user's loss or gradient; the compiled loops take eta always, NumPy functions where there is noise."""
+        arguments = ((w, 1), (eta, 1)) if self.noise_size or self.compiled else ((w, 1),)
+        function = self._loops()[1 if name == "loss_function" else 2] if self.compiled else getattr(self, name)
+        return self._call(name, function, tail, *arguments)
+
+    def no_noise(self, w: np.ndarray) -> np.ndarray:
+        """Zeros (..., q)."""
+        return np.zeros((*np.shape(w)[:-1], self.noise_size))
+
+    def loss_of(self, w: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """L_hat(w, eta), (...)."""
+        return self._noisy("loss_function", (), w, eta)
+
+    def noisy_gradient_of(self, w: np.ndarray, eta: np.ndarray) -> np.ndarray:
+        """Gradient of L_hat in w, (..., m)."""
+        return self._noisy("gradient_function", (self.dimension,), w, eta)
+
+    def loss(self, w: np.ndarray) -> np.ndarray:
+        """L_hat(w, 0), (...)."""
+        w = points("w", w, self.dimension, finite=False)
+        return self.loss_of(w, self.no_noise(w))
+
+    def gradient(self, w: np.ndarray) -> np.ndarray:
+        """Gradient of L_hat(w, 0), (..., m)."""
+        w = points("w", w, self.dimension, finite=False)
+        return self.noisy_gradient_of(w, self.no_noise(w))
+
+    def hessian(self, w):
+        """Hessian (..., m, m)."""
+        w = points("w", w, self.dimension, finite=False)
+        if self.hessian_function is not None:
+            return self._call("hessian_function", self.hessian_function, (self.dimension, self.dimension), (w, 1))
+        full = derivative(self.gradient, w)
+        return (full + full.swapaxes(-1, -2)) / 2
+
+    def third_contraction(self, w, matrix):
+        """Gradient of <matrix, Hessian(w)>."""
+        if self.third_function is None:
+            return contraction(self.gradient, np.asarray(w, float), matrix)
+        return self._call("third_function", self.third_function, (self.dimension,), (w, 1), (matrix, 2))
+
+    def _of_noise(self, name, tail, w, by_differences):
+        function = self.noise_functions.get(name)
+        return by_differences() if function is None else self._call(name, function, tail, (w, 1))
+
+    def noise_matrix(self, w: np.ndarray) -> np.ndarray:
+        """G(w), the derivative in eta at 0 of the gradient, (..., m, q)."""
+        return self._of_noise(
+            "noise_matrix", (self.dimension, self.noise_size), w,
+            lambda: derivative(lambda eta: self.noisy_gradient_of(w, eta), self.no_noise(w)),
+        )  # fmt: skip
+
+    def own_regulariser(self, w: np.ndarray) -> np.ndarray:
+        """Half the Laplacian of L_hat in eta at 0, (...)."""
+        return self._of_noise(
+            "regulariser", (), w, lambda: laplacian(lambda eta: self.loss_of(w, eta), self.no_noise(w)) / 2
+        )
+
+    def own_regulariser_gradient(self, w: np.ndarray) -> np.ndarray:
+        """Its gradient in w, (..., m)."""
+        return self._of_noise(
+            "regulariser_gradient", (self.dimension,), w,
+            lambda: laplacian(lambda eta: self.noisy_gradient_of(w, eta), self.no_noise(w)) / 2,
+        )  # fmt: skip
+
+    def own_fourth_gradient(self, w: np.ndarray) -> np.ndarray:
+        """Gradient in w of an eighth of the Laplacian's square of L_hat in eta at 0, (..., m)."""
+        return self._of_noise("fourth_gradient", (self.dimension,), w, lambda: self._fourth_by_differences(w))
+
+    def _fourth_by_differences(self, w):
+        """Second-order differences of the first Laplacian."""
+
+        def inner(eta):
+            return laplacian(lambda point: self.noisy_gradient_of(w, point), eta)
+
+        zero = self.no_noise(w)
+        center = inner(zero)
+        total = 0.0
+        for e in np.eye(self.noise_size):
+            one, two = OUTER_STEP * e, 2 * OUTER_STEP * e
+            total = total + (
+                16 * (inner(zero + one) + inner(zero - one)) - inner(zero + two) - inner(zero - two) - 30 * center
+            ) / (12 * OUTER_STEP**2)
+        return total / 8
+
+    def closed_limit(self, w):
+        """The user's limit, if one was given."""
+        if self.limit_function is None:
+            return None
+        return self._call("limit_function", self.limit_function, (self.dimension,), (w, 1))
+
+
+@lru_cache(maxsize=None)
+def _compile(loss, gradient, noisy):
+    """Kernel and vectorised forms of a user's compiled loss and gradient."""
+    loss, gradient = (function if noisy else _with_noise(function) for function in (loss, gradient))
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+        out[:] = 0.0
+        gradient(w, eta, out)
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def values(w, eta, out):
+        for i in range(len(w)):
+            out[i] = loss(w[i], eta[i])
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def gradients(w, eta, out):
+        for i in range(len(w)):
+            gradient(w[i], eta[i], out[i])
+
+    return kernel, values, gradients
+
+
+def _with_noise(function):
+    """A compiled function of w as one of w and a noise that it does not read."""
+
+    @numba.njit(nogil=True, error_model="numpy")
+    def called(w, eta, *out):
+        return function(w, *out)
+
+    return called
