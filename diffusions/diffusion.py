@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,18 +14,19 @@ from sgdlimits.ensembles.engine import Simulator, run
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset
 from sgdlimits.exact.claims import Claim
-from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.clock import Clock, SummedClock
 from sgdlimits.exact.errors import (
     InvalidInput,
     has_methods,
     kind,
     non_negative,
     points,
-    positive,
     whole_number,
 )
 from sgdlimits.exact.moment_flows import MomentFlow
+from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
+from sgdlimits.exact.schedules import STANDSTILL, StepSizes, step_size_or_schedule
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.problems.problem import Objective
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -32,13 +34,13 @@ from sgdlimits.problems.second_moments import SecondMoments
 
 from .array_form import ArrayForm
 from .modal import ModalStep
+from .simulators import scheduled_simulator
 from .solvers import ModalScheme, Scheme, find_scheme
 from .solvers.adapters import LibraryScheme, SdeintPair, to_diffrax, to_sdeint, to_torchsde
 from .solvers.process import process_simulator
 
 if TYPE_CHECKING:
     import xarray
-
 class Diffusion(ABC):
     """A continuous approximation of SGD: dX = drift dt + diffusion dW in the process's own clock.
 
@@ -48,7 +50,7 @@ class Diffusion(ABC):
     """
 
     problem: Any
-    step_size: float
+    step_size: Any
     batch_size: int
     label_noise: float
 
@@ -64,7 +66,7 @@ class Diffusion(ABC):
 
     @property
     @abstractmethod
-    def clock(self) -> Clock:
+    def clock(self) -> Clock | SummedClock:
         """Steps per unit of the process's time."""
 
     @property
@@ -106,7 +108,7 @@ class Diffusion(ABC):
         Raises
         ------
         InvalidInput
-            If the SGD has momentum, whose limit has another step size, another rule, or a schedule of step sizes.
+            If the SGD has momentum, whose limit has another step size, or another rule.
         """
         has_methods(
             "sgd", sgd, ("problem", "step_size", "batch_size", "label_noise"),
@@ -118,10 +120,11 @@ class Diffusion(ABC):
             )
         momentum = getattr(sgd, "momentum", 0.0)
         if momentum:
-            effective = sgd.step_size / (1 - momentum)
+            scheduled = isinstance(sgd.step_size, StepSizes)
+            effective = "" if scheduled else f"={sgd.step_size / (1 - momentum):g}, which is"
             raise InvalidInput(
                 f"the SGD has momentum {momentum:g}, and {cls.__name__} is a limit of plain SGD; for its overdamped "
-                f"limit build it by hand with step_size={effective:g}, which is step_size / (1 - momentum)"
+                f"limit build it by hand with step_size{effective or ' ='} step_size / (1 - momentum)"
             )
         return cls(sgd.problem, sgd.step_size, sgd.batch_size, label_noise=sgd.label_noise, **options)
 
@@ -129,6 +132,10 @@ class Diffusion(ABC):
     def dimension(self) -> int:
         """Number of parameters d."""
         return self.problem.dimension
+
+    def at(self, step_size: float) -> Self:
+        """The same process at this step size, one of its schedule for example; at zero it stands still."""
+        return replace(self, step_size=max(step_size, STANDSTILL))  # type: ignore[type-var]  # every leaf is a dataclass
 
     @property
     def rates(self) -> np.ndarray:
@@ -237,13 +244,17 @@ class Diffusion(ABC):
         StabilityWarning
             If the step size is past a threshold, or the scheme's increments are.
         """
-        scheme = None if solver is None else self.modal_step(solver, substeps).moment_map(self.noise_map)
-        second = self.second_moments
-        second.warn_if_unstable(scheme)
+        second, scheme_at = self.second_moments, None if solver is None else self._scheme_at(solver, substeps)
+        second.warn_if_unstable(scheme_at)
         return second.moments(
-            x0, steps, record, quantities, self._attributes(solver, substeps), self.clock.time, progress, scheme,
+            x0, steps, record, quantities, self._attributes(solver, substeps), self.clock.time, progress, scheme_at,
             whole_number("substeps", substeps, 1),
         )  # fmt: skip
+
+    def _scheme_at(self, solver: str | Scheme, substeps: int) -> Callable[[float], MomentMap]:
+        """The moment map of one increment of a scheme, at a step size."""
+        noise = self.noise_map
+        return lambda step_size: self.at(step_size).modal_step(solver, substeps).moment_map(noise)
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
@@ -311,13 +322,20 @@ class Diffusion(ABC):
         fused = chosen.name in self.solvers or (self.always_exact and not isinstance(chosen, LibraryScheme))
         if isinstance(self.problem, QuadraticProblem):
             self.problem.check_centre()  # the kernels run in modes about the minimiser
-            scheme = self.modal_step(chosen, substeps).moment_map(self.noise_map) if fused else None
-            self.second_moments.warn_if_unstable(scheme)
-        simulator = (
-            self.simulator(chosen.name, substeps)
-            if fused
-            else process_simulator(self, chosen, substeps, steps, x0, seed, quality)
-        )
+            self.second_moments.warn_if_unstable(self._scheme_at(chosen, substeps) if fused else None)
+        if isinstance(self.step_size, StepSizes):
+            if not fused:
+                raise InvalidInput(
+                    f"solver {chosen.name!r} takes one step size, but step_size is the schedule {self.step_size!r}: "
+                    f"take one of {', '.join(map(repr, self.solvers))}"
+                )
+            simulator = scheduled_simulator(
+                lambda size: self.at(size).simulator(chosen.name, substeps), self.step_size
+            )
+        elif fused:
+            simulator = self.simulator(chosen.name, substeps)
+        else:
+            simulator = process_simulator(self, chosen, substeps, steps, x0, seed, quality)
         ensemble = run(
             simulator, x0, paths=paths, steps=steps, record=record, observables=observables,
             seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
@@ -327,7 +345,8 @@ class Diffusion(ABC):
 
     def _attributes(self, solver: str | None, substeps: int) -> dict[str, Any]:
         attributes = {
-            "process": self.label, "problem": repr(self.problem), "step_size": self.step_size,
+            "process": self.label, "problem": repr(self.problem),
+            "step_size": repr(self.step_size) if isinstance(self.step_size, StepSizes) else self.step_size,
             "batch_size": self.batch_size, "label_noise": self.label_noise, "clock": repr(self.clock),
         }  # fmt: skip
         return attributes if solver is None else {**attributes, "solver": solver, "substeps": substeps}
@@ -340,7 +359,7 @@ def check_settings(process: Any) -> None:
             f"problem must be one of sgdlimits.problems, got {kind(process.problem)}; LeastSquares and "
             "StreamingLeastSquares can be used"
         )
-    object.__setattr__(process, "step_size", positive("step_size", process.step_size))
+    object.__setattr__(process, "step_size", step_size_or_schedule(process.step_size))
     object.__setattr__(process, "batch_size", whole_number("batch_size", process.batch_size, 1))
     object.__setattr__(process, "label_noise", non_negative("label_noise", process.label_noise))
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
-from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.clock import Clock, SummedClock, gradient_flow_clock
 from sgdlimits.exact.noise_maps import ConstantNoise
 
 from .array_form import ArrayForm, FormDiffusion
@@ -25,14 +25,14 @@ class GradientFlow(Diffusion):
     Parameters
     ----------
     problem : any of `sgdlimits.problems` with `gradient`
-    step_size : float
+    step_size : float, or function of the step
         Sets the clock.
     batch_size, label_noise
         Kept so that the flow shares its settings with an SGD; without noise they change nothing.
     """
 
     problem: Any
-    step_size: float
+    step_size: Any
     batch_size: int = 1
     label_noise: float = 0.0
 
@@ -55,9 +55,9 @@ class GradientFlow(Diffusion):
         check_settings(self)
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> Clock | SummedClock:
         """One step is step_size in gradient-flow time."""
-        return Clock(1 / self.step_size, "step_size")
+        return gradient_flow_clock(self.step_size)
 
     @property
     def noise_dimension(self) -> int:

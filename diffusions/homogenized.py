@@ -13,6 +13,7 @@ from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import whole_number
 from sgdlimits.exact.noise_maps import NoiseMap
+from sgdlimits.exact.schedules import StepSizes
 
 from .array_form import ArrayForm
 from .diffusion import Diffusion, check_quadratic, check_settings
@@ -32,7 +33,7 @@ class HomogenizedSGD(Diffusion):
     Parameters
     ----------
     problem : LeastSquares or StreamingLeastSquares
-    step_size : float
+    step_size : float, or function of the step
     batch_size : int
     drift_order : 1 or 2
         2 adds the drift -(eta^2 / 4) grad |grad f|^2 of the modified equation of order 2.
@@ -41,7 +42,7 @@ class HomogenizedSGD(Diffusion):
     """
 
     problem: Any
-    step_size: float
+    step_size: Any
     batch_size: int = 1
     drift_order: int = 1
     label_noise: float = 0.0
@@ -109,6 +110,8 @@ class HomogenizedSGD(Diffusion):
     def fourth_moments_settle(self) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
         eigenvalues = self.quadratic.eigenvalues
+        if isinstance(self.step_size, StepSizes):
+            return False
         return fourth_moments.homogenized_settles(eigenvalues, self.rates, self.step_size, self.batch_size)
 
     def in_modes(self) -> HomogenizedModes:

@@ -10,9 +10,10 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
-from sgdlimits.exact.clock import Clock
+from sgdlimits.exact.clock import Clock, SummedClock, gradient_flow_clock
 from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.noise_maps import NoiseMap
+from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
@@ -48,7 +49,7 @@ class ModifiedEquation(Diffusion):
     ----------
     problem : LeastSquares, StreamingLeastSquares, Logistic or SampleLoss
         Moments, stability and the stationary law are known for the first two; the others are simulated.
-    step_size : float
+    step_size : float, or function of the step
     batch_size : int
     order : 1 or 2
     label_noise : float
@@ -56,7 +57,7 @@ class ModifiedEquation(Diffusion):
     """
 
     problem: Any
-    step_size: float
+    step_size: Any
     batch_size: int = 1
     order: int = 1
     label_noise: float = 0.0
@@ -98,9 +99,9 @@ class ModifiedEquation(Diffusion):
         return f"modified equation, order {self.order}"
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> Clock | SummedClock:
         """One step is step_size in gradient-flow time."""
-        return Clock(1 / self.step_size, "step_size")
+        return gradient_flow_clock(self.step_size)
 
     @property
     def drift_order(self) -> int:
@@ -160,6 +161,8 @@ class ModifiedEquation(Diffusion):
 
     def fourth_moments_settle(self) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
+        if isinstance(self.step_size, StepSizes):
+            return False
         problem = self.quadratic
         moving = problem.eigenvalues > 0
         h = problem.eigenvalues[moving]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from sgdlimits.ensembles.packs import PACK
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -23,6 +25,7 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 from .kernels import covariance_noise, dense_noise, diagonal_noise, sample_noise
 
 NONE = np.empty(0)
+MOST_SIZES = 4096  # of a schedule that are kept ready
 
 
 def modal_simulator(
@@ -51,8 +54,31 @@ def modal_simulator(
         return packs.norm(state.x / factor[:, None] + problem.minimiser_modes[:, None])
 
     return ArraySimulator(
-        name, problem.dimension, advance, enter, leave, {"risk": risk, "norm": norm}, packed=True, substeps=substeps
-    )
+        name, problem.dimension, advance, enter, leave, {"risk": risk, "norm": norm}, packed=True, substeps=substeps,
+        scale=scale,
+    )  # fmt: skip
+
+
+def scheduled_simulator(at: Callable[[float], Simulator], sizes: StepSizes) -> Simulator:
+    """Under a schedule: each step by the simulator of its own step size, in the coordinates of the first one."""
+    at, first = lru_cache(MOST_SIZES)(at), at(sizes(0))
+    if not isinstance(first, ArraySimulator):
+        return replace(first, length=sizes)  # a gradient flow that is solved numerically
+
+    def advance(state: PathArrays, begin: int, end: int, noise: Noise) -> None:
+        each = first.substeps
+        for size, a, b in sizes.runs(begin // each, end // each):
+            moving: Any = at(size)
+            if moving.scale is None or size == sizes(0):
+                moving.advance(state, a * each, b * each, noise)
+                continue
+            ratio = (moving.scale / first.scale)[:, None]
+            for k in range(a, b):  # step by step: how a run is cut into calls must not change any bit
+                state.x = state.x * ratio
+                moving.advance(state, k * each, (k + 1) * each, noise)
+                state.x = state.x / ratio
+
+    return replace(first, name=f"{first.name}, on a schedule", advance=advance)
 
 
 def diagonal_simulator(
@@ -188,7 +214,7 @@ class FlowSimulator:
     """Gradient flow of any loss, by an adaptive Runge-Kutta method to a relative 1e-10 a step."""
 
     problem: Any
-    step_size: float
+    length: float | StepSizes
     compiled: bool = True  # a path's bits do not depend on its company
     name: str = "gradient flow"
     substeps: int = 1
@@ -208,17 +234,18 @@ class FlowSimulator:
             for step in range(first, last):
                 if state.overflow[row] >= 0:
                     break
-                state.x[row] = self._moved(state.x[row], step)
+                length = self.length(step) if isinstance(self.length, StepSizes) else self.length
+                state.x[row] = self._moved(state.x[row], step, length)
                 limits.mark(state.overflow[row : row + 1], state.x[row : row + 1], step + 1)
 
-    def _moved(self, x: np.ndarray, step: int) -> np.ndarray:
+    def _moved(self, x: np.ndarray, step: int, length: float) -> np.ndarray:
         from scipy.integrate import solve_ivp
 
         def drift(t: float, y: np.ndarray) -> np.ndarray:
             return -self.problem.gradient(y)
 
         with np.errstate(over="ignore", invalid="ignore"):
-            solved = solve_ivp(drift, (0, self.step_size), x, "DOP853", rtol=1e-10, atol=1e-12)
+            solved = solve_ivp(drift, (0, length), x, "DOP853", rtol=1e-10, atol=1e-12)
         if solved.success:
             return solved.y[:, -1]
         if np.linalg.norm(solved.y[:, -1]) > 1e10 * (1 + np.linalg.norm(x)):

@@ -99,6 +99,8 @@ class ArraySimulator:
     substeps : int
         Own steps per step of the run.
     compiled : bool
+    scale : (d,) array, optional
+        Of x, where its coordinates are stretched with the step size.
     whole : str, optional
         Why a run can only be made in one piece.
     """
@@ -113,6 +115,7 @@ class ArraySimulator:
     packed: bool = False
     substeps: int = 1
     compiled: bool = True
+    scale: np.ndarray | None = None
     whole: str = ""
 
     def start(self, positions: np.ndarray, noise: Noise) -> PathArrays:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
 
 import numpy as np
+
+from .errors import InvalidInput
+from .schedules import StepSizes
 
 Steps = TypeVar("Steps", float, np.ndarray)
 
@@ -40,3 +44,28 @@ class Clock(float):
 
     def __repr__(self) -> str:
         return f"Clock(one step is {self.unit} = {1 / float(self):.6g})"
+
+
+@dataclass(frozen=True, eq=False)
+class SummedClock:
+    """The clock of gradient-flow time under a schedule: step k is one step size of its own, and time is their sum."""
+
+    step_sizes: StepSizes
+
+    def time(self, step: np.ndarray) -> np.ndarray:
+        """Process time at whole steps."""
+        return self.step_sizes.elapsed(step)
+
+    def __float__(self) -> NoReturn:
+        raise InvalidInput(
+            f"one step is step_size of that step, {self.step_sizes!r}, and one number is needed here: take "
+            "dataclasses.replace(process, step_size=...) with the step size that is meant"
+        )
+
+    def __repr__(self) -> str:
+        return f"Clock(one step is step_size = {self.step_sizes!r})"
+
+
+def gradient_flow_clock(step_size: float | StepSizes) -> Clock | SummedClock:
+    """One step is step_size in gradient-flow time, or the sum of a schedule."""
+    return SummedClock(step_size) if isinstance(step_size, StepSizes) else Clock(1 / step_size, "step_size")

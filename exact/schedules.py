@@ -12,6 +12,8 @@ import numpy as np
 
 from .errors import InvalidInput, axes, calling, non_negative, positive, real_number, whole_number
 
+STANDSTILL = 1e-150  # in place of a step size of zero, by whose square a diffusion may divide: nothing moves
+
 
 @dataclass(frozen=True)
 class Constant:
@@ -132,6 +134,12 @@ class StepSizes:
             for k in range(len(self._known), last):
                 self._known.append(_checked(self.function, k))
             return np.array(self._known[first:last])
+
+    def runs(self, first: int, last: int) -> list[tuple[float, int, int]]:
+        """Steps first..last-1 cut where the step size changes: (step size, first, last) of each piece."""
+        sizes = self.between(first, last)
+        cuts = [0, *(np.flatnonzero(np.diff(sizes)) + 1).tolist(), len(sizes)]
+        return [(float(sizes[a]), first + a, first + b) for a, b in zip(cuts[:-1], cuts[1:]) if b > a]
 
     def elapsed(self, steps: np.ndarray) -> np.ndarray:
         """Sum of the step sizes before each of these steps: the time of the gradient flow."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +31,7 @@ from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_feedback import threshold_below, threshold_from
 from sgdlimits.exact.noise_maps import SampledNoise
 from sgdlimits.exact.routes import Route, choose_route
-from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.schedules import STANDSTILL, StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.structure import Moments
 
@@ -40,6 +40,7 @@ from .quadratic import QuadraticProblem
 if TYPE_CHECKING:
     import xarray
 
+SchemeAt = Callable[[float], MomentMap]  # one increment of a scheme at a step size
 QUANTITIES = ("mean", "covariance", "risk")
 LOOK_AFTER, LONG = 2.0, 120.0  # seconds after which the pace is known, and from which on it is worth a warning
 
@@ -71,12 +72,16 @@ class SecondMoments:
     @property
     def equations(self) -> MomentMap | MomentFlow:
         """At the step size, the first one of a schedule."""
-        return self.equations_at(self.step_size(0) if isinstance(self.step_size, StepSizes) else self.step_size)
+        return self.equations_at(self._first_size)
+
+    @property
+    def _first_size(self) -> float:
+        return self.step_size(0) if isinstance(self.step_size, StepSizes) else self.step_size
 
     def moments(
         self, x0: Any, steps: int, record: int | Sequence[int] | np.ndarray | None, quantities: Sequence[str] | None,
         attributes: Mapping[str, Any], clock: Callable[[np.ndarray], np.ndarray | None],
-        progress: bool | Progress | None = None, scheme: MomentMap | None = None, substeps: int = 1,
+        progress: bool | Progress | None = None, scheme_at: SchemeAt | None = None, substeps: int = 1,
     ) -> xarray.Dataset:  # fmt: skip
         """Exact moments from the start `x0` on, labelled.
 
@@ -86,22 +91,23 @@ class SecondMoments:
             What the result holds; all of them by default.
         clock : function of the recorded steps
             Their times on the process's clock, or None.
-        scheme : MomentMap, optional
-            One increment of a scheme, `substeps` of them a step, instead of the process.
+        scheme_at : callable, optional
+            The map of one increment of a scheme at a step size, `substeps` of them a step, instead of the process.
         """
         chosen = _chosen(quantities)
         self.problem.check_centre()
         mean, covariance = initial_moments(x0, self.problem.dimension)
         kept = moment_steps(record, steps)
-        equations = self.equations if scheme is None else scheme
+        equations: MomentMap | MomentFlow = self.equations if scheme_at is None else scheme_at(self._first_size)
         route = choose_route(equations, chosen, len(kept))
-        grid = kept if scheme is None else kept * substeps
+        grid = kept if scheme_at is None else kept * substeps
         reported = open_progress(progress, int(grid[-1]), "steps")
         pace = None if progress else _Pace(int(grid[-1]), steps, chosen)
         try:
             means, spread = self._propagate(
                 equations, self.problem.to_modes(mean), self._in_modes(covariance, route), grid, route,
-                reported.update if pace is None else pace.update,
+                reported.update if pace is None else pace.update, scheme_at or self.equations_at,
+                1 if scheme_at is None else substeps,
             )  # fmt: skip
         finally:
             reported.close()
@@ -160,9 +166,11 @@ class SecondMoments:
         largest = float(self.problem.curvatures.max())
         return threshold_from(radius_at, 1 / largest, self.proportional) if largest > 0 else np.inf
 
-    def warn_if_unstable(self, scheme: MomentMap | None = None, callers: int = 1) -> None:
+    def warn_if_unstable(self, scheme_at: SchemeAt | None = None, callers: int = 1) -> None:
         """Warn past a known threshold, in the name of the caller so many calls up; nothing dear runs below one."""
-        sentence = None if isinstance(self.step_size, StepSizes) else self._instability(scheme)
+        if isinstance(self.step_size, StepSizes):
+            return
+        sentence = self._instability(None if scheme_at is None else scheme_at(self.step_size))
         if sentence is not None:
             warnings.warn(sentence, StabilityWarning, stacklevel=2 + callers)
 
@@ -182,25 +190,47 @@ class SecondMoments:
 
     def _propagate(
         self, equations: MomentMap | MomentFlow, mean: np.ndarray, spread: np.ndarray | None, grid: np.ndarray,
-        route: Route, report: Callable[[int], None],
+        route: Route, report: Callable[[int], None], at: Callable[[float], Any], substeps: int,
     ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+        scheduled = isinstance(self.step_size, StepSizes)
         with np.errstate(over="ignore", invalid="ignore"):
-            if isinstance(equations, MomentFlow):
-                return equations.propagate(mean, spread, grid, route, report)
-            map_of = self._map_of_step() if isinstance(self.step_size, StepSizes) else None
-            return equations.propagate(mean, spread, grid, route, map_of, report)
+            if not isinstance(equations, MomentFlow):
+                map_of = self._map_of_step(at, substeps) if scheduled else None
+                return equations.propagate(mean, spread, grid, route, map_of, report)
+            if scheduled:
+                return self._piecewise(mean, spread, grid, route, report, at)
+            return equations.propagate(mean, spread, grid, route, report)
 
-    def _map_of_step(self) -> Callable[[int], Any]:
-        """The moment map of each step of a schedule; equal step sizes in a row share one."""
+    def _map_of_step(self, at: Callable[[float], Any], substeps: int) -> Callable[[int], Any]:
+        """The moment map of each step of a schedule, or of each increment; equal step sizes in a row share one."""
         last: list[tuple[float, Any]] = []
 
         def map_of(k: int) -> Any:
-            size = self.step_size(k)
+            size = self.step_size(k // substeps)
             if not last or last[0][0] != size:
-                last[:] = [(size, self.equations_at(size))]
+                last[:] = [(size, at(size))]
             return last[0][1]
 
         return map_of
+
+    def _piecewise(
+        self, mean: np.ndarray, spread: np.ndarray | None, grid: np.ndarray, route: Route,
+        report: Callable[[int], None], at: Callable[[float], Any],
+    ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+        """In continuous time under a schedule: one flow after the other, each while the step size stays."""
+        whole = replace(route, kept=route.carried)  # the next flow starts from all that is carried
+        means = np.empty((len(grid), mean.size))
+        kept = None if spread is None else np.empty((len(grid),) + (mean.size,) * route.kept)
+        for size, first, last in self.step_size.runs(0, max(int(grid[-1]), 1)):
+            here = np.flatnonzero((grid > first) & (grid <= last) if first else grid <= last)
+            times = np.append(grid[here], last) - first
+            found, spreads = at(max(size, STANDSTILL)).propagate(mean, spread, times, whole, report)
+            means[here], mean = found[:-1], found[-1]
+            if kept is not None and spreads is not None:
+                part, spread = spreads[:-1], spreads[-1]
+                narrower = part.ndim == 3 and kept.ndim == 2
+                kept[here] = np.diagonal(part, axis1=1, axis2=2) if narrower else part
+        return means, kept
 
     def _in_modes(self, covariance: np.ndarray, route: Route) -> np.ndarray | None:
         """What the route carries of the start's covariance."""

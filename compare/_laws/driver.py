@@ -263,7 +263,7 @@ def _settings(
 
     overflowed = {s.label: list(p.overflowed) for s, p in zip(sides, samples) if p is not None and p.overflowed}
     sampled = {
-        side.label: [sample.increments.solver, sample.increments.substeps]
+        side.label: [sample.increments.solver, sample.increments.substeps] + ([True] if sample.increments.bound else [])
         for side, sample in zip(sides, samples)
         if sample is not None and sample.increments is not None
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,8 @@ class Increments:
         Observable -> bound (steps,) on what remains.
     w1, ks : dict
         Observable -> what it adds to the distances (steps,).
+    bound : bool
+        Whether the parts are those at the largest step size of a schedule.
     """
 
     solver: str
@@ -42,6 +44,12 @@ class Increments:
     part: dict[str, np.ndarray]
     w1: dict[str, np.ndarray]
     ks: dict[str, np.ndarray]
+    bound: bool = False
+
+    def as_bound(self) -> Increments:
+        """The same for a process whose part is smaller than the pilot's: nothing is taken off, all of it remains."""
+        part = {name: np.abs(self.shift[name]) + value for name, value in self.part.items()}
+        return replace(self, shift={}, part=part, bound=True)
 
 
 def chosen_increments(

@@ -16,6 +16,7 @@ from sgdlimits.diffusions.diffusion import Diffusion
 from sgdlimits.ensembles.initial import Gaussian, initial_state
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, positive
+from sgdlimits.exact.schedules import StepSizes
 
 from ..capabilities import has_moments, is_diffusion, is_recurrence, problem_of, shown
 from ..known_law import KnownLaw
@@ -137,16 +138,24 @@ class DiffusionSide(Side):
     def closes(self) -> bool:
         return has_moments(self.process) and (self.asked is None or self.asked in self.process.solvers)
 
+    def largest_steps(self, run: Run) -> Any:
+        """The process; of a schedule, that at its largest step size, whose increments are as long as any."""
+        sizes = self.process.step_size
+        return self.process.at(sizes.between(0, run.steps).max()) if isinstance(sizes, StepSizes) else self.process
+
     def sample(self, run: Run, functions: Mapping[str, Any], measured: frozenset[str]) -> Sample:
         solver, substeps, increments = self.asked, self.substeps or 1, None
         if solver is None:
             solver, exact = law_scheme(self.process)
             if not exact and (measured or run.paths >= FEW_PATHS):
                 looked_at = {name: risk_of(self.problem) if f == "risk" else f for name, f in functions.items()}
+                piloted = self.largest_steps(run)
                 increments = chosen_increments(
-                    self.process, solver, self.substeps or FIRST.get(solver, 2), float(self.process.clock), run,
+                    piloted, solver, self.substeps or FIRST.get(solver, 2), float(piloted.clock), run,
                     looked_at, measured, self.substeps is not None,
                 )  # fmt: skip
+                if piloted is not self.process:
+                    increments = increments.as_bound()
                 substeps = increments.substeps
         found = self.process.simulate(
             run.x0, run.steps, run.paths, observables=dict(functions), solver=solver, substeps=substeps, **run.options

@@ -102,7 +102,8 @@ def sampling(dataset: xarray.Dataset) -> list[str]:
         return []
     listed = "; ".join(
         f"{label}: {solver}" + (f", {substeps} increments a step" if substeps > 1 else "")
-        for label, (solver, substeps) in sampled.items()
+        + (" (its part is that at the schedule's largest step size)" if bound else "")
+        for label, (solver, substeps, *bound) in sampled.items()
     )
     return [f"Sampled by: {listed}."]
 
