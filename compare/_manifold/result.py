@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..results import Result
 from ..text_table import TextTable
-from . import tables
+from . import plots, tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,12 +57,8 @@ class Manifold(Result):
 
     def plot(self, ax: Axes | None = None, observable: str | None = None) -> Figure:
         """Error against the step size with its fitted parts; see `plots.errors`."""
-        from . import plots
-
         return plots.errors(self.dataset, observable, ax)
 
     def plot_spread(self, ax: Axes | None = None) -> Figure:
         """Spread across and along the set against the step size; see `plots.spreads`."""
-        from . import plots
-
         return plots.spreads(self.dataset, ax)

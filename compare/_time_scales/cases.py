@@ -225,7 +225,7 @@ def _relaxation(scale: TimeScale, process: Any) -> Measurement:
     def reached(_: float, w: np.ndarray) -> float:
         return float(np.linalg.norm(w - end)) - scale.level * start
 
-    reached.terminal = True
+    setattr(reached, "terminal", True)  # where solve_ivp looks
     slowest = geometry.frame(model, end).eigenvalues.min()
     horizon = 20 * (1 + np.log(1 / scale.level)) / slowest
     flow = solve_ivp(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..results import Result
 from ..text_table import TextTable
-from . import tables
+from . import plots, tables
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +53,4 @@ class TimeScales(Result):
 
     def plot(self, axes: Sequence[Axes] | None = None) -> Figure:
         """Times against step size, and against noise level below; see `plots.times`."""
-        from . import plots
-
         return plots.times(self.dataset, axes)
