@@ -70,8 +70,8 @@ class Manifold(Result):
         return table
 
     def tables(self) -> list[TextTable]:
-        """The errors, their parts, and the spread."""
-        return [self._errors(), self._parts(), self._spreads()]
+        """The parts of the error with the verdict, then the errors, and the spread."""
+        return [self._parts(), self._errors(), self._spreads()]
 
     def _errors(self) -> TextTable:
         """Both sides and their difference, a group for each observable and noise level."""
@@ -90,7 +90,8 @@ class Manifold(Result):
                 )
             )
         columns = ("step size", "step", "E at Phi(w)", "limit", "error", "relative", "ratio")
-        return TextTable(columns, tuple((title, tuple(cells)) for title, cells in groups.items()))
+        said = "Errors at every step size and noise level"
+        return TextTable(columns, tuple((title, tuple(cells)) for title, cells in groups.items()), said)
 
     def _parts(self) -> TextTable:
         """Fitted parts of the error: coefficient, and the part at the largest step size and noise level."""
@@ -118,7 +119,8 @@ class Manifold(Result):
                     bound = "at least " if kind == "tangential" else ""
                     predicted = bound + f"{float(here['spread_exponent_predicted']):g}"
                     cells.append((f"{value:.3f} ±{number(error, 1)}", predicted, f"{kind}, in the {variable}"))
-        return TextTable(("exponent", "predicted", "spread"), (("spread of a path", tuple(cells)),))
+        groups = (("spread of a path", tuple(cells)),)
+        return TextTable(("exponent", "predicted", "spread"), groups, "Spread across and along the set")
 
     def notes(self) -> list[str]:
         """What was found, and how to read the tables."""
