@@ -250,6 +250,9 @@ def test_bad_input_is_named():
         time_scales([TimeScale(process, START, quantity=conserved, level=-1.0)], paths=4)
     with pytest.raises(InvalidInput, match="starts on the zero-loss set"):
         time_scales([TimeScale(process, START, kind="relaxation")], paths=4)
+    for quantity, said in ((lambda w: w["c"], "raised IndexError"), (lambda w: w, r"returned shape \(1, 2\)")):
+        with pytest.raises(InvalidInput, match=f"the quantity of label noise {said}"):
+            time_scales([TimeScale(process, START, quantity=quantity)], paths=4)
     with pytest.raises(InvalidInput, match="steps must be at least 2"):
         time_scales([process], START, steps=1)
     with pytest.raises(InvalidInput, match="confidence must be above 0 and below 1"):
