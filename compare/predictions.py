@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -57,7 +58,7 @@ class LeadingError:
 
 
 def leading_error(
-    sgd: object, process: object, mean: np.ndarray, covariance: np.ndarray, times: Sequence[float]
+    sgd: Any, process: Any, mean: np.ndarray, covariance: np.ndarray, times: Sequence[float]
 ) -> LeadingError:
     """Leading weak error of `process` against `sgd` at gradient-flow times, from moments (d,), (d, d) of the start.
 

@@ -164,5 +164,5 @@ def versions() -> dict[str, str]:
             found[library] = version(library)
         except PackageNotFoundError:
             found[library] = "unknown"
-    found["processor"] = str(numba.config.CPU_NAME or llvmlite.binding.get_host_cpu_name())
+    found["processor"] = str(getattr(numba.config, "CPU_NAME") or llvmlite.binding.get_host_cpu_name())
     return found

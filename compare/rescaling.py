@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array
+from sgdlimits.exact.errors import InvalidInput, calling, finite_array
 from sgdlimits.problems import geometry
 
 Quantity = Callable[[np.ndarray], np.ndarray]
@@ -61,6 +61,15 @@ def limit_points(limit: Any, w0: np.ndarray, times: np.ndarray) -> np.ndarray:
     if limit.regime == "trivial":
         return np.tile(geometry.limit_map(limit.model, w0), (len(times), 1))
     return limit.solve(w0, times)["w"].values
+
+
+def values_of(what: str, function: Quantity, points: np.ndarray) -> np.ndarray:
+    """Values (P,) of a user's function, called `what` in a complaint, at points (P, m)."""
+    with calling(what):
+        values = finite_array(what, function(points))
+    if values.shape != points.shape[:1]:
+        raise InvalidInput(f"{what} returned shape {values.shape} for {len(points)} points")
+    return values
 
 
 def displacement(origin: np.ndarray, end: np.ndarray) -> Quantity:

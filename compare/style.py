@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.exact.errors import InvalidInput
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -47,7 +49,7 @@ def panels(
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained", dpi=150)
     FigureCanvasAgg(figure)
-    figure._repr_png_ = lambda: render(figure, "png")[0]  # a notebook shows it as the value of a cell
+    setattr(figure, "_repr_png_", lambda: render(figure, "png")[0])  # a notebook shows it as the value of a cell
     axes = figure.subplots(rows, columns, squeeze=False, subplot_kw={"projection": projection})
     return figure, list(axes.ravel())
 
@@ -57,7 +59,15 @@ def axes_of(ax: Axes | None) -> tuple[Figure, Axes]:
     if ax is None:
         figure, (ax,) = panels()
         return figure, ax
-    return ax.get_figure(root=True), ax
+    return figure_of(ax), ax
+
+
+def figure_of(ax: Axes) -> Figure:
+    """The whole figure that axes lie in."""
+    figure = ax.get_figure(root=True)
+    if figure is None:
+        raise InvalidInput("these axes were removed from their figure: give others, or none")
+    return figure
 
 
 def dress(ax: Axes, ylabel: str, xlabel: str = "SGD step", title: str = "") -> None:
@@ -125,7 +135,7 @@ def direct_labels(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> No
     if not ends:
         return
     ax.get_xlim(), ax.get_ylim()  # brings automatic limits up to date
-    room = 1.3 * SMALL / 72 / (ax.get_position().height * ax.get_figure(root=True).get_figheight())
+    room = 1.3 * SMALL / 72 / (ax.get_position().height * figure_of(ax).get_figheight())
     shown = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for x, y, _, _ in ends]
     lines = [text.count("\n") + 1 for _, _, text, _ in ends]
     order = sorted(range(len(ends)), key=lambda place: shown[place][1])

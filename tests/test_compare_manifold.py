@@ -213,6 +213,8 @@ def test_bad_input_is_named():
         manifold(process, limit, START, time=0.1, observables=["c"])
     with pytest.raises(InvalidInput, match="returned shape"):
         manifold(process, limit, START, time=0.1, paths=4, observables={"w": lambda w: w})
+    with pytest.raises(InvalidInput, match="observable 'w' raised IndexError"):
+        manifold(process, limit, START, time=0.1, paths=4, observables={"w": lambda w: w["c"]})
     with pytest.raises(InvalidInput, match="must have a model and a noise, got float"):
         manifold(process, 0.1, START, time=0.1)
 

@@ -190,6 +190,8 @@ def test_verdicts_are_equivalence_tests():
     assert judged(-1.9, 0.01, -2.0, 0.05, 1.96) == "differs"
     assert judged(-1.95, 0.01, -2.0, 0.05, 1.96) == "undecided"
     assert judged(np.nan, 0.01, -2.0, 0.05, 1.96) == "undecided"
+    assert judged(-2.0, np.inf, -2.0, 0.05, 1.96) == "undecided"
+    assert judged(np.inf, 0.01, -2.0, 0.05, 1.96) == "differs"  # as in compare.laws
 
 
 def test_results_print_plot_and_persist(drifts, others, tmp_path):
@@ -203,6 +205,30 @@ def test_results_print_plot_and_persist(drifts, others, tmp_path):
         assert isinstance(result.plot(), Figure)
         result.save(tmp_path / "times.nc")
         assert str(TimeScales.load(tmp_path / "times.nc")) == text
+
+
+def test_removed_axes_are_named(drifts):
+    """Assert one sentence where the axes to draw in belong to no figure."""
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots(2)
+    axes[0].remove()
+    with pytest.raises(InvalidInput, match="removed from their figure"):
+        drifts.plot(axes)
+
+
+def test_every_number_of_a_record_is_labelled_once():
+    """Assert that the axes of both results name the fields of their records, and nothing else."""
+    from dataclasses import fields
+
+    from sgdlimits.compare._manifold import result as manifold_result
+    from sgdlimits.compare._manifold.statistics import ManifoldStatistics
+    from sgdlimits.compare._time_scales import result as times_result
+    from sgdlimits.compare._time_scales.statistics import TimeStatistics
+
+    for record, axes in ((ManifoldStatistics, manifold_result.AXES), (TimeStatistics, times_result.AXES)):
+        named = " ".join(axes.values()).split()
+        assert sorted(named) == sorted(field.name for field in fields(record))
 
 
 def test_bad_input_is_named():
@@ -224,6 +250,13 @@ def test_bad_input_is_named():
         time_scales([TimeScale(process, START, quantity=conserved, level=-1.0)], paths=4)
     with pytest.raises(InvalidInput, match="starts on the zero-loss set"):
         time_scales([TimeScale(process, START, kind="relaxation")], paths=4)
+    for quantity, said in ((lambda w: w["c"], "raised IndexError"), (lambda w: w, r"returned shape \(1, 2\)")):
+        with pytest.raises(InvalidInput, match=f"the quantity of label noise {said}"):
+            time_scales([TimeScale(process, START, quantity=quantity)], paths=4)
+    with pytest.raises(InvalidInput, match="steps must be at least 2"):
+        time_scales([process], START, steps=1)
+    with pytest.raises(InvalidInput, match="confidence must be above 0 and below 1"):
+        time_scales([process], START, confidence=1.0)
     with pytest.raises(InvalidInput, match="starts at the minimiser"):
         problem = quadratic()
         time_scales([TimeScale(SGD(problem, 0.1), problem.minimiser)])

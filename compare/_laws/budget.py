@@ -51,7 +51,7 @@ class Budget:
         return self.parts.sum(axis=0)
 
 
-def obstacle(reference: object, other: object) -> str | None:
+def obstacle(reference: Any, other: Any) -> str | None:
     """Why there is no budget for this pair, in a sentence; None where there is one."""
     if not isinstance(getattr(reference, "problem", None), QuadraticProblem):
         return "The error budget needs least squares: only there do the moments close."
@@ -70,9 +70,9 @@ def obstacle(reference: object, other: object) -> str | None:
 
 
 def error_budget(
-    reference: object,
-    other: object,
-    x0: object,
+    reference: Any,
+    other: Any,
+    x0: Any,
     record: np.ndarray,
     reference_sample: Sampled,
     other_sample: Sampled,
@@ -118,7 +118,7 @@ def error_budget(
     return Budget(np.nan_to_num(np.array(parts), nan=np.inf), np.array(errors))
 
 
-def expected_risk(process: object, x0: object, record: np.ndarray, **scheme: object) -> np.ndarray:
+def expected_risk(process: Any, x0: Any, record: np.ndarray, **scheme: Any) -> np.ndarray:
     """Exact E risk (steps,) at the recorded steps."""
     with np.errstate(over="ignore", invalid="ignore"):
         moments = process.moments(x0, int(record[-1]), record=record, **scheme)

@@ -101,8 +101,8 @@ def laws(
     MismatchedProcesses
         If the sides do not share problem, step size, batch size or label noise.
     """
-    others, x0 = capabilities.with_start(others, x0)
-    processes = [reference, *others]
+    compared, x0 = capabilities.with_start(others, x0)
+    processes = [reference, *compared]
     capabilities.check_processes(processes)
     dimension = _dimension(processes, x0)
     tolerance, confidence = positive("tolerance", tolerance), confidence_level(confidence)

@@ -10,7 +10,7 @@ from sgdlimits.exact.errors import one_of
 
 from ..results import Result
 from ..text_table import TextTable
-from . import tables, wording
+from . import plots, tables, wording
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,36 +58,26 @@ class Laws(Result):
 
     def plot(self, ax: Axes | None = None, observable: str | None = None) -> Figure:
         """Means of each process against the step; see `plots.curves`."""
-        from . import plots
-
         return plots.curves(self.dataset, self._observable(observable), ax)
 
     def plot_differences(self, ax: Axes | None = None, observable: str | None = None) -> Figure:
         """Differences to the reference with intervals and predictions; see `plots.differences`."""
-        from . import plots
-
         return plots.differences(self.dataset, self._observable(observable), ax)
 
     def plot_budget(self, ax: Axes | None = None, process: str | None = None) -> Figure:
         """Parts of the error budget against the step; default: of the first process after the reference."""
-        from . import plots
-
         return plots.budget(self.dataset, self._process(process), ax)
 
     def plot_quantiles(
         self, ax: Axes | None = None, observable: str | None = None, process: str | None = None
     ) -> Figure:
         """Quantiles of the reference and of one other process against the step."""
-        from . import plots
-
         return plots.quantiles(self.dataset, self._observable(observable), self._process(process), ax)
 
     def plot_distances(
         self, ax: Axes | None = None, observable: str | None = None, distance: str = "ks"
     ) -> Figure:
         """Distance of laws to the reference ("w1" or "ks") with its interval, against the step."""
-        from . import plots
-
         kind = one_of("distance", distance, ("w1", "ks"))
         return plots.distances(self.dataset, self._observable(observable), kind, ax)
 

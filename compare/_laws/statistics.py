@@ -89,8 +89,9 @@ def mean_of(side: Side, observable: Observable, sample: Sample | None, moments: 
         known = np.array([float(side.process.at(observable.name, step).mean()) for step in run.record])
         return Mean(known, None, None, Controls(), none, zeros, zeros)
     expected = observable.expectation(side.problem, moments)
-    if expected is not None or sample is None:
+    if expected is not None:
         return Mean(expected, None, None, Controls(), none, zeros, zeros)
+    assert sample is not None  # what has no exact expectation was sampled
     values = sample.values[observable.name] - observable.floor
     controls = controls_of(side, sample, simulated)
     value, influence = _mean(values, controls)

@@ -107,6 +107,7 @@ def manifold(
     asked = end * np.arange(1, times + 1) / times
     origin = geometry.limit_map(recurrence.model, w0)
     functions = _functions(observables, limit, w0, origin, asked)
+    start = np.array([rescaling.values_of(f"observable {name!r}", f, origin[None])[0] for name, f in functions.items()])
     limits = [[rebuilt(limit, size, level) for level in levels] for size in sizes]
     warn_if_long(recurrence, w0, end * np.array([[float(x.clock) for x in row] for row in limits]), paths, threads)
     settings = {"quality": quality, "threads": threads, "progress": progress}
@@ -120,7 +121,6 @@ def manifold(
         ]
         for row, size in enumerate(sizes)
     ]  # fmt: skip
-    start = np.array([function(origin[None])[0] for function in functions.values()])
     numbers = manifold_statistics(
         rungs_found, sizes, levels, start, recurrence.noise, limit, tolerance, normal_quantile(confidence)
     )

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.exact.errors import InvalidInput, LongRun, finite_array
+from sgdlimits.exact.errors import InvalidInput, LongRun
 
 from .. import rescaling
 from ..estimates import mean_and_error
-from ..rescaling import ROUNDING, Quantity
+from ..rescaling import ROUNDING, Quantity, values_of
 
 LONG = 60.0  # seconds: a longer comparison is announced
 QUICKEST = 1e-9  # seconds a path and step: below this no pilot is worth its time
@@ -63,7 +63,7 @@ def measured(
         )
     if rescaling.is_deterministic(limit) or limit.regime == "trivial":
         points = rescaling.limit_points(limit, w0, record / clock)
-        exact = np.stack([_values(name, f, points) for name, f in functions.items()], axis=-1)
+        exact = np.stack([values_of(f"observable {name!r}", f, points) for name, f in functions.items()], axis=-1)
         limits = exact, np.zeros_like(exact)
     else:
         own = settings | {"seed": child_seed(settings["seed"], "limit")}
@@ -76,8 +76,8 @@ def measured(
 def _means(functions: Mapping[str, Quantity], points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means (T, observables) over points (P, T, m), and their standard errors."""
     flat, shape = points.reshape(-1, points.shape[2]), points.shape[:2]
-    pairs = [mean_and_error(_values(name, f, flat).reshape(shape)) for name, f in functions.items()]
-    mean, error = (np.stack(arrays, axis=-1) for arrays in zip(*pairs))
+    values = [values_of(f"observable {name!r}", f, flat) for name, f in functions.items()]
+    mean, error = (np.stack(arrays, axis=-1) for arrays in zip(*(mean_and_error(v.reshape(shape)) for v in values)))
     return mean, error
 
 
@@ -91,14 +91,6 @@ def _spread(w: np.ndarray, phi: np.ndarray, scale: np.ndarray) -> tuple[np.ndarr
 def cleared(squares: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Squared lengths, with 0 in place of what is rounding of positions of this scale: it has no order."""
     return np.where(squares > (ROUNDING * (1 + np.linalg.norm(scale))) ** 2, squares, 0.0)
-
-
-def _values(name: str, function: Quantity, points: np.ndarray) -> np.ndarray:
-    """Values (P,) of a user's function at points (P, m)."""
-    values = finite_array(f"observable {name!r}", function(points))
-    if values.shape != points.shape[:1]:
-        raise InvalidInput(f"observable {name!r} returned shape {values.shape} for {len(points)} points")
-    return values
 
 
 def warn_if_long(recurrence: Any, w0: np.ndarray, steps: np.ndarray, paths: int, threads: int | None) -> None:

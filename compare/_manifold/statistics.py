@@ -79,9 +79,10 @@ def spread_exponents(
     if not is_deterministic(limit):
         predicted[1] = 0.0
     for kind in range(2):
-        for variable, (x, row) in enumerate(((sizes, np.s_[:, 0, kind]), (levels, np.s_[0, :, kind]))):
-            if len(x) > 1 and (spread[row] > 0).all():
-                slope = exponent(x, spread[row], error[row])
+        ladders = (sizes, spread[:, 0, kind], error[:, 0, kind]), (levels, spread[0, :, kind], error[0, :, kind])
+        for variable, (x, values, errors) in enumerate(ladders):
+            if len(x) > 1 and (values > 0).all():
+                slope = exponent(x, values, errors)
                 found[:, kind, variable] = slope.coefficients[0], slope.errors[0]
     return {
         "spread_exponent": found[0],

@@ -65,8 +65,8 @@ def orders(
 
     import sgdlimits
 
-    others, x0 = with_start(others, x0)
-    processes = [reference, *others]
+    compared, x0 = with_start(others, x0)
+    processes = [reference, *compared]
     for process in processes[1:]:
         reason = budgets.obstacle(reference, process)
         if reason:
@@ -91,7 +91,7 @@ def orders(
     scales = _scales(problem, start)
     summary = {name: np.full(errors.shape[:2], np.nan) for name in ("slope", "slope_error", "constant")}
     predicted, claimed = np.full(errors.shape[:2], np.nan), np.full(errors.shape[:2], np.nan)
-    for place, process in enumerate(others):
+    for place, process in enumerate(compared):
         leading = leading_error(reference, process, *start, [horizon])
         claimed[place] = leading.order
         if leading.order == 1 and process.drift_order == 2:
@@ -102,7 +102,7 @@ def orders(
             fit = _fit(ladder[stable], errors[row][stable], claimed[row], scales[quantity])
             summary["slope"][row], summary["slope_error"][row], summary["constant"][row] = fit
     axes = ("process", "quantity")
-    variables = {name: (axes, values) for name, values in summary.items()}
+    variables: dict[str, Any] = {name: (axes, values) for name, values in summary.items()}
     variables |= {
         "error": ((*axes, "step_size"), errors),
         "claimed": (axes, claimed),
@@ -114,7 +114,7 @@ def orders(
         "problem": repr(problem),
         "batch_size": reference.batch_size,
         "version": sgdlimits.__version__,
-        "claims": claim_notes(others, labels),
+        "claims": claim_notes(compared, labels),
         "unstable": json.dumps(unstable),
     }
     coordinates = {"process": labels, "quantity": list(QUANTITIES), "step_size": ladder}

@@ -11,6 +11,7 @@ from sgdlimits.exact.errors import one_of
 
 from ..results import Result
 from ..text_table import NOTHING, TextTable, number
+from . import plots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,8 +83,6 @@ class Orders(Result):
 
     def plot(self, ax: Axes | None = None, quantity: str | None = None) -> Figure:
         """Error against step size, both logarithmic, with the slopes as labels."""
-        from . import plots
-
         names = self.dataset["quantity"].values.tolist()
         chosen = names[0] if quantity is None else one_of("quantity", quantity, names)
         return plots.orders(self.dataset, chosen, ax)

@@ -152,7 +152,7 @@ def _drift(
             break
         record = _looks(steps)
         points = _simulated(scale, process, scale.w0, record, "limit_map", settings)
-        values = quantity(points.reshape(-1, points.shape[2])).reshape(points.shape[:2])
+        values = _values(scale, quantity, points.reshape(-1, points.shape[2])).reshape(points.shape[:2])
         time, error = crossing(record, *mean_and_error(values), scale.level)
         if np.isfinite(time):
             return Measurement(time, error, predicted * clock, steps)
@@ -163,6 +163,10 @@ def _drift(
     )
 
 
+def _values(scale: TimeScale, quantity: Quantity, points: np.ndarray) -> np.ndarray:
+    return rescaling.values_of(f"the quantity of {scale.label}", quantity, points)
+
+
 def _passage(scale: TimeScale, limit: Any) -> tuple[Quantity, float]:
     """The quantity, and the time on the limit's clock at which the limit passes the level."""
     origin = geometry.limit_map(limit.model, scale.w0)
@@ -171,7 +175,7 @@ def _passage(scale: TimeScale, limit: Any) -> tuple[Quantity, float]:
         """Negative before the level is passed."""
         if scale.quantity is None:
             return float(np.linalg.norm(point - origin)) - scale.level
-        value, start = (float(scale.quantity(x[None])[0]) for x in (point, origin))
+        value, start = (float(_values(scale, scale.quantity, x[None])[0]) for x in (point, origin))
         return (value - scale.level) * np.sign(scale.level - start)
 
     def followed(low: float, high: float, first: float) -> tuple[np.ndarray, np.ndarray]:
@@ -225,7 +229,7 @@ def _relaxation(scale: TimeScale, process: Any) -> Measurement:
     def reached(_: float, w: np.ndarray) -> float:
         return float(np.linalg.norm(w - end)) - scale.level * start
 
-    reached.terminal = True
+    setattr(reached, "terminal", True)  # where solve_ivp looks
     slowest = geometry.frame(model, end).eigenvalues.min()
     horizon = 20 * (1 + np.log(1 / scale.level)) / slowest
     flow = solve_ivp(
@@ -289,9 +293,12 @@ def _moments_relaxation(scale: TimeScale, process: Any) -> Measurement:
     modes = problem.eigenvectors.T @ (scale.w0 - problem.minimiser)
     moving = problem.curvatures > 1e-12 * problem.curvatures.max()
     modes, curvatures = modes[moving], problem.curvatures[moving]
-    start = float(np.linalg.norm(modes))
+    with np.errstate(over="ignore"):
+        start = float(np.linalg.norm(modes))
     if not start > 0:
         raise InvalidInput(f"{scale.label} starts at the minimiser: a relaxation starts off it")
+    if not np.isfinite(start):
+        raise InvalidInput(f"{scale.label} starts farther from the minimiser than numbers reach: start nearer")
 
     def left(time: float) -> float:
         return float(np.linalg.norm(np.exp(-curvatures * time) * modes)) / start - scale.level

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..estimates import normal_quantile
 from ..rescaling import VARIABLES
-from ..style import GREY, SMALL, direct_labels, dress, panels, scale_ladders, styles
+from ..style import GREY, SMALL, direct_labels, dress, figure_of, panels, scale_ladders, styles
 
 if TYPE_CHECKING:
     import xarray
@@ -26,7 +26,7 @@ def times(dataset: xarray.Dataset, axes: Sequence[Axes] | None = None) -> Figure
     if axes is None:
         figure, axes = panels(len(present), height=3.9 * len(present))
     else:
-        figure = axes[0].get_figure(root=True)
+        figure = figure_of(axes[0])
     labels = dataset["time_scale"].values.tolist()
     looks = _distinct(labels)
     for ladder, ax in zip(present, axes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from .cases import Case, Measurement
 
 BIAS_ORDERS = (1.0, 2.0)  # the leading bias of a time: O(step size) and O(noise level^2)
 FROZEN = 1e-9  # a motion below this, relative to the start's size, is none
+MEASURED = ("time_scale_index", "ladder", "step_size", "noise_level", "time", "time_error", "predicted", "steps")
 # Exponents of the time in step size and noise level, by the regime of the limit; first those of other kinds.
 PREDICTED = {
     "": (-1.0, 0.0), "non-degenerate": (-1.0, -2.0), "degenerate": (-2.0, -2.0), "trivial": (np.nan, np.nan),
@@ -75,12 +77,11 @@ def time_statistics(cases: Sequence[Case], tolerance: float, confidence: float) 
         for variable, pairs in case.ladders.items()
         for pair, run in zip(pairs, case.runs[variable])
     ]
-    runs = [np.array(column, dtype=object if isinstance(column[0], str) else None) for column in zip(*rows)]
-    return TimeStatistics(
-        *runs, **table, verdict=verdict, kind=np.array([case.kind for case in cases], dtype=object),
-        level=np.array([case.level for case in cases]),
-        regime=np.array([case.regime for case in cases], dtype=object), **still,
-    )  # fmt: skip
+    columns: dict[str, Sequence[Any]] = dict(zip(MEASURED, zip(*rows)))
+    columns |= {name: [getattr(case, name) for case in cases] for name in ("kind", "level", "regime")}
+    kinds = {name: object if isinstance(column[0], str) else None for name, column in columns.items()}
+    arrays = {name: np.array(column, dtype=kinds[name]) for name, column in columns.items()}
+    return TimeStatistics(**arrays, **table, **still, verdict=verdict)
 
 
 def _exponent(x: Sequence[float], runs: Sequence[Measurement], bias_order: float) -> Fit | None:
