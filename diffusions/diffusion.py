@@ -59,6 +59,12 @@ class Diffusion(ABC):
     solvers: ClassVar[tuple[str, ...]]
     always_exact: ClassVar[bool] = False  # whatever scheme of this package is named, it is solved exactly
 
+    if TYPE_CHECKING:  # every leaf is a dataclass of these fields, and some of its own
+
+        def __init__(
+            self, problem: Any, step_size: float, batch_size: int = 1, *, label_noise: float = 0.0, **options: Any
+        ) -> None: ...
+
     @property
     @abstractmethod
     def label(self) -> str:

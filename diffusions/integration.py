@@ -172,7 +172,7 @@ def simulator_of(
     modal = inside is not None
     if modal:
         start = diffusion.problem.to_modes(start)
-    coefficients = Coefficients(inside if modal else diffusion, t0, start)
+    coefficients = Coefficients(diffusion if inside is None else inside, t0, start)
     chosen.check(coefficients)
     if tolerance is not None:
         tolerance = positive("tolerance", tolerance)

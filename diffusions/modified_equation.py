@@ -169,6 +169,7 @@ class ModifiedEquation(Diffusion):
         if isinstance(problem, StreamingLeastSquares):
             spread, push = np.diag(h**2 + h.sum() * h), np.diag(2 * h.max(initial=0.0) * h)
         else:
+            assert isinstance(problem, LeastSquares)  # the only other leaf
             rows = problem.augmented_modes[:, :-1][:, moving]
             push = (rows * np.square(rows).sum(axis=1)[:, None]).T @ rows / problem.samples
             spread = push - np.diag(h**2)

@@ -147,6 +147,7 @@ def covariance_simulator(
 def covariance_table(problem: LeastSquares, label_noise: float) -> np.ndarray:
     """Matrix from the packed triangle of (modes, 1) (modes, 1)^T to that of one sample's gradient covariance."""
     rows, columns = np.triu_indices(problem.dimension)
+    assert problem.fourth_moments is not None  # made only where the table pays
     table = problem.fourth_moments.copy()
     table[rows == columns, -1] += label_noise**2 * problem.eigenvalues
     return table

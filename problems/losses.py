@@ -292,6 +292,7 @@ class UserOutputLoss(OutputLoss):
 
 def find_loss(loss: Any) -> OutputLoss:
     """A loss from itself or from its name."""
+    names: dict[str, Callable[[], OutputLoss]]
     names = {"squares": Squares, "logistic": LogisticLoss, "cross_entropy": CrossEntropy}
     if isinstance(loss, OutputLoss):
         return loss

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -33,10 +33,16 @@ class PredictionProblem(SampledProblem):
         Held-out samples.
     """
 
-    predictor: Predictor
     loss: OutputLoss
-    source: Source
     test: Source | None
+
+    if TYPE_CHECKING:  # read only: a leaf has a field or a property
+
+        @property
+        def predictor(self) -> Predictor: ...
+
+        @property
+        def source(self) -> Source: ...
 
     @property
     def samples(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -30,12 +30,21 @@ class Predictor(ReadOnlyFields):
 
     inputs: int
     outputs: int
-    dimension: int
-    work_size: int = 0
     compiled: bool = True
     affine: ClassVar[bool] = False
     compiled_outputs: Callable[..., None]
     compiled_pullback: Callable[..., None]
+
+    if TYPE_CHECKING:  # read only: a leaf has a field or a property
+
+        @property
+        def dimension(self) -> int: ...
+
+        @property
+        def work_size(self) -> int: ...
+
+    else:
+        work_size = 0
 
     @abstractmethod
     def predict(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:

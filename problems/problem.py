@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -39,10 +39,19 @@ class Objective(ReadOnlyFields):
         Fresh samples: nothing can be drawn without replacement, and no sum over all samples exists.
     """
 
-    dimension: int
     quadratic: ClassVar[bool] = False
     sampled: ClassVar[bool] = False
-    endless: bool = False
+
+    if TYPE_CHECKING:  # read only: a leaf has a field or a property
+
+        @property
+        def dimension(self) -> int: ...
+
+        @property
+        def endless(self) -> bool: ...
+
+    else:
+        endless = False
 
     @abstractmethod
     def gradient(self, x: np.ndarray) -> np.ndarray:
@@ -60,7 +69,14 @@ class Problem(Objective):
     """
 
     ridge: float
-    compiled: bool = False
+
+    if TYPE_CHECKING:
+
+        @property
+        def compiled(self) -> bool: ...
+
+    else:
+        compiled = False
 
     @abstractmethod
     def risk(self, x: np.ndarray) -> np.ndarray:

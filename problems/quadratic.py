@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from functools import cached_property
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,11 @@ class QuadraticProblem(Problem):
 
     quadratic: ClassVar[bool] = True
     ridge: float
+
+    if TYPE_CHECKING:  # read only: a leaf has a field or a property
+
+        @property
+        def coordinates(self) -> tuple[str, ...]: ...
 
     @property
     @abstractmethod

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -39,9 +39,17 @@ class SampledProblem(Problem):
     """
 
     sampled: ClassVar[bool] = True
-    samples: int
-    compiled_value: Callable[..., float]
-    compiled_gradient: Callable[..., None]
+
+    if TYPE_CHECKING:  # read only: a leaf has a field, a class attribute or a property
+
+        @property
+        def samples(self) -> int: ...
+
+        @property
+        def compiled_value(self) -> Callable[..., float]: ...
+
+        @property
+        def compiled_gradient(self) -> Callable[..., None]: ...
 
     @property
     @abstractmethod

@@ -113,8 +113,9 @@ class SecondMoments:
             reported.close()
         found = self._of_positions(means, spread, chosen)
         return moments_dataset(
-            kept, *(found.get(name) for name in QUANTITIES), self.problem.coordinates, attributes, clock(kept)
-        )
+            kept, found.get("mean"), found.get("covariance"), found.get("risk"), self.problem.coordinates, attributes,
+            clock(kept),
+        )  # fmt: skip
 
     def stationary(self) -> StationaryLaw:
         """The stationary law.

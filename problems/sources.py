@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
@@ -49,10 +49,18 @@ class Source(ReadOnlyFields):
         What `compiled_sample` takes behind its own arguments.
     """
 
-    rows: int
-    evaluated: int
-    columns: int
     endless: bool = False
+
+    if TYPE_CHECKING:  # read only: a leaf has a field or a property
+
+        @property
+        def rows(self) -> int: ...
+
+        @property
+        def evaluated(self) -> int: ...
+
+        @property
+        def columns(self) -> int: ...
 
     @property
     @abstractmethod
@@ -320,7 +328,7 @@ class Augmented(DrawnSource):
     normals: int
     uniforms: int = 0
     seed: int = 0
-    evaluated: int | None = None
+    evaluated: int = None  # type: ignore[assignment]  # None is taken, and __post_init__ puts the number
     endless: bool = True
 
     def __post_init__(self) -> None:

@@ -142,6 +142,7 @@ class Fields:
             if by_hessian is not None:
                 total = total + weight * by_hessian / 4 * geometry.trace_hessian(self.model, w)
             else:
+                assert by_identity is not None  # else refused above
                 total = total + weight * by_identity / 4 * geometry.log_determinant(self.model, w)
         return total
 

@@ -16,6 +16,7 @@ def _step(
     tableau: AdditiveTableau, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
 ) -> tuple[np.ndarray, np.ndarray]:
     w = noise.increments
+    assert noise.areas is not None  # `areas` asks for them
     mean = 0.5 * w + noise.areas  # time average of the Brownian motion, I_(1,0) / dt
     matrices = [coefficients.diffusion(t + c * dt, x) for c in tableau.c1]
     moved = [coefficients.apply(g, mean) for g in matrices]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeGuard
 
 import numba
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.ensembles.compiling import CompiledFunction, compiled
 from sgdlimits.exact.errors import InvalidInput, calling, kind, one_of
 from sgdlimits.exact.numerical_derivatives import derivative_along, derivative_by_entry, jacobian
 from sgdlimits.exact.user_functions import call, own_array
@@ -42,7 +42,7 @@ class Diffusion(Protocol):
     def diffusion(self, t: Any, x: np.ndarray) -> np.ndarray: ...
 
 
-def is_compiled(function: Any) -> bool:
+def is_compiled(function: Any) -> TypeGuard[CompiledFunction]:
     """Whether numba compiled the function."""
     return isinstance(function, numba.core.registry.CPUDispatcher)
 

@@ -39,12 +39,14 @@ class NinomiyaVictoir(Scheme):
     def _along_noises(self, coefficients: Coefficients, t: Any, x: np.ndarray, noise: StepNoise) -> np.ndarray:
         flows = getattr(coefficients.source, "noise_flows", None)
         if flows is not None:
+            assert noise.signs is not None  # `signs` asks for them
             return flows(t, x, noise.increments, noise.signs[:, 0] > 0)
         if coefficients.additive:
             return x + coefficients.apply(coefficients.diffusion(t, x), noise.increments)
         if coefficients.elementwise:
             return self._flow(coefficients, t, x, noise.increments, None)
         m, rows = coefficients.noise_dimension, np.arange(len(x))
+        assert noise.signs is not None
         forward = noise.signs[:, 0] > 0
         for place in range(m):
             k = np.where(forward, place, m - 1 - place)

@@ -23,6 +23,7 @@ def _step(
     tableau: ElementwiseTableau, coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise
 ) -> tuple[np.ndarray, np.ndarray]:
     root, w = np.sqrt(dt), noise.increments
+    assert noise.areas is not None  # `areas` asks for them
     mean = 0.5 * w + noise.areas  # I_(1,0) / dt
     twice = 0.5 * (w * w - dt) / root  # I_(1,1) / sqrt(dt)
     thrice = (w * w - 3.0 * dt) * w / (6.0 * dt)  # I_(1,1,1) / dt

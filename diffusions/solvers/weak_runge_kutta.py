@@ -77,6 +77,7 @@ def _mixed(
     matrices: list[np.ndarray],
 ) -> np.ndarray:
     root, w, m = np.sqrt(dt), noise.increments, coefficients.noise_dimension
+    assert noise.signs is not None  # `signs` asks for them
     out = np.zeros_like(x)
     # The first stage is x itself: with weights that add up to zero, only differences to it count.
     start = matrices[0]

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import nan, prod
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeGuard
 
 import numpy as np
 
@@ -16,6 +16,9 @@ from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, points, p
 from .. import geometry
 from ..problem import ReadOnlyFields
 from ..zero_loss.model import Model, Regression
+
+if TYPE_CHECKING:
+    from .sampling import Minibatch
 
 SLOTS = ("rows", "labels", "units", "inputs", "eta", "factor", "shift", "push")
 MULTIPLIED = ("units", "factor")
@@ -90,9 +93,9 @@ class Mechanism(ReadOnlyFields):
         return Mixture((*self.components, *other.components))
 
     @property
-    def batch(self) -> SimpleMechanism | None:
+    def batch(self) -> Minibatch | None:
         """The minibatch, where there is one."""
-        return next((part for part in self.components if part.batch_size is not None), None)
+        return next((part for part in self.components if _is_minibatch(part)), None)
 
     @property
     def anti_correlated(self) -> bool:
@@ -119,7 +122,8 @@ class Mechanism(ReadOnlyFields):
     def draws(self, model: Model) -> tuple[Draw, ...]:
         """What one step draws, rows first; no two draws share a random stream."""
         self.check(model)
-        entries = model.samples if self.batch is None else self.batch.batch_size
+        batch = self.batch
+        entries = model.samples if batch is None else batch.batch_size
         found = [draw for part in self.components for draw in part.own_draws(model, entries)]
         found.sort(key=lambda draw: draw.slot != "rows")
         taken: set[int] = set()
@@ -148,11 +152,18 @@ class SimpleMechanism(Mechanism):
 
     sigma: float
     batch_size: int | None = None
-    tangential: ClassVar[bool] = False
     reg_is_constant: ClassVar[bool] = False
     carries: ClassVar[bool] = False
     decided: ClassVar[Regime | None] = None
     effect: ClassVar[str] = ""
+
+    if TYPE_CHECKING:  # read only: a leaf has a class attribute or a property
+
+        @property
+        def tangential(self) -> bool: ...
+
+    else:
+        tangential = False
 
     @property
     def components(self) -> tuple[SimpleMechanism, ...]:
@@ -176,7 +187,7 @@ class SimpleMechanism(Mechanism):
         """Its gradient (..., m)."""
 
     @abstractmethod
-    def covariance(self, model: Model, w: np.ndarray, batch: SimpleMechanism | None = None) -> np.ndarray:
+    def covariance(self, model: Model, w: np.ndarray, batch: Minibatch | None = None) -> np.ndarray:
         """Limit of the covariance of the perturbed gradient over sigma^2, (..., m, m), for w on the set."""
 
     @abstractmethod
@@ -215,6 +226,11 @@ class SimpleMechanism(Mechanism):
         return Regime("trivial", f"{self.effect} is constant along the set and the noise moves nothing", "numbers")
 
 
+def _is_minibatch(part: SimpleMechanism) -> TypeGuard[Minibatch]:
+    """No other mechanism has a batch size."""
+    return part.batch_size is not None
+
+
 @dataclass(frozen=True, eq=False)
 class Mixture(Mechanism):
     """Several mechanisms at work in every step, with independent noise.
@@ -235,7 +251,7 @@ class Mixture(Mechanism):
     @property
     def components(self) -> tuple[SimpleMechanism, ...]:
         """Its parts."""
-        return self.parts
+        return tuple(simple for part in self.parts for simple in part.components)
 
 
 def steps_per_time(regime: str, step_size: float, sigma: float = 1.0) -> float:
@@ -256,7 +272,7 @@ def keep_probability(sigma: float) -> float:
 
 
 def batch_covariance(
-    model: Regression, factors: np.ndarray, batch: SimpleMechanism | None, own_noise: bool
+    model: Regression, factors: np.ndarray, batch: Minibatch | None, own_noise: bool
 ) -> np.ndarray:
     """Covariance (..., m, m) of weight * sum_i a_i sum_j eta_j factors_ij over noise and batch (derived).
 

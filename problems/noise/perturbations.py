@@ -8,8 +8,9 @@ import numpy as np
 
 from sgdlimits.exact.errors import covariance_matrix, finite_array, points
 
-from ..zero_loss.model import Model
+from ..zero_loss.model import Model, Regression
 from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
+from .sampling import Minibatch
 
 
 class HessianNoise(SimpleMechanism):
@@ -206,11 +207,12 @@ def trace_weights(model: Model, w: np.ndarray) -> np.ndarray:
     return np.broadcast_to(np.eye(model.dimension), (*np.shape(w), model.dimension))
 
 
-def weight_noise_covariance(model: Model, w: np.ndarray, batch: SimpleMechanism | None) -> np.ndarray:
+def weight_noise_covariance(model: Model, w: np.ndarray, batch: Minibatch | None) -> np.ndarray:
     """Covariance (..., m, m) of H_batch xi over xi and the batch, for w on the set (derived)."""
     if batch is None:
         hessian = model.hessian(w)
         return hessian @ hessian
+    assert isinstance(model, Regression)  # a minibatch fits no other model
     jacobian = model.predict_with_jacobian(w)[1]
     factors = jacobian[..., :, None] * jacobian[..., None, :]
     return batch_covariance(model, factors, batch, own_noise=False)

@@ -74,7 +74,7 @@ def noisy_gradient(model: Model, w: np.ndarray, noise: Perturbation) -> np.ndarr
     elif noise.eta is None:
         gradient = model.gradient(place)
     else:
-        gradient = model.noisy_gradient_of(place, noise.eta)
+        gradient = model.noisy_gradient_of(place, noise.eta)  # type: ignore[attr-defined]  # where there is an eta
     gradient = gradient if noise.factor is None else noise.factor * gradient
     return gradient if noise.push is None else gradient + noise.push
 

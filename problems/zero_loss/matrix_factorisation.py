@@ -70,16 +70,17 @@ class MatrixFactorisation(QuadraticPredictions, NoClosedLimit):
     @property
     def dimension(self) -> int:
         """(p + q) rank."""
-        return sum(self.target.shape) * self.rank
+        return sum(self.target.shape) * self.units
 
     @property
     def units(self) -> int:
         """The rank."""
+        assert self.rank is not None  # __post_init__ puts the number
         return self.rank
 
     def factors(self, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """U (..., p, rank) and V (..., q, rank)."""
-        (p, q), rank = self.target.shape, self.rank
+        (p, q), rank = self.target.shape, self.units
         lead = np.shape(w)[:-1]
         return w[..., : p * rank].reshape(*lead, p, rank), w[..., p * rank :].reshape(*lead, q, rank)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,13 +37,28 @@ class Model(Objective):
         The argument `data` of the kernel.
     """
 
-    samples: int = 0
-    units: int = 0
-    input_size: int = 0
     noise_size: int = 0
-    kernel: Callable[..., Any] | None = None
-    dimension: int
-    label: str
+
+    if TYPE_CHECKING:  # read only: a leaf has a field, a class attribute or a property
+
+        @property
+        def label(self) -> str: ...
+
+        @property
+        def samples(self) -> int: ...
+
+        @property
+        def units(self) -> int: ...
+
+        @property
+        def input_size(self) -> int: ...
+
+        @property
+        def kernel(self) -> Callable[..., Any] | None: ...
+
+    else:
+        samples = units = input_size = 0
+        kernel = None
 
     @property
     @abstractmethod
@@ -90,9 +105,16 @@ class Regression(Model):
         1 / N, or 1 for a loss that sums over its samples.
     """
 
-    inputs: np.ndarray
-    labels: np.ndarray
-    weight: float
+    if TYPE_CHECKING:
+
+        @property
+        def inputs(self) -> np.ndarray: ...
+
+        @property
+        def labels(self) -> np.ndarray: ...
+
+        @property
+        def weight(self) -> float: ...
 
     @abstractmethod
     def predict_with_jacobian(

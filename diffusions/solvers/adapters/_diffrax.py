@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from ...array_form import ArrayForm, array_form
 from .libraries import EULER, LibraryScheme, claim, form_of_numpy, library, no_derivatives, probe
 
 DTYPES = ("float32", "float64")
+# What a compilation is for: an ArrayForm's fields up to its constants.
+Facts: TypeAlias = tuple[int, int, str, str, Callable[..., Any], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Diffrax(LibraryScheme):
 
 
 @lru_cache(maxsize=32)
-def _compiled(facts: tuple[Any, ...], native: bool, scheme: Diffrax, alone: bool) -> Any:
+def _compiled(facts: Facts, native: bool, scheme: Diffrax, alone: bool) -> Any:
     """A jitted function (constants, (t0, t1, dt), starts (P, d), noise) -> ends (P, d)."""
     import diffrax
     import jax
