@@ -24,7 +24,7 @@ from sgdlimits.studies import settings as files
 from sgdlimits.studies.options import dataset_names, option, shortened
 
 from .cost import affordable
-from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon, noise_notes
+from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon
 
 if TYPE_CHECKING:
     from sgdlimits.compare import Laws, Orders
@@ -227,7 +227,7 @@ class HomogenizedStudy:
             steps, note = horizon(problem, study.step_size)
             study = replace(study, steps=steps)
             notes.append(note)
-        notes += noise_notes(problem) + eigenvalue_notes(problem)
+        notes += eigenvalue_notes(problem)
         return study, notes
 
     def _with_step_size(self, problem: LeastSquares) -> tuple[HomogenizedStudy, str]:
