@@ -109,6 +109,51 @@ def test_latex_escapes_its_own_characters_and_has_equal_rows(laws_dataset):
         assert len(re.findall(r"(?<!\\)\$", row)) % 2 == 0
 
 
+def natural_size(tabular, points=8, gap=3):
+    """Width in points and number of rows of a LaTeX tabular, set in Computer Modern."""
+    from pathlib import Path
+
+    import matplotlib
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(fname=str(Path(matplotlib.get_data_path()) / "fonts/ttf/cmr10.ttf"))
+
+    def width(text):
+        text = re.sub(r"\\times 10\^\{(-?\d+)\}", r" x 10\1", text.replace(r"$\pm$", "+").replace("$-$", "-"))
+        text = re.sub(r"[$\\]", "", text).strip()
+        return TextPath((0, 0), text, size=points, prop=font).get_extents().width if text else 0.0
+
+    rows = [line[:-2] for line in tabular.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    cells = [re.split(r"(?<!\\)&", row) for row in rows]
+    columns = [max(width(row[place]) for row in cells) for place in range(len(cells[0]))]
+    return sum(columns) + 2 * gap * len(columns), tabular.count(r"\\")
+
+
+def test_latex_fits_the_page_of_an_article(laws_dataset, orders_dataset):
+    """Assert that no tabular is shrunk below 7 points by a line of 345 points, and none is longer than the page."""
+    dense = laws_dataset.assign_coords(step=np.unique(np.geomspace(1, 2000, 80).astype(int))[-51:])
+    text = Laws(laws_dataset).to_latex() + Laws(dense).to_latex() + Orders(orders_dataset).to_latex()
+    tabulars = text.split(r"\begin{tabular}")[1:]
+    assert len(tabulars) >= 5 and text.count(r"\resizebox") == text.count(r"\footnotesize") == len(tabulars)
+    for width, rows in map(natural_size, tabulars):
+        assert 8 * min(1.0, 345 / width) > 7 - 0.3 and 9.5 * rows < 550
+    many = TextTable(("a", "b"), tuple((f"group {i}", (("1", "x"),) * 9) for i in range(13)))
+    parts = many.latex().split(r"\begin{tabular}")[1:]
+    assert [part.count("emph") for part in parts] == [4, 4, 4, 1]
+    assert all(part.count("toprule") == part.count("bottomrule") == 1 for part in parts)
+    assert many.latex().count("{") == many.latex().count("}")
+
+
+@pytest.mark.parametrize("value", [0.25, -3.0, 1e-9, 0.0])
+def test_nothing_is_printed_with_an_error_of_zero(value):
+    """Assert that a number without error says why: exact, or paths that do not differ."""
+    for exact, word in ((True, "exact"), (False, "no spread")):
+        text = with_error(value, 0.0, exact)
+        assert word in text and "±" not in text
+    assert wording.error_of_part(0.0) == "exact"
+
+
 class _Balanced(HTMLParser):
     """Collects the texts of cells, and fails on tags that do not close."""
 
