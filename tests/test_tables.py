@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sgdlimits.compare import Laws, Orders
 from sgdlimits.compare._laws import tables, wording
+from sgdlimits.compare.results import csv_text
 from sgdlimits.compare.text_table import TextTable, latex_text, number, with_error
 from sgdlimits.exact.errors import InvalidInput
 
@@ -92,6 +93,23 @@ def test_csv_gives_every_recorded_step_back_bit_for_bit(laws):
         assert float(row["difference"]) == float(here["difference"])
         assert float(row["upper"]) == float(here["difference_upper"])
         assert (row["predicted"] == "") == bool(np.isnan(here["predicted"]))
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@sum", " =1", "\t@x"])
+def test_a_name_that_a_spreadsheet_would_run_is_quoted_in_csv(laws_dataset, orders_dataset, name):
+    """Assert an apostrophe before such names in every CSV text, and none before numbers or other names."""
+    laws = laws_dataset.assign_coords(process=["SGD", name, "b-c", "d=e", "f"], observable=[name, "norm"])
+    orders = orders_dataset.assign_coords(process=[name, *"abc"])
+    for result, column in ((Laws(laws), "observable"), (Orders(orders), "process")):
+        rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+        assert {row["process"] for row in rows} >= {"'" + name} and name not in {row[column] for row in rows}
+        values = [value for row in rows for value in row.values()]
+        assert not any(value.startswith(("=", "@", "'-0")) for value in values)
+    negative = [row for row in Laws(laws).rows() if row["difference"] < 0]
+    assert negative and f",{negative[0]['difference']!r}," in Laws(laws).to_csv()
+    assert "b-c" in {row["process"] for row in csv.DictReader(io.StringIO(Laws(laws).to_csv()))}
+    study = csv_text([{"part": name, "gap": -1.0}], ("part", "gap"))  # what the other study writes its table by
+    assert next(csv.DictReader(io.StringIO(study))) == {"part": "'" + name, "gap": "-1.0"}
 
 
 def test_latex_escapes_its_own_characters_and_has_equal_rows(laws_dataset):

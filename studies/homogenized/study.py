@@ -93,7 +93,8 @@ class HomogenizedStudy:
     seed: int = option(0, RUN, "of all random numbers: the same seed, the same bits")
     solver: str | None = option(
         None, RUN, lambda: f"scheme that is compared in place of the processes: {_solvers()}", metavar="NAME",
-        shown="none: the processes themselves, by schemes whose part is below the Monte Carlo error",
+        shown="none: the processes themselves; what sampling them by a scheme adds is measured and kept small, and the "
+        "report says where it is more than the Monte Carlo error",
     )  # fmt: skip
     substeps: int | None = option(None, RUN, "increments of that scheme per SGD step", shown="1")
     tolerance: float = option(0.05, RUN, "relative tolerance of the verdicts")

@@ -47,7 +47,7 @@ def curves(along: Trajectories) -> Figure:
         ax.plot(limit[:, 0], limit[:, 1], color="black", linewidth=2.0)
         ax.plot(*path[0], **START)
         ax.plot(*limit[-1], **END)
-        dots = {"marker": ".", "markersize": 4, "markeredgecolor": "white", "markeredgewidth": 0.3, "linestyle": "none"}
+        dots = {"marker": ".", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.3, "linestyle": "none"}
         ax.plot(path[1:, 0], path[1:, 1], color=look["color"], zorder=4, **dots)  # on top: they may lie on the limit
         dress(ax, variables[1], variables[0])
         ax.set_title(f"{name}\n{here['regime'].item()}\n{int(here['steps'][-1])} steps", fontsize=SMALL, loc="left")
