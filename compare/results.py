@@ -147,12 +147,21 @@ def claims_of(dataset: xarray.Dataset) -> list[tuple[Claim, list[str]]]:
 
 
 def csv_text(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Rows as CSV text with every digit; nan is left empty."""
+    """Rows as CSV text with every digit; nan is left empty.
+
+    A text that a spreadsheet would take for a formula (it begins with =, +, - or @) is quoted by an apostrophe.
+    """
     file = io.StringIO()
     writer = csv.DictWriter(file, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: "" if _is_nan(row[key]) else row[key] for key in columns} for row in rows)
+    writer.writerows({key: _cell(row[key]) for key in columns} for row in rows)
     return file.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")):
+        return "'" + value
+    return "" if _is_nan(value) else value
 
 
 def _is_nan(value: Any) -> bool:

@@ -93,17 +93,25 @@ def scale_steps(ax: Axes, steps: np.ndarray) -> None:
         ax.xaxis.set_major_formatter("{x:g}")
 
 
-def scale_signed(ax: Axes, sizes: Sequence[float]) -> None:
-    """A value axis through zero; logarithmic away from it where curves differ by more than a factor 20."""
+def linear_within(sizes: Sequence[float]) -> float | None:
+    """The power of ten within which a signed axis is linear; None where curves of these sizes need no logarithm.
+
+    All panels of a figure that show one kind of thing take the sizes of all their curves, so that their axes are alike.
+    """
     known = [size for size in sizes if np.isfinite(size) and size > 0]
-    if known and max(known) > 20 * min(known):
+    if not known or max(known) <= 20 * min(known):
+        return None
+    return float(10.0 ** max(np.floor(np.log10(min(known))), np.ceil(np.log10(1e-3 * max(known)))))
+
+
+def scale_signed(ax: Axes, linear: float | None) -> None:
+    """A value axis through zero; logarithmic beyond +-`linear`, see `linear_within`."""
+    if linear is not None:
         from matplotlib.ticker import SymmetricalLogLocator
 
-        threshold = max(min(known), 1e-4 * max(known))
-        ax.set_yscale("symlog", linthresh=threshold, linscale=0.7)
-        decades = np.log10(max(known) / threshold)
-        locator = SymmetricalLogLocator(base=10, linthresh=threshold)
-        locator.set_params(numticks=7 if decades > 2 else 9)
+        ax.set_yscale("symlog", linthresh=linear, linscale=0.7)
+        locator = SymmetricalLogLocator(base=10, linthresh=linear)
+        locator.set_params(numticks=9)
         ax.yaxis.set_major_locator(locator)
     ax.axhline(0, color=GREY, linewidth=0.8)
 
@@ -118,6 +126,11 @@ def scale_ladders(ax: Axes, x: np.ndarray) -> None:
             ticks.append(float(value))
     ax.set_xticks(ticks, [f"{value:.3g}" for value in ticks], fontsize=SMALL)
     ax.set_xticks([], minor=True)
+
+
+def signed_scale(linear: float | None) -> str:
+    """What that axis is, in words; empty where it is linear throughout."""
+    return "" if linear is None else f"linear within ±{linear:g}, logarithmic beyond"
 
 
 def largest(values: np.ndarray) -> float:

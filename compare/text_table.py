@@ -9,6 +9,7 @@ import textwrap
 from dataclasses import dataclass
 
 WIDTH = 100  # columns of a text table
+LATEX_LINES = 45  # of a tabular: a page of `article` holds about 55 in footnote size
 NOTHING = "–"
 _NUMBER = re.compile(r"(?<![\w.])([+-]?)(\d+(?:\.\d+)?)(?:e([+-]?\d+))?(?![\w.])")
 _LATEX = {
@@ -61,7 +62,7 @@ def with_error(value: float, error: float, exact: bool, sign: bool = False) -> s
         return NOTHING
     if exact:
         return f"{number(value, sign=sign)} exact"
-    if error < 1e-12 * abs(value):
+    if error <= 1e-12 * abs(value):
         return f"{number(value, sign=sign)} (no spread)"  # a process without noise: the paths differ by rounding
     if not math.isfinite(error):
         return f"{number(value, sign=sign)} ±?"
@@ -115,22 +116,35 @@ class TextTable:
         return "\n".join([*lines, "</table>"])
 
     def latex(self) -> str:
-        """A tabular with booktabs rules, made smaller where it is wider than the line."""
+        """Tabulars with booktabs rules for the narrow line of `article`, none longer than its page.
+
+        In small letters, which are made smaller still where a tabular is wider than the line.
+        """
+        parts: list[list[tuple[str, tuple[tuple[str, ...], ...]]]] = [[]]
+        for group in self.groups:
+            length = sum(len(rows) + 1 for _, rows in (*parts[-1], group))
+            if parts[-1] and length > LATEX_LINES:
+                parts.append([])
+            parts[-1].append(group)
+        return "\n".join(self._tabular(part) for part in parts)
+
+    def _tabular(self, groups: list[tuple[str, tuple[tuple[str, ...], ...]]]) -> str:
         heads = " & ".join(latex_text(head) for head in self.columns)
         lines = [
             r"% needs \usepackage{booktabs,graphicx}",
+            r"{\footnotesize\setlength{\tabcolsep}{3pt}%",
             r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}{%",
             rf"\begin{{tabular}}{{{'r' * (len(self.columns) - 1)}l}}",
             r"\toprule",
             rf"{heads} \\",
         ]
-        for title, group in self.groups:
+        for title, group in groups:
             lines.append(r"\midrule")
             lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{latex_text(title)}}}}} \\")
             for row in group:
                 cells = [_latex_numbers(cell) for cell in row[:-1]] + [latex_text(row[-1])]
                 lines.append(" & ".join(cells) + r" \\")
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}"]) + "\n"
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}}}"]) + "\n"
 
 
 def latex_text(text: str) -> str:

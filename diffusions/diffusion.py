@@ -375,6 +375,6 @@ def check_quadratic(process: Any) -> None:
     if not process.problem.quadratic:
         raise InvalidInput(
             f"{process.label} is built from the Hessian and risk of least squares (LeastSquares, "
-            f"StreamingLeastSquares), got {type(process.problem).__name__}; for this loss use ModifiedEquation or "
-            "GradientFlow"
+            f"StreamingLeastSquares), got {type(process.problem).__name__}; for this loss use ModifiedEquation "
+            "or GradientFlow, or OrnsteinUhlenbeck about a minimum"
         )

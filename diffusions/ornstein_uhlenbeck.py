@@ -10,7 +10,9 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock, SummedClock, gradient_flow_clock
+from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.noise_maps import ConstantNoise
+from sgdlimits.problems.local_quadratic import LocalQuadratic
 
 from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_quadratic, check_settings
@@ -24,17 +26,21 @@ class OrnsteinUhlenbeck(Diffusion):
 
     Parameters
     ----------
-    problem : LeastSquares or StreamingLeastSquares
+    problem : LeastSquares or StreamingLeastSquares, or a smooth loss over samples
+        Of a smooth loss its quadratic about a minimum is taken (`problem` then holds it, and `risk` is its value).
     step_size : float, or function of the step
     batch_size : int
     label_noise : float
         Standard deviation of fresh noise on every drawn label.
+    minimiser : (d,) array, optional
+        A point near a minimum of a smooth loss; default: one that descent finds from the origin.
     """
 
     problem: Any
     step_size: Any
     batch_size: int = 1
     label_noise: float = 0.0
+    minimiser: np.ndarray | None = None
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
@@ -52,6 +58,13 @@ class OrnsteinUhlenbeck(Diffusion):
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.problem.sampled and not self.problem.quadratic:
+            if self.label_noise:
+                raise InvalidInput("label_noise must be 0: only least squares has labels to add it to")
+            object.__setattr__(self, "problem", LocalQuadratic(self.problem, self.minimiser))
+        elif self.minimiser is not None:
+            raise InvalidInput("minimiser is for losses that are no least squares, whose minimum is known")
+        object.__setattr__(self, "minimiser", None)  # the problem holds it
         check_quadratic(self)
 
     @property

@@ -6,10 +6,12 @@ import math
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from sgdlimits.exact.errors import InvalidInput
 
+FIRST_WORD = 10.0  # seconds after which a search that nobody asked to report says that it goes on
 LINE_EVERY = 30.0  # seconds between the lines of a run whose standard error is no terminal
 
 
@@ -68,6 +70,28 @@ class Lines:
         known = math.isfinite(self._total) and self._total > 0
         share = f" ({100 * self._done / self._total:.0f} %)" if known else ""
         print(f"{self._done:.3g} {self._unit}{share} in {now - self._began:.0f} s", file=sys.stderr, flush=True)
+
+
+class Patience:
+    """Says on standard error how a search of unknown length stands, once it takes long."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._began = time.monotonic()
+        self._next = self._began + FIRST_WORD
+
+    @property
+    def seconds(self) -> float:
+        """How long it has taken so far."""
+        return time.monotonic() - self._began
+
+    def look(self, standing: Callable[[], str]) -> None:
+        """Called now and then; `standing` is asked only where something is said."""
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + LINE_EVERY
+            if sys.stderr is not None:
+                print(f"{self._what}: {standing()}, {now - self._began:.0f} s so far", file=sys.stderr, flush=True)
 
 
 class KeptOpen:

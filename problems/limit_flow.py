@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.ensembles.progress import Patience
+
 ON_THE_SET = 1e-18  # loss, relative to its scale, at which a point is handed over to the polish
 FLOW_TIME = 1e8  # in units of 1 / (curvature at the start)
 MOST_STEPS = 20_000
@@ -36,6 +38,7 @@ def follow(model: Any, start: np.ndarray, tolerance: float, scale: float) -> np.
     left = FLOW_TIME / np.maximum(curvature, 1e-100)
     step = 1e-9 * left
     before = np.full(len(w), np.inf)
+    patience = Patience("gradient flow to zero loss")
     for count in range(MOST_STEPS):
         loss = model.loss(w)
         if count % PATIENCE == 0:
@@ -44,6 +47,10 @@ def follow(model: Any, start: np.ndarray, tolerance: float, scale: float) -> np.
         going = np.flatnonzero((loss > ON_THE_SET * scale) & (left > 0))
         if not going.size:
             break
+        patience.look(
+            lambda: f"step {count} of at most {MOST_STEPS}, {going.size} of {len(w)} points on the way, largest loss "
+            f"{loss[going].max():.3g}"
+        )
         place, size = w[going], step[going]
         with np.errstate(over="ignore", invalid="ignore"):
             moved, error = _step(model, place, size)

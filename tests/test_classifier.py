@@ -225,13 +225,12 @@ def test_loss_accuracy_and_gradient_equal_torch_on_the_digits(name):
 
 
 def test_continuous_limits_say_what_a_smooth_loss_has():
-    """OU and homogenized SGD name ModifiedEquation and GradientFlow; the modified equation needs stored rows."""
+    """Homogenized SGD names what there is; OU needs a minimum; the modified equation needs stored rows."""
     from sgdlimits import diffusions
 
     sgd = SGD(MULTINOMIAL, 0.1, 2)
-    for process in (diffusions.OrnsteinUhlenbeck, diffusions.HomogenizedSGD):
-        with pytest.raises(InvalidInput, match="use ModifiedEquation or GradientFlow"):
-            process.of(sgd)
+    with pytest.raises(InvalidInput, match="ModifiedEquation or GradientFlow, or OrnsteinUhlenbeck about a minimum"):
+        diffusions.HomogenizedSGD.of(sgd)
     x0 = MULTINOMIAL.predictor.start(4)
     for process in (diffusions.ModifiedEquation, diffusions.GradientFlow):
         assert np.isfinite(process.of(sgd).simulate(x0, 2, 4, "risk")["risk"]).all()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -391,6 +392,54 @@ def test_help_of_a_study_has_its_own_options_with_their_defaults(capsys):
     assert main([]) == 0
     overview = capsys.readouterr().out
     assert all(name in overview for name in STUDIES)
+
+
+NEEDED = {"--data", "--target", "--one-hot", "--drop"}  # about a file of the user's: there is no default
+
+
+def test_every_option_is_explained_with_its_default(capsys):
+    """Assert a sentence for each option in the help, and a default unless it is a switch or about the user's file."""
+    for name in STUDIES:
+        with pytest.raises(SystemExit):
+            main(["study", name, "--help"])
+        text = capsys.readouterr().out
+        for block in re.split(r"\n  (?=--)", text)[1:]:
+            said = " ".join(block.partition("\n\n")[0].split())
+            flag, _, rest = said.partition(" ")
+            assert len(rest.split()) >= 3, said
+            switch = not re.match(r"[A-Z]+ ", rest)
+            assert switch or flag in {*NEEDED, "--from"} or "(default: " in said, said
+        from sgdlimits.problems.datasets import DATASETS
+
+        assert all(dataset in " ".join(text.split()) for dataset in DATASETS)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_a_misspelt_option_is_answered_with_one_of_the_same_study(capsys, name):
+    """Assert it for every option of every other study, misspelt, and spelt right: then its study is named."""
+    own = {flag_of(entry) for entry, _ in options_of(find_study(name))}
+    own |= {"--threads", "--out", "--overwrite", "--quiet", "--from", "--help"}
+    for other in STUDIES:
+        foreign = {flag_of(entry) for entry, _ in options_of(find_study(other))} - own
+        for flag in foreign:
+            assert main(["study", name, flag, "1"]) == 2
+            assert f"it belongs to {other!r}" in capsys.readouterr().err
+            assert main(["study", name, flag + "x", "1"]) == 2
+            suggested = re.findall(r"'(--[\w-]+)'", capsys.readouterr().err.partition("has no option")[2])[1:]
+            assert set(suggested) <= own, suggested
+
+
+def test_missed_targets_are_marked_on_the_page_of_benchmarks():
+    """Assert for every row that the mark stands where the number falls short of what was asked."""
+    page = (Path(__file__).resolve().parent.parent / "docs/benchmarks.md").read_text(encoding="utf-8")
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("| ")][1:]
+    missed = 0
+    for _, asked, reached, _ in rows:
+        wanted, got = (float(re.search(r"[\d.]+", text)[0]) for text in (asked, reached))
+        short = got > wanted if "at most" in asked or "under" in asked else got < wanted
+        assert ("missed" in reached) == short, (asked, reached)
+        missed += short
+    assert len(rows) > 20 and f"{missed} of {len(rows)} targets are missed" in page
 
 
 def test_a_long_run_is_refused_with_what_to_change_and_a_costly_process_left_out(place, capsys):

@@ -19,3 +19,5 @@ def test_the_python_blocks_run_in_order(capsys):
     printed = capsys.readouterr().out
     assert "homogenized SGD against SGD" in printed and "Stability(" in printed
     assert "homogenized SGD by euler" in printed and "growth rate" in printed and "label noise" in printed
+    norm = next(line for line in printed.splitlines() if line.strip().startswith("norm"))
+    assert "(1)" in norm and "(1) integrator: the integrator's part is larger" in printed  # what the README says of it

@@ -42,7 +42,7 @@ def test_a_report_holds_page_figures_tables_numbers_and_settings(report, laws_da
     import xarray as xr
 
     names = {path.name for path in report.iterdir()}
-    for name in ("report.html", "table.csv", "table.tex", "result.nc", "orders.nc", "study.toml"):
+    for name in ("report.html", "table.csv", "table.tex", "result.nc", "orders.nc", "orders.tex", "study.toml"):
         assert name in names
     for figure in ("means-risk", "means-norm", "laws-risk", "laws-norm", "budget", "orders"):
         assert {f"{figure}.png", f"{figure}.svg"} <= names
@@ -119,6 +119,73 @@ def test_labels_of_a_figure_do_not_overlap_and_are_large_enough(laws_dataset, or
             ticks = [*ax.get_xticklabels(), *ax.get_yticklabels()]
             shown = [text for text in (*ax.texts, ax.xaxis.label, ax.yaxis.label, *ticks) if text.get_text()]
             assert min(text.get_fontsize() for text in shown) >= 8
+
+
+def uneven_budget(dataset):
+    """Parts of the first process range over five decades, those of the others over less than a factor of 20."""
+    changed = dataset.copy(deep=True)
+    changed["budget"][1, 3] *= 1e-4
+    changed["budget"][2:, :4] = 1e-3
+    changed["budget"][:, 4:], changed["budget_error"][:] = 0, 0
+    return changed
+
+
+def test_panels_of_one_figure_have_one_kind_of_axis(laws_dataset):
+    """Assert that the budgets of all processes are drawn on axes with one linear range, and that ticks stand apart."""
+    dataset = uneven_budget(laws_dataset)
+    alone = {plots.budget(dataset, name).axes[0].get_yscale() for name in plots.with_budget(dataset)}
+    assert alone == {"linear", "symlog"}
+    figure = plots.budgets(dataset)
+    figure.canvas.draw()
+    assert {ax.get_yscale() for ax in figure.axes} == {"symlog"}
+    assert len({ax.yaxis.get_transform().linthresh for ax in figure.axes}) == 1
+    for ax in figure.axes:
+        low, high = ax.get_ylim()
+        shown = [tick for tick in ax.yaxis.get_major_ticks() if low <= tick.get_loc() <= high]
+        boxes = sorted((tick.label1.get_window_extent() for tick in shown), key=lambda box: box.y0)
+        assert len(boxes) > 2 and all(a.y1 <= b.y0 + 1 for a, b in zip(boxes, boxes[1:]))
+
+
+def bare(laws, orders):
+    """Nothing is predicted, and every error is positive."""
+    laws["predicted"][:] = np.nan
+    orders["constant_predicted"][:] = 0
+    orders["error"][:] = np.abs(orders["error"])
+
+
+def exact(laws, orders):
+    laws["exact"][:], laws["budget_error"][:] = True, 0
+
+
+def sampled(laws, orders):
+    laws["exact"][:] = False
+    laws["predicted"][:, 0] = np.nan
+
+
+@pytest.mark.parametrize("change", [lambda laws, orders: None, bare, exact, sampled])
+def test_a_caption_promises_what_is_drawn_and_no_more(laws_dataset, orders_dataset, change):
+    """Assert dots, markers, lines and open markers of each caption by what the axes hold."""
+    laws, orders = laws_dataset.copy(deep=True), orders_dataset.copy(deep=True)
+    change(laws, orders)
+    for name, caption, draw in homogenized.figures(Laws(laws), Orders(orders)):
+        axes, said = draw().axes, caption.lower()
+        lines = [line for ax in axes for line in ax.lines if len(line.get_xdata()) > 2]
+        dotted = any(line.get_linestyle() == ":" and line.get_linewidth() > 2 for line in lines)
+        assert ("thick dots" in said) == dotted, name
+        if name.startswith(("means", "budget")):
+            assert ("markers are" in said) == any(ax.containers for ax in axes), name
+        if name.startswith("means"):
+            of_one = laws["exact"].sel(observable=name.removeprefix("means-")).values
+            assert ("every line is exact" in said) == of_one.all()
+            assert ("lines without markers" in said) == (0 < of_one.sum() < 5)
+        if name == "budget":
+            assert ("logarithmic" in said) == (axes[0].get_yscale() == "symlog")
+        if name == "orders":
+            marks = [line for line in lines if line.get_marker() not in ("None", "")]
+            assert ("open marker" in said) == any(line.get_markerfacecolor() == "white" for line in marks)
+            for ax in axes:
+                there = any(line.get_linestyle() == ":" for line in ax.lines)
+                assert ("thick dots" in ax.get_title(loc="left")) == there
 
 
 def test_labels_that_nearly_coincide_are_spread():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sgdlimits.compare import Laws, Orders
 from sgdlimits.compare._laws import tables, wording
+from sgdlimits.compare.results import csv_text
 from sgdlimits.compare.text_table import TextTable, latex_text, number, with_error
 from sgdlimits.exact.errors import InvalidInput
 
@@ -65,9 +66,9 @@ def test_decimal_points_of_a_column_stand_below_each_other():
     assert {line.index("agrees") for line in lines} == {lines[0].index("agrees")}
 
 
-def test_the_table_shows_about_five_steps_with_the_last_one(laws):
+def test_the_table_shows_a_few_recorded_steps_with_the_first_and_the_last(laws):
     steps = sorted({row["step"] for row in laws.table()})
-    assert len(steps) == 5
+    assert steps == [40, 120, 440, 2000]  # spread in the logarithm
     assert steps[-1] == 2000
     assert {row["step"] for row in laws.table(steps=[40])} == {40}
     with pytest.raises(InvalidInput, match="step 41 was not recorded"):
@@ -94,6 +95,23 @@ def test_csv_gives_every_recorded_step_back_bit_for_bit(laws):
         assert (row["predicted"] == "") == bool(np.isnan(here["predicted"]))
 
 
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@sum", " =1", "\t@x"])
+def test_a_name_that_a_spreadsheet_would_run_is_quoted_in_csv(laws_dataset, orders_dataset, name):
+    """Assert an apostrophe before such names in every CSV text, and none before numbers or other names."""
+    laws = laws_dataset.assign_coords(process=["SGD", name, "b-c", "d=e", "f"], observable=[name, "norm"])
+    orders = orders_dataset.assign_coords(process=[name, *"abc"])
+    for result, column in ((Laws(laws), "observable"), (Orders(orders), "process")):
+        rows = list(csv.DictReader(io.StringIO(result.to_csv())))
+        assert {row["process"] for row in rows} >= {"'" + name} and name not in {row[column] for row in rows}
+        values = [value for row in rows for value in row.values()]
+        assert not any(value.startswith(("=", "@", "'-0")) for value in values)
+    negative = [row for row in Laws(laws).rows() if row["difference"] < 0]
+    assert negative and f",{negative[0]['difference']!r}," in Laws(laws).to_csv()
+    assert "b-c" in {row["process"] for row in csv.DictReader(io.StringIO(Laws(laws).to_csv()))}
+    study = csv_text([{"part": name, "gap": -1.0}], ("part", "gap"))  # what the other study writes its table by
+    assert next(csv.DictReader(io.StringIO(study))) == {"part": "'" + name, "gap": "-1.0"}
+
+
 def test_latex_escapes_its_own_characters_and_has_equal_rows(laws_dataset):
     """A label made of LaTeX's special characters leaves no bare one, and all rows have seven cells."""
     dataset = laws_dataset.assign_coords(process=["SGD", AWKWARD, "b", "c", "d"])
@@ -107,6 +125,51 @@ def test_latex_escapes_its_own_characters_and_has_equal_rows(laws_dataset):
         assert rf"\{rule}" in text
     for row in rows:
         assert len(re.findall(r"(?<!\\)\$", row)) % 2 == 0
+
+
+def natural_size(tabular, points=8, gap=3):
+    """Width in points and number of rows of a LaTeX tabular, set in Computer Modern."""
+    from pathlib import Path
+
+    import matplotlib
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import TextPath
+
+    font = FontProperties(fname=str(Path(matplotlib.get_data_path()) / "fonts/ttf/cmr10.ttf"))
+
+    def width(text):
+        text = re.sub(r"\\times 10\^\{(-?\d+)\}", r" x 10\1", text.replace(r"$\pm$", "+").replace("$-$", "-"))
+        text = re.sub(r"[$\\]", "", text).strip()
+        return TextPath((0, 0), text, size=points, prop=font).get_extents().width if text else 0.0
+
+    rows = [line[:-2] for line in tabular.splitlines() if line.endswith(r"\\") and "multicolumn" not in line]
+    cells = [re.split(r"(?<!\\)&", row) for row in rows]
+    columns = [max(width(row[place]) for row in cells) for place in range(len(cells[0]))]
+    return sum(columns) + 2 * gap * len(columns), tabular.count(r"\\")
+
+
+def test_latex_fits_the_page_of_an_article(laws_dataset, orders_dataset):
+    """Assert that no tabular is shrunk below 7 points by a line of 345 points, and none is longer than the page."""
+    dense = laws_dataset.assign_coords(step=np.unique(np.geomspace(1, 2000, 80).astype(int))[-51:])
+    text = Laws(laws_dataset).to_latex() + Laws(dense).to_latex() + Orders(orders_dataset).to_latex()
+    tabulars = text.split(r"\begin{tabular}")[1:]
+    assert len(tabulars) >= 5 and text.count(r"\resizebox") == text.count(r"\footnotesize") == len(tabulars)
+    for width, rows in map(natural_size, tabulars):
+        assert 8 * min(1.0, 345 / width) > 7 - 0.3 and 9.5 * rows < 550
+    many = TextTable(("a", "b"), tuple((f"group {i}", (("1", "x"),) * 9) for i in range(13)))
+    parts = many.latex().split(r"\begin{tabular}")[1:]
+    assert [part.count("emph") for part in parts] == [4, 4, 4, 1]
+    assert all(part.count("toprule") == part.count("bottomrule") == 1 for part in parts)
+    assert many.latex().count("{") == many.latex().count("}")
+
+
+@pytest.mark.parametrize("value", [0.25, -3.0, 1e-9, 0.0])
+def test_nothing_is_printed_with_an_error_of_zero(value):
+    """Assert that a number without error says why: exact, or paths that do not differ."""
+    for exact, word in ((True, "exact"), (False, "no spread")):
+        text = with_error(value, 0.0, exact)
+        assert word in text and "±" not in text
+    assert wording.error_of_part(0.0) == "exact"
 
 
 class _Balanced(HTMLParser):

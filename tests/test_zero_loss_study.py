@@ -145,6 +145,7 @@ def test_the_settings_file_gives_the_same_numbers_to_the_bit(tmp_path):
     assert main(["study", "zero-loss", "--quick", "--paths", "40", "--quiet", "--out", str(first)]) == 0
     names = {path.name for path in first.iterdir()}
     assert {"report.html", "table.csv", "table.tex", "time-scales.nc", "regression-diabetes.nc", "study.toml"} <= names
+    assert (first / "table.tex").read_text().count(r"\begin{tabular}") >= 5
     assert written_files(first) == names
     assert tomllib.loads((first / "study.toml").read_text())["settings"]["quick"] is True
     assert ZeroLossStudy.from_toml(first / "study.toml") == ZeroLossStudy(paths=40, quick=True)

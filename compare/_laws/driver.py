@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
+from sgdlimits.ensembles.initial import Gaussian, initial_state
 from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, positive, whole_number
 
 from .. import capabilities
 from ..estimates import confidence_level
 from . import budget as budgets
-from .observables import Observable, observables_of
+from .noise import PLACES, noise_shares, off_by_more
+from .observables import Observable, compared_steps, observables_of
 from .result import Laws
 from .sides import DiffusionSide, KnownSide, Run, Sample, Side, risk_of, sides_of
 from .statistics import (
@@ -53,8 +54,10 @@ def laws(
 ) -> Laws:
     """Compare the laws of processes at the same steps, and say where the distance comes from.
 
-    A row is about the process that it names: exact where its moments give the expectation, else sampled by a scheme
-    whose increments are so short that its own part is below the Monte Carlo error; that part widens the interval.
+    A row is about the process that it names: exact where its moments give the expectation, else sampled. Where the law
+    of the scheme depends on its increments, they are shortened until its own part is below the Monte Carlo error, or
+    64 of them a step or the normals of a whole run (4e8) are spent. That part is estimated on a pilot, widens the
+    interval, and where it stays larger than the Monte Carlo error the row says so (beware: integrator).
 
     Parameters
     ----------
@@ -72,6 +75,7 @@ def laws(
         "risk", "excess" (risk less the least risk, without the ridge), "norm", "test_risk", or name -> function of
         positions (paths, d) giving (paths,). Default: the first three, as far as the problem has them.
     record : None, int or increasing sequence of steps
+        None: about 50 evenly spaced steps, and 1, 2, 5, 10, 20, 50, ... between them.
     seed : int
     solver : None, name or scheme
         None: the processes themselves. A scheme: it is what is compared, in rows that are named after it.
@@ -109,7 +113,7 @@ def laws(
     steps = whole_number("steps", steps, 1)
     substeps = None if substeps is None else whole_number("substeps", substeps, 1)
     run = Run(
-        x0, steps, recorded_steps(record, steps), whole_number("paths", paths, 2),
+        x0, steps, compared_steps(record, steps), whole_number("paths", paths, 2),
         whole_number("seed", seed, 0, 2**64 - 1), threads, progress,
     )  # fmt: skip
     labels = capabilities.distinct_labels(processes)
@@ -143,15 +147,18 @@ def laws(
         worst["worst_step"],
     )  # fmt: skip
     unstable = {note["process"] for note in json.loads(stability) if note["step_size"] >= note["mean_square_threshold"]}
+    shares = noise_shares([side.process for side in sides], x0)
     cautions = cautions_of(
-        sides, samples, statistics, predicted, cancelling, [side.label in unstable for side in sides]
-    )
+        sides, samples, statistics, predicted, cancelling, [side.label in unstable for side in sides],
+        off_by_more(shares)[:, None] & (worst["overall"] == "agrees"),
+    )  # fmt: skip
     chosen = distance_steps(run.record)
     axes = ("process", "observable", "step")
     variables = statistics.variables() | {
         "predicted": (axes, predicted),
         "caution": (axes[:2], cautions),
         "worst_part": (axes[:2], main),
+        "noise_share": (("process", "place"), shares),
         "quantiles": ((*axes, "quantile"), quantiles_of(sides, samples, looked_at, run.record)),
     }
     variables |= {name: (axes[:2], values) for name, values in worst.items()}
@@ -189,6 +196,7 @@ def _labelled(
         "distance_step": run.record[chosen],
         "quantile": list(QUANTILES),
         "part": list(budgets.PARTS),
+        "place": list(PLACES),
     }
     return xr.Dataset(variables, coords=coordinates, attrs=attributes)
 

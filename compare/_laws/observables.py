@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.initial import Gaussian, initial_state
+from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import FirstPassage, Reducer
 from sgdlimits.exact.errors import InvalidInput, one_of
 
@@ -158,6 +158,18 @@ def _named(asked: Any, problem: Any) -> dict[str, Any]:
         if not isinstance(name, str) or not name.strip() or not name.isprintable() or len(name) > 100:
             raise InvalidInput(f"observable name {shown(name)} cannot be used: take a short printable text")
     return named
+
+
+def compared_steps(record: Any, steps: int) -> np.ndarray:
+    """Steps at which processes are compared: as `recorded_steps`; None adds 1, 2, 5, 10, ... to the even ones.
+
+    Processes that agree at late times may differ most at the first step.
+    """
+    chosen = recorded_steps(record, steps)
+    if record is not None:
+        return chosen
+    early = [digit * 10**power for power in range(len(str(steps))) for digit in (1, 2, 5)]
+    return np.union1d(chosen, [step for step in early if step <= steps]).astype(np.int64)
 
 
 def _starting_points(x0: Any, dimension: int) -> np.ndarray:

@@ -54,7 +54,7 @@ def laws_page(
     return document(
         f"How far is {dataset['process'].values[0]} from its continuous limits?",
         wording.finding(dataset),
-        wording.schemes(dataset) + wording.mismatches(dataset) + wording.overflowed(dataset),
+        wording.marked(dataset),
         opening,
         sections,
         settings,

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..estimates import normal_quantile
-from ..style import GREY, SMALL, axes_of, direct_labels, dress, largest, panels, scale_signed, scale_steps, styles
+from ..style import (
+    GREY,
+    SMALL,
+    axes_of,
+    direct_labels,
+    dress,
+    largest,
+    linear_within,
+    panels,
+    scale_signed,
+    scale_steps,
+    signed_scale,
+    styles,
+)
 from . import wording
 
 if TYPE_CHECKING:
@@ -51,15 +65,23 @@ def differences(dataset: xarray.Dataset, observable: str, ax: Axes | None = None
     looks, lower, upper = styles(names), others["difference_lower"].values, others["difference_upper"].values
     _draw(ax, steps, looks, values, lower, upper, exact)
     for look, predicted in zip(looks.values(), others["predicted"].values):
-        ax.plot(steps, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
+        if np.isfinite(predicted).any():
+            ax.plot(steps, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
     scale_steps(ax, steps)
-    scale_signed(ax, [largest(curve) for curve in values])
+    linear = linear_within([largest(curve) for curve in values])
+    scale_signed(ax, linear)
     dress(ax, f"difference to {reference}")
     shaded = f"shaded: ±{100 * dataset.attrs['tolerance']:g} % of the scale"
-    dotted = "; thick dots: leading-order theory" if np.isfinite(others["predicted"].values).any() else ""
-    ax.set_title(shaded + dotted, fontsize=SMALL, loc="left", color=GREY)
+    dotted = "; thick dots: leading-order theory" if has_predictions(dataset, observable) else ""
+    title = shaded + dotted + (f"\naxis {signed_scale(linear)}" if linear else "")
+    ax.set_title(title, fontsize=SMALL, loc="left", color=GREY)
     _label_ends(ax, steps, looks, values)
     return figure
+
+
+def has_predictions(dataset: xarray.Dataset, observable: str) -> bool:
+    """Whether theory's leading term is drawn beside the differences."""
+    return bool(np.isfinite(_moved(dataset.sel(observable=observable))["predicted"].values[1:]).any())
 
 
 def means_and_differences(dataset: xarray.Dataset, observable: str) -> Figure:
@@ -70,10 +92,13 @@ def means_and_differences(dataset: xarray.Dataset, observable: str) -> Figure:
     return figure
 
 
-def budget(dataset: xarray.Dataset, process: str, ax: Axes | None = None) -> Figure:
+def budget(
+    dataset: xarray.Dataset, process: str, ax: Axes | None = None, beside: Sequence[str] | None = None
+) -> Figure:
     """Parts of the error budget of the expected risk against the step, with their signs.
 
-    Parts that are zero to rounding throughout are left out; sampled parts have intervals.
+    Parts that are zero to rounding throughout are left out; sampled parts have intervals. `beside`: the processes of
+    all panels of the figure, which share one kind of axis; default: this one.
     """
     figure, ax = axes_of(ax)
     if "budget" not in dataset or not np.isfinite(dataset["budget"].sel(process=process)).any():
@@ -82,8 +107,7 @@ def budget(dataset: xarray.Dataset, process: str, ax: Axes | None = None) -> Fig
         ax.set_axis_off()
         return figure
     here = _moved(dataset.sel(process=process))
-    sizes = {str(part): largest(here["budget"].sel(part=part).values) for part in here["part"].values}
-    parts = [part for part, size in sizes.items() if size > wording.ROUNDING * max(sizes.values())]
+    parts = list(_part_sizes(dataset, process))
     values, errors = here["budget"].sel(part=parts).values, here["budget_error"].sel(part=parts).values
     half = normal_quantile(dataset.attrs["confidence"]) * np.nan_to_num(errors)
     steps, exact = here["step"].values, (errors == 0).all(axis=1)
@@ -91,20 +115,37 @@ def budget(dataset: xarray.Dataset, process: str, ax: Axes | None = None) -> Fig
     looks = {part: every[part] for part in parts}
     _draw(ax, steps, looks, values, values - half, values + half, exact, thread=False)
     scale_steps(ax, steps)
-    scale_signed(ax, [largest(curve) for curve in values])
+    scale_signed(ax, budget_scale(dataset, beside or [process]))
     dress(ax, f"part of E risk,\n{process} − {dataset['process'].values[0]}")
     _label_ends(ax, steps, looks, values)
     return figure
 
 
+def _part_sizes(dataset: xarray.Dataset, process: str) -> dict[str, float]:
+    """Largest size of each part of a budget that is more than rounding."""
+    here = _moved(dataset.sel(process=process))["budget"]
+    sizes = {str(part): largest(here.sel(part=part).values) for part in here["part"].values}
+    return {part: size for part, size in sizes.items() if size > wording.ROUNDING * max(sizes.values())}
+
+
+def budget_scale(dataset: xarray.Dataset, processes: Sequence[str]) -> float | None:
+    """Within what the axes of these budgets are linear; see `linear_within`."""
+    return linear_within([size for name in processes for size in _part_sizes(dataset, name).values()])
+
+
+def with_budget(dataset: xarray.Dataset) -> list[str]:
+    """Processes that have a budget."""
+    return [name for name in dataset["process"].values.tolist()[1:] if wording.budget_parts(dataset, name)]
+
+
 def budgets(dataset: xarray.Dataset) -> Figure | None:
     """`budget` of every process that has one, below each other; None where there is none."""
-    names = [name for name in dataset["process"].values.tolist()[1:] if wording.budget_parts(dataset, name)]
+    names = with_budget(dataset)
     if not names:
         return None
     figure, axes = panels(len(names), height=2.9 * len(names))
     for name, ax in zip(names, axes):
-        budget(dataset, name, ax)
+        budget(dataset, name, ax, names)
         ax.set_ylabel("part of E risk", fontsize=9)
         ax.set_title(f"{name} − {dataset['process'].values[0]}", fontsize=9, loc="left")
     return figure

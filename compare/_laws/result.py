@@ -28,7 +28,8 @@ class Laws(Result):
         estimate, standard_error, exact, difference (other minus reference) with difference_lower and
         difference_upper (one step at a time), band_lower and band_upper (all steps at once), integrator (its part
         of the intervals), scale, predicted, verdict, quantiles, w1 and ks with their intervals, and where defined
-        gelbrich, budget, budget_error and budget_sum. Over (process, observable): the worst difference of all steps
+        gelbrich, budget, budget_error and budget_sum. Over (process, place): noise_share, how much of the reference's
+        gradient noise a process has. Over (process, observable): the worst difference of all steps
         (worst_difference, worst_lower, worst_upper, worst_scale, worst_step, worst_part), overall (its verdict) and
         caution (why not to trust the row).
     """
@@ -46,7 +47,7 @@ class Laws(Result):
         return wording.notes(self.dataset)
 
     def table(self, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:
-        """One dict for each observable, other process and step; default: about five steps with the last."""
+        """One dict for each observable, other process and step; default: about seven steps, early ones and the last."""
         return tables.rows(self.dataset, steps)
 
     def rows(self) -> list[dict[str, Any]]:

@@ -374,7 +374,7 @@ def budgets_of(
 
 def cautions_of(
     sides: Sequence[Side], samples: Sequence[Sample | None], statistics: LawStatistics, predicted: np.ndarray,
-    cancelling: np.ndarray, unstable: Sequence[bool],
+    cancelling: np.ndarray, unstable: Sequence[bool], other_noise: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Words (process, observable) on why not to trust a row, "; " between them; empty when there is nothing to say."""
     shape = statistics.exact.shape
@@ -401,5 +401,7 @@ def cautions_of(
             words.append("higher orders")
         if cancelling[row]:
             words.append("errors cancel")
+        if other_noise[row]:
+            words.append("other noise")
         found[row] = "; ".join(words)
     return found

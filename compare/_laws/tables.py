@@ -16,7 +16,7 @@ from . import wording
 if TYPE_CHECKING:
     import xarray
 
-SHOWN = (0.02, 0.1, 0.25, 0.5, 1.0)  # parts of the last step at which a short table stops
+EARLY, LATER = (1, 2), 5  # steps of a short table: these, and so many more in geometric progression to the last
 ROW = (
     "observable", "step", "process", "reference", "reference_error", "reference_exact", "other",
     "other_error", "other_exact", "difference", "lower", "upper", "band_lower", "band_upper", "scale", "predicted",
@@ -26,11 +26,12 @@ NO_INTERVAL = "none: see notes"
 
 
 def shown_steps(dataset: xarray.Dataset) -> list[int]:
-    """About five of the recorded steps after the start, denser early on, the first and the last one included."""
+    """About seven of the recorded steps after the start, 1, 2 and 5 first, then spread in the logarithm of the step."""
     recorded = [int(step) for step in dataset["step"].values if step > 0] or [0]
     steps = np.array(recorded)
-    near = {recorded[int(np.abs(steps - part * steps[-1]).argmin())] for part in SHOWN[1:]}
-    return sorted({recorded[0], *near})
+    later = np.geomspace(min(5, recorded[-1]), recorded[-1], LATER) if recorded[-1] > 0 else []
+    near = {recorded[int(np.abs(np.log(steps / target)).argmin())] for target in (*EARLY, *later)}
+    return sorted({recorded[0], recorded[-1], *near})
 
 
 def rows(dataset: xarray.Dataset, steps: Sequence[int] | None = None) -> list[dict[str, Any]]:

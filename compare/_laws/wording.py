@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..text_table import number
+from .noise import FACTOR, off_by_more
 
 if TYPE_CHECKING:
     import xarray
@@ -64,6 +65,8 @@ CAUTIONS = {
     "no interval can be given there, more paths or a bounded observable are needed",
     "integrator": "the integrator's part is larger than the Monte Carlo error; give substeps, or more paths",
     "higher orders": "the predicted leading term is off by more than half: higher orders in the step size dominate",
+    "other noise": "the row agrees although the noise covariances differ by more than a factor of two, see NOISE: up "
+    "to this horizon and on this scale that hardly shows; a longer run, the norm or the laws of x may show it",
     "errors cancel": "the difference is less than half of its largest part: two errors cancel, see the budget",
 }
 
@@ -90,8 +93,9 @@ def scales(dataset: xarray.Dataset) -> str:
 def notes(dataset: xarray.Dataset) -> list[str]:
     """All that must be known to read the tables."""
     return [
-        scales(dataset), *cautions(dataset), reading(dataset), *sampling(dataset), *schemes(dataset), *budget(dataset),
-        *stability(dataset), *mismatches(dataset), *overflowed(dataset),
+        *noise(dataset), *thresholds(dataset), scales(dataset), *cautions(dataset), reading(dataset),
+        *sampling(dataset), *schemes(dataset), *budget(dataset), *stability(dataset), *mismatches(dataset),
+        *overflowed(dataset),
     ]  # fmt: skip
 
 
@@ -111,6 +115,59 @@ def sampling(dataset: xarray.Dataset) -> list[str]:
 def schemes(dataset: xarray.Dataset) -> list[str]:
     """Which processes were not run by the scheme that was asked for."""
     return [f"SCHEME: {sentence}." for sentence in json.loads(dataset.attrs.get("schemes", "[]"))]
+
+
+def noise_of(dataset: xarray.Dataset, process: str) -> str:
+    """How much of the reference's gradient noise a process has; empty where that is unknown, all or none of it."""
+    if "noise_share" not in dataset:
+        return ""
+    shares = dataset["noise_share"].sel(process=process)
+    known = [(str(place), float(shares.sel(place=place))) for place in dataset["place"].values]
+    known = [(place, share) for place, share in known if share > 0]  # neither nan nor none at all
+    if all(abs(share - 1) < ROUNDING for _, share in known):
+        return ""
+    return " and ".join(f"{_share(share)} at the {place}" for place, share in known)
+
+
+def _share(share: float) -> str:
+    return f"{number(100 * share, 3)} %" if share < 10 else f"{number(share, 3)} times as much"
+
+
+def noise(dataset: xarray.Dataset) -> list[str]:
+    """The shares of noise in words; marked where one is off by more than a factor of two."""
+    reference, *others = dataset["process"].values.tolist()
+    said = {process: noise_of(dataset, process) for process in others}
+    far = [process for process in others if said[process] and _other_noise(dataset, process)]
+    near = "; ".join(f"{process} {said[process]}" for process in others if said[process] and process not in far)
+    return [
+        f"NOISE: {process} has, of {reference}'s noise covariance (traces), {said[process]}." for process in far
+    ] + ([f"Noise covariances as parts of {reference}'s (traces): {near}."] if near else [])
+
+
+def _other_noise(dataset: xarray.Dataset, process: str) -> bool:
+    return "noise_share" in dataset and bool(off_by_more(dataset["noise_share"].sel(process=process).values))
+
+
+def threshold_of(dataset: xarray.Dataset, process: str) -> str:
+    """The mean-square threshold, where it is more than twice the reference's, or less than half of it; else empty."""
+    stated = {note["process"]: note for note in json.loads(dataset.attrs.get("stability", "[]"))}
+    reference = dataset["process"].values.tolist()[0]
+    own, its = (stated.get(name, {}).get("mean_square_threshold", 0.0) for name in (process, reference))
+    if not (0 < own < np.inf and 0 < its < np.inf) or 1 / FACTOR <= own / its <= FACTOR:
+        return ""
+    return f"{number(own / its, 3)} times that of {reference} ({number(own)} against {number(its)})"
+
+
+def thresholds(dataset: xarray.Dataset) -> list[str]:
+    """Thresholds that are far apart; marked."""
+    said = {process: threshold_of(dataset, process) for process in dataset["process"].values.tolist()[1:]}
+    return [f"THRESHOLD: the mean-square threshold of {process} is {text}." for process, text in said.items() if text]
+
+
+def marked(dataset: xarray.Dataset) -> list[str]:
+    """What a reader must see before any table."""
+    loud = [text for text in noise(dataset) if text.startswith("NOISE")] + thresholds(dataset)
+    return loud + schemes(dataset) + mismatches(dataset) + overflowed(dataset)
 
 
 def finding(dataset: xarray.Dataset) -> str:
@@ -138,6 +195,10 @@ def finding(dataset: xarray.Dataset) -> str:
     cautioned = str(end["caution"].sel(process=first).item())
     if "errors cancel" in cautioned:
         text += f" There two errors of {first} cancel; at another step size they need not."
+    if _other_noise(dataset, first):
+        text += f" But of {reference}'s noise covariance (traces) {first} has {noise_of(dataset, first)}."
+    if threshold_of(dataset, first):
+        text += f" The mean-square threshold of {first} is {threshold_of(dataset, first)}."
     if others:
         gaps = np.abs(end["worst_difference"].sel(process=[first, *others]).values)
         scales = end["worst_scale"].sel(process=[first, *others]).values

@@ -26,8 +26,8 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
     for name in names:
         side, look = here.sel(process=name), styles(names)[name]
         error = side["error"].values
-        predicted = np.abs(float(side["constant_predicted"])) * ladder ** float(side["claimed"])
-        if predicted.max() > 1e-6 * np.abs(error).max():  # else theory says none, to rounding
+        predicted = _predicted(side, ladder)
+        if predicted is not None:
             ax.plot(ladder, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
         ax.plot(ladder, np.abs(error), color=look["color"], linestyle=look["linestyle"], linewidth=0.9)
         for mask, fill in ((error > 0, look["color"]), (error < 0, "white")):
@@ -43,11 +43,27 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
     ax.set_yscale("log")
     ticks = ladder[:: -(-ladder.size // 5)]  # at most five labels fit side by side
     ax.set_xticks(ticks, [f"{step_size:.3g}" for step_size in ticks], fontsize=SMALL)
-    signs = "; open marker: negative" if (here["error"].sel(process=names).values < 0).any() else ""
     dress(ax, f"|error of {quantity}|", "step size")
-    ax.set_title("thick dots: leading-order theory" + signs, fontsize=SMALL, loc="left", color=GREY)
+    ax.set_title("; ".join(signs(dataset, quantity)), fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)
     return figure
+
+
+def _predicted(side: xarray.Dataset, ladder: np.ndarray) -> np.ndarray | None:
+    """Theory's leading term; None where it is zero to rounding, or not known."""
+    predicted = np.abs(float(side["constant_predicted"])) * ladder ** float(side["claimed"])
+    return predicted if predicted.max() > 1e-6 * np.abs(side["error"].values).max() else None
+
+
+def signs(dataset: xarray.Dataset, *quantities: str) -> list[str]:
+    """What must be known to read the pictures of these quantities: no more than is drawn."""
+    ladder, found = dataset["step_size"].values, []
+    sides = [dataset.sel(quantity=q, process=name) for q in quantities for name in dataset["process"].values.tolist()]
+    if any(_predicted(side, ladder) is not None for side in sides):
+        found.append("thick dots: leading-order theory")
+    if (dataset["error"].sel(quantity=list(quantities)).values < 0).any():
+        found.append("open marker: negative")
+    return found
 
 
 def all_orders(dataset: xarray.Dataset) -> Figure:

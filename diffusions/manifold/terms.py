@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.ensembles.progress import Patience
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
@@ -15,6 +16,7 @@ NON_DEGENERATE, DEGENERATE, TRIVIAL = "non-degenerate", "degenerate", "trivial"
 REGIMES = (NON_DEGENERATE, DEGENERATE, TRIVIAL)
 PROBES = 3  # points at which a regime is decided by numbers: at a single one a non-zero drift may vanish
 ATTEMPTS = 12
+LONGEST_SEARCH = 60.0  # seconds after which three starts that failed are enough
 STILL = 1e-9  # relative: a smaller drift along the set is rounding
 SPREAD = 0.1  # of the neighbours of a given start, relative to its size
 
@@ -142,19 +144,21 @@ def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
         found, reason = [geometry.limit_map(model, start)], ""
         geometry.frame(model, found[0])
         draws = found[0] + SPREAD * max(float(np.abs(found[0]).max()), 0.1) * draws
-    for draw in draws:
-        if len(found) == PROBES:
-            break
+    patience, failed = Patience("regime on the zero-loss set"), 0
+    for place, draw in enumerate(draws):
+        if len(found) == PROBES or (not found and failed >= PROBES and patience.seconds > LONGEST_SEARCH):
+            break  # what is found never depends on the time, only when to give up
+        patience.look(lambda: f"start {place + 1} of at most {ATTEMPTS}, {len(found)} of {PROBES} points found")
         try:
             point = geometry.limit_map(model, draw)
             geometry.frame(model, point)
         except InvalidInput as error:
-            reason = str(error)
+            reason, failed = str(error), failed + 1
             continue
         found.append(point)
     if not found:
         raise InvalidInput(
-            f"no point of a zero-loss set with tangents was found from {ATTEMPTS} random starts, so the "
+            f"no point of a zero-loss set with tangents was found from {failed} random starts, so the "
             f"regime cannot be decided; pass start=, a point near the zero-loss set (last reason: {reason})"
         )
     return np.array(found)

@@ -13,8 +13,10 @@ import numpy as np
 from sgdlimits.compare._laws import plots, wording
 from sgdlimits.compare._laws.page import laws_page
 from sgdlimits.compare._orders import plots as order_plots
+from sgdlimits.compare._orders.result import QUANTITIES
 from sgdlimits.compare.html_page import Picture
 from sgdlimits.compare.reports import Report, file_names
+from sgdlimits.compare.style import signed_scale
 from sgdlimits.studies.settings import RERUN
 
 if TYPE_CHECKING:
@@ -30,10 +32,10 @@ def report(result: StudyResult) -> Report:
     files: dict[str, Callable[[Path], Any]] = {
         "result.nc": laws.save,
         "table.csv": laws.to_csv,
-        "table.tex": lambda path: path.write_text(laws.to_latex(), encoding="utf-8"),
+        "table.tex": _latex(laws),
     }
     if orders is not None:
-        files |= {"orders.nc": orders.save, "orders.csv": orders.to_csv}
+        files |= {"orders.nc": orders.save, "orders.csv": orders.to_csv, "orders.tex": _latex(orders)}
 
     def settings(folder: Path, names: Sequence[str]) -> str:
         return result.study.to_toml(names, folder)
@@ -43,6 +45,18 @@ def report(result: StudyResult) -> Report:
         return laws_page(laws, orders, pictures, shown, versions, [*result.notes, *failed], RERUN)
 
     return Report(files, settings, figures(laws, orders), page)
+
+
+def _latex(result: Laws | Orders) -> Callable[[Path], Any]:
+    return lambda path: path.write_text(result.to_latex(), encoding="utf-8")
+
+
+def _lines(exact: np.ndarray, level: str) -> str:
+    """What lines and markers are, for sides of which some are exact."""
+    if exact.all():
+        return "Every line is exact."
+    sampled = f"arkers are sampled, with {level} intervals."
+    return f"Lines without markers are exact; m{sampled}" if exact.any() else f"M{sampled}"
 
 
 def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Callable[[], Figure]]]:
@@ -55,12 +69,11 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Ca
     names = file_names(dataset["observable"].values.tolist())
     for observable, plain in names.items():
         name = wording.label(dataset, observable)
-        predicted = np.isfinite(dataset["predicted"].sel(observable=observable).values).any()
         caption = (
             f"{name[0].upper()}{name[1:]} against the step (above), its difference to {reference} (below). "
-            f"Lines without markers are exact; markers are sampled, with {level} intervals. "
+            f"{_lines(dataset['exact'].sel(observable=observable).values, level)} "
             f"Shaded: within {tolerance} of the scale."
-            + (" Thick dots: the leading term of theory." if predicted else "")
+            + (" Thick dots: the leading term of theory." if plots.has_predictions(dataset, observable) else "")
         )
         found.append((f"means-{plain}", caption, partial(plots.means_and_differences, dataset, observable)))
     for observable, plain in names.items():
@@ -77,17 +90,20 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Ca
         assert drawn is not None
         return drawn
 
-    if any(wording.budget_parts(dataset, name) for name in dataset["process"].values.tolist()[1:]):
+    if named := plots.with_budget(dataset):
+        scale = signed_scale(plots.budget_scale(dataset, named))
+        sampled = (dataset["budget_error"].sel(process=named).values != 0).any()  # nan: sampled, of unknown error
         caption = (
-            "Parts of the difference of expected risk against the step, with their signs. Lines are exact; "
-            f"markers are Monte Carlo errors with {level} intervals. The scale is linear near zero and "
-            "logarithmic beyond."
+            "Parts of the difference of expected risk against the step, with their signs. Lines are exact"
+            + (f"; markers are Monte Carlo errors with {level} intervals" if sampled else "")
+            + (f". Every axis is {scale}." if scale else ".")
         )
         found.append(("budget", caption, budgets))
     if orders is not None:
         caption = (
-            f"Error against {reference} at fixed time over a ladder of step sizes, from exact moments. "
-            "Filled markers: positive; open: negative. Thick dots: the leading term of theory."
+            f"Error against {reference} at fixed time over a ladder of step sizes, from exact moments"
+            + "".join(f"; {sign}" for sign in order_plots.signs(orders.dataset, *QUANTITIES))
+            + "."
         )
         found.append(("orders", caption, partial(order_plots.all_orders, orders.dataset)))
     return found

@@ -16,7 +16,6 @@ FEWEST, LONG, MOST = 20, 1000, 10_000
 WAY = 0.95  # part of the way of the mean risk that a run covers, where MOST steps suffice
 NEGLIGIBLE = 1e-10  # an eigenvalue below this part of the largest is a direction that the data do not determine
 REACH = 1e6  # step size times curvature, at most: beyond it the first steps leave the range of numbers
-ROWS = 4096  # at once
 
 
 def check_reach(problem: LeastSquares, step_size: float) -> None:
@@ -58,32 +57,6 @@ def horizon(problem: LeastSquares, step_size: float) -> tuple[int, str]:
         f"Steps: {count}; by then the mean risk has made {100 * covered:.3g} % of its way, and the slowest direction "
         f"has relaxed {count / relaxation:.3g} times ({relaxation:.4g} steps each)."
     )
-
-
-def noise_traces(problem: LeastSquares, x: np.ndarray) -> tuple[float, float]:
-    """Trace of the covariance of one sample's gradient at x (d,), and of 2 L H, which homogenized SGD has instead."""
-    residuals = problem.features @ x - problem.targets
-    squares = sum(
-        float(np.square(residuals[k : k + ROWS]) @ np.square(problem.features[k : k + ROWS]).sum(axis=1))
-        for k in range(0, problem.samples, ROWS)
-    )
-    mean = problem.features.T @ residuals / problem.samples
-    risk = float(np.square(residuals).mean()) / 2
-    return squares / problem.samples - float(mean @ mean), 2 * risk * float(problem.eigenvalues.sum())
-
-
-def noise_notes(problem: LeastSquares) -> list[str]:
-    """How much of SGD's noise homogenized SGD has, at the start and at the minimiser."""
-    parts = []
-    for where, x in (("the origin", np.zeros(problem.dimension)), ("the minimiser", problem.minimiser)):
-        true, replaced = noise_traces(problem, x)
-        if true > 0 and np.isfinite(replaced):
-            parts.append(f"{replaced / true:.3g} at {where}")
-    if not parts:
-        return []
-    return [
-        f"Trace of homogenized SGD's noise covariance over that of SGD's: {', '.join(parts)} (1 would be the same)."
-    ]
 
 
 def eigenvalue_notes(problem: LeastSquares) -> list[str]:

@@ -24,7 +24,7 @@ from sgdlimits.studies import settings as files
 from sgdlimits.studies.options import dataset_names, option, shortened
 
 from .cost import affordable
-from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon, noise_notes
+from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon
 
 if TYPE_CHECKING:
     from sgdlimits.compare import Laws, Orders
@@ -93,7 +93,8 @@ class HomogenizedStudy:
     seed: int = option(0, RUN, "of all random numbers: the same seed, the same bits")
     solver: str | None = option(
         None, RUN, lambda: f"scheme that is compared in place of the processes: {_solvers()}", metavar="NAME",
-        shown="none: the processes themselves, by schemes whose part is below the Monte Carlo error",
+        shown="none: the processes themselves; what sampling them by a scheme adds is measured and kept small, and the "
+        "report says where it is more than the Monte Carlo error",
     )  # fmt: skip
     substeps: int | None = option(None, RUN, "increments of that scheme per SGD step", shown="1")
     tolerance: float = option(0.05, RUN, "relative tolerance of the verdicts")
@@ -227,7 +228,7 @@ class HomogenizedStudy:
             steps, note = horizon(problem, study.step_size)
             study = replace(study, steps=steps)
             notes.append(note)
-        notes += noise_notes(problem) + eigenvalue_notes(problem)
+        notes += eigenvalue_notes(problem)
         return study, notes
 
     def _with_step_size(self, problem: LeastSquares) -> tuple[HomogenizedStudy, str]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .trajectories import Trajectories
 
 SHOWN = 12  # markers along a curve
+START = {"color": "black", "marker": "x", "markersize": 5, "linestyle": "none"}
+END = {"color": "black", "marker": "o", "markerfacecolor": "none", "markersize": 8, "linestyle": "none"}
 
 
 def looks_of(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -42,10 +44,11 @@ def curves(along: Trajectories) -> Figure:
         here, look = data.sel(mechanism=name), looks[name]
         path, limit = here["path"].values, here["limit"].values
         ax.contour(x, y, residual, levels=[0.0], colors="0.6", linewidths=1.0)
-        ax.plot(path[:, 0], path[:, 1], ".", color=look["color"], markersize=3, alpha=0.6)
         ax.plot(limit[:, 0], limit[:, 1], color="black", linewidth=2.0)
-        ax.plot(*path[0], "o", color="black", markerfacecolor="white", markersize=4)
-        ax.plot(*limit[-1], "o", color="black", markersize=4)
+        ax.plot(*path[0], **START)
+        ax.plot(*limit[-1], **END)
+        dots = {"marker": ".", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.3, "linestyle": "none"}
+        ax.plot(path[1:, 0], path[1:, 1], color=look["color"], zorder=4, **dots)  # on top: they may lie on the limit
         dress(ax, variables[1], variables[0])
         ax.set_title(f"{name}\n{here['regime'].item()}\n{int(here['steps'][-1])} steps", fontsize=SMALL, loc="left")
         ax.set_xlim(low[0], high[0])
@@ -62,8 +65,8 @@ def _key(ax: Axes) -> None:
     signs: list[tuple[str, dict[str, Any]]] = [
         ("set of zero loss", {"color": "0.6", "linewidth": 1.0}),
         ("limit", {"color": "black", "linewidth": 2.0}),
-        ("start", {"color": "black", "marker": "o", "markerfacecolor": "white", "markersize": 4, "linestyle": "none"}),
-        ("end of the limit", {"color": "black", "marker": "o", "markersize": 4, "linestyle": "none"}),
+        ("start", START),
+        ("end of the limit", END),
         ("one path of w", {"color": COLOURS[2], "marker": ".", "markersize": 4, "linestyle": "none"}),
     ]
     for place, (text, sign) in enumerate(signs):

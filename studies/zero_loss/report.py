@@ -36,13 +36,20 @@ def report(result: ZeroLossResult) -> Report:
 
     files: dict[str, Any] = {
         "table.csv": lambda path: path.write_text(csv_text(own.rows(result), own.ROW), encoding="utf-8"),
-        "table.tex": lambda path: path.write_text(own.motion_grid(result).latex(), encoding="utf-8"),
+        "table.tex": lambda path: path.write_text(_latex(result), encoding="utf-8"),
         "time-scales.nc": result.scales.save,
     }
     numbers = {f"trajectories-{file_name(along.scene.name)}.nc": along.dataset for along in result.trajectories}
     numbers |= {f"regression-{file_name(data.attrs['task'])}.nc": data for data in result.regressions}
     files |= {name: _saving(data) for name, data in numbers.items()}
     return Report(files, settings, figures(result), page)
+
+
+def _latex(result: ZeroLossResult) -> str:
+    """Every table of the page."""
+    regressions = [own.regression_grid(data, result.study) for data in result.regressions]
+    grids = [own.motion_grid(result), *result.scales.tables(), *regressions, own.subsets_grid(result)]
+    return "\n".join(grid.latex() for grid in grids)
 
 
 def _saving(data: Any) -> Any:
@@ -63,8 +70,8 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
         what = f"{along.scene.name}, loss {along.scene.formula}"
         caption = (
             f"{what}: one path of each mechanism (dots, from the start off the set) and its limit (black), on the "
-            "curve of zero loss. Drawn at the smallest step size of the ladder; the number of steps is that of the "
-            "path."
+            "curve of zero loss; where nothing moves they lie at one point. Drawn at the smallest step size of the "
+            "ladder; the number of steps is that of the path."
             if flat
             else f"{what}: its set of zero loss has three dimensions, drawn in its own coordinates. Lines: limits; "
             "markers: the mean of Phi(w) over paths. Minibatch noise stays where it starts. Langevin noise is left "
@@ -88,7 +95,8 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
     found.append(("regularisers", caption, draw))
     caption = (
         f"Steps until a set motion, against step size (above) and noise level (below), both logarithmic, with {level} "
-        "intervals. Thick dots: the limit's own time. Slopes are those as step size and noise go to zero."
+        "intervals. Thick dots: the time of the limit, or of the flow for a relaxation. "
+        "Arrows: lower bounds, where nothing moves. Slopes are those as step size and noise go to zero."
     )
     found.append(("time-scales", caption, result.scales.plot))
     for data in result.regressions:
