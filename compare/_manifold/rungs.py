@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.exact.errors import InvalidInput, LongRun, finite_array
+from sgdlimits.exact.errors import InvalidInput, LongRun, calling, finite_array
 
 from .. import rescaling
 from ..estimates import mean_and_error
@@ -95,7 +95,9 @@ def cleared(squares: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 def _values(name: str, function: Quantity, points: np.ndarray) -> np.ndarray:
     """Values (P,) of a user's function at points (P, m)."""
-    values = finite_array(f"observable {name!r}", function(points))
+    with calling(f"observable {name!r}"):
+        given = function(points)
+    values = finite_array(f"observable {name!r}", given)
     if values.shape != points.shape[:1]:
         raise InvalidInput(f"observable {name!r} returned shape {values.shape} for {len(points)} points")
     return values

@@ -289,9 +289,12 @@ def _moments_relaxation(scale: TimeScale, process: Any) -> Measurement:
     modes = problem.eigenvectors.T @ (scale.w0 - problem.minimiser)
     moving = problem.curvatures > 1e-12 * problem.curvatures.max()
     modes, curvatures = modes[moving], problem.curvatures[moving]
-    start = float(np.linalg.norm(modes))
+    with np.errstate(over="ignore"):
+        start = float(np.linalg.norm(modes))
     if not start > 0:
         raise InvalidInput(f"{scale.label} starts at the minimiser: a relaxation starts off it")
+    if not np.isfinite(start):
+        raise InvalidInput(f"{scale.label} starts farther from the minimiser than numbers reach: start nearer")
 
     def left(time: float) -> float:
         return float(np.linalg.norm(np.exp(-curvatures * time) * modes)) / start - scale.level

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sgdlimits.exact.errors import InvalidInput, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, positive, seed_number, whole_number
 
 from ..capabilities import numbered
 from ..estimates import confidence_level
@@ -70,6 +70,7 @@ def time_scales(
     rungs, paths = whole_number("rungs", rungs, 2), whole_number("paths", paths, 2)
     tolerance, confidence = positive("tolerance", tolerance), confidence_level(confidence)
     steps = None if steps is None else whole_number("steps", steps, 2)
+    threads, seed = None if threads is None else whole_number("threads", threads, 1), seed_number(seed)
     settings = {"paths": paths, "steps": steps, "seed": seed, "threads": threads, "progress": progress}
     cases = [
         measured(entry, index, step_sizes, noise_levels, rungs, settings) for index, entry in enumerate(entries)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, real_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, real_number, text
 
-from ..rescaling import Quantity
+from ..rescaling import Quantity, ladder
 
 LEVELS = {"drift": 0.1, "relaxation": 1e-3, "equilibration": 1 - np.exp(-1)}
 
@@ -66,6 +66,12 @@ class TimeScale:
             raise InvalidInput(f"level is a distance here and must be above 0, got {level:g}")
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "level", level)
-        object.__setattr__(self, "w0", finite_array("w0", self.w0, ndim=1))
+        space = self.process.model if along_set else self.process.problem
+        object.__setattr__(self, "w0", finite_array("w0", self.w0, shape=(space.dimension,)))
+        for given, values in (("step_sizes", self.step_sizes), ("noise_levels", self.noise_levels)):
+            if values is not None:
+                ladder(given, values, values)
+        if self.label is not None:
+            text("label", self.label)
         name = getattr(self.process, "label", type(self.process).__name__).removeprefix("noisy gradient descent, ")
         object.__setattr__(self, "label", self.label or (name if kind == "drift" else f"{name}, {kind}"))
