@@ -74,6 +74,8 @@ class MomentFlow:
         route = choose_route(self, ("covariance",), len(times)) if route is None else route
         means = np.exp(-np.outer(times, self.rates)) * mean
         if spread is None:
+            if report is not None:
+                report(int(times[-1]))
             return means, None
         ways = {
             Method.ENTRIES: self._entries, Method.EIGENPROBLEM: self._eigenproblem,

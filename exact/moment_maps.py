@@ -25,7 +25,7 @@ from .noise_maps import NoiseMap, SampledNoise
 from .routes import Route, choose_route, feedback_of
 from .structure import Moments
 
-SOME_STEPS = 256  # between two reports
+BETWEEN_REPORTS = 2**14  # numbers that steps have moved: reports cost little beside them
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,6 +134,7 @@ class MomentMap:
         """
         route = choose_route(self, ("covariance",), len(record)) if route is None else route
         s, now, since = self.numbers, 0, 0
+        often = max(1, BETWEEN_REPORTS // mean.size ** max(1, int(route.carried)))
         means, carried = np.zeros((s, mean.size)), None
         means[0] = mean
         if spread is not None:
@@ -150,7 +151,7 @@ class MomentMap:
                     else:
                         means, carried = map_.apply(means, carried)
                     since += 1
-                    if report is not None and since == SOME_STEPS:
+                    if report is not None and since == often:
                         report(since)
                         since = 0
                 now = step

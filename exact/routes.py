@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from .cost import check_memory
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
@@ -28,8 +28,10 @@ class Method(Enum):
 class Equations(Protocol):
     """What the choice looks at: a `MomentMap` or a `MomentFlow`."""
 
-    noise: NoiseMap
-    discrete: bool
+    discrete: ClassVar[bool]
+
+    @property
+    def noise(self) -> NoiseMap: ...
 
     @property
     def dimension(self) -> int: ...

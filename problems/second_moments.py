@@ -274,20 +274,26 @@ class _Pace:
     """Says once how long it will take, where that is long and no progress was asked for."""
 
     def __init__(self, total: int, steps: int, chosen: Sequence[str]) -> None:
-        self.total, self.steps, self.chosen = total, steps, chosen
-        self.done, self.began, self.said = 0, time.monotonic(), False
+        self.left, self.steps, self.chosen = total, steps, chosen
+        self.began: float | None = None  # with the first report: what is prepared before it is done once
+        self.done, self.said = 0, False
 
     def update(self, n: int) -> None:
+        now = time.monotonic()
+        self.left -= n
+        if self.began is None:
+            self.began = now
+            return
         self.done += n
-        spent = time.monotonic() - self.began
+        spent = now - self.began
         if self.said or spent < LOOK_AFTER or not self.done:
             return
         self.said = True
-        seconds = spent * self.total / self.done
+        seconds = spent * self.left / self.done
         if seconds > LONG:
             fewer = ", leave the covariances out (quantities=('risk',))" if "covariance" in self.chosen else ""
             warnings.warn(
-                f"the exact moments of {self.steps} steps will take about {seconds / 60:.2g} minutes: pass "
+                f"the exact moments of {self.steps} steps will take about {seconds / 60:.2g} minutes more: pass "
                 f"progress=True to watch them{fewer}, or ask for fewer steps",
                 LongRun,
                 stacklevel=6,

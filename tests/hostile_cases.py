@@ -92,7 +92,7 @@ GIVEN = object()  # stands for what is made late
 SIMULATED = dict(x0=START, steps=3, paths=2, observables=("norm",), record=[0, 3], seed=1, quality="float32", threads=1,
                  chunk=8, progress=None, first_path=0, keep_state=False)  # fmt: skip
 SCHEMED = SIMULATED | {"solver": "euler", "substeps": 1}
-MOMENTS = dict(x0=START, steps=3, record=[0, 3])
+MOMENTS = dict(x0=START, steps=3, record=[0, 3], progress=None)
 SIMULATED_W = {"w0": ON_SET} | {name: value for name, value in SIMULATED.items() if name != "x0"}
 
 
