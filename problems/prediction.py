@@ -12,13 +12,12 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
 
-from .datasets import dataset
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
 from .predictor import Predictor
 from .predictors import Linear
 from .sampled import SampledProblem
 from .sources import Rows, Source
-from .tables import checked_rows, read_csv
+from .tables import checked_rows
 
 
 class PredictionProblem(SampledProblem):
@@ -310,18 +309,20 @@ class Logistic(PredictionProblem):
         return cls(A, b, ridge)
 
     @classmethod
-    def from_csv(cls, path: Any, target: str, ridge: float = 0.0, standardise: bool = True) -> Logistic:
+    def from_csv(
+        cls, path: Any, target: str, ridge: float = 0.0, standardise: bool = True, **form: Any
+    ) -> Logistic:
         """Rows of a CSV file with a header line; the column `target` holds 0 and 1, or -1 and +1.
 
-        Features have mean 0 and variance 1 unless `standardise` is false.
+        Features have mean 0 and variance 1 unless `standardise` is false; `form` as in `Rows.from_csv`.
         """
-        rows = Rows.from_table(read_csv(path, target), standardise)[0]
+        rows = Rows.from_csv(path, target, standardise, **form)
         return cls(rows.inputs, rows.labels, ridge)
 
     @classmethod
     def from_dataset(cls, name: str, ridge: float = 0.0, standardise: bool = True) -> Logistic:
         """A named data set with two classes, "breast_cancer" for example."""
-        rows = Rows.from_table(dataset(name), standardise)[0]
+        rows = Rows.from_dataset(name, standardise)
         return cls(rows.inputs, rows.labels, ridge)
 
     @cached_property

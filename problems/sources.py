@@ -22,6 +22,7 @@ from sgdlimits.ensembles.normals import unit_interval
 from sgdlimits.ensembles.random import Purpose, path_word64
 from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, whole_number
 
+from .csv_files import CsvFormat
 from .datasets import dataset
 from .problem import ReadOnlyFields
 from .tables import Table, checked_rows, read_csv
@@ -121,9 +122,12 @@ class Rows(Source):
         return cls(training, labels, done), held_out
 
     @classmethod
-    def from_csv(cls, path: str | Path, target: str, standardise: bool = True) -> Rows:
-        """All rows of a CSV file; `target` names the column of the labels, which stay as they are."""
-        return cls.from_table(read_csv(path, target), standardise)[0]
+    def from_csv(cls, path: str | Path, target: str, standardise: bool = True, **form: Any) -> Rows:
+        """All rows of a CSV file; `target` names the column of the labels, which stay as they are.
+
+        `form` are settings of `csv_files.CsvFormat`: one_hot, drop, delimiter, decimal.
+        """
+        return cls.from_table(read_csv(path, target, form=CsvFormat(**form)), standardise)[0]
 
     @classmethod
     def from_dataset(cls, name: str, standardise: bool = True) -> Rows:

@@ -21,7 +21,7 @@ from .predictor import (
     mixed_by_differences,
 )
 from .torch_functions import import_torch, module_function, vmapped
-from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
+from sgdlimits.exact.user_functions import call, numbers, tried_out, unchanged, user_function
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +31,12 @@ class UserPredictor(Predictor):
     Parameters
     ----------
     output_function : callable
-        NumPy form: (x (P, d), inputs (P, B, p)) -> (P, B, K). Compiled form: (x (d,), input (p,), out (K,)) -> None.
+        NumPy form: (x (P, d), inputs (P, B, p)) -> (P, B, K). Compiled form: (x (d,), input (p,), work, out (K,)) ->
+        None.
     pullback_function : callable
         NumPy form: (x (P, d), inputs (P, B, p), slopes (P, B, K)) -> (P, B, d), the gradients of <slopes, outputs>.
-        Compiled form: (x (d,), input (p,), slope (K,), out (d,)) -> None. `out` is zero on entry.
+        Compiled form: (x (d,), input (p,), slope (K,), work, out (d,)) -> None. `out` is zero on entry, and `work` as
+        the outputs of the same x and input left it.
     inputs, outputs, dimension : int
         p, K and d.
     compiled : bool
@@ -43,6 +45,8 @@ class UserPredictor(Predictor):
         In NumPy: Hessians of <slopes, outputs>; without it, sixth-order differences of the pullback.
     third_function : function of (x, inputs, slopes, matrix (P, d, d)) with values (P, B, d), optional
         In NumPy: gradients of <matrix, Hessians>; without it, differences of the pullback.
+    work_size : int
+        Numbers of `work`.
 
     Raises
     ------
@@ -58,11 +62,19 @@ class UserPredictor(Predictor):
     compiled: bool = False
     hessian_function: Callable[..., Any] | None = None
     third_function: Callable[..., Any] | None = None
+    work_size: int = 0
 
     def __post_init__(self) -> None:
         _check_sizes(self)
-        for name in ("output_function", "pullback_function"):
-            user_function(name, getattr(self, name), self.compiled, "(x, input, out) and (x, input, slope, out)")
+        object.__setattr__(self, "work_size", whole_number("work_size", self.work_size))
+        given = probe(self.dimension)[0], probe(self.inputs)[0], probe(self.outputs)[0]
+        for name, count, form, size in (
+            ("output_function", 2, "(x, input, work, out)", self.outputs),
+            ("pullback_function", 3, "(x, input, slope, work, out)", self.dimension),
+        ):
+            user_function(name, getattr(self, name), self.compiled, form)
+            if self.compiled:
+                tried_out(name, getattr(self, name), form, given[:count], (np.zeros(self.work_size), np.zeros(size)))
         for name in ("hessian_function", "third_function"):
             if getattr(self, name) is not None:
                 user_function(name, getattr(self, name))
@@ -97,31 +109,47 @@ class UserPredictor(Predictor):
 
     @property
     def compiled_outputs(self):
-        """The user's, with the arguments of every compiled predictor."""
-        return _per_sample(self.output_function, False)
+        """The user's."""
+        return self.output_function
 
     @property
     def compiled_pullback(self):
-        """The user's, with the arguments of every compiled predictor."""
-        return _per_sample(self.pullback_function, True)
+        """The user's."""
+        return self.pullback_function
 
     def _call(self, name, tail, x, inputs, *more):
-        shape, function = (*inputs.shape[:-1], *tail), getattr(self, name)
-        if self.compiled and name in ("output_function", "pullback_function"):
-            return _one_by_one(function, shape, x, inputs, *more)
         given = f" for x of shape {x.shape} and inputs of shape {inputs.shape}"
-        return numbers(name, call(name, function, x, inputs, *more), shape, given)
+        return numbers(name, call(name, getattr(self, name), x, inputs, *more), (*inputs.shape[:-1], *tail), given)
+
+    def _loop(self, x, inputs, slopes):
+        """Outputs, and gradients where there are slopes, of the compiled functions, one sample after the other."""
+        lead = inputs.shape[:2]
+        outputs, gradients = np.zeros((*lead, self.outputs)), np.zeros((*lead, self.dimension))
+        given = [np.ascontiguousarray(array, dtype=np.float64) for array in (x, inputs)]
+        copies = [array.copy() for array in given]
+        slopes = None if slopes is None else np.ascontiguousarray(slopes)
+        _over_samples(self.output_function, self.pullback_function)(
+            *copies, slopes, np.zeros(self.work_size), outputs, gradients
+        )
+        unchanged("output_function" if slopes is None else "pullback_function", given, copies)
+        return outputs, gradients
 
     def predict(self, x, inputs):
         """The user's outputs."""
+        if self.compiled:
+            return self._loop(x, inputs, None)[0]
         return self._call("output_function", (self.outputs,), x, inputs)
 
     def pullback(self, x, inputs, slopes):
         """The user's pullback."""
+        if self.compiled:
+            return self._loop(x, inputs, slopes)[1]
         return self._call("pullback_function", (self.dimension,), x, inputs, slopes)
 
     def predict_and_pullback(self, x, inputs, slopes):
         """Both."""
+        if self.compiled:
+            return self._loop(x, inputs, slopes)
         return self.predict(x, inputs), self.pullback(x, inputs, slopes)
 
     def hessians(self, x, inputs, slopes):
@@ -262,34 +290,19 @@ def _check_sizes(predictor: Predictor) -> None:
         object.__setattr__(predictor, name, whole_number(name, getattr(predictor, name), 1))
 
 
-def _one_by_one(function: Callable[..., Any], shape: tuple[int, ...], x: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
-    """Call a compiled function of one sample, which must not write into what it reads; x (P, d), arrays (P, B, ...)."""
-    out = np.zeros(shape)
-    for p in range(shape[0]):
-        for b in range(shape[1]):
-            given = [x[p], *(array[p, b] for array in arrays)]
-            copies = [array.copy() for array in given]
-            function(*copies, out[p, b])
-            unchanged(getattr(function, "__name__", "function"), given, copies)
-    return out
-
-
 @lru_cache(maxsize=None)
-def _per_sample(function: Callable[..., Any], sloped: bool) -> Callable[..., None]:
-    """A user's compiled function of one sample with the arguments of every compiled predictor: `work` in between."""
-    if sloped:
+def _over_samples(outputs_of: Callable[..., None], pullback_of: Callable[..., None]) -> Callable[..., None]:
+    """Compiled functions of one sample as a loop over paths and samples; no gradients where slopes are None."""
 
-        @numba.njit(nogil=True, error_model="numpy")
-        def called(x, a, slope, work, out):
-            function(x, a, slope, out)
+    @numba.njit(nogil=True, error_model="numpy")
+    def loop(x, inputs, slopes, work, outputs, gradients):
+        for p in range(inputs.shape[0]):
+            for b in range(inputs.shape[1]):
+                outputs_of(x[p], inputs[p, b], work, outputs[p, b])
+                if slopes is not None:
+                    pullback_of(x[p], inputs[p, b], slopes[p, b], work, gradients[p, b])
 
-    else:
-
-        @numba.njit(nogil=True, error_model="numpy")
-        def called(x, a, work, out):
-            function(x, a, out)
-
-    return called
+    return loop
 
 
 def _normal_start(paths: int, seed: int, dimension: int) -> np.ndarray:

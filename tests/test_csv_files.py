@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.problems import LeastSquares
+from sgdlimits.problems import LeastSquares, Logistic
 from sgdlimits.problems.csv_files import CsvFormat
 from sgdlimits.problems.tables import read_csv, standardised
 
@@ -126,3 +126,16 @@ def test_small_steps_on_a_large_number_are_a_column_and_one_giant_is_not():
         standardised(giant[:, None], np.arange(4), ("a",))
     rare = np.array([0.0, 0.0, 0.0, 1.0])
     assert np.isfinite(standardised(rare[:, None], np.arange(4), ("a",))).all()
+
+
+def test_classes_are_read_from_the_same_files(file):
+    """Assert that Logistic takes the options too, and that a column without variation among the rows is only shifted."""
+    path = file("id;city;a;same;y\n1;Rome;1,5;7;0\n2;Oslo;2,5;7;1\n3;Rome;6,5;7;1\n")
+    problem = Logistic.from_csv(path, "y", one_hot="city", drop="id")
+    assert problem.labels.tolist() == [-1.0, 1.0, 1.0]
+    a = np.array([1.5, 2.5, 6.5])
+    np.testing.assert_allclose(problem.features[:, 1], (a - 3.5) / a.std(), rtol=1e-14)
+    np.testing.assert_allclose(problem.features[:, 0], np.array([1, -2, 1]) / 2**0.5, rtol=1e-14)
+    assert (problem.features[:, 2] == 0).all()
+    with pytest.raises(InvalidInput, match="one entry of column 'a' is so large"):
+        Logistic.from_csv(file("a,y\n1e30,0\n1,1\n2,1\n", "far.csv"), "y")

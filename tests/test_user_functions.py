@@ -59,6 +59,19 @@ def test_a_function_may_return_one_buffer_again_and_again(solver):
     np.testing.assert_array_equal(*ends)
 
 
+def test_what_a_function_raises_on_the_way_is_named():
+    """Assert the sentence, with the error as its cause, where the drift fails at t = 0.5 only."""
+
+    def fails(t, x):
+        if t > 0.4:
+            raise KeyError("table")
+        return -x
+
+    with pytest.raises(InvalidInput, match="drift 'fails' of .* raised KeyError: 'table'") as caught:
+        integrate(UserDiffusion(fails, small, 1, noise_type="diagonal"), [1.0], 1.0, 0.25, 3)
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
 @numba.njit
 def writes_sometimes(t, x, out):
     if x[0] > 0:

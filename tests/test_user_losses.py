@@ -139,11 +139,11 @@ def test_out_is_zero_on_entry_everywhere():
         out += 2 * ((w * w).sum() - 1.0) * w
 
     @numba.njit
-    def prediction(w, x, out):
+    def prediction(w, x, work, out):
         out += (x * w).sum()
 
     @numba.njit
-    def pull(w, x, slope, out):
+    def pull(w, x, slope, work, out):
         out += slope[0] * x
 
     w = np.array([0.4, 0.9])
@@ -242,11 +242,11 @@ def test_a_compiled_derivative_twice_too_large_is_told():
         out[:] = 8 * w**3
 
     @numba.njit
-    def prediction(w, x, out):
+    def prediction(w, x, work, out):
         out[0] = (x * w**3).sum()
 
     @numba.njit
-    def pull(w, x, slope, out):
+    def pull(w, x, slope, work, out):
         out[:] = slope[0] * 6 * x * w**2
 
     for build in (

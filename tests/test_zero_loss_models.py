@@ -53,6 +53,35 @@ def test_derivatives_of_the_loss_agree_with_differences(name):
     close(model.third_contraction(w, matrix), third, EXACT if name in BUILT_IN else BY_DIFFERENCES)
 
 
+PREDICTORS = {
+    "linear": predictors.Linear(3, 2),
+    "linear without bias": predictors.Linear(3, 2, bias=False),
+    "two layers": predictors.TwoLayer(3, 2, 2, "sine"),
+}
+PREDICTORS["user's"] = predictors.UserPredictor(PREDICTORS["linear"].predict, PREDICTORS["linear"].pullback, 3, 2, 8)
+
+
+@pytest.mark.parametrize("name", PREDICTORS)
+def test_derivatives_of_several_outputs_agree_with_differences(name):
+    """Assert every derivative of <slopes, outputs> of a predictor, in parameters and inputs, for 2 paths and 4 rows."""
+    predictor = PREDICTORS[name]
+    draw = np.random.Generator(np.random.Philox(9))
+    x, inputs, slopes = draw.standard_normal((2, predictor.dimension)), *draw.standard_normal((2, 2, 4, 3))
+    slopes, matrix = slopes[..., :2], np.stack([symmetric(predictor.dimension, seed) for seed in (1, 2)])
+    inner = lambda place: (predictor.predict(place, inputs) * slopes).sum(-1)  # noqa: E731
+    outputs, pulled = predictor.predict_and_pullback(x, inputs, slopes)
+    close(outputs, predictor.predict(x, inputs), 0)
+    close(pulled, derivative(inner, x), EXACT)
+    hessians = derivative(lambda place: predictor.pullback(place, inputs, slopes), x)
+    close(predictor.hessians(x, inputs, slopes), hessians, EXACT)
+    contracted = lambda place: np.einsum("pbij,pij->pb", predictor.hessians(place, inputs, slopes), matrix)  # noqa: E731
+    close(predictor.hessian_gradient(x, inputs, slopes, matrix), derivative(contracted, x), BY_DIFFERENCES)
+    moved = lambda place: (predictor.predict(x, place) * slopes).sum(-1)  # noqa: E731
+    close(predictor.input_pullback(x, inputs, slopes), derivative(moved, inputs), EXACT)
+    mixed = derivative(lambda place: predictor.input_pullback(place, inputs, slopes), x)
+    close(predictor.mixed(x, inputs, slopes), mixed, BY_DIFFERENCES)
+
+
 @pytest.mark.parametrize("name", REGRESSIONS)
 def test_derivatives_of_the_predictions_agree_with_differences(name):
     """Assert Jacobian, Hessians (applied, contracted, summed) and third derivatives of the predictions."""
@@ -224,6 +253,12 @@ def test_without_torch_the_error_carries_the_install_line(monkeypatch):
         (lambda: zero_loss.PredictorRegression(network_value, FEATURES, LABELS), "must be of the kind Predictor"),
         (lambda: zero_loss.UserLoss(lambda w: (w**2).sum(), lambda w: 2 * w, 2), "vectorised over the leading axes"),
         (lambda: zero_loss.UserLoss(coupled_loss_numpy, coupled_gradient_numpy, 2, 2, compiled=True), "numba.njit"),
+        (
+            lambda: zero_loss.UserLoss(
+                coupled_loss_numpy, coupled_gradient_numpy, 2, 2, noise_functions={"regularizer": lambda w: w}
+            ),
+            "did you mean 'regulariser'",
+        ),
         (lambda: zero_loss.Hyperbola().closed_limit(np.array([1.0, -1.0])), "u \\+ v = 0"),
         (lambda: zero_loss.QuadraticDifference().closed_limit(np.array([0.0, 1.0])), "u = 0"),
         (lambda: zero_loss.DiagonalLinearNetwork(WIDE, FEW).closed_limit(np.zeros(8)), "does not reach zero loss"),

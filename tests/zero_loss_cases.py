@@ -13,7 +13,7 @@ WIDE, FEW = DRAW.standard_normal((2, 4)), DRAW.standard_normal(2)
 def network_layers(w, x):
     """Weights, hidden values and their multipliers of a tanh network of width 2 on two features, in NumPy."""
     a, b = w[:, None, :2], w[:, 2:].reshape(-1, 2, 2)
-    return a, np.tanh(x[..., :2] @ b.swapaxes(-1, -2)), x[..., 2:] if x.shape[-1] > 2 else np.ones(2)
+    return a, np.tanh(x[..., :2] @ b.swapaxes(-1, -2)), x[..., 2:]
 
 
 def network_value(w, x):
@@ -30,21 +30,21 @@ def network_pullback(w, x, slopes):
 
 
 @njit
-def network_output(w, x, out):
-    """The same for one sample in numba."""
+def network_output(w, x, work, out):
+    """The same for one sample in numba; hidden values are kept for the slope."""
     for j in range(2):
-        out[0] += w[j] * np.tanh(w[2 + 2 * j] * x[0] + w[3 + 2 * j] * x[1]) * (x[2 + j] if x.size > 2 else 1.0)
+        work[j] = np.tanh(w[2 + 2 * j] * x[0] + w[3 + 2 * j] * x[1])
+        out[0] += w[j] * work[j] * x[2 + j]
 
 
 @njit
-def network_slope(w, x, slope, out):
+def network_slope(w, x, slope, work, out):
     """Its gradient."""
     for j in range(2):
-        t = np.tanh(w[2 + 2 * j] * x[0] + w[3 + 2 * j] * x[1])
-        keep = slope[0] * (x[2 + j] if x.size > 2 else 1.0)
-        out[j] = keep * t
-        out[2 + 2 * j] = keep * w[j] * (1 - t * t) * x[0]
-        out[3 + 2 * j] = keep * w[j] * (1 - t * t) * x[1]
+        keep = slope[0] * x[2 + j]
+        out[j] = keep * work[j]
+        out[2 + 2 * j] = keep * w[j] * (1 - work[j] ** 2) * x[0]
+        out[3 + 2 * j] = keep * w[j] * (1 - work[j] ** 2) * x[1]
 
 
 @njit
@@ -92,8 +92,9 @@ def regressions():
             predictors.UserPredictor(network_value, network_pullback, 4, 1, 6), FEATURES, LABELS, 2
         ),
         "numba network": zero_loss.PredictorRegression(
-            predictors.UserPredictor(network_output, network_slope, 4, 1, 6, compiled=True), FEATURES, LABELS, 2
-        ),
+            predictors.UserPredictor(network_output, network_slope, 4, 1, 6, compiled=True, work_size=2),
+            FEATURES, LABELS, 2,
+        ),  # fmt: skip
     }
     for activation in ("tanh", "sigmoid", "softplus", "silu", "sine", "erf", "gelu"):
         found[activation] = zero_loss.ShallowNetwork(FEATURES, LABELS, 4, activation)

@@ -18,12 +18,19 @@ def multiplier(multipliers, j):
         return multipliers[j]
 
 
-def regression_kernel(sample: Callable[..., Any]) -> Callable[..., Any]:
+@register_jitable
+def nothing():
+    """No room to work in."""
+    return ()
+
+
+def regression_kernel(sample: Callable[..., Any], room: Callable[..., Any] = nothing) -> Callable[..., Any]:
     """Return the kernel of a regression; compiled in memory, because numba does not keep closures on disk.
 
-    `sample(w, x, multipliers, row)`, compiled, returns the prediction at input x and writes its gradient into `row`;
-    `multipliers` is (h,) or None. The kernel writes the gradient of (weight/2) sum_s (f_s - label_s - labels[s])^2
-    into `out`; with `rows` the sum runs over them, times N / B.
+    `sample(w, x, multipliers, row, *room())`, compiled, returns the prediction at input x and writes its gradient into
+    `row`; `multipliers` is (h,) or None, and `room()` gives arrays to work in, the same for all samples of a step. The
+    kernel writes the gradient of (weight/2) sum_s (f_s - label_s - labels[s])^2 into `out`; with `rows` the sum runs
+    over them, times N / B.
     """
 
     @numba.njit(nogil=True, error_model="numpy")
@@ -36,6 +43,7 @@ def regression_kernel(sample: Callable[..., Any]) -> Callable[..., Any]:
             scale = weight[0] * features.shape[0] / rows.size
         for j in range(out.size):
             out[j] = 0.0
+        spare = room()
         for s in range(entries):
             i = s
             if rows is not None:
@@ -47,9 +55,9 @@ def regression_kernel(sample: Callable[..., Any]) -> Callable[..., Any]:
             if labels is not None:
                 target = target + labels[s]
             if units is None:
-                value = sample(w, x, None, work)
+                value = sample(w, x, None, work, *spare)
             else:
-                value = sample(w, x, units[s % units.shape[0]], work)
+                value = sample(w, x, units[s % units.shape[0]], work, *spare)
             pull = scale * (value - target)
             for j in range(out.size):
                 out[j] += pull * work[j]

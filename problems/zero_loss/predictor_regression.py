@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numba
 import numpy as np
+from numba.extending import register_jitable
 
 from sgdlimits.exact.errors import InvalidInput, instance_of, whole_number
 
@@ -140,17 +141,19 @@ class PredictorRegression(NothingConserved, NoClosedLimit, RowsRegression):
 def _kernel(outputs_of, pullback_of, inputs, work_size):
     """Kernel of a compiled predictor with one output."""
 
+    @register_jitable
+    def room():
+        return np.zeros(inputs), np.zeros(work_size), np.zeros(1), np.ones(1)
+
     @numba.njit(nogil=True, error_model="numpy")
-    def sample(w, x, multipliers, row):
-        scratch = np.zeros(inputs + work_size + 2)
-        a, work = scratch[:inputs], scratch[inputs : inputs + work_size]
-        output, slope = scratch[inputs + work_size : inputs + work_size + 1], scratch[inputs + work_size + 1 :]
+    def sample(w, x, multipliers, row, a, work, output, slope):
         for j in range(inputs):
             a[j] = x[j] if j < x.size else multiplier(multipliers, j - x.size)
+        output[0] = 0.0
+        for j in range(row.size):
+            row[j] = 0.0
         outputs_of(w, a, work, output)
-        slope[0] = 1.0
-        row[:] = 0.0
         pullback_of(w, a, slope, work, row)
         return output[0]
 
-    return regression_kernel(sample)
+    return regression_kernel(sample, room)

@@ -13,7 +13,8 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, one_of
 
 from ..coefficients import NOISE_TYPES, Coefficients
 from ...array_form import ArrayForm, array_form
-from .libraries import EULER, LibraryScheme, claim, form_of_numpy, library, no_derivatives, probe
+from ..scheme import EULER_ORDERS
+from .libraries import LibraryScheme, claim, form_of_numpy, library, no_derivatives, probe
 
 DTYPES = ("float32", "float64")
 # What a compilation is for: an ArrayForm's fields up to its constants.
@@ -39,7 +40,7 @@ class Diffrax(LibraryScheme):
     precision: str = "float64"
     name: ClassVar[str] = "diffrax"
     methods: ClassVar[dict[str, dict[str, tuple[float, float]]]] = {
-        "Euler": EULER,
+        "Euler": EULER_ORDERS,
         "ItoMilstein": claim(1.0, 1.0, "additive", "scalar", "diagonal", "commutative"),
         "SEA": claim(1.0, 1.0, "additive"),
         "SRA1": claim(1.5, 2.0, "additive"),

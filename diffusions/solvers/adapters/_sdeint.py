@@ -11,7 +11,8 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, calling, finite_array, function, kind
 
 from ..coefficients import Coefficients
-from .libraries import EULER, LibraryScheme, claim, library, probe
+from ..scheme import EULER_ORDERS
+from .libraries import LibraryScheme, claim, library, probe
 
 
 class SdeintPair(NamedTuple):
@@ -38,7 +39,7 @@ class Sdeint(LibraryScheme):
     noise: str = "counter"
     name: ClassVar[str] = "sdeint"
     methods: ClassVar[dict[str, dict[str, tuple[float, float]]]] = {
-        "itoEuler": EULER,
+        "itoEuler": EULER_ORDERS,
         "itoSRI2": claim(1.0, 1.0, "additive", "scalar", "diagonal", "commutative") | claim(0.5, 1.0, "general"),
     }
 

@@ -12,7 +12,8 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, shown
 
 from ..coefficients import Coefficients
 from ...array_form import ArrayForm, array_form
-from .libraries import EULER, LibraryScheme, claim, form_of_numpy, ito_only, library, no_derivatives, probe
+from ..scheme import EULER_ORDERS
+from .libraries import LibraryScheme, claim, form_of_numpy, ito_only, library, no_derivatives, probe
 
 DTYPES = ("float32", "float64")
 
@@ -35,7 +36,7 @@ class TorchSDE(LibraryScheme):
     precision: str = "float64"
     name: ClassVar[str] = "torchsde"
     methods: ClassVar[dict[str, dict[str, tuple[float, float]]]] = {
-        "euler": EULER,
+        "euler": EULER_ORDERS,
         "milstein": claim(1.0, 1.0, "additive", "scalar", "diagonal"),
         "srk": {**claim(1.5, 2.0, "additive"), **claim(1.5, 1.5, "scalar", "diagonal")},
     }

@@ -176,9 +176,6 @@ def claim(strong: float, weak: float, *noise_types: str) -> dict[str, tuple[floa
     return {name: (strong, weak) for name in noise_types}
 
 
-EULER = {**claim(1.0, 1.0, "additive"), **claim(0.5, 1.0, "scalar", "diagonal", "commutative", "general")}
-
-
 def no_derivatives() -> InvalidInput:
     """The error where a library asks NumPy functions for derivatives."""
     return InvalidInput(
