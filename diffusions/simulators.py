@@ -62,8 +62,9 @@ def modal_simulator(
 def scheduled_simulator(at: Callable[[float], Simulator], sizes: StepSizes) -> Simulator:
     """Under a schedule: each step by the simulator of its own step size, in the coordinates of the first one."""
     at, first = lru_cache(MOST_SIZES)(at), at(sizes(0))
-    if not isinstance(first, ArraySimulator):
-        return replace(first, length=sizes)  # a gradient flow that is solved numerically
+    if isinstance(first, FlowSimulator):
+        return replace(first, length=sizes)
+    assert isinstance(first, ArraySimulator)  # the only other kind
 
     def advance(state: PathArrays, begin: int, end: int, noise: Noise) -> None:
         each = first.substeps

@@ -42,4 +42,4 @@ def noise_shares(processes: Sequence[Any], x0: Any) -> np.ndarray:
 def off_by_more(shares: np.ndarray) -> np.ndarray:
     """Whether a process (processes, places) has noise, and less than half or more than twice as much; (processes,)."""
     with np.errstate(invalid="ignore"):
-        return ((shares > 0) & ((shares > FACTOR) | (shares < 1 / FACTOR))).any(axis=-1)
+        return np.any((shares > 0) & ((shares > FACTOR) | (shares < 1 / FACTOR)), axis=-1)

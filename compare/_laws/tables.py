@@ -29,7 +29,7 @@ def shown_steps(dataset: xarray.Dataset) -> list[int]:
     """About seven of the recorded steps after the start, 1, 2 and 5 first, then spread in the logarithm of the step."""
     recorded = [int(step) for step in dataset["step"].values if step > 0] or [0]
     steps = np.array(recorded)
-    later = np.geomspace(min(5, recorded[-1]), recorded[-1], LATER) if recorded[-1] > 0 else []
+    later = np.geomspace(min(5, recorded[-1]), recorded[-1], LATER) if recorded[-1] > 0 else np.zeros(0)
     near = {recorded[int(np.abs(np.log(steps / target)).argmin())] for target in (*EARLY, *later)}
     return sorted({recorded[0], recorded[-1], *near})
 
