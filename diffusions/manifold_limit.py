@@ -107,6 +107,10 @@ class ManifoldLimit:
                 f"{type(recurrence).__name__} has no {' nor '.join(missing)}: the limit of a recurrence is "
                 "made from its model, noise and step_size"
             )
+        if getattr(recurrence, "rule", None) is not None:
+            raise InvalidInput(
+                f"the rule is {recurrence.rule.label}, and the limits are those of plain descent: leave the rule out"
+            )
         return cls(recurrence.model, recurrence.noise, recurrence.step_size, **options)
 
     @cached_property

@@ -26,24 +26,29 @@ from sgdlimits.problems.zero_loss import Model, QuadraticDifference
 
 from . import pair_kernels
 from .noisy_kernels import KERNEL_SLOTS, OWN_SLOTS, Plan, noisy_descent
+from .rules.momentum import Plain
+from .rules.registry import compiled_rule, find_rule
+from .rules.rule import Rule
 
 if TYPE_CHECKING:
     import xarray
 
 
 class State(NamedTuple):
-    """Points (P, m) at which gradients are taken, and the perturbation (P, m) that the next step adds, or None.
+    """Points (P, m) at which gradients are taken, and what goes from one step to the next.
 
-    The position is their sum. Only an anti-correlated perturbation is carried from one step to the next.
+    `carried` is the perturbation (P, m) that the next step adds, or None: only an anti-correlated one is carried. The
+    position is the sum of both. `slots` (P, slots, m) are what the rule keeps.
     """
 
     point: np.ndarray
     carried: np.ndarray | None
+    slots: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class NoisyGradientDescent:
-    """w_{k+1} = w_k - step_size * (gradient of L_hat at w_k with the noise of step k).
+    """w_{k+1} = w_k - step_size * (gradient of L_hat at w_k with the noise of step k), or another rule's step.
 
     Parameters
     ----------
@@ -51,6 +56,8 @@ class NoisyGradientDescent:
     noise : noise.Mechanism
         One mechanism, or several added up.
     step_size : float, or function of the step
+    rule : str or object of `discrete.rules`, optional
+        What is done with the gradient; default: plain descent, the one whose limits are known.
 
     Raises
     ------
@@ -61,6 +68,7 @@ class NoisyGradientDescent:
     model: Model
     noise: Mechanism
     step_size: Any
+    rule: Any = None
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
@@ -84,6 +92,13 @@ class NoisyGradientDescent:
             )
         self.noise.check(self.model)
         object.__setattr__(self, "step_size", step_size_or_schedule(self.step_size))
+        if self.rule is not None:
+            object.__setattr__(self, "rule", find_rule(self.rule))
+
+    @property
+    def update_rule(self) -> Rule:
+        """The rule in use."""
+        return Plain() if self.rule is None else self.rule
 
     def step_sizes(self, first: int, last: int) -> np.ndarray:
         """The one step size, (1,), or those of steps first..last-1."""
@@ -97,12 +112,14 @@ class NoisyGradientDescent:
     @property
     def label(self) -> str:
         """Short name."""
-        return f"noisy gradient descent, {mechanism_name(self.noise)}"
+        rule = "" if isinstance(self.update_rule, Plain) else f", {self.update_rule.label}"
+        return f"noisy gradient descent, {mechanism_name(self.noise)}{rule}"
 
     def initial_state(self, w0: np.ndarray) -> State:
         """State of P paths at w0 (P, m)."""
         carried = np.zeros(np.shape(w0)) if self.noise.anti_correlated else None
-        return State(np.array(w0, dtype=np.float64), carried)
+        paths, m = np.shape(w0)
+        return State(np.array(w0, dtype=np.float64), carried, np.zeros((paths, self.update_rule.slots, m)))
 
     def step(self, k: int, state: State, noise: Noise) -> State:
         """State after step k, in NumPy: the definition that the compiled loops must reproduce."""
@@ -114,7 +131,9 @@ class NoisyGradientDescent:
             drawn = drawn._replace(shift=shift)
             carried = perturbation([draw for draw in draws if draw.carried], noise, k).shift
         step_size = float(self.step_sizes(k, k + 1)[0])
-        return State(state.point - step_size * noisy_gradient(self.model, state.point, drawn), carried)
+        gradient = noisy_gradient(self.model, state.point, drawn)
+        point, slots = self.update_rule.move(state.point, state.slots, gradient, step_size, k)
+        return State(point, carried, slots)
 
     def position(self, state: State) -> np.ndarray:
         """Positions (P, m) of a state."""
@@ -177,8 +196,8 @@ class NoisyGradientDescent:
         return dataset
 
     def simulator(self) -> Simulator:
-        """What the engine advances: a compiled loop where the model has a kernel."""
-        if self.model.kernel is None:
+        """What the engine advances: a compiled loop where the model and the rule have one."""
+        if self.model.kernel is None or self.update_rule.kernel is None:
             return RecurrenceSimulator(self, self.model.dimension, self.model.loss)
         return _compiled_simulator(self)
 
@@ -221,6 +240,7 @@ class NoisyGradientDescent:
     def _attributes(self) -> dict[str, Any]:
         return {
             "process": self.label, "model": self.model.label, "noise": repr(self.noise),
+            "rule": None if self.rule is None else repr(self.rule),
             "step_size": repr(self.step_size) if isinstance(self.step_size, StepSizes) else self.step_size,
         }  # fmt: skip
 
@@ -256,7 +276,10 @@ def _compiled_simulator(process: NoisyGradientDescent) -> Simulator:
     plan = Plan.of(process.noise.draws(model), model.dimension)
 
     def kept(x: np.ndarray) -> dict[str, np.ndarray]:
-        return {"carried": np.zeros(x.shape if plan.carrying else (0, x.shape[1]))}
+        return {
+            "carried": np.zeros(x.shape if plan.carrying else (0, x.shape[1])),
+            "slots": np.zeros((len(x), process.update_rule.slots, x.shape[1])),
+        }
 
     def leave(state: PathArrays) -> np.ndarray:
         return state.x + state.kept["carried"] if plan.carrying else state.x.copy()
@@ -265,13 +288,14 @@ def _compiled_simulator(process: NoisyGradientDescent) -> Simulator:
         paths = state.x, state.kept["carried"], state.overflow
         draws, sizes = (plan.draws, plan.scales, plan.transforms), process.step_sizes(first, last)
         run = np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality)
-        if pair_kernels.fits(model, plan):
+        if pair_kernels.fits(model, plan) and isinstance(process.update_rule, Plain):
             difference, slots = isinstance(model, QuadraticDifference), pair_kernels.pair_slots(plan, model)
             pair_kernels.pair_descent(difference, *paths, *slots, *draws, sizes, *run)
             return
         flat, views = plan.buffers()
         noisy_descent(model.kernel)(
-            *paths, model.kernel_data, *(views[slot] for slot in ("rows", *KERNEL_SLOTS, *OWN_SLOTS)), flat, *draws,
+            *paths, state.kept["slots"], *compiled_rule(process.update_rule), model.kernel_data,
+            *(views[slot] for slot in ("rows", *KERNEL_SLOTS, *OWN_SLOTS)), flat, *draws,
             np.arange(max(1, model.samples)), plan.replace, sizes, *run,
         )  # fmt: skip
 

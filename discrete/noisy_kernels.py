@@ -20,7 +20,7 @@ from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import pack_normals, unit_interval
 from sgdlimits.ensembles.philox import PACK, pack_words
 from sgdlimits.ensembles.random import rows_with_replacement, rows_without_replacement, tile_word64
-
+from .rules.registry import apply_rule
 
 TILE = 128  # draws of one path made at once
 KERNEL_SLOTS = ("labels", "units", "inputs", "eta")  # what a model's kernel takes besides rows
@@ -165,12 +165,13 @@ def noisy_descent(kernel: CompiledFunction) -> Callable[..., Any]:
 
     @numba.njit(nogil=True, error_model="numpy")
     def advance(
-        x, carried, overflow, data, rows, labels, units, inputs, eta, factor, shift, push, carry, flat, draws, scales,
-        transforms, order, replace, step_sizes, seed, path, first, last, normals, words,
+        x, carried, overflow, slots, rule, settings, data, rows, labels, units, inputs, eta, factor, shift, push, carry,
+        flat, draws, scales, transforms, order, replace, step_sizes, seed, path, first, last, normals, words,
     ):  # fmt: skip
         """Steps first..last-1 of consecutive paths from number `path`, a multiple of PACK; x is (P, m).
 
-        carried is (P, m), or (0, m) when no draw acts one step later. `overflow` (P,) gets, where it is still -1, the
+        carried is (P, m), or (0, m) when no draw acts one step later. `slots` (P, slots, m), `rule` and `settings` are
+        those of `rules.registry`. `overflow` (P,) gets, where it is still -1, the
         number of steps done when a path's norm first exceeded 1e150 or was not a number.
         """
         paths, m = x.shape
@@ -180,7 +181,7 @@ def noisy_descent(kernel: CompiledFunction) -> Callable[..., Any]:
             total += draws[i, SIZE]
         length = max(1, TILE // max(1, total))
         tile = np.empty((length * total, PACK))
-        point, out, work = np.empty(m), np.empty(m), np.empty(m)
+        point, out, work, moving = np.empty(m), np.empty(m), np.empty(m), np.empty((1, m))
         for pack in range(paths // PACK):
             number = path + pack * PACK
             for start in range(first, last, length):
@@ -207,11 +208,12 @@ def noisy_descent(kernel: CompiledFunction) -> Callable[..., Any]:
                                 point[j] += carried[p, j]
                                 carried[p, j] = carry[j]
                         gradient(point, data, rows, labels, units, inputs, eta, out, work)
+                        for j in range(m):
+                            moving[0, j] = factor[j] * out[j] + push[j]
+                        apply_rule(rule, x, slots, p, moving, 0, step_size, step, settings)
                         square = 0.0
                         for j in range(m):
-                            moved = x[p, j] - step_size * (factor[j] * out[j] + push[j])
-                            x[p, j] = moved
-                            square += moved * moved
+                            square += x[p, j] * x[p, j]
                         if overflow[p] < 0 and too_large(square):
                             overflow[p] = step + 1
 

@@ -47,7 +47,9 @@ class _Paths(PathState):
 
 
 def _leaves(tree: Any, name: str, paths: int) -> Arrays:
-    """Arrays (P, ...) of a state: an array, or tuples, lists and dicts of them."""
+    """Arrays (P, ...) of a state: an array, None, or tuples, lists and dicts of them."""
+    if tree is None:
+        return {}
     if isinstance(tree, np.ndarray) and tree.ndim and len(tree) == paths:
         return {name: tree}
     if isinstance(tree, tuple | list | dict):
@@ -60,6 +62,8 @@ def _leaves(tree: Any, name: str, paths: int) -> Arrays:
 
 
 def _rebuilt(tree: Any, name: str, arrays: Mapping[str, np.ndarray]) -> Any:
+    if tree is None:
+        return None
     if isinstance(tree, np.ndarray):
         return np.array(arrays[name])
     if isinstance(tree, dict):
