@@ -262,7 +262,8 @@ def test_a_long_comparison_is_announced_before_it_starts(monkeypatch):
     monkeypatch.setattr(driver, "measured", start)
     limit = ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.3), 0.05)
     descent = NoisyGradientDescent(HYPERBOLA, noise.LabelNoise(0.3), 0.05)
-    with pytest.warns(LongRun, match="minutes.*one rung less takes 25 %"), pytest.raises(Started):
+    with pytest.warns(LongRun, match="minutes.*one rung less takes 25 %") as caught, pytest.raises(Started):
         manifold(descent, limit, START, steps=3_000_000, paths=1000, threads=1)
+    assert caught[0].filename == __file__
     with pytest.raises(Started):  # control: a short one says nothing
         manifold(descent, limit, START, steps=300, paths=100, threads=1)

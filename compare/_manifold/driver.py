@@ -13,6 +13,7 @@ from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 from sgdlimits.problems import geometry
 
 from .. import rescaling
+from ..capabilities import one_blas_thread
 from ..estimates import confidence_level, normal_quantile
 from ..rescaling import Quantity, rebuilt
 from ..results import labelled
@@ -22,6 +23,7 @@ from .rungs import cleared, measured, warn_if_long
 from .statistics import KINDS, manifold_statistics
 
 
+@one_blas_thread
 def manifold(
     recurrence: Any,
     limit: Any,

@@ -111,5 +111,5 @@ def warn_if_long(recurrence: Any, w0: np.ndarray, steps: np.ndarray, paths: int,
             f"compare.manifold will take about {seconds / 60:.0f} minutes: {steps.sum():.3g} steps of {paths} paths, "
             f"{steps[-1].sum():.3g} of them at the smallest step size; {hint}",
             LongRun,
-            stacklevel=3,
+            stacklevel=4,  # below one_blas_thread
         )

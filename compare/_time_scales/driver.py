@@ -7,7 +7,7 @@ from typing import Any
 
 from sgdlimits.exact.errors import InvalidInput, positive, seed_number, whole_number
 
-from ..capabilities import numbered
+from ..capabilities import numbered, one_blas_thread
 from ..estimates import confidence_level
 from ..rescaling import VARIABLES
 from ..results import labelled
@@ -17,6 +17,7 @@ from .statistics import time_statistics
 from .time_scale import TimeScale
 
 
+@one_blas_thread
 def time_scales(
     scales: Sequence[Any],
     w0: Any = None,
