@@ -28,8 +28,11 @@ class Method(Enum):
 class Equations(Protocol):
     """What the choice looks at: a `MomentMap` or a `MomentFlow`."""
 
-    noise: NoiseMap
-    discrete: bool
+    @property
+    def noise(self) -> NoiseMap: ...
+
+    @property
+    def discrete(self) -> bool: ...
 
     @property
     def dimension(self) -> int: ...

@@ -90,8 +90,8 @@ class UserLoss(NothingConserved):
         m, q = self.dimension, self.noise_size
         for eta in (np.zeros(q), probe(q)[0])[: 1 + (q > 0)]:
             check_derivative(
-                "gradient_function", lambda w, eta=eta: self.loss_of(w, eta),
-                lambda w, v, eta=eta: self.noisy_gradient_of(w, eta) @ v, m,
+                "gradient_function", lambda w: self.loss_of(w, eta),
+                lambda w, v: self.noisy_gradient_of(w, eta) @ v, m,
             )  # fmt: skip
         if self.hessian_function is not None:
             check_derivative("hessian_function", self.gradient, lambda w, v: self.hessian(w) @ v, m)
@@ -119,9 +119,9 @@ class UserLoss(NothingConserved):
             name: LossDerivative(function, noise_size, name)
             for name in ("loss", "gradient", "hessian", "third", *NOISE_FUNCTIONS)
         }
-        first = (made.pop(name) for name in ("loss", "gradient"))
-        second = (made.pop(name) for name in ("hessian", "third"))
-        return cls(*first, dimension, noise_size, *second, None, label, False, made if noise_size else {})
+        loss, gradient, hessian, third = (made.pop(name) for name in ("loss", "gradient", "hessian", "third"))
+        noise = made if noise_size else {}
+        return cls(loss, gradient, dimension, noise_size, hessian, third, None, label, False, noise)
 
     @property
     def kernel(self) -> Callable[..., None] | None:
