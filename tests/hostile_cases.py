@@ -269,14 +269,14 @@ CALLS = {
         lambda time: compare.manifold(NOISY_LABELS, LABEL_LIMIT, ON_SET, time=time, paths=4, rungs=2, times=2),
         dict(time=0.02),
     ),
-    "Passage": (
-        compare.Passage,
+    "TimeScale": (
+        compare.TimeScale,
         dict(process=NOISY_LABELS, w0=ON_SET, kind="drift", quantity=lambda w: w[:, 0], level=0.1,
              step_sizes=[0.1, 0.05], noise_levels=[0.2, 0.1], label="mine"),
     ),
     "time_scales": (
         compare.time_scales,
-        dict(passages=[DESCENT], w0=START, step_sizes=[0.1, 0.05], noise_levels=None, rungs=2, paths=4, steps=100,
+        dict(scales=[DESCENT], w0=START, step_sizes=[0.1, 0.05], noise_levels=None, rungs=2, paths=4, steps=100,
              seed=1, tolerance=0.05, confidence=0.95, threads=1, progress=None),
     ),
     "KnownLaw": (compare.KnownLaw, dict(laws={"norm": stats.norm()}, label="mine")),
