@@ -464,11 +464,46 @@ def test_a_long_run_is_refused_with_what_to_change_and_a_costly_process_left_out
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cost, "_seconds", lambda study, name, start: seconds[name])
+        patch.setattr(cost, "_process_seconds", lambda study, process, start, cores: seconds[process.name])
         patch.setattr(cost, "_moment_seconds", lambda sgd, start: 0.0)
         others = {name: Process(name) for name in ("homogenized", "modified", "a")}
         kept, note = cost.affordable(study, Process("SGD"), others, np.zeros(10), 1, False)
     assert kept == ["homogenized", "a"]
     assert "modified" in note and "--minutes" in note
+
+
+def test_the_estimate_counts_the_pilot_of_processes_that_are_integrated(monkeypatch):
+    """Assert three pilots' worth of integrator steps for homogenized SGD and the modified equation, none elsewhere."""
+    from sgdlimits import diffusions
+    from sgdlimits.discrete import SGD
+    from sgdlimits.studies.homogenized import cost
+
+    monkeypatch.setattr(cost, "_integration_seconds", lambda process, solver, substeps, start, paths: 1e-3 * paths)
+    monkeypatch.setattr(cost, "_seconds", lambda study, simulator, start: 8.0)
+    study = HomogenizedStudy(steps=100, paths=2000)
+    sgd = SGD(study.problem(), 0.01)
+    pilots = {"HomogenizedSGD": 3 * 2, "ModifiedEquation": 3 * 4, "OrnsteinUhlenbeck": 0, "GradientFlow": 0}
+    for name, pieces in pilots.items():
+        process = getattr(diffusions, name).of(sgd)
+        assert cost._process_seconds(study, process, np.zeros(10), 2) == pytest.approx(4.0 + 0.5 * pieces * 100)
+        fixed = HomogenizedStudy(steps=100, paths=2000, solver="euler")
+        assert cost._process_seconds(fixed, process, np.zeros(10), 2) == 4.0
+
+
+@pytest.mark.slow
+def test_a_measured_integrator_step_is_about_what_a_run_takes():
+    """Assert the seconds of one step within a factor of ten, from 100 steps of the same paths."""
+    import time
+
+    from sgdlimits.diffusions import HomogenizedSGD, integrate
+    from sgdlimits.discrete import SGD
+    from sgdlimits.studies.homogenized import cost
+
+    process = HomogenizedSGD.of(SGD(HomogenizedStudy().problem(), 0.01))
+    found = cost._integration_seconds(process, "euler", 2, np.zeros(10), 200)
+    began = time.perf_counter()
+    integrate(process, np.zeros(10), 0.5, dt=0.005, paths=200, solver="euler", record=[0.5], threads=1)
+    assert found / 10 < (time.perf_counter() - began) / 100 < 10 * found
 
 
 def test_terminating_leaves_nothing(place, plain, capsys, monkeypatch):

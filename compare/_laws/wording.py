@@ -196,7 +196,8 @@ def finding(dataset: xarray.Dataset) -> str:
     if "errors cancel" in cautioned:
         text += f" There two errors of {first} cancel; at another step size they need not."
     if _other_noise(dataset, first):
-        text += f" But of {reference}'s noise covariance (traces) {first} has {noise_of(dataset, first)}."
+        text += " But of" if verdict == "agrees" else " Of"
+        text += f" {reference}'s noise covariance (traces) {first} has {noise_of(dataset, first)}."
     if threshold_of(dataset, first):
         text += f" The mean-square threshold of {first} is {threshold_of(dataset, first)}."
     if others:

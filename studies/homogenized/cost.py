@@ -42,8 +42,7 @@ def affordable(
     moments = _moment_seconds(sgd, start) * study.steps
     seconds = {"SGD": _seconds(study, sgd.simulator(), start) / cores + 2 * moments}
     for name, process in others.items():
-        solver = study.solver if study.solver in process.solvers else "euler"
-        seconds[name] = _seconds(study, process.simulator(solver, study.substeps or 1), start) / cores
+        seconds[name] = _process_seconds(study, process, start, cores)
     if "modified" in others:  # with it come the ladders of orders
         seconds["modified"] += moments * LADDER * min(1.0, 200 / study.steps)
     limit, left_out = 60 * study.minutes, []
@@ -83,6 +82,47 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{max(1.0, seconds):.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.3g} hours"
+
+
+def _process_seconds(study: HomogenizedStudy, process: Any, start: np.ndarray, cores: int) -> float:
+    """Seconds of a diffusion: of the scheme that is asked for, or of the pilot and the first increments of its law."""
+    from sgdlimits.compare._laws.integrator import PILOT_PATHS as PILOT
+    from sgdlimits.compare._laws.sides import FIRST, law_scheme
+
+    solver, first = study.solver, study.substeps or 1
+    if solver not in process.solvers:
+        solver, exact = law_scheme(process)
+        first = 1 if exact else study.substeps or FIRST.get(solver, 2)
+        if not exact:  # the pilot: at these increments and at half of them, in NumPy and on one core
+            assert study.steps is not None
+            pilot = _integration_seconds(process, solver, first, start, min(PILOT, study.paths))
+            return pilot * 3 * first * study.steps + _seconds(study, process.simulator(solver, first), start) / cores
+    return _seconds(study, process.simulator(solver, first), start) / cores
+
+
+def _integration_seconds(process: Any, solver: str, substeps: int, start: np.ndarray, paths: int) -> float:
+    """Seconds of one integrator step of so many paths in NumPy."""
+    from sgdlimits.diffusions import integrate
+
+    dt = 1 / (float(process.clock) * substeps)
+
+    def piece(steps: int) -> float:
+        began = time.perf_counter()
+        integrate(
+            process, start, steps * dt, dt=dt, paths=paths, solver=solver, seed=0, record=[steps * dt], threads=1,
+            observables=("norm",),
+        )  # fmt: skip
+        return time.perf_counter() - began
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        piece(1)
+        base, steps = piece(1), 3
+        while True:
+            took = piece(steps) - base
+            if took > ENOUGH or steps > 200:
+                return max(took, 0.0) / (steps - 1)
+            steps *= 4
 
 
 def _seconds(study: HomogenizedStudy, simulator: Simulator, start: np.ndarray) -> float:

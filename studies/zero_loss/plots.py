@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 12  # markers along a curve
 START: dict[str, Any] = {"color": "black", "marker": "x", "markersize": 5, "linestyle": "none"}
-END: dict[str, Any] = {"color": "black", "marker": "o", "markerfacecolor": "none", "markersize": 8, "linestyle": "none"}
+END: dict[str, Any] = START | {"marker": "o", "markerfacecolor": "none", "markersize": 8}
 
 
 def looks_of(names: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -47,9 +47,10 @@ def curves(along: Trajectories) -> Figure:
         ax.plot(limit[:, 0], limit[:, 1], color="black", linewidth=2.0)
         ax.plot(*path[0], **START)
         ax.plot(*limit[-1], **END)
-        dots: dict[str, Any] = {"marker": ".", "markersize": 6, "markeredgecolor": "white", "markeredgewidth": 0.3}
-        # On top: they may lie on the limit.
-        ax.plot(path[1:, 0], path[1:, 1], color=look["color"], zorder=4, linestyle="none", **dots)
+        ax.plot(
+            path[1:, 0], path[1:, 1], color=look["color"], linestyle="none", marker=".", markersize=6,
+            markeredgecolor="white", markeredgewidth=0.3, zorder=4,  # on top: they may lie on the limit
+        )  # fmt: skip
         dress(ax, variables[1], variables[0])
         ax.set_title(f"{name}\n{here['regime'].item()}\n{int(here['steps'][-1])} steps", fontsize=SMALL, loc="left")
         ax.set_xlim(low[0], high[0])
