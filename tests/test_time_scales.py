@@ -122,7 +122,7 @@ def test_minibatch_noise_of_many_samples_freezes_too():
 
 
 def test_relaxation_and_equilibration_take_time_as_one_over_step_size(others):
-    """Assert exponent -1, and the equilibration of the linear recursion: 1 - (1 - step_size H)^(2k) = 1 - 1/e, H = 4.25.
+    """Assert exponent -1, and the equilibration of the recursion: 1 - (1 - step_size H)^(2k) = 1 - 1/e, H = 4.25.
 
     The error is small enough to tell it from 1 / (2 step_size H) of the flow, which is predicted.
     """
