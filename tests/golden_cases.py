@@ -202,11 +202,35 @@ def zero_loss_sets():
     return found
 
 
+def studies():
+    """A few numbers of each study at the smallest sizes; none that rounding decides, as of a slope or a tiny error."""
+    from sgdlimits.studies.homogenized.study import HomogenizedStudy
+    from sgdlimits.studies.zero_loss import sparse_regression
+
+    result = HomogenizedStudy(paths=32, steps=20, seed=3).run(threads=1)
+    laws, orders = result.laws.dataset, result.orders.dataset
+    found = {
+        "study homogenized step size": [result.study.step_size, laws["step"].values[-1]],
+        "study homogenized constants": orders["constant_predicted"].values.ravel().tolist(),
+    }
+    for process in laws["process"].values:
+        here = laws.sel(process=process).isel(step=-1)
+        found[f"study homogenized {process}"] = [
+            *here["estimate"].values, *here["standard_error"].values, *laws["w1"].sel(process=process).values[:, -1],
+        ]  # fmt: skip
+    task = sparse_regression.synthetic_task(8, 12, 1, 0)
+    data = sparse_regression.run_task(task, 200, 2, 4, seed=5, threads=1, progress=None)
+    for name in data["mechanism"].values:
+        here = data.sel(mechanism=name).isel(start=0)
+        found[f"study zero-loss {name}"] = here["coefficients"].values.tolist()
+    return found
+
+
 def every_case():
     """All of it; values are plain numbers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        cases = draws() | recurrences() | moments() | diffusions() | zero_loss_sets()
+        cases = draws() | recurrences() | moments() | diffusions() | zero_loss_sets() | studies()
     return {
         name: [value if isinstance(value, str) else float(value) for value in values]
         for name, values in cases.items()

@@ -109,18 +109,30 @@ def test_every_exact_part_equals_its_sum_of_one_step_defects(kind, options, nois
     np.testing.assert_allclose(budget.parts[: len(expected), 0], expected, rtol=1e-9, atol=1e-14)
 
 
-def test_parts_add_up_to_the_simulated_difference():
-    """Assert that the six parts sum to simulated other minus simulated reference, at every step."""
-    problem = tiny()
+def test_monte_carlo_parts_are_simulated_means_less_exact_ones():
+    """Assert both sampling parts against powers of superoperators, and that the six parts make the difference."""
+    problem, steps = tiny(), 9
     sgd = SGD(problem, 0.1, 2)
-    record = np.array([0, 3, 9])
-    reference = Sampled(np.array([1.0, 0.8, 0.7]), np.full(3, 0.01))
-    other = Sampled(np.array([1.1, 0.9, 0.6]), np.full(3, 0.02))
+    operators = Operators(problem, sgd)
+
+    def risk(step):
+        start = np.outer(operators.start, operators.start).ravel()
+        return 0.5 * operators.level @ np.linalg.matrix_power(step, steps) @ start
+
+    own = risk(operators.recurrence(operators.covariance(), 1 / 2))
+    scheme = risk(operators.recurrence(operators.closed(), 1 / 2))
+    reference, other = Sampled(np.array([0.7]), np.array([0.01])), Sampled(np.array([0.6]), np.array([0.02]))
     found = error_budget(
-        sgd, HomogenizedSGD.of(sgd), np.ones(2), record, reference, other, {"solver": "euler", "substeps": 1}
-    )
-    np.testing.assert_allclose(found.total, other.mean - reference.mean, atol=1e-14)
-    assert found.parts.shape == (len(PARTS), 3)
+        sgd, HomogenizedSGD.of(sgd), np.zeros(2), np.array([steps]), reference, other,
+        {"solver": "euler", "substeps": 1},
+    )  # fmt: skip
+    parts = dict(zip(PARTS, found.parts[:, 0]))
+    assert parts["Monte Carlo, other"] == pytest.approx(0.6 - scheme, rel=1e-9)
+    assert parts["Monte Carlo, reference"] == pytest.approx(own - 0.7, rel=1e-9)
+    assert dict(zip(PARTS, found.errors[:, 0])) == {
+        **dict.fromkeys(PARTS, 0.0), "Monte Carlo, other": 0.02, "Monte Carlo, reference": 0.01
+    }  # fmt: skip
+    np.testing.assert_allclose(found.total, [0.6 - 0.7], atol=1e-14)
 
 
 def test_reshuffled_reference_is_measured_not_computed():

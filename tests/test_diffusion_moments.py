@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.linalg import expm
+from scipy.linalg import expm, solve_continuous_lyapunov
 
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
@@ -168,6 +168,25 @@ def test_a_point_far_away_costs_no_digits():
     still = OrnsteinUhlenbeck(PROBLEMS["finite"], 0.1)
     far = still.moments(np.full(3, 1e8), 5, [5])["covariance"].values[-1]
     np.testing.assert_allclose(far, still.moments(np.zeros(3), 5, [5])["covariance"].values[-1], rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", [OrnsteinUhlenbeck, ModifiedEquation, HomogenizedSGD])
+def test_a_batch_has_its_share_of_the_noise(kind):
+    """Assert the noise at the minimiser from sample gradients, label noise included, over B = 3; OU's Lyapunov equation."""
+    features = np.random.default_rng(8).standard_normal((9, 3))
+    targets, size, level = np.random.default_rng(9).standard_normal(9), 0.1, 0.7
+    problem = LeastSquares.from_arrays(features, targets, 0.2)
+    residuals = features @ problem.minimiser - targets
+    gradients = residuals[:, None] * features + 0.2 * problem.minimiser
+    hessian = features.T @ features / 9
+    covariance = np.square(residuals).mean() * hessian if kind is HomogenizedSGD else np.cov(gradients.T, bias=True)
+    expected = (covariance + level**2 * hessian) / 3
+    process, turn = kind(problem, size, 3, label_noise=level), problem.eigenvectors
+    found = turn @ process.noise_map(np.zeros((3, 3)), np.zeros(3)) @ turn.T
+    np.testing.assert_allclose(found, expected, atol=1e-14)
+    if kind is OrnsteinUhlenbeck:
+        law = solve_continuous_lyapunov(hessian + 0.2 * np.eye(3), size * expected)
+        np.testing.assert_allclose(process.stationary().covariance, law, rtol=1e-10)
 
 
 def superoperators(problem, batch_size, noise_map):

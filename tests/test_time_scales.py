@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 from sgdlimits.compare import TimeScale, TimeScales, time_scales
 from sgdlimits.compare._time_scales.crossings import crossing
 from sgdlimits.compare.fits import exponent
@@ -121,12 +122,20 @@ def test_minibatch_noise_of_many_samples_freezes_too():
 
 
 def test_relaxation_and_equilibration_take_time_as_one_over_step_size(others):
-    """Assert exponents -1 and times near those of the flow and of the linearised noise."""
+    """Assert exponent -1, and the equilibration of the recursion: 1 - (1 - step_size H)^(2k) = 1 - 1/e, H = 4.25.
+
+    The error is small enough to tell it from 1 / (2 step_size H) of the flow, which is predicted.
+    """
     assert abs(cell(others, "relaxation", "step size") + 1) < 0.02
     entry = TimeScale(descent(HYPERBOLA, noise.LabelNoise(0.1), 0.02), START, kind="equilibration")
-    found = time_scales([entry], rungs=2, paths=500, threads=1).table()[0]
-    assert abs(found["step_size_exponent"] + 1) < 4 * found["step_size_exponent_error"] < 1
-    assert abs(found["time"] - found["predicted"]) < 4 * found["time_error"] < found["predicted"]
+    data = time_scales([entry], rungs=2, paths=4000, threads=1).dataset
+    sizes, times, errors = (data[name].values for name in ("step_size", "time", "time_error"))
+    exact = -0.5 / np.log(1 - 4.25 * sizes)
+    assert (errors < 0.013 * exact).all() and (np.abs(times - exact) < 4 * errors).all()
+    np.testing.assert_allclose(data["predicted"], 0.5 / 4.25 / sizes, rtol=1e-9)
+    found, error = float(data["exponent"][0, 0]), float(data["exponent_error"][0, 0])
+    assert error < 0.025 and abs(found - np.log(exact[1] / exact[0]) / np.log(0.5)) < 4 * error
+    assert abs(times[0] - data["predicted"].values[0]) > 3 * errors[0]
 
 
 def test_least_squares_relaxes_in_the_time_of_its_slowest_mode(others):
@@ -155,10 +164,19 @@ def test_exponents_on_the_full_ladders():
 
 
 def test_the_default_quantity_is_the_displacement_along_the_limits_way():
-    """Assert the time of a displacement of 0.3 for processes given without more."""
-    result = time_scales([descent(HYPERBOLA, noise.LabelNoise(0.5), 0.05)], START, rungs=2, paths=200, threads=1)
-    row = result.table()[0]
-    assert row["time_scale"] == "label noise" and 0.5 < row["time"] / row["predicted"] < 1.1
+    """Assert the time of a displacement of 0.1 by the closed form of the limit, to which both rungs extrapolate."""
+    data = time_scales([descent(HYPERBOLA, noise.LabelNoise(0.5), 0.05)], START, rungs=2, paths=400, threads=1).dataset
+
+    def moved(time):
+        c = 3.75 * np.exp(-time)
+        x = np.sqrt((c + np.sqrt(c**2 + 4)) / 2)
+        return np.hypot(x - 2, 1 / x - 0.5)
+
+    steps = brentq(lambda time: moved(time) - 0.1, 0, 1) / (data["step_size"] * data["noise_level"]) ** 2
+    np.testing.assert_allclose(data["predicted"], steps, rtol=1e-7)
+    share, error = (data["time"] / steps).values[:2], (data["time_error"] / steps).values[:2]
+    assert (share < 1 - 4 * error).all()
+    assert abs(2 * share[1] - share[0] - 1) < 4 * np.hypot(2 * error[1], error[0]) < 0.04
 
 
 def test_crossings_of_a_known_curve():
