@@ -11,6 +11,7 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -120,6 +121,7 @@ def fourth_moments_settle(sgd: SGD) -> bool:
             return True
         law = fourth_moments.gaussian_samples(h) if small else None
     else:
+        assert isinstance(problem, LeastSquares)
         rows = problem.augmented_modes[:, :-1][:, moving]
         law = rows, np.full(len(rows), 1 / len(rows))
         if fourth_moments.norm_settles(*law, sgd.step_size, problem.ridge):
