@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -77,7 +78,7 @@ class OrnsteinUhlenbeck(Diffusion):
         """Brownian motions that drive it: d."""
         return self.dimension
 
-    @property
+    @cached_property
     def noise_map(self) -> ConstantNoise:
         """Covariance (d, d) of the batch gradient at the minimiser, in modes, whatever the moments."""
         d = self.dimension

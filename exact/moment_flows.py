@@ -21,8 +21,7 @@ from .linear_maps import exponential_states, pack_symmetric, unpack_symmetric
 from .matrix_equations import solve_lyapunov
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, RankOneNoise, SampledNoise
-from .routes import Method, Route, choose_route, feedback_of
-from .structure import Moments
+from .routes import Method, Moments, Route, choose_route, feedback_of
 
 TINY = np.finfo(float).tiny
 BLOCK = 2**21  # numbers of one block of an array (d, 2 d + 1)

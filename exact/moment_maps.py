@@ -22,8 +22,7 @@ from . import mean_square
 from .matrix_equations import solve_pairs
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise
-from .routes import Route, choose_route, feedback_of
-from .structure import Moments
+from .routes import Moments, Route, choose_route, feedback_of
 
 BETWEEN_REPORTS = 2**14  # numbers that steps have moved: reports cost little beside them
 

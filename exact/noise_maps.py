@@ -1,6 +1,7 @@
 """Covariances of noises in modes, affine in first and second moments, each with its structure.
 
-`noise(second, mean)` is the expected covariance (d, d), given second moments (d, d) and means (d,) of the modes.
+In modes the decay of a mode is its own; what couples modes is the noise. `noise(second, mean)` is its expected
+covariance (d, d), given second moments (d, d) and means (d,) of the modes.
 """
 
 from __future__ import annotations
@@ -8,11 +9,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import Enum
 from typing import ClassVar
 
 import numpy as np
 
-from .structure import Structure
+
+class Structure(Enum):
+    """How the covariance of a noise depends on the moments of the modes; what holds of one holds of those below it.
+
+    COMMUTING: not at all: decay and noise commute as maps of covariances, and each entry moves by itself.
+    RANK_ONE: diagonal plus rank one. An entry off the diagonal depends on itself and on the means of its two modes;
+    one on the diagonal besides on one weighted sum of all variances. Variances so close among themselves.
+    GENERAL: every entry may depend on every entry.
+    """
+
+    COMMUTING = "commuting"
+    RANK_ONE = "diagonal plus rank one"
+    GENERAL = "general"
 
 
 class NoiseMap(ABC):

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, IntEnum
 from typing import ClassVar, Protocol
 
 from .cost import check_memory
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
-from .noise_maps import NoiseMap
-from .structure import Moments, Structure
+from .noise_maps import NoiseMap, Structure
+
+
+class Moments(IntEnum):
+    """Which moments are asked or carried along; each includes those before it."""
+
+    MEAN = 0
+    VARIANCES = 1
+    COVARIANCES = 2
+
 
 NEEDED = {"mean": Moments.MEAN, "risk": Moments.VARIANCES, "covariance": Moments.COVARIANCES}
 NUMBER = 8.0  # bytes

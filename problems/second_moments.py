@@ -30,10 +30,9 @@ from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_feedback import threshold_below, threshold_from
 from sgdlimits.exact.noise_maps import SampledNoise
-from sgdlimits.exact.routes import Route, choose_route
+from sgdlimits.exact.routes import Moments, Route, choose_route
 from sgdlimits.exact.schedules import STANDSTILL, StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
-from sgdlimits.exact.structure import Moments
 
 from .quadratic import QuadraticProblem
 

@@ -18,9 +18,8 @@ from sgdlimits.exact import matrix_equations
 from sgdlimits.exact.errors import InvalidInput, LongRun, NoStationaryLaw
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_feedback import GeneralFeedback, NoFeedback, RankOneFeedback
-from sgdlimits.exact.noise_maps import ConstantNoise, RankOneNoise, SampledNoise
-from sgdlimits.exact.routes import Method, choose_route
-from sgdlimits.exact.structure import Moments, Structure
+from sgdlimits.exact.noise_maps import ConstantNoise, RankOneNoise, SampledNoise, Structure
+from sgdlimits.exact.routes import Method, Moments, choose_route
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares, second_moments
 from tests.test_diffusion_moments import generator_of, start_moments
 
