@@ -208,13 +208,13 @@ def derivative(function: Function, w: np.ndarray) -> np.ndarray:
 
 def laplacian(function: Function, w: np.ndarray) -> np.ndarray:
     """Sum of the second derivatives of `function` in the coordinates of w."""
-    return np.asarray(sum(bend_along(function, w, e) for e in np.eye(w.shape[-1])))
+    return sum((bend_along(function, w, e) for e in np.eye(w.shape[-1])), start=np.zeros(()))
 
 
 def contraction(function: Function, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Second derivative of `function` contracted with a symmetric matrix (..., m, m), by its eigenvectors."""
     values, vectors = np.linalg.eigh(matrix)
-    total: Any = 0.0
+    total = np.zeros(())
     for q in range(w.shape[-1]):
         bent = bend_along(function, w, vectors[..., q])
         total = total + _beside(values[..., q], np.ndim(bent)) * bent

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array
+from sgdlimits.exact.errors import finite_array, points
 
 from sgdlimits.exact.numerical_derivatives import derivative, slope_along
 from .problem import Problem
@@ -135,9 +135,7 @@ class SampledProblem(Problem):
 
     def _flat(self, x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
         """Positions as (P, d), and the leading shape they had; positions that overflowed pass."""
-        x = np.asarray(x, dtype=np.float64)
-        if x.shape[-1:] != (self.dimension,):
-            raise InvalidInput(f"x must have shape (..., {self.dimension}), got {x.shape}")
+        x = points("x", x, self.dimension, finite=False)
         return np.ascontiguousarray(x.reshape(-1, self.dimension)), x.shape[:-1]
 
     def _all_rows(self, paths: int) -> Iterator[np.ndarray]:

@@ -65,7 +65,7 @@ def vmapped(function: Callable[..., Any], gradient: bool = False) -> Callable[..
     """
     torch = import_torch()
 
-    def evaluate(x: np.ndarray, *arrays: Any) -> Any:
+    def evaluate(x: np.ndarray, *arrays: Any) -> np.ndarray | tuple[np.ndarray, ...]:
         one = torch.func.grad(function) if gradient else function
         over = torch.func.vmap(torch.func.vmap(one, in_dims=(None, *(0 for _ in arrays))), in_dims=0)
         tensors = (array if isinstance(array, torch.Tensor) else tensor(array) for array in arrays)

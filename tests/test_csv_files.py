@@ -129,7 +129,7 @@ def test_small_steps_on_a_large_number_are_a_column_and_one_giant_is_not():
 
 
 def test_classes_are_read_from_the_same_files(file):
-    """Assert that Logistic takes the options too, and that a column that does not vary is only shifted."""
+    """Assert that Logistic takes the options too, and that a column without variation is only shifted."""
     path = file("id;city;a;same;y\n1;Rome;1,5;7;0\n2;Oslo;2,5;7;1\n3;Rome;6,5;7;1\n")
     problem = Logistic.from_csv(path, "y", one_hot="city", drop="id")
     assert problem.labels.tolist() == [-1.0, 1.0, 1.0]

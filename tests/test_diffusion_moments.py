@@ -172,7 +172,7 @@ def test_a_point_far_away_costs_no_digits():
 
 @pytest.mark.parametrize("kind", [OrnsteinUhlenbeck, ModifiedEquation, HomogenizedSGD])
 def test_a_batch_has_its_share_of_the_noise(kind):
-    """Assert the noise at the minimiser from sample gradients, label noise included, over B = 3; OU's Lyapunov equation."""
+    """Assert the noise at the minimiser from sample gradients, label noise included, over B = 3, and OU's equation."""
     features = np.random.default_rng(8).standard_normal((9, 3))
     targets, size, level = np.random.default_rng(9).standard_normal(9), 0.1, 0.7
     problem = LeastSquares.from_arrays(features, targets, 0.2)

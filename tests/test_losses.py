@@ -173,3 +173,15 @@ def test_bad_functions_and_data_are_refused_by_name_and_shape():
         Logistic(FEATURES, TARGETS)
     with pytest.raises(InvalidInput, match="over the 9 samples"):
         SGD(PROBLEMS["NumPy"], 0.1, 10, "reshuffle")
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    ("x", "sentence"),
+    [("abc", "got texts"), ([1, 2j, 0], "got complex"), ([1, 2], "3 numbers in its last"), ([[1, 2], [3]], "rows")],
+)
+def test_positions_that_are_none_get_the_sentence_of_least_squares(name, x, sentence):
+    """Assert InvalidInput from risk and gradient of every sampled problem."""
+    for method in (PROBLEMS[name].risk, PROBLEMS[name].gradient):
+        with pytest.raises(InvalidInput, match=sentence):
+            method(x)

@@ -78,7 +78,8 @@ def test_derivatives_of_several_outputs_agree_with_differences(name):
     close(predictor.hessian_gradient(x, inputs, slopes, matrix), derivative(contracted, x), BY_DIFFERENCES)
     moved = lambda place: (predictor.predict(x, place) * slopes).sum(-1)  # noqa: E731
     close(predictor.input_pullback(x, inputs, slopes), derivative(moved, inputs), EXACT)
-    mixed = derivative(lambda place: predictor.input_pullback(place, inputs, slopes), x)
+    formula = PREDICTORS["linear"] if name == "user's" else predictor  # no differences of differences
+    mixed = derivative(lambda place: formula.input_pullback(place, inputs, slopes), x)
     close(predictor.mixed(x, inputs, slopes), mixed, BY_DIFFERENCES)
 
 

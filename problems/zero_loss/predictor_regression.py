@@ -55,11 +55,15 @@ class PredictorRegression(NothingConserved, NoClosedLimit, RowsRegression):
                 f"the predictor takes {self.predictor.inputs} inputs, and there are {self.input_size} features and "
                 f"{self.units} multipliers of hidden units"
             )
+        if self.units:
+            self._check_units()
+
+    def _check_units(self) -> None:
         with np.errstate(all="ignore"):
-            w, ones = np.full((2, self.dimension), 0.5), np.ones((1, self.units))
+            w, ones = np.full(self.dimension, 0.5), np.ones((1, self.units))
             once, twice, none = (self.predict_with_jacobian(w, units=c * ones)[0] for c in (1.0, 2.0, 0.0))
-        gap = np.abs(np.stack([twice - 2 * once, none])).max()
-        if self.units and gap > 1e-8 * np.abs(once).max():
+            gap = np.abs(np.stack([twice - 2 * once, none])).max()
+        if gap > 1e-8 * np.abs(once).max():
             raise InvalidInput("the predictor must be linear in the multipliers of its units: sum_j multipliers_j h_j")
 
     @property

@@ -88,15 +88,11 @@ class UserLoss(NothingConserved):
     def _check_derivatives(self) -> None:
         """The gradient without noise and with some, and what else was given."""
         m, q = self.dimension, self.noise_size
-
-        def check_gradient(eta: np.ndarray) -> None:
+        for eta in (np.zeros(q), probe(q)[0])[: 1 + (q > 0)]:
             check_derivative(
-                "gradient_function", lambda w: self.loss_of(w, eta), lambda w, v: self.noisy_gradient_of(w, eta) @ v, m
-            )
-
-        check_gradient(np.zeros(q))
-        if q:
-            check_gradient(probe(q)[0])
+                "gradient_function", lambda w: self.loss_of(w, eta),
+                lambda w, v: self.noisy_gradient_of(w, eta) @ v, m,
+            )  # fmt: skip
         if self.hessian_function is not None:
             check_derivative("hessian_function", self.gradient, lambda w, v: self.hessian(w) @ v, m)
         if self.third_function is not None:
@@ -123,10 +119,9 @@ class UserLoss(NothingConserved):
             name: LossDerivative(function, noise_size, name)
             for name in ("loss", "gradient", "hessian", "third", *NOISE_FUNCTIONS)
         }
-        return cls(
-            made["loss"], made["gradient"], dimension, noise_size, made["hessian"], made["third"], label=label,
-            noise_functions={name: made[name] for name in NOISE_FUNCTIONS} if noise_size else {},
-        )  # fmt: skip
+        loss, gradient, hessian, third = (made.pop(name) for name in ("loss", "gradient", "hessian", "third"))
+        noise = made if noise_size else {}
+        return cls(loss, gradient, dimension, noise_size, hessian, third, None, label, False, noise)
 
     @property
     def kernel(self) -> Callable[..., None] | None:
