@@ -428,8 +428,8 @@ def test_input_is_refused_in_a_sentence():
         HomogenizedSGD(problem, 0.1, drift_order=3)
     with pytest.raises(InvalidInput, match="order must be"):
         ModifiedEquation(problem, 0.1, order=3)
-    for kind in (HomogenizedSGD, OrnsteinUhlenbeck):
-        with pytest.raises(InvalidInput, match="LeastSquares"):
+    for kind, sentence in ((HomogenizedSGD, "LeastSquares"), (OrnsteinUhlenbeck, "no minimum of this loss")):
+        with pytest.raises(InvalidInput, match=sentence):
             kind(logistic, 0.1)
     with pytest.raises(InvalidInput, match="gradients of single samples"):
         ModifiedEquation(zero_loss.Hyperbola(), 0.1)

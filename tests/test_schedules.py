@@ -98,11 +98,11 @@ def test_a_saved_run_goes_on_along_the_schedule():
 
 
 def test_what_needs_one_step_size_refuses_with_a_sentence():
-    """Assert stationary laws, thresholds, diffusions and limits, each naming the schedule."""
+    """Assert stationary laws, thresholds and limits, each naming the schedule."""
     sgd = SGD(FINITE, SCHEDULES["drop"])
     descent = NoisyGradientDescent(zero_loss.Hyperbola(), noise.LabelNoise(0.1), SCHEDULES["drop"])
     asks = [sgd.stationary, sgd.stability, sgd.moment_map, lambda: diffusions.ManifoldLimit.of(descent)]
-    asks += [lambda kind=kind: kind.of(sgd) for kind in (diffusions.HomogenizedSGD, diffusions.GradientFlow)]
+    asks += [diffusions.HomogenizedSGD.of(sgd).stationary, diffusions.GradientFlow.of(sgd).stability]
     for ask in asks:
         with pytest.raises(InvalidInput, match="Drop"):
             ask()
