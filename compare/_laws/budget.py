@@ -15,7 +15,10 @@ import numpy as np
 from sgdlimits.diffusions import ModifiedEquation
 from sgdlimits.problems.quadratic import QuadraticProblem
 
-from ..capabilities import has_one_step_size
+from ..capabilities import fourth_moments_settle, has_one_step_size
+from ..estimates import Controls
+from .gathered import Gathered
+from .means import noiseless, plain_mean
 
 PARTS = (
     "sampling correction",
@@ -25,8 +28,6 @@ PARTS = (
     "Monte Carlo, other",
     "Monte Carlo, reference",
 )
-
-
 OF_THE_PROCESS = 3  # the first parts make the difference of the processes; with the integrator, that of a scheme
 
 
@@ -147,3 +148,42 @@ def cancellations(
             cancel[index, place] = abs(here.sum()) < 0.5 * np.abs(here).max()
             main[index, place] = PARTS[int(np.abs(here).argmax())]
     return cancel, main
+
+
+def budgets_of(gathered: Gathered) -> tuple[tuple[np.ndarray, np.ndarray] | None, str]:
+    """Budgets of E risk over (process, part, step) with standard errors, and why some sides have none.
+
+    A Monte Carlo part has no standard error (nan) unless a fourth moment is proved finite.
+    """
+    sides, samples, run = gathered.sides, gathered.samples, gathered.run
+    shape = (len(sides), len(PARTS), len(run.record))
+    parts, errors = np.full(shape, np.nan), np.full(shape, np.nan)
+    reasons = []
+    known: dict[Any, np.ndarray] = {}
+    means: list[Sampled | None] = []
+    for side, sample in zip(sides, samples):
+        if sample is None or "risk" not in sample.values:
+            means.append(None)
+            continue
+        value, influence = plain_mean(sample.values["risk"], Controls())
+        error = np.sqrt(np.square(influence).sum(axis=0))
+        tame = fourth_moments_settle(side.process) or noiseless(sample).all()
+        means.append(Sampled(value, np.where(tame & np.isfinite(value), error, np.nan)))
+    for index, side in enumerate(sides[1:], start=1):
+        reason = obstacle(sides[0].process, side.process)
+        if reason:
+            reasons.append(f"{side.label}: {reason}")
+            continue
+        reference, other, sample = means[0], means[index], samples[index]
+        if reference is None or other is None or sample is None or sample.increments is None:
+            continue
+        increments = sample.increments
+        scheme = {"solver": increments.solver, "substeps": increments.substeps}
+        if increments.solver not in side.process.solvers:
+            reasons.append(f"{side.label}: No error budget by {increments.solver!r}, whose moments do not close.")
+            continue
+        found = error_budget(
+            sides[0].process, side.process, run.x0, run.record, reference, other, scheme, known
+        )
+        parts[index], errors[index] = found.parts, found.errors
+    return (None if np.isnan(parts).all() else (parts, errors)), " ".join(reasons)

@@ -1,0 +1,147 @@
+"""What a comparison is about, checked, and what is known and sampled of it, before any statistic."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.ensembles.initial import Gaussian, initial_state
+from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, positive, whole_number
+
+from .. import capabilities
+from ..estimates import confidence_level
+from .observables import Observable, compared_steps, observables_of
+from .sides import DiffusionSide, Run, Sample, Side, risk_of, sides_of
+
+
+@dataclass(frozen=True, eq=False)
+class Gathered:
+    """One comparison; lists over its sides, the reference first.
+
+    Attributes
+    ----------
+    sides : list of Side
+    observables : list of Observable
+    run : Run
+    problem : the first problem that a side states, or None
+    mismatches : list of str
+        In what the sides do not match.
+    moments : list of Datasets
+        Exact moments of what the rows are about, None where they do not close.
+    samples : list of Samples
+        None where nothing is sampled.
+    controls : list of Datasets
+        Exact moments of what was simulated, None where squares must not serve as control variates.
+    tolerance, confidence : float
+    asked : tuple
+        The scheme and the increments that were asked for.
+    """
+
+    sides: list[Side]
+    observables: Sequence[Observable]
+    run: Run
+    problem: Any
+    mismatches: list[str]
+    moments: list[Any]
+    samples: list[Sample | None]
+    controls: list[Any]
+    tolerance: float
+    confidence: float
+    asked: tuple[Any, int | None]
+
+    @property
+    def processes(self) -> list[Any]:
+        """The processes, whatever their rows are about."""
+        return [side.process for side in self.sides]
+
+    @property
+    def labels(self) -> list[str]:
+        """What the rows are about."""
+        return [side.label for side in self.sides]
+
+
+def gathered(
+    processes: Sequence[Any], x0: Any, steps: Any, paths: Any, observables: Any, record: Any, seed: Any, solver: Any,
+    substeps: Any, clock: Any, tolerance: Any, confidence: Any, threads: Any, progress: Any,
+) -> Gathered:  # fmt: skip
+    """Check everything, then compute the moments and draw the samples; arguments and errors as in `laws`."""
+    capabilities.check_processes(processes)
+    dimension = _dimension(processes, x0)
+    tolerance, confidence = positive("tolerance", tolerance), confidence_level(confidence)
+    steps = whole_number("steps", steps, 1)
+    substeps = None if substeps is None else whole_number("substeps", substeps, 1)
+    run = Run(
+        x0, steps, compared_steps(record, steps), whole_number("paths", paths, 2),
+        whole_number("seed", seed, 0, 2**64 - 1), threads, progress,
+    )  # fmt: skip
+    labels = capabilities.distinct_labels(processes)
+    sides = sides_of(processes, labels, x0, solver, substeps, clock)
+    problem = next((side.problem for side in sides if side.problem is not None), None)
+    looked_at = observables_of(observables, problem, x0, dimension, any(side.closes for side in sides))
+    wrong = capabilities.mismatches(processes, labels)
+    if wrong:
+        warnings.warn("the sides do not match: " + "; ".join(wrong), MismatchedProcesses, stacklevel=4)
+    moments = [side.moments(run) for side in sides]
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is counted and said
+        samples = [
+            side.sample(run, _functions(side, looked_at, problem), _measured(side, looked_at, found))
+            for side, found in zip(sides, moments)
+        ]
+    controls = [_simulated_moments(side, sample, found, run) for side, sample, found in zip(sides, samples, moments)]
+    return Gathered(
+        sides, looked_at, run, problem, wrong, moments, samples, controls, tolerance, confidence, (solver, substeps)
+    )
+
+
+def _dimension(processes: Sequence[Any], x0: Any) -> int:
+    """The dimension that all sides share; that of the start where none states one."""
+    if len(processes) < 2:
+        raise InvalidInput("nothing to compare with: give at least one process besides the reference")
+    stated = [getattr(process, "dimension", None) for process in processes]
+    for index, process in enumerate(processes):
+        inner = capabilities.problem_of(process)
+        stated[index] = getattr(inner, "dimension", None) if stated[index] is None else stated[index]
+    known = {int(d) for d in stated if d is not None}
+    if len(known) > 1:
+        raise InvalidInput("the processes have different dimensions: build them on the same problem")
+    if known:
+        return known.pop()
+    if isinstance(x0, Gaussian):
+        return x0.mean.size
+    mean = x0[0] if isinstance(x0, tuple) and len(x0) == 2 and np.ndim(x0[1]) == 2 else x0
+    dimension = int(np.shape(mean)[-1]) if np.ndim(mean) else 0
+    initial_state(x0, dimension)
+    return dimension
+
+
+def _functions(side: Side, looked_at: Sequence[Observable], problem: Any) -> dict[str, Any]:
+    """What a side is asked to keep: the observables, the norm, and the risk where a control or a budget needs it."""
+    functions = {observable.name: observable.source for observable in looked_at} | {"norm": "norm"}
+    if capabilities.has_moments(side.process) or getattr(side.process, "sampling", None) == "reshuffle":
+        functions["risk"] = "risk"
+    if side.problem is None:  # its risk is that of the problem that another side states
+        for name, source in functions.items():
+            if source == "risk":
+                if not hasattr(problem, "risk"):
+                    raise InvalidInput(f"{name!r} is a risk, but no side states a problem: give a function")
+                functions[name] = risk_of(problem)
+    return functions
+
+
+def _measured(side: Side, looked_at: Sequence[Observable], moments: Any) -> frozenset[str]:
+    """Observables whose means are taken from the paths."""
+    return frozenset(o.name for o in looked_at if o.expectation(side.problem, moments) is None)
+
+
+def _simulated_moments(side: Side, sample: Sample | None, moments: Any, run: Run) -> Any:
+    """Exact moments of what was simulated: for the controls, which must have its expectation."""
+    if sample is None or not capabilities.fourth_moments_settle(side.process) or not side.closes:
+        return None
+    increments = sample.increments
+    if isinstance(side, DiffusionSide) and increments is not None and side.asked is None:
+        return side.moments(run, solver=increments.solver, substeps=increments.substeps)
+    return moments

@@ -1,0 +1,139 @@
+"""Every number of compare.laws, as arrays: statistics, predictions, budgets, cautions, distances."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.ensembles.initial import initial_moments
+
+from ..capabilities import has_moments, stability_notes
+from ..predictions import leading_error
+from . import budget as budgets
+from .between_laws import distance_steps, distances_of, gelbrich_bounds, quantiles_of
+from .gathered import Gathered
+from .noise import noise_shares, off_by_more
+from .sides import Side
+from .statistics import LawStatistics, law_statistics, worst_of
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """All numbers of a comparison.
+
+    Attributes
+    ----------
+    variables : dict
+        Name -> (axes, array).
+    distance_places : array of int
+        Places of the recorded steps at which distances are measured.
+    stability : str
+        Thresholds of the processes, as JSON.
+    budget_absent : str
+        Why some sides have no error budget.
+    """
+
+    variables: dict[str, Any]
+    distance_places: np.ndarray
+    stability: str
+    budget_absent: str
+
+
+def numbers_of(found: Gathered) -> Numbers:
+    """Every number of the comparison, from what was gathered."""
+    sides, observables, run = found.sides, found.observables, found.run
+    statistics = law_statistics(found)
+    predicted = np.full(statistics.estimate.shape, np.nan)
+    # Theory follows the process; it says nothing where the rows are about a scheme.
+    leading = predicted_risk([None if side.scheme else side.process for side in sides], run.x0, run.record)
+    about_risk = [observable.source == "risk" for observable in observables]
+    predicted[:, about_risk] = leading[:, None]
+    parts, absent = budgets.budgets_of(found)
+    worst = worst_of(statistics, run.record, found.tolerance)
+    about_scheme = [bool(side.scheme) for side in sides]
+    cancelling, main = budgets.cancellations(
+        None if parts is None else parts[0], about_scheme, about_risk, run.record, worst["worst_step"]
+    )
+    stability = stability_notes(found.processes, found.labels)
+    unstable = {note["process"] for note in json.loads(stability) if note["step_size"] >= note["mean_square_threshold"]}
+    shares = noise_shares(found.processes, run.x0)
+    cautions = cautions_of(
+        sides, statistics, predicted, cancelling, [side.label in unstable for side in sides],
+        off_by_more(shares)[:, None] & (worst["overall"] == "agrees"),
+    )  # fmt: skip
+    places = distance_steps(run.record)
+    axes = ("process", "observable", "step")
+    variables = statistics.variables() | {
+        "predicted": (axes, predicted),
+        "caution": (axes[:2], cautions),
+        "worst_part": (axes[:2], main),
+        "noise_share": (("process", "place"), shares),
+        "quantiles": ((*axes, "quantile"), quantiles_of(found)),
+    }
+    variables |= {name: (axes[:2], values) for name, values in worst.items()}
+    variables |= distances_of(found, places)
+    bound = gelbrich_bounds(found.moments)
+    if bound is not None:
+        variables["gelbrich"] = (("process", "step"), bound)
+    if parts is not None:
+        variables["budget"] = (("process", "part", "step"), parts[0])
+        variables["budget_error"] = (("process", "part", "step"), parts[1])
+        variables["budget_sum"] = (("process", "step"), budgets.sums(parts[0], about_scheme))
+    return Numbers(variables, places, stability, absent)
+
+
+def predicted_risk(processes: Sequence[Any], x0: Any, record: np.ndarray) -> np.ndarray:
+    """Leading-order difference of E risk (processes, steps); nan where theory gives none."""
+    predicted = np.full((len(processes), len(record)), np.nan)
+    reference = processes[0]
+    for index, process in enumerate(processes[1:], start=1):
+        if budgets.obstacle(reference, process) or not has_moments(reference):
+            continue
+        mean, covariance = initial_moments(x0, reference.problem.dimension)
+        vectors = reference.problem.eigenvectors
+        leading = leading_error(
+            reference, process, reference.problem.to_modes(mean), vectors.T @ covariance @ vectors,
+            record * reference.step_size,
+        )  # fmt: skip
+        predicted[index] = leading.risk() * reference.step_size**leading.order
+    return predicted
+
+
+def cautions_of(
+    sides: Sequence[Side], statistics: LawStatistics, predicted: np.ndarray,
+    cancelling: np.ndarray, unstable: Sequence[bool], other_noise: np.ndarray,
+) -> np.ndarray:  # fmt: skip
+    """Words (process, observable) on why not to trust a row, "; " between them; empty when there is nothing to say."""
+    shape = statistics.exact.shape
+    found = np.full(shape, "", dtype=object)
+    for row in product(range(1, shape[0]), range(shape[1])):
+        words, index = [], row[0]
+        pair = [sides[0], sides[index]]
+        if any(side.note for side in pair):
+            words.append("scheme replaced")
+        if any(unstable[i] for i in (0, index)):
+            words.append("unstable")
+        if not np.isfinite(statistics.estimate[row]).all() or not np.isfinite(statistics.estimate[0, row[1]]).all():
+            words.append("overflow")
+        if statistics.unsure[row].any():
+            words.append("tails")
+        exact = statistics.exact[row] and statistics.exact[0, row[1]]
+        error = np.hypot(statistics.standard_error[row], statistics.standard_error[0, row[1]])
+        if not exact and (statistics.integrator[row] > np.maximum(error, 1e-300) * 1.5).any():
+            words.append("integrator")
+        expected = predicted[row]
+        with np.errstate(invalid="ignore"):
+            off = np.abs(statistics.difference[row] - expected) > 0.5 * np.abs(statistics.difference[row])
+        if (off & np.isfinite(expected) & (expected != 0)).any():
+            words.append("higher orders")
+        if cancelling[row]:
+            words.append("errors cancel")
+        if other_noise[row]:
+            words.append("other noise")
+        found[row] = "; ".join(words)
+    return found
