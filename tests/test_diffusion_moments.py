@@ -176,7 +176,8 @@ def test_the_drift_is_the_gradient_in_the_time_that_the_class_names(kind):
     problem, size = PROBLEMS["finite"], 0.1
     process, x = kind(problem, size), np.array([[1.0, -2.0, 0.5]])
     step = 1.0 if kind is HomogenizedSGD else size
-    assert process.clock.unit == ("1" if step == 1 else "step_size") and process.clock.time(7) == pytest.approx(7 * step)
+    assert process.clock.unit == ("1" if step == 1 else "step_size")
+    assert process.clock.time(7) == pytest.approx(7 * step)
     np.testing.assert_allclose(process.drift(0.0, x), -size / step * problem.gradient(x), rtol=1e-13)
     np.testing.assert_allclose(process.moments(x[0], 7, record=[7])["time"], [0.0, 7 * step], rtol=1e-13)
 
