@@ -170,6 +170,18 @@ def test_a_point_far_away_costs_no_digits():
     np.testing.assert_allclose(far, still.moments(np.zeros(3), 5, [5])["covariance"].values[-1], rtol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [GradientFlow, OrnsteinUhlenbeck, ModifiedEquation, HomogenizedSGD])
+def test_the_drift_is_the_gradient_in_the_time_that_the_class_names(kind):
+    """Assert -grad f in gradient-flow time, where a step is step_size, and -step_size grad f in steps."""
+    problem, size = PROBLEMS["finite"], 0.1
+    process, x = kind(problem, size), np.array([[1.0, -2.0, 0.5]])
+    step = 1.0 if kind is HomogenizedSGD else size
+    assert process.clock.unit == ("1" if step == 1 else "step_size")
+    assert process.clock.time(7) == pytest.approx(7 * step)
+    np.testing.assert_allclose(process.drift(0.0, x), -size / step * problem.gradient(x), rtol=1e-13)
+    np.testing.assert_allclose(process.moments(x[0], 7, record=[7])["time"], [0.0, 7 * step], rtol=1e-13)
+
+
 @pytest.mark.parametrize("kind", [OrnsteinUhlenbeck, ModifiedEquation, HomogenizedSGD])
 def test_a_batch_has_its_share_of_the_noise(kind):
     """Assert the noise at the minimiser from sample gradients, label noise included, over B = 3, and OU's equation."""

@@ -61,7 +61,7 @@ def test_a_random_limit_has_the_moments_of_its_own_equation():
     descent = discrete.NoisyGradientDescent(HYPERBOLA, noise.Langevin(sigma), size)
     limit = diffusions.ManifoldLimit.of(descent, start=start)
     found = compare.laws(
-        descent, limit, x0=start, steps=steps, record=[steps], paths=4000, observables=C, threads=1
+        descent, limit, x0=start, steps=steps, record=[steps], paths=1500, observables=C, threads=1
     )
     time, root = steps * size**2 * sigma**2, np.sqrt(3.75**2 + 4)
     square = 3.75**2 + 4 * root * time + 16 / root**2 * time**2
@@ -69,7 +69,7 @@ def test_a_random_limit_has_the_moments_of_its_own_equation():
     assert abs(float(mean["estimate"]) - 3.75) < 4 * float(mean["standard_error"])
     assert abs(float(squared["estimate"]) - square) < 4 * float(squared["standard_error"])
     spread = float(squared["estimate"]) - float(mean["estimate"]) ** 2
-    assert spread == pytest.approx(4 * root * time, rel=0.12) and spread != pytest.approx(2 * root * time, rel=0.5)
+    assert spread == pytest.approx(4 * root * time, rel=0.15) and spread != pytest.approx(2 * root * time, rel=0.5)
     end = descended(start, size, steps, 4000, lambda draw, paths: (0.0, sigma * draw.standard_normal((paths, 2))))
     here = row(found, 0)
     error = np.hypot(float(here["standard_error"]), conserved(end).std() / np.sqrt(4000))

@@ -9,6 +9,7 @@ from sgdlimits.ensembles.compiling import compiled
 from sgdlimits.ensembles.normals import box_muller32, box_muller64, pack_normals, scratch
 from sgdlimits.ensembles.philox import PACK, pack_words, path_words, philox
 from sgdlimits.ensembles.random import QUALITIES, Noise, Purpose, bounded, child_seed
+from sgdlimits.ensembles.weak_increments import path_three_point
 from sgdlimits.exact.errors import InvalidInput
 
 SEED = 2**63 + 12345
@@ -309,3 +310,13 @@ def test_numbers_of_a_child_are_uncorrelated_with_the_parents():
 def test_what_is_no_label_is_refused(labels):
     with pytest.raises(InvalidInput):
         child_seed(0, *labels)
+
+
+def test_three_point_numbers_have_the_first_five_moments_of_a_normal():
+    """Assert -sqrt 3, 0 and sqrt 3 with shares 1/6, 2/3 and 1/6 within five binomial errors of 60 000 draws."""
+    out = np.empty((20, 3000))
+    path_three_point(out, np.uint64(5), int(Purpose.WEAK), np.arange(20), 3)
+    values, counts = np.unique(np.round(out, 12), return_counts=True)
+    np.testing.assert_allclose(values, [-np.sqrt(3), 0, np.sqrt(3)], atol=1e-11)
+    shares = np.array([1, 4, 1]) / 6
+    assert (np.abs(counts / out.size - shares) < 5 * np.sqrt(shares * (1 - shares) / out.size)).all()
