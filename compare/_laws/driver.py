@@ -7,7 +7,7 @@ from typing import Any
 
 from .. import capabilities
 from .gathered import gathered
-from .labels import labelled
+from .labels import dataset_of
 from .result import Laws
 from .numbers import numbers_of
 
@@ -88,4 +88,4 @@ def laws(
         [reference, *compared], x0, steps, paths, observables, record, seed, solver, substeps, clock, tolerance,
         confidence, threads, progress,
     )  # fmt: skip
-    return Laws(labelled(found, numbers_of(found)))
+    return Laws(dataset_of(found, numbers_of(found)))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import xarray
 
 
-def labelled(found: Gathered, numbers: Numbers) -> xarray.Dataset:
+def dataset_of(found: Gathered, numbers: Numbers) -> xarray.Dataset:
     """The dataset of `Laws`."""
     import xarray as xr
 
