@@ -1,6 +1,7 @@
 """A row of compare.laws is about the process that it names: closed forms, and the scheme as the control."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from scipy.linalg import expm
 from sgdlimits import compare
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck, UserDiffusion
 from sgdlimits.discrete import SGD
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import LeastSquares, SampleLoss
 
 
@@ -334,3 +335,33 @@ def test_an_interval_that_tails_make_meaningless_is_a_sentence():
         assert here["verdict"].item() == "undecided" and "tails" in here["caution"].item()
         assert np.isinf(float(here["difference_upper"]))
     assert "none: see notes" in str(found) and "tails" in str(found)
+
+
+@pytest.mark.parametrize("noise", ["additive", "diagonal"])
+@pytest.mark.parametrize("stiffness", [4.0, 20.0, 400.0])
+def test_a_stiff_diffusion_of_ones_own_is_never_extrapolated_from_unstable_increments(noise, stiffness):
+    """Assert that equal laws never differ: E x^2 = 1 / (2 lambda) lies in the interval, or nothing is decided."""
+    rate, clock = 20 * stiffness, 20.0
+    decay, variance = np.exp(-stiffness), 1 / (40 * stiffness)
+
+    class Exact:
+        def initial_state(self, x0):
+            return x0
+
+        def step(self, k, x, stream):
+            return decay * x + np.sqrt((1 - decay**2) * variance) * stream.normals(64, k, 1)
+
+        def position(self, x):
+            return x
+
+    root = {"additive": lambda t, x: np.ones((1, 1)), "diagonal": lambda t, x: np.ones_like(x)}[noise]
+    made = UserDiffusion(lambda t, x: -rate * x, root, dimension=1, noise_type=noise)
+    options = {"x0": [1.0], "steps": 40, "record": [1, 40], "paths": 500}
+    options["observables"] = {"square": lambda x: x[:, 0] ** 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OverflowedPaths)
+        found = compare.laws(Exact(), made, clock=clock, **options).dataset.isel(process=1, observable=0, step=-1)
+    assert found["verdict"].item() != "differs" and found["estimate"].item() > 0
+    assert found["difference_lower"].item() <= 0 <= found["difference_upper"].item()
+    if stiffness < 400:
+        assert abs(found["estimate"].item() - variance) < 0.3 * variance

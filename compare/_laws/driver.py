@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from .. import capabilities
 from .gathered import gathered
 from .labels import dataset_of
@@ -88,4 +90,5 @@ def laws(
         [reference, *compared], x0, steps, paths, observables, record, seed, solver, substeps, clock, tolerance,
         confidence, threads, progress,
     )  # fmt: skip
-    return Laws(dataset_of(found, numbers_of(found)))
+    with np.errstate(over="ignore", invalid="ignore"):  # what overflows is counted and said
+        return Laws(dataset_of(found, numbers_of(found)))

@@ -15,6 +15,7 @@ from sgdlimits.exact.errors import OverflowedPaths
 
 PILOT_PATHS = 500
 PILOT_STEPS = 3000  # integrator steps of a pilot after the first: beyond, the first one is extrapolated
+RESOLVED = 0.5  # by how much of its size an observable may change when the increment is halved
 MOST = 64  # increments a step
 BUDGET = 4e8  # normals of a whole run: at most so many are spent on finer increments
 
@@ -36,6 +37,8 @@ class Increments:
         Observable -> what it adds to the distances (steps,).
     bound : bool
         Whether the parts are those at the largest step size of a schedule.
+    resolved : bool
+        Whether halving the increment left the observables alike.
     """
 
     solver: str
@@ -45,6 +48,7 @@ class Increments:
     w1: dict[str, np.ndarray]
     ks: dict[str, np.ndarray]
     bound: bool = False
+    resolved: bool = True
 
     def as_bound(self) -> Increments:
         """The same for a process whose part is smaller than the pilot's: nothing is taken off, all of it remains."""
@@ -60,7 +64,8 @@ def chosen_increments(
 
     At order 1 the part of s increments is twice the difference to 2 s increments, and falls like 1/s (derived); the
     two are coupled, so a few hundred paths tell it. It is taken off the mean (Richardson); what remains is bounded by
-    half of it and two of its standard errors. `measured`: observables whose
+    half of it and two of its standard errors. Increments at which the pilot is not resolved, because the scheme is not
+    stable there for example, are halved first; where they cannot be, nothing is taken off. `measured`: observables whose
     means are sampled. `fixed`: `first` is kept.
     """
     substeps, limit = first, _limit(diffusion, run)
@@ -68,7 +73,14 @@ def chosen_increments(
         substeps = max(1, min(first, limit))
     while True:
         coarse, fine = (_pilot(diffusion, solver, substeps * n, 2 * substeps, clock, run, functions) for n in (1, 2))
+        resolved = all(_resolved(coarse[name], fine[name]) for name in functions)
+        if not resolved and not fixed and 2 * substeps <= limit:
+            substeps *= 2  # too long for the scheme, or nearly so: what the pilot shows is no part to extrapolate
+            continue
         shift, part, needed = _parts(coarse, fine, run.paths, measured)
+        if not resolved:
+            part = {name: np.abs(shift[name]) + value for name, value in part.items()}
+            shift, needed = {name: np.zeros_like(value) for name, value in shift.items()}, 1.0
         wanted = substeps
         while 2 * wanted <= limit and wanted < substeps * needed:
             wanted *= 2
@@ -83,7 +95,15 @@ def chosen_increments(
         w1[name] = 2 * share * np.array([_w1(a, b) for a, b in pairs])
         ks[name] = np.minimum(2 * share * np.array([_ks(a, b) for a, b in pairs]), 1.0)
     shift, part = ({name: share * value for name, value in found.items()} for found in (shift, part))
-    return Increments(solver, used, shift, part, w1, ks)
+    return Increments(solver, used, shift, part, w1, ks, resolved=resolved)
+
+
+def _resolved(coarse: np.ndarray, fine: np.ndarray) -> bool:
+    """Whether values (paths, steps) at one increment and at half of it are alike: of one size, with means as near."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sizes = [np.sqrt(np.square(values).mean(axis=0)) for values in (coarse, fine)]
+        apart = np.maximum(np.abs(sizes[0] - sizes[1]), np.abs(coarse.mean(axis=0) - fine.mean(axis=0)))
+        return bool((apart <= RESOLVED * sizes[1] + np.finfo(float).tiny).all())
 
 
 def _limit(diffusion: Any, run: Any) -> int:

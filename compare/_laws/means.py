@@ -21,7 +21,7 @@ class Mean:
     """An expectation (steps,): exact, or from paths with what each adds to its error (paths, steps).
 
     `unsure`: steps at which the error of a sampled mean cannot be told, because one path carries it or none differs.
-    `shift`: the integrator's part, which is taken off; `part`: what may remain of it.
+    `shift`: the integrator's part, which is taken off; `part`: what may remain of it, known where `resolved`.
     """
 
     value: np.ndarray
@@ -31,6 +31,7 @@ class Mean:
     unsure: np.ndarray
     shift: np.ndarray
     part: np.ndarray
+    resolved: bool = True
 
     @property
     def exact(self) -> bool:
@@ -63,11 +64,11 @@ def mean_of(side: Side, observable: Observable, sample: Sample | None, moments: 
     if len(values) >= ENOUGH:
         still = (influence == 0).all(axis=0) & ~noiseless(sample) & np.isfinite(value)
         unsure = (heaviest_share(influence) > HEAVY) | still
-    shift = part = zeros
+    shift, part, resolved = zeros, zeros, sample.increments is None or sample.increments.resolved
     if sample.increments is not None:
         shift = sample.increments.shift.get(observable.name, zeros)
         part = np.where(noiseless(sample) & (run.record == 0), 0.0, sample.increments.part.get(observable.name, zeros))
-    return Mean(value - shift, influence, values, controls, unsure, shift, part)
+    return Mean(value - shift, influence, values, controls, unsure, shift, part, resolved)
 
 
 def controls_of(side: Side, sample: Sample, moments: Any) -> Controls:

@@ -120,7 +120,7 @@ def cautions_of(
             words.append("unstable")
         if not np.isfinite(statistics.estimate[row]).all() or not np.isfinite(statistics.estimate[0, row[1]]).all():
             words.append("overflow")
-        if statistics.unsure[row].any():
+        if (statistics.unsure[row] & np.isfinite(statistics.difference[row])).any():
             words.append("tails")
         exact = statistics.exact[row] and statistics.exact[0, row[1]]
         error = np.hypot(statistics.standard_error[row], statistics.standard_error[0, row[1]])

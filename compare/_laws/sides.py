@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -156,6 +156,7 @@ class DiffusionSide(Side):
                 )  # fmt: skip
                 if piloted is not self.process:
                     increments = increments.as_bound()
+                increments = replace(increments, resolved=True)  # stable schemes: what overflows is the process
                 substeps = increments.substeps
         found = self.process.simulate(
             run.x0, run.steps, run.paths, observables=dict(functions), solver=solver, substeps=substeps, **run.options

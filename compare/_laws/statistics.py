@@ -69,11 +69,12 @@ def law_statistics(gathered: Gathered) -> LawStatistics:
             error = np.sqrt(np.square(influence).sum(axis=0)) if influence is not None else np.zeros(shape[2])
             wide = z if influence is None else band_quantile(influence, confidence)
             part = mean.part + means[0].part
-            unsure = (mean.unsure | means[0].unsure) & np.isfinite(gap)
+            lost = np.isinf(gap) & (not (mean.resolved and means[0].resolved))  # by the scheme perhaps
+            unsure = ((mean.unsure | means[0].unsure) & np.isfinite(gap)) | lost
             found["difference"][row], found["integrator"][row], found["unsure"][row] = gap, part, unsure
             for ends, width in (("difference", z), ("band", wide)):
                 half = np.where(unsure | np.isnan(gap), np.inf, np.where(np.isinf(gap), 0.0, width * error + part))
-                centre = np.where(np.isnan(gap), 0.0, gap)
+                centre = np.where(np.isnan(gap) | lost, 0.0, gap)
                 found[f"{ends}_lower"][row], found[f"{ends}_upper"][row] = centre - half, centre + half
             found["verdict"][row] = verdicts_of(
                 found["difference_lower"][row], found["difference_upper"][row], gathered.tolerance * scale
