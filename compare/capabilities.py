@@ -11,6 +11,8 @@ import numpy as np
 
 from sgdlimits.ensembles import blas_threads
 from sgdlimits.exact.errors import InvalidInput, shown
+from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.problems.local_quadratic import LocalQuadratic
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .known_law import KnownLaw
@@ -61,9 +63,19 @@ def is_recurrence(thing: Any) -> bool:
 
 
 def problem_of(process: Any) -> Any:
-    """What a process descends: its `problem`, or the `model` of a zero-loss process; None where it states none."""
+    """What a process descends: its `problem`, or the `model` of a zero-loss process; None where it states none.
+
+    Of a process about a minimum of a smooth loss it is that loss, not the quadratic there.
+    """
     problem = getattr(process, "problem", None)
+    if isinstance(problem, LocalQuadratic):
+        return problem.problem
     return getattr(process, "model", None) if problem is None else problem
+
+
+def is_local(process: Any) -> bool:
+    """Whether the process knows its loss by the quadratic about a minimum alone."""
+    return isinstance(getattr(process, "problem", None), LocalQuadratic)
 
 
 def risk_floor(problem: Any) -> float | None:
@@ -103,12 +115,27 @@ def mismatches(processes: Sequence[Any], labels: Sequence[str]) -> list[str]:
             found.append(f"{label} is built on another problem than {labels[0]}")
         for name in ("step_size", "batch_size", "label_noise"):
             mine, theirs = getattr(process, name, None), getattr(first, name, None)
-            if isinstance(mine, (int, float)) and isinstance(theirs, (int, float)) and mine != theirs:
-                found.append(f"{label} has {name} {mine:g}, {labels[0]} has {theirs:g}")
+            if mine is not None and theirs is not None and not _same(mine, theirs):
+                found.append(f"{label} has {name} {_shown(mine)}, {labels[0]} has {_shown(theirs)}")
         momentum = getattr(first, "momentum", 0.0)
         if momentum and is_diffusion(process):
             found.append(f"{label} knows no momentum, {labels[0]} has {momentum:g}")
+        rules = [getattr(side, "rule", None) for side in (process, first)]
+        if rules[0] is not rules[1]:
+            rule_of = ["plain descent" if rule is None else rule.label for rule in rules]
+            found.append(f"{label} is about {rule_of[0]}, {labels[0]} takes steps of {rule_of[1]}")
     return found
+
+
+def _same(mine: Any, theirs: Any) -> bool:
+    """Whether two settings agree; two schedules do if they are of one function."""
+    if isinstance(mine, StepSizes) and isinstance(theirs, StepSizes):
+        return mine is theirs or mine.function is theirs.function or mine.function == theirs.function
+    return not isinstance(mine, StepSizes) and not isinstance(theirs, StepSizes) and bool(mine == theirs)
+
+
+def _shown(setting: Any) -> str:
+    return repr(setting) if isinstance(setting, StepSizes) else f"{setting:g}"
 
 
 def stability_notes(processes: Sequence[Any], labels: Sequence[str]) -> str:

@@ -158,7 +158,7 @@ class Diffusion(ABC):
         noise = self.noise_map
 
         def flow_at(step_size: float) -> MomentFlow:
-            return MomentFlow(self._rates_at(step_size), step_size**2, noise)
+            return MomentFlow(self._rates_at(step_size), max(step_size, STANDSTILL) ** 2, noise)
 
         threshold = 0.0 if self.quadratic.curvatures.min() < 0 else np.inf
         return SecondMoments(self.quadratic, self.label, self.step_size, flow_at, threshold, self.drift_order == 1)

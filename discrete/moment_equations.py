@@ -44,7 +44,8 @@ def linear_of(sgd: SGD, step_size: float) -> Linear:
     linear = sgd.update_rule.linear(step_size)
     if linear is None:
         raise InvalidInput(
-            f"{sgd.label} has no closed moments, because its step is not linear in the gradient: use simulate"
+            f"{sgd.label} has no closed moments, because its step is not linear in the gradient, or not known to be: "
+            "use simulate"
         )
     return linear
 

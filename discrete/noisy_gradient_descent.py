@@ -26,7 +26,7 @@ from sgdlimits.problems.zero_loss import Model, QuadraticDifference
 
 from . import pair_kernels
 from .noisy_kernels import KERNEL_SLOTS, OWN_SLOTS, Plan, noisy_descent
-from .rules.momentum import Plain
+from .rules.momentum import HeavyBall, Nesterov, Plain
 from .rules.registry import compiled_rule, find_rule
 from .rules.rule import Rule
 
@@ -93,7 +93,9 @@ class NoisyGradientDescent:
         self.noise.check(self.model)
         object.__setattr__(self, "step_size", step_size_or_schedule(self.step_size))
         if self.rule is not None:
-            object.__setattr__(self, "rule", find_rule(self.rule))
+            rule = find_rule(self.rule)
+            plain = isinstance(rule, Plain) or (isinstance(rule, HeavyBall | Nesterov) and rule.momentum == 0)
+            object.__setattr__(self, "rule", None if plain else rule)
 
     @property
     def update_rule(self) -> Rule:

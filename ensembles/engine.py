@@ -191,7 +191,8 @@ def run(
     saved = x0 if isinstance(x0, SavedState) else None
     if saved is not None:
         saved.check(simulator, steps, seed, quality, first_path, paths)
-        x0 = saved.positions[saved.rows(np.arange(first_path, first_path + paths))]
+        # Only the shape counts: all that a path holds comes from the state, and it may have overflowed.
+        x0 = np.zeros((paths, saved.positions.shape[1]))
     begin = 0 if saved is None else saved.step
     record = recorded_steps(record, steps, begin)
     reducers = parse_observables(observables, record, begin)

@@ -156,7 +156,8 @@ class MomentFlow:
                 driven[rows] = entry[rows] * (grown @ level)
                 if forcing is not None:
                     driven[rows] += (grown * forcing[rows]).sum(axis=1)
-            variances = scale * (basis @ (np.exp(growth * time) * start + driven))
+            # What lies below the rounding of the largest may come out negative.
+            variances = np.maximum(scale * (basis @ (np.exp(growth * time) * start + driven)), 0.0)
             if spread.ndim == 1:
                 yield variances
                 continue

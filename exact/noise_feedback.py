@@ -220,6 +220,9 @@ def threshold_below(radius_at: Callable[[float], float], mean_threshold: float) 
     return float(mean_threshold * brentq(margin, lowest, highest, xtol=1e-300, rtol=1e-14))
 
 
+ROUNDING = 1e-14  # of a noise that feeds itself at a step size of the order of 1 / curvature: none
+
+
 def threshold_from(radius_at: Callable[[float], float], scale: float, proportional: bool) -> float:
     """The same where the mean is stable at every step size; inf if the radius never reaches one.
 
@@ -232,7 +235,7 @@ def threshold_from(radius_at: Callable[[float], float], scale: float, proportion
     """
     radius = radius_at(scale)
     if proportional:
-        return scale / radius if radius > 0 else np.inf
+        return scale / radius if radius > ROUNDING else np.inf
     from scipy.optimize import brentq
 
     high = scale

@@ -183,6 +183,8 @@ def step_size_or_schedule(value: Any) -> float | StepSizes:
         return value
     if isinstance(value, Constant):
         return value.size
+    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+        raise InvalidInput(f"step_size must be a number or a function of the step, got {type(value).__name__}")
     if not callable(value):
         return positive("step_size", value)
     if isinstance(value, type):

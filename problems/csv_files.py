@@ -20,6 +20,8 @@ DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MOST_LEVELS = 100  # of a column that becomes columns of 0 and 1
 LONGEST = 60  # characters of a cell or name that a message repeats
 _COMMA_NUMBER = re.compile(r"\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+LONGEST_HEADER = 100_000  # characters that are looked at for the delimiter
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,7 @@ def _delimiter(text: str, form: CsvFormat, shown: str) -> tuple[str, list[str]]:
     """The given delimiter, or the one that cuts the header into most cells; a comma needs no word."""
     if form.delimiter is not None:
         return form.delimiter, []
-    first = next((line for line in text.splitlines() if line.strip()), "")
+    first = next((line for line in text.splitlines() if line.strip()), "")[:LONGEST_HEADER]
     counts = {mark: len(next(csv.reader([first], delimiter=mark), [])) for mark in DELIMITERS}
     best = max(counts, key=lambda mark: counts[mark])
     if counts[best] < 2 or counts[","] == counts[best]:
@@ -154,16 +156,28 @@ def _cells(text: str, delimiter: str) -> tuple[list[str] | None, list[tuple[int,
 
 
 def _decimal(rows: list[tuple[int, list[str]]], delimiter: str) -> str:
-    """A comma where some cell is a number only with it, and none is a number only with a point."""
+    """A comma where some cell is a number only with it, and none is a number only with a point.
+
+    Raises
+    ------
+    InvalidInput
+        If each comma may as well mark thousands.
+    """
     if delimiter == ",":
         return "."
-    commas = False
+    commas, thousands = False, ""
     for _, row in rows:
         for cell in row:
             if "," in cell and _COMMA_NUMBER.fullmatch(cell):
-                commas = True
+                grouped = _THOUSANDS.fullmatch(cell.strip()) is not None
+                commas, thousands = commas or not grouped, thousands or (cell.strip() if grouped else "")
             elif "." in cell and _is_number(cell):
                 return "."
+    if thousands and not commas:
+        raise InvalidInput(
+            f"{cut(thousands)} is a decimal number with a comma, or one with thousands separators, and every comma of "
+            "the file has three digits behind it: say decimal=',' (--decimal ,) if they are decimals, or remove them"
+        )
     return "," if commas else "."
 
 

@@ -163,9 +163,10 @@ def _minimum(problem: SampledProblem, start: np.ndarray, near: bool) -> np.ndarr
     if not arrived or (near and moved > NEAR * (1 + np.linalg.norm(start))):
         where = "near the point minimiser" if near else "by descent from the origin"
         why = f"the gradient has norm {left:.3g} where it ends"
-        why = f"the nearest stationary point is {moved:.3g} away" if arrived else why
+        if arrived:
+            why = f"the nearest stationary point is {moved:.3g} away, more than {NEAR:g} (1 + |point|)"
+        cure = "pass a nearer point, or leave minimiser out" if near else "pass minimiser=, a point near one"
         raise InvalidInput(
-            f"no minimum of this loss was found {where}: {why}; pass minimiser=, a point nearer to one, or add a ridge "
-            "where the loss has no minimum"
+            f"no minimum of this loss was found {where}: {why}; {cure}, or add a ridge where the loss has no minimum"
         )
     return x

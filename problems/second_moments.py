@@ -31,7 +31,7 @@ from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_feedback import threshold_below, threshold_from
 from sgdlimits.exact.noise_maps import SampledNoise
 from sgdlimits.exact.routes import Moments, Route, choose_route
-from sgdlimits.exact.schedules import STANDSTILL, StepSizes
+from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 
 from .quadratic import QuadraticProblem
@@ -224,7 +224,7 @@ class SecondMoments:
         for size, first, last in self.step_size.runs(0, max(int(grid[-1]), 1)):
             here = np.flatnonzero((grid > first) & (grid <= last) if first else grid <= last)
             times = np.append(grid[here], last) - first
-            found, spreads = at(max(size, STANDSTILL)).propagate(mean, spread, times, whole, report)
+            found, spreads = at(size).propagate(mean, spread, times, whole, report)
             means[here], mean = found[:-1], found[-1]
             if kept is not None and spreads is not None:
                 part, spread = spreads[:-1], spreads[-1]

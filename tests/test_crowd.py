@@ -1,5 +1,7 @@
 """Crowds of paths: a run in two pieces, paths copied by parent, branches."""
 
+import warnings
+
 import numpy as np
 import pytest
 
@@ -87,6 +89,18 @@ def test_two_pieces_by_a_scheme_in_numpy():
     first = process.simulate(np.ones(3), 6, 20, keep_state=True, **options)
     alone = process.simulate(saved_state(first), 16, 1, record=[16], first_path=13, **options)["state"].values
     assert np.allclose(alone[0], whole[13], rtol=1e-13, atol=0)
+
+
+def test_a_saved_state_with_a_path_that_overflowed_goes_on():
+    """Assert the bits of an unbroken run where some paths are past 1e150 when the state is put away."""
+    process = discrete.SGD(LeastSquares.from_arrays([[1.0], [3.0]], [1.0, 2.0]), 1.5)
+    run = {"observables": "norm", "seed": 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = process.simulate([1.0], 320, 256, record=[320], **run)["norm"].values
+        first = process.simulate([1.0], 300, 256, keep_state=True, **run)
+        rest = process.simulate(saved_state(first), 320, 256, record=[320], **run)["norm"].values
+    assert (rest == whole).all() and np.isinf(whole).any()
 
 
 def test_a_saved_state_that_does_not_fit_is_refused():

@@ -40,6 +40,18 @@ def test_the_same_numbers_come_out_of_every_form(file, text, said):
     assert table.said == said
 
 
+def test_commas_that_may_mark_thousands_are_asked_about(file):
+    """Assert a sentence where each comma has three digits behind it, and either reading once it is said."""
+    path = file("a\ty\n1\t950\n2\t1,250\n3\t12,500\n")
+    with pytest.raises(InvalidInput, match="thousands separators"):
+        read_csv(path, "y")
+    assert read_csv(path, "y", form=CsvFormat(decimal=",")).targets.tolist() == [950.0, 1.25, 12.5]
+    other = file("a\ty\n1\t950\n2\t1,250\n3\t12,5\n")  # one comma that cannot
+    assert read_csv(other, "y").targets.tolist() == [950.0, 1.25, 12.5]
+    with pytest.raises(InvalidInput, match="field larger"):
+        read_csv(file("a" * 140_000 + ",y\n1,2\n2,3\n"), "y")
+
+
 def test_given_marks_win_over_recognised_ones(file):
     path = file("a:b:y\n1,5:2:3\n4:5:6\n")
     assert read_csv(path, "y", form=CsvFormat(":", ",")).features.tolist() == [[1.5, 2.0], [4.0, 5.0]]

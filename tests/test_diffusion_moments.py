@@ -463,3 +463,9 @@ def test_claims_carry_orders_and_sources():
         assert kind.claims and all(claim.source in BIBTEX or claim.source == "derived" for claim in kind.claims)
     with pytest.raises(AttributeError):
         GradientFlow(PROBLEMS["finite"], 0.1).step_size = 0.2
+
+
+def test_one_sample_makes_no_noise_and_no_threshold():
+    """Assert that the batch gradient of a single row never varies, whatever rounding leaves."""
+    one = LeastSquares.from_arrays([[1.0, 2.0]], [1.0])
+    assert ModifiedEquation(one, 0.1, 3).stability().mean_square_threshold == np.inf

@@ -1,5 +1,7 @@
 """Ornstein-Uhlenbeck about a minimum of a smooth loss: its law by closed formulas, and where there is no such law."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy.linalg import solve_continuous_lyapunov
@@ -123,11 +125,20 @@ def test_where_there_is_no_minimum_a_sentence_says_so(data):
         HomogenizedSGD.of(SGD(Logistic(*data), 0.1))
 
 
-def test_a_comparison_says_that_the_risk_is_the_quadratics(data):
-    """Assert the warning that the problems differ, and rows on a coordinate that are exact on one side alone."""
-    sgd = SGD(Logistic(*data, ridge=RIDGE), 0.1, 2)
-    with pytest.warns(MismatchedProcesses, match="another problem"):
+def test_a_comparison_is_about_the_loss_and_not_its_quadratic(data):
+    """Assert no mismatch, the loss on both sides of a row on the risk, and an exact row on a coordinate.
+
+    Far from the minimum the quadratic's value is another number (control).
+    """
+    sgd, far = SGD(Logistic(*data, ridge=RIDGE), 0.1, 2), 3 * np.ones(3)
+    process = OrnsteinUhlenbeck.of(sgd)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MismatchedProcesses)
         found = compare.laws(
-            sgd, OrnsteinUhlenbeck.of(sgd), x0=np.zeros(3), steps=3, paths=200, observables={"first": lambda x: x[:, 0]}
-        )
-    assert bool(found.dataset["exact"][1, 0]) and not bool(found.dataset["exact"][0, 0])
+            sgd, process, x0=far, steps=3, paths=200, record=[0, 1, 3],
+            observables={"risk": "risk", "first": lambda x: x[:, 0]},
+        )  # fmt: skip
+    assert found.dataset["exact"].values.tolist() == [[False, False], [False, True]]
+    start = found.dataset["estimate"].sel(observable="risk", step=0).values
+    np.testing.assert_allclose(start, sgd.problem.risk(far[None])[0], rtol=1e-12)
+    assert abs(process.problem.risk(far[None])[0] - start[0]) > 0.1 * start[0]

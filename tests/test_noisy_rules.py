@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from sgdlimits import diffusions, ensembles
+from sgdlimits import compare, diffusions, ensembles
 from sgdlimits.discrete import NoisyGradientDescent, rules
 from sgdlimits.ensembles import Noise, saved_state
 from sgdlimits.exact.errors import InvalidInput
@@ -95,5 +95,11 @@ def test_limits_are_those_of_plain_descent():
     assert process.label.endswith("Adam")
     with pytest.raises(InvalidInput, match="Adam, and the limits are those of plain descent"):
         diffusions.ManifoldLimit.of(process)
+    limit = diffusions.ManifoldLimit(zero_loss.Hyperbola(), noise.LabelNoise(0.1), 0.05)
+    with pytest.raises(InvalidInput, match="takes steps of Adam"):
+        compare.manifold(process, limit, [1.5, 0.7], steps=10)
+    for rule in ("plain", rules.HeavyBall(0.0)):  # plain descent by another name
+        named = NoisyGradientDescent(zero_loss.Hyperbola(), noise.LabelNoise(0.1), 0.05, rule)
+        assert named.rule is None and diffusions.ManifoldLimit.of(named).clock == limit.clock
     with pytest.raises(InvalidInput, match="rule must be one of"):
         NoisyGradientDescent(zero_loss.Hyperbola(), noise.LabelNoise(0.1), 0.05, rule=3)

@@ -1,6 +1,7 @@
 """Diffusions whose step size follows a schedule: the moments and bits of their pieces, and the clock that is a sum."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from sgdlimits import compare, diffusions, discrete, problems
 from sgdlimits.discrete import schedules
 from sgdlimits.ensembles import Gaussian, saved_state
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses
 
 RNG = np.random.default_rng(5)
 FINITE = problems.LeastSquares.from_arrays(RNG.normal(size=(30, 3)), RNG.normal(size=30), ridge=0.05)
@@ -122,6 +123,32 @@ def test_what_needs_one_step_size_says_so():
         process.simulate(X0, 5, 5, solver="ri6")
     with pytest.raises(InvalidInput, match=r"step_size = step_size / \(1 - momentum\)"):
         diffusions.HomogenizedSGD.of(discrete.SGD(FINITE, DROP, momentum=0.5))
+
+
+@pytest.mark.parametrize(
+    ("sgd", "step_size", "sentence"),
+    [
+        (discrete.SGD(FINITE, COSINE), 0.2, "has step_size 0.2, SGD has Cosine"),
+        (discrete.SGD(FINITE, COSINE), DROP, "has step_size Drop"),
+        (discrete.SGD(FINITE, 0.1, rule="adam"), 0.1, "takes steps of Adam"),
+    ],
+)
+def test_sides_that_do_not_match_are_said(sgd, step_size, sentence):
+    """Assert the warning where a schedule or a rule is another, and none for two schedules of one function."""
+    with pytest.warns(MismatchedProcesses, match=sentence):
+        compare.laws(sgd, diffusions.HomogenizedSGD(FINITE, step_size), x0=X0, steps=3, paths=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", MismatchedProcesses)
+        sgd = discrete.SGD(FINITE, COSINE)
+        compare.laws(sgd, diffusions.HomogenizedSGD(FINITE, schedules.Cosine(0.2, 12)), x0=X0, steps=3, paths=20)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_step_sizes_too_small_to_be_squared_stand_still(kind):
+    """Assert the start's own moments, not infinity, at a number and under a schedule."""
+    for step_size in (1e-163, lambda k: 1e-163):
+        risks = made(kind, step_size).moments(X0, 5)["risk"].values
+        np.testing.assert_allclose(risks, FINITE.risk(X0), rtol=1e-12)
 
 
 def test_a_comparison_under_a_schedule_is_about_the_process():

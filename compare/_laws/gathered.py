@@ -123,7 +123,9 @@ def _functions(side: Side, looked_at: Sequence[Observable], problem: Any) -> dic
     functions = {observable.name: observable.source for observable in looked_at} | {"norm": "norm"}
     if capabilities.has_moments(side.process) or getattr(side.process, "sampling", None) == "reshuffle":
         functions["risk"] = "risk"
-    if side.problem is None:  # its risk is that of the problem that another side states
+    local = capabilities.is_local(side.process)  # its own risk is that of a quadratic, not of the loss
+    if side.problem is None or local:  # its risk is that of the problem that another side states
+        problem = side.problem if local else problem
         for name, source in functions.items():
             if source == "risk":
                 if not hasattr(problem, "risk"):
@@ -134,12 +136,14 @@ def _functions(side: Side, looked_at: Sequence[Observable], problem: Any) -> dic
 
 def _measured(side: Side, looked_at: Sequence[Observable], moments: Any) -> frozenset[str]:
     """Observables whose means are taken from the paths."""
-    return frozenset(o.name for o in looked_at if o.expectation(side.problem, moments) is None)
+    return frozenset(o.name for o in looked_at if side.expectation(o, moments) is None)
 
 
 def _simulated_moments(side: Side, sample: Sample | None, moments: Any, run: Run) -> Any:
     """Exact moments of what was simulated: for the controls, which must have its expectation."""
     if sample is None or not capabilities.fourth_moments_settle(side.process) or not side.closes:
+        return None
+    if capabilities.is_local(side.process):
         return None
     increments = sample.increments
     if isinstance(side, DiffusionSide) and increments is not None and side.asked is None:

@@ -65,8 +65,8 @@ def chosen_increments(
     At order 1 the part of s increments is twice the difference to 2 s increments, and falls like 1/s (derived); the
     two are coupled, so a few hundred paths tell it. It is taken off the mean (Richardson); what remains is bounded by
     half of it and two of its standard errors. Increments at which the pilot is not resolved, because the scheme is not
-    stable there for example, are halved first; where they cannot be, nothing is taken off. `measured`: observables whose
-    means are sampled. `fixed`: `first` is kept.
+    stable there for example, are halved first; where they cannot be, nothing is taken off. `measured`: observables
+    whose means are sampled. `fixed`: `first` is kept.
     """
     substeps, limit = first, _limit(diffusion, run)
     if not fixed:

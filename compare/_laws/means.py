@@ -53,7 +53,7 @@ def mean_of(side: Side, observable: Observable, sample: Sample | None, moments: 
     if isinstance(side, KnownSide):
         known = np.array([float(side.process.at(observable.name, step).mean()) for step in run.record])
         return Mean(known, None, None, Controls(), none, zeros, zeros)
-    expected = observable.expectation(side.problem, moments)
+    expected = side.expectation(observable, moments)
     if expected is not None:
         return Mean(expected, None, None, Controls(), none, zeros, zeros)
     assert sample is not None  # what has no exact expectation was sampled
@@ -107,5 +107,6 @@ def plain_mean(values: np.ndarray, controls: Controls) -> tuple[np.ndarray, np.n
 def noiseless(sample: Sample) -> np.ndarray:
     """Steps (steps,) at which all paths stand at one point."""
     norms = sample.values["norm"]
+    finite = np.isfinite(norms)
     with np.errstate(invalid="ignore"):
-        return np.ptp(norms, axis=0) <= 1e-12 * np.abs(norms[0])
+        return np.ptp(norms, axis=0) <= 1e-12 * np.abs(norms[0]) + 1e-15 * np.abs(norms).max(initial=0.0, where=finite)

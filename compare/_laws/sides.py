@@ -6,7 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,9 +18,12 @@ from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, positive
 from sgdlimits.exact.schedules import StepSizes
 
-from ..capabilities import has_moments, is_diffusion, is_recurrence, problem_of, shown
+from ..capabilities import has_moments, is_diffusion, is_local, is_recurrence, problem_of, shown
 from ..known_law import KnownLaw
 from .integrator import Increments, chosen_increments
+
+if TYPE_CHECKING:
+    from .observables import Observable
 
 FEW_PATHS = 100  # below, no distance is known well enough for the integrator's part of it to matter
 FIRST = {"euler": 4}  # increments a step with which the search begins; 2 for schemes of a higher order
@@ -94,6 +97,12 @@ class Side(ABC):
     def closes(self) -> bool:
         """Whether the moments of what its rows are about are known."""
         return has_moments(self.process)
+
+    def expectation(self, observable: Observable, moments: Any) -> np.ndarray | None:
+        """E (steps,) of an observable from its moments; None where they do not give it."""
+        if is_local(self.process) and observable.source == "risk":
+            return None  # they are those of a quadratic, whose expectation is not the loss's
+        return observable.expectation(self.problem, moments)
 
     def moments(self, run: Run, **scheme: Any) -> Any:
         """Exact moments (Dataset) of what its rows are about, or None."""

@@ -16,6 +16,8 @@ from .means import difference, mean_of
 from .observables import Observable
 from .sides import Side
 
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True, eq=False)
 class LawStatistics:
@@ -66,6 +68,9 @@ def law_statistics(gathered: Gathered) -> LawStatistics:
             if not index:
                 continue
             gap, influence = difference(mean, means[0])
+            # All start from one law: what differs at step 0 is rounding.
+            same = (run.record == 0) & (np.abs(gap) <= ROUNDING)
+            gap = np.where(same, 0.0, gap)
             error = np.sqrt(np.square(influence).sum(axis=0)) if influence is not None else np.zeros(shape[2])
             wide = z if influence is None else band_quantile(influence, confidence)
             part = mean.part + means[0].part
@@ -74,6 +79,7 @@ def law_statistics(gathered: Gathered) -> LawStatistics:
             found["difference"][row], found["integrator"][row], found["unsure"][row] = gap, part, unsure
             for ends, width in (("difference", z), ("band", wide)):
                 half = np.where(unsure | np.isnan(gap), np.inf, np.where(np.isinf(gap), 0.0, width * error + part))
+                half = np.where(same, 0.0, half)
                 centre = np.where(np.isnan(gap) | lost, 0.0, gap)
                 found[f"{ends}_lower"][row], found[f"{ends}_upper"][row] = centre - half, centre + half
             found["verdict"][row] = verdicts_of(

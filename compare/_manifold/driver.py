@@ -93,6 +93,11 @@ def manifold(
     for side, name in ((recurrence, "recurrence"), (limit, "limit")):
         if not hasattr(side, "noise") or not hasattr(side, "model"):
             raise InvalidInput(f"the {name} must have a model and a noise, got {type(side).__name__}")
+    if getattr(recurrence, "rule", None) is not None:
+        raise InvalidInput(
+            f"the recurrence takes steps of {recurrence.rule.label}, and the limits are those of plain descent: leave "
+            "the rule out"
+        )
     if limit.model is not recurrence.model:
         raise InvalidInput("recurrence and limit are built on different models: pass the same object to both")
     w0 = initial_state(w0, recurrence.model.dimension)
