@@ -183,7 +183,7 @@ def step_size_or_schedule(value: Any) -> float | StepSizes:
         return value
     if isinstance(value, Constant):
         return value.size
-    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value):
+    if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
         raise InvalidInput(f"step_size must be a number or a function of the step, got {type(value).__name__}")
     if not callable(value):
         return positive("step_size", value)

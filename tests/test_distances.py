@@ -54,7 +54,7 @@ def rejected(held, repetitions, level=0.95):
 
 
 def test_wasserstein_interval_covers_and_rejects():
-    """Assert 95 % coverage of a shift, and of zero for equal laws, over 1000 repetitions; a third of the width must fail.
+    """Assert 95 % coverage of a shift, and of zero for equal laws, 1000 times; a third of the width must fail.
 
     Only the lower side is tested: the triangle inequality covers more by design.
     """

@@ -28,7 +28,7 @@ class DriftImplicitEuler(Scheme):
     """
 
     tolerance: float = 1e-12
-    iterations: int = 25
+    iterations: int = 50
     name: ClassVar[str] = "drift_implicit_euler"
     orders: ClassVar[dict[str, tuple[float, float]]] = EULER_ORDERS
     source: ClassVar[str] = "Kloeden and Platen, Numerical Solution of Stochastic Differential Equations"
