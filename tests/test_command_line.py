@@ -490,22 +490,6 @@ def test_the_estimate_counts_the_pilot_of_processes_that_are_integrated(monkeypa
         assert cost._process_seconds(fixed, process, np.zeros(10), 2) == 4.0
 
 
-@pytest.mark.slow
-def test_a_measured_integrator_step_is_about_what_a_run_takes():
-    """Assert the seconds of one step within a factor of ten, from 100 steps of the same paths."""
-    import time
-
-    from sgdlimits.diffusions import HomogenizedSGD, integrate
-    from sgdlimits.discrete import SGD
-    from sgdlimits.studies.homogenized import cost
-
-    process = HomogenizedSGD.of(SGD(HomogenizedStudy().problem(), 0.01))
-    found = cost._integration_seconds(process, "euler", 2, np.zeros(10), 200)
-    began = time.perf_counter()
-    integrate(process, np.zeros(10), 0.5, dt=0.005, paths=200, solver="euler", record=[0.5], threads=1)
-    assert found / 10 < (time.perf_counter() - began) / 100 < 10 * found
-
-
 def test_terminating_leaves_nothing(place, plain, capsys, monkeypatch):
     """Assert that SIGTERM ends a run like Ctrl-C does, with its own code."""
     import signal

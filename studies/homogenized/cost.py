@@ -101,16 +101,19 @@ def _process_seconds(study: HomogenizedStudy, process: Any, start: np.ndarray, c
 
 
 def _integration_seconds(process: Any, solver: str, substeps: int, start: np.ndarray, paths: int) -> float:
-    """Seconds of one integrator step of so many paths in NumPy."""
-    from sgdlimits.diffusions import integrate
+    """Seconds of one integrator step of so many paths on a given Brownian path, where every scheme steps in NumPy."""
+    from sgdlimits.diffusions import find_scheme, integrate
+    from sgdlimits.ensembles import Brownian
 
     dt = 1 / (float(process.clock) * substeps)
 
     def piece(steps: int) -> float:
+        areas = find_scheme(solver).areas
+        brownian = Brownian(steps * dt, steps, process.noise_dimension, 0, "float32", area=areas)
         began = time.perf_counter()
         integrate(
             process, start, steps * dt, dt=dt, paths=paths, solver=solver, seed=0, record=[steps * dt], threads=1,
-            observables=("norm",),
+            observables=("norm",), brownian=brownian,
         )  # fmt: skip
         return time.perf_counter() - began
 
