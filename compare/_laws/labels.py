@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian
+from sgdlimits.exact.schedules import StepSizes
 
 from ..capabilities import claim_notes
 from .budget import PARTS
@@ -80,6 +81,7 @@ def _settings(found: Gathered) -> dict[str, Any]:
         "tolerance": found.tolerance,
         "confidence": found.confidence,
         "step_size": _number(first, "step_size"),
+        "schedule": repr(first.step_size) if isinstance(getattr(first, "step_size", None), StepSizes) else "",
         "batch_size": int(getattr(first, "batch_size", 0)),
         "x0": _describe_start(run.x0),
         "version": sgdlimits.__version__,

@@ -38,7 +38,8 @@ class Laws(Result):
     columns: ClassVar[tuple[str, ...]] = tables.ROW
 
     def heading(self) -> list[str]:
-        return [wording.title(self.dataset), wording.setting(self.dataset)]
+        prepared = self.dataset.attrs.get("preparation")
+        return [wording.title(self.dataset), wording.setting(self.dataset), *([f"{prepared}."] if prepared else [])]
 
     def tables(self) -> list[TextTable]:
         return [tables.summary_table(self.dataset), tables.steps_table(self.dataset)]

@@ -38,6 +38,8 @@ def setting(dataset: xarray.Dataset) -> str:
     parts = [str(attrs["problem"])] if attrs["problem"] else []
     if np.isfinite(attrs["step_size"]):
         parts.append(f"step size {attrs['step_size']:.6g}")
+    elif attrs.get("schedule"):
+        parts.append(f"step size {attrs['schedule']}")
     if attrs["batch_size"]:
         parts.append(f"batch size {attrs['batch_size']}")
     parts += [f"start: {attrs['x0']}", f"{attrs['paths']} paths of each process, seed {attrs['seed']}"]
