@@ -258,11 +258,16 @@ class _Run:
 
     def _top_up(self) -> None:
         """Bring the sampling error down where the pilots' bounds failed, and up to Cochran's rule."""
-        while self._sampling() > 1.01 * self.tolerance**2 / 2 or self._skewed(COCHRAN) > 1:
+        while True:
+            short, skewed = self._sampling() > 1.01 * self.tolerance**2 / 2, self._skewed(COCHRAN) > 1
+            if not (short or skewed):
+                return
             wanted = self._sizes(COCHRAN, False)
             self._afford(dict(zip(self.levels, wanted, strict=True)))
+            lopsided = max(self.levels, key=lambda level: abs(level.best.third) / level.best.count**3)
             for level, paths in zip(self.levels, wanted, strict=True):
-                level.draw(max(paths, level.best.count + level.best.count // 50))
+                more = -(-level.best.count // 4) if skewed and level is lopsided else -(-level.best.count // 50) * short
+                level.draw(max(paths, level.best.count + more))
                 self._checked(level)
 
     def _sampling(self) -> float:

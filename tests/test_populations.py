@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sgdlimits.discrete import SGD
 from sgdlimits.ensembles import PACK, populations
@@ -93,6 +94,17 @@ def test_intervals_cover():
     exact = second_moment_growth()
     runs = [found(generations=60, paths=64, confidence=0.9, seed=seed, groups=6) for seed in range(60)]
     assert sum(run.lower < exact < run.upper for run in runs) >= 46
+
+
+@pytest.mark.slow
+def test_intervals_cover_in_a_thousand_runs():
+    """Assert that a two-sided binomial test at 1 % does not reject 90 %, and that half the width is rejected."""
+    exact = second_moment_growth()
+    runs = [found(generations=60, paths=64, confidence=0.9, seed=s, groups=6, threads=1) for s in range(1000)]
+    held = sum(run.lower < exact < run.upper for run in runs)
+    half = sum(abs(run.rate - exact) < (run.upper - run.lower) / 4 for run in runs)
+    law = stats.binom(1000, 0.9)
+    assert law.cdf(held) > 0.005 and law.sf(held - 1) > 0.005 and law.cdf(half) < 0.005
 
 
 def test_resampling_is_in_proportion_to_the_weights():
