@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.diffusions import integrate
+from sgdlimits.diffusions.diffusion import Diffusion
 from sgdlimits.ensembles import Brownian
 from sgdlimits.exact.errors import OverflowedPaths
 
@@ -74,8 +75,10 @@ def chosen_increments(
     while True:
         coarse, fine = (_pilot(diffusion, solver, substeps * n, 2 * substeps, clock, run, functions) for n in (1, 2))
         resolved = all(_resolved(coarse[name], fine[name]) for name in functions)
-        if not resolved and not fixed and 2 * substeps <= limit:
-            substeps *= 2  # too long for the scheme, or nearly so: what the pilot shows is no part to extrapolate
+        lost = not all(np.isfinite(values).all() for values in fine.values())
+        if not resolved and not fixed and 2 * substeps <= limit and not (lost and isinstance(diffusion, Diffusion)):
+            # Too long for the scheme, or nearly so: no part to extrapolate. A built-in one is lost by itself alone.
+            substeps *= 2
             continue
         shift, part, needed = _parts(coarse, fine, run.paths, measured)
         if not resolved:
