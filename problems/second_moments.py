@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import xarray
 
 QUANTITIES = ("mean", "covariance", "risk")
-LOOK_AFTER, LONG = 2.0, 120.0  # seconds after which the pace is known, and from which on it is worth a warning
+LOOK_AFTER, LONG = 2.0, 60.0  # seconds after which the pace is known, and from which on it is worth a warning
 
 
 @dataclass(frozen=True, eq=False)
