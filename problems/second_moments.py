@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 SchemeAt = Callable[[float], MomentMap]  # one increment of a scheme at a step size
 QUANTITIES = ("mean", "covariance", "risk")
-LOOK_AFTER, LONG = 2.0, 120.0  # seconds after which the pace is known, and from which on it is worth a warning
+LOOK_AFTER, LONG = 2.0, 60.0  # seconds after which the pace is known, and from which on it is worth a warning
 
 
 @dataclass(frozen=True, eq=False)

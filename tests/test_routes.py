@@ -370,7 +370,7 @@ def test_a_long_run_without_progress_says_how_long(monkeypatch):
     assert len(said) == 1 and said[0].filename == __file__
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        sgd.moments(MEAN, 3000)
+        sgd.moments(MEAN, 2500)
         sgd.moments(MEAN, 12_000, record=[12_000], progress=Watch())
 
 
