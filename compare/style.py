@@ -116,6 +116,11 @@ def scale_signed(ax: Axes, linear: float | None) -> None:
     ax.axhline(0, color=GREY, linewidth=0.8)
 
 
+def signed_scale(linear: float | None) -> str:
+    """What that axis is, in words; empty where it is linear throughout."""
+    return "" if linear is None else f"linear within ±{linear:g}, logarithmic beyond"
+
+
 def scale_ladders(ax: Axes, x: np.ndarray) -> None:
     """Both axes logarithmic, ticks at the rungs that stand far enough apart."""
     ax.set_xscale("log")
@@ -126,11 +131,6 @@ def scale_ladders(ax: Axes, x: np.ndarray) -> None:
             ticks.append(float(value))
     ax.set_xticks(ticks, [f"{value:.3g}" for value in ticks], fontsize=SMALL)
     ax.set_xticks([], minor=True)
-
-
-def signed_scale(linear: float | None) -> str:
-    """What that axis is, in words; empty where it is linear throughout."""
-    return "" if linear is None else f"linear within ±{linear:g}, logarithmic beyond"
 
 
 def largest(values: np.ndarray) -> float:

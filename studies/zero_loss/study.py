@@ -67,7 +67,7 @@ class ZeroLossStudy:
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
     tolerance: float = option(0.05, "run", "relative tolerance of the verdicts")
     confidence: float = option(0.95, "run", "of each interval")
-    quick: bool = option(False, "run", "shorter ladders and runs: a first look")
+    quick: bool = option(False, "run", "shorter ladders and runs, about three quarters of the time (a minute)")
 
     def __post_init__(self) -> None:
         if not isinstance(self.dataset, str):
