@@ -24,9 +24,8 @@ from sgdlimits.exact.errors import (
 )
 
 from .diffusion import Diffusion
-from .solvers import Coefficients, Scheme, SchemeSteps, find_scheme, fused_simulator, scheme_simulator
+from .solvers import Coefficients, Scheme, find_scheme, fused_simulator, scheme_simulator, steps_of
 from .solvers.coefficients import check_diffusion
-from .solvers.adapters import LibraryScheme, LibrarySteps
 
 if TYPE_CHECKING:
     import xarray
@@ -202,10 +201,8 @@ def simulator_of(
                 f"with a tolerance, dt must be a step of the Brownian path's grid or a halving of it; it has "
                 f"{brownian.steps} steps, the run {steps}"
             )
-    steps_of: Any = SchemeSteps(coefficients, chosen, brownian, t0, level, joined, tolerance)
-    if isinstance(chosen, LibraryScheme):
-        steps_of = LibrarySteps(coefficients, chosen, brownian, t0, level, joined)
-    return scheme_simulator(steps_of, diffusion if modal else None)
+    own = steps_of(coefficients, chosen, brownian, t0, level, joined, tolerance)
+    return scheme_simulator(own, diffusion if modal else None)
 
 
 def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int) -> tuple[int, int]:

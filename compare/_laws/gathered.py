@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.initial import Gaussian, initial_state
+from sgdlimits.ensembles.initial import initial_state, stated_dimension
 from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, positive, whole_number
 
 from .. import capabilities
@@ -110,10 +110,7 @@ def _dimension(processes: Sequence[Any], x0: Any) -> int:
         raise InvalidInput("the processes have different dimensions: build them on the same problem")
     if known:
         return known.pop()
-    if isinstance(x0, Gaussian):
-        return x0.mean.size
-    mean = x0[0] if isinstance(x0, tuple) and len(x0) == 2 and np.ndim(x0[1]) == 2 else x0
-    dimension = int(np.shape(mean)[-1]) if np.ndim(mean) else 0
+    dimension = stated_dimension(x0)
     initial_state(x0, dimension)
     return dimension
 

@@ -53,8 +53,8 @@ class Increments:
 
     def as_bound(self) -> Increments:
         """The same for a process whose part is smaller than the pilot's: nothing is taken off, all of it remains."""
-        part = {name: np.abs(self.shift[name]) + value for name, value in self.part.items()}
-        return replace(self, shift={}, part=part, bound=True)
+        shift, part = _nothing_taken_off(self.shift, self.part)
+        return replace(self, shift=shift, part=part, bound=True)
 
 
 def chosen_increments(
@@ -82,8 +82,7 @@ def chosen_increments(
             continue
         shift, part, needed = _parts(coarse, fine, run.paths, measured)
         if not resolved:
-            part = {name: np.abs(shift[name]) + value for name, value in part.items()}
-            shift, needed = {name: np.zeros_like(value) for name, value in shift.items()}, 1.0
+            (shift, part), needed = _nothing_taken_off(shift, part), 1.0
         wanted = substeps
         while 2 * wanted <= limit and wanted < substeps * needed:
             wanted *= 2
@@ -99,6 +98,14 @@ def chosen_increments(
         ks[name] = np.minimum(2 * share * np.array([_ks(a, b) for a, b in pairs]), 1.0)
     shift, part = ({name: share * value for name, value in found.items()} for found in (shift, part))
     return Increments(solver, used, shift, part, w1, ks, resolved=resolved)
+
+
+def _nothing_taken_off(
+    shift: Mapping[str, np.ndarray], part: Mapping[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The same integrator's part, all of it left as what remains."""
+    whole = {name: np.abs(shift[name]) + value for name, value in part.items()}
+    return {name: np.zeros_like(value) for name, value in shift.items()}, whole
 
 
 def _resolved(coarse: np.ndarray, fine: np.ndarray) -> bool:

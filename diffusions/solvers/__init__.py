@@ -5,7 +5,7 @@ from .fused import fused_simulator
 from .quadrature import linear_moments, step_noise_nodes
 from .ninomiya_victoir import NinomiyaVictoir
 from .registry import SCHEMES, find_scheme
-from .process import process_simulator, scheme_simulator
+from .process import process_simulator, scheme_simulator, steps_of
 from .scheme import AdaptiveScheme, ModalScheme, Scheme, StepNoise
 from .simulation import SchemeSteps
 
@@ -26,4 +26,5 @@ __all__ = [
     "process_simulator",
     "scheme_simulator",
     "step_noise_nodes",
+    "steps_of",
 ]

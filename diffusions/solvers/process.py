@@ -18,7 +18,7 @@ from .scheme import Scheme
 from .simulation import SchemeSteps
 
 
-def scheme_simulator(steps: Any, process: Any = None, substeps: int = 1) -> Simulator:
+def scheme_simulator(steps: SchemeSteps | LibrarySteps, process: Any = None, substeps: int = 1) -> Simulator:
     """A simulator of `SchemeSteps`, or of `LibrarySteps`.
 
     `process` is the diffusion of SGD whose modes they move, None where they move positions; `substeps` are their steps
@@ -42,6 +42,16 @@ def scheme_simulator(steps: Any, process: Any = None, substeps: int = 1) -> Simu
     )  # fmt: skip
 
 
+def steps_of(
+    coefficients: Coefficients, scheme: Scheme, brownian: Brownian, t0: float, level: int = 0, joined: int = 1,
+    tolerance: float | None = None,
+) -> SchemeSteps | LibrarySteps:  # fmt: skip
+    """The scheme's own steps, or those that another library takes."""
+    if isinstance(scheme, LibraryScheme):
+        return LibrarySteps(coefficients, scheme, brownian, t0, level, joined)
+    return SchemeSteps(coefficients, scheme, brownian, t0, level, joined, tolerance)
+
+
 def process_simulator(
     process: Any, scheme: Scheme, substeps: int, steps: int, x0: Any, seed: int, quality: str
 ) -> Simulator:
@@ -59,5 +69,5 @@ def process_simulator(
         float(process.clock.time(count)), count * substeps, coefficients.noise_dimension, seed_number(seed), quality,
         scheme.areas,
     )  # fmt: skip
-    kind: Any = LibrarySteps if isinstance(scheme, LibraryScheme) else SchemeSteps
-    return scheme_simulator(kind(coefficients, scheme, brownian, 0.0), None if modes is None else process, substeps)
+    own = steps_of(coefficients, scheme, brownian, 0.0)
+    return scheme_simulator(own, None if modes is None else process, substeps)
