@@ -9,6 +9,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, real_number
 
 DRAWS = 20_000  # of the Gaussian vector whose largest entry sets the width of a band
+KNOWN = 10  # degrees of freedom for each step from which their correlation is taken as known
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,22 +88,35 @@ def normal_quantile(confidence: float) -> float:
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 
-def band_quantile(influence: np.ndarray, confidence: float) -> float:
+def student_quantile(confidence: float, degrees: float) -> float:
+    """t with P(|T| <= t) = confidence, T of Student's law; its normal limit for infinitely many degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return normal_quantile(confidence) if np.isinf(degrees) else float(stdtrit(degrees, (1 + confidence) / 2))
+
+
+def band_quantile(influence: np.ndarray, confidence: float, degrees: float = np.inf) -> float:
     """Width, in standard errors, of a band that holds all steps at once: the sup-t band.
 
     The quantile of the largest of |N(0, R)|, R the correlation of the means at the steps, from `influence`
-    (paths, steps); never below one step's own quantile, never above Bonferroni's. Derived.
+    (paths, steps), over an independent chi of `degrees` of freedom where the errors themselves are known from few
+    paths; never below one step's own quantile, never above Bonferroni's, which is taken where the paths are too few to
+    know R. Derived.
     """
     sizes = np.sqrt(np.square(influence).sum(axis=0))
     moving = influence[:, (sizes > 0) & np.isfinite(sizes)] / sizes[(sizes > 0) & np.isfinite(sizes)]
-    alone = normal_quantile(confidence)
+    alone = student_quantile(confidence, degrees)
     if moving.shape[1] < 2:
         return alone
+    bonferroni = student_quantile(1 - (1 - confidence) / moving.shape[1], degrees)
+    if degrees < KNOWN * moving.shape[1]:
+        return bonferroni
     values, vectors = np.linalg.eigh(moving.T @ moving)
     root = vectors * np.sqrt(np.maximum(values, 0.0))
-    normals = np.random.Generator(np.random.Philox(0)).standard_normal((DRAWS, len(root)))
-    largest = np.abs(normals @ root.T).max(axis=1)
-    bonferroni = normal_quantile(1 - (1 - confidence) / moving.shape[1])
+    generator = np.random.Generator(np.random.Philox(0))
+    largest = np.abs(generator.standard_normal((DRAWS, len(root))) @ root.T).max(axis=1)
+    if np.isfinite(degrees):
+        largest /= np.sqrt(generator.chisquare(degrees, DRAWS) / degrees)
     return float(np.clip(np.quantile(largest, confidence), alone, bonferroni))
 
 

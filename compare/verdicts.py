@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
+
+from .estimates import band_quantile
 
 
 def verdicts_of(lower: np.ndarray, upper: np.ndarray, margin: np.ndarray) -> np.ndarray:
@@ -22,3 +26,60 @@ def judged(value: float, error: float, predicted: float, tolerance: float, z: fl
     """The verdict on one value beside its prediction, by the interval of z standard errors."""
     gap, half = float(value) - float(predicted), z * float(error)
     return str(verdicts_of(np.array(gap - half), np.array(gap + half), np.array(tolerance)))
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """A verdict on gaps (T,) at all times together.
+
+    Attributes
+    ----------
+    verdict : {"agrees", "differs", "undecided"}
+    half : (T,) array
+        Half widths of the simultaneous band.
+    worst : int
+        The time whose gap is largest against its margin.
+    paths : float
+        Paths that would decide, were the gaps and errors what they look like; nan where they are decided, inf where a
+        gap lies on its margin.
+    """
+
+    verdict: str
+    half: np.ndarray
+    worst: int
+    paths: float
+
+
+def judged_throughout(
+    gaps: np.ndarray, influence: np.ndarray, margin: np.ndarray | float, confidence: float, degrees: float | None = None
+) -> Judgement:
+    """The verdict at all times at once, by a band that holds with `confidence` at all of them.
+
+    agrees: the band lies within the margin throughout; differs: outside it at some time; undecided: neither.
+
+    Parameters
+    ----------
+    gaps : (T,) array
+        Measured minus predicted.
+    influence : (P, T) array
+        What each path adds to the errors of the gaps, as of `estimates.mean_and_influence`.
+    margin : float or (T,) array
+    confidence : float
+    degrees : float, optional
+        Degrees of freedom of the errors; default: of one mean, P - 1.
+    """
+    paths = len(influence)
+    errors = np.sqrt(np.square(influence).sum(axis=0))
+    half = band_quantile(influence, confidence, max(paths - 1, 1) if degrees is None else degrees) * errors
+    margin = np.broadcast_to(np.asarray(margin, dtype=float), gaps.shape)
+    each = verdicts_of(gaps - half, gaps + half, margin)
+    room = margin - np.abs(gaps)
+    worst = int(np.argmin(np.where(np.isfinite(room), room, -np.inf)))
+    if (each == "differs").any():
+        return Judgement("differs", half, int(np.argmin(room + half)), np.nan)
+    if (each == "agrees").all():
+        return Judgement("agrees", half, worst, np.nan)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = np.where(half > 0, half / np.abs(room), 0.0) ** 2
+    factor = needed[room < 0].min() if (room < 0).any() else needed.max()
+    return Judgement("undecided", half, worst, float(np.ceil(paths * factor)))
