@@ -9,11 +9,10 @@ import pytest
 from sgdlimits.__main__ import main
 from sgdlimits.compare.output_folder import written_files
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.studies.zero_loss import ZeroLossStudy, sparse_regression, trajectories
-from sgdlimits.studies.zero_loss import tables as zero_loss_tables
+from sgdlimits.studies.zero_loss import ZeroLossStudy, sparse_regression, study, trajectories, tried
 
-SETTINGS = {"seed": 0, "threads": 1, "progress": None}
 JUDGING = {"tolerance": 0.05, "confidence": 0.95}
+SETTINGS = {"seed": 0, "threads": 1, "progress": None}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def task():
 @pytest.fixture(scope="module")
 def regression(task):
     """A small regression, every mechanism from both starts."""
-    return sparse_regression.run_task(task, 1500, 5, 8, **SETTINGS)
+    return sparse_regression.run_task(task, 1500, 5, 8, **JUDGING, **SETTINGS)
 
 
 def test_label_noise_is_predicted_and_selects_the_sparse_truth(task, regression):
@@ -69,23 +68,44 @@ def test_selected_interpolators_interpolate_and_are_least(task):
     assert np.isnan(sparse_regression.selected("minibatch", task)).all()
 
 
-def test_a_wrong_prediction_is_rejected(regression):
-    """Assert that the verdict differs once the limit of Dropout is put in the place of label noise's."""
-    limits = regression["test_error_limit"].copy()
-    limits.loc[{"mechanism": "label noise"}] = limits.sel(mechanism="Dropout").values
-    wrong = regression.assign(test_error_limit=limits)
+def test_own_limits_agree_and_wrong_ones_are_rejected(regression):
+    """Assert it of label noise and of what stands still, by the displacement, and how many of the 30 are rejected."""
+    verdicts = regression["trial_verdict"].sel(quantity="displacement").isel(start=0)
+    for name in ("label noise", "minibatch"):
+        against = verdicts.sel(mechanism=name)
+        assert against.sel(tried=name).item() == "agrees"
+        assert set(against.drop_sel(tried=name).values) == {"differs"}
+    count, wrong = tried.rejected(regression)
+    assert wrong == 30 and count >= 26  # Dropout and DropConnect have one limit
 
-    def verdicts(data):
-        found = zero_loss_tables._regression_rows(data, 0.05, 1.96)
-        return {row["verdict"] for row in found if row["process"] == "label noise"}
 
-    assert verdicts(regression) == {"agrees"}
-    assert verdicts(wrong) == {"differs"}
+def test_a_limit_that_stands_still_is_rejected_by_any_motion():
+    """Assert that a tiny but lasting motion is told from rest, and that a motion which dies out is not."""
+    candidate = tried.Candidate(np.zeros((5, 2)), np.array([1.0, 0.0]), True, lambda w: w[..., 0])
+    steps, paths = np.array([0, 10, 100, 600, 1000]), np.ones((4, 1, 2))
+    settled = paths * np.array([0, 0.01, 0.02, 0.02, 0.02])[:, None]
+    moving = settled + paths * np.array([0, 0, 0, 0, 1e-5])[:, None]
+    assert tried.tried(candidate, settled, steps, "displacement", 0.05, 0.95).verdict == "agrees"
+    assert tried.tried(candidate, moving, steps, "displacement", 0.05, 0.95).verdict == "differs"
+
+
+def test_rows_that_miss_their_limit_have_a_finer_rung(regression):
+    """Assert that a second rung was run where and only where the limit was missed or falls by orders of magnitude."""
+    own = np.array([
+        [regression["trial_verdict"].sel(quantity="displacement", mechanism=name, tried=name, start=start).item()
+         for start in regression["start"].values] for name in regression["mechanism"].values
+    ])  # fmt: skip
+    limit = regression["test_error_limit"].values
+    falls = (limit[..., -1] < 0.01 * limit[..., 0]) & (limit[..., -1] > 0)
+    run = np.isfinite(regression["finer_gap"].values)
+    moving = (regression["regime"].values != "trivial")[:, None]
+    assert np.array_equal(run, moving & ((own == "differs") | falls))
+    assert np.array_equal(regression["floor"].values != "", moving & falls)
 
 
 def test_regressions_do_not_depend_on_threads(task, regression):
     """Assert the same bits on two threads."""
-    again = sparse_regression.run_task(task, 1500, 5, 8, **(SETTINGS | {"threads": 2}))
+    again = sparse_regression.run_task(task, 1500, 5, 8, **JUDGING, **(SETTINGS | {"threads": 2}))
     for name, values in regression.items():
         if values.dtype.kind == "f":
             assert np.array_equal(values.values, again[name].values, equal_nan=True), name
@@ -126,6 +146,7 @@ def test_the_label_noise_of_a_scene_agrees_with_its_limit():
         (["--rows", "100"], "not more than the 100 rows"),
         (["--dataset", "diabets"], "did you mean 'diabetes'"),
         (["--confidence", "1"], "confidence must be below 1"),
+        (["--tolerance", "0.2"], "tolerance is relative to what the limit changes, and at most 0.1, got 0.2"),
     ],
 )
 def test_wrong_options_give_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
@@ -158,3 +179,45 @@ def test_the_settings_file_gives_the_same_numbers_to_the_bit(tmp_path):
             for name, values in one.variables.items():
                 equal_nan = values.dtype.kind == "f"
                 assert np.array_equal(values.values, other.variables[name].values, equal_nan=equal_nan), name
+
+
+@pytest.mark.slow
+def test_on_real_data_wrong_limits_are_rejected():
+    """Assert at least 20 of the 30 with the default paths, and that four own limits agree."""
+    paths = ZeroLossStudy().paths // study.SHARE
+    data = sparse_regression.run_task(
+        sparse_regression.real_task("diabetes", 20, 0), 8000, 12, paths, **JUDGING, **(SETTINGS | {"threads": 2})
+    )
+    assert tried.rejected(data)[0] >= 20
+    own = data["trial_verdict"].sel(quantity="displacement").isel(start=0)
+    for name in ("label noise", "weight noise", "Dropout", "DropConnect", "minibatch"):
+        assert own.sel(mechanism=name, tried=name).item() == "agrees"
+    assert own.sel(mechanism="input noise", tried="input noise").item() == "differs"  # finite noise: it falls
+    side = data.sel(mechanism="input noise").isel(start=0)
+    assert abs(float(side["finer_gap"])) < 0.6 * abs(float(side["trial_gap"].sel(quantity="displacement", tried="input noise")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paths", [4, 25])
+def test_the_verdict_on_a_limit_keeps_its_level(paths):
+    """Assert with 1000 sets of paths that a right limit is called wrong, and a limit off by twice the tolerance right,
+    no more often than the level allows: binomial tests at 1 %."""
+    from scipy.stats import binomtest
+
+    times = np.linspace(0, 1, 7)
+    limit = np.stack([times, 0 * times], axis=1)
+    steps, wrong = np.arange(7) * 100, []
+    for repetition in range(1000):
+        noise = np.random.Generator(np.random.Philox(key=[7, repetition])).standard_normal((paths, 7, 2)).cumsum(axis=1)
+        noise -= noise[:, :1]
+        right = tried.Candidate(limit, np.array([0.0, 1.0]), False, lambda w: w[..., 0])
+        edge = limit + 0.1 * noise * paths**0.5 / 5
+        on_margin = edge + np.array([0.05, 0.0]) * (times > 0)[:, None]  # the true gap is the tolerance itself
+        wrong.append([
+            tried.tried(right, points, steps, "displacement", 0.05, 0.95).verdict == bad
+            for points, bad in ((edge, "differs"), (on_margin, "differs"), (on_margin, "agrees"))
+        ])  # fmt: skip
+    for count in np.sum(wrong, axis=0):
+        assert binomtest(int(count), 1000, 0.05, "greater").pvalue > 0.01
+    control = limit * 1.5 + 0.02 * noise
+    assert tried.tried(right, control, steps, "displacement", 0.05, 0.95).verdict == "differs"

@@ -198,3 +198,26 @@ def coefficients(data: xarray.Dataset) -> Figure:
         dress(ax, "coefficient", "feature")
         ax.set_title(f"{name}\n{error}", fontsize=SMALL, loc="left")
     return figure
+
+
+def matrix(data: xarray.Dataset) -> Figure:
+    """Every limit against every measured mechanism: the largest gap along the limit's way, in percent of it."""
+    names = data["mechanism"].values.tolist()
+    here = data.isel(start=0).sel(quantity="displacement")
+    verdicts = here["trial_verdict"].values
+    gaps = 100 * (here["trial_gap"] / here["trial_change"]).values
+    shade = np.select([verdicts == "agrees", verdicts == "undecided"], [0.35, 0.15], 0.0)
+    figure, axes = panels(1, 0.55 * len(names) + 1.2)
+    ax = axes[0]
+    ax.imshow(shade, cmap="Greens", vmin=0, vmax=1, aspect="auto")
+    for i, j in np.ndindex(*gaps.shape):
+        word = {"agrees": "agrees\n", "undecided": "undecided\n", "differs": ""}[verdicts[i, j]]
+        ax.text(j, i, f"{word}{gaps[i, j]:+.3g} %", ha="center", va="center", fontsize=SMALL)
+    ax.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names], fontsize=SMALL)
+    ax.set_yticks(range(len(names)), names, fontsize=SMALL)
+    ax.tick_params(length=0)
+    for edge in np.arange(0.5, len(names) - 1):
+        ax.axhline(edge, color="0.85", linewidth=0.6)
+        ax.axvline(edge, color="0.85", linewidth=0.6)
+    dress(ax, "measured", "limit that is tried", "shaded: not rejected")
+    return figure

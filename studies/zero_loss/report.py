@@ -15,6 +15,7 @@ from sgdlimits.compare.reports import Report, file_name
 from sgdlimits.studies.settings import RERUN
 
 from . import plots
+from . import regression_tables as regression
 from . import tables as own
 
 if TYPE_CHECKING:
@@ -47,7 +48,11 @@ def report(result: ZeroLossResult) -> Report:
 
 def _latex(result: ZeroLossResult) -> str:
     """Every table of the page."""
-    regressions = [own.regression_grid(data, result.study) for data in result.regressions]
+    regressions = [
+        grid(data)
+        for data in result.regressions
+        for grid in (regression.trial_grid, regression.matrix_grid, regression.regression_grid)
+    ]
     grids = [own.motion_grid(result), *result.scales.tables(), *regressions, own.subsets_grid(result)]
     return "\n".join(grid.latex() for grid in grids)
 
@@ -105,6 +110,12 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
             f"Test error of the {name} regression against the step, from two starts: mean over paths (markers, {level} "
             "intervals) and limit (lines)."
         )
+        matrix = (
+            f"Every limit tried against every measured mechanism of the {name} regression from the first start: the "
+            "largest gap along the limit's way, in percent of what the limit changes (the tolerance is "
+            f"{100 * data.attrs['tolerance']:g} %), and the verdict. The diagonal must agree; all else must be rejected."
+        )
+        found.append((f"regression-matrix-{file_name(name)}", matrix, partial(plots.matrix, data)))
         found.append((f"regression-error-{file_name(name)}", caption, partial(plots.test_errors, data, confidence)))
         caption = (
             f"Coefficients u² − v² at the last step of the {name} regression from the first start: mean over paths "
@@ -141,8 +152,13 @@ def _page(
         name = file_name(data.attrs["task"])
         sections[heading] = [
             f"<p>{html.escape(data.attrs['preparation'])}</p>",
-            wide(own.regression_grid(data, study)),
-            note(own.regression_reading(data, study.tolerance)),
+            wide(regression.trial_grid(data)),
+            *map(note, regression.trial_notes(data)),
+            wide(regression.matrix_grid(data)),
+            note(regression.matrix_reading(data)),
+            *shown(f"regression-matrix-{name}"),
+            wide(regression.regression_grid(data)),
+            note(regression.regression_reading(data)),
             *shown(f"regression-error-{name}", f"regression-coefficients-{name}"),
         ]
     sections[heading] += [

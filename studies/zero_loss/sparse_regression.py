@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,9 @@ import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, whole_number
+
+from .finer_rung import finer
+from .tried import QUANTITIES, Candidate, trials
 
 if TYPE_CHECKING:
     import xarray
@@ -156,9 +159,10 @@ def mechanisms(rows: int, step_size: float, steps: int) -> dict[str, Any]:
 
 
 def run_task(
-    task: Task, steps: int, looks: int, paths: int, seed: int, threads: int | None = None, progress: Any = None
-) -> xarray.Dataset:
-    """Every mechanism from every start: the recurrence, its limit, and what its regulariser selects.
+    task: Task, steps: int, looks: int, paths: int, seed: int, tolerance: float, confidence: float,
+    threads: int | None = None, progress: Any = None,
+) -> xarray.Dataset:  # fmt: skip
+    """Every mechanism from every start: the recurrence, every limit tried against it, and what a regulariser selects.
 
     Parameters
     ----------
@@ -167,13 +171,17 @@ def run_task(
         Length of a run, and at how many steps it is looked at.
     paths, seed, threads, progress
         As in `simulate`; the bits do not depend on `threads`.
+    tolerance, confidence : float
+        Of the verdicts; see `tried`.
 
     Returns
     -------
     xarray.Dataset
         test_error, regulariser (mechanism, start, step) with `..._error` and `..._limit`; coefficients (mechanism,
         start, feature) at the last step likewise; selected (mechanism, feature) and its test error; zero_test_error,
-        that of predicting 0; regime, clock, noise_level.
+        that of predicting 0; regime, clock, noise_level. trial_verdict, and what else a `tried.Trial` holds, over
+        (start, quantity, mechanism, tried), "tried" the mechanism whose limit it is; over (mechanism, start) what
+        `finer_rung.finer` found at half the noise or step.
     """
     import os
 
@@ -189,10 +197,36 @@ def run_task(
     record = np.unique(np.rint(np.concatenate([[0], np.geomspace(steps / 200, steps, looks)])).astype(int))
     noises = mechanisms(model.samples, step_size, steps)
     cells = [(mechanism, start) for mechanism in noises.values() for start in STARTS]
-    settings = {"record": record, "paths": paths, "seed": seed, "threads": 1, "progress": progress}
+    settings = {"seed": seed, "threads": 1, "progress": progress}
+
+    def error_of(w: np.ndarray) -> np.ndarray:
+        return task.test_error(model.linear_coefficients(w))
+
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        found = list(pool.map(lambda cell: _run_cell(task, model, cell[0], cell[1], step_size, settings), cells))
-    shape = len(noises), len(STARTS)
+
+        def run_all(asked: Sequence[tuple[Any, float, float]], record: np.ndarray, paths: int) -> list[dict[str, Any]]:
+            options = settings | {"record": record, "paths": paths}
+            return list(pool.map(lambda cell: run_cell(task, model, *cell, options), asked))
+
+        found = run_all([(*cell, step_size) for cell in cells], record, paths)
+        shape = len(noises), len(STARTS)
+        phi, limits = ([cell.pop(name) for cell in found] for name in ("phi", "points"))
+        candidates = [
+            Candidate(points, np.full(model.dimension, start), row["regime"] == "trivial", error_of)
+            for points, (_, start), row in zip(limits, cells, found)
+        ]
+        judged = [
+            trials(*(dict(zip(noises, sides[place :: len(STARTS)])) for sides in (phi, candidates)), record, tolerance,
+                   confidence)
+            for place in range(len(STARTS))
+        ]  # fmt: skip
+        own = {
+            key: np.diagonal(np.stack([each[key] for each in judged]), axis1=2, axis2=3).transpose(2, 0, 1)
+            for key in judged[0]
+        }  # (mechanism, start, quantity)
+        again = finer(
+            noises, step_size, record, found, own, STARTS, candidates, run_all, max(4, paths // 4), tolerance, confidence
+        )
     axes = ("mechanism", "start")
     ends = {"coefficients": "feature", "coefficients_error": "feature", "coefficients_limit": "feature"}
     variables: dict[str, Any] = {
@@ -200,6 +234,11 @@ def run_task(
         for key in found[0]
         if key not in ("clock", "regime")
     }
+    variables |= {
+        key: (("start", "quantity", "mechanism", "tried"), np.stack([each[key] for each in judged]))
+        for key in judged[0]
+    }
+    variables |= {key: (axes, np.reshape(values, shape)) for key, values in again.items()}
     variables["clock"] = axes, np.reshape([cell["clock"] for cell in found], shape)
     variables["regime"] = "mechanism", np.array([cell["regime"] for cell in found[:: len(STARTS)]], dtype=object)
     variables["noise_level"] = "mechanism", np.array([mechanism.sigma for mechanism in noises.values()])
@@ -209,15 +248,19 @@ def run_task(
     variables["zero_test_error"] = (), float(task.test_error(np.zeros(len(task.columns))))
     if task.truth is not None:
         variables["truth"] = "feature", task.truth
-    coordinates = {"mechanism": list(noises), "start": list(STARTS), "step": record, "feature": list(task.columns)}
+    coordinates = {
+        "mechanism": list(noises), "start": list(STARTS), "step": record, "feature": list(task.columns),
+        "quantity": list(QUANTITIES), "tried": list(noises),
+    }  # fmt: skip
     attributes = {
         "task": task.name, "preparation": task.preparation, "step_size": step_size, "paths": paths, "seed": seed,
         "curvature": float(curvature), "rows": model.samples, "batch_size": model.samples // 2,
+        "tolerance": tolerance, "confidence": confidence,
     }  # fmt: skip
     return xr.Dataset(variables, coordinates, attributes)
 
 
-def _run_cell(
+def run_cell(
     task: Task, model: Any, mechanism: Any, start: float, step_size: float, settings: dict[str, Any]
 ) -> dict[str, Any]:
     """Recurrence and limit of one mechanism from one start, at the recorded steps."""
@@ -232,7 +275,7 @@ def _run_cell(
     run = process.simulate(w0, int(record[-1]), observables={"phi": "limit_map"}, **settings)
     phi = run["phi"].values
     points = limit_points(limit, w0, record / float(limit.clock))
-    found: dict[str, Any] = {"clock": float(limit.clock), "regime": limit.regime}
+    found: dict[str, Any] = {"clock": float(limit.clock), "regime": limit.regime, "phi": phi, "points": points}
     quantities = {
         "test_error": lambda w: task.test_error(model.linear_coefficients(w)),
         "regulariser": limit.regulariser,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.compare.verdicts import relative_tolerance
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 from sgdlimits.studies import settings as files
 from sgdlimits.studies.options import dataset_names, option
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 NAME = "zero-loss"
 MOST_PATHS = 10**9
+SHARE = 12  # of the paths, a regression's: its networks are large
 
 
 @dataclass(frozen=True)
@@ -51,10 +53,10 @@ class ZeroLossStudy:
     rows : int
         Training rows of that regression, drawn at random; the others judge it.
     paths : int
-        Of each process on the small models; the regressions take a fortieth, at least 4.
+        Of each process on the small models; the regressions take a twelfth, at least 4.
     seed : int
     tolerance, confidence : float
-        Relative tolerance of the verdicts; confidence of each interval.
+        Tolerance of the verdicts, relative to what a limit changes and at most 0.1; confidence of each interval.
     quick : bool
         Shorter ladders and runs.
     """
@@ -63,9 +65,9 @@ class ZeroLossStudy:
         "diabetes", "regression", lambda: f"data set of the regression on real data: {dataset_names()}", metavar="NAME"
     )
     rows: int = option(20, "regression", "training rows of that regression, drawn at random; the others judge it")
-    paths: int = option(300, "run", "paths of each process on the small models; the regressions take a fortieth")
+    paths: int = option(300, "run", "paths of each process on the small models; the regressions take a twelfth")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
-    tolerance: float = option(0.05, "run", "relative tolerance of the verdicts")
+    tolerance: float = option(0.05, "run", "of the verdicts, relative to what a limit changes: at most 0.1")
     confidence: float = option(0.95, "run", "of each interval")
     quick: bool = option(False, "run", "shorter ladders and runs, about three quarters of the time (a minute)")
 
@@ -78,7 +80,7 @@ class ZeroLossStudy:
             "rows": whole_number("rows", self.rows, 4),
             "paths": whole_number("paths", self.paths, 2, MOST_PATHS),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
-            "tolerance": positive("tolerance", self.tolerance),
+            "tolerance": relative_tolerance(self.tolerance),
             "confidence": positive("confidence", self.confidence),
         }
         for name, value in checked.items():
@@ -155,7 +157,8 @@ class ZeroLossStudy:
             sparse_regression.real_task(self.dataset, self.rows, self.seed),
         )
         regressions = tuple(
-            sparse_regression.run_task(task, sizes.steps, 12, max(4, self.paths // 40), **settings) for task in tasks
+            sparse_regression.run_task(task, sizes.steps, 12, max(4, self.paths // SHARE), **judging, **settings)
+            for task in tasks
         )
         subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed)
         return ZeroLossResult(self, along, scales, regressions, subsets)

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.compare.estimates import normal_quantile
-from sgdlimits.compare.text_table import NOTHING, TextTable, number, with_error, wrapped
-from sgdlimits.compare.verdicts import judged
+from sgdlimits.compare.text_table import TextTable, number, with_error, wrapped
 
+from .regression_tables import matrix_grid, matrix_reading, regression_grid, regression_rows, trial_grid, trial_notes
 from .sparse_regression import SELECTS, nonzero
+from .tried import rejected
 
 if TYPE_CHECKING:
     import xarray
 
     from .study import ZeroLossResult
 
-ROUNDING = 1e-20  # a test error below this is zero
 ROW = (
     "part", "process", "quantity", "step_size", "noise_level", "steps", "measured", "measured_error", "predicted",
-    "predicted_error", "gap", "gap_error", "verdict",
+    "predicted_error", "gap", "gap_error", "verdict", "paths_needed",
 )  # fmt: skip
 
 
@@ -53,7 +52,7 @@ def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
                     _row("time scales", row["time_scale"], quantity, where, pair, (value - predicted, error), verdict)
                 )
     for data in result.regressions:
-        table += _regression_rows(data, result.study.tolerance, normal_quantile(result.study.confidence))
+        table += regression_rows(data)
     return table
 
 
@@ -61,26 +60,7 @@ def _row(
     part: str, process: str, quantity: str, where: tuple[float, float, int], values: Any, gap: Any, verdict: str
 ) -> dict[str, Any]:
     numbers = [float(value) for value in (*values, *gap)]
-    return dict(zip(ROW, (part, process, quantity, *where, *numbers, verdict)))
-
-
-def _regression_rows(data: xarray.Dataset, tolerance: float, z: float) -> list[dict[str, Any]]:
-    """Test errors at the last step; the tolerance is relative to the limit's own, or to its change if that is more."""
-    table, last = [], int(data["step"][-1])
-    for name in data["mechanism"].values.tolist():
-        for start in data["start"].values:
-            here = data.sel(mechanism=name, start=start)
-            limit = here["test_error_limit"].values
-            value, error = float(here["test_error"][-1]), float(here["test_error_error"][-1])
-            scale = tolerance * max(abs(limit[-1] - limit[0]), abs(limit[-1]))
-            where = data.attrs["step_size"], float(here["noise_level"]), last
-            verdict = judged(value, error, float(limit[-1]), scale, z)
-            row = _row(
-                data.attrs["task"], name, f"test error, start {start:g}", where, (value, error, limit[-1], 0.0),
-                (value - limit[-1], error), verdict,
-            )  # fmt: skip
-            table.append(row)
-    return table
+    return dict(zip(ROW, (part, process, quantity, *where, *numbers, verdict, np.nan)))
 
 
 def motion_grid(result: ZeroLossResult) -> TextTable:
@@ -116,52 +96,6 @@ def motion_reading(result: ZeroLossResult) -> str:
         f"over the ladder of both. agrees: its whole {100 * study.confidence:g} % interval lies within "
         f"{100 * study.tolerance:g} % of the limit's change (within that number itself where nothing changes); "
         "differs: all of it outside; undecided: neither."
-    )
-
-
-def regression_grid(data: xarray.Dataset, study: Any) -> TextTable:
-    """Measured, predicted and selected interpolators of one task, a group for each start."""
-    verdicts = {
-        (row["process"], row["quantity"]): row["verdict"]
-        for row in _regression_rows(data, study.tolerance, normal_quantile(study.confidence))
-    }
-    groups = []
-    for start in data["start"].values:
-        cells = []
-        for name in data["mechanism"].values.tolist():
-            here = data.sel(mechanism=name, start=start)
-            kept = here["coefficients"].values, here["coefficients_limit"].values
-            level = float(here["noise_level"])
-            cells.append(
-                (
-                    NOTHING if np.isnan(level) else number(level, 3),
-                    with_error(float(here["test_error"][-1]), float(here["test_error_error"][-1]), False),
-                    number(float(here["test_error_limit"][-1])),
-                    number(max(float(here["selected_test_error"]), ROUNDING) - ROUNDING, 3),
-                    f"{nonzero(kept[0])} ({nonzero(kept[1])})",
-                    f"{number(np.abs(kept[0]).sum(), 3)} ({number(np.abs(kept[1]).sum(), 3)})",
-                    f"{verdicts[name, f'test error, start {start:g}']}: {name}",
-                )
-            )
-        groups.append((f"every u and v starts at {start:g}", tuple(cells)))
-    columns = ("noise level", "test error", "limit", "in the end", "non-zero", "sum |b|", "verdict")
-    return TextTable(columns, tuple(groups))
-
-
-def regression_reading(data: xarray.Dataset, tolerance: float) -> str:
-    """How that table is to be read."""
-    groups: dict[str, list[str]] = {}
-    for name, preferred in SELECTS.items():
-        groups.setdefault(preferred, []).append(name)
-    prefers = "; ".join(f"{preferred} ({', '.join(names)})" for preferred, names in groups.items())
-    return (
-        f"Step size {data.attrs['step_size']:g} (0.4 over the largest curvature where the flow from the first start "
-        f"ends), {int(data['step'][-1])} steps, {data.attrs['paths']} paths; minibatches of {data.attrs['batch_size']} "
-        f"of the {data.attrs['rows']} rows. test error: at Phi(w_k), ± one standard error; limit: ManifoldLimit at the "
-        f"same step; in the end: of the interpolator that the regulariser prefers, reached as time goes on: {prefers}, "
-        "where z_j is the mean square of feature j. non-zero: coefficients above 1 % of the largest, and in brackets "
-        f"those of the limit; sum |b| likewise. agrees: within {100 * tolerance:g} % of the limit's test error, or of "
-        "its change if that is more."
     )
 
 
@@ -204,13 +138,15 @@ def finding(result: ZeroLossResult) -> str:
     paired = result.subsets[SELECTS["label noise"]] - result.subsets[SELECTS["Dropout"]]
     excess = with_error(paired.mean(), paired.std(ddof=1) / np.sqrt(paired.size), False, sign=True)
     said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in words.items() if counts[verdict])
+    refused, wrong = rejected(real)
     return (
         f"After {steps} steps on sparse data the diagonal network has {sparse} of {count} coefficients under label "
         f"noise and {dense} under Dropout; test errors: {'; '.join(_said(synthetic, name) for name in names)}. "
         f"Minibatch noise selects nothing: from its two starts it ends at {' and '.join(ends)}. On "
         f"{real.attrs['task']} ({real.attrs['rows']} rows, {real.sizes['feature']} features) the order is "
         f"{order}{tail}; over {paired.size} random subsets of the rows the interpolator that label noise prefers "
-        f"exceeds that of Dropout by {excess} in test error. Of {sum(counts.values())} predictions: {said}."
+        f"exceeds that of Dropout by {excess} in test error. Of {wrong} limits of other mechanisms there, tried against each "
+        f"measured one, {refused} are rejected. Of {sum(counts.values())} predictions: {said}."
     )
 
 
@@ -218,5 +154,7 @@ def text(result: ZeroLossResult) -> str:
     """Tables and the finding, in about 100 columns."""
     parts = [motion_grid(result).text(), wrapped(motion_reading(result)), str(result.scales)]
     for data in result.regressions:
-        parts += [wrapped(data.attrs["preparation"]), regression_grid(data, result.study).text()]
+        grids = [grid.text() for grid in (trial_grid(data), matrix_grid(data), regression_grid(data))]
+        parts += [wrapped(data.attrs["preparation"]), *grids, *map(wrapped, trial_notes(data))]
+    parts.append(wrapped(matrix_reading(result.regressions[0])))
     return "\n\n".join([*parts, subsets_grid(result).text(), wrapped(finding(result))])
