@@ -14,13 +14,17 @@ from sgdlimits.problems import geometry
 
 from .. import rescaling
 from ..capabilities import one_blas_thread
-from ..estimates import confidence_level, normal_quantile
+from ..estimates import confidence_level
 from ..rescaling import Quantity, rebuilt
 from ..results import labelled
+from ..standstill import size_of
+from ..verdicts import relative_tolerance
+from . import scales
 from .error_expansion import columns_of
 from .result import AXES, Manifold
-from .rungs import cleared, measured, warn_if_long
-from .statistics import KINDS, manifold_statistics
+from .rungs import measured, warn_if_long
+from .statistics import AGAINST, KINDS, LATE, manifold_statistics
+from .traces import cleared
 
 
 @one_blas_thread
@@ -77,9 +81,10 @@ def manifold(
     seed, quality, threads, progress
         As in `simulate`.
     tolerance : float
-        The verdict "agrees" needs what remains of the error to lie within `tolerance` times the limit's change.
+        At most 0.1. The verdict "agrees" needs what remains of the error to lie within `tolerance` times what the limit
+        changes, at all recorded times; see `Manifold`.
     confidence : float
-        Of each interval by itself.
+        Of the band about what remains, at all times together; of the plotted intervals each by itself.
 
     Returns
     -------
@@ -104,7 +109,7 @@ def manifold(
     if not isinstance(w0, np.ndarray) or w0.ndim != 1:
         raise InvalidInput("w0 must be one point (m,): the limit's flow is followed from Phi(w0)")
     paths, times = whole_number("paths", paths, 2), whole_number("times", times, 1)
-    tolerance, confidence = positive("tolerance", tolerance), confidence_level(confidence)
+    tolerance, confidence = relative_tolerance(tolerance), confidence_level(confidence)
     halves = 0.5 ** np.arange(whole_number("rungs", rungs, 2))
     sizes = rescaling.ladder("step_sizes", step_sizes, recurrence.step_size * halves)
     levels = _levels(recurrence.noise, noise_levels, limit.regime)
@@ -129,11 +134,13 @@ def manifold(
         for row, size in enumerate(sizes)
     ]  # fmt: skip
     numbers = manifold_statistics(
-        rungs_found, sizes, levels, start, recurrence.noise, limit, tolerance, normal_quantile(confidence)
-    )
+        rungs_found, sizes, levels, start, recurrence.noise, limit, tolerance, confidence,
+        scales.moved_by(functions, origin), float(np.linalg.norm(w0 - origin)), size_of(w0),
+    )  # fmt: skip
     coordinates = {
         "step_size": sizes, "noise_level": levels, "time": asked, "observable": list(functions),
-        "part": list(columns_of(sizes, levels)), "kind": list(KINDS), "variable": list(rescaling.VARIABLES),
+        "part": list(columns_of(sizes, levels)), "kind": list(KINDS), "against": list(AGAINST), "late_part": list(LATE),
+        "variable": list(rescaling.VARIABLES),
     }  # fmt: skip
     attributes = {
         "title": f"{recurrence.label} against its limit on the zero-loss set",
