@@ -9,17 +9,46 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
+from sgdlimits.problems.noise import DropConnect, Dropout
 
 from .fields import Fields, tangential
 from .leaving import check_rank_between, frame_of_rank, place
 from .terms import DEGENERATE, NON_DEGENERATE
 
 NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of
+LARGE = 0.25  # relative size of what the leading order in sigma^2 leaves out, from which on it is warned of
 VARIES = 1e-5  # relative part of a regulariser's gradient along the set that is not rounding
 
 
 class NeglectedDrift(UserWarning):
     """The limit needs sigma^2 = o(step_size), and here sigma^2 is not that small."""
+
+
+class LargeNoise(UserWarning):
+    """The limit is the leading order in sigma^2, and here sigma^2 is not small."""
+
+
+def warn_of_large_noise(fields: Fields, point: np.ndarray, frame: Any, stacklevel: int) -> None:
+    """Warn if a non-degenerate mechanism is so strong that its limit, of leading order in sigma^2, is far off.
+
+    A multiplier's sigma^2 is itself the relative size of the next order. Noise in a unit of its own is measured by how
+    far it moves the minimum off the set at `point` (m,), sigma^2 H+ grad Reg, against the point (derived).
+    """
+    for mechanism, _ in fields.moving(NON_DEGENERATE):
+        size = square = float(mechanism.sigma) ** 2
+        said = "that"
+        if not isinstance(mechanism, DropConnect | Dropout):
+            gradient = mechanism.regulariser_gradient(fields.model, point)
+            shift = square * np.linalg.norm(frame.pseudo_inverse @ gradient)
+            size = float(shift / max(np.linalg.norm(point), 1e-12))
+            said = f"it moves the minimum off the set by {size:.3g} times the size of w, which"
+        if size > LARGE:
+            warnings.warn(
+                f"the limit of {type(mechanism).__name__} is the leading order in sigma^2, but sigma^2 is {square:.3g}: "
+                f"{said} is not small, and what is left out is of the same relative size; lower sigma",
+                LargeNoise,
+                stacklevel=stacklevel + 1,
+            )
 
 
 def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) -> None:
@@ -49,8 +78,10 @@ def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) 
             )
 
 
-def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> None:
+def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> Any:
     """Hold that the limit still holds after a step from w (P, m), of `frame`, to `moved` (P, m) on the set.
+
+    Returns the frame at `moved`.
 
     Raises
     ------
@@ -72,3 +103,4 @@ def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> 
                 f"{term.label} was found {term.regime}, but its regulariser varies along the set at "
                 f"{place(moved[moves][0])}: pass start=, a point near it, to decide the regime there"
             )
+    return there

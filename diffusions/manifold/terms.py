@@ -129,20 +129,17 @@ def _strongest_regime(model: Any, mechanism: Any, points: np.ndarray) -> tuple[s
     return best.name, best.sentence, best.decided_by
 
 
-def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
-    """Points (K, m) of the set at which regimes are decided: near `start`, else from random starts.
+def probe_points(model: Any, origin: np.ndarray | None) -> np.ndarray:
+    """Points (K, m) of the set at which regimes are decided: near its point `origin`, else from random starts.
 
     Raises
     ------
     InvalidInput
-        If the gradient flow from `start`, or from every draw, does not reach a set of positive dimension.
+        If the gradient flow from every draw does not reach a set of positive dimension.
     """
     draws = np.random.default_rng(0).standard_normal((ATTEMPTS, model.dimension))
-    if start is None:
-        found, reason = [], ""
-    else:
-        found, reason = [geometry.limit_map(model, start)], ""
-        geometry.frame(model, found[0])
+    found, reason = ([] if origin is None else [origin]), ""
+    if origin is not None:
         draws = found[0] + SPREAD * max(float(np.abs(found[0]).max()), 0.1) * draws
     patience, failed = Patience("regime on the zero-loss set"), 0
     for place, draw in enumerate(draws):
