@@ -126,6 +126,7 @@ class Manifold(Result):
         """What was found, and how to read the tables."""
         dataset, attrs = self.dataset, self.dataset.attrs
         sentences = ["The limit: " + attrs["explanation"]]
+        sentences += [attrs[name] for name in ("dropped", "regimes") if attrs.get(name)]
         for observable in dataset["observable"].values.tolist():
             here = dataset.sel(observable=observable)
             rest, error = float(here["coefficient"][0]), float(here["coefficient_error"][0])

@@ -16,7 +16,8 @@ from .leaving import check_rank_between, frame_of_rank, place
 from .terms import DEGENERATE, NON_DEGENERATE
 
 NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of
-LARGE = 0.25  # relative size of what the leading order in sigma^2 leaves out, from which on it is warned of
+LARGE = 0.25  # a multiplier's sigma^2 from which on the leading order in it is warned of
+FAR = 0.5  # the same for a shift of the minimum off the set, against the size of the point
 VARIES = 1e-5  # relative part of a regulariser's gradient along the set that is not rounding
 
 
@@ -35,17 +36,17 @@ def warn_of_large_noise(fields: Fields, point: np.ndarray, frame: Any, stackleve
     far it moves the minimum off the set at `point` (m,), sigma^2 H+ grad Reg, against the point (derived).
     """
     for mechanism, _ in fields.moving(NON_DEGENERATE):
-        size = square = float(mechanism.sigma) ** 2
-        said = "that"
-        if not isinstance(mechanism, DropConnect | Dropout):
-            gradient = mechanism.regulariser_gradient(fields.model, point)
-            shift = square * np.linalg.norm(frame.pseudo_inverse @ gradient)
-            size = float(shift / max(np.linalg.norm(point), 1e-12))
-            said = f"it moves the minimum off the set by {size:.3g} times the size of w, which"
-        if size > LARGE:
+        square = float(mechanism.sigma) ** 2
+        if isinstance(mechanism, DropConnect | Dropout):
+            large, size = square > LARGE, f"sigma^2 is {square:.3g}"
+        else:
+            pull = frame.pseudo_inverse @ mechanism.regulariser_gradient(fields.model, point)
+            shift = square * float(np.linalg.norm(pull) / max(np.linalg.norm(point), 1e-12))
+            large, size = shift > FAR, f"the noise moves the minimum off the set by {shift:.3g} times the size of w"
+        if large:
             warnings.warn(
-                f"the limit of {type(mechanism).__name__} is the leading order in sigma^2, but sigma^2 is {square:.3g}: "
-                f"{said} is not small, and what is left out is of the same relative size; lower sigma",
+                f"the limit of {type(mechanism).__name__} is the leading order in sigma^2, but {size}: what is left out "
+                "is of about that relative size; lower sigma",
                 LargeNoise,
                 stacklevel=stacklevel + 1,
             )
