@@ -30,7 +30,7 @@ from .manifold.leaving import LeftTheSet, back_to_set, frame_of_rank, place
 from .manifold.schemes import NOISE_SOLVERS, Stepper
 from .manifold.simulator import DEFAULT_DT, LimitSteps, integrator_grid, largest_step
 from .manifold.stability import hold_stable, past_the_limit, stability_at, warn_of_crossing
-from .manifold.terms import DEGENERATE, Term, decide_terms, explain, leading_term, probe_points
+from .manifold.terms import DEGENERATE, Term, decide_terms, explain, leading_term, probe_points, remembered
 
 if TYPE_CHECKING:
     import xarray
@@ -109,7 +109,7 @@ class ManifoldLimit:
         if self.start is not None:
             start = finite_array("start", self.start, shape=(self.model.dimension,))
             object.__setattr__(self, "start", start)
-            self._hold_stable(self._origin)
+            hold_stable(self.model, self.noise, self._origin, self.step_size)
 
     @classmethod
     def of(cls, recurrence: Any, **options: Any) -> ManifoldLimit:
@@ -182,11 +182,16 @@ class ManifoldLimit:
     @cached_property
     def _origin(self) -> np.ndarray | None:
         """Phi(start)."""
-        return None if self.start is None else geometry.limit_map(self.model, self.start)
+        if self.start is None:
+            return None
+        start = self.start
+        return remembered(self.model, start.tobytes(), lambda: geometry.limit_map(self.model, start))
 
     @cached_property
     def _probes(self) -> np.ndarray:
-        return probe_points(self.model, self._origin)
+        origin = self._origin
+        key = "probes", None if origin is None else origin.tobytes()
+        return remembered(self.model, key, lambda: probe_points(self.model, origin))
 
     @cached_property
     def _fields(self) -> Fields:
@@ -215,7 +220,7 @@ class ManifoldLimit:
             If the gradient flow from w0 does not reach the set.
         """
         point = geometry.limit_map(self.model, finite_array("w0", w0, shape=(self.dimension,)))
-        return stability_at(self.model, self.noise, point, geometry.frame(self.model, point), self.step_size)
+        return stability_at(self.model, self.noise, point, self.step_size)
 
     def regulariser(self, w: np.ndarray) -> np.ndarray:
         """R (...) whose gradient along the set is minus the tangential drift, at w (..., m) on the set.
@@ -280,7 +285,7 @@ class ManifoldLimit:
             If the path passes the stability limit later, where the recurrence cannot follow: with time and
             place; or if, at Phi(w0), a minibatch makes the second moment grow although the mean settles.
         LargeNoise
-            If a non-degenerate mechanism is so strong that its limit, of leading order in sigma^2, is far off.
+            If non-degenerate masks have a sigma^2 that is not small, of which the limit is the leading order.
         NeglectedDrift
             If the limit needs sigma^2 = o(step_size) and sigma^2 is not that small.
         """
@@ -415,16 +420,11 @@ class ManifoldLimit:
     def _start(self, w0: np.ndarray) -> np.ndarray:
         """Phi(w0) (m,), where the recurrence must be stable; warns if what the limit neglects there is not small."""
         start = geometry.limit_map(self.model, w0)
-        frame = self._hold_stable(start)
-        warn_of_large_noise(self._fields, start, frame, stacklevel=3)
+        hold_stable(self.model, self.noise, start, self.step_size)
+        warn_of_large_noise(self._fields, stacklevel=3)
         warn_of_neglected_drift(self._fields, start, stacklevel=3)
         return start
 
-    def _hold_stable(self, point: np.ndarray) -> geometry.Frame:
-        """The frame at a `point` (m,) of the set, at which the step size must be stable."""
-        frame = geometry.frame(self.model, point)
-        hold_stable(self.model, self.noise, point, frame, self.step_size)
-        return frame
 
     def _attributes(self) -> dict[str, Any]:
         return {

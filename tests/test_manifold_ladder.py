@@ -114,6 +114,7 @@ def test_noise_on_a_sphere_stands_still_wherever_it_is(centre, radius):
     limit = ManifoldLimit(model, mixture, 0.05, start=centre + 1.1 * radius * np.eye(len(centre))[0])
     assert [term.regime for term in limit.terms] == ["trivial"] * 3 + ["non-degenerate"]
     assert all("constant along the set" in term.sentence for term in limit.terms[:3])
+    assert limit.terms[0].sentence.endswith("stands still")
 
 
 @pytest.mark.slow

@@ -17,7 +17,6 @@ from .terms import DEGENERATE, NON_DEGENERATE
 
 NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of
 LARGE = 0.25  # a multiplier's sigma^2 from which on the leading order in it is warned of
-FAR = 0.5  # the same for a shift of the minimum off the set, against the size of the point
 VARIES = 1e-5  # relative part of a regulariser's gradient along the set that is not rounding
 
 
@@ -29,24 +28,18 @@ class LargeNoise(UserWarning):
     """The limit is the leading order in sigma^2, and here sigma^2 is not small."""
 
 
-def warn_of_large_noise(fields: Fields, point: np.ndarray, frame: Any, stacklevel: int) -> None:
-    """Warn if a non-degenerate mechanism is so strong that its limit, of leading order in sigma^2, is far off.
+def warn_of_large_noise(fields: Fields, stacklevel: int) -> None:
+    """Warn if non-degenerate masks are so strong that their limit, of leading order in sigma^2, is far off.
 
-    A multiplier's sigma^2 is itself the relative size of the next order. Noise in a unit of its own is measured by how
-    far it moves the minimum off the set at `point` (m,), sigma^2 H+ grad Reg, against the point (derived).
+    A multiplier's sigma^2 is itself the relative size of the next order (derived). Noise in a unit of its own, of
+    weights, inputs or a user's loss, is not judged: the shift of the minimum, sigma^2 H+ grad Reg, saturates.
     """
     for mechanism, _ in fields.moving(NON_DEGENERATE):
         square = float(mechanism.sigma) ** 2
-        if isinstance(mechanism, DropConnect | Dropout):
-            large, size = square > LARGE, f"sigma^2 is {square:.3g}"
-        else:
-            pull = frame.pseudo_inverse @ mechanism.regulariser_gradient(fields.model, point)
-            shift = square * float(np.linalg.norm(pull) / max(np.linalg.norm(point), 1e-12))
-            large, size = shift > FAR, f"the noise moves the minimum off the set by {shift:.3g} times the size of w"
-        if large:
+        if isinstance(mechanism, DropConnect | Dropout) and square > LARGE:
             warnings.warn(
-                f"the limit of {type(mechanism).__name__} is the leading order in sigma^2, but {size}: what is left out "
-                "is of about that relative size; lower sigma",
+                f"the limit of {type(mechanism).__name__} is the leading order in sigma^2, but sigma^2 is "
+                f"{square:.3g}: what is left out is of about that relative size; lower sigma",
                 LargeNoise,
                 stacklevel=stacklevel + 1,
             )

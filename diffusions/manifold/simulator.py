@@ -174,4 +174,4 @@ class LimitSteps:
         found = [Crossing(state.path + int(row), step, step / self.clock, state.x[row].copy()) for row in rows[past]]
         if found:
             with self.lock:
-                self.crossings += found
+                self.crossings.extend(found)

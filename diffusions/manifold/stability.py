@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 import numpy as np
 
 from sgdlimits.exact.errors import StabilityWarning, Unstable
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.stationary_law import THRESHOLD_ERROR, Stability
+from sgdlimits.problems import geometry
 from sgdlimits.problems.geometry import Frame
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.noise import Mechanism
@@ -29,15 +29,16 @@ def past_the_limit(frame: Frame, step_size: float) -> np.ndarray:
     return step_size * frame.eigenvalues.max(-1) >= 2 * (1 - THRESHOLD_ERROR)
 
 
-def stability_at(model: Model, noise: Mechanism, point: np.ndarray, frame: Frame, step_size: float) -> Stability:
+def stability_at(model: Model, noise: Mechanism, point: np.ndarray, step_size: float) -> Stability:
     """Step sizes below which the linearised normal part settles at one `point` (m,) of the set."""
+    frame = geometry.frame(model, point)
     mean = mean_threshold(frame)
     moments = _batch_moments(model, noise, point, frame, step_size, mean)
     square = mean if moments is None else min(moments.mean_square_threshold(), mean)
     return Stability(mean, square, step_size)
 
 
-def hold_stable(model: Model, noise: Mechanism, point: np.ndarray, frame: Frame, step_size: float) -> None:
+def hold_stable(model: Model, noise: Mechanism, point: np.ndarray, step_size: float) -> None:
     """Hold that the recurrence stays near the set at its `point` (m,); warn where only its second moment does not.
 
     Raises
@@ -45,11 +46,12 @@ def hold_stable(model: Model, noise: Mechanism, point: np.ndarray, frame: Frame,
     Unstable
         If step_size times the largest curvature reaches 2.
     """
+    frame = geometry.frame(model, point)
     if past_the_limit(frame, step_size):
         raise past_threshold(step_size, point, frame)
     moments = _batch_moments(model, noise, point, frame, step_size, mean_threshold(frame))
     if moments is not None:
-        moments.warn_if_unstable(callers=4)  # below the methods of ManifoldLimit
+        moments.warn_if_unstable(callers=3)  # below the methods of ManifoldLimit
 
 
 def past_threshold(step_size: float, points: np.ndarray, frame: Frame) -> Unstable:
