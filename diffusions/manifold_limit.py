@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,27 +15,25 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset, path_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import InvalidInput, finite_array, flag, one_of, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, one_of, points, positive, whole_number
 from sgdlimits.exact.stationary_law import Stability
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Mechanism
 from sgdlimits.problems.zero_loss.model import Model
 
 from .manifold.claims import CLAIMS
-from .manifold.checks import check_move, warn_of_large_noise, warn_of_neglected_drift
+from .manifold.checks import check_options, warn_of_large_noise, warn_of_neglected_drift
 from .manifold.fields import Fields, tangential_matrix
-from .manifold.flows import FLOW_SOLVERS, TABLEAUS, extended, follow
-from .manifold.leaving import LeftTheSet, back_to_set, frame_of_rank, place
+from .manifold.flows import TABLEAUS
 from .manifold.schemes import NOISE_SOLVERS, Stepper
-from .manifold.simulator import DEFAULT_DT, LimitSteps, integrator_grid, largest_step
-from .manifold.stability import hold_stable, past_the_limit, stability_at, warn_of_crossing
-from .manifold.terms import DEGENERATE, Term, decide_terms, explain, leading_term, probe_points, remembered
+from .manifold.simulator import LimitSteps, integrator_grid, largest_step
+from .manifold.solving import checked_times, fixed_step, solved
+from .manifold.stability import hold_stable, stability_at
+from .manifold.terms import Term, decide_terms, explain, leading_term, probe_points, remembered
 
 if TYPE_CHECKING:
     import xarray
 
-
-LONGEST_TIME = 1e9  # a flow of order-one rates is solved in steps of about one
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,18 +127,7 @@ class ManifoldLimit:
     def terms(self) -> tuple[Term, ...]:
         """One term a mechanism, in the order of the mixture."""
         terms = decide_terms(self.model, self.noise, self.step_size, self._probes)
-        for term in terms:
-            if self.finite_step and term.tangential:
-                raise InvalidInput(
-                    f"finite_step holds for noise without a part along the zero-loss set, but {term.label} "
-                    "has one: pass finite_step=False"
-                )
-        special = [t.label for t in terms if t.regime == DEGENERATE and not t.mechanism.reg_is_constant]
-        if self.correction and len(special) > 1:
-            raise InvalidInput(
-                f"the correction for {' and '.join(special)} together is not known, only for each alone: "
-                "pass correction=False"
-            )
+        check_options(terms, self.correction, self.finite_step)
         return terms
 
     @property
@@ -289,36 +275,14 @@ class ManifoldLimit:
         NeglectedDrift
             If the limit needs sigma^2 = o(step_size) and sigma^2 is not that small.
         """
-        one_of("solver", solver, FLOW_SOLVERS)
-        if dt is not None and solver == "adaptive":
-            raise InvalidInput("dt is a fixed step, but solver='adaptive' chooses its own: leave dt out")
-        step = DEFAULT_DT if dt is None else positive("dt", dt)
-        times = finite_array("times", np.atleast_1d(finite_array("times", times)), ndim=1)
-        if times.size == 0 or times[0] < 0 or (times[1:] < times[:-1]).any():
-            raise InvalidInput(f"times must increase from 0 on, got {times[:5].tolist()}")
-        if times[-1] > LONGEST_TIME:
-            raise InvalidInput(f"times must be at most {LONGEST_TIME:g} in units of the clock, got {times[-1]:g}")
+        step, times = fixed_step(solver, dt), checked_times(times)
         if self.noise_dimension:
             raise InvalidInput(
                 f"the limit is stochastic ({self.explanation.rstrip('.')}): use simulate(w0, steps, paths)"
             )
         start = self._start(finite_array("w0", w0, shape=(self.dimension,)))
-        rank = geometry.frame(self.model, start).rank
-        field = extended(self.model, self._fields.drift, rank)
-        crossings: list[str] = []
-
-        def check(before: np.ndarray, after: np.ndarray, time: float) -> None:
-            if not project:
-                before, after = back_to_set(self.model, before), back_to_set(self.model, after)
-            there = check_move(self._fields, before, after, frame_of_rank(self.model, before, rank))
-            if not crossings and past_the_limit(there, self.step_size):
-                crossings.append(f"by time {time:.6g}, {place(after)},")
-
-        path = follow(self.model, field, start, times, solver, step, project, check)
-        if crossings:
-            warn_of_crossing("the limit's path passes", self.step_size, crossings[0], stacklevel=2)
-        attributes = self._attributes() | {"solver": solver, "dt": None if solver == "adaptive" else step}
-        return path_dataset(times, self.clock.step(times), path, attributes)
+        path = solved(self._fields, start, times, solver, step, project)
+        return path_dataset(times, self.clock.step(times), path, self._attributes() | {"solver": solver, "dt": step})
 
     def simulate(
         self,
@@ -400,22 +364,12 @@ class ManifoldLimit:
             limit.simulator(), initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
         )  # fmt: skip
-        asked = range(first_path, first_path + paths)
-        lost = sorted((d for d in limit.departures if d.path in asked), key=lambda d: (d.step, d.path))
-        if lost:
-            warnings.warn(f"{len(lost)} of {paths} paths were lost: {lost[0]}", LeftTheSet, stacklevel=2)
-        crossed = sorted((c for c in limit.crossings if c.path in asked), key=lambda c: (c.step, c.path))
-        if crossed:
-            count = len({c.path for c in crossed})
-            warn_of_crossing(f"{count} of {paths} paths pass", self.step_size, str(crossed[0]), stacklevel=2)
+        limit.warn_of_paths(range(first_path, first_path + paths), stacklevel=2)
         attributes = self._attributes() | {"solver": solver, "dt": step}
         return ensemble_dataset(ensemble, attributes, self.clock.time(record))
 
     def _points(self, w: Any) -> np.ndarray:
-        w = finite_array("w", w)
-        if w.ndim == 0 or w.shape[-1] != self.dimension:
-            raise InvalidInput(f"w must have shape (..., {self.dimension}), got {w.shape}")
-        return w
+        return points("w", w, self.dimension)
 
     def _start(self, w0: np.ndarray) -> np.ndarray:
         """Phi(w0) (m,), where the recurrence must be stable; warns if what the limit neglects there is not small."""
@@ -425,16 +379,9 @@ class ManifoldLimit:
         warn_of_neglected_drift(self._fields, start, stacklevel=3)
         return start
 
-
     def _attributes(self) -> dict[str, Any]:
         return {
-            "process": self.label,
-            "regime": self.regime,
-            "explanation": self.explanation,
-            "model": self.model.label,
-            "noise": repr(self.noise),
-            "step_size": self.step_size,
-            "clock": float(self.clock),
-            "correction": int(self.correction),
-            "finite_step": int(self.finite_step),
-        }
+            "process": self.label, "regime": self.regime, "explanation": self.explanation,
+            "model": self.model.label, "noise": repr(self.noise), "step_size": self.step_size,
+            "clock": float(self.clock), "correction": int(self.correction), "finite_step": int(self.finite_step),
+        }  # fmt: skip

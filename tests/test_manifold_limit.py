@@ -474,7 +474,7 @@ def test_solve_labels_its_result():
         (lambda: label().solve(W0, [1.0], dt=0.1), "leave dt out"),
         (lambda: label().solve([1.0, -1.0], [1.0]), "."),
         (lambda: label().simulate(W0, 10, 2, dt=0.1, substeps=1), "pass one of them"),
-        (lambda: label().drift(0.0, [1.0, 1.0, 1.0]), r"w must have shape \(..., 2\)"),
+        (lambda: label().drift(0.0, [1.0, 1.0, 1.0]), "w must have 2 numbers in its last axis"),
         (
             lambda: ManifoldLimit(HYPERBOLA, noise.Langevin(0.1), 0.1).solve(W0, [1.0]),
             "stochastic .*use simulate",

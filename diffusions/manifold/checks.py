@@ -13,7 +13,7 @@ from sgdlimits.problems.noise import DropConnect, Dropout
 
 from .fields import Fields, tangential
 from .leaving import check_rank_between, frame_of_rank, place
-from .terms import DEGENERATE, NON_DEGENERATE
+from .terms import DEGENERATE, NON_DEGENERATE, Term
 
 NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of
 LARGE = 0.25  # a multiplier's sigma^2 from which on the leading order in it is warned of
@@ -22,6 +22,28 @@ VARIES = 1e-5  # relative part of a regulariser's gradient along the set that is
 
 class NeglectedDrift(UserWarning):
     """The limit needs sigma^2 = o(step_size), and here sigma^2 is not that small."""
+
+
+def check_options(terms: tuple[Term, ...], correction: bool, finite_step: bool) -> None:
+    """Hold that the options of `ManifoldLimit` are known for these terms.
+
+    Raises
+    ------
+    InvalidInput
+        If a finite step is asked of noise along the set, or the correction of several mechanisms together.
+    """
+    for term in terms:
+        if finite_step and term.tangential:
+            raise InvalidInput(
+                f"finite_step holds for noise without a part along the zero-loss set, but {term.label} has one: pass "
+                "finite_step=False"
+            )
+    special = [term.label for term in terms if term.regime == DEGENERATE and not term.mechanism.reg_is_constant]
+    if correction and len(special) > 1:
+        raise InvalidInput(
+            f"the correction for {' and '.join(special)} together is not known, only for each alone: pass "
+            "correction=False"
+        )
 
 
 class LargeNoise(UserWarning):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,9 +15,9 @@ from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 from sgdlimits.problems import geometry
 
-from .leaving import place
+from .leaving import LeftTheSet, place
 from .schemes import Stepper
-from .stability import past_the_limit, past_threshold
+from .stability import past_the_limit, past_threshold, warn_of_crossing
 
 DEFAULT_DT = 0.01  # of fixed-step integrators, in the limit's time
 
@@ -107,6 +108,17 @@ class LimitSteps:
             self._enter, measures=risk_of(model.loss), compiled=False,
             whole="its grid belongs to the whole run",
         )  # fmt: skip
+
+    def warn_of_paths(self, asked: range, stacklevel: int) -> None:
+        """Warn of the paths among those `asked` that were lost, and of those that passed the stability limit."""
+        lost = sorted((d for d in self.departures if d.path in asked), key=lambda d: (d.step, d.path))
+        if lost:
+            sentence = f"{len(lost)} of {len(asked)} paths were lost: {lost[0]}"
+            warnings.warn(sentence, LeftTheSet, stacklevel=stacklevel + 1)
+        crossed = sorted((c for c in self.crossings if c.path in asked), key=lambda c: (c.step, c.path))
+        if crossed:
+            count, step_size = len({c.path for c in crossed}), self.stepper.fields.step_size
+            warn_of_crossing(f"{count} of {len(asked)} paths pass", step_size, str(crossed[0]), stacklevel + 1)
 
     def _enter(self, positions: np.ndarray) -> np.ndarray:
         """Phi of the starts (P, m).
