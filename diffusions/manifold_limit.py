@@ -106,6 +106,7 @@ class ManifoldLimit:
         if self.start is not None:
             start = finite_array("start", self.start, shape=(self.model.dimension,))
             object.__setattr__(self, "start", start)
+        if self._origin is not None:
             hold_stable(self.model, self.noise, self._origin, self.step_size)
 
     @classmethod

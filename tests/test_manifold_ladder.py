@@ -52,37 +52,44 @@ def test_stable_rungs_are_compared_though_the_recurrence_as_given_is_not_stable(
     assert laddered(0.6, [0.4, 0.2]).dataset["step_size"].values.tolist() == [0.4, 0.2]
 
 
-def mixture(step_size=0.05, **settings):
-    mechanism = noise.Dropout(0.1) + noise.LabelNoise(0.5)
-    descent = NoisyGradientDescent(PRODUCTS, mechanism, step_size)
-    limit = ManifoldLimit.of(descent, start=PRODUCT_START)
+def mixture(model, start, faster, step_size=0.05, **settings):
+    descent = NoisyGradientDescent(model, faster + noise.LabelNoise(0.5), step_size)
+    limit = ManifoldLimit.of(descent, start=start)
     given = {"paths": 40, "rungs": 3, "times": 2, "threads": 1, "noise_levels": [0.5]} | settings
-    return limit, manifold(descent, limit, PRODUCT_START, **given)
+    return limit, manifold(descent, limit, start, **given)
 
 
-def test_every_rung_runs_on_the_clock_of_the_mechanism_that_leads_as_given():
-    """Assert equal ends k step_size^2 sigma^2 of label noise, where Dropout leads below step size 0.04.
+@pytest.mark.parametrize(
+    ("model", "start", "faster"),
+    [
+        (HYPERBOLA, START, noise.WeightNoise(0.1)),
+        pytest.param(PRODUCTS, PRODUCT_START, noise.Dropout(0.1), marks=pytest.mark.slow),
+    ],
+)
+def test_every_rung_runs_on_the_clock_of_the_mechanism_that_leads_as_given(model, start, faster):
+    """Assert equal ends k step_size^2 sigma^2 of label noise, where the other mechanism leads below step size 0.04.
 
     By the clock that leads in each rung they would end at 0.05, 0.031 and 0.016.
     """
-    limit, found = mixture(time=0.05)
+    limit, found = mixture(model, start, faster, time=0.05)
     dataset = found.dataset
     assert limit.leading.label == "LabelNoise"
     ends = dataset["steps"].values[:, 0, -1] * dataset["step_size"].values ** 2 * 0.5**2
     assert np.abs(ends - 0.05).max() < 1e-6
     said = next(note for note in found.notes() if "leads changes along the ladder" in note)
-    assert "LabelNoise (degenerate) at step size 0.05; Dropout (non-degenerate) at step size 0.025, 0.0125" in said
+    other = f"{type(faster).__name__} (non-degenerate) at step size 0.025, 0.0125"
+    assert f"LabelNoise (degenerate) at step size 0.05; {other}" in said
     # The limit of each rung is followed for the same number of steps, on the clock of its own.
     for size, step, point in zip(*(dataset[name].values for name in ("step_size", "steps", "limit_point"))):
-        own = ManifoldLimit(PRODUCTS, limit.noise, size, start=PRODUCT_START)
-        expected = own.solve(PRODUCT_START, step[0] / float(own.clock)).w.values
+        own = ManifoldLimit(model, limit.noise, size, start=start)
+        expected = own.solve(start, step[0] / float(own.clock)).w.values
         assert np.abs(point[0] - expected).max() < 1e-9
 
 
 def test_a_ladder_that_one_mechanism_leads_has_no_note_on_clocks():
-    """Assert the note's absence where Dropout leads throughout."""
-    limit, found = mixture(0.03, steps=60)
-    assert limit.leading.label == "Dropout" and found.dataset.attrs["regimes"] == ""
+    """Assert the note's absence where weight noise leads throughout."""
+    limit, found = mixture(HYPERBOLA, START, noise.WeightNoise(0.1), 0.03, steps=60)
+    assert limit.leading.label == "WeightNoise" and found.dataset.attrs["regimes"] == ""
 
 
 def sphere(centre, radius):

@@ -14,7 +14,7 @@ from sgdlimits.problems.geometry import Frame
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.noise import Mechanism
 from sgdlimits.problems.second_moments import SecondMoments
-from sgdlimits.problems.zero_loss.model import Model
+from sgdlimits.problems.zero_loss.model import Model, Regression
 
 from .leaving import place
 
@@ -84,9 +84,9 @@ def _batch_moments(
     None without a minibatch, where the noise does not act on the distance from the set to leading order in sigma.
     """
     batch = noise.batch
-    if batch is None:
+    if batch is None or not isinstance(model, Regression):  # which alone a minibatch fits
         return None
-    # A minibatch fits regressions only, which have a Jacobian and a weight: L = weight |J x|^2 / 2 near the set.
+    # Near the set L is weight |J x|^2 / 2, the mean over samples of squares of these rows times x, halved.
     rows = np.sqrt(model.weight * model.samples) * model.predict_with_jacobian(point)[1] @ frame.normals
     problem = LeastSquares.from_arrays(rows, np.zeros(len(rows)))
     spread = problem.gradient_noise_map(problem.sampling_factor(batch.batch_size, batch.sampling), 0.0)
