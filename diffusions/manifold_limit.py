@@ -194,7 +194,7 @@ class ManifoldLimit:
         The mean settles below 2 over the largest eigenvalue of H. Minibatches act on the distance from the set
         itself and lower the threshold of the second moment, which is exact here. Of every other noise the part
         that multiplies the distance is of order sigma^2 and left out, as it is in the limit: masks and noise on
-        weights, inputs or labels lower both thresholds by a part of that order, for which no formula is given.
+        weights, inputs or labels change the thresholds by a part of that order, for which no formula is given.
 
         Parameters
         ----------
