@@ -182,6 +182,7 @@ class Manifold(Result):
         """What was found, and how to read the tables."""
         dataset, attrs = self.dataset, self.dataset.attrs
         sentences = ["The limit: " + attrs["explanation"]]
+        sentences += [attrs[name] for name in ("dropped", "regimes") if attrs.get(name)]
         sentences += [self._found(name) for name in dataset["observable"].values.tolist()]
         if attrs["regime"] == "trivial":
             sentences.append(self._stillness())

@@ -45,11 +45,10 @@ class Rung:
 
 
 def measured(
-    recurrence: Any, limit: Any, w0: np.ndarray, times: np.ndarray, functions: Mapping[str, Quantity], paths: int,
-    settings: dict[str, Any],
+    recurrence: Any, limit: Any, w0: np.ndarray, times: np.ndarray, clock: float, functions: Mapping[str, Quantity],
+    paths: int, settings: dict[str, Any],
 ) -> Rung:  # fmt: skip
-    """Both sides at the steps nearest to the times (T,); the limit is taken at the time of the whole step."""
-    clock = float(limit.clock)
+    """Both sides at the steps nearest to the times (T,), of `clock` steps a unit; the limit at the whole step."""
     record = np.rint(times * clock).astype(np.int64)
     if record[0] < 1 or (np.diff(record) < 1).any():
         raise InvalidInput(
@@ -70,12 +69,13 @@ def measured(
     recorded = np.searchsorted(looks, record)
     w, phi = w[:, recorded], phi[:, recorded]
     fast = np.full((len(record), len(functions)), np.nan)
+    on_its_clock = record / float(limit.clock)
     if rescaling.is_deterministic(limit) or still:
-        points = rescaling.limit_points(limit, w0, record / clock)
+        points = rescaling.limit_points(limit, w0, on_its_clock)
         exact = _of_points(functions, points)
         limits = exact, np.zeros_like(exact), np.empty((0, *exact.shape))
         if not still:
-            fast = _twice_as_fast(functions, limit, w0, record / clock)
+            fast = _twice_as_fast(functions, limit, w0, on_its_clock)
     else:
         own = settings | {"seed": child_seed(settings["seed"], "limit")}
         sampled = limit.simulate(w0, int(record[-1]), paths, observables={"w": "state"}, record=record, **own)
