@@ -21,7 +21,7 @@ from .frames import (
     weights,
 )
 from .limit_flow import follow
-from .set_checks import check_growth
+from .set_checks import check_growth, kink
 from .zero_loss.model import Model, Regression
 
 ARRIVED = 1e-8  # loss over curvature |w|^2 up to which the flow's end is polished
@@ -117,9 +117,11 @@ def _reason(model: Model, start: np.ndarray, end: np.ndarray, lost: float) -> In
             "which the Hessian is nothing beside its largest eigenvalue, towards a zero of higher order or at infinity; "
             "take a loss that grows like a square away from its zeros"
         )
+    far = kink(model, end)
+    held = "" if far is None else f"; its gradient has a kink about {far:.3g} from there, which may hold the flow"
     return InvalidInput(
         f"the gradient flow does not reach zero loss from this start: it stops at a loss of {lost:.3g}, with a "
-        f"gradient of {gradient:.3g}; if that is the minimum of the loss, subtract it, else "
+        f"gradient of {gradient:.3g}{held}; if that is the minimum of the loss, subtract it, else "
         "start elsewhere, or give the model more weights"
     )
 

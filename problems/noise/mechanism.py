@@ -219,12 +219,14 @@ class SimpleMechanism(Mechanism):
             sentence = f"{self.effect} changes along the set and drives it at rate step_size sigma^2"
             return Regime("non-degenerate", sentence, "numbers" if model.noise_size else "theory")
         covariance = self.covariance(model, w)
-        scale = np.abs(covariance).max()
-        projected = np.abs(frame.projector @ covariance @ frame.projector).max()
-        bent = geometry.second_derivative(model, w, covariance, frame=frame)
-        drift = np.linalg.norm(bent.mixed + bent.normal)
-        rounding = (NO_NOISE * frame.eigenvalues.max() * across) ** 2
-        if scale > rounding and max(projected, drift * across) > ROUNDING * scale:
+        scale, moves = np.abs(covariance).max(), False
+        if scale > (NO_NOISE * frame.eigenvalues.max() * across) ** 2:
+            covariance = covariance / scale
+            projected = np.abs(frame.projector @ covariance @ frame.projector).max()
+            bent = geometry.second_derivative(model, w, covariance, frame=frame)
+            drift = np.linalg.norm(bent.mixed + bent.normal) * across
+            moves = max(projected, drift) > ROUNDING
+        if moves:
             sentence = f"{self.effect} is constant along the set, so that only the gradient noise moves it"
             return Regime("degenerate", f"{sentence}, at rate step_size^2 sigma^2", "numbers")
         return Regime("trivial", f"{self.effect} is constant along the set and the noise moves nothing", "numbers")
