@@ -18,6 +18,7 @@ NON_DEGENERATE, DEGENERATE, TRIVIAL = "non-degenerate", "degenerate", "trivial"
 REGIMES = (NON_DEGENERATE, DEGENERATE, TRIVIAL)
 PROBES = 3  # points at which a regime is decided by numbers: at a single one a non-zero drift may vanish
 ATTEMPTS = 12
+HOPELESS = 2  # starts after which a loss that has no zero-loss set, and not only none near, is refused
 LONGEST_SEARCH = 60.0  # seconds after which three starts that failed are enough
 STILL = 1e-9  # relative: a smaller drift along the set is rounding
 REMEMBERED = 64  # starts of a model whose points are kept
@@ -155,22 +156,26 @@ def probe_points(model: Any, origin: np.ndarray | None) -> np.ndarray:
     Raises
     ------
     InvalidInput
-        If the gradient flow from every draw does not reach a set of positive dimension.
+        If the gradient flow from every draw does not reach a set of positive dimension, or there is no such set at
+        `origin`.
     """
     draws = np.random.default_rng(0).standard_normal((ATTEMPTS, model.dimension))
     found, reason = ([] if origin is None else [origin]), ""
     if origin is not None:
+        geometry.check_set(model, origin)
         draws = found[0] + SPREAD * max(float(np.abs(found[0]).max()), 0.1) * draws
-    patience, failed = Patience("regime on the zero-loss set"), 0
+    patience, failed, hopeless = Patience("regime on the zero-loss set"), 0, 0
     for place, draw in enumerate(draws):
-        if len(found) == PROBES or (not found and failed >= PROBES and patience.seconds > LONGEST_SEARCH):
+        late = hopeless == HOPELESS or (failed >= PROBES and patience.seconds > LONGEST_SEARCH)
+        if len(found) == PROBES or (not found and late):
             break  # what is found never depends on the time, only when to give up
         patience.look(lambda: f"start {place + 1} of at most {ATTEMPTS}, {len(found)} of {PROBES} points found")
         try:
             point = geometry.limit_map(model, draw)
-            geometry.frame(model, point)
+            geometry.frame(model, point) if found else geometry.check_set(model, point)
         except InvalidInput as error:
             reason, failed = str(error), failed + 1
+            hopeless += isinstance(error, geometry.NoZeroSet)
             continue
         found.append(point)
     if not found:
@@ -178,4 +183,5 @@ def probe_points(model: Any, origin: np.ndarray | None) -> np.ndarray:
             f"no point of a zero-loss set with tangents was found from {failed} random starts, so the "
             f"regime cannot be decided; pass start=, a point near the zero-loss set (last reason: {reason})"
         )
+    geometry.warn_of_kinks(model, found[0])
     return np.array(found)
