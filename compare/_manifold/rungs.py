@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.exact.errors import InvalidInput, LongRun
+from sgdlimits.exact.errors import InvalidInput, LongRun, SgdlimitsError
 
 from .. import rescaling
 from ..estimates import mean_and_influence
@@ -68,14 +68,13 @@ def measured(
     late = traces.last_half(w, phi, looks, w0) if still else (np.zeros(paths), np.nan, np.nan)
     recorded = np.searchsorted(looks, record)
     w, phi = w[:, recorded], phi[:, recorded]
-    fast = np.full((len(record), len(functions)), np.nan)
-    on_its_clock = record / float(limit.clock)
+    fast = np.full((len(record), len(functions)), np.nan)  # a control, where the limit is deterministic
     if rescaling.is_deterministic(limit) or still:
-        points = rescaling.limit_points(limit, w0, on_its_clock)
+        points, twice = _followed(limit, w0, record / float(limit.clock))
         exact = _of_points(functions, points)
         limits = exact, np.zeros_like(exact), np.empty((0, *exact.shape))
-        if not still:
-            fast = _twice_as_fast(functions, limit, w0, on_its_clock)
+        if twice is not None:
+            fast = _of_points(functions, twice)
     else:
         own = settings | {"seed": child_seed(settings["seed"], "limit")}
         sampled = limit.simulate(w0, int(record[-1]), paths, observables={"w": "state"}, record=record, **own)
@@ -90,12 +89,16 @@ def _of_points(functions: Mapping[str, Quantity], points: np.ndarray) -> np.ndar
     return np.stack([values_of(f"observable {name!r}", f, points) for name, f in functions.items()], axis=-1)
 
 
-def _twice_as_fast(functions: Mapping[str, Quantity], limit: Any, w0: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The observables (T, observables) of the limit at twice the times; nan where it cannot be followed so far."""
-    try:
-        return _of_points(functions, rescaling.limit_points(limit, w0, 2 * times))
-    except (InvalidInput, ArithmeticError):  # it leaves its range, and this is but a control
-        return np.full((len(times), len(functions)), np.nan)
+def _followed(limit: Any, w0: np.ndarray, times: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """The limit (T, m) at the times, and at twice the times: None where it stands still or leaves its range by then."""
+    if limit.regime != "trivial":
+        both = np.union1d(times, 2 * times)
+        try:
+            points = rescaling.limit_points(limit, w0, both)
+            return points[np.searchsorted(both, times)], points[np.searchsorted(both, 2 * times)]
+        except (SgdlimitsError, ArithmeticError):  # perhaps only past the times that are compared
+            pass
+    return rescaling.limit_points(limit, w0, times), None
 
 
 def _means(functions: Mapping[str, Quantity], points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
