@@ -114,19 +114,14 @@ def exit_times(beyond: np.ndarray, times: np.ndarray) -> np.ndarray:
     return np.where(passed.any(axis=1), found, np.inf)
 
 
-def probabilities(exited: Sequence[np.ndarray], reference: np.ndarray | bool, confidence: float) -> Errors:
-    """Difference of the part (P,) that left and the limit's, by Agresti and Caffo's interval where both are sampled."""
+def probabilities(exited: Sequence[np.ndarray], reference: np.ndarray, confidence: float) -> Errors:
+    """Difference of the part (P,) that left and the limit's, by Agresti and Caffo's interval."""
     z, rows = normal_quantile(confidence), []
     for x in exited:
         n, p = len(x) + 2, (x.sum() + 1) / (len(x) + 2)
-        variance = p * (1 - p) / n
-        if isinstance(reference, bool):
-            gap, middle = x.mean() - reference, p - reference
-        else:
-            m, q = len(reference) + 2, (reference.sum() + 1) / (len(reference) + 2)
-            variance += q * (1 - q) / m
-            gap, middle = x.mean() - reference.mean(), p - q
-        half = z * math.sqrt(variance)
+        m, q = len(reference) + 2, (reference.sum() + 1) / (len(reference) + 2)
+        gap, middle = x.mean() - reference.mean(), p - q
+        half = z * math.sqrt(p * (1 - p) / n + q * (1 - q) / m)
         rows.append((gap, min(gap, middle - half), max(gap, middle + half)))
     value, lower, upper = np.array(rows).T
     return Errors(value, lower, upper, np.full(len(value), np.nan))

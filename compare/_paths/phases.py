@@ -21,7 +21,6 @@ from .statistics import Row
 
 TIMES = 3  # at which the joint law is looked at
 CROWD = 2  # times as many paths of a random limit, for all rungs
-SUBSTEPS = 2  # integrator steps of a random limit between two looks
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,10 +147,6 @@ def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orde
         Row(name, "exit" if name.startswith("exit") else "slow", "order", order, right, control)
         for (name, order), right, control in zip(names, errors(curves), errors(wrong))
     ]
-    part = probabilities([np.isfinite(x) for x in exits], True, case.confidence)
-    told = exit_times(beyond(wrong[-1])[None], found[-1].times)[0]
-    rows.append(Row("exit: probability", "exit", "probability", np.nan, part,
-                    probabilities([np.isfinite(x) for x in exits], bool(np.isfinite(told)), case.confidence)))  # fmt: skip
     thin = [np.linalg.norm(x.points - c, axis=-1)[:, ::2].max(axis=1).mean() for x, c in zip(found, curves)]
     share = max(1 - a / b for a, b in zip(thin, rows[0].found.value))
     time = exit_times(beyond(curves[-1])[None], found[-1].times)[0]
@@ -165,19 +160,19 @@ def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orde
 def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) -> tuple[list[Row], list[str]]:
     _, limit, wrong = first
     crowd = CROWD * case.paths
-    right = sides.sampled(limit, case.w0, times, crowd, SUBSTEPS, case.options("limit"))
-    rough = sides.sampled(limit, case.w0, times, crowd, 1, case.options("rough"))
+    right = sides.sampled(limit, case.w0, times, crowd, 1, case.options("limit"))
+    fine = sides.sampled(limit, case.w0, times, case.paths, 2, case.options("fine"))
     if rescaling.is_deterministic(wrong):
         still = sides.followed(wrong, case.w0, times)
         other = sides.Looked(times, np.tile(still, (crowd, 1, 1)))
     else:
-        other = sides.sampled(wrong, case.w0, times, crowd, SUBSTEPS, case.options("wrong"))
+        other = sides.sampled(wrong, case.w0, times, crowd, 1, case.options("wrong"))
     coordinate = case.asked or _first_direction(case)
     spread = float(np.sqrt(np.square(right.points[:, -1] - case.origin).sum(axis=-1).mean()))
     beyond, where = case.leaves(coordinate, float(number(0.75 * spread, 2)) if case.radius is None else case.radius)
     places = np.rint(np.arange(1, TIMES + 1) * case.looks / TIMES).astype(int)
     scale = np.maximum(right.points[:, places].std(axis=0), np.finfo(float).tiny)
-    everyone = [*found, right.points, rough.points, other.points]
+    everyone = [*found, right.points, fine.points, other.points]
     values = [over(coordinate, points) for points in everyone]
     leaving = [exit_times(over(beyond, points), right.times) for points in everyone]
     parts = {
@@ -206,7 +201,7 @@ def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) 
         f"Laws: the largest over {fitted} of the law at {TIMES} times jointly (values, increments and average of the "
         "coordinate, random combinations of all coordinates at all times), with Bonferroni's bands; W1 over the limit's "
         f"own spread. Both sides are seen at the same {case.looks} looks; the limit has {crowd} paths.",
-        f"The limit with its integrator's step doubled lies {number(worst, 2)} from it in the largest W1, with sampling error.",
+        f"The limit with its integrator's step halved lies {number(worst, 2)} from it in the largest W1, sampling error included.",
         f"Exit: {where}; the limit leaves by time {case.end:g} with probability {exited[-3].mean():.3f}. Between looks "
         "linear, on both sides; a path that stays counts with the end.",
     ]  # fmt: skip

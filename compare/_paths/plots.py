@@ -35,7 +35,7 @@ def ladders(dataset: xarray.Dataset, ax: Axes | None = None, kind: str | None = 
 def _panel(dataset: xarray.Dataset, ax: Axes, kind: str) -> None:
     sizes = dataset["step_size"].values
     chosen = dataset.isel(row=np.flatnonzero(dataset["kind"].values == kind))
-    names, ends = chosen["row"].values.tolist(), []
+    names, ends, floor = chosen["row"].values.tolist(), [], np.inf
     looks = styles(names)
     for name in names:
         here, look = chosen.sel(row=name), looks[name]
@@ -43,7 +43,8 @@ def _panel(dataset: xarray.Dataset, ax: Axes, kind: str) -> None:
         seen = values > 0
         if not seen.any():
             continue
-        low = np.minimum(values - here["lower"].values, 0.99 * np.abs(values))
+        floor = min(floor, 0.4 * float(values[seen].min()))
+        low = np.minimum(values - here["lower"].values, 0.999 * np.abs(values))  # a bar to 0 leaves the axes
         ax.errorbar(
             sizes[seen], values[seen], [low[seen], (here["upper"].values - values)[seen]], color=look["color"],
             linestyle=look["linestyle"], marker=look["marker"], markersize=4, linewidth=0.9, elinewidth=0.9, capsize=2,
@@ -55,6 +56,8 @@ def _panel(dataset: xarray.Dataset, ax: Axes, kind: str) -> None:
         text = f"{name}\norder {slope:.2f}" if np.isfinite(slope) else name
         ends.append((sizes[0], values[0] if seen[0] else np.nan, text, look["color"]))
     scale_ladders(ax, sizes)
+    if np.isfinite(floor):
+        ax.set_ylim(bottom=floor)
     if kind == "distance":
         ax.axhline(dataset.attrs["tolerance"], color=GREY, linewidth=0.8)
     dress(ax, HEADS[kind], "step size")

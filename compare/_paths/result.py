@@ -122,11 +122,21 @@ class Paths(Result):
             here = dataset.isel(row=place)
             needed, control = float(here["paths_needed"]), float(here["control_paths"])
             if np.isfinite(needed):
-                sentences.append(f"{name} is below the Monte Carlo resolution: about {number(needed, 2)} paths would decide it.")
+                sentences.append(f"{name} is undecided, below the Monte Carlo resolution: about {number(needed, 2)} paths would decide it.")
             verdict = here["control_verdict"].item()
-            if verdict in ("agrees", "undecided"):
-                cure = f", about {number(control, 2)} paths would have" if np.isfinite(control) else ""
-                sentences.append(f"{name} has no power against {attrs['control']}{cure}: its verdict says little.")
+            if here["verdict"].item() == "differs" and here["kind"].item() == "order":
+                local = ", ".join(f"{x:.2f}" for x in here["local_order"].values if np.isfinite(x))
+                sentences.append(
+                    f"{name} differs over this ladder, with local orders {local}: smaller step sizes tell a ladder that is "
+                    "too coarse from a wrong order."
+                )
+            if verdict == "agrees":
+                sentences.append(
+                    f"{name} cannot refute {attrs['control']}, which lies within the tolerance too: no number of paths would."
+                )
+            elif verdict == "undecided":
+                cure = f"about {number(control, 2)} paths would have" if np.isfinite(control) else "a longer time may give it"
+                sentences.append(f"{name} has no power against {attrs['control']} with these paths ({cure}).")
         moving = [p for p in ("slow", "fast") if np.ptp(np.nan_to_num(dataset[f"noise_level_{p}"].values)) > 0]
         if moving:
             sentences.append(f"The noise level goes as the root of the step size in the {' and the '.join(moving)} phase.")
