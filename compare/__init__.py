@@ -6,6 +6,7 @@ if not __name__.startswith("sgdlimits."):
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
+from ._paths import Paths, paths
 from ._time_scales import TimeScale, TimeScales, time_scales
 from .known_law import KnownLaw
 
@@ -14,10 +15,12 @@ __all__ = [
     "Laws",
     "Manifold",
     "Orders",
+    "Paths",
     "TimeScale",
     "TimeScales",
     "laws",
     "manifold",
     "orders",
+    "paths",
     "time_scales",
 ]

@@ -19,11 +19,14 @@ class Fit:
         Standard errors, enlarged by the root of chi-square over degrees of freedom where that exceeds one.
     reduced_chi2 : float
         Chi-square over degrees of freedom; nan without any.
+    weights : (p, n) array
+        coefficients = weights @ values.
     """
 
     coefficients: np.ndarray
     errors: np.ndarray
     reduced_chi2: float
+    weights: np.ndarray
 
 
 def fit(columns: np.ndarray, values: np.ndarray, errors: np.ndarray) -> Fit:
@@ -38,11 +41,12 @@ def fit(columns: np.ndarray, values: np.ndarray, errors: np.ndarray) -> Fit:
     if singular[-1] <= 1e-10 * singular[0]:
         raise InvalidInput("the ladder does not tell the terms of the error apart: add step sizes or noise levels")
     inverse = right.T / singular
-    coefficients = inverse @ (left.T @ (values * weights)) / sizes
+    linear = inverse @ (left.T * weights) / sizes[:, None]
+    coefficients = linear @ values
     residual = (values - columns @ coefficients) * weights
     reduced_chi2 = float(residual @ residual) / (count - width) if count > width else np.nan
     scale = np.sqrt(max(1.0, reduced_chi2)) if count > width else 1.0
-    return Fit(coefficients, scale * np.sqrt(np.square(inverse).sum(axis=1)) / sizes, reduced_chi2)
+    return Fit(coefficients, scale * np.sqrt(np.square(inverse).sum(axis=1)) / sizes, reduced_chi2, linear)
 
 
 def exponent(x: np.ndarray, values: np.ndarray, errors: np.ndarray, bias_order: float | None = None) -> Fit:

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sgdlimits.exact.errors import InvalidInput, positive
+
 from .estimates import band_quantile
+
+LOOSEST = 0.1  # a tolerance above this part of what a limit changes says little
 
 
 def verdicts_of(lower: np.ndarray, upper: np.ndarray, margin: np.ndarray) -> np.ndarray:
@@ -26,6 +30,16 @@ def judged(value: float, error: float, predicted: float, tolerance: float, z: fl
     """The verdict on one value beside its prediction, by the interval of z standard errors."""
     gap, half = float(value) - float(predicted), z * float(error)
     return str(verdicts_of(np.array(gap - half), np.array(gap + half), np.array(tolerance)))
+
+
+def relative_tolerance(value: float) -> float:
+    """A tolerance relative to what a limit changes, at most `LOOSEST`."""
+    tolerance = positive("tolerance", value)
+    if tolerance > LOOSEST:
+        raise InvalidInput(
+            f"tolerance is relative to what the limit changes, and at most {LOOSEST:g}, got {tolerance:g}: lower it"
+        )
+    return tolerance
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +65,9 @@ class Judgement:
 
 
 def judged_throughout(
-    gaps: np.ndarray, influence: np.ndarray, margin: np.ndarray | float, confidence: float, degrees: float | None = None
-) -> Judgement:
+    gaps: np.ndarray, influence: np.ndarray, margin: np.ndarray | float, confidence: float,
+    degrees: float | None = None, paths: int | None = None,
+) -> Judgement:  # fmt: skip
     """The verdict at all times at once, by a band that holds with `confidence` at all of them.
 
     agrees: the band lies within the margin throughout; differs: outside it at some time; undecided: neither.
@@ -67,16 +82,20 @@ def judged_throughout(
     confidence : float
     degrees : float, optional
         Degrees of freedom of the errors; default: of one mean, P - 1.
+    paths : int, optional
+        Paths of one of several means that were put together; default: P. What would decide is told in these.
     """
-    paths = len(influence)
+    paths = len(influence) if paths is None else paths
     errors = np.sqrt(np.square(influence).sum(axis=0))
-    half = band_quantile(influence, confidence, max(paths - 1, 1) if degrees is None else degrees) * errors
+    half = band_quantile(influence, confidence, max(len(influence) - 1, 1) if degrees is None else degrees) * errors
     margin = np.broadcast_to(np.asarray(margin, dtype=float), gaps.shape)
     each = verdicts_of(gaps - half, gaps + half, margin)
-    room = margin - np.abs(gaps)
-    worst = int(np.argmin(np.where(np.isfinite(room), room, -np.inf)))
+    room, beyond = margin - np.abs(gaps), np.abs(gaps) - half
+    with np.errstate(divide="ignore", invalid="ignore"):
+        shares = [np.where(x == 0, 0.0, x / margin) for x in (np.abs(gaps), beyond)]  # of the margin
+    worst = int(np.argmax(np.where(np.isfinite(gaps), shares[0], np.inf)))
     if (each == "differs").any():
-        return Judgement("differs", half, int(np.argmin(room + half)), np.nan)
+        return Judgement("differs", half, int(np.argmax(np.where(each == "differs", shares[1], -np.inf))), np.nan)
     if (each == "agrees").all():
         return Judgement("agrees", half, worst, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -8,7 +8,7 @@ from sgdlimits.problems.geometry import limit_map
 from .gradient_flow import GradientFlow
 from .homogenized import HomogenizedSGD
 from .integration import integrate
-from .manifold.checks import NeglectedDrift
+from .manifold.checks import LargeNoise, NeglectedDrift
 from .manifold.leaving import LeftTheSet
 from .manifold_limit import ManifoldLimit
 from .modified_equation import ModifiedEquation
@@ -37,6 +37,7 @@ __all__ = [
     "ExpectationEstimate",
     "GradientFlow",
     "HomogenizedSGD",
+    "LargeNoise",
     "LeftTheSet",
     "ManifoldLimit",
     "ModifiedEquation",

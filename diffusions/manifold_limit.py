@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,25 +15,25 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset, path_dataset
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import InvalidInput, finite_array, flag, one_of, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, one_of, points, positive, whole_number
+from sgdlimits.exact.stationary_law import Stability
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Mechanism
 from sgdlimits.problems.zero_loss.model import Model
 
 from .manifold.claims import CLAIMS
-from .manifold.checks import check_move, warn_of_neglected_drift
+from .manifold.checks import check_options, warn_of_large_noise, warn_of_neglected_drift
 from .manifold.fields import Fields, tangential_matrix
-from .manifold.flows import FLOW_SOLVERS, TABLEAUS, extended, follow
-from .manifold.leaving import LeftTheSet, back_to_set, frame_of_rank
+from .manifold.flows import TABLEAUS
 from .manifold.schemes import NOISE_SOLVERS, Stepper
-from .manifold.simulator import DEFAULT_DT, LimitSteps, integrator_grid, largest_step
-from .manifold.terms import DEGENERATE, Term, decide_terms, explain, leading_term, probe_points
+from .manifold.simulator import LimitSteps, integrator_grid, largest_step
+from .manifold.solving import checked_times, fixed_step, solved
+from .manifold.stability import hold_stable, stability_at
+from .manifold.terms import Term, decide_terms, explain, leading_term, probe_points, remembered
 
 if TYPE_CHECKING:
     import xarray
 
-
-LONGEST_TIME = 1e9  # a flow of order-one rates is solved in steps of about one
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,11 +51,14 @@ class ManifoldLimit:
     model : zero-loss model
         See `sgdlimits.problems.zero_loss`.
     noise : noise mechanism or mixture
-        See `sgdlimits.problems.noise`.
+        See `sgdlimits.problems.noise`. The non-degenerate limit is the leading order in sigma^2.
     step_size : float
+        Past the stability limit of the set, 2 over the largest eigenvalue of H, the recurrence is thrown off
+        the set and has no limit.
     start : (m,) array, optional
-        A point from which the gradient flow reaches the zero-loss set; regimes that only numbers decide are
-        decided near its end. Default: a few random starts.
+        A point from which the gradient flow reaches the zero-loss set; the step size is held against the
+        stability limit at its end, and regimes that only numbers decide are decided near it. Default: a few
+        random starts.
     correction : bool
         Add the drift of relative size sigma^2 / step_size that a degenerate mechanism has if the noisy loss
         is not quadratic in the noise (derived).
@@ -69,6 +71,13 @@ class ManifoldLimit:
     ------
     InvalidInput
         If the mechanism does not fit the model, or an argument cannot be used.
+    Unstable
+        If `start` is given and the step size is past the stability limit at its end; `.threshold` is that limit.
+
+    Warns
+    -----
+    StabilityWarning
+        If a minibatch makes the second moment grow there although the mean settles.
     """
 
     model: Any
@@ -97,6 +106,8 @@ class ManifoldLimit:
         if self.start is not None:
             start = finite_array("start", self.start, shape=(self.model.dimension,))
             object.__setattr__(self, "start", start)
+        if self._origin is not None:
+            hold_stable(self.model, self.noise, self._origin, self.step_size)
 
     @classmethod
     def of(cls, recurrence: Any, **options: Any) -> ManifoldLimit:
@@ -117,18 +128,7 @@ class ManifoldLimit:
     def terms(self) -> tuple[Term, ...]:
         """One term a mechanism, in the order of the mixture."""
         terms = decide_terms(self.model, self.noise, self.step_size, self._probes)
-        for term in terms:
-            if self.finite_step and term.tangential:
-                raise InvalidInput(
-                    f"finite_step holds for noise without a part along the zero-loss set, but {term.label} "
-                    "has one: pass finite_step=False"
-                )
-        special = [t.label for t in terms if t.regime == DEGENERATE and not t.mechanism.reg_is_constant]
-        if self.correction and len(special) > 1:
-            raise InvalidInput(
-                f"the correction for {' and '.join(special)} together is not known, only for each alone: "
-                "pass correction=False"
-            )
+        check_options(terms, self.correction, self.finite_step)
         return terms
 
     @property
@@ -167,8 +167,18 @@ class ManifoldLimit:
         return self._fields.noise_matrix(self._probes[0]).shape[-1]
 
     @cached_property
+    def _origin(self) -> np.ndarray | None:
+        """Phi(start)."""
+        if self.start is None:
+            return None
+        start = self.start
+        return remembered(self.model, start.tobytes(), lambda: geometry.limit_map(self.model, start))
+
+    @cached_property
     def _probes(self) -> np.ndarray:
-        return probe_points(self.model, self.start)
+        origin = self._origin
+        key = "probes", None if origin is None else origin.tobytes()
+        return remembered(self.model, key, lambda: probe_points(self.model, origin))
 
     @cached_property
     def _fields(self) -> Fields:
@@ -177,6 +187,27 @@ class ManifoldLimit:
         return Fields(
             self.model, self.noise.batch, self.step_size, self.terms, rate, self.correction, self.finite_step
         )
+
+    def stability(self, w0: np.ndarray) -> Stability:
+        """Step sizes below which the recurrence, linearised about the set at Phi(w0), settles on it (derived).
+
+        The mean settles below 2 over the largest eigenvalue of H. Minibatches act on the distance from the set
+        itself and lower the threshold of the second moment, which is exact here. Of every other noise the part
+        that multiplies the distance is of order sigma^2 and left out, as it is in the limit: masks and noise on
+        weights, inputs or labels change the thresholds by a part of that order, for which no formula is given.
+
+        Parameters
+        ----------
+        w0 : (m,) array
+            Where the recurrence starts.
+
+        Raises
+        ------
+        InvalidInput
+            If the gradient flow from w0 does not reach the set.
+        """
+        point = geometry.limit_map(self.model, finite_array("w0", w0, shape=(self.dimension,)))
+        return stability_at(self.model, self.noise, point, self.step_size)
 
     def regulariser(self, w: np.ndarray) -> np.ndarray:
         """R (...) whose gradient along the set is minus the tangential drift, at w (..., m) on the set.
@@ -232,32 +263,27 @@ class ManifoldLimit:
             If the limit is stochastic, an argument cannot be used, or the path leaves the set, explodes,
             meets a change of rank of the Hessian, or a regime that numbers decided turns out wrong: with time
             and place.
+        Unstable
+            If the step size is past the stability limit at Phi(w0); `.threshold` is that limit.
+
+        Warns
+        -----
+        StabilityWarning
+            If the path passes the stability limit later, where the recurrence cannot follow: with time and
+            place; or if, at Phi(w0), a minibatch makes the second moment grow although the mean settles.
+        LargeNoise
+            If non-degenerate masks have a sigma^2 that is not small, of which the limit is the leading order.
+        NeglectedDrift
+            If the limit needs sigma^2 = o(step_size) and sigma^2 is not that small.
         """
-        one_of("solver", solver, FLOW_SOLVERS)
-        if dt is not None and solver == "adaptive":
-            raise InvalidInput("dt is a fixed step, but solver='adaptive' chooses its own: leave dt out")
-        step = DEFAULT_DT if dt is None else positive("dt", dt)
-        times = finite_array("times", np.atleast_1d(finite_array("times", times)), ndim=1)
-        if times.size == 0 or times[0] < 0 or (times[1:] < times[:-1]).any():
-            raise InvalidInput(f"times must increase from 0 on, got {times[:5].tolist()}")
-        if times[-1] > LONGEST_TIME:
-            raise InvalidInput(f"times must be at most {LONGEST_TIME:g} in units of the clock, got {times[-1]:g}")
+        step, times = fixed_step(solver, dt), checked_times(times)
         if self.noise_dimension:
             raise InvalidInput(
                 f"the limit is stochastic ({self.explanation.rstrip('.')}): use simulate(w0, steps, paths)"
             )
         start = self._start(finite_array("w0", w0, shape=(self.dimension,)))
-        rank = geometry.frame(self.model, start).rank
-        field = extended(self.model, self._fields.drift, rank)
-
-        def check(before: np.ndarray, after: np.ndarray) -> None:
-            if not project:
-                before, after = back_to_set(self.model, before), back_to_set(self.model, after)
-            check_move(self._fields, before, after, frame_of_rank(self.model, before, rank))
-
-        path = follow(self.model, field, start, times, solver, step, project, check)
-        attributes = self._attributes() | {"solver": solver, "dt": None if solver == "adaptive" else step}
-        return path_dataset(times, self.clock.step(times), path, attributes)
+        path = solved(self._fields, start, times, solver, step, project)
+        return path_dataset(times, self.clock.step(times), path, self._attributes() | {"solver": solver, "dt": step})
 
     def simulate(
         self,
@@ -304,14 +330,20 @@ class ManifoldLimit:
         ------
         InvalidInput
             If an argument cannot be used.
+        Unstable
+            If the step size is past the stability limit at Phi of a start that is given, or of a Gaussian's
+            mean; `.threshold` is that limit.
 
         Warns
         -----
+        StabilityWarning
+            If paths pass the stability limit later, where the recurrence cannot follow, or start past it by a
+            Gaussian's draw: with path, time and place; or, as in `solve`, of a minibatch.
         LeftTheSet, OverflowedPaths
             If a path leaves the set, explodes or meets a change of rank: with path, time and place. Its
             coordinates are inf from there on.
-        NeglectedDrift
-            If the limit needs sigma^2 = o(step_size) and sigma^2 is not that small.
+        LargeNoise, NeglectedDrift
+            As in `solve`.
         """
         steps, paths = whole_number("steps", steps, 0), whole_number("paths", paths, 1)
         step = largest_step(float(self.clock), dt, substeps)
@@ -326,39 +358,31 @@ class ManifoldLimit:
         typical = initial.mean if isinstance(initial, Gaussian) else initial.reshape(-1, self.dimension)[0]
         rank = geometry.frame(self.model, self._start(typical)).rank
         grid = integrator_grid(record, steps, float(self.clock), step)
-        limit = LimitSteps(Stepper(self._fields, solver, rank), grid, float(self.clock), self.noise_dimension)
+        given = not isinstance(initial, Gaussian) and np.ndim(initial) == 2
+        stepper = Stepper(self._fields, solver, rank)
+        limit = LimitSteps(stepper, grid, float(self.clock), self.noise_dimension, given)
         ensemble = run(
             limit.simulator(), initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
         )  # fmt: skip
-        asked = range(first_path, first_path + paths)
-        lost = sorted((d for d in limit.departures if d.path in asked), key=lambda d: (d.step, d.path))
-        if lost:
-            warnings.warn(f"{len(lost)} of {paths} paths were lost: {lost[0]}", LeftTheSet, stacklevel=2)
+        limit.warn_of_paths(range(first_path, first_path + paths), stacklevel=2)
         attributes = self._attributes() | {"solver": solver, "dt": step}
         return ensemble_dataset(ensemble, attributes, self.clock.time(record))
 
     def _points(self, w: Any) -> np.ndarray:
-        w = finite_array("w", w)
-        if w.ndim == 0 or w.shape[-1] != self.dimension:
-            raise InvalidInput(f"w must have shape (..., {self.dimension}), got {w.shape}")
-        return w
+        return points("w", w, self.dimension)
 
     def _start(self, w0: np.ndarray) -> np.ndarray:
-        """Phi(w0) (m,); warns if the drift that the limit neglects there is not small."""
+        """Phi(w0) (m,), where the recurrence must be stable; warns if what the limit neglects there is not small."""
         start = geometry.limit_map(self.model, w0)
+        hold_stable(self.model, self.noise, start, self.step_size)
+        warn_of_large_noise(self._fields, stacklevel=3)
         warn_of_neglected_drift(self._fields, start, stacklevel=3)
         return start
 
     def _attributes(self) -> dict[str, Any]:
         return {
-            "process": self.label,
-            "regime": self.regime,
-            "explanation": self.explanation,
-            "model": self.model.label,
-            "noise": repr(self.noise),
-            "step_size": self.step_size,
-            "clock": float(self.clock),
-            "correction": int(self.correction),
-            "finite_step": int(self.finite_step),
-        }
+            "process": self.label, "regime": self.regime, "explanation": self.explanation,
+            "model": self.model.label, "noise": repr(self.noise), "step_size": self.step_size,
+            "clock": float(self.clock), "correction": int(self.correction), "finite_step": int(self.finite_step),
+        }  # fmt: skip

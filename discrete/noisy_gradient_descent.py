@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 
 class State(NamedTuple):
-    """Points (P, m) at which gradients are taken, and what goes from one step to the next.
+    """Points (P, m) that the rule moves, and what goes from one step to the next.
 
-    `carried` is the perturbation (P, m) that the next step adds, or None: only an anti-correlated one is carried. The
-    position is the sum of both. `slots` (P, slots, m) are what the rule keeps.
+    `carried` is the perturbation (P, m) of the position, or None: only an anti-correlated one is carried. The
+    position, at which the gradient is taken, is the sum of both. `slots` (P, slots, m) are what the rule keeps.
     """
 
     point: np.ndarray
@@ -129,11 +129,9 @@ class NoisyGradientDescent:
         drawn = perturbation([draw for draw in draws if not draw.carried], noise, k)
         carried = state.carried
         if carried is not None:
-            shift = carried if drawn.shift is None else drawn.shift + carried
-            drawn = drawn._replace(shift=shift)
             carried = perturbation([draw for draw in draws if draw.carried], noise, k).shift
         step_size = float(self.step_sizes(k, k + 1)[0])
-        gradient = noisy_gradient(self.model, state.point, drawn)
+        gradient = noisy_gradient(self.model, self.position(state), drawn)
         point, slots = self.update_rule.move(state.point, state.slots, gradient, step_size, k)
         return State(point, carried, slots)
 

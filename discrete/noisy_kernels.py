@@ -201,12 +201,13 @@ def noisy_descent(kernel: CompiledFunction) -> Callable[..., Any]:
                                 rows_with_replacement(rows, seed, number + lane, step, order.size)
                             else:
                                 rows_without_replacement(rows, order, seed, number + lane, step)
-                        for j in range(m):
-                            point[j] = x[p, j] * factor[j] + shift[j]
-                        if carrying:
+                        if carrying:  # what multiplies weights multiplies the position
                             for j in range(m):
-                                point[j] += carried[p, j]
+                                point[j] = (x[p, j] + carried[p, j]) * factor[j] + shift[j]
                                 carried[p, j] = carry[j]
+                        else:
+                            for j in range(m):
+                                point[j] = x[p, j] * factor[j] + shift[j]
                         gradient(point, data, rows, labels, units, inputs, eta, out, work)
                         for j in range(m):
                             moving[0, j] = factor[j] * out[j] + push[j]

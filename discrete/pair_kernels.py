@@ -101,8 +101,8 @@ def pair_descent(
                 lost = 0
                 for lane in range(PACK):
                     f, g = slots[factor, lane], slots[factor + 1, lane]
-                    point_u = u[lane] * f + slots[shift, lane] + c[lane]
-                    point_v = v[lane] * g + slots[shift + 1, lane] + e[lane]
+                    point_u = (u[lane] + c[lane]) * f + slots[shift, lane]
+                    point_v = (v[lane] + e[lane]) * g + slots[shift + 1, lane]
                     error, keep_u, keep_v = slots[label, lane], slots[first_unit, lane], slots[last_unit, lane]
                     if difference:
                         a, b = _difference(point_u, point_v, error, keep_u, keep_v)

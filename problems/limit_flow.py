@@ -13,29 +13,30 @@ import numpy as np
 
 from sgdlimits.ensembles.progress import Patience
 
-ON_THE_SET = 1e-18  # loss, relative to its scale, at which a point is handed over to the polish
+from .frames import length
+
+ON_THE_SET = 1e-19  # loss, relative to curvature |w|^2, at which a point is handed over to the polish
 FLOW_TIME = 1e8  # in units of 1 / (curvature at the start)
 MOST_STEPS = 20_000
 PATIENCE = 1000  # steps in which the loss must fall by a thousandth; flows that arrive need 300 to 2500 in all
+TINY = 1e-300
 SHRINK, GROW, SAFETY = 0.2, 5.0, 0.85
 SERIES = 14  # highest power of phi_4 for |z| < 1, where the upward recursion cancels
 
 
-def follow(model: Any, start: np.ndarray, tolerance: float, scale: float) -> np.ndarray:
-    """Points (P, m) that the gradient flow from `start` (P, m) reaches, at a loss near 1e-18 `scale` where it can.
+def follow(model: Any, start: np.ndarray, tolerance: float) -> np.ndarray:
+    """Points (P, m) that the gradient flow from `start` (P, m) reaches, at a loss near 1e-19 curvature |w|^2 if it can.
 
     Parameters
     ----------
     model : Model
     start : (P, m) array
     tolerance : float
-        Error of a step, relative to 1 + |w|.
-    scale : float
-        What losses are compared with.
+        Error of a step, relative to |w|.
     """
     w = np.array(start)
-    curvature = np.linalg.norm(model.hessian(w), axis=(-1, -2)) + np.linalg.norm(model.gradient(w), axis=-1)
-    left = FLOW_TIME / np.maximum(curvature, 1e-100)
+    curvature = np.linalg.norm(model.hessian(w), axis=(-1, -2))
+    left = FLOW_TIME / np.maximum(curvature + np.linalg.norm(model.gradient(w), axis=-1) / length(w), TINY)
     step = 1e-9 * left
     before = np.full(len(w), np.inf)
     patience = Patience("gradient flow to zero loss")
@@ -44,7 +45,7 @@ def follow(model: Any, start: np.ndarray, tolerance: float, scale: float) -> np.
         if count % PATIENCE == 0:
             left = np.where(loss > 0.999 * before, 0.0, left)
             before = loss
-        going = np.flatnonzero((loss > ON_THE_SET * scale) & (left > 0))
+        going = np.flatnonzero((loss > ON_THE_SET * curvature * (w**2).sum(-1)) & (left > 0))
         if not going.size:
             break
         patience.look(
@@ -53,8 +54,8 @@ def follow(model: Any, start: np.ndarray, tolerance: float, scale: float) -> np.
         )
         place, size = w[going], step[going]
         with np.errstate(over="ignore", invalid="ignore"):
-            moved, error = _step(model, place, size)
-            ratio = error / (tolerance * (1 + np.linalg.norm(place, axis=-1)))
+            moved, error, curvature[going] = _step(model, place, size)
+            ratio = error / (tolerance * np.maximum(np.linalg.norm(place, axis=-1), np.linalg.norm(moved, axis=-1)))
             ratio = np.where(np.isfinite(ratio), ratio, np.inf)
             done = ratio <= 1
             factor = np.clip(SAFETY * np.maximum(ratio, 1e-30) ** -0.25, SHRINK, GROW)
@@ -64,8 +65,8 @@ def follow(model: Any, start: np.ndarray, tolerance: float, scale: float) -> np.
     return w
 
 
-def _step(model: Any, w: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """One step (P, m) of sizes (P,), and the norm (P,) of its error estimate."""
+def _step(model: Any, w: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One step (P, m) of sizes (P,), the norm (P,) of its error estimate and the largest curvature (P,)."""
     hessian, force = model.hessian(w), -model.gradient(w)
     values, vectors = np.linalg.eigh(hessian)
     turned = vectors.swapaxes(-1, -2)
@@ -84,7 +85,7 @@ def _step(model: Any, w: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.n
     end = bend(w + times(vectors, h * one * (pull + middle)))
     fine = h * four * (12 * end - 48 * middle)
     move = h * (one * pull + three * (16 * middle - 2 * end)) + fine
-    return w + times(vectors, move), np.linalg.norm(fine, axis=-1)
+    return w + times(vectors, move), np.linalg.norm(fine, axis=-1), np.abs(values).max(-1)
 
 
 def _phi(z: np.ndarray) -> tuple[np.ndarray, ...]:

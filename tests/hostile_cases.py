@@ -220,6 +220,7 @@ CALLS = {
              finite_step=False),
     ),
     "ManifoldLimit.of": (diffusions.ManifoldLimit.of, dict(recurrence=NOISY)),
+    "ManifoldLimit.stability": (LIMIT.stability, dict(w0=ON_SET)),
     "ManifoldLimit.solve": (LIMIT.solve, dict(w0=ON_SET, times=[0.0, 0.1])),
     "ManifoldLimit.simulate": (
         LIMIT.simulate, {name: value for name, value in SIMULATED_W.items() if name != "keep_state"},

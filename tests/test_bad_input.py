@@ -10,7 +10,7 @@ from sgdlimits.exact.errors import SgdlimitsError
 from tests.hostile_cases import CALLS, HOSTILE
 
 LONGEST = 300
-OURS = ("StabilityWarning", "OverflowedPaths", "MismatchedProcesses", "NeglectedDrift")
+OURS = ("StabilityWarning", "OverflowedPaths", "MismatchedProcesses", "NeglectedDrift", "LargeNoise")
 # Functions of positions that the engine calls on paths that have overflowed: what is no number goes through them.
 PASS_THROUGH = (
     "LeastSquares.gradient", "Hyperbola.loss", "Hyperbola.gradient", "NoisyGradientDescent.regulariser",

@@ -5,11 +5,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from sgdlimits.diffusions.manifold.checks import NeglectedDrift
+from sgdlimits.diffusions.manifold.checks import LargeNoise, NeglectedDrift
 from sgdlimits.diffusions.manifold.leaving import LeftTheSet
 from sgdlimits.diffusions.manifold_limit import ManifoldLimit
-from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
-from sgdlimits.problems import noise, zero_loss
+from sgdlimits.ensembles import Gaussian
+from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, StabilityWarning, Unstable
+from sgdlimits.problems import geometry, noise, zero_loss
 
 TIMES = np.array([0.0, 0.1, 0.35, 1.0])
 HYPERBOLA = zero_loss.Hyperbola()
@@ -232,8 +233,6 @@ def test_regimes_and_clocks(model, mechanism, regime):
 def test_regulariser_is_the_potential_of_the_tangential_drift(mechanism):
     """Assert that along a curve on the set R changes by minus the drift's work, to the difference's
     accuracy."""
-    from sgdlimits.problems import geometry
-
     limit = ManifoldLimit(NETWORK, mechanism, 0.1)
     base = limit._probes[0]
     along = geometry.tangent_projector(NETWORK, base) @ np.ones(NETWORK.dimension)
@@ -475,7 +474,7 @@ def test_solve_labels_its_result():
         (lambda: label().solve(W0, [1.0], dt=0.1), "leave dt out"),
         (lambda: label().solve([1.0, -1.0], [1.0]), "."),
         (lambda: label().simulate(W0, 10, 2, dt=0.1, substeps=1), "pass one of them"),
-        (lambda: label().drift(0.0, [1.0, 1.0, 1.0]), r"w must have shape \(..., 2\)"),
+        (lambda: label().drift(0.0, [1.0, 1.0, 1.0]), "w must have 2 numbers in its last axis"),
         (
             lambda: ManifoldLimit(HYPERBOLA, noise.Langevin(0.1), 0.1).solve(W0, [1.0]),
             "stochastic .*use simulate",
@@ -490,3 +489,108 @@ def test_bad_input_is_answered_in_a_sentence(call, sentence):
 
 def label():
     return ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), 0.1)
+
+
+THRESHOLD = 2 / 4.25  # 2 over x^2 + y^2 at (2, 1/2)
+UNSTABLE = [
+    lambda step: ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), step).solve(W0, [0.1]),
+    lambda step: ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), step).simulate(W0, 5, 2),
+    lambda step: ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), step).simulate(np.array([[1, 1], W0]), 5, 2),
+    lambda step: ManifoldLimit(HYPERBOLA, noise.WeightNoise(0.1), step).simulate((W0, np.eye(2) / 1e9), 5, 2),
+    lambda step: ManifoldLimit(HYPERBOLA, noise.Dropout(0.1, "bernoulli"), step).solve(W0, [0.1]),
+    lambda step: ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), step, start=W0),
+    lambda step: ManifoldLimit.of(
+        SimpleNamespace(model=HYPERBOLA, noise=noise.WeightNoise(0.1), step_size=step), start=W0
+    ),
+]
+
+
+@pytest.mark.parametrize("call", UNSTABLE)
+def test_past_the_stability_limit_there_is_no_limit(call):
+    """Assert Unstable with the largest stable step size, which is 2 / (x^2 + y^2); just below it the call succeeds."""
+    for step_size in (0.6, THRESHOLD * (1 + 1e-6)):
+        with pytest.raises(Unstable, match=r"stable only below 0\.47\d* .*lower the step size") as caught:
+            call(step_size)
+        assert caught.value.threshold == pytest.approx(THRESHOLD, rel=1e-4)
+    call(THRESHOLD * (1 - 1e-3))
+
+
+def test_a_step_size_of_ten_is_refused_on_the_hyperbola():
+    """Assert the error that names where, for a step twenty times too long."""
+    with pytest.raises(Unstable, match=r"step_size is 10, .* at w = \(2, 0.5\)"):
+        ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), 10.0).solve(W0, [1.0])
+
+
+def test_descent_comes_to_the_set_below_the_threshold_only():
+    """Assert, on the recurrence without noise, that a small distance from the set shrinks below and grows past it."""
+    threshold = ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), 0.1).stability(W0).mean_threshold
+    for factor, shrinks in ((0.98, True), (1.02, False)):
+        w = W0 * (1 + 1e-6)
+        for _ in range(100):
+            w = w - factor * threshold * HYPERBOLA.gradient(w)
+        assert (abs(w.prod() - 1) < 1e-6) == shrinks
+
+
+@pytest.mark.parametrize("batch", [noise.Minibatch(1), noise.Minibatch(2), noise.Minibatch(2, "without_replacement")])
+def test_the_mean_square_threshold_of_minibatches_is_where_the_second_moment_stops_settling(batch):
+    """Assert spectral radius 1 of the exact map of second moments across the set, from all batches one by one."""
+    from itertools import combinations, product
+
+    limit = ManifoldLimit(DIAGONAL, batch + noise.LabelNoise(0.1), 0.01)
+    found = limit.stability(DIAGONAL_W0)
+    assert found.mean_square_threshold < found.mean_threshold and found.mean_square_stable
+    point = geometry.limit_map(DIAGONAL, DIAGONAL_W0)
+    rows = DIAGONAL.predict_with_jacobian(point)[1] @ geometry.frame(DIAGONAL, point).normals
+    draws = combinations if batch.sampling == "without_replacement" else lambda r, n: product(r, repeat=n)
+    kept = [
+        np.eye(3) - found.mean_square_threshold * rows[list(drawn)].T @ rows[list(drawn)] / batch.batch_size
+        for drawn in draws(range(3), batch.batch_size)
+    ]
+    squared = np.mean([np.kron(one, one) for one in kept], axis=0)
+    assert np.abs(np.linalg.eigvals(squared)).max() == pytest.approx(1, abs=1e-9)
+    whole = ManifoldLimit(DIAGONAL, noise.LabelNoise(0.1), 0.01).stability(DIAGONAL_W0)
+    assert whole.mean_square_threshold == whole.mean_threshold == pytest.approx(found.mean_threshold, rel=1e-12)
+    between = (found.mean_threshold + found.mean_square_threshold) / 2
+    with pytest.warns(StabilityWarning, match="second moment of the distance .* settles only below") as caught:
+        ManifoldLimit(DIAGONAL, batch + noise.LabelNoise(0.1), between, start=DIAGONAL_W0)
+    assert caught[0].filename == __file__
+
+
+@pytest.mark.parametrize("options", [{}, {"solver": "rk4", "dt": 0.05}, {"solver": "heun", "project": False}])
+def test_a_path_that_passes_the_stability_limit_is_warned_of_with_time_and_place(options):
+    """Assert, for dx/dt = 1 with Hessian x^2, a warning at x = 20^(1/2) at step size 0.1, and none before."""
+    model = line(lambda x: -x, lambda x: -1.0, steepness=2)
+    limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[4.0, 0.0])
+    assert limit.solve([4.0, 0.0], [0.45], **options).w.values[0, 0] == pytest.approx(4.45)
+    place = r"passes the stability limit .* by time 0\.[45]\d*, w = \(4\.[45]"
+    with pytest.warns(StabilityWarning, match=place) as seen:
+        found = limit.solve([4.0, 0.0], [0.45, 0.5], **options)
+    assert len(seen) == 1 and seen[0].filename == __file__
+    assert found.w.values[:, 0] == pytest.approx([4.45, 4.5])
+
+
+def test_simulated_paths_that_pass_the_stability_limit_are_counted():
+    """Assert the number of paths, the first one's step, time and place; a Gaussian's draws past it are counted too."""
+    model = line(lambda x: -x, lambda x: -1.0, steepness=2)
+    limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[4.0, 0.0])  # 1000 steps a unit of time
+    starts = np.array([[4.0, 0], [4.3, 0], [3.0, 0]])
+    limit.simulate(starts, 100, 3)
+    place = r"2 of 3 paths pass .*: path 1 by step 18\d .*time 0\.18.*, w = \(4\.4[789]"
+    with pytest.warns(StabilityWarning, match=place):
+        found = limit.simulate(starts, 500, 3, "state", record=[500])
+    assert found.state.values[:, 0, 0] == pytest.approx([4.5, 4.8, 3.5])
+    with pytest.warns(StabilityWarning, match=r"\d of 16 paths pass .* by step 1 "):
+        limit.simulate(Gaussian([4.2, 0.0], np.diag([0.04, 0.0])), 1, 16, seed=3)
+
+
+def test_noise_too_strong_for_the_leading_order_is_warned_of():
+    """Assert LargeNoise of non-degenerate masks where sigma^2 is not small, and silence where it is or is no matter."""
+    root = np.sqrt([0.9, 0.1, 0.9, 0.1])
+    products = zero_loss.ProductSum(2)
+    for mechanism in (noise.Dropout(1.0), noise.DropConnect(0.6), noise.DropConnect(1.0, "bernoulli")):
+        name = type(mechanism).__name__
+        with pytest.warns(LargeNoise, match=f"{name} is the leading order in sigma.2, but sigma.2 is") as caught:
+            solved(products, mechanism, root, 0.05)
+        assert caught[0].filename == __file__
+    for mechanism in (noise.Dropout(0.4), noise.WeightNoise(0.3), noise.LabelNoise(3.0)):
+        solved(products, mechanism, root, 0.05)

@@ -50,6 +50,7 @@ def test_a_regime_that_cannot_be_decided_says_so_and_ends_early(clock, monkeypat
         raise InvalidInput("the gradient flow does not reach zero loss")
 
     monkeypatch.setattr(terms.geometry, "limit_map", stuck)
+    monkeypatch.setattr(terms, "_FOUND", {})
     for longest, count in ((1e9, terms.ATTEMPTS), (1.0, terms.PROBES)):
         tried.clear()
         monkeypatch.setattr(terms, "LONGEST_SEARCH", longest)

@@ -96,7 +96,7 @@ RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "SavedState",
     "Laws", "Orders", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
-RAISED = {"LeftTheSet", "NeglectedDrift"}
+RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",

@@ -14,13 +14,18 @@ from sgdlimits.problems import geometry
 
 from .. import rescaling
 from ..capabilities import one_blas_thread
-from ..estimates import confidence_level, normal_quantile
+from ..estimates import confidence_level
 from ..rescaling import Quantity, rebuilt
 from ..results import labelled
+from ..standstill import size_of
+from ..verdicts import relative_tolerance
+from . import scales
 from .error_expansion import columns_of
+from .ladder import regimes_along, stable_sizes
 from .result import AXES, Manifold
-from .rungs import cleared, measured, warn_if_long
-from .statistics import KINDS, manifold_statistics
+from .rungs import measured, warn_if_long
+from .statistics import AGAINST, KINDS, LATE, manifold_statistics
+from .traces import cleared
 
 
 @one_blas_thread
@@ -48,7 +53,8 @@ def manifold(
 
     w_k itself is never compared: it lies off the set by the noise of the last steps, Phi(w_k) on it. The error at the
     last time is separated into what remains as step size and noise go to zero (0 if the limit is right), a part in the
-    step size, and a part in the noise level squared. Every rung has noise of its own, so errors are independent.
+    step size, and a part in the noise level squared. Every rung has noise of its own, so errors are independent. The
+    clock of the whole ladder is that of the mechanism that leads in the limit as given.
 
     Parameters
     ----------
@@ -66,7 +72,8 @@ def manifold(
     observables : mapping from names to functions of points (P, m) of the set with values (P,), optional
         Default: the displacement along the limit's way, or its square where the limit is random or does not move.
     step_sizes : decreasing sequence, optional
-        Default: that of the recurrence, halved `rungs` - 1 times.
+        Default: that of the recurrence, halved `rungs` - 1 times. Those past the stability limit at Phi(w0) are
+        left out.
     noise_levels : decreasing sequence, optional
         Values of the largest standard deviation; others in a mixture go with it. Default: that of the recurrence, and
         in the non-degenerate regime also its half.
@@ -77,9 +84,10 @@ def manifold(
     seed, quality, threads, progress
         As in `simulate`.
     tolerance : float
-        The verdict "agrees" needs what remains of the error to lie within `tolerance` times the limit's change.
+        At most 0.1. The verdict "agrees" needs what remains of the error to lie within `tolerance` times what the limit
+        changes, at all recorded times; see `Manifold`.
     confidence : float
-        Of each interval by itself.
+        Of the band about what remains, at all times together; of the plotted intervals each by itself.
 
     Returns
     -------
@@ -89,6 +97,14 @@ def manifold(
     ------
     InvalidInput
         If the sides do not belong together or an argument does not fit.
+    Unstable
+        If the recurrence is past the stability limit at Phi(w0) and no step sizes are given, or fewer than two of them
+        are stable; `.threshold` is that limit.
+
+    Warns
+    -----
+    StabilityWarning
+        If step sizes were left out, or the limit passes the stability limit later.
     """
     for side, name in ((recurrence, "recurrence"), (limit, "limit")):
         if not hasattr(side, "noise") or not hasattr(side, "model"):
@@ -104,40 +120,48 @@ def manifold(
     if not isinstance(w0, np.ndarray) or w0.ndim != 1:
         raise InvalidInput("w0 must be one point (m,): the limit's flow is followed from Phi(w0)")
     paths, times = whole_number("paths", paths, 2), whole_number("times", times, 1)
-    tolerance, confidence = positive("tolerance", tolerance), confidence_level(confidence)
+    tolerance, confidence = relative_tolerance(tolerance), confidence_level(confidence)
     halves = 0.5 ** np.arange(whole_number("rungs", rungs, 2))
     sizes = rescaling.ladder("step_sizes", step_sizes, recurrence.step_size * halves)
+    origin = geometry.limit_map(recurrence.model, w0)
+    own = recurrence.step_size if step_sizes is None else None
+    sizes, dropped = stable_sizes(recurrence.model, origin, sizes, own)
     levels = _levels(recurrence.noise, noise_levels, limit.regime)
     if (time is None) == (steps is None):
         raise InvalidInput("give either time, on the limit's clock, or steps of the recurrence as given, and not both")
     end = positive("time", time) if steps is None else whole_number("steps", steps, 1) / float(limit.clock)
     asked = end * np.arange(1, times + 1) / times
-    origin = geometry.limit_map(recurrence.model, w0)
-    functions = _functions(observables, limit, w0, origin, asked)
-    start = np.array([rescaling.values_of(f"observable {name!r}", f, origin[None])[0] for name, f in functions.items()])
     limits = [[rebuilt(limit, size, level) for level in levels] for size in sizes]
-    warn_if_long(recurrence, w0, end * np.array([[float(x.clock) for x in row] for row in limits]), paths, threads)
+    leading = limit.terms.index(limit.leading)
+    clocks = np.array([[float(x.terms[leading].clock) for x in row] for row in limits])
+    first = limits[0][0]
+    functions = _functions(observables, first, w0, origin, asked * clocks[0, 0] / float(first.clock))
+    start = np.array([rescaling.values_of(f"observable {name!r}", f, origin[None])[0] for name, f in functions.items()])
+    warn_if_long(recurrence, w0, end * clocks, paths, threads)
     settings = {"quality": quality, "threads": threads, "progress": progress}
     rungs_found = [
         [
             measured(
-                rebuilt(recurrence, size, level), limits[row][column], w0, asked, functions, paths,
-                settings | {"seed": child_seed(seed, row, column)},
+                rebuilt(recurrence, size, level), limits[row][column], w0, asked, clocks[row, column], functions,
+                paths, settings | {"seed": child_seed(seed, row, column)},
             )
             for column, level in enumerate(levels)
         ]
         for row, size in enumerate(sizes)
     ]  # fmt: skip
     numbers = manifold_statistics(
-        rungs_found, sizes, levels, start, recurrence.noise, limit, tolerance, normal_quantile(confidence)
-    )
+        rungs_found, sizes, levels, start, recurrence.noise, limit, tolerance, confidence,
+        scales.moved_by(functions, origin), float(np.linalg.norm(w0 - origin)), size_of(w0),
+    )  # fmt: skip
     coordinates = {
         "step_size": sizes, "noise_level": levels, "time": asked, "observable": list(functions),
-        "part": list(columns_of(sizes, levels)), "kind": list(KINDS), "variable": list(rescaling.VARIABLES),
+        "part": list(columns_of(sizes, levels)), "kind": list(KINDS), "against": list(AGAINST), "late_part": list(LATE),
+        "variable": list(rescaling.VARIABLES),
     }  # fmt: skip
     attributes = {
         "title": f"{recurrence.label} against its limit on the zero-loss set",
         "model": recurrence.model.label, "regime": limit.regime, "explanation": limit.explanation,
+        "dropped": dropped, "regimes": regimes_along(limit, sizes, [row[0] for row in limits]),
         "paths": paths, "seed": seed, "tolerance": tolerance, "confidence": confidence,
         "w0": np.array2string(w0, precision=4, threshold=8),
     }  # fmt: skip

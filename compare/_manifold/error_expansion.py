@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..fits import Fit, exponent, fit
-from ..verdicts import judged
+from ..rescaling import ROUNDING
 
 TERMS = {  # powers of the step size and of the noise level
     "what remains": (0, 0), "step size": (1, 0), "noise level^2": (0, 2), "step size * noise level^2": (1, 2),
@@ -33,23 +33,26 @@ def columns_of(sizes: np.ndarray, levels: np.ndarray) -> dict[str, np.ndarray]:
     return {name: term(name, size, level) for name in names[: max(1, size.size - 1)]}
 
 
-def expanded(
-    sizes: np.ndarray, levels: np.ndarray, errors: np.ndarray, uncertain: np.ndarray, change: np.ndarray,
-    tolerance: float, z: float, off_set: bool,
-) -> dict[str, np.ndarray]:  # fmt: skip
-    """Parts of errors (step sizes, noise levels, observables), the verdict on what remains, the order in the step size.
+def matrix_of(sizes: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Those terms as columns (rungs, parts), the constant first."""
+    return np.stack([column.ravel() for column in columns_of(sizes, levels).values()], axis=1)
 
-    No order where a part in the noise level, `off_set`, does not vanish with the step size.
+
+def expanded(
+    sizes: np.ndarray, levels: np.ndarray, errors: np.ndarray, uncertain: np.ndarray, values: np.ndarray, off_set: bool
+) -> dict[str, np.ndarray]:
+    """Parts of errors (step sizes, noise levels, observables) of `values` of that size, and the order in the step size.
+
+    No order of what is rounding, or where a part in the noise level, `off_set`, does not vanish with the step size.
     """
-    columns = np.stack([column.ravel() for column in columns_of(sizes, levels).values()], axis=1)
+    columns, count = matrix_of(sizes, levels), errors.shape[2]
     parts: list[Fit] = []
-    slopes, verdicts = np.full((2, len(change)), np.nan), []
-    for i, moved in enumerate(change):
+    slopes = np.full((2, count), np.nan)
+    for i in range(count):
         error, spread = errors[:, :, i], uncertain[:, :, i]
         parts.append(fit(columns, error.ravel(), spread.ravel()))
-        scale = tolerance * (abs(moved) or 1.0)
-        verdicts.append(judged(parts[-1].coefficients[0], parts[-1].errors[0], 0.0, scale, z))
-        clear = np.abs(error[:, 0]) > 3 * spread[:, 0]
+        rounding = ROUNDING * float(np.abs(values[:, :, i]).max())
+        clear = np.abs(error[:, 0]) > np.maximum(3 * spread[:, 0], rounding)
         if not off_set and clear.all() and len(sizes) > 1 and len(set(np.sign(error[:, 0]))) == 1:
             line = exponent(sizes, np.abs(error[:, 0]), spread[:, 0])
             slopes[:, i] = line.coefficients[0], line.errors[0]
@@ -59,5 +62,4 @@ def expanded(
         "reduced_chi2": np.array([part.reduced_chi2 for part in parts]),
         "order": slopes[0],
         "order_error": slopes[1],
-        "verdict": np.array(verdicts, dtype=object),
     }

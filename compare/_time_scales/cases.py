@@ -17,6 +17,7 @@ from sgdlimits.problems import geometry
 from .. import rescaling
 from ..estimates import mean_and_error
 from ..rescaling import VARIABLES, Quantity
+from ..standstill import motion_of, size_of
 from .crossings import crossing, geometric_crossing
 from .time_scale import TimeScale
 
@@ -79,8 +80,7 @@ def measured(
         ]
         for variable, pairs in ladders.items()
     }
-    size = 1 + float(np.abs(scale.w0).max())
-    return Case(str(scale.label), str(scale.kind), scale.level, regime, size, ladders, runs)
+    return Case(str(scale.label), str(scale.kind), scale.level, regime, size_of(scale.w0), ladders, runs)
 
 
 def _ladders(
@@ -212,8 +212,8 @@ def _standing(scale: TimeScale, process: Any, settings: Mapping[str, Any]) -> Me
     record = np.unique(np.array([0, steps // 2, 3 * steps // 4, steps]))
     points = _simulated(scale, process, scale.w0, record, "limit_map", settings)
     moved = np.linalg.norm(points[:, -1] - points[:, 0], axis=-1)
-    late = np.abs(points[:, 1:] - points[:, 1:2]).max()
-    return Measurement(np.inf, np.nan, np.inf, steps, float(np.sqrt(np.square(moved).mean())), float(late))
+    late = motion_of(points[:, 1:])
+    return Measurement(np.inf, np.nan, np.inf, steps, float(np.sqrt(np.square(moved).mean())), late)
 
 
 def _relaxation(scale: TimeScale, process: Any) -> Measurement:

@@ -80,7 +80,7 @@ def time_scales(
     attributes = {
         "title": "Time scales in steps", "tolerance": tolerance, "confidence": confidence, "paths": paths, "seed": seed,
     }  # fmt: skip
-    return TimeScales(labelled(time_statistics(cases, tolerance, confidence), AXES, coordinates, attributes))
+    return TimeScales(labelled(time_statistics(cases, tolerance, confidence, paths), AXES, coordinates, attributes))
 
 
 def _entries(scales: Sequence[Any], w0: Any) -> list[TimeScale]:

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ..estimates import normal_quantile
+from ..estimates import student_quantile
 from ..fits import Fit, exponent
 from ..rescaling import ROUNDING, VARIABLES
+from ..standstill import is_frozen
 from ..verdicts import judged
 from .cases import Case, Measurement
 
 BIAS_ORDERS = (1.0, 2.0)  # the leading bias of a time: O(step size) and O(noise level^2)
-FROZEN = 1e-9  # a motion below this, relative to the start's size, is none
 MEASURED = ("time_scale_index", "ladder", "step_size", "noise_level", "time", "time_error", "predicted", "steps")
 # Exponents of the time in step size and noise level, by the regime of the limit; first those of other kinds.
 PREDICTED = {
@@ -49,9 +49,9 @@ class TimeStatistics:
     motion: np.ndarray
 
 
-def time_statistics(cases: Sequence[Case], tolerance: float, confidence: float) -> TimeStatistics:
-    """Everything that follows from what was measured."""
-    z, shape = normal_quantile(confidence), (len(cases), len(VARIABLES))
+def time_statistics(cases: Sequence[Case], tolerance: float, confidence: float, paths: int) -> TimeStatistics:
+    """Everything that follows from what was measured, each time from so many `paths`."""
+    shape = (len(cases), len(VARIABLES))
     names = ("exponent", "exponent_error", "bias", "bias_error", "exponent_predicted")
     table = {name: np.full(shape, np.nan) for name in names}
     still = {name: np.full(len(cases), np.nan) for name in ("displacement", "displacement_order", "motion")}
@@ -65,12 +65,13 @@ def time_statistics(cases: Sequence[Case], tolerance: float, confidence: float) 
             for name, value, error in zip(("exponent", "bias"), fit.coefficients[::2], fit.errors[::2]):
                 table[name][row], table[f"{name}_error"][row] = value, error
             table["exponent_predicted"][row] = predicted
-            verdict[row] = judged(fit.coefficients[0], fit.errors[0], predicted, tolerance, z)
+            quantile = student_quantile(confidence, _degrees(fit, case.runs[variable], paths))
+            verdict[row] = judged(fit.coefficients[0], fit.errors[0], predicted, tolerance, quantile)
         if case.regime == "trivial":
             numbers = _standstill(case)
             for name, value in zip(still, numbers):
                 still[name][index] = value
-            verdict[index, 0] = "trivial" if numbers[-1] <= FROZEN * case.size else "moves"
+            verdict[index, 0] = "trivial" if is_frozen(numbers[-1], case.size) else "moves"
     rows = [
         (index, variable, *pair, run.time, run.error, run.predicted, run.steps)
         for index, case in enumerate(cases)
@@ -88,6 +89,13 @@ def _exponent(x: Sequence[float], runs: Sequence[Measurement], bias_order: float
     """How the time scales with x; None where the level was not passed at every rung, or there is one rung."""
     times, errors = np.array([run.time for run in runs]), np.array([run.error for run in runs])
     return exponent(np.array(x), times, errors, bias_order) if np.isfinite(times).all() and len(runs) > 1 else None
+
+
+def _degrees(fit: Fit, runs: Sequence[Measurement], paths: int) -> float:
+    """Degrees of freedom of an exponent's error (Satterthwaite); infinite where the times are exact."""
+    shares = np.array([(weight * run.error / run.time) ** 2 for weight, run in zip(fit.weights[0], runs)])
+    squares = float(np.square(shares).sum())
+    return (paths - 1) * float(shares.sum()) ** 2 / squares if squares > 0 else np.inf
 
 
 def _standstill(case: Case) -> tuple[float, float, float]:

@@ -9,17 +9,62 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
+from sgdlimits.problems.noise import DropConnect, Dropout
 
 from .fields import Fields, tangential
 from .leaving import check_rank_between, frame_of_rank, place
-from .terms import DEGENERATE, NON_DEGENERATE
+from .terms import DEGENERATE, NON_DEGENERATE, Term
 
 NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of
+LARGE = 0.25  # a multiplier's sigma^2 from which on the leading order in it is warned of
 VARIES = 1e-5  # relative part of a regulariser's gradient along the set that is not rounding
 
 
 class NeglectedDrift(UserWarning):
     """The limit needs sigma^2 = o(step_size), and here sigma^2 is not that small."""
+
+
+def check_options(terms: tuple[Term, ...], correction: bool, finite_step: bool) -> None:
+    """Hold that the options of `ManifoldLimit` are known for these terms.
+
+    Raises
+    ------
+    InvalidInput
+        If a finite step is asked of noise along the set, or the correction of several mechanisms together.
+    """
+    for term in terms:
+        if finite_step and term.tangential:
+            raise InvalidInput(
+                f"finite_step holds for noise without a part along the zero-loss set, but {term.label} has one: pass "
+                "finite_step=False"
+            )
+    special = [term.label for term in terms if term.regime == DEGENERATE and not term.mechanism.reg_is_constant]
+    if correction and len(special) > 1:
+        raise InvalidInput(
+            f"the correction for {' and '.join(special)} together is not known, only for each alone: pass "
+            "correction=False"
+        )
+
+
+class LargeNoise(UserWarning):
+    """The limit is the leading order in sigma^2, and here sigma^2 is not small."""
+
+
+def warn_of_large_noise(fields: Fields, stacklevel: int) -> None:
+    """Warn if non-degenerate masks are so strong that their limit, of leading order in sigma^2, is far off.
+
+    A multiplier's sigma^2 is itself the relative size of the next order (derived). Noise in a unit of its own, of
+    weights, inputs or a user's loss, is not judged: the shift of the minimum, sigma^2 H+ grad Reg, saturates.
+    """
+    for mechanism, _ in fields.moving(NON_DEGENERATE):
+        square = float(mechanism.sigma) ** 2
+        if isinstance(mechanism, DropConnect | Dropout) and square > LARGE:
+            warnings.warn(
+                f"the limit of {type(mechanism).__name__} is the leading order in sigma^2, but sigma^2 is "
+                f"{square:.3g}: what is left out is of about that relative size; lower sigma",
+                LargeNoise,
+                stacklevel=stacklevel + 1,
+            )
 
 
 def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) -> None:
@@ -49,8 +94,10 @@ def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) 
             )
 
 
-def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> None:
+def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> Any:
     """Hold that the limit still holds after a step from w (P, m), of `frame`, to `moved` (P, m) on the set.
+
+    Returns the frame at `moved`.
 
     Raises
     ------
@@ -72,3 +119,4 @@ def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> 
                 f"{term.label} was found {term.regime}, but its regulariser varies along the set at "
                 f"{place(moved[moves][0])}: pass start=, a point near it, to decide the regime there"
             )
+    return there

@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import InvalidInput
 from .leaving import back_to_set, frame_of_rank, stopped
 
 Field = Callable[[np.ndarray], np.ndarray]
-Check = Callable[[np.ndarray, np.ndarray], None]
+Check = Callable[[np.ndarray, np.ndarray, float], None]
 # Stage i is taken at w + dt * sum_j a_ij k_j (strictly lower triangular); weights are the last row.
 TABLEAUS = {
     "euler": [[], [1.0]],
@@ -61,7 +61,7 @@ def follow(
 ) -> np.ndarray:
     """Positions (T, m) at `times` (T,), increasing from 0 on; `start` (m,) lies on the set.
 
-    `check`(before, after) is called after every step. Between two times a fixed-step method takes equal steps
+    `check`(before, after, time) is called after every step. Between two times a fixed-step method takes equal steps
     of at most `dt`.
 
     Raises
@@ -79,7 +79,7 @@ def follow(
                 with np.errstate(over="ignore", invalid="ignore"):
                     moved = runge_kutta_step(field, w, (time - now) / count, solver)
                 moved = back_to_set(model, moved) if project else moved
-                check(w, moved)
+                check(w, moved, now + (time - now) * (j + 1) / count)
                 w = moved
             except InvalidInput as error:
                 raise stopped(now + (time - now) * j / count, w, error) from None
@@ -116,7 +116,7 @@ def _adaptive(
             if project:
                 # The extended field is constant across the set, so the stored slope stays right.
                 stepper.y = back_to_set(model, stepper.y)
-            check(here[1], stepper.y)
+            check(here[1], stepper.y, float(stepper.t))
             here = (stepper.t, stepper.y)
             if stepper.status == "finished":
                 return out

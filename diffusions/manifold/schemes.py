@@ -49,12 +49,13 @@ class Stepper:
     solver: str
     rank: int
 
-    def checked_step(self, w: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray) -> np.ndarray:
-        """`step`, held against `check_move`."""
+    def checked_step(
+        self, w: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray
+    ) -> tuple[np.ndarray, Any, Any]:
+        """`step`, held against `check_move`; with the frames before and after it."""
         frame = frame_of_rank(self.fields.model, w, self.rank)
         moved = self.step(w, dt, increments, signs, frame)
-        check_move(self.fields, w, moved, frame)
-        return moved
+        return moved, frame, check_move(self.fields, w, moved, frame)
 
     def step(
         self, w: np.ndarray, dt: float, increments: np.ndarray, signs: np.ndarray, frame: Any

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +15,9 @@ from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 from sgdlimits.problems import geometry
 
-from .leaving import place
+from .leaving import LeftTheSet, place
 from .schemes import Stepper
+from .stability import past_the_limit, past_threshold, warn_of_crossing
 
 DEFAULT_DT = 0.01  # of fixed-step integrators, in the limit's time
 
@@ -60,6 +63,19 @@ class Departure:
 
 
 @dataclass(frozen=True, eq=False)
+class Crossing:
+    """Which path came past the stability limit of the step size, by which step and time, and where."""
+
+    path: int
+    step: float
+    time: float
+    point: np.ndarray
+
+    def __str__(self) -> str:
+        return f"path {self.path} by step {self.step:.6g} (time {self.time:.6g}), {place(self.point)}, where"
+
+
+@dataclass(frozen=True, eq=False)
 class LimitSteps:
     """The integrator steps of a limit; between their ends a path stays where it was, and one that left is infinite.
 
@@ -71,13 +87,17 @@ class LimitSteps:
     clock : float
         SGD steps per unit of the limit's time.
     noise_dimension : int
+    given_starts : bool
+        Whether the starts were given one by one: then one past the stability limit is an error.
     """
 
     stepper: Stepper
     grid: np.ndarray
     clock: float
     noise_dimension: int
+    given_starts: bool
     departures: list[Departure] = field(default_factory=list)
+    crossings: list[Crossing] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def simulator(self) -> Simulator:
@@ -85,9 +105,36 @@ class LimitSteps:
         model = self.stepper.fields.model
         return ArraySimulator(
             "limit on the zero-loss set", model.dimension, self._advance,
-            lambda positions: geometry.limit_map(model, positions), measures=risk_of(model.loss), compiled=False,
+            self._enter, measures=risk_of(model.loss), compiled=False,
             whole="its grid belongs to the whole run",
         )  # fmt: skip
+
+    def warn_of_paths(self, asked: range, stacklevel: int) -> None:
+        """Warn of the paths among those `asked` that were lost, and of those that passed the stability limit."""
+        lost = sorted((d for d in self.departures if d.path in asked), key=lambda d: (d.step, d.path))
+        if lost:
+            sentence = f"{len(lost)} of {len(asked)} paths were lost: {lost[0]}"
+            warnings.warn(sentence, LeftTheSet, stacklevel=stacklevel + 1)
+        crossed = sorted((c for c in self.crossings if c.path in asked), key=lambda c: (c.step, c.path))
+        if crossed:
+            count, step_size = len({c.path for c in crossed}), self.stepper.fields.step_size
+            warn_of_crossing(f"{count} of {len(asked)} paths pass", step_size, str(crossed[0]), stacklevel + 1)
+
+    def _enter(self, positions: np.ndarray) -> np.ndarray:
+        """Phi of the starts (P, m).
+
+        Raises
+        ------
+        Unstable
+            If one of the starts that were given lies past the stability limit.
+        """
+        fields = self.stepper.fields
+        points = geometry.limit_map(fields.model, positions)
+        if self.given_starts:
+            frame = geometry.frame(fields.model, points, rank=self.stepper.rank)
+            if past_the_limit(frame, fields.step_size).any():
+                raise past_threshold(fields.step_size, points, frame)
+        return points
 
     def _advance(self, state: PathArrays, first: int, last: int, noise: Noise) -> None:
         ended, end = np.searchsorted(self.grid, (first, last), side="right") - 1
@@ -112,7 +159,9 @@ class LimitSteps:
     ) -> None:
         """Step the paths in `rows`; halve them to find one that cannot go on, note why and where, drop it."""
         try:
-            state.x[rows] = self.stepper.checked_step(state.x[rows], dt, increments[rows], signs[rows])
+            moved, before, after = self.stepper.checked_step(state.x[rows], dt, increments[rows], signs[rows])
+            state.x[rows] = moved
+            self._note_crossings(state, done, rows, before, after)
         except InvalidInput as error:
             if len(rows) > 1:
                 for half in np.array_split(rows, 2):
@@ -124,3 +173,17 @@ class LimitSteps:
                 self.departures.append(departure)
             state.x[row] = np.inf
             state.overflow[row] = int(np.ceil(self.grid[done + 1]))
+
+    def _note_crossings(self, state: PathArrays, done: int, rows: np.ndarray, before: Any, after: Any) -> None:
+        """Note the paths that this step took past the stability limit; a first step, those that began past it."""
+        step_size = self.stepper.fields.step_size
+        past = past_the_limit(after, step_size)
+        if done == 0:
+            past = past | past_the_limit(before, step_size)
+        elif past.any():
+            past = past & ~past_the_limit(before, step_size)
+        step = float(self.grid[done + 1])
+        found = [Crossing(state.path + int(row), step, step / self.clock, state.x[row].copy()) for row in rows[past]]
+        if found:
+            with self.lock:
+                self.crossings.extend(found)

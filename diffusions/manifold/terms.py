@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -16,8 +18,10 @@ NON_DEGENERATE, DEGENERATE, TRIVIAL = "non-degenerate", "degenerate", "trivial"
 REGIMES = (NON_DEGENERATE, DEGENERATE, TRIVIAL)
 PROBES = 3  # points at which a regime is decided by numbers: at a single one a non-zero drift may vanish
 ATTEMPTS = 12
+HOPELESS = 2  # starts after which a loss that has no zero-loss set, and not only none near, is refused
 LONGEST_SEARCH = 60.0  # seconds after which three starts that failed are enough
 STILL = 1e-9  # relative: a smaller drift along the set is rounding
+REMEMBERED = 64  # starts of a model whose points are kept
 SPREAD = 0.1  # of the neighbours of a given start, relative to its size
 
 
@@ -95,7 +99,7 @@ def _term(model: Any, mechanism: Any, step_size: float, points: np.ndarray) -> T
         sentence = (
             f"{type(mechanism).__name__} would move along the set by step_size^2 sigma^2 a step, but on "
             f"{model.label} that drift vanishes at every point tried: <C, Hessian> is constant along the set, C the "
-            "stationary covariance across it"
+            "stationary covariance across it, so that it stands still"
         )
     scale, unit = (1.0, "") if np.isnan(sigma) or sigma == 0 else (sigma**2, " sigma^2")
     order = 1 if name == NON_DEGENERATE else 2
@@ -129,31 +133,49 @@ def _strongest_regime(model: Any, mechanism: Any, points: np.ndarray) -> tuple[s
     return best.name, best.sentence, best.decided_by
 
 
-def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
-    """Points (K, m) of the set at which regimes are decided: near `start`, else from random starts.
+_FOUND: WeakKeyDictionary[Any, dict[Any, np.ndarray]] = WeakKeyDictionary()
+
+
+def remembered(model: Any, key: Any, find: Callable[[], np.ndarray]) -> np.ndarray:
+    """`find`(), or what it found for this key of this model: the limits of a ladder look from the same start."""
+    if type(model).__hash__ is None:
+        return find()
+    found = _FOUND.setdefault(model, {})
+    if key not in found:
+        point = find()
+        point.setflags(write=False)
+        if len(found) >= REMEMBERED:
+            found.clear()
+        found[key] = point
+    return found[key]
+
+
+def probe_points(model: Any, origin: np.ndarray | None) -> np.ndarray:
+    """Points (K, m) of the set at which regimes are decided: near its point `origin`, else from random starts.
 
     Raises
     ------
     InvalidInput
-        If the gradient flow from `start`, or from every draw, does not reach a set of positive dimension.
+        If the gradient flow from every draw does not reach a set of positive dimension, or there is no such set at
+        `origin`.
     """
     draws = np.random.default_rng(0).standard_normal((ATTEMPTS, model.dimension))
-    if start is None:
-        found, reason = [], ""
-    else:
-        found, reason = [geometry.limit_map(model, start)], ""
-        geometry.frame(model, found[0])
+    found, reason = ([] if origin is None else [origin]), ""
+    if origin is not None:
+        geometry.check_set(model, origin)
         draws = found[0] + SPREAD * max(float(np.abs(found[0]).max()), 0.1) * draws
-    patience, failed = Patience("regime on the zero-loss set"), 0
+    patience, failed, hopeless = Patience("regime on the zero-loss set"), 0, 0
     for place, draw in enumerate(draws):
-        if len(found) == PROBES or (not found and failed >= PROBES and patience.seconds > LONGEST_SEARCH):
+        late = hopeless == HOPELESS or (failed >= PROBES and patience.seconds > LONGEST_SEARCH)
+        if len(found) == PROBES or (not found and late):
             break  # what is found never depends on the time, only when to give up
         patience.look(lambda: f"start {place + 1} of at most {ATTEMPTS}, {len(found)} of {PROBES} points found")
         try:
             point = geometry.limit_map(model, draw)
-            geometry.frame(model, point)
+            geometry.frame(model, point) if found else geometry.check_set(model, point)
         except InvalidInput as error:
             reason, failed = str(error), failed + 1
+            hopeless += isinstance(error, geometry.NoZeroSet)
             continue
         found.append(point)
     if not found:
@@ -161,4 +183,5 @@ def probe_points(model: Any, start: np.ndarray | None) -> np.ndarray:
             f"no point of a zero-loss set with tangents was found from {failed} random starts, so the "
             f"regime cannot be decided; pass start=, a point near the zero-loss set (last reason: {reason})"
         )
+    geometry.warn_of_kinks(model, found[0])
     return np.array(found)

@@ -14,6 +14,7 @@ from sgdlimits.ensembles.random import Purpose
 from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, points, positive
 
 from .. import geometry
+from ..frames import length
 from ..problem import ReadOnlyFields
 from ..zero_loss.model import Model, Regression
 
@@ -24,6 +25,7 @@ SLOTS = ("rows", "labels", "units", "inputs", "eta", "factor", "shift", "push")
 MULTIPLIED = ("units", "factor")
 LAWS = ("gaussian", "bernoulli")
 ROUNDING = 1e-7  # a tangential part this small, relative to the whole, is the error of differences and of the set
+NO_NOISE = 1e-10  # gradient noise this small, relative to curvature times |w|, is the error of differences
 _PURPOSES = {
     "rows": Purpose.ROWS, "labels": Purpose.LABEL_NOISE, "units": Purpose.MASK, "factor": Purpose.MASK,
     "inputs": Purpose.FEATURES, "eta": Purpose.BROWNIAN, "shift": Purpose.BROWNIAN, "push": Purpose.BROWNIAN,
@@ -211,16 +213,20 @@ class SimpleMechanism(Mechanism):
         frame = geometry.frame(model, w)
         slope = self.regulariser_gradient(model, w)
         along = np.linalg.norm(frame.projector @ slope)
-        size = np.linalg.norm(slope) + abs(self.regulariser(model, w)) / (1 + np.linalg.norm(w))
+        across = float(length(w))
+        size = np.linalg.norm(slope) + abs(self.regulariser(model, w)) / across
         if along > ROUNDING * size:
             sentence = f"{self.effect} changes along the set and drives it at rate step_size sigma^2"
             return Regime("non-degenerate", sentence, "numbers" if model.noise_size else "theory")
         covariance = self.covariance(model, w)
-        scale = np.abs(covariance).max()
-        projected = np.abs(frame.projector @ covariance @ frame.projector).max()
-        bent = geometry.second_derivative(model, w, covariance, frame=frame)
-        drift = np.linalg.norm(bent.mixed + bent.normal)
-        if scale > ROUNDING**2 and max(projected, drift * (1 + np.linalg.norm(w))) > ROUNDING * scale:
+        scale, moves = np.abs(covariance).max(), False
+        if scale > (NO_NOISE * frame.eigenvalues.max() * across) ** 2:
+            covariance = covariance / scale
+            projected = np.abs(frame.projector @ covariance @ frame.projector).max()
+            bent = geometry.second_derivative(model, w, covariance, frame=frame)
+            drift = np.linalg.norm(bent.mixed + bent.normal) * across
+            moves = max(projected, drift) > ROUNDING
+        if moves:
             sentence = f"{self.effect} is constant along the set, so that only the gradient noise moves it"
             return Regime("degenerate", f"{sentence}, at rate step_size^2 sigma^2", "numbers")
         return Regime("trivial", f"{self.effect} is constant along the set and the noise moves nothing", "numbers")

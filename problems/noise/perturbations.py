@@ -67,7 +67,8 @@ class WeightNoise(HessianNoise):
 class AntiCorrelated(HessianNoise):
     """w_{k+1} = w_k - step_size * grad L(w_k) + xi_{k+1} - xi_k, xi = sigma * N(0, 1) and xi_0 = 0.
 
-    In z = w - xi this is weight noise (derived).
+    In z = w - xi this is weight noise (derived). Other mechanisms of a mixture act at w = z + xi: with DropConnect the
+    gradient is that of L(F w) in w, F its multipliers.
 
     Parameters
     ----------

@@ -64,7 +64,8 @@ def perturbation(draws: Sequence[Draw], stream: Noise, k: int) -> Perturbation:
 def noisy_gradient(model: Model, w: np.ndarray, noise: Perturbation) -> np.ndarray:
     """Gradient (P, m) in w of the perturbed loss at w (P, m), plus what pushes the step.
 
-    A regression sums over the rows drawn, times N / B. The weights at which it is taken are w * factor + shift.
+    A regression sums over the rows drawn, times N / B. The weights at which it is taken are w * factor + shift, where
+    w is the iterate, an anti-correlated perturbation of it included.
     """
     w = points("w", w, model.dimension, finite=False)
     place = w if noise.factor is None else w * noise.factor

@@ -128,12 +128,12 @@ def _tilt(features, labels, u_square, v_square):
             return (u_square * np.exp(s) + v_square * np.exp(-s)).sum() - labels @ mu
 
     mu = np.zeros(len(labels))
-    scale = max(1.0, np.abs(labels).max())
     for _ in range(MOST_STEPS):
         s = features.T @ mu
         grown, shrunk = u_square * np.exp(s), v_square * np.exp(-s)
         miss = features @ (grown - shrunk) - labels
-        if np.abs(miss).max() <= 4e-15 * scale * len(s):
+        rounded = len(s) * max(np.abs(labels).max(), (np.abs(features) @ (grown + shrunk)).max())
+        if np.abs(miss).max() <= 4e-15 * rounded:
             return s
         curvature = (features * (grown + shrunk)) @ features.T
         move = -np.linalg.lstsq(curvature, miss, rcond=1e-14)[0]
@@ -148,7 +148,7 @@ def _tilt(features, labels, u_square, v_square):
             if not still < 0.9 * np.abs(miss).max():
                 break
         mu = mu + size * move
-    if np.abs(miss).max() <= 1e-11 * scale:
+    if np.abs(miss).max() <= 1e-11 * np.abs(labels).max() + 1e-13 * rounded:
         return features.T @ mu
     raise InvalidInput(
         f"the gradient flow of the diagonal network does not reach zero loss from here (loss "

@@ -93,7 +93,9 @@ class LinearRegression(QuadraticPredictions, RowsRegression):
         inverse = np.linalg.pinv(self.features)
         limit = w - (w @ self.features.T - self.labels) @ inverse.T
         lost = np.max(self.loss(limit))
-        if lost > 1e-20 * max(1.0, float((self.labels**2).mean())):
+        # What rounding leaves of the labels, and of features times a start that the limit cancels.
+        rounded = 1e-14 * len(self.labels) * np.abs(self.features @ w.reshape(-1, self.dimension).T).max(initial=0.0)
+        if lost > (1e-10 * np.abs(self.labels).max() + rounded) ** 2:
             raise InvalidInput(
                 f"the gradient flow does not reach zero loss (it stops at {lost:.3g}): these labels have no "
                 "interpolator; give fewer samples than features, or labels in the range of the features"

@@ -1,0 +1,65 @@
+"""The step sizes of compare.manifold's ladder: which are stable, and which mechanism leads at each."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.diffusions.manifold.stability import mean_threshold, past_threshold
+from sgdlimits.exact.errors import StabilityWarning, Unstable
+from sgdlimits.exact.stationary_law import THRESHOLD_ERROR
+from sgdlimits.problems import geometry
+
+
+def stable_sizes(model: Any, origin: np.ndarray, sizes: np.ndarray, own: float | None) -> tuple[np.ndarray, str]:
+    """The step sizes below the stability limit at `origin` (m,), and a sentence on the others: empty without any.
+
+    Parameters
+    ----------
+    own : float, optional
+        The recurrence's step size, where the ladder is the one that goes down from it.
+
+    Raises
+    ------
+    Unstable
+        If that is past the limit, or fewer than two rungs are left.
+    """
+    frame = geometry.frame(model, origin)
+    threshold = mean_threshold(frame)
+    stable = sizes < threshold * (1 - THRESHOLD_ERROR)
+    if stable.all():
+        return sizes, ""
+    if own is not None:
+        raise past_threshold(own, origin, frame)
+    lost = ", ".join(f"{size:g}" for size in sizes[~stable])
+    said = f"past the stability limit {threshold:.6g} at Phi(w0) (2 over the largest eigenvalue of the Hessian)"
+    if stable.sum() < 2:
+        raise Unstable(
+            f"the step sizes {lost} of the ladder are {said}, so that fewer than two rungs are left: give at least two "
+            "below it",
+            threshold,
+        )
+    sentence = f"The step sizes {lost} are {said}: their rungs were left out."
+    warnings.warn(sentence, StabilityWarning, stacklevel=4)  # below one_blas_thread
+    return sizes[stable], sentence
+
+
+def regimes_along(limit: Any, sizes: np.ndarray, limits: Sequence[Any]) -> str:
+    """A sentence on the mechanisms that lead in the limits of these step sizes; empty where `limit`'s leads in all.
+
+    Every standard deviation goes along with the noise level, so that the step size alone decides.
+    """
+    leads = [f"{rung.leading.label} ({rung.regime})" for rung in limits]
+    if {rung.leading.label for rung in limits} == {limit.leading.label}:
+        return ""
+    shown = "; ".join(
+        f"{lead} at step size {', '.join(f'{size:g}' for size, other in zip(sizes, leads) if other == lead)}"
+        for lead in dict.fromkeys(leads)
+    )
+    return (
+        f"The mechanism that leads changes along the ladder: {shown}. Every rung runs to the same time on the clock of "
+        f"{limit.leading.label}, {limit.leading.clock.unit} a step, and its limit for as many steps."
+    )

@@ -1,0 +1,126 @@
+"""Verdicts of compare.paths: on an order over the ladder, or on a distance at its smallest step size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..estimates import normal_quantile
+from ..fits import exponent
+from ..verdicts import judged, verdicts_of
+from .errors import Errors
+
+CLEAR = 3.0  # standard errors that an error must be above zero to have an order
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """A row before it is judged: what was measured against the limit, and against the wrong one.
+
+    `kind`: "order" (judged on the order, beside `predicted`), "distance" or "probability" (judged on the value).
+    """
+
+    name: str
+    phase: str
+    kind: str
+    predicted: float
+    found: Errors
+    control: Errors
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An order with its standard error (nan: not resolved), the verdict, and the paths that would decide (nan: it is)."""
+
+    order: float
+    error: float
+    verdict: str
+    paths: float
+
+
+def judge(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, confidence: float, paths: int) -> Judged:
+    """The verdict on one side of a row."""
+    if row.kind != "order":
+        low, high, value = errors.lower[-1], errors.upper[-1], errors.value[-1]
+        verdict = str(verdicts_of(low, high, np.array(tolerance)))
+        room = abs(tolerance - abs(value))
+        needed = paths * ((high - low) / 2 / room) ** 2 if room > 0 else np.inf
+        resolved = row.kind == "distance" and (errors.lower > 0).all()
+        slope = exponent(sizes, errors.value, (errors.upper - errors.lower) / 4) if resolved else None
+        order = (np.nan, np.nan) if slope is None else (slope.coefficients[0], slope.errors[0])
+        return Judged(*map(float, order), verdict, _decides(verdict, needed))
+    clear = errors.value > CLEAR * errors.error
+    if not clear.all() or not (errors.value > 0).all():
+        with np.errstate(divide="ignore"):
+            needed = float(np.max((CLEAR * errors.error / np.abs(errors.value)) ** 2)) * paths
+        return Judged(np.nan, np.nan, "undecided", np.ceil(needed))
+    line = exponent(sizes, errors.value, errors.error)
+    order, error, z = float(line.coefficients[0]), float(line.errors[0]), normal_quantile(confidence)
+    if np.isnan(row.predicted):
+        return Judged(order, error, "no prediction", np.nan)
+    verdict = judged(order, error, row.predicted, tolerance, z)
+    room = abs(tolerance - abs(order - row.predicted))
+    return Judged(order, error, verdict, _decides(verdict, paths * (z * error / room) ** 2 if room > 0 else np.inf))
+
+
+def _decides(verdict: str, needed: float) -> float:
+    return float(np.ceil(needed)) if verdict == "undecided" else np.nan
+
+
+@dataclass(frozen=True, eq=False)
+class PathStatistics:
+    """Arrays over (row, step size) and over rows; see `Paths`."""
+
+    value: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    control_value: np.ndarray
+    control_lower: np.ndarray
+    control_upper: np.ndarray
+    local_order: np.ndarray
+    phase: np.ndarray
+    kind: np.ndarray
+    predicted: np.ndarray
+    order: np.ndarray
+    order_error: np.ndarray
+    verdict: np.ndarray
+    paths_needed: np.ndarray
+    control_order: np.ndarray
+    control_order_error: np.ndarray
+    control_verdict: np.ndarray
+    control_paths: np.ndarray
+
+
+def path_statistics(
+    rows: Sequence[Row], sizes: np.ndarray, tolerance: float, confidence: float, paths: int
+) -> PathStatistics:
+    """All rows judged; both sides of each by the same rule."""
+    right = [judge(row, row.found, sizes, tolerance, confidence, paths) for row in rows]
+    wrong = [judge(row, row.control, sizes, tolerance, confidence, paths) for row in rows]
+    values = np.array([row.found.value for row in rows])
+    local = np.full(values.shape, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        local[:, 1:] = np.log(values[:, :-1] / values[:, 1:]) / np.log(sizes[:-1] / sizes[1:])
+    local[[row.kind == "probability" for row in rows]] = np.nan
+    sides = {
+        prefix + name: np.array([getattr(getattr(row, side), name) for row in rows])
+        for prefix, side in (("", "found"), ("control_", "control"))
+        for name in ("value", "lower", "upper")
+    }
+    return PathStatistics(
+        **sides,
+        local_order=np.where(np.isfinite(local), local, np.nan),
+        phase=np.array([row.phase for row in rows], dtype=object),
+        kind=np.array([row.kind for row in rows], dtype=object),
+        predicted=np.array([row.predicted for row in rows]),
+        order=np.array([found.order for found in right]),
+        order_error=np.array([found.error for found in right]),
+        verdict=np.array([found.verdict for found in right], dtype=object),
+        paths_needed=np.array([found.paths for found in right]),
+        control_order=np.array([found.order for found in wrong]),
+        control_order_error=np.array([found.error for found in wrong]),
+        control_verdict=np.array([found.verdict for found in wrong], dtype=object),
+        control_paths=np.array([found.paths for found in wrong]),
+    )  # fmt: skip
