@@ -12,6 +12,7 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.studies.zero_loss import ZeroLossStudy, sparse_regression, study, trajectories, tried
 
 JUDGING = {"tolerance": 0.05, "confidence": 0.95}
+FEW = JUDGING | {"tolerance": 0.1}  # for runs of few paths
 SETTINGS = {"seed": 0, "threads": 1, "progress": None}
 
 
@@ -23,7 +24,7 @@ def task():
 @pytest.fixture(scope="module")
 def regression(task):
     """A small regression, every mechanism from both starts."""
-    return sparse_regression.run_task(task, 1500, 5, 8, **JUDGING, **SETTINGS)
+    return sparse_regression.run_task(task, 1500, 5, 8, **FEW, **SETTINGS)
 
 
 def test_label_noise_is_predicted_and_selects_the_sparse_truth(task, regression):
@@ -105,7 +106,7 @@ def test_rows_that_miss_their_limit_have_a_finer_rung(regression):
 
 def test_regressions_do_not_depend_on_threads(task, regression):
     """Assert the same bits on two threads."""
-    again = sparse_regression.run_task(task, 1500, 5, 8, **JUDGING, **(SETTINGS | {"threads": 2}))
+    again = sparse_regression.run_task(task, 1500, 5, 8, **FEW, **(SETTINGS | {"threads": 2}))
     for name, values in regression.items():
         if values.dtype.kind == "f":
             assert np.array_equal(values.values, again[name].values, equal_nan=True), name

@@ -167,7 +167,7 @@ def matrix_reading(data: xarray.Dataset) -> str:
             if name == tried or verdict == "differs":
                 continue
             scale, apart = float(side["trial_change"]), float(side["trial_apart"])
-            text += f"; the limit of {tried} passes for {name}: "
+            text += f"; the limit of {tried} is not rejected by {name}: "
             if verdict == "undecided":
                 text += f"about {float(side['trial_paths']):.0f} paths would do"
                 continue

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.compare.verdicts import relative_tolerance
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 from sgdlimits.studies import settings as files
 from sgdlimits.studies.options import dataset_names, option
@@ -72,6 +71,8 @@ class ZeroLossStudy:
     quick: bool = option(False, "run", "shorter ladders and runs, about three quarters of the time (a minute)")
 
     def __post_init__(self) -> None:
+        from sgdlimits.compare.verdicts import relative_tolerance
+
         if not isinstance(self.dataset, str):
             raise InvalidInput(f"dataset must be a text, got {self.dataset!r}")
         if not isinstance(self.quick, bool):
