@@ -113,9 +113,9 @@ def _reason(model: Model, start: np.ndarray, end: np.ndarray, lost: float) -> In
     gradient = float(np.linalg.norm(model.gradient(end)))
     if lost < 1e-3 * first and model.loss(polished.w) > 0.5 * lost and gradient * length(end) > 1e-3 * lost:
         return NoZeroSet(
-            f"no zero-loss set is reached from this start: the loss, {lost:.3g}, still falls, but in a direction in "
-            "which the Hessian is nothing beside its largest eigenvalue, towards a zero of higher order or at infinity; "
-            "take a loss that grows like a square away from its zeros"
+            f"no zero-loss set is reached from this start: the loss, {lost:.3g}, still falls, but in a direction "
+            "in which the Hessian is nothing beside its largest eigenvalue, towards a zero of higher order or at "
+            "infinity; take a loss that grows like a square away from its zeros"
         )
     far = kink(model, end)
     held = "" if far is None else f"; its gradient has a kink about {far:.3g} from there, which may hold the flow"

@@ -6,13 +6,13 @@ import warnings
 
 import numpy as np
 
-from .frames import NoZeroSet, length, spectrum
+from .frames import NoZeroSet, curvature, length, spectrum
 from .zero_loss.model import Model, Regression
 
 SIDES = (1e-3, 1e-4)  # distances across the set, relative to |w|, at which the loss must have grown
 GROWTH = 1e-3  # of half the eigenvalue times the distance squared: a smooth loss has nearly all of it at one of them
-REACH = 0.2  # half the length, relative to |w|, of the lines along the set that are searched for kinks
-LINES, PARTS, ZOOMS, ZOOM = 3, 32, 5, 8
+REACH = 0.5  # half the length, relative to |w|, of the lines along the set that are searched for kinks
+LINES, PARTS, ZOOMS, ZOOM = 3, 64, 5, 8
 NOISE = 1e-11  # second difference, relative to the largest value, that may be rounding
 
 
@@ -60,9 +60,12 @@ def kink(model: Model, w: np.ndarray) -> float | None:
     draw = np.random.Generator(np.random.Philox(32))
     moves = draw.standard_normal((LINES, model.dimension))
     tangent = moves - _normal_part(model, w, moves)
-    found = [_kink_on_line(model, w, float(length(w)) * move / np.linalg.norm(move)) for move in tangent]
+    size = float(length(w))
+    # A gradient may vanish all along the set; what it has there is then rounding of curvature times |w|.
+    floor = 0.0 if isinstance(model, Regression) else size * float(curvature(model, w))
+    found = [_kink_on_line(model, w, size * move / np.linalg.norm(move), floor) for move in tangent]
     met = [part for part in found if part is not None]
-    return min(met) * float(length(w)) if met else None
+    return min(met) * size if met else None
 
 
 def warn_of_kinks(model: Model, w: np.ndarray, stacklevel: int = 1) -> None:
@@ -95,8 +98,8 @@ def _slopes(model: Model, w: np.ndarray) -> np.ndarray:
     return model.predict_with_jacobian(w)[1] if isinstance(model, Regression) else model.gradient(w)
 
 
-def _kink_on_line(model: Model, w: np.ndarray, direction: np.ndarray) -> float | None:
-    """Place of a kink on w + s direction, |s| <= REACH, as |s|."""
+def _kink_on_line(model: Model, w: np.ndarray, direction: np.ndarray, floor: float) -> float | None:
+    """Place of a kink on w + s direction, |s| <= REACH, as |s|; `floor` is a size of the slopes that they may lack."""
     left, right, bends = -REACH, REACH, []
     for _ in range(ZOOMS):
         parts = np.linspace(left, right, PARTS + 1)
@@ -105,7 +108,7 @@ def _kink_on_line(model: Model, w: np.ndarray, direction: np.ndarray) -> float |
         if not np.isfinite(values).all():
             return None
         bend = np.abs(values[2:] - 2 * values[1:-1] + values[:-2])
-        if bend.max() <= NOISE * np.abs(values).max():
+        if bend.max() <= NOISE * max(float(np.abs(values).max()), floor):
             return None
         if not bends:
             worst = np.unravel_index(bend.argmax(), bend.shape)[1]  # one entry is followed

@@ -1,13 +1,17 @@
 """Geometry of zero-loss sets: limit map, its first two derivatives, functions of the Hessian, and bad input."""
 
+import time
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.problems import geometry, zero_loss
+from sgdlimits.problems import geometry, noise, predictors, zero_loss
 from sgdlimits.exact.numerical_derivatives import bend_along, slope_along
 from tests.zero_loss_cases import FEATURES, FEW, LABELS, WIDE, point
 
@@ -217,3 +221,230 @@ def test_bad_input_is_one_sentence(make, sentence):
     """Assert InvalidInput: no zero loss (with the loss reached), isolated minimum, rank jump, wrong shape."""
     with pytest.raises(InvalidInput, match=sentence):
         make()
+
+
+# Losses that the limits do not hold for: start, sentence. A tolerance of 1e-6 is enough to see it.
+ROWS = np.array([[1.0, 1.0], [2.0, 0.3], [0.2, 0.7]])
+
+
+def loss_of(function, gradient, dimension=2, **more):
+    return zero_loss.UserLoss(function, gradient, dimension, **more)
+
+
+def logistic(rows):
+    return loss_of(
+        lambda w: np.logaddexp(0, -(w @ rows.T)).mean(-1), lambda w: -(1 / (1 + np.exp(w @ rows.T))) @ rows / len(rows)
+    )
+
+
+def hinge(rows):
+    return loss_of(
+        lambda w: (np.maximum(0, 1 - w @ rows.T) ** 2).mean(-1),
+        lambda w: -2 * np.maximum(0, 1 - w @ rows.T) @ rows / len(rows),
+    )
+
+
+def of_first(value, slope):
+    """A loss of the first of two weights."""
+    return loss_of(lambda w: value(w[..., 0]), lambda w: np.stack([slope(w[..., 0]), 0 * w[..., 1]], axis=-1))
+
+
+def miss(w):
+    return w[..., 0] * w[..., 1] - 1
+
+
+def shifted(by):
+    return loss_of(lambda w: miss(w) ** 2 / 2 + by, lambda w: miss(w)[..., None] * w[..., ::-1])
+
+
+NO_LIMIT = {
+    "logistic": (logistic(ROWS[:1]), [0.0, 0.0], "no zero of the loss is attained .* while w runs away"),
+    "separable rows": (logistic(ROWS), [0.0, 0.0], "no zero of the loss is attained .* while w runs away"),
+    "exponential": (of_first(lambda x: np.exp(-x), lambda x: -np.exp(-x)), [0.0, 1.0], "no zero .* runs away"),
+    "rational": (
+        loss_of(lambda w: 1 / (1 + (w**2).sum(-1)), lambda w: -2 * w / (1 + (w**2).sum(-1, keepdims=True)) ** 2),
+        [1.0, 0.5], "no zero of the loss is attained .* while w runs away",
+    ),
+    "softplus": (
+        of_first(lambda x: np.logaddexp(0, x) ** 2 / 2, lambda x: np.logaddexp(0, x) / (1 + np.exp(-x))), [1.0, 0.5],
+        "no zero of the loss is attained .* while w runs away",
+    ),
+    "flat at infinity": (
+        loss_of(
+            lambda w: np.exp(-w[..., 0]) + (w[..., 1] - 3) ** 2 / 2,
+            lambda w: np.stack([-np.exp(-w[..., 0]), w[..., 1] - 3], axis=-1),
+        ),
+        [0.0, 1.0], "no zero-loss set is reached .* at infinity",
+    ),
+    "x^4 alone": (loss_of(lambda w: w[..., 0] ** 4, lambda w: 4 * w**3, 1), [1.0], "Hessian vanishes at the zeros"),
+    "x^4": (of_first(lambda x: x**4, lambda x: 4 * x**3), [1.0, 1.0], "Hessian vanishes at the zeros .* 0.6"),
+    "(xy)^4": (
+        loss_of(lambda w: w.prod(-1) ** 4, lambda w: 4 * w.prod(-1, keepdims=True) ** 3 * w[..., ::-1]), [1.0, 2.0],
+        "Hessian vanishes at the zeros",
+    ),
+    "circle^4": (
+        loss_of(
+            lambda w: ((w**2).sum(-1) - 1) ** 4, lambda w: 8 * ((w**2).sum(-1, keepdims=True) - 1) ** 3 * w
+        ),
+        [1.0, 2.0], "Hessian vanishes at the zeros",
+    ),
+    "x^4 + y^2": (
+        loss_of(
+            lambda w: w[..., 0] ** 4 / 4 + (w[..., 1] - 1) ** 2 / 2,
+            lambda w: np.stack([w[..., 0] ** 3, w[..., 1] - 1], axis=-1),
+        ),
+        [1.0, 2.0], "no zero-loss set is reached .* zero of higher order",
+    ),
+    "negative": (shifted(-0.1), [1.0, 2.0], "the loss is negative, -.*subtract the minimum"),
+    "unbounded": (loss_of(lambda w: 5 - w.sum(-1), lambda w: -np.ones_like(w)), [0.0, 0.0], "the loss is negative"),
+    "positive minimum": (shifted(0.1), [1.0, 2.0], "stops at a loss of 0.1, .* if that is the minimum .* subtract it"),
+    "squared hinge": (hinge(ROWS[:1]), [0.0, 0.0], "has an interior, .* squared hinge"),
+    "squared hinge, rows": (hinge(ROWS), [0.0, 0.0], "has an interior, .* squared hinge"),
+    "no interpolator": (
+        zero_loss.LinearRegression(np.array([[1.0, 0], [1, 1], [1, 2]]), [1e-10, -1e-10, 1e-10]), [1.0, 1.0],
+        "these labels have no interpolator",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NO_LIMIT)
+def test_a_loss_without_a_zero_loss_set_is_refused_with_the_reason(name):
+    """Assert the sentence of each kind."""
+    model, start, sentence = NO_LIMIT[name]
+    with pytest.raises(InvalidInput, match=sentence):
+        geometry.limit_map(model, np.array(start), tolerance=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["logistic", "x^4", "rational", "squared hinge, rows"])
+def test_the_limit_refuses_it_too_and_within_seconds(name):
+    """Assert it of a limit without a start and with one, where a regime would be decided; never more than 20 s."""
+    model, start, sentence = NO_LIMIT[name]
+    for place in (None, np.array(start)):
+        begun = time.process_time()
+        with pytest.raises(InvalidInput, match="attained|Hessian vanishes|interior"):
+            print(ManifoldLimit(model, noise.WeightNoise(0.1), 0.01, start=place).regime)
+        assert time.process_time() - begun < 20
+
+
+def test_a_start_inside_the_interior_is_refused_by_the_limit():
+    """Assert it: nothing relaxes there, and the flow does not move."""
+    with pytest.raises(InvalidInput, match="the set has an interior"):
+        print(ManifoldLimit(hinge(ROWS), noise.WeightNoise(0.1), 0.01, start=[5.0, 5.0]).regime)
+
+
+def in_unit(c, s):
+    """c (xy / s^2 - 1)^2 / 2: the hyperbola with another unit of the loss, c, and of the weights, s."""
+    return loss_of(
+        lambda w: c * (w.prod(-1) / s**2 - 1) ** 2 / 2,
+        lambda w: c * (w.prod(-1, keepdims=True) / s**2 - 1) * w[..., ::-1] / s**2,
+    )
+
+
+@settings(max_examples=4, deadline=None)
+@given(st.integers(-20, 20), st.integers(-6, 6), st.sampled_from(["weights", "DropConnect", "Langevin"]))
+def test_nothing_depends_on_the_unit_of_the_loss_or_of_the_weights(c, s, kind):
+    """Assert Phi, rank, regime and drift under L -> cL and w -> sw against the closed forms in the old unit."""
+    c, s = 10.0**c, 10.0**s
+    model, start = in_unit(c, s), np.array([2.2, 0.7])
+    point = MODELS["hyperbola"].closed_limit(start)
+    close(geometry.limit_map(model, s * start, tolerance=1e-8) / s, point, 1e-7)
+    assert geometry.set_dimension(model, s * point) == 1
+    make = {"weights": noise.WeightNoise, "DropConnect": noise.DropConnect, "Langevin": noise.Langevin}[kind]
+    old = ManifoldLimit(MODELS["hyperbola"], make(0.1), 0.01, start=start)
+    new = ManifoldLimit(model, make(0.1), 0.01, start=s * point)
+    assert new.regime == old.regime
+    # A drift of the weights over their unit: linear in the loss for a regulariser, quadratic for its square; Langevin
+    # noise, which no loss enters, has curvature terms only.
+    scale = {"weights": c / s**3, "DropConnect": c**2 / s**3, "Langevin": 1 / s}[kind]
+    close(new.drift(0, s * point) / scale, old.drift(0, point), 1e-6)
+
+
+@pytest.mark.parametrize("y", [1e-8, 1e-9, 1e-14, 1e9])
+def test_small_and_large_labels_have_the_same_relative_error(y):
+    """Assert Phi of f = xy with label y from sqrt(y) (2.2, 0.7), 1e-2 off at 1e-9 with a scale of 1."""
+    predictor = predictors.UserPredictor(
+        lambda w, x: w.prod(-1)[:, None, None] + 0 * x, lambda w, x, slope: slope * w[:, None, ::-1] + 0 * x, 1, 1, 2
+    )
+    model = zero_loss.PredictorRegression(predictor, np.ones((1, 1)), np.array([y]))
+    found = geometry.limit_map(model, np.sqrt(y) * np.array([2.2, 0.7]), tolerance=1e-8) / np.sqrt(y)
+    close(found, MODELS["hyperbola"].closed_limit(np.array([2.2, 0.7])), 1e-7)
+
+
+def test_a_start_on_the_set_stays():
+    """Assert it at zero loss, at rounding of it and at the origin."""
+    loss = as_loss(MODELS["hyperbola"])
+    for w in (np.array([2.0, 0.5]), np.array([3.0, 1 / 3]) * (1 + 1e-15)):
+        close(geometry.limit_map(loss, w), w, 1e-14)
+    through_origin = zero_loss.UserLoss(lambda w: w[..., 0] ** 2 / 2, lambda w: w * [1.0, 0.0], 2)
+    np.testing.assert_array_equal(geometry.limit_map(through_origin, np.zeros(2)), np.zeros(2))
+    assert geometry.set_dimension(through_origin, np.zeros(2)) == 1
+
+
+OFF = np.array([2.0, 0.6])
+ON_SET_ONLY = {
+    "frame": lambda model, w: geometry.frame(model, w),
+    "tangent_projector": lambda model, w: geometry.tangent_projector(model, w),
+    "second_derivative": lambda model, w: geometry.second_derivative(model, w, np.eye(2)),
+    "normal_covariance": lambda model, w: geometry.normal_covariance(model, w, np.eye(2)),
+    "trace_gradient": lambda model, w: geometry.trace_gradient(model, w),
+    "log_determinant": lambda model, w: geometry.log_determinant(model, w),
+    "log_determinant_gradient": lambda model, w: geometry.log_determinant_gradient(model, w),
+    "set_dimension": lambda model, w: geometry.set_dimension(model, w),
+}
+
+
+@pytest.mark.parametrize("name", ON_SET_ONLY)
+def test_geometry_off_the_set_is_refused(name):
+    """Assert the sentence for a regression and a general loss, a residual of 1e-7 passing."""
+    for model in (MODELS["hyperbola"], as_loss(MODELS["hyperbola"]), in_unit(1e-17, 1.0)):
+        with pytest.raises(InvalidInput, match=r"not on the zero-loss set: .*take limit_map"):
+            ON_SET_ONLY[name](model, OFF)
+        ON_SET_ONLY[name](model, np.array([2.0, 0.5 + 1e-7]))
+
+
+def test_wrong_arguments_of_the_geometry():
+    """Assert one sentence each: a vector of another space, a covariance that is not symmetric, a wrong gradient."""
+    model = MODELS["hyperbola"]
+    with pytest.raises(InvalidInput, match="2 weights"):
+        geometry.frame(model, np.ones(3))
+    with pytest.raises(InvalidInput, match="symmetric"):
+        geometry.second_derivative(model, np.ones(2), np.array([[1.0, 1.0], [0.0, 1.0]]))
+    with pytest.raises(InvalidInput, match="gradient.* is wrong: .*2 times as much"):
+        loss_of(model.loss, lambda w: 2 * model.gradient(w))
+    with pytest.raises(InvalidInput, match="Hessian vanishes"):
+        geometry.frame(NO_LIMIT["x^4"][0], np.array([0.0, 1.0]))
+
+
+def relu_network():
+    """A ReLU network of 4 units on two samples, with a point of its set inside a smooth piece."""
+
+    def parts(w, x):
+        a, b = w[:, None, :4], w[:, 4:].reshape(-1, 4, 2)
+        return a, x @ b.swapaxes(-1, -2)
+
+    def value(w, x):
+        a, z = parts(w, x)
+        return (a * np.maximum(z, 0)).sum(-1, keepdims=True)
+
+    def pullback(w, x, slope):
+        a, z = parts(w, x)
+        inner = (a * (z > 0))[..., None] * x[..., None, :]
+        return slope * np.concatenate([np.maximum(z, 0), inner.reshape(*z.shape[:-1], 8)], axis=-1)
+
+    w = np.random.Generator(np.random.Philox(6)).standard_normal(12)
+    labels = value(w[None], FEATURES[None, :2])[0, :, 0]
+    return zero_loss.PredictorRegression(predictors.UserPredictor(value, pullback, 2, 1, 12), FEATURES[:2], labels), w
+
+
+def test_a_network_with_kinks_is_told_and_a_smooth_one_is_not():
+    """Assert the warning for ReLU, that the limit is there all the same, and no false alarm on any smooth model."""
+    model, w = relu_network()
+    with pytest.warns(geometry.NotSmooth, match="kink or jump about .* within the smooth piece"):
+        assert ManifoldLimit(model, noise.LabelNoise(0.1), 0.01, start=w).regime == "degenerate"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for name in MODELS:
+            geometry.warn_of_kinks(MODELS[name], on_set(name))
+        for name in ("hyperbola", "linear regression"):
+            geometry.warn_of_kinks(as_loss(MODELS[name]), on_set(name))

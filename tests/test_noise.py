@@ -5,6 +5,7 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
+from sgdlimits.discrete import NoisyGradientDescent
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry, noise, zero_loss
@@ -278,6 +279,30 @@ def test_kernels_and_arrays_agree_under_all_slots_at_once(name):
         arguments = drawn.rows[i], drawn.labels[i], drawn.units[i], inputs, None
         model.kernel(w[i], model.kernel_data, *arguments, out, work)
         close(out, wanted[i], 1e-13)
+
+
+def test_dropconnect_multiplies_the_position_that_anti_correlated_noise_moves():
+    """Assert steps of w' = w - step F grad L(F w) + xi' - xi, written out, for the NumPy form and the compiled loop."""
+    model, steps, paths, size = MODELS["hyperbola"], 5, 3, 0.1
+    mixture = noise.DropConnect(0.5) + noise.AntiCorrelated(0.3)
+    factors, shifts = mixture.draws(model)
+    stream, start = Noise(4, np.arange(paths)), np.array([2.0, 0.6])
+    w, before = np.tile(start, (paths, 1)), np.zeros((paths, 2))
+    wrong = w.copy()  # F z + xi instead of F (z + xi)
+    for k in range(steps):
+        F = noise.perturbation([factors], stream, k).factor
+        xi = noise.perturbation([shifts], stream, k).shift
+        at = F * (wrong - before) + before
+        w, wrong = (x - size * F * model.gradient(y) + xi - before for x, y in ((w, F * w), (wrong, at)))
+        before = xi
+    process = NoisyGradientDescent(model, mixture, size)
+    state = process.initial_state(np.tile(start, (paths, 1)))
+    for k in range(steps):
+        state = process.step(k, state, stream)
+    close(process.position(state), w, 1e-13)
+    run = process.simulate(start, steps, paths, observables=("state",), record=[steps], seed=4)
+    close(run["state"].values[:, -1], w, 1e-12)
+    assert np.abs(wrong - w).max() > 1e-2
 
 
 @pytest.mark.parametrize(

@@ -128,16 +128,16 @@ def test_cross_entropy_with_label_smoothing_less_its_minimum():
 
 
 def mean_end(model, mechanism, start, step_size, steps, paths):
-    """Mean (m,) and standard error of Phi(w_k)."""
+    """Mean (m,) and standard error of w_k retracted, which is Phi(w_k) to second order in the distance from the set."""
     run = NoisyGradientDescent(model, mechanism, step_size).simulate(
-        start, steps, paths, observables=("limit_map",), record=[steps], seed=3
+        start, steps, paths, observables=("state",), record=[steps], seed=3
     )
-    ends = run["limit_map"].values[:, -1]
+    ends = geometry.retract(model, run["state"].values[:, -1])
     return ends.mean(0), ends.std(0) / np.sqrt(paths)
 
 
 def agrees(model, mechanism, start, step_size, time, paths, bias):
-    """Hold E Phi(w_k) against the limit, within 4 standard errors and `bias` of what the limit moves by; and that
+    """Hold the mean end against the limit, within 4 standard errors and `bias` of what the limit moves by; and that
     twice its time is rejected by the same rule."""
     limit = ManifoldLimit(model, mechanism, step_size, start=start)
     origin = geometry.limit_map(model, start)
@@ -152,7 +152,7 @@ def agrees(model, mechanism, start, step_size, time, paths, bias):
 
 @pytest.mark.slow
 def test_the_smoothed_classifier_follows_its_limit():
-    """E Phi(w_k) under weight noise at step 0.1 and sigma 0.05, against `ManifoldLimit.solve`."""
+    """Mean end under weight noise at step 0.1 and sigma 0.05, against `ManifoldLimit.solve`."""
     agrees(SMOOTHED, noise.WeightNoise(0.05), FACTORS, 0.1, 1.0, 200, 0.1)
 
 
@@ -202,7 +202,7 @@ def normal_part(limit, point):
 
 @pytest.mark.slow
 def test_the_convolutional_network_follows_its_limit():
-    """E Phi(w_k) under input noise at step 0.1 and sigma 0.05."""
+    """Mean end under input noise at step 0.1 and sigma 0.05."""
     agrees(CONVOLUTION, noise.InputNoise(0.05), FILTERS, 0.1, 0.5, 150, 0.1)
 
 
@@ -228,8 +228,9 @@ def test_torch_losses_agree_with_the_numpy_ones():
         ),
     )  # fmt: skip
     for one, other, start, mechanism in pairs:
-        point = geometry.limit_map(other, start)
-        np.testing.assert_allclose(geometry.limit_map(one, start), point, atol=1e-9)
-        limits = [ManifoldLimit(model, mechanism, 0.05, start=start) for model in (one, other)]
+        ends = [geometry.limit_map(model, start, tolerance=1e-4) for model in (one, other)]
+        np.testing.assert_allclose(ends[0], ends[1], atol=1e-8)  # the same steps, and the same error
+        point = ends[1]
+        limits = [ManifoldLimit(model, mechanism, 0.05, start=point) for model in (one, other)]
         assert limits[0].regime == limits[1].regime
         np.testing.assert_allclose(limits[0].drift(0, point), limits[1].drift(0, point), atol=1e-7)
