@@ -11,6 +11,7 @@ import numpy as np
 from ..distances import EmpiricalLaw, kolmogorov_smirnov, wasserstein
 from ..estimates import normal_quantile
 
+CLEAR = 3.0  # standard errors that an error must be above zero to have an order
 DIRECTIONS = 4  # fixed random combinations of all coordinates at all times
 
 
@@ -52,7 +53,11 @@ def of_means(gaps: Sequence[np.ndarray], confidence: float) -> Errors:
         unit = pooled[place] / (sizes[place] or 1.0)
         along = [x[:, place] @ unit for x in other]
         found.append([(x.mean(), x.std(ddof=1) / math.sqrt(len(x))) for x in along])
-    pairs = [((a + b) / 2, math.hypot(s, t) / 2) for (a, s), (b, t) in zip(*found)]
+    pairs = []
+    for (a, s), (b, t) in zip(*found):
+        value, error = (a + b) / 2, math.hypot(s, t) / 2
+        # Both ways hold the product of the two means: below three errors it is all that there is, above it is of no weight.
+        pairs.append((value, error if abs(value) > CLEAR * error else (s + t) / 2))
     return Errors.of(pairs, confidence)
 
 

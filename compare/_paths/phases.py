@@ -20,6 +20,7 @@ from .predicted import fast_orders, slow_orders
 from .statistics import Row
 
 TIMES = 3  # at which the joint law is looked at
+SUBSTEPS = 2  # integrator steps of a random limit between two looks
 CROWD = 2  # times as many paths of a random limit, for all rungs
 
 
@@ -160,13 +161,13 @@ def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orde
 def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) -> tuple[list[Row], list[str]]:
     _, limit, wrong = first
     crowd = CROWD * case.paths
-    right = sides.sampled(limit, case.w0, times, crowd, 1, case.options("limit"))
-    fine = sides.sampled(limit, case.w0, times, case.paths, 2, case.options("fine"))
+    right = sides.sampled(limit, case.w0, times, crowd, SUBSTEPS, case.options("limit"))
+    fine = sides.sampled(limit, case.w0, times, case.paths, 2 * SUBSTEPS, case.options("fine"))
     if rescaling.is_deterministic(wrong):
         still = sides.followed(wrong, case.w0, times)
         other = sides.Looked(times, np.tile(still, (crowd, 1, 1)))
     else:
-        other = sides.sampled(wrong, case.w0, times, crowd, 1, case.options("wrong"))
+        other = sides.sampled(wrong, case.w0, times, crowd, SUBSTEPS, case.options("wrong"))
     coordinate = case.asked or _first_direction(case)
     spread = float(np.sqrt(np.square(right.points[:, -1] - case.origin).sum(axis=-1).mean()))
     beyond, where = case.leaves(coordinate, float(number(0.75 * spread, 2)) if case.radius is None else case.radius)

@@ -2,8 +2,9 @@
 
 All derived. A step moves Phi(w) by -step dPhi(w) g + step^2 d2Phi[g g'] / 2, g the gradient's noise, because
 dPhi grad L = 0. On the set dPhi(w) g = P g = 0 where the limit is deterministic; at the distance sqrt(step) sigma at
-which paths live it is of that order, and over 1 / (step sigma)^2 steps its sum is of order sqrt(step) sigma: paths
-converge with order 1/2. Where dPhi(w) g = 0 off the set too (noise along the gradient, as of one sample), what fluctuates is
+which paths live it is of that order where the flows of the gradients of the predictions do not commute, and over 1 / (step sigma)^2 steps its sum is of order sqrt(step) sigma: paths
+converge with order 1/2. Where dPhi(w) g = 0 off the set too (one sample, whose noise is along the gradient; a diagonal network, each of whose
+gradients of a prediction keeps u_j v_j and log(u_j / v_j) modulo the rows, hence Phi), what fluctuates is
 of order step: order 1. Means err by the step size. In the non-degenerate regime noise of fixed level leaves an error of
 sigma^2, so that sigma^2 goes down with the step size; paths then err by step, under Bernoulli masks by sqrt(step).
 Before the set is reached, a path leaves the flow by sqrt(step) sigma, its mean by step.

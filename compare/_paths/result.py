@@ -121,22 +121,26 @@ class Paths(Result):
         for place, name in enumerate(dataset["row"].values.tolist()):
             here = dataset.isel(row=place)
             needed, control = float(here["paths_needed"]), float(here["control_paths"])
-            if np.isfinite(needed):
-                sentences.append(f"{name} is undecided, below the Monte Carlo resolution: about {number(needed, 2)} paths would decide it.")
             verdict = here["control_verdict"].item()
-            if here["verdict"].item() == "differs" and here["kind"].item() == "order":
-                local = ", ".join(f"{x:.2f}" for x in here["local_order"].values if np.isfinite(x))
+            order, phase = here["kind"].item() == "order", here["phase"].item()
+            wrong = "the flow at twice the speed" if phase == "fast" else attrs["control"]
+            local = ", ".join(f"{x:.2f}" for x in here["local_order"].values if np.isfinite(x))
+            if np.isfinite(needed):
+                sentences.append(f"{name} is undecided: about {number(needed, 2)} paths would decide it.")
+            elif np.isinf(needed):
+                sentences.append(f"{name} is undecided because the ladder bends (local orders {local}): go on to smaller step sizes.")
+            if here["verdict"].item() == "differs" and order:
                 sentences.append(
                     f"{name} differs over this ladder, with local orders {local}: smaller step sizes tell a ladder that is "
                     "too coarse from a wrong order."
                 )
-            if verdict == "agrees":
-                sentences.append(
-                    f"{name} cannot refute {attrs['control']}, which lies within the tolerance too: no number of paths would."
-                )
+            if verdict == "agrees" and order:
+                sentences.append(f"{name} cannot refute {wrong}: over this ladder its errors fall alike.")
+            elif verdict == "agrees":
+                sentences.append(f"{name} cannot refute {wrong}, which lies within the tolerance too.")
             elif verdict == "undecided":
-                cure = f"about {number(control, 2)} paths would have" if np.isfinite(control) else "a longer time may give it"
-                sentences.append(f"{name} has no power against {attrs['control']} with these paths ({cure}).")
+                cure = f"about {number(control, 2)} paths would have" if np.isfinite(control) else "smaller step sizes may have"
+                sentences.append(f"{name} has no power against {wrong} with these paths ({cure}).")
         moving = [p for p in ("slow", "fast") if np.ptp(np.nan_to_num(dataset[f"noise_level_{p}"].values)) > 0]
         if moving:
             sentences.append(f"The noise level goes as the root of the step size in the {' and the '.join(moving)} phase.")

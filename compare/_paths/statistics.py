@@ -10,9 +10,9 @@ import numpy as np
 from ..estimates import normal_quantile
 from ..fits import exponent
 from ..verdicts import judged, verdicts_of
-from .errors import Errors
+from .errors import CLEAR, Errors
 
-CLEAR = 3.0  # standard errors that an error must be above zero to have an order
+BENT = 4.0  # reduced chi-square of the line beyond which the ladder's bend, not the paths, widens the interval
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Judged:
-    """An order with its standard error (nan: not resolved), the verdict, and the paths that would decide (nan: it is)."""
+    """An order with its standard error (nan: not resolved), the verdict, and the paths that would decide.
+
+    nan: it is decided; inf: no number of paths would, because the ladder bends.
+    """
 
     order: float
     error: float
@@ -62,7 +65,8 @@ def judge(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, confide
         return Judged(order, error, "no prediction", np.nan)
     verdict = judged(order, error, row.predicted, tolerance, z)
     room = abs(tolerance - abs(order - row.predicted))
-    return Judged(order, error, verdict, _decides(verdict, paths * (z * error / room) ** 2 if room > 0 else np.inf))
+    bent = line.reduced_chi2 > BENT or room == 0
+    return Judged(order, error, verdict, _decides(verdict, np.inf if bent else paths * (z * error / room) ** 2))
 
 
 def _decides(verdict: str, needed: float) -> float:
