@@ -82,7 +82,8 @@ def finer(
             rung[name][-1] for name in ("test_error", "test_error_error")
         )
         if falls(found[place]):
-            floor = _floor(found[place], rung, step_size, noises[names[place]].sigma, (size, level), tolerance, confidence, paths)
+            coarse = step_size, noises[names[place]].sigma
+            floor = _floor(found[place], rung, coarse, (size, level), tolerance, confidence, paths)
             out["floor"][place], out["floor_sentence"][place] = floor.verdict, floor.sentence
     return out
 
@@ -96,7 +97,7 @@ def falls(row: Mapping[str, Any]) -> bool:
 
 
 def _floor(
-    row: Mapping[str, Any], rung: Mapping[str, Any], step_size: float, sigma: float, finer_at: tuple[float, float],
+    row: Mapping[str, Any], rung: Mapping[str, Any], coarse: tuple[float, float], finer_at: tuple[float, float],
     tolerance: float, confidence: float, paths: int,
 ) -> Any:  # fmt: skip
     """The verdict on the ratio of the test error to its limit at the end, from both rungs."""
@@ -105,7 +106,7 @@ def _floor(
     measured, error, limit = (
         np.array([row[name][-1], rung[name][-1]]) for name in ("test_error", "test_error_error", "test_error_limit")
     )
-    ladders = {"step size": np.array([step_size, finer_at[0]]), "noise level": np.array([sigma, finer_at[1]])}
+    ladders = dict(zip(("step size", "noise level"), np.array([coarse, finer_at]).T))
     return floor_of(
         measured, error, limit, ladders, tolerance=tolerance, confidence=confidence, degrees=paths - 1.0
     )

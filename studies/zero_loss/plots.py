@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from .trajectories import Trajectories
 
+from .regression_tables import percent
+
 SHOWN = 12  # markers along a curve
 START: dict[str, Any] = {"color": "black", "marker": "x", "markersize": 5, "linestyle": "none"}
 END: dict[str, Any] = START | {"marker": "o", "markerfacecolor": "none", "markersize": 8}
@@ -212,7 +214,7 @@ def matrix(data: xarray.Dataset) -> Figure:
     ax.imshow(shade, cmap="Greens", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(*gaps.shape):
         word = {"agrees": "agrees\n", "undecided": "undecided\n", "differs": ""}[verdicts[i, j]]
-        ax.text(j, i, f"{word}{gaps[i, j]:+.3g} %", ha="center", va="center", fontsize=SMALL)
+        ax.text(j, i, f"{word}{percent(gaps[i, j])} %", ha="center", va="center", fontsize=SMALL)
     ax.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names], fontsize=SMALL)
     ax.set_yticks(range(len(names)), names, fontsize=SMALL)
     ax.tick_params(length=0)
@@ -220,4 +222,5 @@ def matrix(data: xarray.Dataset) -> Figure:
         ax.axhline(edge, color="0.85", linewidth=0.6)
         ax.axvline(edge, color="0.85", linewidth=0.6)
     dress(ax, "measured", "limit that is tried", "shaded: not rejected")
+    ax.grid(False)
     return figure

@@ -45,7 +45,8 @@ def regression_rows(data: xarray.Dataset) -> list[dict[str, Any]]:
                     }
                 )  # fmt: skip
             if here["floor"].item():
-                end = {key: float(here[key].isel(step=-1)) for key in ("test_error", "test_error_error", "test_error_limit")}
+                names = ("test_error", "test_error_error", "test_error_limit")
+                end = {key: float(here[key].isel(step=-1)) for key in names}
                 table.append(
                     row | {
                         "quantity": f"ratio of the test error, start {start:g}", "steps": int(data["step"][-1]),
@@ -97,8 +98,8 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
         f"{attrs['paths']} paths; minibatches of {attrs['batch_size']} of the {attrs['rows']} rows. way: how far the "
         "limit gets in the weights; gap: of E Phi(w_k) along that way, measured minus limit, where it is largest over "
         f"all recorded steps, in percent of the way, ± half of a band that holds at all of them together "
-        f"({100 * attrs['confidence']:g} %). Of minibatch noise, whose limit stands still: the squared distance from it, "
-        "in percent of the squared length of the fall to the set; over the last half of the run it must not move. The "
+        f"({100 * attrs['confidence']:g} %). Of minibatch noise, whose limit stands still: the squared distance from "
+        "it, in percent of the squared length of the fall to the set; over the last half of the run it must not move. The "
         "same of the test error, in percent of its limit's largest change. agrees: the band lies within "
         f"{100 * attrs['tolerance']:g} % throughout; differs: outside at some step; undecided: neither, and about how "
         "many paths would decide. The steps of the gaps stand in table.csv."
@@ -111,16 +112,16 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
             own = here.sel(quantity=QUANTITIES[0], tried=name)
             scale, coarse = float(own["trial_change"]), float(here["noise_level"])
             halved = float(here["finer_noise_level"]) < coarse
-            at = (coarse, float(here["finer_noise_level"])) if halved else (attrs["step_size"], float(here["finer_step_size"]))
-            what = "noise level" if halved else "step size"
+            what, key = ("noise level", "noise_level") if halved else ("step size", "step_size")
+            at = (coarse if halved else attrs["step_size"]), float(here[f"finer_{key}"])
             finer = with_error(
                 100 * float(here["finer_gap"]) / scale, 100 * float(here["finer_band"]) / scale, False, sign=True
             )
             if own["trial_verdict"].item() == "differs":
+                why = "what finite noise and a finite step add" if _falls(here, own) else "it does not fall as it should"
                 sentences.append(
-                    f"{name} from {start:g} misses its limit by {_share(own)} % at {what} {number(at[0], 3)}, by {finer} % at "
-                    f"{number(at[1], 3)} over the same time of the limit: "
-                    + ("what finite noise and a finite step add." if _falls(here, own) else "it does not fall as it should.")
+                    f"{name} from {start:g} misses its limit by {_share(own)} % at {what} {number(at[0], 3)}, by {finer} % "
+                    f"at {number(at[1], 3)} over the same time of the limit: {why}."
                 )
             if here["floor"].item():
                 sentences.append(f"Test error of {name} from {start:g} at the end: {here['floor_sentence'].item()}")
@@ -141,12 +142,17 @@ def matrix_grid(data: xarray.Dataset) -> TextTable:
         row = []
         for tried in names:
             side = here.sel(mechanism=name, tried=tried)
-            value = 100 * float(side["trial_gap"]) / float(side["trial_change"])
-            row.append(f"{value:+.3g} {marks[side['trial_verdict'].item()]}".strip())
+            value = percent(100 * float(side["trial_gap"]) / float(side["trial_change"]))
+            row.append(f"{value} {marks[side['trial_verdict'].item()]}".strip())
         cells.append((*row, name))
     title = f"{data.attrs['task']}: measured (rows) against the limit of (columns)"
     caption = "Largest gap along the way of the limit that is tried, % of that way; bare numbers: rejected"
     return TextTable((*names, "measured"), ((title, tuple(cells)),), caption)
+
+
+def percent(value: float) -> str:
+    """A gap in percent: whole from 100 on, no more than two places below 1."""
+    return f"{value:+.0f}" if abs(value) >= 100 else f"{value:+.2f}" if abs(value) < 1 else f"{value:+.1f}"
 
 
 def matrix_reading(data: xarray.Dataset) -> str:
@@ -204,7 +210,8 @@ def regression_grid(data: xarray.Dataset) -> TextTable:
             )
         groups.append((f"every u and v starts at {start:g}", tuple(cells)))
     columns = ("noise level", "test error", "limit", "in the end", "non-zero", "sum |b|", "ratio", "mechanism")
-    return TextTable(columns, tuple(groups), f"{data.attrs['task']}: what is selected, after {int(data['step'][-1])} steps")
+    said = f"{data.attrs['task']}: what is selected, after {int(data['step'][-1])} steps"
+    return TextTable(columns, tuple(groups), said)
 
 
 def regression_reading(data: xarray.Dataset) -> str:

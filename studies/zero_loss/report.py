@@ -41,6 +41,7 @@ def report(result: ZeroLossResult) -> Report:
         "time-scales.nc": result.scales.save,
     }
     numbers = {f"trajectories-{file_name(along.scene.name)}.nc": along.dataset for along in result.trajectories}
+    numbers |= {f"paths-{file_name(each.name)}.nc": each.found.dataset for each in result.paths}
     numbers |= {f"regression-{file_name(data.attrs['task'])}.nc": data for data in result.regressions}
     files |= {name: _saving(data) for name, data in numbers.items()}
     return Report(files, settings, figures(result), page)
@@ -53,7 +54,8 @@ def _latex(result: ZeroLossResult) -> str:
         for data in result.regressions
         for grid in (regression.trial_grid, regression.matrix_grid, regression.regression_grid)
     ]
-    grids = [own.motion_grid(result), *result.scales.tables(), *regressions, own.subsets_grid(result)]
+    paths = [grid for each in result.paths for grid in each.found.tables()]
+    grids = [own.motion_grid(result), *result.scales.tables(), *paths, *regressions, own.subsets_grid(result)]
     return "\n".join(grid.latex() for grid in grids)
 
 
@@ -104,6 +106,12 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
         "Arrows: lower bounds, where nothing moves. Slopes are those as step size and noise go to zero."
     )
     found.append(("time-scales", caption, result.scales.plot))
+    for each in result.paths:
+        caption = (
+            f"{each.name}: errors and distances of paths against the step size, both logarithmic, with {level} "
+            "intervals, beside the predicted slopes (dotted) and what a wrong drift gives."
+        )
+        found.append((f"paths-{file_name(each.name)}", caption, each.found.plot))
     for data in result.regressions:
         name = data.attrs["task"]
         caption = (
@@ -148,6 +156,15 @@ def _page(
             *shown("time-scales"),
         ],
     }  # fmt: skip
+    heading = "Paths, not only means, and the fast phase"
+    sections[heading] = []
+    for each in result.paths:
+        sections[heading] += [
+            f"<p>{html.escape(f'{each.name}. {each.question}')}</p>",
+            *map(wide, each.found.tables()),
+            *map(note, each.found.notes()),
+            *shown(f"paths-{file_name(each.name)}"),
+        ]
     for heading, data in zip(("Which interpolator is selected", "The same on real data"), result.regressions):
         name = file_name(data.attrs["task"])
         sections[heading] = [

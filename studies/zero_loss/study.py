@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sgdlimits.compare import TimeScales
 
+    from .path_convergence import PathConvergence
     from .trajectories import Trajectories
 
 NAME = "zero-loss"
@@ -141,7 +142,7 @@ class ZeroLossStudy:
     def _run(self, settings: dict[str, Any]) -> ZeroLossResult:
         from sgdlimits.compare import time_scales
 
-        from . import sparse_regression, trajectories
+        from . import path_convergence, sparse_regression, trajectories
         from .time_scales import motions
 
         sizes = self.sizes
@@ -153,6 +154,7 @@ class ZeroLossStudy:
         scales = time_scales(
             motions(), rungs=sizes.scale_rungs, paths=self.paths, steps=sizes.steps, **settings, **judging
         )
+        paths = path_convergence.run(self.paths, sizes.scale_rungs, settings, judging)
         tasks = (
             sparse_regression.synthetic_task(*sparse_regression.SYNTHETIC, self.seed),
             sparse_regression.real_task(self.dataset, self.rows, self.seed),
@@ -162,7 +164,7 @@ class ZeroLossStudy:
             for task in tasks
         )
         subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed)
-        return ZeroLossResult(self, along, scales, regressions, subsets)
+        return ZeroLossResult(self, along, scales, paths, regressions, subsets)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -175,6 +177,8 @@ class ZeroLossResult:
     trajectories : tuple of Trajectories
         One for each small model.
     scales : TimeScales
+    paths : tuple of PathConvergence
+        Paths beside their limits, and beside the gradient flow while they fall to the set.
     regressions : tuple of xarray.Dataset
         Of the synthetic and the real task; see `sparse_regression.run_task`.
     subsets : mapping of arrays
@@ -184,6 +188,7 @@ class ZeroLossResult:
     study: ZeroLossStudy
     trajectories: tuple[Trajectories, ...]
     scales: TimeScales
+    paths: tuple[PathConvergence, ...]
     regressions: tuple[xarray.Dataset, ...]
     subsets: Mapping[str, np.ndarray]
 

@@ -16,29 +16,37 @@ from .tried import rejected
 if TYPE_CHECKING:
     import xarray
 
+    from .path_convergence import PathConvergence
     from .study import ZeroLossResult
 
 ROW = (
     "part", "process", "quantity", "step_size", "noise_level", "steps", "measured", "measured_error", "predicted",
-    "predicted_error", "gap", "gap_error", "verdict", "paths_needed",
+    "predicted_error", "gap", "gap_error", "margin", "verdict", "paths_needed", "controls",
 )  # fmt: skip
 
 
 def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
     """One dict with the keys `ROW` for each prediction.
 
-    gap: measured minus predicted; on the small models what remains of it as step size and noise level go to zero.
+    gap: measured minus predicted, with its standard error; on the small models what remains of it as step size and
+    noise level go to zero, and in the regressions the largest part of the limit's change, each where it is worst, with
+    half its simultaneous band. margin: the tolerance of that gap. paths_needed: about how many would decide.
     """
     table = []
     for along in result.trajectories:
         for name, comparison in along.comparisons.items():
             data = comparison.dataset
+            quantity = str(data["observable"].values[0])
+            own, *controls = comparison.judgements(quantity)
             first = data.isel(step_size=0, noise_level=0, time=-1, observable=0)
             values = first["estimate"], first["estimate_error"], first["limit"], first["limit_error"]
-            gap = data["coefficient"][0, 0], data["coefficient_error"][0, 0]
             where = float(data["step_size"][0]), float(data["noise_level"][0]), int(first["steps"])
-            quantity = str(data["observable"].values[0])
-            table.append(_row(along.scene.name, name, quantity, where, values, gap, str(data["verdict"].values[0])))
+            row = _row(
+                along.scene.name, name, quantity, where, values, (own["gap"], own["band"]), own["verdict"],
+                own["paths"], own["margin"],
+            )  # fmt: skip
+            row["controls"] = "; ".join(f"{control['against']}: {control['verdict']}" for control in controls)
+            table.append(row)
     for row in result.scales.table():
         for variable in ("step_size", "noise_level"):
             verdict = row[f"{variable}_verdict"]
@@ -53,14 +61,39 @@ def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
                 )
     for data in result.regressions:
         table += regression_rows(data)
+    for each in result.paths:
+        table += _path_rows(each)
+    return [dict.fromkeys(ROW, "") | row for row in table]
+
+
+def _path_rows(each: PathConvergence) -> list[dict[str, Any]]:
+    """A row for each order, distance or probability of a comparison of paths, at its smallest step size."""
+    data, table = each.found.dataset, []
+    level = float(data["noise_level_slow"][0])
+    for name in data["row"].values.tolist():
+        here = data.sel(row=name)
+        order, last = float(here["order"]), here.isel(step_size=-1)
+        value, half = float(last["value"]), float(last["upper"] - last["lower"]) / 2
+        orders = here["kind"].item() == "order"
+        numbers = (value, half, 0.0, 0.0)
+        if orders:
+            numbers = order, float(here["order_error"]), float(here["predicted"]), 0.0
+        where = float(data["step_size"][0 if orders else -1]), level, -1
+        row = _row(
+            f"paths: {each.name}", str(here["phase"].item()), f"{'order of ' if orders else ''}{name}", where, numbers,
+            (numbers[0] - numbers[2], numbers[1]), str(here["verdict"].item()), float(here["paths_needed"]),
+        )  # fmt: skip
+        row["controls"] = f"wrong drift: {here['control_verdict'].item()}" if here["control_verdict"].item() else ""
+        table.append(row)
     return table
 
 
 def _row(
-    part: str, process: str, quantity: str, where: tuple[float, float, int], values: Any, gap: Any, verdict: str
-) -> dict[str, Any]:
+    part: str, process: str, quantity: str, where: tuple[float, float, int], values: Any, gap: Any, verdict: str,
+    paths: float = np.nan, margin: float = np.nan,
+) -> dict[str, Any]:  # fmt: skip
     numbers = [float(value) for value in (*values, *gap)]
-    return dict(zip(ROW, (part, process, quantity, *where, *numbers, verdict, np.nan)))
+    return dict(zip(ROW, (part, process, quantity, *where, *numbers, margin, verdict, paths)))
 
 
 def motion_grid(result: ZeroLossResult) -> TextTable:
@@ -71,31 +104,38 @@ def motion_grid(result: ZeroLossResult) -> TextTable:
         along = formulas.get(row["part"])
         if along is None:
             continue
+        controls = row["controls"].split("; ") if row["controls"] else []
+        failed = sum(control.endswith("differs") for control in controls)
+        more = f", {number(row['paths_needed'], 3)}" if np.isfinite(row["paths_needed"]) else ""
         groups.setdefault(f"{row['part']}: {along.scene.formula}", []).append(
             (
-                f"{row['step_size']:g}",
                 number(row["noise_level"], 3),
-                str(row["steps"]),
                 with_error(row["measured"], row["measured_error"], False),
                 with_error(row["predicted"], row["predicted_error"], row["predicted_error"] == 0),
                 with_error(row["gap"], row["gap_error"], False, sign=True),
-                f"{row['verdict']}: {row['process']}",
+                number(row["margin"], 2),
+                f"{failed} of {len(controls)}",
+                f"{row['verdict']}{more}: {row['process']}",
             )
         )
-    columns = ("step size", "noise level", "steps", "measured", "limit", "what remains", "verdict")
+    columns = ("noise level", "measured", "limit", "what remains", "tolerance", "controls fail", "verdict")
     return TextTable(columns, tuple((title, tuple(cells)) for title, cells in groups.items()))
 
 
 def motion_reading(result: ZeroLossResult) -> str:
     """How that table is to be read."""
     study = result.study
+    sizes = ", ".join(f"{along.scene.step_size:g} on the {along.scene.name}" for along in result.trajectories)
     return (
         "measured: E of the displacement of Phi(w_k) along the limit's way (its square where the limit is random or "
-        f"stands still) at the largest step size and noise level, over {study.paths} paths, ± one standard error; "
-        "limit: the same of the limit. what remains: their difference as step size and noise level go to zero, fitted "
-        f"over the ladder of both. agrees: its whole {100 * study.confidence:g} % interval lies within "
-        f"{100 * study.tolerance:g} % of the limit's change (within that number itself where nothing changes); "
-        "differs: all of it outside; undecided: neither."
+        f"stands still) at the end of a run, at the largest step size ({sizes}) and noise level, over {study.paths} "
+        "paths, ± one standard error; limit: the same of the limit. what remains: their difference as step size and "
+        "noise level go to zero, fitted over the ladder of both, at the one of the recorded times where it is worst, ± "
+        f"half of a band that holds at all of them ({100 * study.confidence:g} %). tolerance: {100 * study.tolerance:g} % "
+        "of what the limit changes, or of the transient where it stands still. agrees: the band lies within it "
+        "throughout; differs: outside at some time; undecided: neither, and about how many paths would decide. Controls "
+        "are wrong limits, one that stands still and one twice as fast (one that moves, where the limit stands still), "
+        "held against the same measurement: they must fail."
     )
 
 
@@ -153,6 +193,8 @@ def finding(result: ZeroLossResult) -> str:
 def text(result: ZeroLossResult) -> str:
     """Tables and the finding, in about 100 columns."""
     parts = [motion_grid(result).text(), wrapped(motion_reading(result)), str(result.scales)]
+    for each in result.paths:
+        parts += [wrapped(f"{each.name}. {each.question}"), str(each.found)]
     for data in result.regressions:
         grids = [grid.text() for grid in (trial_grid(data), matrix_grid(data), regression_grid(data))]
         parts += [wrapped(data.attrs["preparation"]), *grids, *map(wrapped, trial_notes(data))]

@@ -129,7 +129,7 @@ def run_scene(
         reference = reference or steps  # what stands still is watched for as long as the first mechanism
         bias = limit.regime != "trivial" and not mechanism.reg_is_constant  # of the order of the noise level squared
         options: dict[str, Any] = {
-            "steps": steps, "paths": paths, "rungs": rungs, "times": 2,
+            "steps": steps, "paths": paths, "rungs": rungs, "times": 4,
             "noise_levels": [mechanism.sigma, mechanism.sigma / 2] if bias else None,
         }  # fmt: skip
         fine = rebuilt(process, scene.step_size / 2 ** (rungs - 1), mechanism.sigma)

@@ -80,8 +80,8 @@ class Candidate:
     def errors(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
         """The same of the test error."""
         limit = self.test_error(self.points)
-        change = np.abs(limit - limit[0]).max() if not self.still else abs(float(self.test_error(self.start)) - limit[0])
-        return self.test_error(points), limit, float(change)
+        reached = self.test_error(self.start) if self.still else limit
+        return self.test_error(points), limit, float(np.abs(reached - limit[0]).max())
 
 
 def tried(
