@@ -183,8 +183,10 @@ def test_a_start_on_the_set_and_a_limit_that_stands_still_leave_one_phase():
     "settings, sentence",
     [
         ({"time": None}, "either time"), ({"steps": 40}, "either time"), ({"rungs": 1}, "rungs"),
-        ({"step_sizes": [0.1]}, "at least two step sizes"), ({"looks": 7}, "even"), ({"exit_radius": 0.0}, "exit_radius"),
-        ({"exit_radius": 50.0}, "does not leave"), ({"exit_interval": (5.0, 6.0)}, "widen"), ({"control": 1.0}, "control"),
+        ({"step_sizes": [0.1]}, "at least two step sizes"), ({"looks": 7}, "even"),
+        ({"exit_radius": 0.0}, "exit_radius"),
+        ({"exit_radius": 50.0}, "does not leave"), ({"exit_interval": (5.0, 6.0)}, "widen"),
+        ({"control": 1.0}, "control"),
         ({"exit_interval": (0.0, 6.0), "exit_radius": 1.0}, "pass one"), ({"time": 0.01}, "fewer than"),
         ({"fast_time": 0.01}, "fast_time"), ({"paths": 1}, "paths"), ({"tolerance": 0}, "tolerance"),
     ],
@@ -226,7 +228,9 @@ def test_verdicts_err_at_their_nominal_level():
     wrong: dict[str, int] = {}
     for seed in range(1000):
         found = paths(descent, limit, START, time=0.2, paths=40, rungs=2, looks=4, seed=seed, threads=1).dataset
-        for name, verdict, control in zip(found["row"].values, found["verdict"].values, found["control_verdict"].values):
+        for name, verdict, control in zip(
+            found["row"].values, found["verdict"].values, found["control_verdict"].values
+        ):
             wrong[name] = wrong.get(name, 0) + (verdict == "differs")
             if name.startswith(("slow", "exit")):
                 wrong[name + ", control"] = wrong.get(name + ", control", 0) + (control == "agrees")
