@@ -120,8 +120,7 @@ def slow_phase(case: Case) -> tuple[list[Row], list[str], np.ndarray]:
 
 
 def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orders: Any) -> tuple[list[Row], list[str]]:
-    curves = [sides.followed(limit, case.w0, x.times) for (_, limit, _), x in zip(rungs, found)]
-    wrong = [sides.followed(limit, case.w0, x.times) for (_, _, limit), x in zip(rungs, found)]
+    curves, wrong = (_curves([rung[place] for rung in rungs], case.w0, [x.times for x in found]) for place in (1, 2))
     coordinate = case.asked or rescaling.displacement(case.origin, curves[-1][-1])
     far = float(np.linalg.norm(curves[-1] - case.origin, axis=-1).max())
     beyond, where = case.leaves(coordinate, far / 2 if case.radius is None else case.radius)
@@ -164,6 +163,18 @@ def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orde
         f"{100 * share:.1f} % smaller.",
         f"Exit: {where}, which the limit reaches at time {number(time)}; between looks linear, on both sides.",
     ]
+
+
+def _curves(limits: list[Any], w0: np.ndarray, times: list[np.ndarray]) -> list[np.ndarray]:
+    """Points (T + 1, m) of the limit at each rung; one curve in its own time where one mechanism alone moves it."""
+    curves: list[np.ndarray] = []
+    for place, (limit, at) in enumerate(zip(limits, times)):
+        alone = sum(term.rate > 0 for term in limit.terms) == 1 and not (limit.finite_step or limit.correction)
+        if place and alone and np.allclose(at, times[0], rtol=1e-12, atol=0):
+            curves.append(curves[0])
+        else:
+            curves.append(sides.followed(limit, w0, at))
+    return curves
 
 
 def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) -> tuple[list[Row], list[str]]:

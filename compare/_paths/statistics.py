@@ -12,6 +12,7 @@ from ..fits import exponent
 from ..verdicts import judged, verdicts_of
 from .errors import CLEAR, Errors
 
+RESOLVED = 0.25  # standard error of the order of a distance from which it is not said
 BENT = 4.0  # reduced chi-square of the line beyond which the ladder's bend, not the paths, widens the interval
 
 
@@ -54,7 +55,9 @@ def judge(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, confide
         if not resolved:
             return Judged(np.nan, np.nan, verdict, _decides(verdict, needed))
         slope = exponent(sizes, errors.value, (errors.upper - errors.lower) / 4)
-        return Judged(float(slope.coefficients[0]), float(slope.errors[0]), verdict, _decides(verdict, needed))
+        order, error = float(slope.coefficients[0]), float(slope.errors[0])
+        known = (order, error) if error < RESOLVED else (np.nan, np.nan)
+        return Judged(*known, verdict, _decides(verdict, needed))
     clear = errors.value > CLEAR * errors.error
     if not clear.all() or not (errors.value > 0).all():
         with np.errstate(divide="ignore"):

@@ -15,8 +15,8 @@ LABELS = (1.0, 0.5)
 NETWORK_START = (1.2, 0.9, 0.8, 0.5, 0.6, 0.7)
 SHALLOW_FEATURES, SHALLOW_LABELS = ((1.0, 0.4), (-0.3, 1.0)), (0.6, -0.3)
 SHALLOW_START = (1.2, -0.8, 0.9, 0.4, -0.5, 1.1)
-NETWORK_PATHS = 500  # the limit map of a diagonal network is found point by point
-SHALLOW_PATHS = 80  # its limit map is a flow that is followed for every path and look
+NETWORK_PATHS = 300  # the limit map of a diagonal network is found point by point
+SHALLOW_PATHS = 60  # its limit map is a flow that is followed for every path and look
 LINE_START = (1.8, 0.7)
 LEFT = (-5.0, 8.0)  # values of x^2 - y^2 between which a path stays
 
@@ -87,7 +87,7 @@ def run(paths: int, rungs: int, settings: dict[str, Any], judging: dict[str, Any
             "leaves an interval.",
             compared(
                 zero_loss.Hyperbola(), noise.Langevin(0.5), 0.04, LINE_START, time=4.0,
-                paths=3 * paths, rungs=2, looks=8,
+                paths=3 * paths, rungs=2, looks=16,
                 coordinate=lambda w: w[..., 0] ** 2 - w[..., 1] ** 2, exit_interval=LEFT,
             ),
         ),
