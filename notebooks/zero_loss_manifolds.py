@@ -24,7 +24,7 @@
 import os
 
 import numpy as np
-from sgdlimits.compare import manifold
+from sgdlimits.compare import manifold, paths
 from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.discrete import NoisyGradientDescent
 from sgdlimits.problems import geometry, noise, zero_loss
@@ -54,6 +54,38 @@ comparison
 
 # %%
 comparison.plot()
+# %% [markdown]
+# ## Paths, not only means
+# A path first follows the gradient flow, and errs by the root of the step size; then Phi(w_k) follows the limit. With
+# one sample the noise has no part along the set off it either, so that paths err by the step size, like their mean. The
+# control is the limit with its drift doubled: every row must refute it, or says that it cannot.
+
+# %%
+found = paths(
+    process, ManifoldLimit.of(process, start=start), start, time=0.5, paths=100 if reduced else 1000,
+    rungs=3 if reduced else 4, looks=8 if reduced else 32, seed=0,
+)
+found
+
+# %%
+found.plot()
+
+# %% [markdown]
+# The limit of SGLD is random: laws of its values at several times jointly, of the largest value, and of the time at
+# which x² − y² leaves an interval.
+
+# %%
+diffusing = NoisyGradientDescent(model, noise.Langevin(0.5), step_size=0.04)
+laws = paths(
+    diffusing, ManifoldLimit.of(diffusing, start=start), start, time=1.0 if reduced else 4.0,
+    paths=200 if reduced else 4000, rungs=2, looks=8 if reduced else 16,
+    coordinate=lambda w: w[..., 0] ** 2 - w[..., 1] ** 2, exit_interval=(-5.0, 9.0), seed=0,
+)
+laws
+
+# %%
+laws.plot(kind="distance")
+
 # %% [markdown]
 # ## Every mechanism: the study
 # The same as `sgdlimits study zero-loss` on the command line.

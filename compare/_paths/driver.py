@@ -112,7 +112,9 @@ def paths(
             "the rule out"
         )
     if not has_one_step_size(recurrence):
-        raise InvalidInput("the recurrence has a schedule of step sizes, but a ladder needs one step size: pass a number")
+        raise InvalidInput(
+            "the recurrence has a schedule of step sizes, but a ladder needs one step size: pass a number"
+        )
     if limit.model is not recurrence.model:
         raise InvalidInput("recurrence and limit are built on different models: pass the same object to both")
     w0 = initial_state(w0, recurrence.model.dimension)
@@ -144,7 +146,9 @@ def paths(
         notes += said
     if np.linalg.norm(w0 - origin) <= ON_THE_SET * (1 + np.linalg.norm(origin)):
         if not rows:
-            raise InvalidInput("w0 lies on the set and the limit stands still there, so that nothing is to be compared: start off it")
+            raise InvalidInput(
+                "w0 lies on the set and the limit stands still there, so that nothing is to be compared: start off it"
+            )
         notes.append("The start lies on the set, so that there is no fast phase.")
     else:
         slowest = float(geometry.frame(recurrence.model, origin).eigenvalues.min())
@@ -187,4 +191,3 @@ def _wrong(control: Any) -> Any:
     if factor == 1:
         raise InvalidInput("control is 1, the limit's own drift, which no verdict can refute: take another factor")
     return factor
-

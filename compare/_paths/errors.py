@@ -56,7 +56,7 @@ def of_means(gaps: Sequence[np.ndarray], confidence: float) -> Errors:
     pairs = []
     for (a, s), (b, t) in zip(*found):
         value, error = (a + b) / 2, math.hypot(s, t) / 2
-        # Both ways hold the product of the two means: below three errors it is all that there is, above it is of no weight.
+        # Both ways hold the product of the two means: all that there is below three errors.
         pairs.append((value, error if abs(value) > CLEAR * error else (s + t) / 2))
     return Errors.of(pairs, confidence)
 
@@ -100,7 +100,8 @@ class Reference:
             apart = [kolmogorov_smirnov(a, b, self.confidence) for a, b in both]
             for rows, units, each in ((found[0], self.spread, near), (found[1], np.ones(len(both)), apart)):
                 ends = [(d.value / u, d.lower / u, d.upper / u) for d, u in zip(each, units)]
-                rows.append(tuple(max(column) for column in zip(*ends)))  # type: ignore[arg-type]
+                top, low, high = (max(column) for column in zip(*ends))
+                rows.append((top, low, high))
         out = []
         for rows in found:
             value, lower, upper = np.array(rows).T
@@ -130,4 +131,3 @@ def probabilities(exited: Sequence[np.ndarray], reference: np.ndarray, confidenc
         rows.append((gap, min(gap, middle - half), max(gap, middle + half)))
     value, lower, upper = np.array(rows).T
     return Errors(value, lower, upper, np.full(len(value), np.nan))
-

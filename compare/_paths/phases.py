@@ -76,7 +76,9 @@ class Case:
             raise InvalidInput(
                 f"exit_interval {low:g} to {high:g} does not hold the coordinate of Phi(w0), {start:.4g}: widen it"
             )
-        return (lambda x: _outside(values_of("coordinate", coordinate, x), low, high)), f"the coordinate in {low:g}, {high:g}"
+        return (
+            lambda x: _outside(values_of("coordinate", coordinate, x), low, high)
+        ), f"the coordinate in {low:g}, {high:g}"
 
 
 def _outside(values: np.ndarray, low: float, high: float) -> np.ndarray:
@@ -94,14 +96,16 @@ def slow_phase(case: Case) -> tuple[list[Row], list[str], np.ndarray]:
     orders = None if random else slow_orders(case.recurrence, case.limit, case.w0)
     levels, rungs = case.ladder(0.0 if orders is None else orders.power)
     if any(limit.regime != case.limit.regime for _, limit, _ in rungs):
-        raise InvalidInput("the leading regime of the mixture changes along the ladder: take step sizes nearer together, or one mechanism")
+        raise InvalidInput(
+            "the leading regime of the mixture changes along the ladder: take nearer step sizes, or one mechanism"
+        )
     clock = float(rungs[0][1].clock)
     last = max(1, int(np.rint(case.end * clock)))
     times = np.unique(np.rint(last * np.arange(case.looks + 1) / case.looks)) / clock
     if len(times) <= case.looks:
         raise InvalidInput(
-            f"{last} steps at step size {case.sizes[0]:g} are fewer than {case.looks} looks: lengthen the time, or lower "
-            "the step size or `looks`"
+            f"{last} steps at step size {case.sizes[0]:g} are fewer than {case.looks} looks: lengthen the time, or "
+            "lower the step size or `looks`"
         )
     found = [
         sides.descended(recurrence, limit, case.w0, times, case.paths, case.options("slow", place))
@@ -116,15 +120,14 @@ def slow_phase(case: Case) -> tuple[list[Row], list[str], np.ndarray]:
 
 
 def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orders: Any) -> tuple[list[Row], list[str]]:
-    curves = [sides.followed(limit, case.w0, x.times) for (_, limit, _), x in zip(rungs, found)]
-    wrong = [sides.followed(limit, case.w0, x.times) for (_, _, limit), x in zip(rungs, found)]
+    curves, wrong = (_curves([rung[place] for rung in rungs], case.w0, [x.times for x in found]) for place in (1, 2))
     coordinate = case.asked or rescaling.displacement(case.origin, curves[-1][-1])
     far = float(np.linalg.norm(curves[-1] - case.origin, axis=-1).max())
     beyond, where = case.leaves(coordinate, far / 2 if case.radius is None else case.radius)
     if (beyond(curves[-1]) < 0).all():
         raise InvalidInput(
-            f"the limit does not leave {where} by time {case.end:g} (it gets {far:.4g} from Phi(w0)): lower exit_radius, "
-            "or lengthen the time"
+            f"the limit does not leave {where} by time {case.end:g} (it gets {far:.4g} from Phi(w0)): lower "
+            "exit_radius, or lengthen the time"
         )
     exits = [exit_times(over(beyond, x.points), x.times) for x in found]
 
@@ -136,7 +139,11 @@ def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orde
         left = [exit_times(beyond(curve)[None], x.times)[0] for x, curve in zip(found, reference)]
         late = [np.abs(np.minimum(t, x.times[-1]) - min(s, x.times[-1])) for t, s, x in zip(exits, left, found)]
         mean = of_means([gap[:, 1:] for gap in gaps], case.confidence)
-        samples = [x.max(axis=1) for x in apart], [x[:, -1] for x in apart], [np.abs(a - b) for a, b in zip(ends, theirs)]
+        samples = (
+            [x.max(axis=1) for x in apart],
+            [x[:, -1] for x in apart],
+            [np.abs(a - b) for a, b in zip(ends, theirs)],
+        )
         sup, end, along, exit_ = (averages(x, case.confidence) for x in (*samples, late))
         return [sup, end, along, mean, exit_]
 
@@ -156,6 +163,18 @@ def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orde
         f"{100 * share:.1f} % smaller.",
         f"Exit: {where}, which the limit reaches at time {number(time)}; between looks linear, on both sides.",
     ]
+
+
+def _curves(limits: list[Any], w0: np.ndarray, times: list[np.ndarray]) -> list[np.ndarray]:
+    """Points (T + 1, m) of the limit at each rung; one curve in its own time where one mechanism alone moves it."""
+    curves: list[np.ndarray] = []
+    for place, (limit, at) in enumerate(zip(limits, times)):
+        alone = sum(term.rate > 0 for term in limit.terms) == 1 and not (limit.finite_step or limit.correction)
+        if place and alone and np.allclose(at, times[0], rtol=1e-12, atol=0):
+            curves.append(curves[0])
+        else:
+            curves.append(sides.followed(limit, w0, at))
+    return curves
 
 
 def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) -> tuple[list[Row], list[str]]:
@@ -200,9 +219,9 @@ def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) 
     fitted = f"{parts['laws: joint'][0].shape[1]} functionals"
     return rows, [
         f"Laws: the largest over {fitted} of the law at {TIMES} times jointly (values, increments and average of the "
-        "coordinate, random combinations of all coordinates at all times), with Bonferroni's bands; W1 over the limit's "
-        f"own spread. Both sides are seen at the same {case.looks} looks; the limit has {crowd} paths.",
-        f"The limit with its integrator's step halved lies {number(worst, 2)} from it in the largest W1, sampling error included.",
+        "coordinate, random combinations of all coordinates at all times), with Bonferroni's bands; W1 over the "
+        f"limit's own spread. Both sides are seen at the same {case.looks} looks; the limit has {crowd} paths.",
+        f"The limit with its integrator's step halved lies {number(worst, 2)} from it in W1, sampling error included.",
         f"Exit: {where}; the limit leaves by time {case.end:g} with probability {exited[-3].mean():.3f}. Between looks "
         "linear, on both sides; a path that stays counts with the end.",
     ]  # fmt: skip
@@ -234,7 +253,9 @@ def fast_phase(case: Case, duration: float) -> tuple[list[Row], list[str], np.nd
     for place, (size, at) in enumerate(zip(case.sizes, levels)):
         recurrence = rebuilt(case.recurrence, size, at)
         averaged = orders.power == 0
-        gradient = sides.averaged_gradient(recurrence.model, recurrence.noise) if averaged else recurrence.model.gradient
+        gradient = (
+            sides.averaged_gradient(recurrence.model, recurrence.noise) if averaged else recurrence.model.gradient
+        )
         flow, steps = sides.flow(gradient, case.w0, 2 * end + 2 * float(size)), int(np.rint(end / size))
         grid = size * np.arange(steps + 1)
         shared = np.rint(np.arange(1, count + 1) * case.sizes[0] / size).astype(int).clip(max=steps)
@@ -249,11 +270,24 @@ def fast_phase(case: Case, duration: float) -> tuple[list[Row], list[str], np.nd
         found.append([np.concatenate(x) for x in (*tops, *gaps)])
     sup, wrong, gap, far = (list(column) for column in zip(*found))
     rows = [
-        Row("fast: sup distance", "fast", "order", orders.paths, averages(sup, case.confidence), averages(wrong, case.confidence)),
-        Row("fast: mean", "fast", "order", orders.means, of_means(gap, case.confidence), of_means(far, case.confidence)),
+        Row(
+            "fast: sup distance",
+            "fast",
+            "order",
+            orders.paths,
+            averages(sup, case.confidence),
+            averages(wrong, case.confidence),
+        ),
+        Row(
+            "fast: mean", "fast", "order", orders.means, of_means(gap, case.confidence), of_means(far, case.confidence)
+        ),
     ]
     flow_of = "E L_hat, the loss averaged over the noise" if orders.power == 0 else "L"
-    return rows, [
-        f"Fast phase: w_k at every step against the gradient flow of {flow_of}, up to time {number(end)} in units of "
-        f"step * step size; {orders.reason} (derived). Its control is the flow at twice the speed."
-    ], levels
+    return (
+        rows,
+        [
+            f"Fast phase: w_k at every step against the gradient flow of {flow_of}, up to time {number(end)} in units "
+            f"of step * step size; {orders.reason} (derived). Its control is the flow at twice the speed."
+        ],
+        levels,
+    )

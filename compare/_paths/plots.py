@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sgdlimits.exact.errors import one_of
+
 from ..style import GREY, SMALL, axes_of, direct_labels, dress, figure_of, panels, scale_ladders, styles
 
 if TYPE_CHECKING:
@@ -19,14 +21,16 @@ HEADS = {"order": "error", "distance": "distance between laws"}
 def ladders(dataset: xarray.Dataset, ax: Axes | None = None, kind: str | None = None) -> Figure:
     """Errors and distances against the step size, both logarithmic; thick dots: the predicted slope.
 
-    `kind`: "order" or "distance", what is drawn on given axes; default: a panel for each that there is.
+    `kind`: "order" or "distance"; default: a panel for each that there is, on given axes the first.
     """
     present = [name for name in HEADS if (dataset["kind"].values == name).any()]
+    if kind is not None:
+        present = [one_of("kind", kind, present)]
     if ax is None:
         figure, axes = panels(len(present), height=3.8 * len(present))
     else:
         figure, ax = axes_of(ax)
-        axes, present = [ax], [kind or present[0]]
+        axes = [ax]
     for name, on in zip(present, axes):
         _panel(dataset, on, name)
     return figure_of(axes[0])

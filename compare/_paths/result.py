@@ -72,7 +72,9 @@ class Paths(Result):
             "exit": "exit from a neighbourhood", "fast": "fast phase: w_k against the gradient flow",
         }  # fmt: skip
         phases = self.dataset["phase"].values.tolist()
-        return [(title, [i for i, p in enumerate(phases) if p == key]) for key, title in titles.items() if key in phases]
+        return [
+            (title, [i for i, p in enumerate(phases) if p == key]) for key, title in titles.items() if key in phases
+        ]
 
     def _verdicts(self) -> TextTable:
         groups = []
@@ -85,11 +87,16 @@ class Paths(Result):
                 if here["kind"].item() == "probability":
                     known = NOTHING
                 last = here.isel(step_size=-1)
-                value = f"{number(float(last['value']), 3)} [{number(float(last['lower']), 2)}, {number(float(last['upper']), 2)}]"
+                low, high = (number(float(last[end]), 2) for end in ("lower", "upper"))
+                value = f"{number(float(last['value']), 3)} [{low}, {high}]"
                 against = f"{here['control_verdict'].item()}"
                 if np.isfinite(float(here["control_order"])):
                     against += f" ({number(float(here['control_order']), 2)})"
-                name = str(here["row"].item()).partition(": ")[2] if here["phase"].item() != "exit" else str(here["row"].item())
+                name = (
+                    str(here["row"].item()).partition(": ")[2]
+                    if here["phase"].item() != "exit"
+                    else str(here["row"].item())
+                )
                 predicted = number(float(here["predicted"]), 2)
                 cells.append((value, known, predicted, against, f"{here['verdict'].item()}: {name}"))
             groups.append((title, tuple(cells)))
@@ -128,28 +135,37 @@ class Paths(Result):
             if np.isfinite(needed):
                 sentences.append(f"{name} is undecided: about {number(needed, 2)} paths would decide it.")
             elif np.isinf(needed):
-                sentences.append(f"{name} is undecided because the ladder bends (local orders {local}): go on to smaller step sizes.")
+                sentences.append(
+                    f"{name} is undecided because the ladder bends (local orders {local}): go on to smaller step sizes."
+                )
             if here["verdict"].item() == "differs" and order:
                 sentences.append(
-                    f"{name} differs over this ladder, with local orders {local}: smaller step sizes tell a ladder that is "
-                    "too coarse from a wrong order."
+                    f"{name} differs over this ladder, with local orders {local}: smaller step sizes tell a "
+                    "ladder that is too coarse from a wrong order."
                 )
             if verdict == "agrees" and order:
                 sentences.append(f"{name} cannot refute {wrong}: over this ladder its errors fall alike.")
             elif verdict == "agrees":
                 sentences.append(f"{name} cannot refute {wrong}, which lies within the tolerance too.")
             elif verdict == "undecided":
-                cure = f"about {number(control, 2)} paths would have" if np.isfinite(control) else "smaller step sizes may have"
+                cure = (
+                    f"about {number(control, 2)} paths would have"
+                    if np.isfinite(control)
+                    else "smaller step sizes may have"
+                )
                 sentences.append(f"{name} has no power against {wrong} with these paths ({cure}).")
         moving = [p for p in ("slow", "fast") if np.ptp(np.nan_to_num(dataset[f"noise_level_{p}"].values)) > 0]
         if moving:
-            sentences.append(f"The noise level goes as the root of the step size in the {' and the '.join(moving)} phase.")
+            sentences.append(
+                f"The noise level goes as the root of the step size in the {' and the '.join(moving)} phase."
+            )
         tolerance, percent = attrs["tolerance"], 100 * attrs["confidence"]
         sentences.append(
             f"Verdicts: an order agrees if its {percent:g} % interval lies within {tolerance:g} of the prediction; a "
             f"distance at the smallest step size, if its interval lies below {tolerance:g} (W1: of the limit's spread; "
-            f"KS and probability: absolute); differs, all of it outside; undecided, neither. Control: the verdict of the "
-            f"same paths against {attrs['control']}, in brackets the order. {attrs['paths']} paths a rung; ±: one standard error."
+            f"KS and probability: absolute); differs, all of it outside; undecided, neither. Control: the verdict of "
+            f"the same paths against {attrs['control']}, in brackets the order. {attrs['paths']} paths a rung; ±: one "
+            "standard error."
         )
         return sentences
 

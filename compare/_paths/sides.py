@@ -67,7 +67,9 @@ def averaged_gradient(model: Any, noise: Any) -> Callable[[np.ndarray], np.ndarr
     return lambda w: model.gradient(w) + sum(part.sigma**2 * part.regulariser_gradient(model, w) for part in parts)
 
 
-def flow(gradient: Callable[[np.ndarray], np.ndarray], w0: np.ndarray, end: float) -> Callable[[np.ndarray], np.ndarray]:
+def flow(
+    gradient: Callable[[np.ndarray], np.ndarray], w0: np.ndarray, end: float
+) -> Callable[[np.ndarray], np.ndarray]:
     """The flow of -gradient from w0 as a function of times (K,) up to `end` with values (K, m)."""
     from scipy.integrate import solve_ivp
 

@@ -12,6 +12,7 @@ from ..fits import exponent
 from ..verdicts import judged, verdicts_of
 from .errors import CLEAR, Errors
 
+RESOLVED = 0.25  # standard error of the order of a distance from which it is not said
 BENT = 4.0  # reduced chi-square of the line beyond which the ladder's bend, not the paths, widens the interval
 
 
@@ -51,14 +52,17 @@ def judge(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, confide
         room = abs(tolerance - abs(value))
         needed = paths * ((high - low) / 2 / room) ** 2 if room > 0 else np.inf
         resolved = row.kind == "distance" and (errors.lower > 0).all()
-        slope = exponent(sizes, errors.value, (errors.upper - errors.lower) / 4) if resolved else None
-        order = (np.nan, np.nan) if slope is None else (slope.coefficients[0], slope.errors[0])
-        return Judged(*map(float, order), verdict, _decides(verdict, needed))
+        if not resolved:
+            return Judged(np.nan, np.nan, verdict, _decides(verdict, needed))
+        slope = exponent(sizes, errors.value, (errors.upper - errors.lower) / 4)
+        order, error = float(slope.coefficients[0]), float(slope.errors[0])
+        known = (order, error) if error < RESOLVED else (np.nan, np.nan)
+        return Judged(*known, verdict, _decides(verdict, needed))
     clear = errors.value > CLEAR * errors.error
     if not clear.all() or not (errors.value > 0).all():
         with np.errstate(divide="ignore"):
             needed = float(np.max((CLEAR * errors.error / np.abs(errors.value)) ** 2)) * paths
-        return Judged(np.nan, np.nan, "undecided", np.ceil(needed))
+        return Judged(np.nan, np.nan, "undecided", float(np.ceil(needed)))
     line = exponent(sizes, errors.value, errors.error)
     order, error, z = float(line.coefficients[0]), float(line.errors[0]), normal_quantile(confidence)
     if np.isnan(row.predicted):

@@ -15,7 +15,8 @@ LABELS = (1.0, 0.5)
 NETWORK_START = (1.2, 0.9, 0.8, 0.5, 0.6, 0.7)
 SHALLOW_FEATURES, SHALLOW_LABELS = ((1.0, 0.4), (-0.3, 1.0)), (0.6, -0.3)
 SHALLOW_START = (1.2, -0.8, 0.9, 0.4, -0.5, 1.1)
-SHALLOW_PATHS = 80  # its limit map is a flow that is followed for every path and look
+NETWORK_PATHS = 300  # the limit map of a diagonal network is found point by point
+SHALLOW_PATHS = 60  # its limit map is a flow that is followed for every path and look
 LINE_START = (1.8, 0.7)
 LEFT = (-5.0, 8.0)  # values of x^2 - y^2 between which a path stays
 
@@ -66,14 +67,17 @@ def run(paths: int, rungs: int, settings: dict[str, Any], judging: dict[str, Any
     return (
         PathConvergence(
             "diagonal network, label noise",
-            "The limit is deterministic, and the noise has no part along the set off it either: paths err like their mean.",
-            compared(network, noise.LabelNoise(0.5), 0.05, NETWORK_START, time=0.5, paths=paths, rungs=rungs, looks=8),
+            "The noise has no part along the set off it either: paths err like their mean.",
+            compared(
+                network, noise.LabelNoise(0.5), 0.05, NETWORK_START, time=0.5, paths=min(paths, NETWORK_PATHS),
+                rungs=min(rungs, 3), looks=8,
+            ),
         ),
         PathConvergence(
             "tanh network, label noise",
-            "The limit is deterministic, and off the set the noise has a part along it: paths err by the root of the step size.",
+            "Off the set the noise has a part along it: paths err by the root of the step size.",
             compared(
-                shallow, noise.LabelNoise(0.5), 0.1, SHALLOW_START, time=0.5, paths=min(paths, SHALLOW_PATHS),
+                shallow, noise.LabelNoise(1.0), 0.05, SHALLOW_START, time=0.5, paths=min(paths, SHALLOW_PATHS),
                 rungs=min(rungs, 3), looks=4,
             ),
         ),
@@ -82,7 +86,8 @@ def run(paths: int, rungs: int, settings: dict[str, Any], judging: dict[str, Any
             "The limit is random: laws at several times jointly, of the largest x² − y², and of the time at which it "
             "leaves an interval.",
             compared(
-                zero_loss.Hyperbola(), noise.Langevin(0.5), 0.04, LINE_START, time=4.0, paths=4 * paths, rungs=2, looks=16,
+                zero_loss.Hyperbola(), noise.Langevin(0.5), 0.04, LINE_START, time=4.0,
+                paths=3 * paths, rungs=2, looks=16,
                 coordinate=lambda w: w[..., 0] ** 2 - w[..., 1] ** 2, exit_interval=LEFT,
             ),
         ),
