@@ -226,7 +226,7 @@ def test_verdicts_err_at_their_nominal_level():
     limit = ManifoldLimit.of(descent, start=START)
     wrong: dict[str, int] = {}
     for seed in range(1000):
-        found = paths(descent, limit, START, time=0.2, paths=40, rungs=2, looks=4, seed=seed, threads=1).dataset
+        found = paths(descent, limit, START, time=0.2, paths=40, rungs=2, looks=2, seed=seed, threads=1).dataset
         for name, verdict, control in zip(
             found["row"].values, found["verdict"].values, found["control_verdict"].values
         ):
@@ -242,8 +242,8 @@ def test_distances_of_laws_and_probabilities_err_at_their_nominal_level():
     generator = np.random.default_rng(1)
     wrong = {"agrees": 0, "differs": 0}
     for _ in range(1000):
-        law = Reference.of(generator.standard_normal((120, 2)), 0.95)
-        near, _ = law.distances([generator.standard_normal((60, 2)) + 0.1])
+        law = Reference.of(generator.standard_normal((80, 1)), 0.95)
+        near, _ = law.distances([generator.standard_normal((40, 1)) + 0.1])
         wrong["agrees"] += near.upper[0] < 0.1 / law.spread.max()
         wrong["differs"] += near.lower[0] > 0.1 / law.spread.min()
     assert all(binomtest(count, 1000, 0.05, alternative="greater").pvalue > 0.01 for count in wrong.values()), wrong
