@@ -93,7 +93,8 @@ def set_dimension(model: Model, w: np.ndarray) -> int:
     InvalidInput
         If w is not on the set, the minimum is isolated, or the rank of the Hessian jumps near w.
     """
-    return model.dimension - check_set(model, w).rank
+    rank = check_set(model, w).rank
+    return model.dimension - rank
 
 
 def tangent_projector(model: Model, w: np.ndarray) -> np.ndarray:

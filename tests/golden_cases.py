@@ -219,7 +219,9 @@ def studies():
             *here["estimate"].values, *here["standard_error"].values, *laws["w1"].sel(process=process).values[:, -1],
         ]  # fmt: skip
     task = sparse_regression.synthetic_task(8, 12, 1, 0)
-    data = sparse_regression.run_task(task, 200, 2, 4, seed=5, threads=1, progress=None)
+    data = sparse_regression.run_task(
+        task, 200, 2, 4, seed=5, tolerance=0.1, confidence=0.95, threads=1, progress=None
+    )  # fmt: skip
     for name in data["mechanism"].values:
         here = data.sel(mechanism=name).isel(start=0)
         found[f"study zero-loss {name}"] = here["coefficients"].values.tolist()

@@ -99,8 +99,8 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
         "limit gets in the weights; gap: of E Phi(w_k) along that way, measured minus limit, where it is largest over "
         f"all recorded steps, in percent of the way, ± half of a band that holds at all of them together "
         f"({100 * attrs['confidence']:g} %). Of minibatch noise, whose limit stands still: the squared distance from "
-        "it, in percent of the squared length of the fall to the set; over the last half of the run it must not move. The "
-        "same of the test error, in percent of its limit's largest change. agrees: the band lies within "
+        "it, in percent of the squared length of the fall to the set; over the last half of the run it must not move. "
+        "Then the same of the test error: how far its limit moves, and the gap in percent of that. agrees: the band lies within "
         f"{100 * attrs['tolerance']:g} % throughout; differs: outside at some step; undecided: neither, and about how "
         "many paths would decide. The steps of the gaps stand in table.csv."
     ]
@@ -118,10 +118,11 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
                 100 * float(here["finer_gap"]) / scale, 100 * float(here["finer_band"]) / scale, False, sign=True
             )
             if own["trial_verdict"].item() == "differs":
-                why = "what finite noise and a finite step add" if _falls(here, own) else "it does not fall as it should"
+                falls = _falls(here, own)
+                why = "what finite noise and a finite step add" if falls else "it does not fall as it should"
                 sentences.append(
-                    f"{name} from {start:g} misses its limit by {_share(own)} % at {what} {number(at[0], 3)}, by {finer} % "
-                    f"at {number(at[1], 3)} over the same time of the limit: {why}."
+                    f"{name} from {start:g} misses its limit by {_share(own)} % at {what} {number(at[0], 3)}, by "
+                    f"{finer} % at {number(at[1], 3)} over the same time of the limit: {why}."
                 )
             if here["floor"].item():
                 sentences.append(f"Test error of {name} from {start:g} at the end: {here['floor_sentence'].item()}")
@@ -182,8 +183,8 @@ def matrix_reading(data: xarray.Dataset) -> str:
                 continue
             needed = data.attrs["paths"] * (2 * float(side["trial_band"]) / apart) ** 2
             text += (
-                f"the two limits are {100 * apart / scale:.2g} % of its way apart at most, less than the tolerance; at a "
-                f"tolerance of half of that about {max(needed, 4):.0f} paths would tell them apart"
+                f"the two limits are {100 * apart / scale:.2g} % of its way apart at most, less than the tolerance; at "
+                f"a tolerance of half of that about {max(needed, 4):.0f} paths would tell them apart"
             )
     return text + "."
 
@@ -224,6 +225,6 @@ def regression_reading(data: xarray.Dataset) -> str:
         "test error: at Phi(w_k), ± one standard error; limit: ManifoldLimit at the same step; in the end: of the "
         f"interpolator that the regulariser prefers, reached as time goes on: {prefers}, where z_j is the mean square "
         "of feature j. non-zero: coefficients above 1 % of the largest, and in brackets those of the limit; sum |b| "
-        "likewise. ratio: where a limit falls below 1 % of its start, the verdict on measured over limit, over a second "
-        "rung at half the noise level or step size; floor: what lies above the limit and vanishes along it."
+        "likewise. ratio: where a limit falls below 1 % of its start, the verdict on measured over limit, over a "
+        "second rung at half the noise level or step size; floor: what lies above the limit and vanishes along it."
     )

@@ -121,7 +121,7 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
         matrix = (
             f"Every limit tried against every measured mechanism of the {name} regression from the first start: the "
             "largest gap along the limit's way, in percent of what the limit changes (the tolerance is "
-            f"{100 * data.attrs['tolerance']:g} %), and the verdict. The diagonal must agree; all else must be rejected."
+            f"{100 * data.attrs['tolerance']:g} %), and the verdict. The diagonal must agree, all else must not."
         )
         found.append((f"regression-matrix-{file_name(name)}", matrix, partial(plots.matrix, data)))
         found.append((f"regression-error-{file_name(name)}", caption, partial(plots.test_errors, data, confidence)))

@@ -225,8 +225,9 @@ def run_task(
             for key in judged[0]
         }  # (mechanism, start, quantity)
         again = finer(
-            noises, step_size, record, found, own, STARTS, candidates, run_all, max(4, paths // 4), tolerance, confidence
-        )
+            noises, step_size, record, found, own, STARTS, candidates, run_all, max(4, paths // 4), tolerance,
+            confidence,
+        )  # fmt: skip
     axes = ("mechanism", "start")
     ends = {"coefficients": "feature", "coefficients_error": "feature", "coefficients_limit": "feature"}
     variables: dict[str, Any] = {

@@ -131,10 +131,11 @@ def motion_reading(result: ZeroLossResult) -> str:
         f"stands still) at the end of a run, at the largest step size ({sizes}) and noise level, over {study.paths} "
         "paths, ± one standard error; limit: the same of the limit. what remains: their difference as step size and "
         "noise level go to zero, fitted over the ladder of both, at the one of the recorded times where it is worst, ± "
-        f"half of a band that holds at all of them ({100 * study.confidence:g} %). tolerance: {100 * study.tolerance:g} % "
-        "of what the limit changes, or of the transient where it stands still. agrees: the band lies within it "
-        "throughout; differs: outside at some time; undecided: neither, and about how many paths would decide. Controls "
-        "are wrong limits, one that stands still and one twice as fast (one that moves, where the limit stands still), "
+        f"half of a band that holds at all of them ({100 * study.confidence:g} %). tolerance: "
+        f"{100 * study.tolerance:g} % of what the limit changes, or of the transient where it stands still. agrees: the band lies within it "
+        "throughout; differs: outside at some time; undecided: neither, and about how many paths would decide. "
+        "Controls are wrong limits, one that stands still and one twice as fast (one that moves, where the limit stands "
+        "still), "
         "held against the same measurement: they must fail."
     )
 
@@ -185,8 +186,8 @@ def finding(result: ZeroLossResult) -> str:
         f"Minibatch noise selects nothing: from its two starts it ends at {' and '.join(ends)}. On "
         f"{real.attrs['task']} ({real.attrs['rows']} rows, {real.sizes['feature']} features) the order is "
         f"{order}{tail}; over {paired.size} random subsets of the rows the interpolator that label noise prefers "
-        f"exceeds that of Dropout by {excess} in test error. Of {wrong} limits of other mechanisms there, tried against each "
-        f"measured one, {refused} are rejected. Of {sum(counts.values())} predictions: {said}."
+        f"exceeds that of Dropout by {excess} in test error. Of {wrong} limits of other mechanisms there, tried "
+        f"against each measured one, {refused} are rejected. Of {sum(counts.values())} predictions: {said}."
     )
 
 
