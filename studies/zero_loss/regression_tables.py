@@ -100,8 +100,8 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
         f"all recorded steps, in percent of the way, ± half of a band that holds at all of them together "
         f"({100 * attrs['confidence']:g} %). Of minibatch noise, whose limit stands still: the squared distance from "
         "it, in percent of the squared length of the fall to the set; over the last half of the run it must not move. "
-        "Then the same of the test error: how far its limit moves, and the gap in percent of that. agrees: the band lies within "
-        f"{100 * attrs['tolerance']:g} % throughout; differs: outside at some step; undecided: neither, and about how "
+        "Then the same of the test error: how far its limit moves, and the gap in percent of that. agrees: the band lies "
+        f"within {100 * attrs['tolerance']:g} % throughout; differs: outside at some step; undecided: neither, and about how "
         "many paths would decide. The steps of the gaps stand in table.csv."
     ]
     for name in data["mechanism"].values.tolist():
