@@ -96,13 +96,13 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
     sentences = [
         f"Step size {attrs['step_size']:g} (0.4 over the largest curvature where the flow from the first start ends), "
         f"{attrs['paths']} paths; minibatches of {attrs['batch_size']} of the {attrs['rows']} rows. way: how far the "
-        "limit gets in the weights; gap: of E Phi(w_k) along that way, measured minus limit, where it is largest over "
-        f"all recorded steps, in percent of the way, ± half of a band that holds at all of them together "
+        "limit gets in the weights; gap: of E Phi(w_k) along that way, measured minus limit, where it is largest "
+        "over all recorded steps, in percent of the way, ± half of a band that holds at all of them together "
         f"({100 * attrs['confidence']:g} %). Of minibatch noise, whose limit stands still: the squared distance from "
-        "it, in percent of the squared length of the fall to the set; over the last half of the run it must not move. "
-        "Then the same of the test error: how far its limit moves, and the gap in percent of that. agrees: the band lies "
-        f"within {100 * attrs['tolerance']:g} % throughout; differs: outside at some step; undecided: neither, and about how "
-        "many paths would decide. The steps of the gaps stand in table.csv."
+        "it, in percent of the squared length of the fall to the set; over the last half of the run it must not "
+        "move. Then the same of the test error: how far its limit moves, and the gap in percent of that. agrees: the "
+        f"band lies within {100 * attrs['tolerance']:g} % throughout; differs: outside at some step; undecided: "
+        "neither, and about how many paths would decide. The steps of the gaps stand in table.csv."
     ]
     for name in data["mechanism"].values.tolist():
         for start in data["start"].values:

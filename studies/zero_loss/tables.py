@@ -130,12 +130,12 @@ def motion_reading(result: ZeroLossResult) -> str:
         "measured: E of the displacement of Phi(w_k) along the limit's way (its square where the limit is random or "
         f"stands still) at the end of a run, at the largest step size ({sizes}) and noise level, over {study.paths} "
         "paths, ± one standard error; limit: the same of the limit. what remains: their difference as step size and "
-        "noise level go to zero, fitted over the ladder of both, at the one of the recorded times where it is worst, ± "
-        f"half of a band that holds at all of them ({100 * study.confidence:g} %). tolerance: "
-        f"{100 * study.tolerance:g} % of what the limit changes, or of the transient where it stands still. agrees: the "
-        "band lies within it throughout; differs: outside at some time; undecided: neither, and about how many paths would decide. "
-        "Controls are wrong limits, one that stands still and one twice as fast (one that moves, where the limit "
-        "stands still), held against the same measurement: they must fail."
+        "noise level go to zero, fitted over the ladder of both, at the one of the recorded times where it is worst, "
+        f"± half of a band that holds at all of them ({100 * study.confidence:g} %). tolerance: "
+        f"{100 * study.tolerance:g} % of what the limit changes, or of the transient where it stands still. agrees: "
+        "the band lies within it throughout; differs: outside at some time; undecided: neither, and about how many "
+        "paths would decide. Controls are wrong limits, one that stands still and one twice as fast (one that moves, "
+        "where the limit stands still), held against the same measurement: they must fail."
     )
 
 
