@@ -79,9 +79,9 @@ def measured(
         own = settings | {"seed": child_seed(settings["seed"], "limit")}
         sampled = limit.simulate(w0, int(record[-1]), paths, observables={"w": "state"}, record=record, **own)
         limits, points = _means(functions, sampled["w"].values), sampled["w"].values.mean(axis=0)
-    *means, influence = _means(functions, phi)
+    mean, error, influence = _means(functions, phi)
     kept = Traces(influence, limits[2], fast, *late)
-    return Rung(record, *means, *limits[:2], phi.mean(axis=0), points, *_spread(w, phi, w0), kept)
+    return Rung(record, mean, error, limits[0], limits[1], phi.mean(axis=0), points, *_spread(w, phi, w0), kept)
 
 
 def _of_points(functions: Mapping[str, Quantity], points: np.ndarray) -> np.ndarray:
