@@ -296,6 +296,7 @@ def circle():
     return zero_loss.PredictorRegression(made, np.zeros((1, 1)), np.ones(1))
 
 
+@pytest.mark.slow
 def test_label_noise_on_a_circle_stands_still_and_no_order_of_rounding_is_printed():
     """Assert the trivial regime, an error of exactly 0 and no order; on the hyperbola the same noise moves."""
     descent = NoisyGradientDescent(circle(), noise.LabelNoise(0.3), 0.05)

@@ -341,7 +341,8 @@ def in_unit(c, s):
     )
 
 
-@settings(max_examples=4, deadline=None)
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
 @given(st.integers(-20, 20), st.integers(-6, 6), st.sampled_from(["weights", "DropConnect", "Langevin"]))
 def test_nothing_depends_on_the_unit_of_the_loss_or_of_the_weights(c, s, kind):
     """Assert Phi, rank, regime and drift under L -> cL and w -> sw against the closed forms in the old unit."""
@@ -352,7 +353,7 @@ def test_nothing_depends_on_the_unit_of_the_loss_or_of_the_weights(c, s, kind):
     assert geometry.set_dimension(model, s * point) == 1
     make = {"weights": noise.WeightNoise, "DropConnect": noise.DropConnect, "Langevin": noise.Langevin}[kind]
     old = ManifoldLimit(MODELS["hyperbola"], make(0.1), 0.01, start=start)
-    new = ManifoldLimit(model, make(0.1), 0.01, start=s * point)
+    new = ManifoldLimit(model, make(0.1), 0.01 * s**2 / c, start=s * point)
     assert new.regime == old.regime
     # A drift of the weights over their unit: linear in the loss for a regulariser, quadratic for its square; Langevin
     # noise, which no loss enters, has curvature terms only.
@@ -360,7 +361,16 @@ def test_nothing_depends_on_the_unit_of_the_loss_or_of_the_weights(c, s, kind):
     close(new.drift(0, s * point) / scale, old.drift(0, point), 1e-6)
 
 
-@pytest.mark.parametrize("y", [1e-8, 1e-9, 1e-14, 1e9])
+@pytest.mark.parametrize("c", [1e-17, 1e12])
+def test_the_limit_of_the_flow_does_not_depend_on_the_unit_of_the_loss(c):
+    """Assert Phi and the dimension of the set of c (xy - 1)^2 / 2 against the closed form."""
+    point = MODELS["hyperbola"].closed_limit(np.array([2.2, 0.7]))
+    model = in_unit(c, 1.0)
+    close(geometry.limit_map(model, np.array([2.2, 0.7]), tolerance=1e-8), point, 1e-7)
+    assert geometry.set_dimension(model, point) == 1
+
+
+@pytest.mark.parametrize("y", [1e-9, 1e9])
 def test_small_and_large_labels_have_the_same_relative_error(y):
     """Assert Phi of f = xy with label y from sqrt(y) (2.2, 0.7), 1e-2 off at 1e-9 with a scale of 1."""
     predictor = predictors.UserPredictor(

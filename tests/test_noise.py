@@ -281,6 +281,7 @@ def test_kernels_and_arrays_agree_under_all_slots_at_once(name):
         close(out, wanted[i], 1e-13)
 
 
+@pytest.mark.slow
 def test_dropconnect_multiplies_the_position_that_anti_correlated_noise_moves():
     """Assert steps of w' = w - step F grad L(F w) + xi' - xi, written out, for the NumPy form and the compiled loop."""
     model, steps, paths, size = MODELS["hyperbola"], 5, 3, 0.1

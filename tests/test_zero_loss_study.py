@@ -124,6 +124,7 @@ def test_real_rows_are_standardised_and_kept_apart():
         sparse_regression.real_task("diabetes", 70, 0)
 
 
+@pytest.mark.slow
 def test_the_label_noise_of_a_scene_agrees_with_its_limit():
     """Assert the verdict on the hyperbola, that of a minibatch, and that every path starts off the set."""
     scene = trajectories.scenes()[0]

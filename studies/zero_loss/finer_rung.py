@@ -14,7 +14,8 @@ import numpy as np
 from .tried import Candidate
 
 LONGER = 4  # times as many steps: the limit's clock goes with the square of what is halved
-Cells = Callable[[Sequence[tuple[Any, float, float]], np.ndarray, int], list[dict[str, Any]]]
+Cell = tuple[Any, float, float, np.ndarray | None]  # mechanism, start, step size, points of the limit where known
+Cells = Callable[[Sequence[Cell], np.ndarray, int], list[dict[str, Any]]]
 
 
 def finer(
@@ -42,7 +43,7 @@ def finer(
     candidates : sequence of Candidate
         Each row's own limit.
     run : function
-        Rows (mechanism, start, step size) at recorded steps, with so many paths.
+        Rows of cells at recorded steps, with so many paths.
     paths : int
     tolerance, confidence : float
 
@@ -64,12 +65,14 @@ def finer(
     names = [name for name in noises for _ in starts]
     missed = own["trial_verdict"][..., 0].reshape(-1) == "differs"
     again = [place for place, row in enumerate(found) if row["regime"] != "trivial" and (missed[place] or falls(row))]
-    cells, levels = [], []
+    cells: list[Cell] = []
+    levels = []
     for place in again:
         halved = found[place]["regime"] == "degenerate"
         mechanism = noises[names[place]]
         size, level = (step_size / 2, mechanism.sigma) if halved else (step_size, mechanism.sigma / 2)
-        cells.append((replace(mechanism, sigma=level), starts[place % len(starts)], size))
+        # The same limit at the same times of its clock.
+        cells.append((replace(mechanism, sigma=level), starts[place % len(starts)], size, candidates[place].points))
         levels.append((size, level))
     for place, rung, (size, level) in zip(again, run(cells, LONGER * record, paths) if cells else (), levels):
         look = int(np.searchsorted(record, own["trial_step"].reshape(count, -1)[place, 0]))

@@ -12,7 +12,7 @@ import numpy as np
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
-from .finer_rung import finer
+from .finer_rung import Cell, finer
 from .tried import QUANTITIES, Candidate, trials
 
 if TYPE_CHECKING:
@@ -204,11 +204,11 @@ def run_task(
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
 
-        def run_all(asked: Sequence[tuple[Any, float, float]], record: np.ndarray, paths: int) -> list[dict[str, Any]]:
+        def run_all(asked: Sequence[Cell], record: np.ndarray, paths: int) -> list[dict[str, Any]]:
             options = settings | {"record": record, "paths": paths}
             return list(pool.map(lambda cell: run_cell(task, model, *cell, options), asked))
 
-        found = run_all([(*cell, step_size) for cell in cells], record, paths)
+        found = run_all([(*cell, step_size, None) for cell in cells], record, paths)
         shape = len(noises), len(STARTS)
         phi, limits = ([cell.pop(name) for cell in found] for name in ("phi", "points"))
         candidates = [
@@ -262,9 +262,10 @@ def run_task(
 
 
 def run_cell(
-    task: Task, model: Any, mechanism: Any, start: float, step_size: float, settings: dict[str, Any]
-) -> dict[str, Any]:
-    """Recurrence and limit of one mechanism from one start, at the recorded steps."""
+    task: Task, model: Any, mechanism: Any, start: float, step_size: float, points: np.ndarray | None,
+    settings: dict[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Recurrence and limit of one mechanism from one start, at the recorded steps; `points` of the limit if known."""
     from sgdlimits.compare.estimates import mean_and_error
     from sgdlimits.compare.rescaling import limit_points
     from sgdlimits.diffusions import ManifoldLimit
@@ -275,7 +276,7 @@ def run_cell(
     limit = ManifoldLimit.of(process, start=w0)
     run = process.simulate(w0, int(record[-1]), observables={"phi": "limit_map"}, **settings)
     phi = run["phi"].values
-    points = limit_points(limit, w0, record / float(limit.clock))
+    points = limit_points(limit, w0, record / float(limit.clock)) if points is None else points
     found: dict[str, Any] = {"clock": float(limit.clock), "regime": limit.regime, "phi": phi, "points": points}
     quantities = {
         "test_error": lambda w: task.test_error(model.linear_coefficients(w)),
