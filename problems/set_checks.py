@@ -100,7 +100,8 @@ def _slopes(model: Model, w: np.ndarray) -> np.ndarray:
 
 def _kink_on_line(model: Model, w: np.ndarray, direction: np.ndarray, floor: float) -> float | None:
     """Place of a kink on w + s direction, |s| <= REACH, as |s|; `floor` is a size of the slopes that they may lack."""
-    left, right, bends = -REACH, REACH, []
+    left, right = -REACH, REACH
+    bends: list[float] = []
     for _ in range(ZOOMS):
         parts = np.linspace(left, right, PARTS + 1)
         with np.errstate(all="ignore"):

@@ -213,8 +213,8 @@ def matrix(data: xarray.Dataset) -> Figure:
     ax = axes[0]
     ax.imshow(shade, cmap="Greens", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(*gaps.shape):
-        word = {"agrees": "agrees\n", "undecided": "undecided\n", "differs": ""}[verdicts[i, j]]
-        ax.text(j, i, f"{word}{percent(gaps[i, j])} %", ha="center", va="center", fontsize=SMALL)
+        word = {"agrees": "agrees\n", "undecided": "undecided\n", "differs": ""}[str(verdicts[i, j])]
+        ax.text(j, i, f"{word}{percent(float(gaps[i, j]))} %", ha="center", va="center", fontsize=SMALL)
     ax.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names], fontsize=SMALL)
     ax.set_yticks(range(len(names)), names, fontsize=SMALL)
     ax.tick_params(length=0)

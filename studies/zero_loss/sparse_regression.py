@@ -206,7 +206,7 @@ def run_task(
 
         def run_all(asked: Sequence[Cell], record: np.ndarray, paths: int) -> list[dict[str, Any]]:
             options = settings | {"record": record, "paths": paths}
-            return list(pool.map(lambda cell: run_cell(task, model, *cell, options), asked))
+            return list(pool.map(lambda cell: run_cell(task, model, cell, options), asked))
 
         found = run_all([(*cell, step_size, None) for cell in cells], record, paths)
         shape = len(noises), len(STARTS)
@@ -215,11 +215,10 @@ def run_task(
             Candidate(points, np.full(model.dimension, start), row["regime"] == "trivial", error_of)
             for points, (_, start), row in zip(limits, cells, found)
         ]
-        judged = [
-            trials(*(dict(zip(noises, sides[place :: len(STARTS)])) for sides in (phi, candidates)), record, tolerance,
-                   confidence)
-            for place in range(len(STARTS))
-        ]  # fmt: skip
+        judged = []
+        for place in range(len(STARTS)):
+            measured, tried = (dict(zip(noises, sides[place :: len(STARTS)])) for sides in (phi, candidates))
+            judged.append(trials(measured, tried, record, tolerance, confidence))
         own = {
             key: np.diagonal(np.stack([each[key] for each in judged]), axis1=2, axis2=3).transpose(2, 0, 1)
             for key in judged[0]
@@ -262,15 +261,15 @@ def run_task(
 
 
 def run_cell(
-    task: Task, model: Any, mechanism: Any, start: float, step_size: float, points: np.ndarray | None,
-    settings: dict[str, Any],
-) -> dict[str, Any]:  # fmt: skip
-    """Recurrence and limit of one mechanism from one start, at the recorded steps; `points` of the limit if known."""
+    task: Task, model: Any, cell: Cell, settings: dict[str, Any]
+) -> dict[str, Any]:
+    """Recurrence and limit of one mechanism from one start, at the recorded steps."""
     from sgdlimits.compare.estimates import mean_and_error
     from sgdlimits.compare.rescaling import limit_points
     from sgdlimits.diffusions import ManifoldLimit
     from sgdlimits.discrete import NoisyGradientDescent
 
+    mechanism, start, step_size, points = cell
     record, w0 = settings["record"], np.full(model.dimension, start)
     process = NoisyGradientDescent(model, mechanism, step_size)
     limit = ManifoldLimit.of(process, start=w0)
