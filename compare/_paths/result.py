@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 AXES = {
     ("row", "step_size"): "value lower upper control_value control_lower control_upper local_order",
-    ("row",): "phase kind predicted order order_error verdict paths_needed control_order control_order_error "
+    ("row",): "phase kind predicted bound order order_error verdict paths_needed control_order control_order_error "
     "control_verdict control_paths",
 }
 COLUMNS = (
@@ -36,7 +36,7 @@ class Paths(Result):
         Coordinates row and step_size (decreasing). Over both: value of the error or distance with its interval (lower,
         upper), the same against the wrong limit (`control_...`), local_order between neighbouring rungs. Over row:
         phase ("slow", "laws", "exit", "fast"), kind ("order", "distance", "probability"), order and order_error (nan:
-        below the Monte Carlo resolution), predicted, verdict, paths_needed to decide it (nan: decided), and
+        below the Monte Carlo resolution), predicted, bound (whether that is the least order), verdict, paths_needed to decide it (nan: decided), and
         control_order, control_order_error, control_verdict, control_paths. noise_level_slow and noise_level_fast
         (step_size).
     """
@@ -97,7 +97,7 @@ class Paths(Result):
                     if here["phase"].item() != "exit"
                     else str(here["row"].item())
                 )
-                predicted = number(float(here["predicted"]), 2)
+                predicted = ("≥ " if here["bound"].item() else "") + number(float(here["predicted"]), 2)
                 cells.append((value, known, predicted, against, f"{here['verdict'].item()}: {name}"))
             groups.append((title, tuple(cells)))
         return TextTable(("at the smallest step", "order", "predicted", "control", "verdict"), tuple(groups))
@@ -136,7 +136,9 @@ class Paths(Result):
                 sentences.append(f"{name} is undecided: about {number(needed, 2)} paths would decide it.")
             elif np.isinf(needed):
                 sentences.append(
-                    f"{name} is undecided because the ladder bends (local orders {local}): go on to smaller step sizes."
+                    f"{name} is undecided, and more paths hardly help on this ladder"
+                    + (f" (local orders {local})" if local else "")
+                    + ": go on to smaller step sizes."
                 )
             if here["verdict"].item() == "differs" and order:
                 sentences.append(

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..estimates import normal_quantile
 from ..fits import exponent
-from ..verdicts import judged, verdicts_of
+from ..verdicts import verdicts_of
 from .errors import CLEAR, Errors
 
+MOST_PATHS = 1000  # times the paths there are: more would not be run, and the gap lies on its margin
 RESOLVED = 0.25  # standard error of the order of a distance from which it is not said
 BENT = 4.0  # reduced chi-square of the line beyond which the ladder's bend, not the paths, widens the interval
 
@@ -21,6 +22,7 @@ class Row:
     """A row before it is judged: what was measured against the limit, and against the wrong one.
 
     `kind`: "order" (judged on the order, beside `predicted`), "distance" or "probability" (judged on the value).
+    `bound`: the prediction is the least that the order may be.
     """
 
     name: str
@@ -29,13 +31,14 @@ class Row:
     predicted: float
     found: Errors
     control: Errors
+    bound: bool = False
 
 
 @dataclass(frozen=True)
 class Judged:
     """An order with its standard error (nan: not resolved), the verdict, and the paths that would decide.
 
-    nan: it is decided; inf: no number of paths would, because the ladder bends.
+    nan: it is decided; inf: no number of paths would, because the ladder bends or the order lies on the edge.
     """
 
     order: float
@@ -53,28 +56,41 @@ def judge(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, confide
         needed = paths * ((high - low) / 2 / room) ** 2 if room > 0 else np.inf
         resolved = row.kind == "distance" and (errors.lower > 0).all()
         if not resolved:
-            return Judged(np.nan, np.nan, verdict, _decides(verdict, needed))
+            return Judged(np.nan, np.nan, verdict, _decides(verdict, needed, paths))
         slope = exponent(sizes, errors.value, (errors.upper - errors.lower) / 4)
         order, error = float(slope.coefficients[0]), float(slope.errors[0])
         known = (order, error) if error < RESOLVED else (np.nan, np.nan)
-        return Judged(*known, verdict, _decides(verdict, needed))
+        return Judged(*known, verdict, _decides(verdict, needed, paths))
     clear = errors.value > CLEAR * errors.error
     if not clear.all() or not (errors.value > 0).all():
         with np.errstate(divide="ignore"):
             needed = float(np.max((CLEAR * errors.error / np.abs(errors.value)) ** 2)) * paths
-        return Judged(np.nan, np.nan, "undecided", float(np.ceil(needed)))
+        return Judged(np.nan, np.nan, "undecided", _decides("undecided", needed, paths))
     line = exponent(sizes, errors.value, errors.error)
     order, error, z = float(line.coefficients[0]), float(line.errors[0]), normal_quantile(confidence)
     if np.isnan(row.predicted):
         return Judged(order, error, "no prediction", np.nan)
-    verdict = judged(order, error, row.predicted, tolerance, z)
-    room = abs(tolerance - abs(order - row.predicted))
+    gap, half = order - row.predicted, z * error
+    low, high = (min(end, 0.0) if row.bound else end for end in (gap - half, gap + half))  # above a bound all is well
+    verdict = str(verdicts_of(np.array(low), np.array(high), np.array(tolerance)))
+    room = abs(tolerance + gap) if row.bound else abs(tolerance - abs(gap))
     bent = line.reduced_chi2 > BENT or room == 0
-    return Judged(order, error, verdict, _decides(verdict, np.inf if bent else paths * (z * error / room) ** 2))
+    if verdict == "differs" and _bends_to(row, errors, sizes, tolerance, z):
+        verdict, bent = "undecided", True
+    return Judged(order, error, verdict, _decides(verdict, np.inf if bent else paths * (z * error / room) ** 2, paths))
 
 
-def _decides(verdict: str, needed: float) -> float:
-    return float(np.ceil(needed)) if verdict == "undecided" else np.nan
+def _bends_to(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, z: float) -> bool:
+    """Whether the order of the last two rungs by itself may be the predicted one: the ladder then starts too early."""
+    order = np.log(errors.value[-2] / errors.value[-1]) / np.log(sizes[-2] / sizes[-1])
+    half = z * np.hypot(*(errors.error / errors.value)[-2:]) / np.log(sizes[-2] / sizes[-1])
+    return bool(abs(order - row.predicted) <= tolerance + half) and len(sizes) > 2
+
+
+def _decides(verdict: str, needed: float, paths: int) -> float:
+    if verdict != "undecided":
+        return np.nan
+    return float(np.ceil(needed)) if needed <= MOST_PATHS * paths else np.inf
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +107,7 @@ class PathStatistics:
     phase: np.ndarray
     kind: np.ndarray
     predicted: np.ndarray
+    bound: np.ndarray
     order: np.ndarray
     order_error: np.ndarray
     verdict: np.ndarray
@@ -123,6 +140,7 @@ def path_statistics(
         phase=np.array([row.phase for row in rows], dtype=object),
         kind=np.array([row.kind for row in rows], dtype=object),
         predicted=np.array([row.predicted for row in rows]),
+        bound=np.array([row.bound for row in rows]),
         order=np.array([found.order for found in right]),
         order_error=np.array([found.error for found in right]),
         verdict=np.array([found.verdict for found in right], dtype=object),

@@ -17,8 +17,9 @@ SHALLOW_FEATURES, SHALLOW_LABELS = ((1.0, 0.4), (-0.3, 1.0)), (0.6, -0.3)
 SHALLOW_START = (1.2, -0.8, 0.9, 0.4, -0.5, 1.1)
 NETWORK_PATHS = 500  # the limit map of a diagonal network is found point by point
 SHALLOW_PATHS = 60  # its limit map is a flow that is followed for every path and look
+LINE_SHARE = 20  # times as many paths on the hyperbola: distances of laws need them
 LINE_START = (1.8, 0.7)
-LEFT = (-5.0, 8.0)  # values of x^2 - y^2 between which a path stays
+LEFT = (-2.0, 7.0)  # values of x^2 - y^2 between which a path stays
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,7 @@ def run(paths: int, rungs: int, settings: dict[str, Any], judging: dict[str, Any
             "The noise has no part along the set off it either: paths err like their mean.",
             compared(
                 network, noise.LabelNoise(0.5), 0.05, NETWORK_START, time=0.5, paths=min(paths, NETWORK_PATHS),
-                rungs=min(rungs, 3), looks=8,
+                rungs=rungs, looks=8,
             ),
         ),
         PathConvergence(
@@ -86,8 +87,8 @@ def run(paths: int, rungs: int, settings: dict[str, Any], judging: dict[str, Any
             "The limit is random: laws at several times jointly, of the largest x² − y², and of the time at which it "
             "leaves an interval.",
             compared(
-                zero_loss.Hyperbola(), noise.Langevin(0.5), 0.04, LINE_START, time=4.0,
-                paths=3 * paths, rungs=2, looks=16,
+                zero_loss.Hyperbola(), noise.Langevin(0.5), 0.04, LINE_START, time=2.0,
+                paths=LINE_SHARE * paths, rungs=2, looks=8,
                 coordinate=lambda w: w[..., 0] ** 2 - w[..., 1] ** 2, exit_interval=LEFT,
             ),
         ),
