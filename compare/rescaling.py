@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, calling, finite_array
+from sgdlimits.exact.errors import InvalidInput, calling, finite_array, positive, whole_number
 from sgdlimits.problems import geometry
 
 Quantity = Callable[[np.ndarray], np.ndarray]
 VARIABLES = ("step size", "noise level")  # that ladders run over
+MOST_STEPS = 1e13  # of one run: more would take months
 ROUNDING = 1e-12  # relative to positions: a smaller displacement stands still
 
 
@@ -49,6 +50,22 @@ def ladder(name: str, values: Sequence[float] | None, default: Sequence[float] |
     if not chosen.size or (chosen <= 0).any() or (np.diff(chosen) >= 0).any():
         raise InvalidInput(f"{name} must be decreasing positive numbers, got {list(map(float, chosen))}")
     return chosen
+
+
+def end_of_run(time: Any, steps: Any, limit: Any) -> float:
+    """End on the limit's clock, from a time on it or from steps of the recurrence as given."""
+    if (time is None) == (steps is None):
+        given = "neither was" if time is None else "both were"
+        raise InvalidInput(
+            f"give either time, on the limit's clock, or steps of the recurrence as given; {given} given"
+        )
+    return positive("time", time) if steps is None else whole_number("steps", steps, 1) / float(limit.clock)
+
+
+def held_countable(steps: float) -> None:
+    """Refuse more steps than any run has."""
+    if not steps <= MOST_STEPS:
+        raise InvalidInput(f"the smallest step size needs {steps:.3g} steps: lower the time, or raise the step sizes")
 
 
 def is_deterministic(limit: Any) -> bool:

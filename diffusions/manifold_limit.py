@@ -276,7 +276,7 @@ class ManifoldLimit:
         NeglectedDrift
             If the limit needs sigma^2 = o(step_size) and sigma^2 is not that small.
         """
-        step, times = fixed_step(solver, dt), checked_times(times)
+        step, times = fixed_step(solver, dt), checked_times(times, float(self.clock))
         if self.noise_dimension:
             raise InvalidInput(
                 f"the limit is stochastic ({self.explanation.rstrip('.')}): use simulate(w0, steps, paths)"

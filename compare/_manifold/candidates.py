@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ..rescaling import ROUNDING
 from .remaining import remaining
 from .traces import Traces
 
@@ -50,9 +51,15 @@ def judged_against(
     compared = {LIMIT: error, MOVES if trivial else STILL: estimate - start - (scale if trivial else 0.0)}
     if not trivial and np.isfinite(fast).all():
         compared[FAST] = estimate - fast
+    limit = estimate - error
+    kept = (np.abs(limit - start).max(axis=(0, 1)) <= ROUNDING * (1 + np.abs(start))) & (not trivial)
+    if kept.any():  # wrong limits that keep it too are none
+        compared[MOVES] = estimate - start - scale
     for name, gaps in compared.items():
         row = AGAINST.index(name)
         for i in range(shape[2]):
+            if name != LIMIT and not trivial and kept[i] != (name == MOVES):
+                continue
             values, margin = gaps[:, :, i], np.full(shape[1], tolerance * scale[i])
             influences = [[trace.influence[:, :, i]] for trace in traces]
             if name == LIMIT:
@@ -71,4 +78,6 @@ def judged_against(
             found["against_paths"][row, i] = judgement.paths
             if len(rest.gap) > shape[1]:
                 found["late"] = np.array([rest.gap[-1], judgement.half[-1], late_margin])
+    nothing = scale <= 0  # no motion changes the observable: there is nothing to be judged
+    found["against_verdict"][0, nothing], found["against_paths"][0, nothing] = "undecided", np.inf
     return found | {"verdict": found["against_verdict"][0].copy(), "margin": tolerance * scale}

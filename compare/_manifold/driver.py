@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.ensembles.initial import initial_state
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.exact.errors import InvalidInput, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.problems import geometry
 
 from .. import rescaling
@@ -17,11 +17,11 @@ from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from ..rescaling import Quantity, rebuilt
 from ..results import labelled
+from ..stable_ladder import regimes_along, stable_sizes
 from ..standstill import size_of
 from ..verdicts import relative_tolerance
 from . import scales
 from .error_expansion import columns_of
-from .ladder import regimes_along, stable_sizes
 from .result import AXES, Manifold
 from .rungs import measured, warn_if_long
 from .statistics import AGAINST, KINDS, LATE, manifold_statistics
@@ -127,13 +127,12 @@ def manifold(
     own = recurrence.step_size if step_sizes is None else None
     sizes, dropped = stable_sizes(recurrence.model, origin, sizes, own)
     levels = _levels(recurrence.noise, noise_levels, limit.regime)
-    if (time is None) == (steps is None):
-        raise InvalidInput("give either time, on the limit's clock, or steps of the recurrence as given, and not both")
-    end = positive("time", time) if steps is None else whole_number("steps", steps, 1) / float(limit.clock)
+    end = rescaling.end_of_run(time, steps, limit)
     asked = end * np.arange(1, times + 1) / times
     limits = [[rebuilt(limit, size, level) for level in levels] for size in sizes]
     leading = limit.terms.index(limit.leading)
     clocks = np.array([[float(x.terms[leading].clock) for x in row] for row in limits])
+    rescaling.held_countable(float(end * clocks.max()))
     first = limits[0][0]
     functions = _functions(observables, first, w0, origin, asked * clocks[0, 0] / float(first.clock))
     start = np.array([rescaling.values_of(f"observable {name!r}", f, origin[None])[0] for name, f in functions.items()])

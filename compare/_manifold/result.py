@@ -10,6 +10,7 @@ import numpy as np
 from ..results import Result
 from ..text_table import NOTHING, TextTable, number, with_error
 from . import plots
+from .candidates import MOVES
 from .error_expansion import term
 from .statistics import end_floor
 
@@ -202,12 +203,18 @@ class Manifold(Result):
         """The verdict on one observable, and what its controls say of its power."""
         here, attrs = self.dataset.sel(observable=observable), self.dataset.attrs
         first, *controls = self.judgements(observable)
-        scale = "of the limit's change" if attrs["regime"] != "trivial" else "of what counts as a motion,"
+        moves = attrs["regime"] == "trivial" or controls[0]["against"] == MOVES
+        scale = "of what counts as a motion," if moves else "of the limit's change"
         rest = with_error(first["gap"], first["band"], not first["band"], True)
         text = (
             f"{observable} {first['verdict']}: at most {rest} remains, and the tolerance "
             f"is {100 * attrs['tolerance']:g} % {scale} {number(float(here['change']), 3)}."
         )
+        if not float(here["change"]) > 0:
+            return (
+                f"{observable} is undecided: neither the limit nor a motion as long as its own changes it, so that "
+                "there is nothing to be judged. Take another observable, or another start."
+            )
         if first["verdict"] == "undecided":
             text = text[:-1] + f"; {_paths(first['paths'])}."
         beaten = [row["against"] for row in controls if row["verdict"] == "differs"]

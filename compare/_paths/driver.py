@@ -17,6 +17,7 @@ from ..capabilities import has_one_step_size, one_blas_thread
 from ..estimates import confidence_level
 from ..rescaling import Quantity
 from ..results import labelled
+from ..stable_ladder import stable_sizes
 from .phases import Case, fast_phase, slow_phase
 from .result import AXES, Paths
 from .statistics import path_statistics
@@ -102,6 +103,9 @@ def paths(
     ------
     InvalidInput
         If the sides do not belong together or an argument does not fit.
+    Unstable
+        If the recurrence's step size is past the stability limit at Phi(w0), or fewer than two of `step_sizes` are
+        below.
     """
     for side, name in ((recurrence, "recurrence"), (limit, "limit")):
         if not hasattr(side, "noise") or not hasattr(side, "model"):
@@ -128,16 +132,16 @@ def paths(
     sizes = rescaling.ladder("step_sizes", step_sizes, recurrence.step_size * halves)
     if len(sizes) < 2:
         raise InvalidInput(f"an order needs at least two step sizes, got {list(map(float, sizes))}")
-    if (time is None) == (steps is None):
-        raise InvalidInput("give either time, on the limit's clock, or steps of the recurrence as given, and not both")
-    end = positive("time", time) if steps is None else whole_number("steps", steps, 1) / float(limit.clock)
+    end = rescaling.end_of_run(time, steps, limit)
     origin = geometry.limit_map(recurrence.model, w0)
+    own = recurrence.step_size if step_sizes is None else None
+    sizes, dropped = stable_sizes(recurrence.model, origin, sizes, own)
     case = Case(
         recurrence, limit, w0, origin, sizes, end, looks, count, coordinate,
         None if exit_radius is None else positive("exit_radius", exit_radius), _interval(exit_interval, exit_radius),
         _wrong(control), confidence, {"threads": threads, "progress": progress}, child_seed(seed, "paths"),
     )  # fmt: skip
-    rows, notes, levels = [], [f"The limit: {limit.explanation}"], {}
+    rows, notes, levels = [], [f"The limit: {limit.explanation}", *([dropped] if dropped else [])], {}
     if limit.regime == "trivial":
         notes.append("The limit stands still, so that there is no slow phase: only the fast phase is shown.")
     else:
@@ -187,6 +191,8 @@ def _wrong(control: Any) -> Any:
     """The factor of the drift, or the limit to try instead."""
     if hasattr(control, "simulate"):
         return control
+    if isinstance(control, str) or control is None:
+        raise InvalidInput(f"control must be a factor of the limit's drift or a ManifoldLimit, got {control!r}")
     factor = real_number("control", control)
     if factor == 1:
         raise InvalidInput("control is 1, the limit's own drift, which no verdict can refute: take another factor")

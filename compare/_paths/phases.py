@@ -219,8 +219,8 @@ def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) 
         for metric, here, there in zip(("W1", "KS"), (near, apart), against):
             phase = "exit" if name.startswith("exit") else "laws"
             rows.append(Row(f"{name} {metric}", phase, "distance", np.nan, _first(here, count), there))
-    chance = [probabilities(exited[:count], exited[place], case.confidence) for place in (-3, -1)]
-    rows.append(Row("exit: probability", "exit", "probability", np.nan, *chance))
+    chance, other_chance = (probabilities(exited[:count], exited[place], case.confidence) for place in (-3, -1))
+    rows.append(Row("exit: probability", "exit", "probability", np.nan, chance, other_chance))
     fitted = f"{parts['laws: joint'][0].shape[1]} functionals"
     return rows, [
         f"Laws: the largest over {fitted} of the law at {TIMES} times jointly (values, increments and average of the "

@@ -36,9 +36,9 @@ class Paths(Result):
         Coordinates row and step_size (decreasing). Over both: value of the error or distance with its interval (lower,
         upper), the same against the wrong limit (`control_...`), local_order between neighbouring rungs. Over row:
         phase ("slow", "laws", "exit", "fast"), kind ("order", "distance", "probability"), order and order_error (nan:
-        below the Monte Carlo resolution), predicted, bound (whether that is the least order), verdict, paths_needed to decide it (nan: decided), and
-        control_order, control_order_error, control_verdict, control_paths. noise_level_slow and noise_level_fast
-        (step_size).
+        below the Monte Carlo resolution), predicted, bound (whether that is the least order), verdict, paths_needed to
+        decide it (nan: decided), and control_order, control_order_error, control_verdict, control_paths.
+        noise_level_slow and noise_level_fast (step_size).
     """
 
     kind: ClassVar[str] = "paths"

@@ -19,12 +19,12 @@ from .stability import past_the_limit, warn_of_crossing
 LONGEST_TIME = 1e9  # a flow of order-one rates is solved in steps of about one
 
 
-def checked_times(times: Sequence[float] | np.ndarray) -> np.ndarray:
-    """Times (T,) that increase from 0 on, or raise."""
+def checked_times(times: Sequence[float] | np.ndarray, clock: float) -> np.ndarray:
+    """Times (T,) that increase from 0 on, not too long both in units of the clock and in steps (`clock` a unit)."""
     found = finite_array("times", np.atleast_1d(finite_array("times", times)), ndim=1)
     if found.size == 0 or found[0] < 0 or (found[1:] < found[:-1]).any():
         raise InvalidInput(f"times must increase from 0 on, got {found[:5].tolist()}")
-    if found[-1] > LONGEST_TIME:
+    if found[-1] > LONGEST_TIME and found[-1] * clock > LONGEST_TIME:
         raise InvalidInput(f"times must be at most {LONGEST_TIME:g} in units of the clock, got {found[-1]:g}")
     return found
 

@@ -19,7 +19,7 @@ REGIMES = (NON_DEGENERATE, DEGENERATE, TRIVIAL)
 PROBES = 3  # points at which a regime is decided by numbers: at a single one a non-zero drift may vanish
 ATTEMPTS = 12
 HOPELESS = 2  # starts after which a loss that has no zero-loss set, and not only none near, is refused
-LONGEST_SEARCH = 60.0  # seconds after which three starts that failed are enough
+LONGEST_SEARCH = 10.0  # seconds after which three starts that failed are enough
 STILL = 1e-9  # relative: a smaller drift along the set is rounding
 REMEMBERED = 64  # starts of a model whose points are kept
 SPREAD = 0.1  # of the neighbours of a given start, relative to its size
@@ -178,6 +178,8 @@ def probe_points(model: Any, origin: np.ndarray | None) -> np.ndarray:
             hopeless += isinstance(error, geometry.NoZeroSet)
             continue
         found.append(point)
+    if not found and hopeless == failed:
+        raise geometry.NoZeroSet(reason)
     if not found:
         raise InvalidInput(
             f"no point of a zero-loss set with tangents was found from {failed} random starts, so the "

@@ -1,4 +1,4 @@
-"""The step sizes of compare.manifold's ladder: which are stable, and which mechanism leads at each."""
+"""The step sizes of a ladder on a zero-loss set: which are stable, and which mechanism leads at each."""
 
 from __future__ import annotations
 
