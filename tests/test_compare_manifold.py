@@ -309,6 +309,7 @@ def test_label_noise_on_a_circle_stands_still_and_no_order_of_rounding_is_printe
     assert ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.3), 0.05).regime == "degenerate"
 
 
+@pytest.mark.slow
 def test_standing_still_has_no_exponent():
     """Assert that the order of a displacement of rounding is not given."""
     from sgdlimits.compare import time_scales

@@ -158,7 +158,9 @@ def test_dropping_the_determinant_drift_is_seen():
     assert abs(weak_moments(lambda w, dt, xi, signs: step(w, dt, xi), "normal", 32)[0] - 3.75) > 0.2
 
 
-@pytest.mark.parametrize("solver", NOISE_SOLVERS)
+@pytest.mark.parametrize(
+    "solver", [pytest.param(name, marks=[pytest.mark.slow] * (name == "ninomiya_victoir")) for name in NOISE_SOLVERS]
+)
 def test_sampled_paths_keep_the_set_and_the_law_of_their_scheme(solver):
     """Assert E c and E c^2 within 4 standard errors under SGLD, and every path on the set to rounding."""
     limit, paths = langevin(), 500 if solver == "ninomiya_victoir" else 2000

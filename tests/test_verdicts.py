@@ -143,6 +143,7 @@ def test_the_paths_that_would_decide_do_so_more_often_than_not():
     assert decided(4 * 97) > 0.9 and 0.35 < decided(97) < 0.65 and decided(10) < 0.2  # 97 = (1.96 / 0.2)^2
 
 
+@pytest.mark.slow
 def test_floors_are_judged_at_their_level():
     """Assert that wrong words are at most 5 % of 1000, with seven and thirty paths a rung.
 
@@ -195,7 +196,8 @@ def test_a_floor_says_its_level_and_order():
         relative_tolerance(0.5)
 
 
-@pytest.mark.parametrize("paths", [7, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("paths", [7, 100])
 def test_exponents_of_measured_times_are_covered(paths):
     """Assert that at most 5 % of 1000 intervals miss the exponent -2, from crossings of means of so many paths.
 

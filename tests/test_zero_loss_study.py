@@ -104,6 +104,7 @@ def test_rows_that_miss_their_limit_have_a_finer_rung(regression):
     assert np.array_equal(regression["floor"].values != "", moving & falls)
 
 
+@pytest.mark.slow
 def test_regressions_do_not_depend_on_threads(task, regression):
     """Assert the same bits on two threads."""
     again = sparse_regression.run_task(task, 1500, 5, 8, **FEW, **(SETTINGS | {"threads": 2}))
