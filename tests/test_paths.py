@@ -251,3 +251,24 @@ def test_distances_of_laws_and_probabilities_err_at_their_nominal_level():
     ends = [probabilities([x], y, 0.95) for x, y in draws]
     covered = sum(e.lower[0] <= -0.05 <= e.upper[0] for e in ends)
     assert binomtest(covered, 1000, 0.95, alternative="less").pvalue > 0.01
+
+
+@pytest.mark.parametrize(
+    ("locals_", "bound", "verdict"),
+    [
+        ((0.5, 0.5, 0.5), False, "agrees"),
+        ((0.0, 0.0, 0.0), False, "differs"),
+        ((0.9, 0.9, 0.9), False, "differs"),
+        ((0.9, 0.9, 0.9), True, "agrees"),
+        ((0.05, 0.05, 0.05), True, "differs"),
+        ((0.0, 0.0, 0.0, 0.0, 0.7), True, "undecided"),  # it bends past the bound
+        ((0.0, 0.0, 0.0, 0.0, 0.5), False, "undecided"),
+    ],
+)
+def test_orders_bounds_and_ladders_that_bend(locals_, bound, verdict):
+    """Assert the verdict on ladders of known local orders, errors of 1 %, prediction 1/2."""
+    sizes = 0.1 * 0.5 ** np.arange(len(locals_) + 1)
+    value = np.concatenate([[1.0], np.cumprod(0.5 ** np.array(locals_))])
+    errors = Errors.of([(v, 0.01 * v) for v in value], 0.95)
+    row = Row("a row", "slow", "order", 0.5, errors, errors, bound)
+    assert judge(row, errors, sizes, 0.1, 0.95, 100).verdict == verdict

@@ -84,7 +84,9 @@ def _bends_to(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, z: 
     """Whether the order of the last two rungs by itself may be the predicted one: the ladder then starts too early."""
     order = np.log(errors.value[-2] / errors.value[-1]) / np.log(sizes[-2] / sizes[-1])
     half = z * np.hypot(*(errors.error / errors.value)[-2:]) / np.log(sizes[-2] / sizes[-1])
-    return bool(abs(order - row.predicted) <= tolerance + half) and len(sizes) > 2
+    gap = order - row.predicted
+    near = gap >= -(tolerance + half) if row.bound else abs(gap) <= tolerance + half
+    return bool(near) and len(sizes) > 2
 
 
 def _decides(verdict: str, needed: float, paths: int) -> float:
