@@ -197,6 +197,5 @@ def text(result: ZeroLossResult) -> str:
         parts += [wrapped(f"{each.name}. {each.question}"), str(each.found)]
     for data in result.regressions:
         grids = [grid.text() for grid in (trial_grid(data), matrix_grid(data), regression_grid(data))]
-        parts += [wrapped(data.attrs["preparation"]), *grids, *map(wrapped, trial_notes(data))]
-    parts.append(wrapped(matrix_reading(result.regressions[0])))
+        parts += [wrapped(data.attrs["preparation"]), *grids, *map(wrapped, [*trial_notes(data), matrix_reading(data)])]
     return "\n\n".join([*parts, subsets_grid(result).text(), wrapped(finding(result))])
