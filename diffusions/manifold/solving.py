@@ -24,8 +24,9 @@ def checked_times(times: Sequence[float] | np.ndarray, clock: float) -> np.ndarr
     found = finite_array("times", np.atleast_1d(finite_array("times", times)), ndim=1)
     if found.size == 0 or found[0] < 0 or (found[1:] < found[:-1]).any():
         raise InvalidInput(f"times must increase from 0 on, got {found[:5].tolist()}")
-    if found[-1] > LONGEST_TIME and found[-1] * clock > LONGEST_TIME:
-        raise InvalidInput(f"times must be at most {LONGEST_TIME:g} in units of the clock, got {found[-1]:g}")
+    longest = LONGEST_TIME / min(float(clock), 1.0)
+    if found[-1] > longest:
+        raise InvalidInput(f"times must be at most {longest:g} in units of the clock, got {found[-1]:g}")
     return found
 
 
