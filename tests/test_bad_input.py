@@ -8,6 +8,7 @@ import pytest
 
 from sgdlimits.exact.errors import SgdlimitsError
 from tests.hostile_cases import CALLS, HOSTILE
+from tests.parameters import slowly
 
 LONGEST = 300
 OURS = ("StabilityWarning", "OverflowedPaths", "MismatchedProcesses", "NeglectedDrift", "LargeNoise")
@@ -65,7 +66,10 @@ def test_a_public_call_works(name):
         assert not has_nan(call(**given))
 
 
-@pytest.mark.parametrize("name", CALLS)
+LONG = ("multilevel", "laws", "time_scales", "manifold")  # every argument with every value takes seconds
+
+
+@pytest.mark.parametrize("name", slowly(CALLS, lambda name: name in LONG))
 def test_bad_input_gets_a_sentence(name):
     """Assert that every argument of every call takes every hostile value: it works, or one sentence is raised."""
     faults = {

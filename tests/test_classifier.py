@@ -127,6 +127,7 @@ def test_a_stream_has_its_law_and_the_same_rows_everywhere():
     assert not np.isin(sources.Stream.gaussian_classes(centres, 0.5, seed=8).sample(np.arange(99))[0], inputs).any()
 
 
+@pytest.mark.slow
 def test_a_classifier_on_fresh_samples_learns_and_says_its_error():
     """Streaming cross-entropy: compiled equals NumPy; the risk's error covers a second stream; epochs are refused."""
     stream = sources.Stream(ring, 2, 2, seed=1)

@@ -220,6 +220,7 @@ def test_a_csv_file_is_found_again_by_its_checksum(place, plain, capsys):
     assert not (place / "third").exists()
 
 
+@pytest.mark.slow
 def test_runs_without_out_are_numbered_and_a_named_folder_needs_overwrite(place, plain):
     arguments = ["study", "homogenized", *QUICK]
     assert main(arguments) == main(arguments) == 0
@@ -255,6 +256,7 @@ def test_the_verdict_table_and_the_finding_are_printed(place, plain, capsys):
     assert "path-steps" in error
 
 
+@pytest.mark.slow
 def test_a_step_size_past_the_threshold_warns_in_one_line(place, plain, capsys):
     """The run goes on, and the warning names the threshold without any Python source."""
     assert main(["study", "homogenized", *QUICK, "--step-size", "0.45", "--out", "wild"]) == 0

@@ -102,6 +102,7 @@ def test_the_dkw_margin_has_massarts_constant():
     assert found.upper - found.value == pytest.approx(sum(margins), rel=1e-12)
 
 
+@pytest.mark.slow
 def test_wasserstein_interval_against_a_known_law_covers():
     """Assert 95 % coverage of zero for samples of the law itself, 1000 times: nothing is conservative there.
 

@@ -155,6 +155,7 @@ def cir(rate, level, volatility):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_bias_that_falls_slowly_is_extrapolated_slowly():
     """Assert coverage of E max(X, 0) of a CIR process that hits zero, where Euler's bias falls slower than claimed."""
     rate, level, start = 1.0, 0.04, 0.04
@@ -223,6 +224,7 @@ def costs(solver, seeds=(0, 1, 2)):
     return np.polyfit(np.log(tolerances), np.log(mean), 1)[0], runs[-1][0]
 
 
+@pytest.mark.slow
 def test_milstein_costs_the_square_of_the_inverse_tolerance():
     """Assert the exponent -2.0 +- 0.15 of Giles' theorem for a variance that falls faster than dt."""
     exponent, report = costs("milstein")

@@ -13,6 +13,7 @@ from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry, noise, predictors, zero_loss
 from sgdlimits.exact.numerical_derivatives import bend_along, slope_along
+from tests.parameters import slowly
 from tests.zero_loss_cases import FEATURES, FEW, LABELS, WIDE, point
 
 TARGET = np.array([[1.0, 0.3, -0.2], [0.1, 0.8, 0.4]])
@@ -94,7 +95,7 @@ def test_first_derivative_of_the_limit_map_is_the_projector(name):
     close(geometry.tangent_projector(as_loss(model), w), projector, 1e-9)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slowly(MODELS, lambda name: name == "matrix factorisation"))
 def test_second_derivative_of_the_limit_map_in_all_blocks(name):
     """Assert d2Phi[v, v] by differences for normal, tangent and mixed directions, and its parts' directions."""
     model, w = MODELS[name], on_set(name)

@@ -5,6 +5,7 @@ import json
 import pytest
 from tests.golden_cases import FILE, WORDS, every_case, moved
 
+pytestmark = pytest.mark.slow
 GOLDEN = json.loads(FILE.read_text())
 PORTABLE = 1e-11  # other processors and compilers contract sums differently; random words never change
 

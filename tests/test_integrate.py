@@ -12,6 +12,7 @@ from sgdlimits.diffusions import GradientFlow, ModifiedEquation, OrnsteinUhlenbe
 from sgdlimits.ensembles import Brownian, FirstPassage
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import LeastSquares
+from tests.parameters import slowly
 
 X0 = np.array([1.0, -0.5])
 
@@ -60,7 +61,7 @@ FUSED = {
 
 @pytest.mark.parametrize("noise_type", FUSED)
 @pytest.mark.parametrize("solver", ["euler", "weak_euler", "heun", "ri6"])
-@pytest.mark.parametrize("quality", ["float32", "float64"])
+@pytest.mark.parametrize("quality", slowly(["float32", "float64"], lambda name: name == "float32"))
 def test_compiled_diffusions_take_the_steps_of_numpy_ones(noise_type, solver, quality):
     """Assert equality to rounding of fused or looped numba functions and NumPy functions of the same diffusion."""
     m = 1 if noise_type == "scalar" else 2

@@ -12,6 +12,7 @@ from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation,
 from sgdlimits.discrete import SGD
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import LeastSquares, SampleLoss
+from tests.parameters import slowly
 
 
 def row(result, process=1, observable=0, step=-1):
@@ -338,7 +339,7 @@ def test_an_interval_that_tails_make_meaningless_is_a_sentence():
 
 
 @pytest.mark.parametrize("noise", ["additive", "diagonal"])
-@pytest.mark.parametrize("stiffness", [4.0, 20.0, 400.0])
+@pytest.mark.parametrize("stiffness", slowly([4.0, 20.0, 400.0], lambda stiffness: stiffness == 400))
 def test_a_stiff_diffusion_of_ones_own_is_never_extrapolated_from_unstable_increments(noise, stiffness):
     """Assert that equal laws never differ: E x^2 = 1 / (2 lambda) lies in the interval, or nothing is decided."""
     rate, clock = 20 * stiffness, 20.0

@@ -416,6 +416,7 @@ def test_a_rank_change_is_reported_with_time_and_place(options):
         limit.solve([1.0, 0.0], [2.0], **options)
 
 
+@pytest.mark.slow
 def test_a_path_that_diffuses_into_a_rank_change_is_lost_and_reported():
     """Assert that SGLD on L = x^2 y^2 / 2 loses paths at x = 0, and says which, when and where."""
     limit = ManifoldLimit(

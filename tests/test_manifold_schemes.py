@@ -9,6 +9,7 @@ from sgdlimits.diffusions.manifold.flows import ORDERS
 from sgdlimits.diffusions.manifold.schemes import NOISE_SOLVERS, Stepper
 from sgdlimits.diffusions.manifold_limit import ManifoldLimit
 from sgdlimits.problems import noise, zero_loss
+from tests.parameters import slowly
 
 HYPERBOLA = zero_loss.Hyperbola()
 W0 = np.array([2.0, 0.5])  # on the set, with x^2 - y^2 = 3.75
@@ -41,7 +42,7 @@ def dropout_on_a_network():
     return limit, w0, limit.solve(w0, [0.5]).w.values[0]
 
 
-@pytest.mark.parametrize("solver", ORDERS)
+@pytest.mark.parametrize("solver", slowly(ORDERS, lambda name: name != "rk4"))
 def test_projected_integrators_keep_their_order_and_the_constraint(solver, dropout_on_a_network):
     """Assert orders 1, 2, 4 within 0.1 plus two standard errors, and residuals at rounding."""
     limit, w0, exact = dropout_on_a_network
@@ -52,7 +53,7 @@ def test_projected_integrators_keep_their_order_and_the_constraint(solver, dropo
     assert abs(value - ORDERS[solver]) < 0.1 + 2 * error and error < 0.1
 
 
-@pytest.mark.parametrize("solver", ORDERS)
+@pytest.mark.parametrize("solver", slowly(ORDERS, lambda name: name != "heun"))
 def test_without_projection_the_constraint_is_violated_at_the_order_of_the_scheme(
     solver, dropout_on_a_network
 ):
@@ -132,7 +133,7 @@ def weak_moments(step, solver, count, t=0.5):
     return values
 
 
-@pytest.mark.parametrize("solver", NOISE_SOLVERS)
+@pytest.mark.parametrize("solver", slowly(NOISE_SOLVERS, lambda name: name == "ninomiya_victoir"))
 def test_schemes_have_the_claimed_weak_order(solver):
     """Assert the order of the weak error of E c^2 on the hyperbola under SGLD, computed without sampling."""
     exact = second_moment(0.5)
@@ -159,7 +160,7 @@ def test_dropping_the_determinant_drift_is_seen():
 
 
 @pytest.mark.parametrize(
-    "solver", [pytest.param(name, marks=[pytest.mark.slow] * (name == "ninomiya_victoir")) for name in NOISE_SOLVERS]
+    "solver", slowly(NOISE_SOLVERS, lambda name: name == "ninomiya_victoir")
 )
 def test_sampled_paths_keep_the_set_and_the_law_of_their_scheme(solver):
     """Assert E c and E c^2 within 4 standard errors under SGLD, and every path on the set to rounding."""

@@ -11,6 +11,7 @@ from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import LeastSquares, geometry, noise, zero_loss
 from sgdlimits.problems.noise import perturbation
+from tests.parameters import slowly
 
 SEED, PATHS, STEPS = 2**40 + 3, 2 * PACK, 23
 RNG = np.random.default_rng(1)
@@ -67,10 +68,10 @@ def quick(name):
     if model in PAIRED:
         return not rows
     chosen = ("anti-correlated", "DropConnect, Bernoulli", "Langevin", "Dropout, Bernoulli", "batch mixture")
-    return name == "network-mixture" or (model == "diagonal" and word in chosen)
+    return model == "diagonal" and word in chosen
 
 
-CASES = [name if quick(name) else pytest.param(name, marks=pytest.mark.slow) for name in PROCESSES]
+CASES = slowly(PROCESSES, lambda name: not quick(name))
 
 
 def start(model):
@@ -120,7 +121,11 @@ def test_bits_do_not_depend_on_how_steps_and_paths_are_grouped(name):
 
 
 @pytest.mark.parametrize(
-    "name", ["hyperbola-label", "diagonal-anti-correlated", "diagonal-batch mixture", "network-mixture"]
+    "name",
+    slowly(
+        ["hyperbola-label", "diagonal-anti-correlated", "diagonal-batch mixture", "network-mixture"],
+        lambda name: name == "network-mixture",
+    ),
 )
 def test_bits_do_not_depend_on_chunk_or_threads(name):
     """Assert equal datasets for one chunk on one thread and many on two."""
@@ -221,7 +226,7 @@ def test_minibatch_noise_leaves_points_of_zero_loss_exactly_where_they_are():
         assert np.all(end == point) if sigma == 0 else np.all(end != point)
 
 
-@pytest.mark.parametrize("name", ["hyperbola", "two products"])
+@pytest.mark.parametrize("name", slowly(["hyperbola", "two products"], lambda name: name == "two products"))
 def test_overflow_is_recorded_at_its_step(name):
     """Assert the step of the array definition, from the compiled loops."""
     process = NoisyGradientDescent(MODELS[name], noise.LabelNoise(0.1), 5.0)

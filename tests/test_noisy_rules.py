@@ -9,6 +9,7 @@ from sgdlimits.discrete import NoisyGradientDescent, rules
 from sgdlimits.ensembles import Noise, saved_state
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import noise, zero_loss
+from tests.parameters import slowly
 
 RNG = np.random.default_rng(2)
 NETWORK = zero_loss.ShallowNetwork(RNG.normal(size=(5, 2)), RNG.normal(size=5), width=2)
@@ -41,7 +42,7 @@ def in_numpy(process, w0, steps, seed):
     return process.position(state)
 
 
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", slowly(COMPILED, lambda name: name == "a user's"))
 def test_the_compiled_loop_takes_the_rules_own_steps(name):
     """Assert equal paths of the compiled loop and of the NumPy definition, and others by plain descent."""
     process = NoisyGradientDescent(NETWORK, MIXED, 0.05, rule=COMPILED[name])

@@ -10,6 +10,7 @@ from sgdlimits.diffusions.solvers import Coefficients, NinomiyaVictoir, StepNois
 from sgdlimits.ensembles import run
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import LeastSquares
+from tests.parameters import slowly
 
 PROBLEM = LeastSquares.gaussian(10, 5, spectrum=1.0, noise=0.3, seed=1, ridge=0.1)
 X0 = np.linspace(1.0, -0.5, 5)
@@ -74,7 +75,9 @@ PROCESSES = (HOMOGENIZED, ModifiedEquation(PROBLEM, 0.1, batch_size=2), Ornstein
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=lambda process: process.label)
-@pytest.mark.parametrize("solver", ["heun", "ri6", "dri1", "ninomiya_victoir"])
+@pytest.mark.parametrize(
+    "solver", slowly(["heun", "ri6", "dri1", "ninomiya_victoir"], lambda name: name == "ninomiya_victoir")
+)
 def test_schemes_without_a_kernel_meet_the_exact_moments(process, solver):
     """Assert the exact risk at step 5 within four standard errors, from two increments a step."""
     exact = process.moments(X0, 5).risk.values[-1]

@@ -12,6 +12,7 @@ from sgdlimits import compare, diffusions, discrete, ensembles
 from sgdlimits.exact.errors import SgdlimitsError
 from sgdlimits.problems import LeastSquares, Logistic, SampleLoss, StreamingLeastSquares, geometry, noise, zero_loss
 from tests.hostile_cases import DRIFTING, ROWS, TARGETS, Walk, norm, sample_gradient, sample_value
+from tests.parameters import slowly
 
 FOLDERS = ("problems", "problems.noise", "problems.zero_loss", "discrete", "diffusions", "ensembles", "compare")
 START = np.array([1.0, -0.5])
@@ -155,7 +156,7 @@ def test_a_model_speaks_its_protocol(name):
     assert model.loss(geometry.limit_map(model, w)) < 1e-12
 
 
-@pytest.mark.parametrize("name", mechanisms())
+@pytest.mark.parametrize("name", slowly(mechanisms(), lambda name: name not in ("LabelNoise", "Minibatch", "Langevin")))
 def test_a_mechanism_speaks_its_protocol(name):
     """Assert that a network takes a step with it, with finite regulariser and gradient, from any seed alike."""
     mechanism, (model, w) = mechanisms()[name], models()["ShallowNetwork"]

@@ -316,6 +316,7 @@ def test_a_figure_that_fails_is_a_sentence_and_costs_no_number(result, tmp_path,
     assert Laws.load(folder / "result.nc").dataset["difference"].shape == result.laws.dataset["difference"].shape
 
 
+@pytest.mark.slow
 def test_the_same_result_gives_the_same_bytes(report, laws_dataset, orders_dataset, tmp_path):
     """Assert it of the page and every figure; and that one changed number changes them."""
     study = HomogenizedStudy(data="x<y>.csv", target="y", steps=2000)

@@ -12,6 +12,7 @@ from sgdlimits import diffusions, discrete, problems
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.ensembles import Noise
 from sgdlimits.exact.errors import InvalidInput
+from tests.parameters import slowly
 
 generator = np.random.default_rng(7)
 A, B = generator.standard_normal((24, 4)), generator.standard_normal(24)
@@ -102,7 +103,7 @@ def by_definition(sgd, x0, steps, paths, seed):
     return sgd.position(state)
 
 
-@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("problem", slowly(PROBLEMS, lambda name: name in ("streaming", "a compiled loss")))
 @pytest.mark.parametrize("rule", RULES)
 def test_the_loop_equals_the_array_form_on_every_problem(rule, problem):
     """Assert the same positions to rounding under the same noise, and the same bits for any chunk."""
@@ -127,6 +128,7 @@ def test_momentum_is_a_short_form_of_its_rule(momentum):
     assert dataclasses.replace(long, step_size=0.1).update_rule == rule
 
 
+@pytest.mark.slow
 def test_a_user_rule_in_numpy_equals_the_compiled_one():
     """Assert equality to rounding on every problem, one route in NumPy and one in a fused loop."""
     for problem in PROBLEMS.values():

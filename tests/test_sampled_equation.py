@@ -71,6 +71,7 @@ def test_weighted_samples_equal_the_columns(problem):
     np.testing.assert_array_equal(again["state"].values[:, 0], found)
 
 
+@pytest.mark.slow
 def test_logistic_sgd_is_closer_to_its_equation_than_to_the_flow():
     """Assert the mean risk within 4 standard errors plus the size of the next order, and gradient flow rejected."""
     sgd = SGD(logistic(), 0.2, 2)

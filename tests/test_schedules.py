@@ -47,6 +47,7 @@ def test_the_loop_equals_the_array_form(problem, options, schedule):
     np.testing.assert_array_equal(every.state.values[:, -1], once.state.values[:, 0])
 
 
+@pytest.mark.slow
 def test_noisy_descent_follows_a_schedule():
     """Assert both compiled loops of noisy descent against the array form."""
     for model, w0 in ((zero_loss.Hyperbola(), np.array([1.5, 0.7])), (zero_loss.ProductSum(2), np.full(4, 0.8))):

@@ -12,6 +12,7 @@ from sgdlimits.diffusions.solvers import StepNoise
 from sgdlimits.diffusions.solvers.quadrature import linear_moments, step_noise_nodes
 from sgdlimits.ensembles import Brownian
 from sgdlimits.exact.errors import InvalidInput
+from tests.parameters import slowly
 
 CLAIMS = [(name, noise_type) for name, scheme in SCHEMES.items() for noise_type in scheme.noise_types]
 STRONG = [(name, noise_type) for name, noise_type in CLAIMS if SCHEMES[name].orders[noise_type][0] > 0]
@@ -161,7 +162,10 @@ def circle_errors(name, noise_type, ladder):
     return errors
 
 
-@pytest.mark.parametrize(("name", "noise_type"), CLAIMS)
+@pytest.mark.parametrize(
+    ("name", "noise_type"),
+    slowly(CLAIMS, lambda case: case in {("ninomiya_victoir", "commutative"), ("ninomiya_victoir", "general")}),
+)
 def test_weak_order_on_nonlinear_diffusions(name, noise_type):
     """Assert the claimed weak order, no less and no more, on the circle, from Fourier series and a quadrature of the
     noise."""
@@ -226,7 +230,12 @@ def strong_slope(differences, ladder=LADDER, batches=20):
     return np.polyfit(x, 0.5 * np.log2(squares.mean(axis=1)), 1)[0], fits.std(ddof=1) / np.sqrt(batches)
 
 
-@pytest.mark.parametrize(("name", "noise_type"), STRONG)
+LONG = {
+    ("drift_implicit_euler", kind) for kind in ("additive", "diagonal", "commutative", "general")
+} | {("heun", "commutative"), ("heun", "general"), ("milstein", "commutative")}
+
+
+@pytest.mark.parametrize(("name", "noise_type"), slowly(STRONG, lambda case: case in LONG))
 def test_strong_order_on_one_brownian_path(name, noise_type):
     """Assert the claimed strong order, no less and no more, in the differences between a step and its half."""
     order, error = strong_slope(strong_differences(strong_problem(noise_type), name)[0])
@@ -242,7 +251,7 @@ def test_half_a_claim_and_twice_a_claim_are_rejected():
     assert not meets(1.5, order, error, "heun", "diagonal", MORE_ON_PATHS, 0.05)
 
 
-@pytest.mark.parametrize("noise_type", NOISE_TYPES)
+@pytest.mark.parametrize("noise_type", slowly(NOISE_TYPES, lambda kind: kind in ("commutative", "general")))
 def test_all_strong_schemes_have_the_same_limit(noise_type):
     """Assert that on one Brownian path they end together, and that another path ends elsewhere."""
     made = strong_problem(noise_type)

@@ -148,6 +148,7 @@ def natural_size(tabular, points=8, gap=3):
     return sum(columns) + 2 * gap * len(columns), tabular.count(r"\\")
 
 
+@pytest.mark.slow
 def test_latex_fits_the_page_of_an_article(laws_dataset, orders_dataset):
     """Assert that no tabular is shrunk below 7 points by a line of 345 points, and none is longer than the page."""
     dense = laws_dataset.assign_coords(step=np.unique(np.geomspace(1, 2000, 80).astype(int))[-51:])

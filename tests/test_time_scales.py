@@ -111,6 +111,7 @@ def test_minibatch_noise_is_trivial_with_a_number(others):
     assert "moved by exactly 0 in 20000 steps" in text and "order 1." in text
 
 
+@pytest.mark.slow
 def test_minibatch_noise_of_many_samples_freezes_too():
     """Assert the same on a diagonal network with batches of one, where rows do differ; at most O(step size)."""
     rng = np.random.default_rng(3)

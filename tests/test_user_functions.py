@@ -11,6 +11,7 @@ import pytest
 from sgdlimits.diffusions import SCHEMES, UserDiffusion, from_diffrax, from_torchsde, integrate, to_diffrax
 from sgdlimits.diffusions.solvers.coefficients import Coefficients
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
+from tests.parameters import slowly
 
 
 def small(t, x):
@@ -92,7 +93,10 @@ def spoils(t, x, out):
 @pytest.mark.parametrize("solver", ["euler", "weak_euler", "milstein", "heun", "ri6"])
 @pytest.mark.parametrize(
     ("function", "same"),
-    [(writes_sometimes, lambda t, x: np.where(x > 0, -x, 0.0)), (adds, lambda t, x: 0 * x + 0.5), (spoils, decay)],
+    slowly(
+        [(writes_sometimes, lambda t, x: np.where(x > 0, -x, 0.0)), (adds, lambda t, x: 0 * x + 0.5), (spoils, decay)],
+        lambda case: case[0] is not writes_sometimes,
+    ),
 )
 def test_out_is_zero_on_entry_and_a_compiled_function_cannot_move_the_path(solver, function, same):
     """Assert the paths of the NumPy function that says the same, as drift and as diffusion, fused and looped."""
@@ -217,7 +221,7 @@ def exploding(t, x, out):
     out[0] = np.exp(100 * x[0])
 
 
-@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("compiled", slowly([True, False], bool))
 def test_an_infinite_coefficient_is_no_overflow(compiled):
     """Assert that a pole on the way is named, where exponential growth is still an overflow."""
     still = nothing if compiled else lambda t, x: 0 * x

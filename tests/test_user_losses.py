@@ -118,6 +118,7 @@ def test_a_function_that_returns_one_shared_buffer_is_copied():
     np.testing.assert_allclose(8 * first, second)
 
 
+@pytest.mark.slow
 def test_out_is_zero_on_entry_everywhere():
     """Gradients that add to `out`, or leave zeros unwritten, in every compiled loop of the problems."""
     adding = SampleLoss(compiled_value, adding_slope, 7, 2, compiled=True)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from tests.parameters import slowly
 from tests.zero_loss_cases import (
     BUILT_IN,
     FEATURES,
@@ -149,7 +150,7 @@ def test_compiled_activations_are_the_array_ones(name):
         close(found[order], np.array(slope), EXACT)
 
 
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", slowly(COMPILED, lambda name: name == "two layers"))
 def test_the_kernel_is_the_gradient(name):
     """Assert that the compiled kernel without noise writes the gradient, to rounding."""
     model = MODELS[name]

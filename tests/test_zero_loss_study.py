@@ -27,6 +27,7 @@ def regression(task):
     return sparse_regression.run_task(task, 1500, 5, 8, **FEW, **SETTINGS)
 
 
+@pytest.mark.slow
 def test_label_noise_is_predicted_and_selects_the_sparse_truth(task, regression):
     """Assert a test error within 4 standard errors and the step size of its limit, and coefficients near the sparse
     truth, from which those that minibatch noise ends at are far."""
@@ -43,6 +44,7 @@ def test_label_noise_is_predicted_and_selects_the_sparse_truth(task, regression)
     assert np.linalg.norm(standing - task.truth) > 3 * distance
 
 
+@pytest.mark.slow
 def test_each_regulariser_selects_its_own_interpolator(task, regression):
     """Assert that limits run long reach the solution of the convex programme of their own regulariser."""
     ends = regression["coefficients_limit"].isel(start=0)
@@ -69,6 +71,7 @@ def test_selected_interpolators_interpolate_and_are_least(task):
     assert np.isnan(sparse_regression.selected("minibatch", task)).all()
 
 
+@pytest.mark.slow
 def test_own_limits_agree_and_wrong_ones_are_rejected(regression):
     """Assert it of label noise and of what stands still, by the displacement, and how many of the 30 are rejected."""
     verdicts = regression["trial_verdict"].sel(quantity="displacement").isel(start=0)
@@ -90,6 +93,7 @@ def test_a_limit_that_stands_still_is_rejected_by_any_motion():
     assert tried.tried(candidate, moving, steps, "displacement", 0.05, 0.95).verdict == "differs"
 
 
+@pytest.mark.slow
 def test_rows_that_miss_their_limit_have_a_finer_rung(regression):
     """Assert that a second rung was run where and only where the limit was missed or falls by orders of magnitude."""
     own = np.array([
@@ -104,6 +108,7 @@ def test_rows_that_miss_their_limit_have_a_finer_rung(regression):
     assert np.array_equal(regression["floor"].values != "", moving & falls)
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_regressions_do_not_depend_on_threads(task, regression):
     """Assert the same bits on two threads."""
