@@ -27,7 +27,7 @@ def sample_paths(
 ) -> np.ndarray:
     """Values of paths first..last-1, sampled chunk by chunk on several threads; each chunk is whole packs."""
     threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
-    size = default_chunk(simulator.dimension, last - first, threads, not simulator.compiled)
+    size = default_chunk(simulator.dimension, last - first, threads, float(not simulator.compiled))
     low = first // PACK * PACK
     starts = range(low, last, size)
 

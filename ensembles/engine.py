@@ -27,7 +27,7 @@ from sgdlimits.exact.errors import (
 from .blas_threads import one_blas_thread
 from .crowd import Arrays, Crowd, PathState, SavedState
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
-from .observables import Function, Reducer, parse_observables, passages_end
+from .observables import Function, Recorded, Reducer, parse_observables, passages_end
 from .observation import Observation
 from .progress import Progress, open_progress
 from .random import LAST_PATH, PACK, QUALITIES, Noise
@@ -35,6 +35,7 @@ from .random import LAST_PATH, PACK, QUALITIES, Noise
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
 NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised step keeps in cache
 NUMPY_CHUNK = 4096  # enough paths to hide Python's overhead, few enough for several threads
+SMALLEST_CHUNK = 64  # where NumPy is called seldom: enough chunks for every core
 SIMULATOR = ("start", "advance", "positions", "measure")  # methods of the protocol
 POSITIONS = "positions"  # name of the positions among the arrays of a state that is put away
 LONGEST_CALL = 0.2  # seconds: a pending interrupt waits no longer for a compiled loop
@@ -199,10 +200,14 @@ def run(
     keep_state = flag("keep_state", keep_state)
     if keep_state and passages_end(reducers):
         raise InvalidInput("keep_state needs paths that run to the end: a first passage alone retires them")
-    users = not simulator.compiled or any(callable(reducer.function) for reducer in reducers.values())
+    watching = [reducer for reducer in reducers.values() if callable(reducer.function)]
+    if not simulator.compiled or any(not isinstance(reducer, Recorded) for reducer in watching):
+        in_numpy = 1.0
+    else:
+        in_numpy = len(record) / max(1, steps - begin) if watching else 0.0
     threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
     if chunk is None:
-        chunk = default_chunk(simulator.dimension, paths, threads, users)
+        chunk = default_chunk(simulator.dimension, paths, threads, in_numpy)
     kept_bytes = 8.0 * paths * (1 + len(record) * len(reducers))
     check_memory(f"keeping {paths} paths", kept_bytes, "take fewer paths, or record fewer steps")
     job = _Job(
@@ -233,15 +238,17 @@ def run(
     return Ensemble(job.values, record, job.overflow_steps, reducers, seed, paths, steps, quality, first_path, state)
 
 
-def default_chunk(dimension: int, paths: int, threads: int, user_functions: bool) -> int:
+def default_chunk(dimension: int, paths: int, threads: int, in_numpy: float) -> int:
     """Paths to advance together: their state fits in a core's cache, and threads get equal shares.
 
-    With `user_functions` it depends on the dimension alone, because the bits of a NumPy function may
-    depend on how many rows it is given.
+    `in_numpy` is the share of the steps at which NumPy functions are called: chunks are as large as hides what a call
+    costs. They then depend on that and on the dimension alone, because the bits of a NumPy function may depend on how
+    many rows it is given.
     """
-    if user_functions:
+    if in_numpy:
         fitting = CACHE_BYTES // (8 * dimension * NUMPY_ARRAYS)
-        return max(1, min(fitting, NUMPY_CHUNK) // PACK) * PACK
+        hiding = max(SMALLEST_CHUNK, int(NUMPY_CHUNK * min(in_numpy, 1.0)))
+        return max(1, min(fitting, hiding) // PACK) * PACK
     packs = -(-paths // PACK)
     fitting = max(1, CACHE_BYTES // (8 * dimension * PACK))
     chunks = -(-packs // fitting)

@@ -387,15 +387,17 @@ def test_bad_recurrences_and_reducers_are_refused():
         WindowMean("risk", 0)
 
 
-@given(st.integers(1, 10**6), st.integers(1, 10**7), st.integers(1, 64), st.booleans())
+@given(st.integers(1, 10**6), st.integers(1, 10**7), st.integers(1, 64), st.sampled_from([0.0, 1e-4, 0.1, 1.0]))
 @settings(derandomize=True)
-def test_default_chunk_fits_the_cache_and_occupies_the_threads(dimension, paths, threads, users):
-    """A chunk is whole packs that fit in cache; with user functions it depends on the dimension alone."""
-    chunk = engine_module.default_chunk(dimension, paths, threads, users)
+def test_default_chunk_fits_the_cache_and_occupies_the_threads(dimension, paths, threads, in_numpy):
+    """A chunk is whole packs that fit in cache; with NumPy functions it depends on neither paths nor threads, and is
+    the larger the more often they are called."""
+    chunk = engine_module.default_chunk(dimension, paths, threads, in_numpy)
     assert chunk > 0 and chunk % PACK == 0
     assert chunk == PACK or chunk * dimension * 8 <= engine_module.CACHE_BYTES
-    if users:
-        assert chunk == engine_module.default_chunk(dimension, 1, 1, True)
+    if in_numpy:
+        assert chunk == engine_module.default_chunk(dimension, 1, 1, in_numpy)
+        assert chunk <= engine_module.default_chunk(dimension, 1, 1, 1.0)
     elif paths >= PACK * threads:
         assert -(-paths // chunk) >= threads / 2
 
