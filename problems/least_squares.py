@@ -25,7 +25,7 @@ from sgdlimits.exact.noise_maps import SampledNoise
 from .csv_files import CsvFormat
 from .datasets import dataset
 from .quadratic import QuadraticProblem, stationary_point
-from .samplings import check_sampling
+from .samplings import check_sampling, sampling_factor
 from .tables import Table, checked_rows, read_csv
 
 CHEAP = 5e9  # multiplications: about a second; a dearer table is formed only where it must be
@@ -217,15 +217,13 @@ class LeastSquares(QuadraticProblem):
 
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B with replacement, (n - B) / (B (n - 1)) without; reshuffled epochs have no such factor."""
-        n, batch = self.samples, self.check_batch_size(batch_size, sampling)
-        if sampling == "with_replacement":
-            return 1 / batch
+        batch = self.check_batch_size(batch_size, sampling)
         if sampling == "reshuffle":
             raise InvalidInput(
                 "reshuffled epochs are not independent steps, so their moments have no closed equation here; "
                 "use simulate, or sampling='without_replacement'"
             )
-        return (n - batch) / (batch * (n - 1)) if n > 1 else 0.0
+        return sampling_factor(batch, sampling, self.samples)
 
     def check_batch_size(self, batch_size: int, sampling: str) -> int:
         """Return the batch size if it can be drawn under this sampling."""

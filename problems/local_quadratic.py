@@ -13,6 +13,7 @@ from sgdlimits.exact.noise_maps import ConstantNoise
 
 from .quadratic import QuadraticProblem
 from .sampled import SampledProblem
+from .samplings import sampling_factor
 
 ARRIVED = 1e-7  # last Newton step, relative to 1 + |x|; and gradient, as a part of a sample's at the start
 NEAR = 0.1  # distance, relative to 1 + |x|, within which a given point must have a minimum
@@ -115,8 +116,7 @@ class LocalQuadratic(QuadraticProblem):
 
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B; for batches without replacement (n - B) / (B (n - 1))."""
-        batch, n = self.check_batch_size(batch_size, sampling), self.problem.samples
-        return 1 / batch if sampling == "with_replacement" else (n - batch) / (batch * max(n - 1, 1))
+        return sampling_factor(self.check_batch_size(batch_size, sampling), sampling, self.problem.samples)
 
     def check_batch_size(self, batch_size: int, sampling: str) -> int:
         """As the loss."""

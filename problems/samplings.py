@@ -27,3 +27,10 @@ def check_sampling(batch_size: int, sampling: str, samples: int | None) -> int:
         )
     check_memory("the rows of one batch", 64.0 * batch, "lower batch_size")
     return batch
+
+
+def sampling_factor(batch_size: int, sampling: str, samples: int) -> float:
+    """Covariance of a batch's mean over that of one sample: 1/B, or (n - B) / (B (n - 1)) without replacement."""
+    if sampling == "with_replacement":
+        return 1 / batch_size
+    return (samples - batch_size) / (batch_size * (samples - 1)) if samples > 1 else 0.0

@@ -532,31 +532,6 @@ def test_descent_comes_to_the_set_below_the_threshold_only():
         assert (abs(w.prod() - 1) < 1e-6) == shrinks
 
 
-@pytest.mark.parametrize("batch", [noise.Minibatch(1), noise.Minibatch(2), noise.Minibatch(2, "without_replacement")])
-def test_the_mean_square_threshold_of_minibatches_is_where_the_second_moment_stops_settling(batch):
-    """Assert spectral radius 1 of the exact map of second moments across the set, from all batches one by one."""
-    from itertools import combinations, product
-
-    limit = ManifoldLimit(DIAGONAL, batch + noise.LabelNoise(0.1), 0.01)
-    found = limit.stability(DIAGONAL_W0)
-    assert found.mean_square_threshold < found.mean_threshold and found.mean_square_stable
-    point = geometry.limit_map(DIAGONAL, DIAGONAL_W0)
-    rows = DIAGONAL.predict_with_jacobian(point)[1] @ geometry.frame(DIAGONAL, point).normals
-    draws = combinations if batch.sampling == "without_replacement" else lambda r, n: product(r, repeat=n)
-    kept = [
-        np.eye(3) - found.mean_square_threshold * rows[list(drawn)].T @ rows[list(drawn)] / batch.batch_size
-        for drawn in draws(range(3), batch.batch_size)
-    ]
-    squared = np.mean([np.kron(one, one) for one in kept], axis=0)
-    assert np.abs(np.linalg.eigvals(squared)).max() == pytest.approx(1, abs=1e-9)
-    whole = ManifoldLimit(DIAGONAL, noise.LabelNoise(0.1), 0.01).stability(DIAGONAL_W0)
-    assert whole.mean_square_threshold == whole.mean_threshold == pytest.approx(found.mean_threshold, rel=1e-12)
-    between = (found.mean_threshold + found.mean_square_threshold) / 2
-    with pytest.warns(StabilityWarning, match="second moment of the distance .* settles only below") as caught:
-        ManifoldLimit(DIAGONAL, batch + noise.LabelNoise(0.1), between, start=DIAGONAL_W0)
-    assert caught[0].filename == __file__
-
-
 @pytest.mark.parametrize("options", [{}, {"solver": "rk4", "dt": 0.05}, {"solver": "heun", "project": False}])
 def test_a_path_that_passes_the_stability_limit_is_warned_of_with_time_and_place(options):
     """Assert, for dx/dt = 1 with Hessian x^2, a warning at x = 20^(1/2) at step size 0.1, and none before."""

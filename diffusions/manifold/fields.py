@@ -11,6 +11,7 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import LossNoise
 
+from .batches import stationary_covariance
 from .terms import DEGENERATE, NON_DEGENERATE, Term
 
 DIFFERENCE = 2e-3  # relative displacement of the sixth-order difference below: its error is about 1e-14
@@ -79,16 +80,18 @@ class Fields:
         """-P grad <C, Hessian> / 2, C the stationary covariance of the normal part (derived).
 
         The second-order part of every mechanism, the non-degenerate ones included, where it is smaller by a
-        factor of the step size.
+        factor of the step size. Minibatches spread it further: they multiply the distance from the set.
         """
         parts = [
             (term.mechanism, self.step_size**2 * term.mechanism.sigma**2 / self.rate)
             for term in self.terms
             if term.regime in (NON_DEGENERATE, DEGENERATE)
         ]
-        spread = geometry.normal_covariance(
-            self.model, w, self.covariance(w, parts), step_size=self.step_size, frame=frame
-        )
+        noise = self.covariance(w, parts)
+        if self.batch is None:
+            spread = geometry.normal_covariance(self.model, w, noise, step_size=self.step_size, frame=frame)
+        else:
+            spread = stationary_covariance(self.model, self.batch, w, frame, noise, self.step_size)
         return -0.5 * tangential(frame, self.model.third_contraction(w, spread))
 
     def constant_regulariser_drift(self, mechanism: Any, w: np.ndarray, frame: Any) -> np.ndarray:

@@ -7,15 +7,13 @@ import warnings
 import numpy as np
 
 from sgdlimits.exact.errors import StabilityWarning, Unstable
-from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.stationary_law import THRESHOLD_ERROR, Stability
 from sgdlimits.problems import geometry
 from sgdlimits.problems.geometry import Frame
-from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.noise import Mechanism
-from sgdlimits.problems.second_moments import SecondMoments
-from sgdlimits.problems.zero_loss.model import Model, Regression
+from sgdlimits.problems.zero_loss.model import Model
 
+from .batches import batch_moments
 from .leaving import place
 
 
@@ -33,7 +31,7 @@ def stability_at(model: Model, noise: Mechanism, point: np.ndarray, step_size: f
     """Step sizes below which the linearised normal part settles at one `point` (m,) of the set."""
     frame = geometry.frame(model, point)
     mean = mean_threshold(frame)
-    moments = _batch_moments(model, noise, point, frame, step_size, mean)
+    moments = batch_moments(model, noise.batch, point, frame, step_size, mean)
     square = mean if moments is None else min(moments.mean_square_threshold(), mean)
     return Stability(mean, square, step_size)
 
@@ -49,7 +47,7 @@ def hold_stable(model: Model, noise: Mechanism, point: np.ndarray, step_size: fl
     frame = geometry.frame(model, point)
     if past_the_limit(frame, step_size):
         raise past_threshold(step_size, point, frame)
-    moments = _batch_moments(model, noise, point, frame, step_size, mean_threshold(frame))
+    moments = batch_moments(model, noise.batch, point, frame, step_size, mean_threshold(frame))
     if moments is not None:
         moments.warn_if_unstable(callers=3)  # below the methods of ManifoldLimit
 
@@ -74,25 +72,3 @@ def warn_of_crossing(paths: str, step_size: float, crossing: str, stacklevel: in
         StabilityWarning,
         stacklevel=stacklevel + 1,
     )
-
-
-def _batch_moments(
-    model: Model, noise: Mechanism, point: np.ndarray, frame: Frame, step_size: float, mean: float
-) -> SecondMoments | None:
-    """Moments of the normal part under minibatches, linearised at a point of the set: SGD on least squares (derived).
-
-    None without a minibatch, where the noise does not act on the distance from the set to leading order in sigma.
-    """
-    batch = noise.batch
-    if batch is None or not isinstance(model, Regression):  # which alone a minibatch fits
-        return None
-    # Near the set L is weight |J x|^2 / 2, the mean over samples of squares of these rows times x, halved.
-    rows = np.sqrt(model.weight * model.samples) * model.predict_with_jacobian(point)[1] @ frame.normals
-    problem = LeastSquares.from_arrays(rows, np.zeros(len(rows)))
-    spread = problem.gradient_noise_map(problem.sampling_factor(batch.batch_size, batch.sampling), 0.0)
-
-    def equations_at(size: float) -> MomentMap:
-        kept = (1 - size * problem.curvatures)[:, None, None]
-        return MomentMap(kept, np.array([-size]), spread, np.ones((1, 1)))
-
-    return SecondMoments(problem, "the distance from the zero-loss set", step_size, equations_at, mean)
