@@ -8,6 +8,8 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 
+MISFIT = 0.01
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -47,6 +49,14 @@ def fit(columns: np.ndarray, values: np.ndarray, errors: np.ndarray) -> Fit:
     reduced_chi2 = float(residual @ residual) / (count - width) if count > width else np.nan
     scale = np.sqrt(max(1.0, reduced_chi2)) if count > width else 1.0
     return Fit(coefficients, scale * np.sqrt(np.square(inverse).sum(axis=1)) / sizes, reduced_chi2, linear)
+
+
+def misfits(found: Fit, among: int = 1) -> bool:
+    """Whether chi-square says so at 1 %, shared among so many fits by Bonferroni."""
+    from scipy.stats import chi2
+
+    spare = found.weights.shape[1] - found.weights.shape[0]
+    return bool(spare and chi2.sf(spare * found.reduced_chi2, spare) < MISFIT / among)
 
 
 def exponent(x: np.ndarray, values: np.ndarray, errors: np.ndarray, bias_order: float | None = None) -> Fit:

@@ -54,8 +54,8 @@ class Judgement:
     worst : int
         The time whose gap is largest against its margin.
     paths : float
-        Paths that would decide, were the gaps and errors what they look like; nan where they are decided, inf where a
-        gap lies on its margin.
+        Paths that would decide, were the gaps and errors what they look like; nan where they are decided, inf where no
+        number would: a gap lies on its margin, or what lasts of the errors is too large.
     """
 
     verdict: str
@@ -66,7 +66,7 @@ class Judgement:
 
 def judged_throughout(
     gaps: np.ndarray, influence: np.ndarray, margin: np.ndarray | float, confidence: float,
-    degrees: float | None = None, paths: int | None = None,
+    degrees: float | None = None, paths: int | None = None, lasting: np.ndarray | float = 0.0,
 ) -> Judgement:  # fmt: skip
     """The verdict at all times at once, by a band that holds with `confidence` at all of them.
 
@@ -84,6 +84,8 @@ def judged_throughout(
         Degrees of freedom of the errors; default: of one mean, P - 1.
     paths : int, optional
         Paths of one of several means that were put together; default: P. What would decide is told in these.
+    lasting : float or (T,) array
+        Share of the squared errors that more paths do not make smaller.
     """
     paths = len(influence) if paths is None else paths
     errors = np.sqrt(np.square(influence).sum(axis=0))
@@ -99,6 +101,7 @@ def judged_throughout(
     if (each == "agrees").all():
         return Judgement("agrees", half, worst, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
-        needed = np.where(half > 0, half / np.abs(room), 0.0) ** 2
+        allowed = np.where(half > 0, room / half, np.inf) ** 2 - lasting  # of the squared errors
+        needed = np.where(allowed > 0, (1 - lasting) / allowed, np.inf)
     factor = needed[room < 0].min() if (room < 0).any() else needed.max()
     return Judgement("undecided", half, worst, float(np.ceil(paths * factor)))

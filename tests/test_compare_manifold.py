@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest
 from sgdlimits.compare import Manifold, manifold
-from sgdlimits.compare._manifold import error_expansion
+from sgdlimits.compare._manifold import candidates, error_expansion
 from sgdlimits.compare.rescaling import at_noise_level, noise_level
 from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.discrete import NoisyGradientDescent
@@ -210,11 +210,36 @@ def test_a_random_limit_is_sampled():
 
 
 def parts_of(noise_generator, sizes, levels, truth, error):
-    columns = np.stack([c for c in error_expansion.columns_of(sizes, levels).values()])
-    exact = np.tensordot(truth, columns, axes=1)
+    terms = error_expansion.columns_of(sizes, levels)
+    exact = np.tensordot(truth, np.stack(list(terms.values())), axes=1)
     sampled = exact + error * noise_generator.standard_normal(exact.shape)
     errors = np.full((*exact.shape, 1), error)
-    return error_expansion.expanded(sizes, levels, sampled[:, :, None], errors, sampled[:, :, None], True)
+    columns = error_expansion.matrix_of(terms)
+    return error_expansion.expanded(columns, sizes, sampled[:, :, None], errors, sampled[:, :, None], True)
+
+
+def test_terms_are_added_where_the_ladder_bends():
+    """Assert a line through two rungs, and a further term where one rung to spare shows that the first ones misfit."""
+    sizes, level = np.array([0.1, 0.05, 0.025]), np.array([np.nan])
+    gaps, errors = (0.3 * sizes + 4 * sizes**2)[:, None, None, None], np.full((3, 1, 1, 1), 1e-4)
+    assert list(error_expansion.fitting_columns(sizes[:2], level, gaps[:2], errors[:2])) == ["what remains", "step size"]
+    bent = error_expansion.fitting_columns(sizes, level, gaps, errors)
+    assert list(bent) == ["what remains", "step size", "step size^2"]
+    straight = error_expansion.fitting_columns(sizes, level, 0.3 * sizes[:, None, None, None], errors)
+    assert list(straight) == ["what remains", "step size"]
+
+
+def test_what_remains_goes_to_zero_with_many_paths_on_a_short_ladder():
+    """Assert it of label noise, whose limit is right: two rungs leave the square of the step size, and three that
+    bend do not; their bands hold zero."""
+    few, many = (
+        compared(HYPERBOLA, LABEL, START, time=0.5, step_size=0.1, paths=paths, rungs=rungs, seed=3)
+        for rungs, paths in ((2, 1000), (3, 10_000))
+    )
+    for found in (few, many):
+        assert found.dataset["against_verdict"].sel(against=candidates.LIMIT).item() == "agrees"
+    gap, band = (many.dataset[f"against_{name}"].sel(against=candidates.LIMIT).values for name in ("gap", "band"))
+    assert (np.abs(gap) < 1.5 * band).all() and "step size^2" in many.dataset["part"].values
 
 
 def test_parts_are_told_apart_with_intervals_that_cover():

@@ -155,7 +155,7 @@ def test_a_wrong_order_differs_and_the_paths_needed_shrink_the_interval():
     """Assert verdicts on exact ladders, and that an interval over the margin asks for more paths."""
     sizes = np.array([0.4, 0.2, 0.1])
     for order, error, verdict in ((0.5, 1e-3, "agrees"), (0.0, 1e-3, "differs"), (0.5, 0.2, "undecided")):
-        errors = Errors.of([(size**order, error * size**order) for size in sizes], 0.95)
+        errors = Errors.of([(size**order, error * size**order) for size in sizes], 0.95, 100)
         found = judge(Row("x", "slow", "order", 0.5, errors, errors), errors, sizes, 0.1, 0.95, 100)
         assert found.verdict == verdict and np.isnan(found.paths) == (verdict != "undecided")
     assert found.paths > 100
@@ -269,6 +269,56 @@ def test_orders_bounds_and_ladders_that_bend(locals_, bound, verdict):
     """Assert the verdict on ladders of known local orders, errors of 1 %, prediction 1/2."""
     sizes = 0.1 * 0.5 ** np.arange(len(locals_) + 1)
     value = np.concatenate([[1.0], np.cumprod(0.5 ** np.array(locals_))])
-    errors = Errors.of([(v, 0.01 * v) for v in value], 0.95)
+    errors = Errors.of([(v, 0.01 * v) for v in value], 0.95, 100)
     row = Row("a row", "slow", "order", 0.5, errors, errors, bound)
     assert judge(row, errors, sizes, 0.1, 0.95, 100).verdict == verdict
+
+
+LINE = zero_loss.LinearRegression(np.array([[1.0, 0.0]]), np.array([1.0]))
+
+
+@pytest.fixture(scope="module")
+def on_a_line():
+    """Langevin noise on a line of zero loss: both sides are the same Brownian motion, of unit variance a unit."""
+    return compared(LINE, LANGEVIN, [1.0, 0.0], looks=32, time=1.0, paths=1000, rungs=2, exit_radius=0.75)
+
+
+def test_a_limit_without_drift_is_held_against_one_twice_as_fast(on_a_line):
+    """Assert that the control is another limit, and rejected by the exits; with a drift it is that drift doubled."""
+    assert on_a_line.dataset.attrs["control"] == "the limit at twice the speed"
+    assert "no drift along the set" in " ".join(on_a_line.notes())
+    rows = on_a_line.dataset.sel(row=["laws: sup W1", "exit time: W1"])
+    assert (rows["control_verdict"] == "differs").all() and not (rows["verdict"] == "differs").any()
+
+
+def test_an_exit_between_looks_is_extrapolated(on_a_line):
+    """Assert the probability that |B| reaches 3/4 by time 1 within 4 standard errors, which the looks miss by more."""
+    n = np.arange(200)
+    terms = (-1.0) ** n / (2 * n + 1) * np.exp(-((2 * n + 1) ** 2) * np.pi**2 / 8 / 0.75**2)
+    exact = 1 - 4 / np.pi * terms.sum()
+    note = next(text for text in on_a_line.notes() if text.startswith("Exit"))
+    seen = float(note.split("probability ")[1].split(",")[0])
+    value, error = (float(x) for x in note.split("about ")[1].split(". ")[0].split(" ±"))
+    assert exact - seen > 4 * error > abs(value - exact)
+
+
+def test_paths_that_would_decide_are_more_than_there_are_and_enough(on_a_line):
+    """Assert, where both laws are one, that no row asks for fewer paths than it had, and that what a row asks for
+    decides it."""
+    asked = on_a_line.dataset["paths_needed"].values
+    assert not (asked <= 1000).any() and not np.isinf(asked).any()
+    most = int(on_a_line.dataset["paths_needed"].sel(row="exit time: KS"))
+    more = compared(LINE, LANGEVIN, [1.0, 0.0], looks=8, time=1.0, paths=2 * most, rungs=2, exit_radius=0.75)
+    assert more.dataset["verdict"].sel(row="exit time: KS") == "agrees"
+
+
+@pytest.mark.slow
+def test_an_integrator_step_as_long_as_the_set_is_curved_is_shortened():
+    """Assert that Brownian motion on a circle, which never leaves it, is followed from looks a radius apart."""
+    circle = zero_loss.UserLoss(
+        lambda w: ((w**2).sum(-1) - 1) ** 2 / 8, lambda w: ((w**2).sum(-1) - 1)[:, None] / 2 * w, 2
+    )
+    limit = ManifoldLimit(circle, LANGEVIN, 0.1, start=np.array([1.0, 0.0]))
+    found = sides.sampled(limit, np.array([1.0, 0.0]), np.array([0.0, 0.5, 1.0]), 300, 2, {"seed": 1, "threads": 1})
+    assert found.substeps > 2
+    np.testing.assert_allclose(np.linalg.norm(found.points, axis=-1), 1, rtol=1e-6)

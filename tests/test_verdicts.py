@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 from sgdlimits.compare import manifold, rescaling
-from sgdlimits.compare._manifold.error_expansion import matrix_of
+from sgdlimits.compare._manifold.error_expansion import columns_of, matrix_of
 from sgdlimits.compare._manifold.remaining import remaining
 from sgdlimits.compare._time_scales.cases import Measurement
 from sgdlimits.compare._time_scales.crossings import crossing
@@ -71,7 +71,7 @@ def test_a_band_at_all_times_holds_at_its_level():
 
 def remainders(paths, levels, skewed=False, sampled=False, wrong=0.0):
     """1000 expansions over rungs of unequal spread, beside the truth of what remains and the factor of the misfit."""
-    rng, columns = np.random.default_rng(paths), matrix_of(SIZES[:3], levels)
+    rng, columns = np.random.default_rng(paths), matrix_of(columns_of(SIZES[:3], levels))
     truth = 0.2 * rng.standard_normal((columns.shape[1], TIMES))
     for _ in range(REPEATS):
         values, influences = [], []

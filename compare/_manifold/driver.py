@@ -21,7 +21,7 @@ from ..stable_ladder import regimes_along, stable_sizes
 from ..standstill import size_of
 from ..verdicts import relative_tolerance
 from . import scales
-from .error_expansion import columns_of
+from .error_expansion import fitting_columns
 from .result import AXES, Manifold
 from .rungs import measured, warn_if_long
 from .statistics import AGAINST, KINDS, LATE, manifold_statistics
@@ -148,13 +148,16 @@ def manifold(
         ]
         for row, size in enumerate(sizes)
     ]  # fmt: skip
+    gaps = np.array([[rung.estimate - rung.limit for rung in row] for row in rungs_found])
+    spreads = np.array([[np.hypot(rung.estimate_error, rung.limit_error) for rung in row] for row in rungs_found])
+    columns = fitting_columns(sizes, levels, gaps, spreads)
     numbers = manifold_statistics(
-        rungs_found, sizes, levels, start, recurrence.noise, limit, tolerance, confidence,
+        rungs_found, columns, sizes, levels, start, recurrence.noise, limit, tolerance, confidence,
         scales.moved_by(functions, origin), float(np.linalg.norm(w0 - origin)), size_of(w0),
     )  # fmt: skip
     coordinates = {
         "step_size": sizes, "noise_level": levels, "time": asked, "observable": list(functions),
-        "part": list(columns_of(sizes, levels)), "kind": list(KINDS), "against": list(AGAINST), "late_part": list(LATE),
+        "part": list(columns), "kind": list(KINDS), "against": list(AGAINST), "late_part": list(LATE),
         "variable": list(rescaling.VARIABLES),
     }  # fmt: skip
     attributes = {

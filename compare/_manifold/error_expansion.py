@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..fits import Fit, exponent, fit
+from ..fits import Fit, exponent, fit, misfits
 from ..rescaling import ROUNDING
 
 TERMS = {  # powers of the step size and of the noise level
@@ -21,31 +21,56 @@ def term(part: str, size: Any, level: Any) -> Any:
     return size**first * level**second
 
 
-def columns_of(sizes: np.ndarray, levels: np.ndarray) -> dict[str, np.ndarray]:
-    """Terms (step sizes, noise levels) of the error that these ladders can tell apart."""
+def columns_of(sizes: np.ndarray, levels: np.ndarray, more: int = 0) -> dict[str, np.ndarray]:
+    """Terms (step sizes, noise levels) of the error that these ladders can tell apart, and so many further ones."""
     several = len(levels) > 1
     wanted = {
         "noise level^2": several, "step size * noise level^2": several, "noise level^4": len(levels) > 2,
         "step size^2": len(sizes) > 3 or (len(sizes) > 2 and several),
     }  # fmt: skip
-    names = [name for name in TERMS if wanted.get(name, True)]
     size, level = np.meshgrid(sizes, np.nan_to_num(levels), indexing="ij")
-    return {name: term(name, size, level) for name in names[: max(1, size.size - 1)]}
+    # One rung more than terms tells how well they fit, where there are more than two.
+    names = [name for name in TERMS if wanted.get(name, True)][: max(min(size.size, 2), size.size - 1)]
+    least = {"step size": 2, "step size^2": 3}, {"noise level^2": 2, "step size * noise level^2": 2, "noise level^4": 3}
+    known = [name for name in least[0] if len(sizes) >= least[0][name]]
+    known += [name for name in least[1] if len(levels) >= least[1][name]]
+    further = [name for name in known if name not in names][: min(more, size.size - len(names))]
+    return {name: term(name, size, level) for name in (*names, *further)}
 
 
-def matrix_of(sizes: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Those terms as columns (rungs, parts), the constant first."""
-    return np.stack([column.ravel() for column in columns_of(sizes, levels).values()], axis=1)
+def fitting_columns(
+    sizes: np.ndarray, levels: np.ndarray, errors: np.ndarray, uncertain: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Terms of errors (step sizes, noise levels, times, observables): further ones where the first are seen to misfit.
+
+    Without them what remains is off by what the ladder bends, and no number of paths tells.
+    """
+    values, spreads = (array.reshape(len(sizes) * len(levels), -1) for array in (errors, uncertain))
+    columns = columns_of(sizes, levels)
+    for more in range(1, len(TERMS)):
+        matrix = matrix_of(columns)
+        if all(not misfits(fit(matrix, *pair), values.shape[1]) for pair in zip(values.T, spreads.T)):
+            break
+        columns = columns_of(sizes, levels, more)
+    return columns
+
+
+def matrix_of(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Terms as columns (rungs, parts), the constant first."""
+    return np.stack([column.ravel() for column in columns.values()], axis=1)
 
 
 def expanded(
-    sizes: np.ndarray, levels: np.ndarray, errors: np.ndarray, uncertain: np.ndarray, values: np.ndarray, off_set: bool
+    columns: np.ndarray, sizes: np.ndarray, errors: np.ndarray, uncertain: np.ndarray, values: np.ndarray,
+    off_set: bool,
 ) -> dict[str, np.ndarray]:
     """Parts of errors (step sizes, noise levels, observables) of `values` of that size, and the order in the step size.
 
+    `columns` (rungs, parts) are the terms.
+
     No order of what is rounding, or where a part in the noise level, `off_set`, does not vanish with the step size.
     """
-    columns, count = matrix_of(sizes, levels), errors.shape[2]
+    count = errors.shape[2]
     parts: list[Fit] = []
     slopes = np.full((2, count), np.nan)
     for i in range(count):

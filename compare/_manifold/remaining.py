@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..fits import fit
+from ..fits import fit, misfits
 from ..verdicts import Judgement, judged_throughout
 
-
+TINY = np.finfo(float).tiny
 SKEW = 0.75  # (2 q^2 + 1) / (6 q) at q = 2: how far a skewness of one moves the quantile q of t, relative to it
 
 
@@ -27,15 +27,18 @@ class Remainder:
         expansion adds beyond them.
     degrees : float
         Degrees of freedom of the errors (Satterthwaite), the fewest over the times.
+    lasting : (T,) array
+        Share of the squared errors that the misfit of the expansion makes up: more paths leave it.
     """
 
     gap: np.ndarray
     influence: np.ndarray
     degrees: float
+    lasting: np.ndarray
 
     def judged(self, margin: np.ndarray | float, confidence: float, paths: int) -> Judgement:
         """The verdict at all times at once."""
-        return judged_throughout(self.gap, self.influence, margin, confidence, self.degrees, paths)
+        return judged_throughout(self.gap, self.influence, margin, confidence, self.degrees, paths, self.lasting)
 
 
 def remaining(columns: np.ndarray, values: np.ndarray, influences: Sequence[Sequence[np.ndarray]]) -> Remainder:
@@ -58,20 +61,25 @@ def remaining(columns: np.ndarray, values: np.ndarray, influences: Sequence[Sequ
     errors = np.sqrt(np.array([np.sum(parts, axis=0) if parts else np.zeros(times) for parts in variances]))
     thirds = [[_unbiased(len(part)) * (part**3).sum(axis=0) for part in parts if len(part)] for parts in influences]
     gap, factors, misfit, degrees = np.empty(times), np.empty((count, times)), np.zeros(times), np.inf
+    lasting = np.zeros(times)
     for at in range(times):
         found = fit(columns, values[:, at], errors[:, at])
-        scale = np.sqrt(max(1.0, found.reduced_chi2)) if spare else 1.0
-        gap[at], factors[:, at] = found.coefficients[0], scale * found.weights[0]
+        scale = max(1.0, found.reduced_chi2) if spare else 1.0
+        gap[at], factors[:, at] = found.coefficients[0], np.sqrt(scale) * found.weights[0]
         known = np.square(factors[:, at] * errors[:, at])
         beyond = found.errors[0] ** 2 - known.sum()  # of rungs without spread, whose error is the misfit alone
         misfit[at] = np.sqrt(beyond) if beyond > 1e-9 * found.errors[0] ** 2 else 0.0
         shares = [
-            (factors[rung, at] ** 2 * part[at], len(influence) - 1)
+            (found.weights[0, rung] ** 2 * part[at], len(influence) - 1)
             for rung, parts in enumerate(influences)
             for part, influence in zip(variances[rung], (x for x in parts if len(x)))
         ]
-        if spare:
-            shares.append((misfit[at] ** 2, spare))
+        sampled = sum(share for share, _ in shares)
+        if spare:  # a misfit that is seen is known from so few rungs, one that is not only widens the band
+            seen = (scale - 1) * sampled if misfits(found, times) else 0.0
+            shares = [((scale * sampled - seen) / max(sampled, TINY) * share, freedom) for share, freedom in shares]
+            shares.append((misfit[at] ** 2 + seen, spare))
+            lasting[at] = shares[-1][0] / max(sum(share for share, _ in shares), TINY)
         parts = sum(share**2 / max(freedom, 1) for share, freedom in shares)
         if parts > 0:
             degrees = min(degrees, sum(share for share, _ in shares) ** 2 / parts)
@@ -81,7 +89,7 @@ def remaining(columns: np.ndarray, values: np.ndarray, influences: Sequence[Sequ
     skewness = np.abs(cubes / sizes / sizes / sizes)
     factors, misfit = factors * (1 + SKEW * skewness), misfit * (1 + SKEW * skewness)
     rows = [factors[rung] * part for rung, parts in enumerate(influences) for part in parts if len(part)]
-    return Remainder(gap, np.concatenate([*rows, np.diag(misfit)]), degrees)
+    return Remainder(gap, np.concatenate([*rows, np.diag(misfit)]), degrees, lasting)
 
 
 def _unbiased(paths: int) -> float:

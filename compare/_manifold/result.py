@@ -283,5 +283,5 @@ def _relative(value: float) -> str:
 def _paths(needed: float) -> str:
     """How many paths would decide, in words."""
     if not np.isfinite(needed):
-        return "it lies on the tolerance, and no number of paths is enough"
+        return "it lies on the tolerance or the ladder bends: smaller step sizes tell, not more paths"
     return f"about {number(needed, 2)} paths of each rung would decide"

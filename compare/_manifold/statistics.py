@@ -67,14 +67,16 @@ class ManifoldStatistics:
 
 
 def manifold_statistics(
-    rungs: Sequence[Sequence[Rung]], sizes: np.ndarray, levels: np.ndarray, start: np.ndarray, noise: Any, limit: Any,
-    tolerance: float, confidence: float, moved: MovedBy, transient: float, size: float,
+    rungs: Sequence[Sequence[Rung]], columns: dict[str, np.ndarray], sizes: np.ndarray, levels: np.ndarray,
+    start: np.ndarray, noise: Any, limit: Any, tolerance: float, confidence: float, moved: MovedBy, transient: float,
+    size: float,
 ) -> ManifoldStatistics:  # fmt: skip
     """Everything that follows from the rungs (step sizes, noise levels).
 
-    start (observables,) of the limit, what a displacement from there changes, `transient` the distance |w0 - Phi(w0)|,
-    `size` of coordinates. The tolerance is relative to what the limit changes; where it stands still, to what a
-    displacement as long as the transient would change, or as the distance from the set if that is more.
+    columns: terms of the error. start (observables,) of the limit, what a displacement from there changes, `transient`
+    the distance |w0 - Phi(w0)|, `size` of coordinates. The tolerance is relative to what the limit changes; where it
+    stands still, to what a displacement as long as the transient would change, or as the distance from the set if that
+    is more.
     """
     names = [f.name for f in fields(Rung) if f.name != "traces"]
     found = {name: np.array([[getattr(rung, name) for rung in row] for row in rungs]) for name in names}
@@ -100,11 +102,11 @@ def manifold_statistics(
         floor=np.array(["" if floor is None else floor.verdict for floor in floors], dtype=object),
         motion=np.array(max(trace.motion for trace in traces)),
         **judged_against(
-            matrix_of(sizes, levels), error.reshape(flat["limit"].shape), flat["estimate"], traces, start, change,
+            matrix_of(columns), error.reshape(flat["limit"].shape), flat["estimate"], traces, start, change,
             trivial, tolerance, confidence,
         ),
         **expanded(
-            sizes, levels, error[:, :, -1], error_error[:, :, -1], found["estimate"][:, :, -1],
+            matrix_of(columns), sizes, error[:, :, -1], error_error[:, :, -1], found["estimate"][:, :, -1],
             limit.regime == "non-degenerate",
         ),
         **spread_exponents(sizes, levels, found["spread"][:, :, -1], found["spread_error"][:, :, -1], noise, limit),

@@ -86,7 +86,8 @@ def paths(
     fast_time : float, optional
         Length of the fast phase in the gradient flow's time (step * step size). Default: three relaxation times.
     control : float or ManifoldLimit
-        The wrong limit: the limit with this factor of its tangential drift, or one of your own.
+        The wrong limit: the limit with this factor of its tangential drift, or at twice the speed where it has none
+        to change; or one of your own.
     seed, threads, progress
         As in `simulate`.
     tolerance : float
@@ -141,11 +142,12 @@ def paths(
         None if exit_radius is None else positive("exit_radius", exit_radius), _interval(exit_interval, exit_radius),
         _wrong(control), confidence, {"threads": threads, "progress": progress}, child_seed(seed, "paths"),
     )  # fmt: skip
+    label = case.wrong_label
     rows, notes, levels = [], [f"The limit: {limit.explanation}", *([dropped] if dropped else [])], {}
     if limit.regime == "trivial":
         notes.append("The limit stands still, so that there is no slow phase: only the fast phase is shown.")
     else:
-        slow, said, levels["slow"] = slow_phase(case)
+        slow, said, levels["slow"], label = slow_phase(case)
         rows += slow
         notes += said
     if np.linalg.norm(w0 - origin) <= ON_THE_SET * (1 + np.linalg.norm(origin)):
@@ -165,7 +167,7 @@ def paths(
     attributes = {
         "title": f"Paths of {recurrence.label} beside their limit", "model": recurrence.model.label,
         "regime": limit.regime, "notes": "\n".join(notes), "paths": count, "seed": seed, "tolerance": tolerance,
-        "confidence": confidence, "looks": looks, "time": end, "control": case.wrong_label,
+        "confidence": confidence, "looks": looks, "time": end, "control": label,
         "w0": np.array2string(w0, precision=4, threshold=8),
     }  # fmt: skip
     dataset = labelled(numbers, AXES, {"row": [row.name for row in rows], "step_size": sizes}, attributes)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..distances import EmpiricalLaw, kolmogorov_smirnov, wasserstein
-from ..estimates import normal_quantile
+from ..estimates import normal_quantile, student_quantile
 
 CLEAR = 3.0  # standard errors that an error must be above zero to have an order
 DIRECTIONS = 4  # fixed random combinations of all coordinates at all times
@@ -25,16 +25,21 @@ class Errors:
     error: np.ndarray
 
     @classmethod
-    def of(cls, values: Sequence[tuple[float, float]], confidence: float) -> Errors:
-        """From pairs of a value and its standard error."""
+    def of(cls, values: Sequence[tuple[float, float]], confidence: float, paths: int) -> Errors:
+        """From pairs of a value and its standard error, from so many paths."""
         value, error = np.array(values, dtype=float).T
-        half = normal_quantile(confidence) * error
+        half = student_quantile(confidence, degrees_of(paths)) * error
         return cls(value, value - half, value + half, error)
+
+
+def degrees_of(paths: int) -> int:
+    """Degrees of freedom of a standard error: those of a mean over half of the paths, as in `of_means`."""
+    return max(1, paths // 2 - 1)
 
 
 def averages(samples: Sequence[np.ndarray], confidence: float) -> Errors:
     """Means of samples (P,), one a rung."""
-    return Errors.of([(x.mean(), x.std(ddof=1) / math.sqrt(len(x))) for x in samples], confidence)
+    return Errors.of([(x.mean(), x.std(ddof=1) / math.sqrt(len(x))) for x in samples], confidence, len(samples[0]))
 
 
 def of_means(gaps: Sequence[np.ndarray], confidence: float) -> Errors:
@@ -58,7 +63,7 @@ def of_means(gaps: Sequence[np.ndarray], confidence: float) -> Errors:
         value, error = (a + b) / 2, math.hypot(s, t) / 2
         # Both ways hold the product of the two means: all that there is below three errors.
         pairs.append((value, error if abs(value) > CLEAR * error else (s + t) / 2))
-    return Errors.of(pairs, confidence)
+    return Errors.of(pairs, confidence, len(gaps[0]))
 
 
 def functionals(points: np.ndarray, values: np.ndarray, places: np.ndarray, scale: np.ndarray) -> np.ndarray:

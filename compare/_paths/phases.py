@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
+from sgdlimits.diffusions.manifold.fields import tangential
 from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems import geometry
 
 from .. import rescaling
 from ..rescaling import Quantity, rebuilt, values_of
-from ..text_table import number
+from ..text_table import number, with_error
 from . import sides
 from .control import with_drift
 from .errors import Errors, Reference, averages, exit_times, functionals, of_means, probabilities
@@ -23,6 +25,8 @@ TIMES = 3  # at which the joint law is looked at
 SUBSTEPS = 2  # integrator steps of a random limit between two looks
 # Along one coordinate the part of order sqrt(step) may be small beside the bias of order step: 1/2 is a bound there.
 ALONG = ("slow: W1 of the coordinate", "exit time: W1")
+DRIFTS = 8  # paths of a random limit whose points are looked at for a drift
+NO_DRIFT = 1e-9  # drift times the reach of the paths, over the noise squared, below which it moves nothing
 CROWD = 2  # times as many paths of a random limit, for all rungs
 
 
@@ -92,8 +96,8 @@ def over(function: Quantity, points: np.ndarray) -> np.ndarray:
     return values_of("coordinate", function, points.reshape(-1, points.shape[-1])).reshape(points.shape[:-1])
 
 
-def slow_phase(case: Case) -> tuple[list[Row], list[str], np.ndarray]:
-    """Rows along the set, sentences, and the noise levels (R,)."""
+def slow_phase(case: Case) -> tuple[list[Row], list[str], np.ndarray, str]:
+    """Rows along the set, sentences, the noise levels (R,), and the wrong limit in words."""
     random = not rescaling.is_deterministic(case.limit)
     orders = None if random else slow_orders(case.recurrence, case.limit, case.w0)
     levels, rungs = case.ladder(0.0 if orders is None else orders.power)
@@ -114,11 +118,12 @@ def slow_phase(case: Case) -> tuple[list[Row], list[str], np.ndarray]:
         for place, (recurrence, limit, _) in enumerate(rungs)
     ]
     if orders is None:
-        rows, said = _random(case, rungs[0], times, [x.points for x in found])
+        rows, said, label = _random(case, rungs[0], times, [x.points for x in found])
     else:
         rows, said = _deterministic(case, rungs, found, orders)
         said.insert(0, f"Slow phase: {orders.reason} (derived).")
-    return rows, said, levels
+        label = case.wrong_label
+    return rows, said, levels, label
 
 
 def _deterministic(case: Case, rungs: list[Any], found: list[sides.Looked], orders: Any) -> tuple[list[Row], list[str]]:
@@ -182,16 +187,22 @@ def _curves(limits: list[Any], w0: np.ndarray, times: list[np.ndarray]) -> list[
     return curves
 
 
-def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) -> tuple[list[Row], list[str]]:
+def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) -> tuple[list[Row], list[str], str]:
+    """Rows, sentences, and the wrong limit in words."""
     _, limit, wrong = first
     crowd = CROWD * case.paths
     right = sides.sampled(limit, case.w0, times, crowd, SUBSTEPS, case.options("limit"))
-    fine = sides.sampled(limit, case.w0, times, case.paths, 2 * SUBSTEPS, case.options("fine"))
-    if rescaling.is_deterministic(wrong):
+    fine = sides.sampled(limit, case.w0, times, case.paths, 2 * right.substeps, case.options("fine"))
+    label, why = case.wrong_label, ""
+    if isinstance(case.wrong, float) and not drifts(limit, right.points):
+        label, why = "the limit at twice the speed", "The limit has no drift along the set that a control could change."
+        twice = sides.sampled(limit, case.w0, 2 * times, crowd, right.substeps, case.options("wrong"))
+        other = sides.Looked(times, twice.points)
+    elif rescaling.is_deterministic(wrong):
         still = sides.followed(wrong, case.w0, times)
         other = sides.Looked(times, np.tile(still, (crowd, 1, 1)))
     else:
-        other = sides.sampled(wrong, case.w0, times, crowd, SUBSTEPS, case.options("wrong"))
+        other = sides.sampled(wrong, case.w0, times, crowd, right.substeps, case.options("wrong"))
     coordinate = case.asked or _first_direction(case)
     spread = float(np.sqrt(np.square(right.points[:, -1] - case.origin).sum(axis=-1).mean()))
     beyond, where = case.leaves(coordinate, float(number(0.75 * spread, 2)) if case.radius is None else case.radius)
@@ -227,9 +238,35 @@ def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) 
         "coordinate, random combinations of all coordinates at all times), with Bonferroni's bands; W1 over the "
         f"limit's own spread. Both sides are seen at the same {case.looks} looks; the limit has {crowd} paths.",
         f"The limit with its integrator's step halved lies {number(worst, 2)} from it in W1, sampling error included.",
-        f"Exit: {where}; the limit leaves by time {case.end:g} with probability {exited[-3].mean():.3f}. Between looks "
-        "linear, on both sides; a path that stays counts with the end.",
-    ]  # fmt: skip
+        f"Exit: {where}; seen at these looks the limit leaves by time {case.end:g} with probability "
+        f"{exited[-3].mean():.3f}, seen at all times with about {_continuous(beyond, right)}. Between looks linear, on "
+        "both sides; a path that stays counts with the end.",
+        *filter(None, [why]),
+    ], label  # fmt: skip
+
+
+def drifts(limit: Any, points: np.ndarray) -> bool:
+    """Whether a limit has a drift along the set at some of the points (P, T, m), beside what it gets there by noise."""
+    some = points[:DRIFTS].reshape(-1, points.shape[-1])
+    drift = tangential(geometry.frame(limit.model, some), limit.drift(0.0, some))
+    noise = np.square(limit.diffusion(0.0, some)).sum(axis=(-2, -1)).max()
+    return bool(np.abs(drift).max() * np.ptp(points, axis=(0, 1)).max() > NO_DRIFT * noise)
+
+
+def _continuous(beyond: Quantity, seen: sides.Looked) -> str:
+    """Probability of an exit seen at all times, in words: looks miss a part that goes as the root of their distance.
+
+    Extrapolated from these looks and every other one, in the logarithm of the probability to stay (derived).
+    """
+    times, points = seen.times, seen.points
+    stays = [np.isinf(exit_times(over(beyond, points[:, ::every]), times[::every])) for every in (1, 2)]
+    if not stays[0].any():
+        return "1"
+    more = 1 / (np.sqrt(2) - 1)
+    rates = [(1 + more) / stays[0].mean(), -more / stays[1].mean()]
+    chance = stays[0].mean() ** (1 + more) / stays[1].mean() ** more
+    each = chance * sum(rate * stay for rate, stay in zip(rates, stays))
+    return with_error(1 - chance, each.std(ddof=1) / np.sqrt(len(each)), False)
 
 
 def _first(errors: Errors, count: int) -> Errors:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.diffusions import LeftTheSet
+from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems.noise import Minibatch
 
 from .. import rescaling
 
+FINER = 4  # times that a random limit is tried, each with a quarter of the step
 BLOCK = 2**24  # numbers of the fast phase that are held at once
 
 
 @dataclass(frozen=True, eq=False)
 class Looked:
-    """Points (P, T + 1, m) of the set at times (T + 1,) of the limit, the start included."""
+    """Points (P, T + 1, m) of the set at times (T + 1,) of the limit, the start included.
+
+    `substeps`: of the integrator between two looks, of a random limit.
+    """
 
     times: np.ndarray
     points: np.ndarray
+    substeps: int = 0
 
 
 def look_steps(times: np.ndarray, clock: float, step_size: float) -> np.ndarray:
@@ -51,14 +58,24 @@ def followed(limit: Any, w0: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def sampled(limit: Any, w0: np.ndarray, times: np.ndarray, paths: int, substeps: int, settings: Any) -> Looked:
-    """A random limit, with so many integrator steps between two looks."""
+    """A random limit, with so many integrator steps between two looks, or more where those leave the set."""
     steps = look_steps(times, float(limit.clock), limit.step_size)
-    dt = float(np.diff(steps).max()) / float(limit.clock) / substeps * (1 + 1e-9)
-    run = limit.simulate(w0, int(steps[-1]), paths, observables={"w": "state"}, record=steps, dt=dt, **settings)
-    points = run["w"].values
-    if not np.isfinite(points).all():
-        raise InvalidInput("paths of the limit left the set before the end: shorten the time")
-    return Looked(steps / float(limit.clock), points)
+    between = float(np.diff(steps).max()) / float(limit.clock)
+    for finer in range(FINER):
+        count = substeps * 4**finer
+        with warnings.catch_warnings():
+            for each in (OverflowedPaths, LeftTheSet):  # a step as long as the set is curved leaves it
+                warnings.simplefilter("ignore", each)
+            run = limit.simulate(
+                w0, int(steps[-1]), paths, observables={"w": "state"}, record=steps, dt=between / count * (1 + 1e-9),
+                **settings,
+            )  # fmt: skip
+        if np.isfinite(run["w"].values).all():
+            return Looked(steps / float(limit.clock), run["w"].values, count)
+    raise InvalidInput(
+        f"paths of the limit left the set before the end, with {count} integrator steps between looks too: shorten the "
+        "time, or raise looks"
+    )
 
 
 def averaged_gradient(model: Any, noise: Any) -> Callable[[np.ndarray], np.ndarray]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..estimates import normal_quantile
+from ..estimates import student_quantile
 from ..fits import exponent
 from ..verdicts import verdicts_of
-from .errors import CLEAR, Errors
+from .errors import CLEAR, Errors, degrees_of
 
 MOST_PATHS = 1000  # times the paths there are: more would not be run, and the gap lies on its margin
 RESOLVED = 0.25  # standard error of the order of a distance from which it is not said
@@ -52,8 +52,7 @@ def judge(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, confide
     if row.kind != "order":
         low, high, value = errors.lower[-1], errors.upper[-1], errors.value[-1]
         verdict = str(verdicts_of(low, high, np.array(tolerance)))
-        room = abs(tolerance - abs(value))
-        needed = paths * ((high - low) / 2 / room) ** 2 if room > 0 else np.inf
+        needed = paths * _times_the_paths(row.kind, float(value), float(low), float(high), tolerance)
         resolved = row.kind == "distance" and (errors.lower > 0).all()
         if not resolved:
             return Judged(np.nan, np.nan, verdict, _decides(verdict, needed, paths))
@@ -67,7 +66,8 @@ def judge(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, confide
             needed = float(np.max((CLEAR * errors.error / np.abs(errors.value)) ** 2)) * paths
         return Judged(np.nan, np.nan, "undecided", _decides("undecided", needed, paths))
     line = exponent(sizes, errors.value, errors.error)
-    order, error, z = float(line.coefficients[0]), float(line.errors[0]), normal_quantile(confidence)
+    order, error = float(line.coefficients[0]), float(line.errors[0])
+    z = student_quantile(confidence, degrees_of(paths))
     if np.isnan(row.predicted):
         return Judged(order, error, "no prediction", np.nan)
     gap, half = order - row.predicted, z * error
@@ -87,6 +87,15 @@ def _bends_to(row: Row, errors: Errors, sizes: np.ndarray, tolerance: float, z: 
     gap = order - row.predicted
     near = gap >= -(tolerance + half) if row.bound else abs(gap) <= tolerance + half
     return bool(near) and len(sizes) > 2
+
+
+def _times_the_paths(kind: str, value: float, low: float, high: float, tolerance: float) -> float:
+    """By how much more paths would decide a value of the interval (low, high), which falls as their root."""
+    if kind == "distance" and low <= 0:  # no more than sampling is seen of it, and that falls too
+        return (high / tolerance) ** 2
+    half = high - value if kind == "distance" else (high - low) / 2
+    room = abs(tolerance - abs(value))
+    return float((half / room) ** 2) if room > 0 else np.inf
 
 
 def _decides(verdict: str, needed: float, paths: int) -> float:
