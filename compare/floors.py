@@ -129,7 +129,9 @@ def _said(
     falls = " and ".join(f"{name}^({order[name]:.2f} ±{number(spread[name], 1)})" for name in order)
     text += f"; above the limit it lies by {levels} along the ladder"
     if verdict == "floor":
-        return f"{text}, which falls {f'as {falls}' if falls else 'to nothing'}: the limit is approached."
+        if falls:
+            return f"{text}, which falls as {falls}: the limit is approached."
+        return f"{text}, which falls to what these paths do not tell from nothing: the limit is approached."
     if verdict == "differs":
         return text + ", which does not fall as an error of finite step size and noise would."
     if verdict == "undecided":

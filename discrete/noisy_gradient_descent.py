@@ -258,8 +258,8 @@ _NAMES = {
 
 
 def _where_finite(w: np.ndarray, function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-    """Values of a function at the finite rows of w (P, m); inf where a path has overflowed."""
-    finite = np.isfinite(w).all(axis=1)
+    """Values of a function at the rows of w (P, m) that it takes; inf where a path has overflowed, or is about to."""
+    finite = (np.abs(w) <= geometry.LARGEST_WEIGHT).all(axis=1)
     if finite.all():
         return function(w)
     if not finite.any():

@@ -1,5 +1,6 @@
 """The study on zero-loss sets: it runs, repeats to the bit, predicts what it measures, and rejects what is wrong."""
 
+import dataclasses
 import re
 import tomllib
 
@@ -84,13 +85,16 @@ def test_own_limits_agree_and_wrong_ones_are_rejected(regression):
 
 
 def test_a_limit_that_stands_still_is_rejected_by_any_motion():
-    """Assert that a tiny but lasting motion is told from rest, and that a motion which dies out is not."""
-    candidate = tried.Candidate(np.zeros((5, 2)), np.array([1.0, 0.0]), True, lambda w: w[..., 0])
+    """Assert that a tiny but lasting motion is told from rest, and that a motion which dies out is not, nor one no
+    longer than what is left of a transient that has not relaxed yet."""
+    candidate = tried.Candidate(np.zeros((5, 2)), np.array([1.0, 0.0]), True, 0.5, lambda w: w[..., 0])
     steps, paths = np.array([0, 10, 100, 600, 1000]), np.ones((4, 1, 2))
     settled = paths * np.array([0, 0.01, 0.02, 0.02, 0.02])[:, None]
     moving = settled + paths * np.array([0, 0, 0, 0, 1e-5])[:, None]
     assert tried.tried(candidate, settled, steps, "displacement", 0.05, 0.95).verdict == "agrees"
     assert tried.tried(candidate, moving, steps, "displacement", 0.05, 0.95).verdict == "differs"
+    slow = dataclasses.replace(candidate, relaxation=0.01)
+    assert tried.tried(slow, moving, steps, "displacement", 0.05, 0.95).verdict == "agrees"
 
 
 @pytest.mark.slow
@@ -219,7 +223,7 @@ def test_the_verdict_on_a_limit_keeps_its_level(paths):
     for repetition in range(1000):
         noise = np.random.Generator(np.random.Philox(key=[7, repetition])).standard_normal((paths, 7, 2)).cumsum(axis=1)
         noise -= noise[:, :1]
-        right = tried.Candidate(limit, np.array([0.0, 1.0]), False, lambda w: w[..., 0])
+        right = tried.Candidate(limit, np.array([0.0, 1.0]), False, 0.5, lambda w: w[..., 0])
         edge = limit + 0.1 * noise * paths**0.5 / 5
         on_margin = edge + np.array([0.05, 0.0]) * (times > 0)[:, None]  # the true gap is the tolerance itself
         wrong.append([

@@ -67,6 +67,8 @@ def time_statistics(cases: Sequence[Case], tolerance: float, confidence: float, 
             table["exponent_predicted"][row] = predicted
             quantile = student_quantile(confidence, _degrees(fit, case.runs[variable], paths))
             verdict[row] = judged(fit.coefficients[0], fit.errors[0], predicted, tolerance, quantile)
+            if verdict[row] == "differs" and len(fit.coefficients) < 3:  # a bias that is not fitted does that too
+                verdict[row] = "undecided"
         if case.regime == "trivial":
             numbers = _standstill(case)
             for name, value in zip(still, numbers):

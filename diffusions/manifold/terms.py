@@ -163,7 +163,7 @@ def probe_points(model: Any, origin: np.ndarray | None) -> np.ndarray:
     found, reason = ([] if origin is None else [origin]), ""
     if origin is not None:
         geometry.check_set(model, origin)
-        draws = found[0] + SPREAD * max(float(np.abs(found[0]).max()), 0.1) * draws
+        draws = found[0] + SPREAD * (float(np.abs(found[0]).max()) or 1.0) * draws
     patience, failed, hopeless = Patience("regime on the zero-loss set"), 0, 0
     for place, draw in enumerate(draws):
         late = hopeless == HOPELESS or (failed >= PROBES and patience.seconds > LONGEST_SEARCH)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .trajectories import Trajectories
 
 from .regression_tables import percent
+from .tried import only_moves
 
 SHOWN = 12  # markers along a curve
 START: dict[str, Any] = {"color": "black", "marker": "x", "markersize": 5, "linestyle": "none"}
@@ -46,9 +47,10 @@ def curves(along: Trajectories) -> Figure:
         here, look = data.sel(mechanism=name), looks[name]
         path, limit = here["path"].values, here["limit"].values
         ax.contour(x, y, residual, levels=[0.0], colors="0.6", linewidths=1.0)
-        ax.plot(limit[:, 0], limit[:, 1], color="black", linewidth=2.0)
         ax.plot(*path[0], **START)
-        ax.plot(*limit[-1], **END)
+        if name != "Langevin noise":  # its limit is random: one path of it tells nothing about another
+            ax.plot(limit[:, 0], limit[:, 1], color="black", linewidth=2.0)
+            ax.plot(*limit[-1], **END)
         ax.plot(
             path[1:, 0], path[1:, 1], color=look["color"], linestyle="none", marker=".", markersize=6,
             markeredgecolor="white", markeredgewidth=0.3, zorder=4,  # on top: they may lie on the limit
@@ -208,12 +210,14 @@ def matrix(data: xarray.Dataset) -> Figure:
     here = data.isel(start=0).sel(quantity="displacement")
     verdicts = here["trial_verdict"].values
     gaps = 100 * (here["trial_gap"] / here["trial_change"]).values
+    moved = only_moves(here).values
     shade = np.select([verdicts == "agrees", verdicts == "undecided"], [0.35, 0.15], 0.0)
     figure, axes = panels(1, 0.55 * len(names) + 1.2)
     ax = axes[0]
     ax.imshow(shade, cmap="Greens", vmin=0, vmax=1, aspect="auto")
     for i, j in np.ndindex(*gaps.shape):
         word = {"agrees": "agrees\n", "undecided": "undecided\n", "differs": ""}[str(verdicts[i, j])]
+        word = "moves\n" if moved[i, j] else word
         ax.text(j, i, f"{word}{percent(float(gaps[i, j]))} %", ha="center", va="center", fontsize=SMALL)
     ax.set_xticks(range(len(names)), [name.replace(" ", "\n") for name in names], fontsize=SMALL)
     ax.set_yticks(range(len(names)), names, fontsize=SMALL)

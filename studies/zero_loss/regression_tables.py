@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.compare.estimates import student_quantile
+from sgdlimits.compare.floors import POWERS, SLOWEST
 from sgdlimits.compare.text_table import NOTHING, TextTable, number, with_error
 
 from .sparse_regression import SELECTS, nonzero
-from .tried import QUANTITIES
+from .tried import QUANTITIES, only_moves, rejected
 
 if TYPE_CHECKING:
     import xarray
@@ -21,6 +23,7 @@ ROUNDING = 1e-20  # a test error below this is zero
 def regression_rows(data: xarray.Dataset) -> list[dict[str, Any]]:
     """Each mechanism's own limit in both quantities, at the step where it is missed most, and the ratio at the end."""
     table = []
+    half = student_quantile(data.attrs["confidence"], data.attrs["paths"] - 1)
     for name in data["mechanism"].values.tolist():
         for start in data["start"].values:
             here = data.sel(mechanism=name, start=start)
@@ -39,8 +42,9 @@ def regression_rows(data: xarray.Dataset) -> list[dict[str, Any]]:
                     values["predicted"], values["predicted_error"] = float(looked["test_error_limit"]), 0.0
                 table.append(
                     row | values | {
-                        "quantity": f"{quantity}, start {start:g}", "steps": at, "gap": gap / scale,
-                        "gap_error": band / scale, "verdict": own["trial_verdict"].item(),
+                        "quantity": f"{quantity}, start {start:g}, part of the limit's change", "steps": at,
+                        "gap": gap / scale, "gap_error": band / scale, "margin": data.attrs["tolerance"],
+                        "verdict": own["trial_verdict"].item(),
                         "paths_needed": float(own["trial_paths"]),
                     }
                 )  # fmt: skip
@@ -53,7 +57,8 @@ def regression_rows(data: xarray.Dataset) -> list[dict[str, Any]]:
                         "measured": end["test_error"], "measured_error": end["test_error_error"],
                         "predicted": end["test_error_limit"], "predicted_error": 0.0,
                         "gap": end["test_error"] / end["test_error_limit"] - 1,
-                        "gap_error": end["test_error_error"] / end["test_error_limit"],
+                        "gap_error": half * end["test_error_error"] / end["test_error_limit"],
+                        "margin": data.attrs["tolerance"],
                         "verdict": here["floor"].item(), "paths_needed": np.nan,
                     }
                 )  # fmt: skip
@@ -130,8 +135,11 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
 
 
 def _falls(here: xarray.Dataset, own: xarray.Dataset) -> bool:
-    """Whether the gap of the second rung lies, band and all, below the first's."""
-    return abs(float(here["finer_gap"])) + float(here["finer_band"]) < abs(float(own["trial_gap"]))
+    """Whether the gap of the second rung has fallen, bands and all, by half of the order of a finite noise or step."""
+    halved = float(here["finer_noise_level"]) < float(here["noise_level"])
+    least = 0.5 ** (SLOWEST * POWERS["noise level" if halved else "step size"])
+    before = abs(float(own["trial_gap"])) - float(own["trial_band"])
+    return abs(float(here["finer_gap"])) + float(here["finer_band"]) < least * before
 
 
 def matrix_grid(data: xarray.Dataset) -> TextTable:
@@ -144,10 +152,14 @@ def matrix_grid(data: xarray.Dataset) -> TextTable:
         for tried in names:
             side = here.sel(mechanism=name, tried=tried)
             value = percent(100 * float(side["trial_gap"]) / float(side["trial_change"]))
-            row.append(f"{value} {marks[side['trial_verdict'].item()]}".strip())
+            mark = "moves" if bool(only_moves(side)) else marks[side["trial_verdict"].item()]
+            row.append(f"{value} {mark}".strip())
         cells.append((*row, name))
     title = f"{data.attrs['task']}: measured (rows) against the limit of (columns)"
-    caption = "Largest gap along the way of the limit that is tried, % of that way; bare numbers: rejected"
+    caption = (
+        "Largest gap along the way of the limit that is tried, % of that way (minibatch: squared distance, % of the "
+        "squared fall to the set); bare numbers: rejected; moves: rejected because it does not stand still"
+    )
     return TextTable((*names, "measured"), ((title, tuple(cells)),), caption)
 
 
@@ -158,14 +170,15 @@ def percent(value: float) -> str:
 
 def matrix_reading(data: xarray.Dataset) -> str:
     """What the matrix found: how many wrong limits are rejected, and what it would take for the others."""
-    from .tried import rejected
-
     here, names = data.isel(start=0), data["mechanism"].values.tolist()
     counts = {quantity: rejected(data, quantity) for quantity in QUANTITIES}
     text = (
         f"Of the {counts[QUANTITIES[0]][1]} limits of other mechanisms {counts[QUANTITIES[0]][0]} are rejected by the "
         f"displacement, and {counts[QUANTITIES[1]][0]} by the test error alone"
     )
+    held, among = rejected(data, kept=True)
+    if among < counts[QUANTITIES[0]][1]:
+        text += f" (of the {among} in rows that do not reject their own limit too, {held})"
     ways = here.sel(quantity=QUANTITIES[0])
     for name in names:
         for tried in names:

@@ -77,7 +77,8 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
         what = f"{along.scene.name}, loss {along.scene.formula}"
         caption = (
             f"{what}: one path of each mechanism (dots, from the start off the set) and its limit (black), on the "
-            "curve of zero loss; where nothing moves they lie at one point. Drawn at the smallest step size of the "
+            "curve of zero loss; where nothing moves they lie at one point, and the random limit of Langevin noise is "
+            "not drawn. Drawn at the smallest step size of the "
             "ladder; the number of steps is that of the path."
             if flat
             else f"{what}: its set of zero loss has three dimensions, drawn in its own coordinates. Lines: limits; "
@@ -120,8 +121,10 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
         )
         matrix = (
             f"Every limit tried against every measured mechanism of the {name} regression from the first start: the "
-            "largest gap along the limit's way, in percent of what the limit changes (the tolerance is "
-            f"{100 * data.attrs['tolerance']:g} %), and the verdict. The diagonal must agree, all else must not."
+            "largest gap along the limit's way, in percent of that way (of minibatch noise, whose limit stands still: "
+            "the squared distance from it, in percent of the squared length of the fall to the set), and the verdict; "
+            f"the tolerance is {100 * data.attrs['tolerance']:g} %. The diagonal must agree, all else must not; moves: "
+            "within the tolerance, but not at rest, as that limit is."
         )
         found.append((f"regression-matrix-{file_name(name)}", matrix, partial(plots.matrix, data)))
         found.append((f"regression-error-{file_name(name)}", caption, partial(plots.test_errors, data, confidence)))

@@ -212,7 +212,10 @@ def run_task(
         shape = len(noises), len(STARTS)
         phi, limits = ([cell.pop(name) for cell in found] for name in ("phi", "points"))
         candidates = [
-            Candidate(points, np.full(model.dimension, start), row["regime"] == "trivial", error_of)
+            Candidate(
+                points, np.full(model.dimension, start), row["regime"] == "trivial",
+                step_size * float(geometry.frame(model, points[0]).eigenvalues.min()), error_of,
+            )
             for points, (_, start), row in zip(limits, cells, found)
         ]
         judged = []

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.compare.estimates import normal_quantile
 from sgdlimits.compare.text_table import TextTable, number, with_error, wrapped
 
 from .regression_tables import matrix_grid, matrix_reading, regression_grid, regression_rows, trial_grid, trial_notes
@@ -28,9 +29,10 @@ ROW = (
 def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
     """One dict with the keys `ROW` for each prediction.
 
-    gap: measured minus predicted, with its standard error; on the small models what remains of it as step size and
-    noise level go to zero, and in the regressions the largest part of the limit's change, each where it is worst, with
-    half its simultaneous band. margin: the tolerance of that gap. paths_needed: about how many would decide.
+    gap: measured minus predicted; on the small models what remains of it as step size and noise level go to zero, and
+    in the regressions the largest part of the limit's change, each where it is worst. gap_error: half of its interval
+    or simultaneous band; the other errors are standard errors. margin: the tolerance of that gap. paths_needed: about
+    how many would decide.
     """
     table = []
     for along in result.trajectories:
@@ -47,6 +49,7 @@ def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
             )  # fmt: skip
             row["controls"] = "; ".join(f"{control['against']}: {control['verdict']}" for control in controls)
             table.append(row)
+    z, judging = normal_quantile(result.study.confidence), result.study.tolerance
     for row in result.scales.table():
         for variable in ("step_size", "noise_level"):
             verdict = row[f"{variable}_verdict"]
@@ -57,16 +60,19 @@ def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
                 where = row["step_size"], row["noise_level"], row["steps"]
                 pair = value, error, predicted, 0.0
                 table.append(
-                    _row("time scales", row["time_scale"], quantity, where, pair, (value - predicted, error), verdict)
+                    _row(
+                        "time scales", row["time_scale"], quantity, where, pair, (value - predicted, z * error),
+                        verdict, margin=judging,
+                    )
                 )
     for data in result.regressions:
         table += regression_rows(data)
     for each in result.paths:
-        table += _path_rows(each)
+        table += _path_rows(each, z)
     return [dict.fromkeys(ROW, "") | row for row in table]
 
 
-def _path_rows(each: PathConvergence) -> list[dict[str, Any]]:
+def _path_rows(each: PathConvergence, z: float) -> list[dict[str, Any]]:
     """A row for each order, distance or probability of a comparison of paths, at its smallest step size."""
     data, table = each.found.dataset, []
     level = float(data["noise_level_slow"][0])
@@ -81,7 +87,8 @@ def _path_rows(each: PathConvergence) -> list[dict[str, Any]]:
         where = float(data["step_size"][0 if orders else -1]), level, -1
         row = _row(
             f"paths: {each.name}", str(here["phase"].item()), f"{'order of ' if orders else ''}{name}", where, numbers,
-            (numbers[0] - numbers[2], numbers[1]), str(here["verdict"].item()), float(here["paths_needed"]),
+            (numbers[0] - numbers[2], z * numbers[1] if orders else numbers[1]), str(here["verdict"].item()),
+            float(here["paths_needed"]), float(data.attrs["tolerance"]),
         )  # fmt: skip
         row["controls"] = f"wrong drift: {here['control_verdict'].item()}" if here["control_verdict"].item() else ""
         table.append(row)
@@ -162,9 +169,13 @@ def finding(result: ZeroLossResult) -> str:
     kept = synthetic["coefficients"].isel(start=0)
     sparse, dense = (int(nonzero(kept.sel(mechanism=name).values)) for name in ("label noise", "Dropout"))
     names = ("label noise", "Dropout", "DropConnect", "minibatch")
+    everyone = real["mechanism"].values.tolist()
     ends = [number(float(value), 3) for value in synthetic["test_error"].sel(mechanism="minibatch")[:, -1]]
-    errors = {name: float(real["test_error"].sel(mechanism=name)[0, -1]) for name in names}
-    order = ", ".join(f"{name} {number(errors[name], 3)}" for name in sorted(names, key=errors.__getitem__))
+    errors = {name: float(real["test_error"].sel(mechanism=name)[0, -1]) for name in everyone}
+    spread = {name: float(real["test_error_error"].sel(mechanism=name)[0, -1]) for name in everyone}
+    order = ", ".join(
+        f"{name} {with_error(errors[name], spread[name], False)}" for name in sorted(everyone, key=errors.__getitem__)
+    )
     baseline = float(real["zero_test_error"])
     tail = f", all worse than the mean of the labels ({number(baseline, 3)})" if min(errors.values()) > baseline else ""
     counts = Counter(row["verdict"] for row in rows(result))
@@ -172,6 +183,7 @@ def finding(result: ZeroLossResult) -> str:
         "agrees": "agree",
         "undecided": "are undecided",
         "differs": "differ",
+        "floor": "end above a floor that vanishes along their ladder",
         "trivial": "stands still as predicted",
         "moves": "moves against prediction",
     }
@@ -183,7 +195,7 @@ def finding(result: ZeroLossResult) -> str:
         f"After {steps} steps on sparse data the diagonal network has {sparse} of {count} coefficients under label "
         f"noise and {dense} under Dropout; test errors: {'; '.join(_said(synthetic, name) for name in names)}. "
         f"Minibatch noise selects nothing: from its two starts it ends at {' and '.join(ends)}. On "
-        f"{real.attrs['task']} ({real.attrs['rows']} rows, {real.sizes['feature']} features) the order is "
+        f"{real.attrs['task']} ({real.attrs['rows']} rows, {real.sizes['feature']} features) they are "
         f"{order}{tail}; over {paired.size} random subsets of the rows the interpolator that label noise prefers "
         f"exceeds that of Dropout by {excess} in test error. Of {wrong} limits of other mechanisms there, tried "
         f"against each measured one, {refused} are rejected. Of {sum(counts.values())} predictions: {said}."

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 QUANTITIES = ("displacement", "test error")
-FROZEN = 1e-6  # of the transient: over the last half of a run what relaxes moves far less, what drifts far more
+FROZEN = 1e-6  # of the transient: over the last half of a long run what relaxes moves far less, what drifts far more
 NUMBERS = ("gap", "band", "margin", "change", "paths")
 
 
@@ -52,12 +52,15 @@ class Candidate:
         Where the recurrence starts.
     still : bool
         Whether the limit stands still.
+    relaxation : float
+        Least rate a step at which the transient decays, to leading order in the step size.
     test_error : function of points (..., m) with values (...)
     """
 
     points: np.ndarray
     start: np.ndarray
     still: bool
+    relaxation: float
     test_error: Callable[[np.ndarray], np.ndarray]
 
     def read(self, quantity: str, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
@@ -96,15 +99,23 @@ def tried(
     gaps, margin = mean - limit[1:], tolerance * change
     found = judged_throughout(gaps, influence, margin, confidence)
     verdict, at, paths = found.verdict, found.worst, found.paths
-    if candidate.still and verdict != "differs" and moves(points, steps, candidate.start - candidate.points[0]):
+    if candidate.still and quantity == QUANTITIES[0] and verdict != "differs" and moves(candidate, points, steps):
         verdict, at, paths = "differs", len(gaps) - 1, np.nan
     return Trial(verdict, float(gaps[at]), float(found.half[at]), margin, change, int(steps[1 + at]), paths)
 
 
-def moves(points: np.ndarray, steps: np.ndarray, transient: np.ndarray) -> bool:
-    """Whether any path (P, T, m) moves over the last half of the steps by more than rounding of the transient (m,)."""
+def moves(candidate: Candidate, points: np.ndarray, steps: np.ndarray) -> bool:
+    """Whether any path (P, T, m) moves over the last half of the steps by more than what is left of the transient."""
     late = points[:, 2 * steps >= steps[-1]]
-    return bool(np.abs(late - late[:, -1:]).max() > FROZEN * np.linalg.norm(transient))
+    transient = np.linalg.norm(candidate.start - candidate.points[0])
+    left = max(FROZEN, float(np.exp(-candidate.relaxation * steps[-1] / 2)))
+    return bool(np.abs(late - late[:, -1:]).max() > left * transient)
+
+
+def only_moves(data: Any) -> Any:
+    """Of which trials (as `trial_verdict`) the gap lies within the tolerance: it is the motion that differs."""
+    near = np.abs(data["trial_gap"]) + data["trial_band"] <= data["trial_margin"]
+    return (data["trial_verdict"] == "differs") & near
 
 
 def trials(
@@ -130,8 +141,13 @@ def trials(
     return found
 
 
-def rejected(data: Any, quantity: str = QUANTITIES[0]) -> tuple[int, int]:
-    """How many wrong limits are rejected from the first start, and how many there are."""
+def rejected(data: Any, quantity: str = QUANTITIES[0], kept: bool = False) -> tuple[int, int]:
+    """How many wrong limits are rejected from the first start, and how many there are.
+
+    `kept`: among the rows alone that do not reject their own limit too.
+    """
     verdicts = data["trial_verdict"].sel(quantity=quantity).isel(start=0).values
     wrong = ~np.eye(len(verdicts), dtype=bool)
+    if kept:
+        wrong &= (np.diag(verdicts) != "differs")[:, None]
     return int((verdicts[wrong] == "differs").sum()), int(wrong.sum())
