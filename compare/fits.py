@@ -36,7 +36,7 @@ def fit(columns: np.ndarray, values: np.ndarray, errors: np.ndarray) -> Fit:
     count, width = columns.shape
     if count < width:
         raise InvalidInput(f"{width} coefficients cannot be fitted to {count} measurements: lengthen the ladder")
-    floor = max(1e-9 * float(np.abs(values).max()), np.finfo(float).tiny)
+    floor = max(1e-9 * float(np.abs(values).max()), 1e-6 * float(np.max(errors)), np.finfo(float).tiny)
     weights = 1 / np.maximum(errors, floor)
     sizes = np.maximum(np.abs(columns).max(axis=0), np.finfo(float).tiny)
     left, singular, right = np.linalg.svd(columns / sizes * weights[:, None], full_matrices=False)

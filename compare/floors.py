@@ -16,6 +16,7 @@ from .verdicts import verdicts_of
 
 FALLS = 0.01  # a limit below this part of its start ends orders of magnitude lower
 POWERS = {"step size": 1, "noise level": 2}  # lowest orders in which an error of a limit vanishes
+MORE = 1.05 ** np.arange(1, 190)  # times the paths that are tried in thought, up to 10^4
 SLOWEST = 0.5  # part of those orders that a fall must show to be called one
 
 
@@ -84,20 +85,28 @@ def floor_of(
     ratio, level = measured / limit, measured - limit
     errors = np.hypot(error / limit, ratio * limit_error / limit)
     half = student_quantile(confidence ** (1 / len(ratio)), degrees) * errors  # of independent rungs, all at once
-    each = verdicts_of(ratio - 1 - half, ratio - 1 + half, np.full(ratio.shape, tolerance))
     least = max((values[-1] / values[0]) ** POWERS[name] for name, values in moving.items()) ** SLOWEST
-    before, after = (limit[at] * np.array([-half[at], half[at]]) + abs(level[at]) for at in (0, -1))
-    if (each == "agrees").all():
-        verdict = "agrees"
-    elif not (each == "differs").any():
-        verdict = "undecided"
-    elif after[1] <= least * before[0]:
-        verdict = "floor"
-    else:
-        verdict = "differs" if after[0] > least * max(before[1], 0.0) else "undecided"
+    verdict = _verdict(ratio, half, level / limit, limit, least, tolerance)
+    more = (f for f in MORE if _verdict(ratio, half / np.sqrt(f), level / limit, limit, least, tolerance) != verdict)
+    needed = (degrees + 1) * next(more, np.inf) if verdict == "undecided" else np.nan
     order, spread = _orders(level, limit * errors, moving)
-    sentence = _said(verdict, ratio, half, level, moving, order, spread, confidence)
+    sentence = _said(verdict, ratio, half, level, moving, order, spread, confidence, needed)
     return Floor(verdict, ratio, half, level, order, spread, sentence)
+
+
+def _verdict(
+    ratio: np.ndarray, half: np.ndarray, excess: np.ndarray, limit: np.ndarray, least: float, tolerance: float
+) -> str:
+    """The verdict on ratios with intervals; `excess`: level over limit; `least`: how far the level must fall."""
+    each = verdicts_of(ratio - 1 - half, ratio - 1 + half, np.full(ratio.shape, tolerance))
+    before, after = (limit[at] * (np.array([-half[at], half[at]]) + abs(excess[at])) for at in (0, -1))
+    if (each == "agrees").all():
+        return "agrees"
+    if not (each == "differs").any():
+        return "undecided"
+    if after[1] <= least * before[0]:
+        return "floor"
+    return "differs" if after[0] > least * max(before[1], 0.0) else "undecided"
 
 
 def _orders(
@@ -116,7 +125,7 @@ def _orders(
 
 def _said(
     verdict: str, ratio: np.ndarray, half: np.ndarray, level: np.ndarray, moving: Mapping[str, np.ndarray],
-    order: Mapping[str, float], spread: Mapping[str, float], confidence: float,
+    order: Mapping[str, float], spread: Mapping[str, float], confidence: float, needed: float,
 ) -> str:  # fmt: skip
     """The verdict in words, with the ratio at both ends of the ladder."""
 
@@ -135,5 +144,7 @@ def _said(
     if verdict == "differs":
         return text + ", which does not fall as an error of finite step size and noise would."
     if verdict == "undecided":
-        return text + ": more paths would tell."
+        return text + (
+            f": about {number(needed, 2)} paths would tell." if np.isfinite(needed) else ": a finer rung would tell."
+        )
     return text + "."

@@ -1,5 +1,7 @@
 """Verdicts keep their level: the error of the first kind over 1000 repetitions of small cases, by binomial tests."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
@@ -219,6 +221,22 @@ def test_exponents_of_measured_times_are_covered(paths):
         half = student_quantile(0.95, _degrees(found, runs, paths)) * found.errors[0]
         missed += abs(found.coefficients[0] + 2) > half
     assert kept(missed) and missed > 5
+
+
+def test_an_undecided_floor_says_how_many_paths_would_tell():
+    """Assert it of a level of twelve limits at half the noise of one of three: the intervals that so many paths would
+    have decide it, and it is decided with no fewer."""
+    ladder = {"noise level": np.array([0.069, 0.0345])}
+    measured, limit, error = np.array([12.2, 2.8]), np.ones(2), np.array([2.2, 0.9])
+    found = floor_of(measured, error, limit, ladder, tolerance=0.1, confidence=0.95, degrees=24)
+    assert found.verdict == "undecided"
+    paths = float(re.search(r"about (\d+) paths would tell", found.sentence)[1])
+    assert 25 < paths < 200
+    for share, verdict in ((1.1, "floor"), (0.8, "undecided")):
+        scaled = error * np.sqrt(25 / (share * paths))
+        assert floor_of(
+            measured, scaled, limit, ladder, tolerance=0.1, confidence=0.95, degrees=24
+        ).verdict == verdict  # fmt: skip
 
 
 @pytest.mark.slow

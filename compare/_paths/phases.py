@@ -22,7 +22,7 @@ from .predicted import fast_orders, slow_orders
 from .statistics import Row
 
 TIMES = 3  # at which the joint law is looked at
-SUBSTEPS = 2  # integrator steps of a random limit between two looks
+SUBSTEPS, FEWEST = 2, 64  # integrator steps of a random limit between two looks at least, and in all
 # Along one coordinate the part of order sqrt(step) may be small beside the bias of order step: 1/2 is a bound there.
 ALONG = ("slow: W1 of the coordinate", "exit time: W1")
 DRIFTS = 8  # paths of a random limit whose points are looked at for a drift
@@ -191,7 +191,8 @@ def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) 
     """Rows, sentences, and the wrong limit in words."""
     _, limit, wrong = first
     crowd = CROWD * case.paths
-    right = sides.sampled(limit, case.w0, times, crowd, SUBSTEPS, case.options("limit"))
+    substeps = max(SUBSTEPS, -(-FEWEST // case.looks))
+    right = sides.sampled(limit, case.w0, times, crowd, substeps, case.options("limit"))
     fine = sides.sampled(limit, case.w0, times, case.paths, 2 * right.substeps, case.options("fine"))
     label, why = case.wrong_label, ""
     if isinstance(case.wrong, float) and not drifts(limit, right.points):
@@ -237,7 +238,9 @@ def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) 
         f"Laws: the largest over {fitted} of the law at {TIMES} times jointly (values, increments and average of the "
         "coordinate, random combinations of all coordinates at all times), with Bonferroni's bands; W1 over the "
         f"limit's own spread. Both sides are seen at the same {case.looks} looks; the limit has {crowd} paths.",
-        f"The limit with its integrator's step halved lies {number(worst, 2)} from it in W1, sampling error included.",
+        f"The limit with its integrator's step halved lies {number(worst, 2)} from it in W1 and "
+        f"{number(abs(float(exited[-2].mean() - exited[-3].mean())), 2)} in the probability of an exit, sampling "
+        "errors included.",
         f"Exit: {where}; seen at these looks the limit leaves by time {case.end:g} with probability "
         f"{exited[-3].mean():.3f}, seen at all times with about {_continuous(beyond, right)}. Between looks linear, on "
         "both sides; a path that stays counts with the end.",

@@ -123,23 +123,26 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
                 100 * float(here["finer_gap"]) / scale, 100 * float(here["finer_band"]) / scale, False, sign=True
             )
             if own["trial_verdict"].item() == "differs":
-                falls = _falls(here, own)
-                why = "what finite noise and a finite step add" if falls else "it does not fall as it should"
                 sentences.append(
                     f"{name} from {start:g} misses its limit by {_share(own)} % at {what} {number(at[0], 3)}, by "
-                    f"{finer} % at {number(at[1], 3)} over the same time of the limit: {why}."
+                    f"{finer} % at {number(at[1], 3)} over the same time of the limit: {_fall(here, own)}."
                 )
             if here["floor"].item():
                 sentences.append(f"Test error of {name} from {start:g} at the end: {here['floor_sentence'].item()}")
     return sentences
 
 
-def _falls(here: xarray.Dataset, own: xarray.Dataset) -> bool:
-    """Whether the gap of the second rung has fallen, bands and all, by half of the order of a finite noise or step."""
+def _fall(here: xarray.Dataset, own: xarray.Dataset) -> str:
+    """Whether the gap falls to the second rung, bands and all, by at least half the order of a finite noise or step."""
     halved = float(here["finer_noise_level"]) < float(here["noise_level"])
     least = 0.5 ** (SLOWEST * POWERS["noise level" if halved else "step size"])
-    before = abs(float(own["trial_gap"])) - float(own["trial_band"])
-    return abs(float(here["finer_gap"])) + float(here["finer_band"]) < least * before
+    before, half = abs(float(own["trial_gap"])), float(own["trial_band"])
+    after, rest = abs(float(here["finer_gap"])), float(here["finer_band"])
+    if after + rest < least * (before - half):
+        return "what finite noise and a finite step add"
+    if after - rest > least * (before + half):
+        return "it does not fall as what finite noise and a finite step add does"
+    return "that it falls as what finite noise and a finite step add is not told by so few paths"
 
 
 def matrix_grid(data: xarray.Dataset) -> TextTable:
