@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, calling, finite_array, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, axes, calling, finite_array, positive, whole_number
 from sgdlimits.problems import geometry
 
 Quantity = Callable[[np.ndarray], np.ndarray]
@@ -46,6 +46,8 @@ def rebuilt(process: Any, step_size: float, level: float) -> Any:
 
 def ladder(name: str, values: Sequence[float] | None, default: Sequence[float] | np.ndarray) -> np.ndarray:
     """Decreasing positive values of a ladder."""
+    if values is not None and axes(values) == 0:
+        raise InvalidInput(f"{name} must be a list of decreasing positive numbers, got a {type(values).__name__}")
     chosen = finite_array(name, default if values is None else values, ndim=1)
     if not chosen.size or (chosen <= 0).any() or (np.diff(chosen) >= 0).any():
         raise InvalidInput(f"{name} must be decreasing positive numbers, got {list(map(float, chosen))}")

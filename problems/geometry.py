@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative
+from sgdlimits.exact.errors import InvalidInput, Unstable, finite_array, non_negative
 from sgdlimits.exact.matrix_equations import solve_modal_stein
 
 from .frames import LARGEST_WEIGHT, Frame, NoZeroSet, frame, length, spectrum, weights
@@ -111,17 +111,18 @@ def normal_covariance(
 
     Raises
     ------
-    InvalidInput
+    Unstable
         If step_size times the largest eigenvalue of H is at least 2.
     """
     here, covariance = _frame(model, w, frame), _covariance(model, covariance)
     step_size = non_negative("step_size", step_size)
     values, normals = here.eigenvalues, here.normals
     if step_size * float(values.max()) >= 2:
-        raise InvalidInput(
-            f"step_size is {step_size:.6g}, but the normal part is stable below {2 / float(values.max()):.6g} only "
-            "(2 over the largest eigenvalue of the Hessian); lower the step size"
-        )
+        threshold = 2 / float(values.max())
+        raise Unstable(
+            f"step_size is {step_size:.6g}, but the normal part is stable below {threshold:.6g} only (2 over the "
+            "largest eigenvalue of the Hessian); lower the step size", threshold,
+        )  # fmt: skip
     turned = normals.swapaxes(-1, -2)
     return normals @ solve_modal_stein(values, turned @ covariance @ normals, step_size) @ turned
 

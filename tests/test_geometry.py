@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sgdlimits.diffusions import ManifoldLimit
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, Unstable
 from sgdlimits.problems import geometry, noise, predictors, zero_loss
 from sgdlimits.exact.numerical_derivatives import bend_along, slope_along
 from tests.parameters import slowly
@@ -156,7 +156,7 @@ def test_normal_covariance_solves_its_equation(step_size):
     close(
         hessian @ found + found @ hessian - step_size * hessian @ found @ hessian, normal @ covariance @ normal, 1e-9
     )
-    with pytest.raises(InvalidInput, match="stable below"):
+    with pytest.raises(Unstable, match="stable below"):
         geometry.normal_covariance(model, w, covariance, 2.01 / frame.eigenvalues.max())
 
 

@@ -253,8 +253,9 @@ def test_finite_step_gives_the_closed_forms_of_the_hyperbola():
             rtol=1e-12, atol=1e-12,
         )  # fmt: skip
         assert np.abs(found - exact.y[0]).max() < 1e-8
-    with pytest.raises(InvalidInput, match="lower the step size"):
+    with pytest.raises(Unstable, match="lower the step size") as caught:
         ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), 0.5, finite_step=True).drift(0.0, W0)
+    assert 0 < caught.value.threshold < 0.5
     with pytest.raises(InvalidInput, match="finite_step=False"):
         ManifoldLimit(HYPERBOLA, noise.Langevin(0.1), 0.1, finite_step=True).terms
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.initial import initial_state
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.problems import geometry
@@ -20,6 +19,7 @@ from ..results import labelled
 from ..stable_ladder import regimes_along, stable_sizes
 from ..standstill import size_of
 from ..verdicts import relative_tolerance
+from ..zero_loss_sides import checked_start
 from . import scales
 from .error_expansion import fitting_columns
 from .result import AXES, Manifold
@@ -106,19 +106,7 @@ def manifold(
     StabilityWarning
         If step sizes were left out, or the limit passes the stability limit later.
     """
-    for side, name in ((recurrence, "recurrence"), (limit, "limit")):
-        if not hasattr(side, "noise") or not hasattr(side, "model"):
-            raise InvalidInput(f"the {name} must have a model and a noise, got {type(side).__name__}")
-    if getattr(recurrence, "rule", None) is not None:
-        raise InvalidInput(
-            f"the recurrence takes steps of {recurrence.rule.label}, and the limits are those of plain descent: leave "
-            "the rule out"
-        )
-    if limit.model is not recurrence.model:
-        raise InvalidInput("recurrence and limit are built on different models: pass the same object to both")
-    w0 = initial_state(w0, recurrence.model.dimension)
-    if not isinstance(w0, np.ndarray) or w0.ndim != 1:
-        raise InvalidInput("w0 must be one point (m,): the limit's flow is followed from Phi(w0)")
+    w0 = checked_start(recurrence, limit, w0)
     paths, times = whole_number("paths", paths, 2), whole_number("times", times, 1)
     tolerance, confidence = relative_tolerance(tolerance), confidence_level(confidence)
     halves = 0.5 ** np.arange(whole_number("rungs", rungs, 2))
@@ -173,6 +161,8 @@ def manifold(
 def _levels(noise: Any, asked: Sequence[float] | None, regime: str) -> np.ndarray:
     """The ladder of noise levels; one nan where the noise has none."""
     level = rescaling.noise_level(noise)
+    if level == 0 and asked is None:
+        raise InvalidInput("the noise has standard deviation 0, so that nothing moves along the set: raise its sigma")
     if np.isfinite(level):
         default = [level, level / 2] if regime == "non-degenerate" else [level]
         return rescaling.ladder("noise_levels", asked, default)

@@ -7,17 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.initial import initial_state
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, positive, real_number, seed_number, whole_number
 from sgdlimits.problems import geometry
 
 from .. import rescaling
-from ..capabilities import has_one_step_size, one_blas_thread
+from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from ..rescaling import Quantity
 from ..results import labelled
 from ..stable_ladder import stable_sizes
+from ..zero_loss_sides import checked_start
 from .phases import Case, fast_phase, slow_phase
 from .result import AXES, Paths
 from .statistics import path_statistics
@@ -108,26 +108,12 @@ def paths(
         If the recurrence's step size is past the stability limit at Phi(w0), or fewer than two of `step_sizes` are
         below.
     """
-    for side, name in ((recurrence, "recurrence"), (limit, "limit")):
-        if not hasattr(side, "noise") or not hasattr(side, "model"):
-            raise InvalidInput(f"the {name} must have a model and a noise, got {type(side).__name__}")
-    if getattr(recurrence, "rule", None) is not None:
-        raise InvalidInput(
-            f"the recurrence takes steps of {recurrence.rule.label}, and the limits are those of plain descent: leave "
-            "the rule out"
-        )
-    if not has_one_step_size(recurrence):
-        raise InvalidInput(
-            "the recurrence has a schedule of step sizes, but a ladder needs one step size: pass a number"
-        )
-    if limit.model is not recurrence.model:
-        raise InvalidInput("recurrence and limit are built on different models: pass the same object to both")
-    w0 = initial_state(w0, recurrence.model.dimension)
-    if not isinstance(w0, np.ndarray) or w0.ndim != 1:
-        raise InvalidInput("w0 must be one point (m,): the limit's path is followed from Phi(w0)")
+    w0 = checked_start(recurrence, limit, w0)
     count, looks = whole_number("paths", paths, 4), whole_number("looks", looks, 2)
     if looks % 2:
         raise InvalidInput(f"looks must be even, so that every other one can be left out, got {looks}")
+    if coordinate is not None and not callable(coordinate):
+        raise InvalidInput(f"coordinate must be a function of points (P, m) with values (P,), got {coordinate!r}")
     tolerance, confidence, seed = positive("tolerance", tolerance), confidence_level(confidence), seed_number(seed)
     halves = 0.5 ** np.arange(whole_number("rungs", rungs, 2))
     sizes = rescaling.ladder("step_sizes", step_sizes, recurrence.step_size * halves)

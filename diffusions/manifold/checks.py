@@ -9,10 +9,11 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
+from sgdlimits.problems.frames import place
 from sgdlimits.problems.noise import DropConnect, Dropout
 
 from .fields import Fields, tangential
-from .leaving import check_rank_between, frame_of_rank, place
+from .leaving import check_rank_between, frame_of_rank
 from .terms import DEGENERATE, NON_DEGENERATE, Term
 
 NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of

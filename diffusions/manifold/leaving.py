@@ -9,6 +9,7 @@ import numpy as np
 from sgdlimits.ensembles import limits
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
+from sgdlimits.problems.frames import place
 
 VANISHING = 1e-6  # an eigenvalue this much smaller than nearby is one that vanishes there
 SAMPLES, HALVINGS = 8, 30  # of the search for a zero within a step
@@ -16,12 +17,6 @@ SAMPLES, HALVINGS = 8, 30  # of the search for a zero within a step
 
 class LeftTheSet(UserWarning):
     """Some simulated paths left the zero-loss set, met a rank change of the Hessian, or exploded."""
-
-
-def place(point: np.ndarray) -> str:
-    """A point in a sentence: its first coordinates."""
-    shown = ", ".join(f"{value:.6g}" for value in np.ravel(point)[:6])
-    return f"w = ({shown}{', ...' if np.size(point) > 6 else ''})"
 
 
 def frame_of_rank(model: Any, w: np.ndarray, rank: int) -> Any:

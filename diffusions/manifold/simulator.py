@@ -14,8 +14,9 @@ from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 from sgdlimits.problems import geometry
+from sgdlimits.problems.frames import place
 
-from .leaving import LeftTheSet, place
+from .leaving import LeftTheSet
 from .schemes import Stepper
 from .stability import past_the_limit, past_threshold, warn_of_crossing
 

@@ -8,11 +8,12 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array, one_of, positive
 from sgdlimits.problems import geometry
+from sgdlimits.problems.frames import place
 
 from .checks import check_move
 from .fields import Fields
 from .flows import FLOW_SOLVERS, extended, follow
-from .leaving import back_to_set, frame_of_rank, place
+from .leaving import back_to_set, frame_of_rank
 from .simulator import DEFAULT_DT
 from .stability import past_the_limit, warn_of_crossing
 

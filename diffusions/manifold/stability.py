@@ -9,12 +9,12 @@ import numpy as np
 from sgdlimits.exact.errors import StabilityWarning, Unstable
 from sgdlimits.exact.stationary_law import THRESHOLD_ERROR, Stability
 from sgdlimits.problems import geometry
+from sgdlimits.problems.frames import place
 from sgdlimits.problems.geometry import Frame
 from sgdlimits.problems.noise import Mechanism
 from sgdlimits.problems.zero_loss.model import Model
 
 from .batches import batch_moments
-from .leaving import place
 
 
 def mean_threshold(frame: Frame) -> float:

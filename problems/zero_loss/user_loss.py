@@ -24,7 +24,7 @@ OUTER_STEP = 0.05  # of the second Laplacian, whose rounding is that of the firs
 NOISE_FUNCTIONS = ("noise_matrix", "regulariser", "regulariser_gradient", "fourth_gradient")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class UserLoss(NothingConserved):
     """A user's loss L_hat(w, eta) with w (..., m) and noise eta (..., q), or L(w); no samples and no hidden units.
 
@@ -84,6 +84,11 @@ class UserLoss(NothingConserved):
         with np.errstate(all="ignore"):  # this need not be a point where the loss is finite
             self.loss(w), self.gradient(w)
         self._check_derivatives()
+
+    def __repr__(self) -> str:
+        parts = [repr(self.label), f"dimension={self.dimension}"]
+        parts += [f"noise_size={self.noise_size}"] if self.noise_size else []
+        return f"UserLoss({', '.join([*parts, *(['compiled=True'] if self.compiled else [])])})"
 
     def _check_derivatives(self) -> None:
         """The gradient without noise and with some, and what else was given."""

@@ -69,7 +69,7 @@ class ZeroLossStudy:
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
     tolerance: float = option(0.05, "run", "of the verdicts, relative to what a limit changes: at most 0.1")
     confidence: float = option(0.95, "run", "of each interval")
-    quick: bool = option(False, "run", "shorter ladders and runs, about three quarters of the time (a minute)")
+    quick: bool = option(False, "run", "shorter ladders and runs, in about 60 % of the time")
 
     def __post_init__(self) -> None:
         from sgdlimits.compare.verdicts import relative_tolerance
