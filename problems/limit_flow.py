@@ -19,13 +19,16 @@ ON_THE_SET = 1e-19  # loss, relative to curvature |w|^2, at which a point is han
 FLOW_TIME = 1e8  # in units of 1 / (curvature at the start)
 MOST_STEPS = 20_000
 PATIENCE = 1000  # steps in which the loss must fall by a thousandth; flows that arrive need 300 to 2500 in all
+AT_REST = 1e-10  # gradient^2 over curvature times loss: near a zero it is no less than the Hessian's conditioning
 TINY = 1e-300
 SHRINK, GROW, SAFETY = 0.2, 5.0, 0.85
 SERIES = 14  # highest power of phi_4 for |z| < 1, where the upward recursion cancels
 
 
-def follow(model: Any, start: np.ndarray, tolerance: float) -> np.ndarray:
+def follow(model: Any, start: np.ndarray, tolerance: float) -> tuple[np.ndarray, np.ndarray]:
     """Points (P, m) that the gradient flow from `start` (P, m) reaches, at a loss near 1e-19 curvature |w|^2 if it can.
+
+    Beside them where it came to rest on the way, up to rounding: points (P, m), nan where it did not.
 
     Parameters
     ----------
@@ -39,6 +42,7 @@ def follow(model: Any, start: np.ndarray, tolerance: float) -> np.ndarray:
     left = FLOW_TIME / np.maximum(curvature + np.linalg.norm(model.gradient(w), axis=-1) / length(w), TINY)
     step = 1e-9 * left
     before = np.full(len(w), np.inf)
+    rests = np.full(w.shape, np.nan)
     patience = Patience("gradient flow to zero loss")
     for count in range(MOST_STEPS):
         loss = model.loss(w)
@@ -54,19 +58,21 @@ def follow(model: Any, start: np.ndarray, tolerance: float) -> np.ndarray:
         )
         place, size = w[going], step[going]
         with np.errstate(over="ignore", invalid="ignore"):
-            moved, error, curvature[going] = _step(model, place, size)
+            moved, error, curvature[going], force = _step(model, place, size)
+            still = np.square(force) < min((10 * tolerance) ** 2, AT_REST) * curvature[going] * loss[going]
             ratio = error / (tolerance * np.maximum(np.linalg.norm(place, axis=-1), np.linalg.norm(moved, axis=-1)))
             ratio = np.where(np.isfinite(ratio), ratio, np.inf)
             done = ratio <= 1
             factor = np.clip(SAFETY * np.maximum(ratio, 1e-30) ** -0.25, SHRINK, GROW)
+        rests[going[still]] = place[still]
         w[going[done]] = moved[done]
         left[going[done]] -= size[done]
         step[going] = size * factor
-    return w
+    return w, rests
 
 
-def _step(model: Any, w: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One step (P, m) of sizes (P,), the norm (P,) of its error estimate and the largest curvature (P,)."""
+def _step(model: Any, w: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """One step (P, m) of sizes (P,), the norms (P,) of its error estimate, of the curvature and of the gradient."""
     hessian, force = model.hessian(w), -model.gradient(w)
     values, vectors = np.linalg.eigh(hessian)
     turned = vectors.swapaxes(-1, -2)
@@ -85,7 +91,8 @@ def _step(model: Any, w: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.n
     end = bend(w + times(vectors, h * one * (pull + middle)))
     fine = h * four * (12 * end - 48 * middle)
     move = h * (one * pull + three * (16 * middle - 2 * end)) + fine
-    return w + times(vectors, move), np.linalg.norm(fine, axis=-1), np.abs(values).max(-1)
+    sizes = np.linalg.norm(fine, axis=-1), np.abs(values).max(-1), np.linalg.norm(force, axis=-1)
+    return w + times(vectors, move), *sizes
 
 
 def _phi(z: np.ndarray) -> tuple[np.ndarray, ...]:

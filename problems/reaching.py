@@ -16,6 +16,7 @@ from .frames import (
     length,
     negative_loss,
     nonzero_loss,
+    place,
     rounding,
     spectrum,
     weights,
@@ -69,7 +70,7 @@ def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-10) -> np.ndarr
     start = w.reshape(-1, w.shape[-1])
     _refuse_negative(model, start)
     with np.errstate(over="ignore", invalid="ignore"):
-        found = follow(model, start, tolerance)
+        found, rests = follow(model, start, tolerance)
         lost = model.loss(found)
         reached = lost <= ARRIVED * curvature(model, found) * length(found) ** 2
     _refuse_negative(model, found)
@@ -80,6 +81,13 @@ def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-10) -> np.ndarr
         lost = np.where(np.isfinite(lost), lost, np.inf)
         worst = int(np.argmax(np.where(reached & wrong.any(), -np.inf, lost)))
         raise _reason(model, start[worst], found[worst], float(lost[worst]))
+    rested = np.flatnonzero(np.isfinite(rests).all(-1))
+    if rested.size:
+        place_of = rests[rested[0]]
+        raise InvalidInput(
+            f"the gradient flow from this start comes to rest at {place(place_of)}, up to rounding, where the loss is "
+            f"{float(model.loss(place_of)):.3g}: a saddle, which only rounding would leave; start elsewhere"
+        )
     check_growth(model, polished.w, *spectrum(model, polished.w))
     return polished.w.reshape(w.shape)
 

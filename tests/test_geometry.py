@@ -459,3 +459,17 @@ def test_a_network_with_kinks_is_told_and_a_smooth_one_is_not():
             geometry.warn_of_kinks(MODELS[name], on_set(name))
         for name in ("hyperbola", "linear regression"):
             geometry.warn_of_kinks(as_loss(MODELS[name]), on_set(name))
+
+
+def test_a_flow_that_ends_in_a_saddle_is_refused_and_one_that_leaves_it_is_followed():
+    """Assert the sentence from [1, -1], whose flow under (xy - 1)^2 / 2 stays on x = -y and ends at 0, and the limit
+    from either side of that line, which ends on its own branch."""
+    saddle = zero_loss.UserLoss(
+        lambda w: (w.prod(-1) - 1) ** 2 / 2, lambda w: (w.prod(-1) - 1)[:, None] * w[:, ::-1], 2
+    )
+    with pytest.raises(InvalidInput, match=r"comes to rest at w = .* where the loss is 0\.5: a saddle"):
+        geometry.limit_map(saddle, np.array([1.0, -1.0]), tolerance=1e-7)
+    for off, branch in ((1e-3, 1.0), (-1e-3, -1.0)):
+        found = geometry.limit_map(saddle, np.array([1.0, -1.0 + off]), tolerance=1e-7)
+        close(found, MODELS["hyperbola"].closed_limit(np.array([1.0, -1.0 + off])), 1e-4)
+        assert np.sign(found[0]) == branch
