@@ -4,6 +4,7 @@ import numba
 import numpy as np
 import pytest
 from tests.optional import optional
+from tests.parameters import slowly
 
 from sgdlimits.discrete import SGD
 from sgdlimits.exact.errors import InvalidInput
@@ -23,7 +24,7 @@ def in_numpy(problem):
     return Supervised(user, problem.loss, problem.source, problem.ridge)
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", slowly(PROBLEMS, lambda name: name == "network"))
 def test_gradient_and_hessian_are_derivatives_of_the_risk(name):
     """Central differences along random directions; the compiled and the NumPy form agree to rounding."""
     problem = PROBLEMS[name]
@@ -42,7 +43,7 @@ def test_gradient_and_hessian_are_derivatives_of_the_risk(name):
         np.testing.assert_allclose(problem.hessian(x[0]) @ v, curved, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("name", slowly(PROBLEMS, lambda name: name == "network"))
 def test_compiled_and_numpy_classifiers_take_the_same_steps(name):
     """Twenty steps of SGD under the same rows, momentum included."""
     x0 = PROBLEMS[name].predictor.start(6, seed=2)
@@ -53,6 +54,7 @@ def test_compiled_and_numpy_classifiers_take_the_same_steps(name):
     np.testing.assert_allclose(runs[0], runs[1], atol=1e-12)
 
 
+@pytest.mark.slow
 def test_known_problems_fall_out_as_special_cases():
     """Linear x squares is least squares, linear x logistic is Logistic, two outputs of cross-entropy are one margin."""
     generator = np.random.Generator(np.random.Philox(4))

@@ -444,6 +444,7 @@ def test_missed_targets_are_marked_on_the_page_of_benchmarks():
     assert len(rows) > 20 and f"{missed} of {len(rows)} targets are missed" in page
 
 
+@pytest.mark.slow
 def test_a_long_run_is_refused_with_what_to_change_and_a_costly_process_left_out(place, capsys):
     """Assert it for a batch of ten million with replacement, and for one process too many in the time allowed."""
     from sgdlimits.studies.homogenized import cost

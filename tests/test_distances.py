@@ -53,6 +53,7 @@ def rejected(held, repetitions, level=0.95):
     return binom.cdf(held, repetitions, level) < 0.005
 
 
+@pytest.mark.slow
 def test_wasserstein_interval_covers_and_rejects():
     """Assert 95 % coverage of a shift, and of zero for equal laws, 1000 times; a third of the width must fail.
 

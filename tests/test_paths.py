@@ -283,6 +283,7 @@ def on_a_line():
     return compared(LINE, LANGEVIN, [1.0, 0.0], looks=32, time=1.0, paths=1000, rungs=2, exit_radius=0.75)
 
 
+@pytest.mark.slow
 def test_a_limit_without_drift_is_held_against_one_twice_as_fast(on_a_line):
     """Assert that the control is another limit, and rejected by the exits; with a drift it is that drift doubled."""
     assert on_a_line.dataset.attrs["control"] == "the limit at twice the speed"
@@ -291,6 +292,7 @@ def test_a_limit_without_drift_is_held_against_one_twice_as_fast(on_a_line):
     assert (rows["control_verdict"] == "differs").all() and not (rows["verdict"] == "differs").any()
 
 
+@pytest.mark.slow
 def test_an_exit_between_looks_is_extrapolated(on_a_line):
     """Assert the probability that |B| reaches 3/4 by time 1 within 4 standard errors, which the looks miss by more."""
     n = np.arange(200)
@@ -302,6 +304,7 @@ def test_an_exit_between_looks_is_extrapolated(on_a_line):
     assert exact - seen > 4 * error > abs(value - exact)
 
 
+@pytest.mark.slow
 def test_paths_that_would_decide_are_more_than_there_are_and_enough(on_a_line):
     """Assert, where both laws are one, that no row asks for fewer paths than it had, and that what a row asks for
     decides it."""

@@ -70,12 +70,14 @@ def cell(result, label, variable, name="exponent"):
     return float(result.dataset[name].sel(time_scale=label, variable=variable))
 
 
+@pytest.mark.slow
 def test_dropout_takes_time_as_one_over_step_size_and_noise_level_squared(drifts):
     """Assert exponents -1.00 and -2.00 within 0.02."""
     assert abs(cell(drifts, "Dropout", "step size") + 1) < 0.02
     assert abs(cell(drifts, "Dropout", "noise level") + 2) < 0.02
 
 
+@pytest.mark.slow
 def test_label_noise_takes_time_as_one_over_step_size_squared(drifts):
     """Assert exponents -2.00 within 0.05 with the bias extrapolated; the plain slope is off by more than that."""
     assert abs(cell(drifts, "label noise", "step size") + 2) < 0.05
@@ -88,6 +90,7 @@ def test_label_noise_takes_time_as_one_over_step_size_squared(drifts):
     assert abs(np.polyfit(np.log(SIZES[:3]), coarse, 1)[0] + 2) > 0.05
 
 
+@pytest.mark.slow
 def test_predicted_times_and_exponents_are_those_of_the_limit(drifts):
     """Assert the limit's times log(2) / (step_size^2 sigma^2), and 1117 steps of Dropout at step size and sigma 0.1."""
     rows = {row["time_scale"]: row for row in drifts.table()}
@@ -232,6 +235,7 @@ def test_verdicts_are_equivalence_tests():
     assert judged(np.inf, 0.01, -2.0, 0.05, 1.96) == "differs"  # as in compare.laws
 
 
+@pytest.mark.slow
 def test_results_print_plot_and_persist(drifts, others, tmp_path):
     """Assert table, picture and file of drifts and of the rest."""
     from matplotlib.figure import Figure
@@ -245,14 +249,14 @@ def test_results_print_plot_and_persist(drifts, others, tmp_path):
         assert str(TimeScales.load(tmp_path / "times.nc")) == text
 
 
-def test_removed_axes_are_named(drifts):
+def test_removed_axes_are_named(others):
     """Assert one sentence where the axes to draw in belong to no figure."""
     from matplotlib.figure import Figure
 
     axes = Figure().subplots(2)
     axes[0].remove()
     with pytest.raises(InvalidInput, match="removed from their figure"):
-        drifts.plot(axes)
+        others.plot(axes)
 
 
 def test_every_number_of_a_record_is_labelled_once():

@@ -227,6 +227,7 @@ def test_a_wrong_derivative_is_told_at_construction(factor):
             build()
 
 
+@pytest.mark.slow
 def test_a_compiled_derivative_twice_too_large_is_told():
     """The compiled doors."""
 
