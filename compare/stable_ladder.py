@@ -14,13 +14,17 @@ from sgdlimits.exact.stationary_law import THRESHOLD_ERROR
 from sgdlimits.problems import geometry
 
 
-def stable_sizes(model: Any, origin: np.ndarray, sizes: np.ndarray, own: float | None) -> tuple[np.ndarray, str]:
+def stable_sizes(
+    model: Any, origin: np.ndarray, sizes: np.ndarray, own: float | None, stacklevel: int = 3
+) -> tuple[np.ndarray, str]:
     """The step sizes below the stability limit at `origin` (m,), and a sentence on the others: empty without any.
 
     Parameters
     ----------
     own : float, optional
         The recurrence's step size, where the ladder is the one that goes down from it.
+    stacklevel : int
+        Of the warning, counted from the caller's; the default fits a function below `one_blas_thread`.
 
     Raises
     ------
@@ -29,13 +33,33 @@ def stable_sizes(model: Any, origin: np.ndarray, sizes: np.ndarray, own: float |
     """
     frame = geometry.frame(model, origin)
     threshold = mean_threshold(frame)
+    if own is not None and (sizes >= threshold * (1 - THRESHOLD_ERROR)).any():
+        raise past_threshold(own, origin, frame)
+    said = f"past the stability limit {threshold:.6g} at Phi(w0) (2 over the largest eigenvalue of the Hessian)"
+    return _below(threshold, sizes, said, stacklevel + 1)
+
+
+def settling_sizes(process: Any, sizes: np.ndarray, own: float | None, stacklevel: int = 3) -> tuple[np.ndarray, str]:
+    """The same on least squares: the step sizes at which the mean of the process settles, where it says which.
+
+    Raises
+    ------
+    Unstable
+        As `stable_sizes` does.
+    """
+    threshold = float(process.stability().mean_threshold) if hasattr(process, "stability") else np.inf
+    said = f"past the stability limit {threshold:.6g} of the mean of {process.label}"
+    if own is not None and (sizes >= threshold * (1 - THRESHOLD_ERROR)).any():
+        raise Unstable(f"step_size is {own:g}, {said}, which does not settle there: lower the step size", threshold)
+    return _below(threshold, sizes, said, stacklevel + 1)
+
+
+def _below(threshold: float, sizes: np.ndarray, said: str, stacklevel: int) -> tuple[np.ndarray, str]:
+    """The sizes below the threshold, at least two where others are `said` to be past it, and a sentence on those."""
     stable = sizes < threshold * (1 - THRESHOLD_ERROR)
     if stable.all():
         return sizes, ""
-    if own is not None:
-        raise past_threshold(own, origin, frame)
     lost = ", ".join(f"{size:g}" for size in sizes[~stable])
-    said = f"past the stability limit {threshold:.6g} at Phi(w0) (2 over the largest eigenvalue of the Hessian)"
     if stable.sum() < 2:
         raise Unstable(
             f"the step sizes {lost} of the ladder are {said}, so that fewer than two rungs are left: give at least two "
@@ -43,7 +67,7 @@ def stable_sizes(model: Any, origin: np.ndarray, sizes: np.ndarray, own: float |
             threshold,
         )
     sentence = f"The step sizes {lost} are {said}: their rungs were left out."
-    warnings.warn(sentence, StabilityWarning, stacklevel=4)  # below one_blas_thread
+    warnings.warn(sentence, StabilityWarning, stacklevel=stacklevel + 1)
     return sizes[stable], sentence
 
 

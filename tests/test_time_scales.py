@@ -8,9 +8,9 @@ from sgdlimits.compare import TimeScale, TimeScales, time_scales
 from sgdlimits.compare._time_scales.crossings import crossing
 from sgdlimits.compare.fits import exponent, fit
 from sgdlimits.compare.verdicts import judged
-from sgdlimits.diffusions import GradientFlow
+from sgdlimits.diffusions import GradientFlow, ManifoldLimit
 from sgdlimits.discrete import SGD, NoisyGradientDescent
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, StabilityWarning, Unstable
 from sgdlimits.problems import LeastSquares, noise, zero_loss
 
 HYPERBOLA, PRODUCTS = zero_loss.Hyperbola(), zero_loss.ProductSum(2)
@@ -271,6 +271,35 @@ def test_every_number_of_a_record_is_labelled_once():
     for record, axes in ((ManifoldStatistics, manifold_result.AXES), (TimeStatistics, times_result.AXES)):
         named = " ".join(axes.values()).split()
         assert sorted(named) == sorted(field.name for field in fields(record))
+
+
+def unstable_cases():
+    problem = quadratic()
+    for kind in ("drift", "relaxation", "equilibration"):
+        yield lambda step_size, kind=kind: TimeScale(
+            descent(HYPERBOLA, noise.LabelNoise(0.1), step_size), [2.2, 0.7], kind
+        )
+    yield lambda step_size: TimeScale(SGD(problem, step_size), problem.minimiser + 1)
+
+
+@pytest.mark.parametrize("made", list(unstable_cases()), ids=["drift", "relaxation", "equilibration", "least squares"])
+def test_unstable_step_sizes_are_refused_or_left_out(made):
+    """Assert Unstable with the threshold at a step size past it; of a ladder, that such rungs are dropped and said."""
+    process = made(0.02).process
+    stable = process.stability() if hasattr(process, "stability") else ManifoldLimit.of(process).stability([2.2, 0.7])
+    threshold = stable.mean_threshold
+    with pytest.raises(Unstable, match="step_size is .*lower the step size") as caught:
+        time_scales([made(1.2 * threshold)], paths=4, rungs=2)
+    assert caught.value.threshold == pytest.approx(threshold, rel=1e-9)
+    with pytest.raises(Unstable, match="fewer than two rungs") as caught:
+        time_scales([made(0.02)], paths=4, step_sizes=[1.2 * threshold, 0.02])
+    assert caught.value.threshold == pytest.approx(threshold, rel=1e-9)
+    with pytest.warns(StabilityWarning, match="past the stability limit .*left out") as said:
+        found = time_scales([made(0.02)], paths=8, rungs=2, step_sizes=[1.2 * threshold, 0.02, 0.01])
+    assert [warning.filename for warning in said] == [__file__]
+    data = found.dataset.isel(measurement=found.dataset["ladder"].values == "step size")
+    assert data["step_size"].values.tolist() == [0.02, 0.01] and np.isfinite(data["time"].values).all()
+    assert f"{float(1.2 * threshold):g} are past the stability limit" in found.notes()[0]
 
 
 def test_bad_input_is_named():

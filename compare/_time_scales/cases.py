@@ -17,6 +17,7 @@ from sgdlimits.problems import geometry
 from .. import rescaling
 from ..estimates import mean_and_error
 from ..rescaling import VARIABLES, Quantity
+from ..stable_ladder import settling_sizes, stable_sizes
 from ..standstill import motion_of, size_of
 from .crossings import crossing, geometric_crossing
 from .time_scale import TimeScale
@@ -51,7 +52,7 @@ class Case:
     """A time scale as it was measured.
 
     `regime`: of the limit that a drift follows, empty for other kinds. `size`: of the start's coordinates. `ladders`:
-    variable -> pairs (step size, noise level), with their `runs`.
+    variable -> pairs (step size, noise level), with their `runs`. `dropped`: a sentence on unstable rungs, or empty.
     """
 
     label: str
@@ -61,6 +62,7 @@ class Case:
     size: float
     ladders: Mapping[str, list[tuple[float, float]]]
     runs: Mapping[str, list[Measurement]]
+    dropped: str
 
 
 def measured(
@@ -68,10 +70,11 @@ def measured(
     settings: Mapping[str, Any],
 ) -> Case:  # fmt: skip
     """Measure a time scale over its ladders; `index` keeps its random numbers apart from those of others."""
+    sizes, dropped = _stable(scale, step_sizes, rungs)
     limit = ManifoldLimit.of(scale.process, start=scale.w0) if scale.kind == "drift" else None
     regime = "" if limit is None else limit.regime
     common = cache(lambda: _passage(scale, limit))  # of one term: its clock takes up step size and noise level
-    ladders = _ladders(scale, regime, step_sizes, noise_levels, rungs)
+    ladders = _ladders(scale, regime, sizes, noise_levels, rungs)
     # Every run has noise of its own, so that their errors are independent.
     runs = {
         variable: [
@@ -80,17 +83,27 @@ def measured(
         ]
         for variable, pairs in ladders.items()
     }
-    return Case(str(scale.label), str(scale.kind), scale.level, regime, size_of(scale.w0), ladders, runs)
+    return Case(str(scale.label), str(scale.kind), scale.level, regime, size_of(scale.w0), ladders, runs, dropped)
+
+
+def _stable(scale: TimeScale, step_sizes: Sequence[float] | None, rungs: int) -> tuple[np.ndarray, str]:
+    """The ladder of step sizes, the scale's own before that of all, without unstable rungs; a sentence on those."""
+    asked, process = step_sizes if scale.step_sizes is None else scale.step_sizes, scale.process
+    sizes = rescaling.ladder("step_sizes", asked, float(process.step_size) * 0.5 ** np.arange(rungs))
+    own = float(process.step_size) if asked is None else None
+    if not hasattr(process, "noise"):
+        return settling_sizes(process, sizes, own, stacklevel=5)
+    if getattr(process, "rule", None) is not None:
+        return sizes, ""  # the threshold is that of plain descent
+    return stable_sizes(process.model, geometry.limit_map(process.model, scale.w0), sizes, own, stacklevel=5)
 
 
 def _ladders(
-    scale: TimeScale, regime: str, step_sizes: Sequence[float] | None, noise_levels: Sequence[float] | None, rungs: int
+    scale: TimeScale, regime: str, sizes: np.ndarray, noise_levels: Sequence[float] | None, rungs: int
 ) -> dict[str, list[tuple[float, float]]]:
-    """Variable -> pairs (step size, noise level); the scale's own ladders go before those of all."""
+    """Variable -> pairs (step size, noise level); the scale's own noise levels go before those of all."""
     halves, step_size = 0.5 ** np.arange(rungs), float(scale.process.step_size)
     level = rescaling.noise_level(scale.process.noise) if hasattr(scale.process, "noise") else np.nan
-    asked = step_sizes if scale.step_sizes is None else scale.step_sizes
-    sizes = rescaling.ladder("step_sizes", asked, step_size * halves)
     ladders = {VARIABLES[0]: [(float(size), level) for size in sizes]}
     # Neither a relaxation nor the shape of an equilibration depends on the noise level.
     if np.isfinite(level) and level > 0 and scale.kind == "drift" and regime != "trivial":

@@ -45,7 +45,8 @@ def time_scales(
         Start of the processes that come without one.
     step_sizes, noise_levels : decreasing sequences, optional
         Ladders of time scales without their own. Default: the process's step size and noise level, halved
-        `rungs` - 1 times; a level that nothing depends on is not varied.
+        `rungs` - 1 times; a level that nothing depends on is not varied. Given step sizes past the stability limit are
+        left out.
     rungs : int
     paths : int
         Of each run, at least 2.
@@ -66,6 +67,14 @@ def time_scales(
     ------
     InvalidInput
         If an argument does not fit, or a level is not reached.
+    Unstable
+        If a process is past its stability limit (on a zero-loss set that at Phi(w0)) at the step size that is asked, or
+        fewer than two of the given ones are below; `.threshold` is that limit.
+
+    Warns
+    -----
+    StabilityWarning
+        If step sizes were left out.
     """
     entries = _entries(scales, w0)
     rungs, paths = whole_number("rungs", rungs, 2), whole_number("paths", paths, 2)
@@ -73,12 +82,13 @@ def time_scales(
     steps = None if steps is None else whole_number("steps", steps, 2)
     threads, seed = None if threads is None else whole_number("threads", threads, 1), seed_number(seed)
     settings = {"paths": paths, "steps": steps, "seed": seed, "threads": threads, "progress": progress}
-    cases = [
-        measured(entry, index, step_sizes, noise_levels, rungs, settings) for index, entry in enumerate(entries)
-    ]
+    cases = []
+    for index, entry in enumerate(entries):
+        cases.append(measured(entry, index, step_sizes, noise_levels, rungs, settings))
     coordinates = {"time_scale": numbered([case.label for case in cases]), "variable": list(VARIABLES)}
     attributes = {
         "title": "Time scales in steps", "tolerance": tolerance, "confidence": confidence, "paths": paths, "seed": seed,
+        "dropped": "\n".join(f"{case.label}: {case.dropped}" for case in cases if case.dropped),
     }  # fmt: skip
     return TimeScales(labelled(time_statistics(cases, tolerance, confidence, paths), AXES, coordinates, attributes))
 

@@ -92,8 +92,9 @@ class TimeScales(Result):
         return [TextTable(columns, tuple((title, tuple(rows)) for title, rows in groups.items()))]
 
     def notes(self) -> list[str]:
-        """The verdicts on processes that stand still, and how to read the table."""
-        sentences = []
+        """Which rungs were left out, the verdicts on processes that stand still, and how to read the table."""
+        attrs = self.dataset.attrs
+        sentences = str(attrs.get("dropped", "")).splitlines()
         for row in self.table():
             if row["regime"] != "trivial":
                 continue
@@ -106,7 +107,6 @@ class TimeScales(Result):
                 text += f" (order {order:.2f} in the step size)" if np.isfinite(order) else ""
                 text += f", and over the last half of the run no path moves more than {number(row['motion'], 2)}."
             sentences.append(text)
-        attrs = self.dataset.attrs
         sentences.append(
             "steps: measured at the step size and noise level of the row, ± one standard error; predicted: of the "
             "limit, or of the flow for a relaxation. Exponents as step size and noise go to zero, predicted ones in "
