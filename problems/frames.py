@@ -23,6 +23,8 @@ VANISHES = 1e-7  # curvature over that at a distance of APART: below it the Hess
 APART = 0.1
 JITTER = 1e-14  # relative: what the loss varies by over such moves is its rounding
 JITTERS = 16
+AROUND = 1e-2  # distance, relative to |w|, at which a zero with a vanishing Hessian is told from an inner point
+INSIDE = 0.25  # part of the directions in which the loss stays zero that far, from which on a point is inside
 ROUNDING = 100  # times that variation a loss may differ from 0
 
 
@@ -98,7 +100,7 @@ def frame(model: Model, w: np.ndarray, rank: int | None = None) -> Frame:
             "beyond this point"
         )
     if found == 0:
-        raise _vanishing()
+        raise _vanishing(model, w.reshape(-1, model.dimension)[0])
     if found == model.dimension:
         raise InvalidInput(
             f"this is an isolated minimum: the Hessian has full rank {found}, so the zero-loss set has dimension 0 and "
@@ -163,10 +165,23 @@ def negative_loss(lost: float, w: np.ndarray) -> NoZeroSet:
     )
 
 
-def _vanishing() -> NoZeroSet:
+def _vanishing(model: Model, w: np.ndarray) -> NoZeroSet:
+    """The error of a point w (m,) of zero loss and zero Hessian: whether the loss is zero around it or grows."""
+    moves = np.random.Generator(np.random.Philox(34)).standard_normal((JITTERS, model.dimension))
+    moves *= AROUND * length(w) / np.linalg.norm(moves, axis=-1, keepdims=True)
+    lost = model.loss(w + np.concatenate([moves, -moves]))
+    zero = float((np.abs(lost) <= rounding(model, w)).mean())
+    if zero >= INSIDE:
+        where = "inside: the loss is zero around it" if zero == 1 else "at its edge: the loss is zero on one side"
+        return NoZeroSet(
+            f"the zero-loss set has an interior, as that of a squared hinge has, and {place(w)} lies {where}, so that "
+            "nothing pulls w back and there is no limit along a set; take a loss that vanishes on a smooth set without "
+            "interior"
+        )
     return NoZeroSet(
-        "the Hessian vanishes at this point of the set, so there is no direction of relaxation: the loss grows slower "
-        "than a square, or the set has an interior; take a loss whose Hessian has constant rank on its zeros"
+        f"the Hessian vanishes at {place(w)} of the zero-loss set, although the loss is not zero around it: it grows "
+        "slower than a square, so that there is no direction of relaxation; take a loss whose Hessian has constant "
+        "rank on its zeros"
     )
 
 
@@ -190,8 +205,9 @@ def _check_on_set(
             f"w is not on the zero-loss set: its loss is {float(np.max(lost[wrong])):.3g}, and the set about "
             f"{float(np.max(distance[wrong])):.3g} away; take limit_map(model, w)"
         )
-    if (largest < VANISHES * beside).any():
-        raise _vanishing()
+    flat = largest < VANISHES * beside
+    if flat.any():
+        raise _vanishing(model, w[flat][0])
 
 
 def _direction(dimension: int) -> np.ndarray:

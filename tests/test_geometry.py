@@ -329,9 +329,28 @@ def test_the_limit_refuses_it_too_and_within_seconds(name):
 
 
 def test_a_start_inside_the_interior_is_refused_by_the_limit():
-    """Assert it: nothing relaxes there, and the flow does not move."""
-    with pytest.raises(InvalidInput, match="the set has an interior"):
-        print(ManifoldLimit(hinge(ROWS), noise.WeightNoise(0.1), 0.01, start=[5.0, 5.0]).regime)
+    """Assert it: nothing relaxes there, and the flow does not move; in any unit, and for other insides."""
+    insides = {
+        "hinge": (hinge(ROWS), [5.0, 5.0]), "one row": (hinge(ROWS[:1]), [3.0, -1.0]),
+        "small": (hinge(1e6 * ROWS), [5e-6, 5e-6]), "large": (hinge(1e-6 * ROWS), [5e6, 5e6]),
+        "ball": (
+            loss_of(
+                lambda w: np.maximum(0, (w**2).sum(-1) - 1) ** 2,
+                lambda w: 4 * np.maximum(0, (w**2).sum(-1, keepdims=True) - 1) * w,
+            ),
+            [0.3, 0.4],
+        ),
+    }  # fmt: skip
+    for model, start in insides.values():
+        with pytest.raises(InvalidInput, match="has an interior.* the loss is zero around it.*; take a loss"):
+            print(ManifoldLimit(model, noise.WeightNoise(0.1), 0.01, start=start).regime)
+
+
+@pytest.mark.parametrize(("name", "zero"), [("x^4", [0.0, 1.0]), ("(xy)^4", [0.0, 2.0]), ("circle^4", [0.6, 0.8])])
+def test_a_zero_of_higher_order_is_not_taken_for_an_inner_point(name, zero):
+    """Assert the other sentence at a zero around which the loss grows slower than a square."""
+    with pytest.raises(InvalidInput, match="Hessian vanishes at w = .*: it grows slower than a square"):
+        geometry.frame(NO_LIMIT[name][0], np.array(zero))
 
 
 def in_unit(c, s):
