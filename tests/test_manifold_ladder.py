@@ -121,7 +121,10 @@ def test_noise_on_a_sphere_stands_still_wherever_it_is(centre, radius):
     limit = ManifoldLimit(model, mixture, 0.05, start=centre + 1.1 * radius * np.eye(len(centre))[0])
     assert [term.regime for term in limit.terms] == ["trivial"] * 3 + ["non-degenerate"]
     assert all("constant along the set" in term.sentence for term in limit.terms[:3])
-    assert limit.terms[0].sentence.endswith("stands still")
+    assert "stands still at that rate; a slower motion is not" in limit.terms[0].sentence
+    # Weight noise does diffuse along a sphere, by step_size^2 sigma^4 a step: no sentence may exclude it.
+    said = "at either rate that is looked at, step_size sigma^2 and step_size^2 sigma^2; a slower motion"
+    assert said in limit.terms[1].sentence and "moves nothing" in limit.terms[1].sentence
 
 
 @pytest.mark.slow

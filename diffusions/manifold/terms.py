@@ -99,7 +99,7 @@ def _term(model: Any, mechanism: Any, step_size: float, points: np.ndarray) -> T
         sentence = (
             f"{type(mechanism).__name__} would move along the set by step_size^2 sigma^2 a step, but on "
             f"{model.label} that drift vanishes at every point tried: <C, Hessian> is constant along the set, C the "
-            "stationary covariance across it, so that it stands still"
+            "stationary covariance across it, so that it stands still at that rate; a slower motion is not looked at"
         )
     scale, unit = (1.0, "") if np.isnan(sigma) or sigma == 0 else (sigma**2, " sigma^2")
     order = 1 if name == NON_DEGENERATE else 2
