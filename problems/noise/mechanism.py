@@ -229,8 +229,10 @@ class SimpleMechanism(Mechanism):
         if moves:
             sentence = f"{self.effect} is constant along the set, so that only the gradient noise moves it"
             return Regime("degenerate", f"{sentence}, at rate step_size^2 sigma^2", "numbers")
-        sentence = f"{self.effect} is constant along the set, and the noise moves nothing at either rate that is looked "
-        sentence += "at, step_size sigma^2 and step_size^2 sigma^2; a slower motion, as at step_size^2 sigma^4, is not"
+        sentence = (
+            f"{self.effect} is constant along the set, and the noise moves nothing at either rate that is looked at, "
+            "step_size sigma^2 and step_size^2 sigma^2; a slower motion, as at step_size^2 sigma^4, is not"
+        )
         return Regime("trivial", sentence, "numbers")
 
 
