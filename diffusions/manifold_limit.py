@@ -264,7 +264,8 @@ class ManifoldLimit:
             meets a change of rank of the Hessian, or a regime that numbers decided turns out wrong: with time
             and place.
         Unstable
-            If the step size is past the stability limit at Phi(w0); `.threshold` is that limit.
+            If the step size is past the stability limit at Phi(w0), or the path of `finite_step` comes to where it is;
+            `.threshold` is that limit.
 
         Warns
         -----

@@ -546,6 +546,19 @@ def test_a_path_that_passes_the_stability_limit_is_warned_of_with_time_and_place
     assert found.w.values[:, 0] == pytest.approx([4.45, 4.5])
 
 
+@pytest.mark.parametrize("options", [{}, {"solver": "rk4", "dt": 0.05}, {"solver": "heun", "project": False}])
+def test_a_finite_step_ends_where_its_path_comes_to_the_stability_limit(options):
+    """Assert Unstable with time, place and threshold of `solve`, and a lost path of `simulate`."""
+    model = line(lambda x: -x, lambda x: -1.0, steepness=2)
+    limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[4.0, 0.0], finite_step=True)
+    with pytest.raises(Unstable, match=r"followed past time 0\.\d+, w = \(4\.[1-4].*stable below 0\.\d+") as caught:
+        limit.solve([4.0, 0.0], [0.6], **options)
+    assert 0.09 < caught.value.threshold <= 0.1
+    lost = pytest.warns(LeftTheSet, match=r"1 of 2 paths were lost: path 0 .*stable below 0\.")
+    with pytest.warns(OverflowedPaths), lost:
+        limit.simulate(np.array([[4.0, 0], [3.0, 0]]), 600, 2, "state", record=[600])
+
+
 def test_simulated_paths_that_pass_the_stability_limit_are_counted():
     """Assert the number of paths, the first one's step, time and place; a Gaussian's draws past it are counted too."""
     model = line(lambda x: -x, lambda x: -1.0, steepness=2)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, Unstable
 
 from .leaving import back_to_set, frame_of_rank, stopped
 
@@ -68,6 +68,8 @@ def follow(
     ------
     InvalidInput
         If the path leaves the set, the rank of the Hessian changes or the path explodes: with time and place.
+    Unstable
+        The same where the field ends at the stability limit of a finite step.
     """
     if solver == "adaptive":
         return _adaptive(model, field, start, times, project, check)
@@ -81,7 +83,7 @@ def follow(
                 moved = back_to_set(model, moved) if project else moved
                 check(w, moved, now + (time - now) * (j + 1) / count)
                 w = moved
-            except InvalidInput as error:
+            except (InvalidInput, Unstable) as error:
                 raise stopped(now + (time - now) * j / count, w, error) from None
         out[i], now = w, time
     return out
@@ -120,7 +122,7 @@ def _adaptive(
             here = (stepper.t, stepper.y)
             if stepper.status == "finished":
                 return out
-    except InvalidInput as error:
+    except (InvalidInput, Unstable) as error:
         raise stopped(*here, error) from None
     raise stopped(
         *here, f"it needs more than {MOST_STEPS} adaptive steps, so it is stiff or about to explode"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles import limits
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, Unstable
 from sgdlimits.problems import geometry
 from sgdlimits.problems.frames import place
 
@@ -45,9 +45,10 @@ def back_to_set(model: Any, w: np.ndarray, base: np.ndarray | None = None) -> np
     return geometry.retract(model, w, base=base)
 
 
-def stopped(time: float, point: np.ndarray, reason: object) -> InvalidInput:
-    """The error of a path that cannot go on past `time`, where it was at `point`."""
-    return InvalidInput(f"the limit cannot be followed past time {time:.6g}, {place(point)}: {reason}")
+def stopped(time: float, point: np.ndarray, reason: object) -> InvalidInput | Unstable:
+    """The error of a path that cannot go on past `time`, where it was at `point`; an Unstable keeps its threshold."""
+    sentence = f"the limit cannot be followed past time {time:.6g}, {place(point)}: {reason}"
+    return Unstable(sentence, reason.threshold) if isinstance(reason, Unstable) else InvalidInput(sentence)
 
 
 def check_rank_between(model: Any, w: np.ndarray, moved: np.ndarray, frame: Any) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
-from sgdlimits.exact.errors import InvalidInput, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, Unstable, positive, whole_number
 from sgdlimits.problems import geometry
 from sgdlimits.problems.frames import place
 
@@ -163,7 +163,7 @@ class LimitSteps:
             moved, before, after = self.stepper.checked_step(state.x[rows], dt, increments[rows], signs[rows])
             state.x[rows] = moved
             self._note_crossings(state, done, rows, before, after)
-        except InvalidInput as error:
+        except (InvalidInput, Unstable) as error:
             if len(rows) > 1:
                 for half in np.array_split(rows, 2):
                     self._step_some(state, done, half, dt, increments, signs)
