@@ -16,8 +16,8 @@ from .verdicts import verdicts_of
 
 FALLS = 0.01  # a limit below this part of its start ends orders of magnitude lower
 POWERS = {"step size": 1, "noise level": 2}  # lowest orders in which an error of a limit vanishes
-MORE = 1.05 ** np.arange(1, 190)  # times the paths that are tried in thought, up to 10^4
 SLOWEST = 0.5  # part of those orders that a fall must show to be called one
+MORE = 1.05 ** np.arange(1, 190)  # times the paths that are tried in thought, up to 10^4
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,28 +85,37 @@ def floor_of(
     ratio, level = measured / limit, measured - limit
     errors = np.hypot(error / limit, ratio * limit_error / limit)
     half = student_quantile(confidence ** (1 / len(ratio)), degrees) * errors  # of independent rungs, all at once
-    least = max((values[-1] / values[0]) ** POWERS[name] for name, values in moving.items()) ** SLOWEST
-    verdict = _verdict(ratio, half, level / limit, limit, least, tolerance)
-    more = (f for f in MORE if _verdict(ratio, half / np.sqrt(f), level / limit, limit, least, tolerance) != verdict)
+    least = max(least_fall(name, values[-1] / values[0]) for name, values in moving.items())
+    verdict = _verdict(ratio, half, limit, least, tolerance)
+    more = (f for f in MORE if _verdict(ratio, half / np.sqrt(f), limit, least, tolerance) != verdict)
     needed = (degrees + 1) * next(more, np.inf) if verdict == "undecided" else np.nan
     order, spread = _orders(level, limit * errors, moving)
     sentence = _said(verdict, ratio, half, level, moving, order, spread, confidence, needed)
     return Floor(verdict, ratio, half, level, order, spread, sentence)
 
 
-def _verdict(
-    ratio: np.ndarray, half: np.ndarray, excess: np.ndarray, limit: np.ndarray, least: float, tolerance: float
-) -> str:
-    """The verdict on ratios with intervals; `excess`: level over limit; `least`: how far the level must fall."""
+def least_fall(name: str, share: float) -> float:
+    """Part of an excess that may be left where the step size or noise level, by `name`, is down to a share."""
+    return float(share ** (POWERS[name] * SLOWEST))
+
+
+def fall_of(level: np.ndarray, half: np.ndarray, least: float) -> str:
+    """Whether the excess (R,) with its intervals falls to part `least` over the rungs: "falls", "stays" or "open"."""
+    before, after = (abs(level[at]) + half[at] * np.array([-1, 1]) for at in (0, -1))
+    if after[1] <= least * before[0]:
+        return "falls"
+    return "stays" if after[0] > least * max(before[1], 0.0) else "open"
+
+
+def _verdict(ratio: np.ndarray, half: np.ndarray, limit: np.ndarray, least: float, tolerance: float) -> str:
+    """The verdict on ratios with intervals; `least`: how far what exceeds the limit must fall."""
     each = verdicts_of(ratio - 1 - half, ratio - 1 + half, np.full(ratio.shape, tolerance))
-    before, after = (limit[at] * (np.array([-half[at], half[at]]) + abs(excess[at])) for at in (0, -1))
     if (each == "agrees").all():
         return "agrees"
     if not (each == "differs").any():
         return "undecided"
-    if after[1] <= least * before[0]:
-        return "floor"
-    return "differs" if after[0] > least * max(before[1], 0.0) else "undecided"
+    fall = fall_of((ratio - 1) * limit, half * limit, least)
+    return {"falls": "floor", "stays": "differs", "open": "undecided"}[fall]
 
 
 def _orders(

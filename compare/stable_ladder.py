@@ -33,10 +33,9 @@ def stable_sizes(
     """
     frame = geometry.frame(model, origin)
     threshold = mean_threshold(frame)
-    if own is not None and (sizes >= threshold * (1 - THRESHOLD_ERROR)).any():
-        raise past_threshold(own, origin, frame)
     said = f"past the stability limit {threshold:.6g} at Phi(w0) (2 over the largest eigenvalue of the Hessian)"
-    return _below(threshold, sizes, said, stacklevel + 1)
+    refusal = None if own is None else past_threshold(own, origin, frame)
+    return _below(threshold, sizes, said, refusal, stacklevel + 1)
 
 
 def settling_sizes(process: Any, sizes: np.ndarray, own: float | None, stacklevel: int = 3) -> tuple[np.ndarray, str]:
@@ -49,16 +48,24 @@ def settling_sizes(process: Any, sizes: np.ndarray, own: float | None, stackleve
     """
     threshold = float(process.stability().mean_threshold) if hasattr(process, "stability") else np.inf
     said = f"past the stability limit {threshold:.6g} of the mean of {process.label}"
-    if own is not None and (sizes >= threshold * (1 - THRESHOLD_ERROR)).any():
-        raise Unstable(f"step_size is {own:g}, {said}, which does not settle there: lower the step size", threshold)
-    return _below(threshold, sizes, said, stacklevel + 1)
+    refusal = None
+    if own is not None:
+        refusal = Unstable(f"step_size is {own:g}, {said}, which does not settle there: lower the step size", threshold)
+    return _below(threshold, sizes, said, refusal, stacklevel + 1)
 
 
-def _below(threshold: float, sizes: np.ndarray, said: str, stacklevel: int) -> tuple[np.ndarray, str]:
-    """The sizes below the threshold, at least two where others are `said` to be past it, and a sentence on those."""
+def _below(
+    threshold: float, sizes: np.ndarray, said: str, refusal: Unstable | None, stacklevel: int
+) -> tuple[np.ndarray, str]:
+    """The sizes below the threshold, at least two where others are `said` to be past it, and a sentence on those.
+
+    `refusal`: raised instead where no size may be left out.
+    """
     stable = sizes < threshold * (1 - THRESHOLD_ERROR)
     if stable.all():
         return sizes, ""
+    if refusal is not None:
+        raise refusal
     lost = ", ".join(f"{size:g}" for size in sizes[~stable])
     if stable.sum() < 2:
         raise Unstable(

@@ -83,10 +83,10 @@ def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-10) -> np.ndarr
         raise _reason(model, start[worst], found[worst], float(lost[worst]))
     rested = np.flatnonzero(np.isfinite(rests).all(-1))
     if rested.size:
-        place_of = rests[rested[0]]
+        point = rests[rested[0]]
         raise InvalidInput(
-            f"the gradient flow from this start comes to rest at {place(place_of)}, up to rounding, where the loss is "
-            f"{float(model.loss(place_of)):.3g}: a saddle, which only rounding would leave; start elsewhere"
+            f"the gradient flow from this start comes to rest at {place(point)}, up to rounding, where the loss is "
+            f"{float(model.loss(point)):.3g}: a saddle, which only rounding would leave; start elsewhere"
         )
     check_growth(model, polished.w, *spectrum(model, polished.w))
     return polished.w.reshape(w.shape)

@@ -230,6 +230,14 @@ def test_terms_are_added_where_the_ladder_bends():
     assert list(straight) == ["what remains", "step size"]
 
 
+def test_one_step_size_and_several_noise_levels_are_a_ladder():
+    """Assert that a term in the noise level alone is fitted, where one in the step size could not be told apart."""
+    found = compared(
+        HYPERBOLA, noise.WeightNoise(0.1), START, time=0.1, step_sizes=[0.05], noise_levels=[0.1, 0.05], paths=8
+    )
+    assert found.dataset["part"].values.tolist() == ["what remains", "noise level^2"]
+
+
 def test_what_remains_goes_to_zero_with_many_paths_on_a_short_ladder():
     """Assert it of label noise, whose limit is right: two rungs leave the square of the step size, and three that
     bend do not; their bands hold zero."""

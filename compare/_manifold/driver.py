@@ -21,7 +21,6 @@ from ..standstill import size_of
 from ..verdicts import relative_tolerance
 from ..zero_loss_sides import checked_start
 from . import scales
-from .error_expansion import fitting_columns
 from .result import AXES, Manifold
 from .rungs import measured, warn_if_long
 from .statistics import AGAINST, KINDS, LATE, manifold_statistics
@@ -136,16 +135,13 @@ def manifold(
         ]
         for row, size in enumerate(sizes)
     ]  # fmt: skip
-    gaps = np.array([[rung.estimate - rung.limit for rung in row] for row in rungs_found])
-    spreads = np.array([[np.hypot(rung.estimate_error, rung.limit_error) for rung in row] for row in rungs_found])
-    columns = fitting_columns(sizes, levels, gaps, spreads)
-    numbers = manifold_statistics(
-        rungs_found, columns, sizes, levels, start, recurrence.noise, limit, tolerance, confidence,
+    numbers, parts = manifold_statistics(
+        rungs_found, sizes, levels, start, recurrence.noise, limit, tolerance, confidence,
         scales.moved_by(functions, origin), float(np.linalg.norm(w0 - origin)), size_of(w0),
     )  # fmt: skip
     coordinates = {
         "step_size": sizes, "noise_level": levels, "time": asked, "observable": list(functions),
-        "part": list(columns), "kind": list(KINDS), "against": list(AGAINST), "late_part": list(LATE),
+        "part": parts, "kind": list(KINDS), "against": list(AGAINST), "late_part": list(LATE),
         "variable": list(rescaling.VARIABLES),
     }  # fmt: skip
     attributes = {

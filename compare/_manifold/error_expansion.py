@@ -22,20 +22,14 @@ def term(part: str, size: Any, level: Any) -> Any:
 
 
 def columns_of(sizes: np.ndarray, levels: np.ndarray, more: int = 0) -> dict[str, np.ndarray]:
-    """Terms (step sizes, noise levels) of the error that these ladders can tell apart, and so many further ones."""
-    several = len(levels) > 1
-    wanted = {
-        "noise level^2": several, "step size * noise level^2": several, "noise level^4": len(levels) > 2,
-        "step size^2": len(sizes) > 3 or (len(sizes) > 2 and several),
-    }  # fmt: skip
+    """Terms (step sizes, noise levels) of the error that these ladders can tell apart, and so many further ones.
+
+    One rung more than terms tells how well they fit, where there are more than two; further ones use it up.
+    """
     size, level = np.meshgrid(sizes, np.nan_to_num(levels), indexing="ij")
-    # One rung more than terms tells how well they fit, where there are more than two.
-    names = [name for name in TERMS if wanted.get(name, True)][: max(min(size.size, 2), size.size - 1)]
-    least = {"step size": 2, "step size^2": 3}, {"noise level^2": 2, "step size * noise level^2": 2, "noise level^4": 3}
-    known = [name for name in least[0] if len(sizes) >= least[0][name]]
-    known += [name for name in least[1] if len(levels) >= least[1][name]]
-    further = [name for name in known if name not in names][: min(more, size.size - len(names))]
-    return {name: term(name, size, level) for name in (*names, *further)}
+    told = [name for name, (first, second) in TERMS.items() if len(sizes) > first and len(levels) > second / 2]
+    spared = min(len(told), max(min(size.size, 2), size.size - 1))
+    return {name: term(name, size, level) for name in told[: min(spared + more, size.size)]}
 
 
 def fitting_columns(
@@ -49,7 +43,7 @@ def fitting_columns(
     columns = columns_of(sizes, levels)
     for more in range(1, len(TERMS)):
         matrix = matrix_of(columns)
-        if all(not misfits(fit(matrix, *pair), values.shape[1]) for pair in zip(values.T, spreads.T)):
+        if not any(misfits(fit(matrix, *pair), values.shape[1]) for pair in zip(values.T, spreads.T)):
             break
         columns = columns_of(sizes, levels, more)
     return columns
@@ -66,9 +60,8 @@ def expanded(
 ) -> dict[str, np.ndarray]:
     """Parts of errors (step sizes, noise levels, observables) of `values` of that size, and the order in the step size.
 
-    `columns` (rungs, parts) are the terms.
-
-    No order of what is rounding, or where a part in the noise level, `off_set`, does not vanish with the step size.
+    `columns` (rungs, parts) are the terms. No order of what is rounding, or where a part in the noise level, `off_set`,
+    does not vanish with the step size.
     """
     count = errors.shape[2]
     parts: list[Fit] = []

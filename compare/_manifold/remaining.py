@@ -69,17 +69,18 @@ def remaining(columns: np.ndarray, values: np.ndarray, influences: Sequence[Sequ
         known = np.square(factors[:, at] * errors[:, at])
         beyond = found.errors[0] ** 2 - known.sum()  # of rungs without spread, whose error is the misfit alone
         misfit[at] = np.sqrt(beyond) if beyond > 1e-9 * found.errors[0] ** 2 else 0.0
+        # A misfit that is seen is known from so few rungs; one that is not only widens the band.
+        seen = bool(spare) and misfits(found, times)
+        widened = np.sqrt(scale) if seen else 1.0
         shares = [
-            (found.weights[0, rung] ** 2 * part[at], len(influence) - 1)
+            ((factors[rung, at] / widened) ** 2 * part[at], len(influence) - 1)
             for rung, parts in enumerate(influences)
             for part, influence in zip(variances[rung], (x for x in parts if len(x)))
         ]
-        sampled = sum(share for share, _ in shares)
-        if spare:  # a misfit that is seen is known from so few rungs, one that is not only widens the band
-            seen = (scale - 1) * sampled if misfits(found, times) else 0.0
-            shares = [((scale * sampled - seen) / max(sampled, TINY) * share, freedom) for share, freedom in shares]
-            shares.append((misfit[at] ** 2 + seen, spare))
-            lasting[at] = shares[-1][0] / max(sum(share for share, _ in shares), TINY)
+        if spare:
+            stays = misfit[at] ** 2 + (1 - 1 / widened**2) * known.sum()
+            shares.append((stays, spare))
+            lasting[at] = stays / max(sum(share for share, _ in shares), TINY)
         parts = sum(share**2 / max(freedom, 1) for share, freedom in shares)
         if parts > 0:
             degrees = min(degrees, sum(share for share, _ in shares) ** 2 / parts)

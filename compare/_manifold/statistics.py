@@ -13,7 +13,7 @@ from ..floors import FALLS, Floor, floor_of
 from ..rescaling import is_deterministic
 from ..standstill import FROZEN
 from .candidates import AGAINST, LATE, judged_against
-from .error_expansion import expanded, matrix_of
+from .error_expansion import expanded, fitting_columns, matrix_of
 from .rungs import Rung
 from .scales import MovedBy, changes_of
 
@@ -67,21 +67,21 @@ class ManifoldStatistics:
 
 
 def manifold_statistics(
-    rungs: Sequence[Sequence[Rung]], columns: dict[str, np.ndarray], sizes: np.ndarray, levels: np.ndarray,
-    start: np.ndarray, noise: Any, limit: Any, tolerance: float, confidence: float, moved: MovedBy, transient: float,
-    size: float,
-) -> ManifoldStatistics:  # fmt: skip
-    """Everything that follows from the rungs (step sizes, noise levels).
+    rungs: Sequence[Sequence[Rung]], sizes: np.ndarray, levels: np.ndarray, start: np.ndarray, noise: Any, limit: Any,
+    tolerance: float, confidence: float, moved: MovedBy, transient: float, size: float,
+) -> tuple[ManifoldStatistics, list[str]]:  # fmt: skip
+    """Everything that follows from the rungs (step sizes, noise levels), and the names of the parts of the error.
 
-    columns: terms of the error. start (observables,) of the limit, what a displacement from there changes, `transient`
-    the distance |w0 - Phi(w0)|, `size` of coordinates. The tolerance is relative to what the limit changes; where it
-    stands still, to what a displacement as long as the transient would change, or as the distance from the set if that
-    is more.
+    start (observables,) of the limit, what a displacement from there changes, `transient` the distance |w0 - Phi(w0)|,
+    `size` of coordinates. The tolerance is relative to what the limit changes; where it stands still, to what a
+    displacement as long as the transient would change, or as the distance from the set if that is more.
     """
     names = [f.name for f in fields(Rung) if f.name != "traces"]
     found = {name: np.array([[getattr(rung, name) for rung in row] for row in rungs]) for name in names}
     traces = [rung.traces for row in rungs for rung in row]
     error, error_error = found["estimate"] - found["limit"], np.hypot(found["estimate_error"], found["limit_error"])
+    terms = fitting_columns(sizes, levels, error, error_error)
+    columns = matrix_of(terms)
     flat = {name: found[name].reshape(-1, *found[name].shape[2:]) for name in ("estimate", "limit", "limit_error")}
     paths, trivial = len(traces[0].late), limit.regime == "trivial"
     if trivial:
@@ -97,20 +97,21 @@ def manifold_statistics(
         )
         for i in range(len(start))
     ]  # fmt: skip
-    return ManifoldStatistics(
+    numbers = ManifoldStatistics(
         **found, error=error, error_error=error_error, start=start, change=change,
         floor=np.array(["" if floor is None else floor.verdict for floor in floors], dtype=object),
         motion=np.array(max(trace.motion for trace in traces)),
         **judged_against(
-            matrix_of(columns), error.reshape(flat["limit"].shape), flat["estimate"], traces, start, change,
+            columns, error.reshape(flat["limit"].shape), flat["estimate"], traces, start, change,
             trivial, tolerance, confidence,
         ),
         **expanded(
-            matrix_of(columns), sizes, error[:, :, -1], error_error[:, :, -1], found["estimate"][:, :, -1],
+            columns, sizes, error[:, :, -1], error_error[:, :, -1], found["estimate"][:, :, -1],
             limit.regime == "non-degenerate",
         ),
         **spread_exponents(sizes, levels, found["spread"][:, :, -1], found["spread_error"][:, :, -1], noise, limit),
     )  # fmt: skip
+    return numbers, list(terms)
 
 
 def end_floor(

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.diffusions.manifold.fields import tangential
+from sgdlimits.problems import geometry
+
+LOOKED_AT = 8  # paths whose points are looked at for a drift
+NO_DRIFT = 1e-9  # drift times the reach of the paths, over the noise squared, below which it moves nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,3 +35,11 @@ def with_drift(limit: Any, factor: float) -> Any:
     wrong = replace(limit)
     object.__setattr__(wrong, "_fields", ScaledDrift(limit._fields, factor))  # where its cached property looks
     return wrong
+
+
+def drifts(limit: Any, points: np.ndarray) -> bool:
+    """Whether a limit has a drift along the set at some of the points (P, T, m), beside what it gets there by noise."""
+    some = points[:LOOKED_AT].reshape(-1, points.shape[-1])
+    drift = tangential(geometry.frame(limit.model, some), limit.drift(0.0, some))
+    noise = np.square(limit.diffusion(0.0, some)).sum(axis=(-2, -1)).max()
+    return bool(np.abs(drift).max() * np.ptp(points, axis=(0, 1)).max() > NO_DRIFT * noise)

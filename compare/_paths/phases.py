@@ -8,15 +8,13 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.diffusions.manifold.fields import tangential
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.problems import geometry
 
 from .. import rescaling
 from ..rescaling import Quantity, rebuilt, values_of
 from ..text_table import number, with_error
 from . import sides
-from .control import with_drift
+from .control import drifts, with_drift
 from .errors import Errors, Reference, averages, exit_times, functionals, of_means, probabilities
 from .predicted import fast_orders, slow_orders
 from .statistics import Row
@@ -25,8 +23,6 @@ TIMES = 3  # at which the joint law is looked at
 SUBSTEPS, FEWEST = 2, 64  # integrator steps of a random limit between two looks at least, and in all
 # Along one coordinate the part of order sqrt(step) may be small beside the bias of order step: 1/2 is a bound there.
 ALONG = ("slow: W1 of the coordinate", "exit time: W1")
-DRIFTS = 8  # paths of a random limit whose points are looked at for a drift
-NO_DRIFT = 1e-9  # drift times the reach of the paths, over the noise squared, below which it moves nothing
 CROWD = 2  # times as many paths of a random limit, for all rungs
 
 
@@ -211,7 +207,8 @@ def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) 
     scale = np.maximum(right.points[:, places].std(axis=0), np.finfo(float).tiny)
     everyone = [*found, right.points, fine.points, other.points]
     values = [over(coordinate, points) for points in everyone]
-    leaving = [exit_times(over(beyond, points), right.times) for points in everyone]
+    outside = [over(beyond, points) for points in everyone]
+    leaving = [exit_times(x, right.times) for x in outside]
     parts = {
         "laws: joint": [functionals(x - case.origin, v, places, scale) for x, v in zip(everyone, values)],
         "laws: sup": [v.max(axis=1, keepdims=True) for v in values],
@@ -242,27 +239,19 @@ def _random(case: Case, first: Any, times: np.ndarray, found: list[np.ndarray]) 
         f"{number(abs(float(exited[-2].mean() - exited[-3].mean())), 2)} in the probability of an exit, sampling "
         "errors included.",
         f"Exit: {where}; seen at these looks the limit leaves by time {case.end:g} with probability "
-        f"{exited[-3].mean():.3f}, seen at all times with about {_continuous(beyond, right)}. Between looks linear, on "
-        "both sides; a path that stays counts with the end.",
+        f"{exited[-3].mean():.3f}, seen at all times with about {_continuous(outside[-3], right.times)}. Between looks "
+        "linear, on both sides; a path that stays counts with the end.",
         *filter(None, [why]),
     ], label  # fmt: skip
 
 
-def drifts(limit: Any, points: np.ndarray) -> bool:
-    """Whether a limit has a drift along the set at some of the points (P, T, m), beside what it gets there by noise."""
-    some = points[:DRIFTS].reshape(-1, points.shape[-1])
-    drift = tangential(geometry.frame(limit.model, some), limit.drift(0.0, some))
-    noise = np.square(limit.diffusion(0.0, some)).sum(axis=(-2, -1)).max()
-    return bool(np.abs(drift).max() * np.ptp(points, axis=(0, 1)).max() > NO_DRIFT * noise)
-
-
-def _continuous(beyond: Quantity, seen: sides.Looked) -> str:
+def _continuous(outside: np.ndarray, times: np.ndarray) -> str:
     """Probability of an exit seen at all times, in words: looks miss a part that goes as the root of their distance.
 
-    Extrapolated from these looks and every other one, in the logarithm of the probability to stay (derived).
+    `outside` (P, T + 1) is at least 0 where a path is. Extrapolated from these looks and every other one, in the
+    logarithm of the probability to stay (derived).
     """
-    times, points = seen.times, seen.points
-    stays = [np.isinf(exit_times(over(beyond, points[:, ::every]), times[::every])) for every in (1, 2)]
+    stays = [np.isinf(exit_times(outside[:, ::every], times[::every])) for every in (1, 2)]
     if not stays[0].any():
         return "1"
     more = 1 / (np.sqrt(2) - 1)

@@ -82,7 +82,7 @@ def time_scales(
     steps = None if steps is None else whole_number("steps", steps, 2)
     threads, seed = None if threads is None else whole_number("threads", threads, 1), seed_number(seed)
     settings = {"paths": paths, "steps": steps, "seed": seed, "threads": threads, "progress": progress}
-    cases = []
+    cases = []  # by a loop: a comprehension is a frame of its own, and would move the place that warnings name
     for index, entry in enumerate(entries):
         cases.append(measured(entry, index, step_sizes, noise_levels, rungs, settings))
     coordinates = {"time_scale": numbered([case.label for case in cases]), "variable": list(VARIABLES)}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.compare.estimates import student_quantile
-from sgdlimits.compare.floors import POWERS, SLOWEST
+from sgdlimits.compare.floors import fall_of, least_fall
 from sgdlimits.compare.text_table import NOTHING, TextTable, number, with_error
 
 from .sparse_regression import SELECTS, nonzero
@@ -125,24 +125,23 @@ def trial_notes(data: xarray.Dataset) -> list[str]:
             if own["trial_verdict"].item() == "differs":
                 sentences.append(
                     f"{name} from {start:g} misses its limit by {_share(own)} % at {what} {number(at[0], 3)}, by "
-                    f"{finer} % at {number(at[1], 3)} over the same time of the limit: {_fall(here, own)}."
+                    f"{finer} % at {number(at[1], 3)} over the same time of the limit: {_fall(here, own, what)}."
                 )
             if here["floor"].item():
                 sentences.append(f"Test error of {name} from {start:g} at the end: {here['floor_sentence'].item()}")
     return sentences
 
 
-def _fall(here: xarray.Dataset, own: xarray.Dataset) -> str:
-    """Whether the gap falls to the second rung, bands and all, by at least half the order of a finite noise or step."""
-    halved = float(here["finer_noise_level"]) < float(here["noise_level"])
-    least = 0.5 ** (SLOWEST * POWERS["noise level" if halved else "step size"])
-    before, half = abs(float(own["trial_gap"])), float(own["trial_band"])
-    after, rest = abs(float(here["finer_gap"])), float(here["finer_band"])
-    if after + rest < least * (before - half):
-        return "what finite noise and a finite step add"
-    if after - rest > least * (before + half):
-        return "it does not fall as what finite noise and a finite step add does"
-    return "that it falls as what finite noise and a finite step add is not told by so few paths"
+def _fall(here: xarray.Dataset, own: xarray.Dataset, what: str) -> str:
+    """Whether the gap falls to the second rung as what a finite noise or step adds, in words."""
+    gaps, bands = (
+        np.array([float(own[f"trial_{name}"]), float(here[f"finer_{name}"])]) for name in ("gap", "band")
+    )
+    return {
+        "falls": "what finite noise and a finite step add",
+        "stays": "it does not fall as what finite noise and a finite step add does",
+        "open": "that it falls as what finite noise and a finite step add is not told by so few paths",
+    }[fall_of(gaps, bands, least_fall(what, 0.5))]
 
 
 def matrix_grid(data: xarray.Dataset) -> TextTable:

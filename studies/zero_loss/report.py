@@ -78,8 +78,7 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
         caption = (
             f"{what}: one path of each mechanism (dots, from the start off the set) and its limit (black), on the "
             "curve of zero loss; where nothing moves they lie at one point, and the random limit of Langevin noise is "
-            "not drawn. Drawn at the smallest step size of the "
-            "ladder; the number of steps is that of the path."
+            "not drawn. Drawn at the smallest step size of the ladder; the number of steps is that of the path."
             if flat
             else f"{what}: its set of zero loss has three dimensions, drawn in its own coordinates. Lines: limits; "
             "markers: the mean of Phi(w) over paths. Minibatch noise stays where it starts. Langevin noise is left "
