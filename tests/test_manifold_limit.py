@@ -1,4 +1,4 @@
-"""Limits on the zero-loss set: closed forms, regimes, mixtures, corrections, and what stops them."""
+"""Limits on the zero-loss set: closed forms, regimes, mixtures, corrections, a finite step, and bad input."""
 
 from types import SimpleNamespace
 
@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from sgdlimits.diffusions.manifold.checks import LargeNoise, NeglectedDrift
-from sgdlimits.diffusions.manifold.leaving import LeftTheSet
 from sgdlimits.diffusions.manifold_limit import ManifoldLimit
-from sgdlimits.ensembles import Gaussian
-from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, StabilityWarning, Unstable
+from sgdlimits.exact.errors import InvalidInput, Unstable
 from sgdlimits.problems import geometry, noise, zero_loss
+from tests.noisy_loss import NoisyLoss
 
 TIMES = np.array([0.0, 0.1, 0.35, 1.0])
 HYPERBOLA = zero_loss.Hyperbola()
@@ -281,58 +280,6 @@ def test_finite_step_removes_the_error_in_the_step_size():
     assert abs(off[1]) < 4 * c.std() / np.sqrt(len(c)) / c.mean() + sigma**2
 
 
-class NoisyLoss(zero_loss.Model):
-    """A loss in two variables with one noise variable, from its parts: L, its derivatives, Reg and G."""
-
-    dimension, noise_size, label = 2, 1, "made-up loss"
-    kernel_data = ()
-
-    def __init__(self, hessian, third, regulariser, regulariser_gradient, noise_column, gradient, loss):
-        self.parts = SimpleNamespace(**{name: value for name, value in locals().items() if name != "self"})
-
-    def loss(self, w):
-        return self.parts.loss(*np.moveaxis(np.asarray(w, float), -1, 0))
-
-    def gradient(self, w):
-        return self._stack(self.parts.gradient, w)
-
-    def hessian(self, w):
-        xx, xy, yy = np.moveaxis(self._stack(self.parts.hessian, w), -1, 0)
-        return np.stack([np.stack([xx, xy], -1), np.stack([xy, yy], -1)], -2)
-
-    def third_contraction(self, w, matrix):
-        xxx, xxy, xyy, yyy = np.moveaxis(self._stack(self.parts.third, w), -1, 0)
-        a, b, d = matrix[..., 0, 0], 2 * matrix[..., 0, 1], matrix[..., 1, 1]
-        return np.stack([a * xxx + b * xxy + d * xyy, a * xxy + b * xyy + d * yyy], -1)
-
-    def own_regulariser(self, w):
-        return self._stack(lambda x, y: (self.parts.regulariser(x, y),), w)[..., 0]
-
-    def own_regulariser_gradient(self, w):
-        return self._stack(self.parts.regulariser_gradient, w)
-
-    def own_fourth_gradient(self, w):
-        return np.zeros(np.shape(w))
-
-    def noise_matrix(self, w):
-        return self._stack(self.parts.noise_column, w)[..., None]
-
-    def noisy_gradient_of(self, w, eta):
-        return (
-            self.gradient(w) + eta * self.noise_matrix(w)[..., 0] + eta**2 * self.own_regulariser_gradient(w)
-        )
-
-    def closed_limit(self, w):
-        return None
-
-    def conserved(self, w):
-        return np.empty((*np.shape(w)[:-1], 0))
-
-    def _stack(self, function, w):
-        x, y = np.moveaxis(np.asarray(w, float), -1, 0)
-        return np.stack([part + 0 * x for part in function(x, y)], -1)
-
-
 def bent_hyperbola():
     """L_hat = (xy - 1 - eta)^2 / 2 + eta^2 (xy - 1) (x^2 - y^2): Reg = 1/2 + (xy - 1)(x^2 - y^2)."""
     return NoisyLoss(
@@ -345,22 +292,6 @@ def bent_hyperbola():
             y * (x**2 - y**2) + 2 * x * (x * y - 1), x * (x**2 - y**2) - 2 * y * (x * y - 1)
         ),
         noise_column=lambda x, y: (-y, -x),
-    )  # fmt: skip
-
-
-def line(regulariser, slope, steepness=0.0):
-    """L = x^steepness y^2 / 2 with a regulariser of x, so that dx/dt = -slope(x) on the set y = 0."""
-    p = steepness
-    return NoisyLoss(
-        loss=lambda x, y: 0.5 * x**p * y**2,
-        gradient=lambda x, y: (0.5 * p * x ** (p - 1) * y**2 if p else 0, x**p * y),
-        hessian=lambda x, y: (
-            0.5 * p * (p - 1) * x ** (p - 2) * y**2 if p else 0, p * x ** (p - 1) * y if p else 0, x**p
-        ),
-        third=lambda x, y: (0, p * (p - 1) * x ** (p - 2) * y if p else 0, p * x ** (p - 1) if p else 0, 0),
-        regulariser=lambda x, y: regulariser(x),
-        regulariser_gradient=lambda x, y: (slope(x), 0),
-        noise_column=lambda x, y: (0, 0),
     )  # fmt: skip
 
 
@@ -386,63 +317,6 @@ def test_correction_adds_the_drift_of_a_loss_that_is_not_quadratic_in_its_noise(
     with pytest.warns(NeglectedDrift, match="LossNoise needs sigma.2 = o.step_size.*correction=True"):
         naive = solved(model, mechanism, W0, step_size)
     assert np.abs(conserved(naive) - C0 * np.exp(-TIMES)).max() < 1e-8
-
-
-def test_explosion_is_reported_with_time_and_place():
-    """Assert that dx/dt = x^2 from 2 stops at time 1/2, far out, in solve; and that simulate loses just that
-    path."""
-    model = line(lambda x: -(x**3) / 3, lambda x: -(x**2))
-    limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[2.0, 0.0])
-    assert limit.regime == "non-degenerate"
-    assert limit.solve([2.0, 0.1], [0.4]).w.values[0, 0] == pytest.approx(10, rel=1e-8)
-    with pytest.raises(InvalidInput, match=r"past time 0\.[45]\d*, w = \("):
-        limit.solve([2.0, 0.0], [1.0])
-    with (
-        pytest.warns(OverflowedPaths),
-        pytest.warns(LeftTheSet, match=r"1 of 2 paths were lost: path 1 .*time 0\.5"),
-    ):
-        data = limit.simulate(np.array([[0.5, 0], [2, 0]]), 1000, 2, "state", record=[0, 400, 1000])
-    assert np.isinf(data.state.values[1, 2]).all()
-    assert data.state.values[0, 2, 0] == pytest.approx(1.0, rel=1e-6)
-
-
-@pytest.mark.parametrize("options", [{}, {"solver": "rk4", "dt": 0.13}, {"solver": "euler", "dt": 0.13}])
-def test_a_rank_change_is_reported_with_time_and_place(options):
-    """Assert that dx/dt = -1 from 1 with Hessian x^2 stops at x = 0, whether or not a step meets it
-    exactly."""
-    model = line(lambda x: x, lambda x: 1.0, steepness=2)
-    limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[1.0, 0.0])
-    assert limit.solve([1.0, 0.0], [0.7], **options).w.values[0, 0] == pytest.approx(0.3, abs=1e-9)
-    with pytest.raises(InvalidInput, match=r"past time 0\.[5-9]\d*, w = .*rank"):
-        limit.solve([1.0, 0.0], [2.0], **options)
-
-
-@pytest.mark.slow
-def test_a_path_that_diffuses_into_a_rank_change_is_lost_and_reported():
-    """Assert that SGLD on L = x^2 y^2 / 2 loses paths at x = 0, and says which, when and where."""
-    limit = ManifoldLimit(
-        line(lambda x: x, lambda x: 1.0, steepness=2), noise.Langevin(0.2), 0.1, start=[1.0, 0.0]
-    )
-    steps = round(1.5 * limit.clock)
-    with pytest.warns(OverflowedPaths), pytest.warns(LeftTheSet, match=r"path \d+ .*time \d.*, w = \("):
-        data = limit.simulate([1.0, 0.0], steps, 32, "state", record=[0, steps], seed=4)
-    x = data.state.values[:, 1, 0]
-    assert (data.overflow_step.values >= 0).sum() == np.isinf(x).sum() > 3
-    assert (x[np.isfinite(x)] > 0).all()
-
-
-def test_a_regime_that_numbers_decided_is_held_against_the_path():
-    """Assert an error with time and place where a regulariser, constant at the start, begins to vary.
-
-    Weight noise moves x as (1 + 4 t)^(1/4) on L = y^2 / (2 x^2), and the user's regulariser varies from x = 3
-    on.
-    """
-    model = line(lambda x: np.maximum(x - 3, 0) ** 4, lambda x: 4 * np.maximum(x - 3, 0) ** 3, -2)
-    limit = ManifoldLimit(model, noise.WeightNoise(0.01) + noise.LossNoise(0.01), 0.1, start=[1.0, 0.0])
-    assert [term.regime for term in limit.terms][0] == "non-degenerate" != limit.terms[1].regime
-    assert limit.solve([1.0, 0.0], [15.0]).w.values[0, 0] == pytest.approx(61**0.25, rel=1e-9)
-    with pytest.raises(InvalidInput, match=r"time (19|20)[.\d]*, .*LossNoise was found .* varies .*start="):
-        limit.solve([1.0, 0.0], [30.0], solver="rk4", dt=0.1)
 
 
 def test_of_takes_model_noise_and_step_size_from_a_recurrence():
@@ -491,86 +365,6 @@ def test_bad_input_is_answered_in_a_sentence(call, sentence):
 
 def label():
     return ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), 0.1)
-
-
-THRESHOLD = 2 / 4.25  # 2 over x^2 + y^2 at (2, 1/2)
-UNSTABLE = [
-    lambda step: ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), step).solve(W0, [0.1]),
-    lambda step: ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), step).simulate(W0, 5, 2),
-    lambda step: ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), step).simulate(np.array([[1, 1], W0]), 5, 2),
-    lambda step: ManifoldLimit(HYPERBOLA, noise.WeightNoise(0.1), step).simulate((W0, np.eye(2) / 1e9), 5, 2),
-    lambda step: ManifoldLimit(HYPERBOLA, noise.Dropout(0.1, "bernoulli"), step).solve(W0, [0.1]),
-    lambda step: ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), step, start=W0),
-    lambda step: ManifoldLimit.of(
-        SimpleNamespace(model=HYPERBOLA, noise=noise.WeightNoise(0.1), step_size=step), start=W0
-    ),
-]
-
-
-@pytest.mark.parametrize("call", UNSTABLE)
-def test_past_the_stability_limit_there_is_no_limit(call):
-    """Assert Unstable with the largest stable step size, which is 2 / (x^2 + y^2); just below it the call succeeds."""
-    for step_size in (0.6, THRESHOLD * (1 + 1e-6)):
-        with pytest.raises(Unstable, match=r"stable only below 0\.47\d* .*lower the step size") as caught:
-            call(step_size)
-        assert caught.value.threshold == pytest.approx(THRESHOLD, rel=1e-4)
-    call(THRESHOLD * (1 - 1e-3))
-
-
-def test_a_step_size_of_ten_is_refused_on_the_hyperbola():
-    """Assert the error that names where, for a step twenty times too long."""
-    with pytest.raises(Unstable, match=r"step_size is 10, .* at w = \(2, 0.5\)"):
-        ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), 10.0).solve(W0, [1.0])
-
-
-def test_descent_comes_to_the_set_below_the_threshold_only():
-    """Assert, on the recurrence without noise, that a small distance from the set shrinks below and grows past it."""
-    threshold = ManifoldLimit(HYPERBOLA, noise.LabelNoise(0.1), 0.1).stability(W0).mean_threshold
-    for factor, shrinks in ((0.98, True), (1.02, False)):
-        w = W0 * (1 + 1e-6)
-        for _ in range(100):
-            w = w - factor * threshold * HYPERBOLA.gradient(w)
-        assert (abs(w.prod() - 1) < 1e-6) == shrinks
-
-
-@pytest.mark.parametrize("options", [{}, {"solver": "rk4", "dt": 0.05}, {"solver": "heun", "project": False}])
-def test_a_path_that_passes_the_stability_limit_is_warned_of_with_time_and_place(options):
-    """Assert, for dx/dt = 1 with Hessian x^2, a warning at x = 20^(1/2) at step size 0.1, and none before."""
-    model = line(lambda x: -x, lambda x: -1.0, steepness=2)
-    limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[4.0, 0.0])
-    assert limit.solve([4.0, 0.0], [0.45], **options).w.values[0, 0] == pytest.approx(4.45)
-    place = r"passes the stability limit .* by time 0\.[45]\d*, w = \(4\.[45]"
-    with pytest.warns(StabilityWarning, match=place) as seen:
-        found = limit.solve([4.0, 0.0], [0.45, 0.5], **options)
-    assert len(seen) == 1 and seen[0].filename == __file__
-    assert found.w.values[:, 0] == pytest.approx([4.45, 4.5])
-
-
-@pytest.mark.parametrize("options", [{}, {"solver": "rk4", "dt": 0.05}, {"solver": "heun", "project": False}])
-def test_a_finite_step_ends_where_its_path_comes_to_the_stability_limit(options):
-    """Assert Unstable with time, place and threshold of `solve`, and a lost path of `simulate`."""
-    model = line(lambda x: -x, lambda x: -1.0, steepness=2)
-    limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[4.0, 0.0], finite_step=True)
-    with pytest.raises(Unstable, match=r"followed past time 0\.\d+, w = \(4\.[1-4].*stable below 0\.\d+") as caught:
-        limit.solve([4.0, 0.0], [0.6], **options)
-    assert 0.09 < caught.value.threshold <= 0.1
-    lost = pytest.warns(LeftTheSet, match=r"1 of 2 paths were lost: path 0 .*stable below 0\.")
-    with pytest.warns(OverflowedPaths), lost:
-        limit.simulate(np.array([[4.0, 0], [3.0, 0]]), 600, 2, "state", record=[600])
-
-
-def test_simulated_paths_that_pass_the_stability_limit_are_counted():
-    """Assert the number of paths, the first one's step, time and place; a Gaussian's draws past it are counted too."""
-    model = line(lambda x: -x, lambda x: -1.0, steepness=2)
-    limit = ManifoldLimit(model, noise.LossNoise(0.1), 0.1, start=[4.0, 0.0])  # 1000 steps a unit of time
-    starts = np.array([[4.0, 0], [4.3, 0], [3.0, 0]])
-    limit.simulate(starts, 100, 3)
-    place = r"2 of 3 paths pass .*: path 1 by step 18\d .*time 0\.18.*, w = \(4\.4[789]"
-    with pytest.warns(StabilityWarning, match=place):
-        found = limit.simulate(starts, 500, 3, "state", record=[500])
-    assert found.state.values[:, 0, 0] == pytest.approx([4.5, 4.8, 3.5])
-    with pytest.warns(StabilityWarning, match=r"\d of 16 paths pass .* by step 1 "):
-        limit.simulate(Gaussian([4.2, 0.0], np.diag([0.04, 0.0])), 1, 16, seed=3)
 
 
 def test_noise_too_strong_for_the_leading_order_is_warned_of():
