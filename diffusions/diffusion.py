@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -13,6 +13,7 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator, run
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset
+from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock, SummedClock
 from sgdlimits.exact.errors import (
@@ -308,6 +309,7 @@ class Diffusion(ABC):
         substeps: int = 1,
         first_path: int = 0,
         keep_state: bool = False,
+        until: Until | Mapping[str, Any] | None = None,
     ) -> xarray.Dataset:
         """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
 
@@ -345,9 +347,10 @@ class Diffusion(ABC):
         ensemble = run(
             simulator, x0, paths=paths, steps=steps, record=record, observables=observables,
             seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
-            keep_state=keep_state,
+            keep_state=keep_state, until=until,
         )  # fmt: skip
-        return ensemble_dataset(ensemble, self._attributes(chosen.name, substeps), self.clock.time(ensemble.record))
+        attributes = self._attributes(chosen.name, substeps)
+        return ensemble_dataset(ensemble, attributes, self.clock.time(ensemble.record), self)
 
     def _attributes(self, solver: str | None, substeps: int) -> dict[str, Any]:
         attributes = {

@@ -12,6 +12,7 @@ from sgdlimits.ensembles import Brownian, Progress, Reducer, run
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import FirstPassage, Function
+from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.errors import (
     InvalidInput,
     axes,
@@ -52,6 +53,7 @@ def integrate(
     brownian: Brownian | None = None,
     tolerance: float | None = None,
     first_path: int = 0,
+    until: Until | Mapping[str, Any] | None = None,
 ) -> xarray.Dataset:
     """Integrate many independent paths of an Ito diffusion from t0 to t1.
 
@@ -71,8 +73,8 @@ def integrate(
     record : None, int or increasing times on the grid of dt
         None for about 50 evenly spaced times, an int for that many.
     observables : names ("state", "norm", "risk" where the diffusion has one), or a mapping to functions or reducers
-    threads, chunk, progress, first_path
-        As in `ensembles.run`.
+    threads, chunk, progress, first_path, until
+        As in `ensembles.run`; the step of `until` counts increments of dt.
     quality : "float32" or "float64"
         Resolution of the normals.
     brownian : Brownian, optional
@@ -107,7 +109,7 @@ def integrate(
     kept = _recorded(record, t0, t1, steps)
     ensemble = run(
         simulator, x0, paths=paths, steps=steps, observables=observables, record=kept, seed=seed, quality=quality,
-        threads=threads, chunk=chunk, progress=progress, first_path=first_path,
+        threads=threads, chunk=chunk, progress=progress, first_path=first_path, until=until,
     )  # fmt: skip
     from sgdlimits.ensembles import ensemble_dataset
 
@@ -125,7 +127,7 @@ def integrate(
         "t0": t0,
         "tolerance": tolerance,
     }
-    dataset = ensemble_dataset(ensemble, attributes, t0 + length * ensemble.record)
+    dataset = ensemble_dataset(ensemble, attributes, t0 + length * ensemble.record, (diffusion, brownian))
     return dataset.swap_dims(step="time").drop_vars("step")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -13,6 +13,7 @@ from sgdlimits.ensembles.engine import run
 from sgdlimits.ensembles.initial import Gaussian, initial_of_paths, recorded_steps
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.results import ensemble_dataset, path_dataset
+from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, finite_array, flag, one_of, points, positive, whole_number
@@ -302,6 +303,7 @@ class ManifoldLimit:
         chunk: int | None = None,
         progress: bool | Progress | None = None,
         first_path: int = 0,
+        until: Until | Mapping[str, Any] | None = None,
     ) -> xarray.Dataset:
         """Simulate the limit over `steps` steps of the recurrence it stands for.
 
@@ -309,7 +311,7 @@ class ManifoldLimit:
         ----------
         w0 : (m,) or (paths, m) array, Gaussian or (mean, covariance)
             Where the recurrence starts; every path starts at its Phi(w0).
-        steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path
+        steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path, until
             As in `sgdlimits.ensembles.run`; "risk" is the loss. Between the ends of integrator steps a path
             rests.
         solver : str, optional
@@ -365,10 +367,11 @@ class ManifoldLimit:
         ensemble = run(
             limit.simulator(), initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
+            until=until,
         )  # fmt: skip
-        limit.warn_of_paths(range(first_path, first_path + paths), stacklevel=2)
+        limit.warn_of_paths(range(ensemble.first_path, ensemble.first_path + ensemble.paths), stacklevel=2)
         attributes = self._attributes() | {"solver": solver, "dt": step}
-        return ensemble_dataset(ensemble, attributes, self.clock.time(record))
+        return ensemble_dataset(ensemble, attributes, self.clock.time(record), self)
 
     def _points(self, w: Any) -> np.ndarray:
         return points("w", w, self.dimension)

@@ -16,6 +16,7 @@ from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays
+from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, one_of, points
@@ -153,6 +154,7 @@ class NoisyGradientDescent:
         progress: bool | Progress | None = None,
         first_path: int = 0,
         keep_state: bool = False,
+        until: Until | Mapping[str, Any] | None = None,
     ) -> xarray.Dataset:
         """Simulate independent paths.
 
@@ -163,7 +165,7 @@ class NoisyGradientDescent:
             Beside "norm", "state" and "risk" (the same as "loss"): "limit_map" (Phi(w), the limit of the gradient flow
             from w), "distance" (|w - Phi(w)|), "regulariser" (of the noise at w, divided by sigma^2; a mixture's parts
             are weighed by their sigma^2), "loss". These are evaluated at the recorded steps only.
-        steps, paths, record, seed, quality, threads, chunk, progress, first_path, keep_state
+        steps, paths, record, seed, quality, threads, chunk, progress, first_path, keep_state, until
             As in `sgdlimits.ensembles.run`.
 
         Returns
@@ -186,11 +188,11 @@ class NoisyGradientDescent:
         ensemble = run(
             self.simulator(), w0, paths=paths, steps=steps, record=record, observables=asked, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
-            keep_state=keep_state,
+            keep_state=keep_state, until=until,
         )  # fmt: skip
         scheduled = isinstance(self.step_size, StepSizes)
         time = self.step_size.elapsed(ensemble.record) if scheduled else None
-        dataset = ensemble_dataset(ensemble, self._attributes(), time)
+        dataset = ensemble_dataset(ensemble, self._attributes(), time, self)
         for name in points:
             dataset[name] = ("path", "step", "coordinate"), dataset[name].values
         return dataset

@@ -13,6 +13,7 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
+from sgdlimits.ensembles.until import Until
 
 if TYPE_CHECKING:
     import xarray
@@ -45,6 +46,7 @@ def simulate(
     progress: bool | Progress | None = None,
     first_path: int = 0,
     keep_state: bool = False,
+    until: Until | Mapping[str, Any] | None = None,
     risk: Callable[[np.ndarray], np.ndarray] | None = None,
     attributes: Mapping[str, Any] | None = None,
 ) -> xarray.Dataset:
@@ -55,7 +57,7 @@ def simulate(
     recurrence : object with `initial_state`, `step` and `position`, see `Recurrence`
         Its methods are called from several threads at once; pass ``threads=1`` if they cannot bear it.
     x0 : array (d,) or (paths, d), Gaussian, or tuple (mean, covariance)
-    steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path, keep_state
+    steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path, keep_state, until
         As in `sgdlimits.ensembles.run`.
     risk : function of positions (P, d) with values (P,), optional
         What the observable "risk" stands for.
@@ -77,7 +79,7 @@ def simulate(
     ensemble = run(
         RecurrenceSimulator(recurrence, dimension, risk), x0, paths=paths, steps=steps, record=record,
         observables=observables, seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress,
-        first_path=first_path, keep_state=keep_state,
+        first_path=first_path, keep_state=keep_state, until=until,
     )  # fmt: skip
     label = getattr(recurrence, "label", type(recurrence).__name__)
-    return ensemble_dataset(ensemble, {"process": str(label), **(attributes or {})})
+    return ensemble_dataset(ensemble, {"process": str(label), **(attributes or {})}, process=(recurrence, risk))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,6 +14,7 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
 from sgdlimits.ensembles.results import ensemble_dataset
+from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, flag, kind, non_negative
@@ -254,6 +255,7 @@ class SGD:
         progress: bool | Progress | None = None,
         first_path: int = 0,
         keep_state: bool = False,
+        until: Until | Mapping[str, Any] | None = None,
     ) -> xarray.Dataset:
         """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
 
@@ -275,9 +277,9 @@ class SGD:
         ensemble = run(
             self.simulator(), x0, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
-            keep_state=keep_state,
+            keep_state=keep_state, until=until,
         )  # fmt: skip
-        return ensemble_dataset(ensemble, self._attributes(), self._time(ensemble.record))
+        return ensemble_dataset(ensemble, self._attributes(), self._time(ensemble.record), self)
 
     def simulator(self) -> Simulator:
         """What the engine advances: a compiled loop where the problem and the rule have one."""

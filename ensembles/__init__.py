@@ -8,14 +8,17 @@ if not __name__.startswith("sgdlimits."):
 
 from .brownian import Brownian, coarsen
 from .crowd import Crowd, SavedState
-from .engine import Ensemble, Simulator, run
+from .engine import Simulator, run
+from .ensemble import Ensemble
 from .initial import Gaussian, draw_initial, initial_moments, initial_state, recorded_steps
 from .observables import FirstPassage, Maximum, Mean, Recorded, Reducer, WindowMean
+from .pieces import concatenate
 from .progress import Progress, open_progress
 from .random import PACK, QUALITIES, Noise, Purpose, child_seed
 from .recurrences import NumpyRecurrence, RecurrenceSimulator
 from .results import ensemble_dataset, load, moments_dataset, save, saved_state
 from .simulators import ArraySimulator, PathArrays
+from .until import Until
 
 __all__ = [
     "PACK",
@@ -38,9 +41,11 @@ __all__ = [
     "Reducer",
     "SavedState",
     "Simulator",
+    "Until",
     "WindowMean",
     "child_seed",
     "coarsen",
+    "concatenate",
     "draw_initial",
     "ensemble_dataset",
     "initial_moments",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -23,14 +24,17 @@ from sgdlimits.exact.errors import (
     seed_number,
     whole_number,
 )
+from sgdlimits.exact.fingerprints import fingerprint
 
 from .blas_threads import one_blas_thread
 from .crowd import Arrays, Crowd, PathState, SavedState
+from .ensemble import Ensemble
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
 from .observables import Function, Recorded, Reducer, parse_observables, passages_end
 from .observation import Observation
-from .progress import Progress, open_progress
+from .progress import KeptOpen, Progress, open_progress
 from .random import LAST_PATH, PACK, QUALITIES, Noise
+from .until import Until, sampled_until, until_of
 
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
 NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised step keeps in cache
@@ -85,37 +89,6 @@ class Simulator(Protocol):
         """Fast route to "risk" or "norm" (P,); None: take it from the positions."""
 
 
-@dataclass(frozen=True, eq=False)
-class Ensemble:
-    """What a run kept.
-
-    Attributes
-    ----------
-    values : dict of arrays
-        name -> (paths, recorded) or (paths, recorded, m); a first passage (paths,).
-    record : (recorded,) int64 array of steps
-    overflow_steps : (paths,) int64 array
-        Step at which the path overflowed, -1 if it did not.
-    observables : dict of reducers by name
-    seed, paths, steps, first_path : int
-        Row i of a result is path first_path + i of the ensemble that the seed stands for.
-    quality : str
-    state : SavedState or None
-        Where the paths stand at the last step, if that was asked for.
-    """
-
-    values: dict[str, np.ndarray]
-    record: np.ndarray
-    overflow_steps: np.ndarray
-    observables: dict[str, Reducer]
-    seed: int
-    paths: int
-    steps: int
-    quality: str
-    first_path: int = 0
-    state: SavedState | None = None
-
-
 def run(
     simulator: Simulator,
     x0: Any,
@@ -131,6 +104,7 @@ def run(
     progress: bool | Progress | None = None,
     first_path: int = 0,
     keep_state: bool = False,
+    until: Until | Mapping[str, Any] | None = None,
 ) -> Ensemble:
     """Run many independent paths of one process and keep observables at chosen steps.
 
@@ -166,6 +140,9 @@ def run(
         holds a row for each of them, or for each path of the ensemble from 0 on.
     keep_state : bool
         Keep where the paths stand at the end, momentum, permutation and all, to go on from there later.
+    until : Until, or a mapping of its settings, optional
+        Add paths only until an interval is narrow enough; `paths` is then the most that may be spent, and the result
+        holds those that the interval is of.
 
     Returns
     -------
@@ -175,13 +152,23 @@ def run(
     ------
     InvalidInput
         If an argument cannot be used, or a function's values cannot.
+    OutOfReach
+        If `until` needs more than `paths` paths, or the values have no interval: said after a first look.
 
     Warns
     -----
+    IntervalNotReached
+        If that shows only at the end.
     OverflowedPaths
         If a path overflowed. Its risk and norm are inf from that step on, and so is any other value that
         is not finite.
     """
+    if until is not None:
+        settings = {
+            "observables": observables, "seed": seed, "quality": quality, "threads": threads, "chunk": chunk,
+            "keep_state": keep_state,
+        }  # fmt: skip
+        return _run_until(simulator, x0, until_of(until), paths, steps, record, progress, first_path, settings)
     has_methods("simulator", simulator, SIMULATOR, "a process's simulator() makes one")
     paths = whole_number("paths", paths, 1)
     if paths > LAST_PATH:
@@ -235,7 +222,49 @@ def run(
     state = SavedState(
         steps, seed, first_path, quality, simulator.name, kept.pop(POSITIONS), kept
     ) if keep_state else None  # fmt: skip
-    return Ensemble(job.values, record, job.overflow_steps, reducers, seed, paths, steps, quality, first_path, state)
+    start = f"state at step {begin}" if saved is not None else _named_start(job.initial)
+    return Ensemble(
+        job.values, record, job.overflow_steps, reducers, seed, paths, steps, quality, first_path, state, start
+    )
+
+
+def _named_start(initial: Gaussian | np.ndarray) -> str:
+    """What tells a start from others; rows of many paths are a matter of each piece."""
+    return "rows" if isinstance(initial, np.ndarray) and initial.ndim == 2 else fingerprint(initial)
+
+
+def _run_until(
+    simulator: Simulator,
+    x0: Any,
+    until: Until,
+    paths: int,
+    steps: int,
+    record: Any,
+    progress: bool | Progress | None,
+    first_path: int,
+    settings: dict[str, Any],
+) -> Ensemble:
+    """Pieces of one ensemble, from `first_path` on, until an interval is narrow."""
+    paths, steps = whole_number("paths", paths, 1), whole_number("steps", steps, 0)
+    first_path = whole_number("first_path", first_path, 0, LAST_PATH - paths)
+    begin = x0.step if isinstance(x0, SavedState) else 0
+    kept = recorded_steps(record, steps, begin)
+    reducers = parse_observables(settings["observables"], kept, begin)
+    if not isinstance(x0, SavedState):
+        x0 = initial_of_paths(x0, simulator.dimension, paths, first_path)
+    bar = open_progress(progress, math.inf)
+
+    def piece(taken: int, count: int) -> Ensemble:
+        rows = isinstance(x0, np.ndarray) and x0.ndim == 2
+        return run(
+            simulator, x0[taken : taken + count] if rows else x0, paths=count, steps=steps, record=kept,
+            progress=KeptOpen(bar), first_path=first_path + taken, **settings,
+        )  # fmt: skip
+
+    try:
+        return sampled_until(piece, until, reducers, kept, paths)
+    finally:
+        bar.close()
 
 
 def default_chunk(dimension: int, paths: int, threads: int, in_numpy: float) -> int:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.fingerprints import fingerprint
 
 from .netcdf import load, save
 
@@ -17,13 +18,13 @@ if TYPE_CHECKING:
     import xarray
 
     from .crowd import SavedState
-    from .engine import Ensemble
+    from .ensemble import Ensemble, Ending
 
 STATE = "state: "  # how the names begin under which a saved state stands in a dataset
 
 
 def ensemble_dataset(
-    ensemble: Ensemble, attributes: Mapping[str, Any], time: np.ndarray | None = None
+    ensemble: Ensemble, attributes: Mapping[str, Any], time: np.ndarray | None = None, process: Any = None
 ) -> xarray.Dataset:
     """Label what a run kept.
 
@@ -35,6 +36,9 @@ def ensemble_dataset(
         version of sgdlimits are added.
     time : (recorded,) array, optional
         The recorded steps on the process's clock.
+    process : object, optional
+        What was run: with the start it makes the attribute `fingerprint`, by which `concatenate` tells pieces of one
+        ensemble from others.
 
     Returns
     -------
@@ -48,7 +52,8 @@ def ensemble_dataset(
     variables: dict[str, Any] = {}
     for name, values in ensemble.values.items():
         width = "coordinate" if ensemble.observables[name].function == "state" else f"{name}_component"
-        variables[name] = (("path", "step", width)[: values.ndim], values)
+        told = {"fingerprint": fingerprint(ensemble.observables[name])}
+        variables[name] = (("path", "step", width)[: values.ndim], values, told)
     if (ensemble.overflow_steps >= 0).any():
         variables["overflow_step"] = ("path", ensemble.overflow_steps)
     if ensemble.state is not None:
@@ -59,8 +64,21 @@ def ensemble_dataset(
         "steps": ensemble.steps,
         "quality": ensemble.quality,
         "first_path": ensemble.first_path,
+        "fingerprint": fingerprint(process, ensemble.start),
+        **(_ending(ensemble.ending) if ensemble.ending is not None else {}),
     }
     return xarray.Dataset(variables, _step_coordinates(ensemble.record, time), _attributes(attributes, own))
+
+
+def _ending(ending: Ending) -> dict[str, Any]:
+    outcome, interval = ending.outcome, ending.outcome.interval
+    return {
+        "until": ending.asked, "until_reached": int(outcome.reached),
+        "until_why": " ".join([outcome.why, *outcome.notes]),
+        "until_mean": interval.value, "until_low": interval.low, "until_high": interval.high,
+        "until_standard_error": interval.standard_error, "until_confidence": ending.confidence,
+        "until_method": interval.method, "paths_spent": ending.spent,
+    }  # fmt: skip
 
 
 def _state_variables(state: SavedState) -> dict[str, Any]:

@@ -37,6 +37,8 @@ EARLY = 1 / 30  # share of the miss for each of the at most three looks at a pil
 FRESH = 0.9  # share of the miss for the fresh sample
 COCHRAN = 25.0  # n / skewness^2 from which a two-sided interval at 95 % is right to about one in a hundred
 UPPER = 1.2816  # quantile of the bound on a pilot's spread: 90 %
+DEEPER = 4  # a tail that looks heavy is looked at further out, with so many times the values
+SURE, SURE_FROM = 2.5, 50  # errors by which the index of so many largest values lies below 2 before a run is refused
 PILOT = 10  # the fresh sample is at most so many pilots
 
 
@@ -195,7 +197,10 @@ class StoppingRule:
         if sample.looks <= 3 and self._narrow(interval) and (pair or enough(pilot, 2 * COCHRAN)):
             return replace(sample, outcome=self._reached(interval, pilot.count, 0, notes))
         likely, safe = self._needed(pilot, pair, False), self._needed(pilot, pair, True)
-        if pilot.count + likely > self.most:
+        looks_heavy = pair is None and heavy(pilot)
+        if looks_heavy and not surely_heavy(pilot) and DEEPER * pilot.count < self.most:
+            return replace(sample, wanted=DEEPER * pilot.count)
+        if looks_heavy or pilot.count + likely > self.most:
             now = mean_interval(pilot, miss, pair)
             return replace(sample, outcome=self._too_many(pilot, now, pilot.count + likely, notes))
         if safe > PILOT * pilot.count:
@@ -244,6 +249,8 @@ class StoppingRule:
         if share < 1 and 0 < wanted < 1e15:
             wanted *= upper_frequency(share * wanted, wanted) / share  # as `mean_interval` will do
         skewed = (2 if safe else 1) * COCHRAN * _shape(seen)
+        if seen.pair() is None and heavy(seen):
+            skewed = max(skewed, DEEPER * seen.count)
         return int(min(max(math.ceil(min(wanted, 1e18)), math.ceil(min(skewed, 1e18)), FEWEST), 10**18))
 
     def _needed_by_indicator(self, seen: Summary, pair: tuple[float, float], miss: float, safe: bool) -> int:
@@ -282,9 +289,11 @@ class StoppingRule:
     def _too_many(self, seen: Summary, interval: Interval, needed: int, notes: tuple[str, ...]) -> Outcome:
         tail = ""
         if seen.pair() is None and not enough(seen, COCHRAN):
+            index = seen.tail_index()
+            shown = "" if index is None else f" of index about {index[0]:.2g} +- {index[1]:.1g}"
             tail = (
-                f" (the values have a heavy tail, the largest of {seen.count} holds {seen.largest_share:.0%} of their "
-                "sum of squares, so no interval of these can be trusted; the variance may be infinite)"
+                f" (the values have a heavy tail{shown}, the largest of {seen.count} holds {seen.largest_share:.0%} of "
+                "their sum of squares, so no interval of these can be trusted; the variance may be infinite)"
             )
             interval = replace(interval, low=-math.inf, high=math.inf, standard_error=math.inf)
         why = f"it needs about {needed} paths, more than the {self.most} allowed{tail}"
@@ -302,12 +311,25 @@ class StoppingRule:
 
 
 def enough(seen: Summary, rule: float = COCHRAN) -> bool:
-    """Whether n is at least `rule` times the squared skewness (Cochran, Sampling Techniques, 2.15) and the kurtosis.
+    """Whether n is at least `rule` times the squared skewness (Cochran, Sampling Techniques, 2.15) and the kurtosis,
+    and the tail not heavy.
 
     Kurtosis over n is how few values would give the same sum of squares; of a law of infinite variance and tail index
     a it does not fall with n, its expectation is 1 - a / 2.
     """
-    return seen.count >= rule * _shape(seen)
+    return seen.count >= rule * _shape(seen) and not heavy(seen)
+
+
+def heavy(seen: Summary) -> bool:
+    """Whether the largest values fall like those of an infinite variance, as far out as can be seen."""
+    index = seen.tail_index()
+    return index is not None and index[0] <= 2
+
+
+def surely_heavy(seen: Summary) -> bool:
+    """Whether they do so by more than the error of the index."""
+    index = seen.tail_index()
+    return index is not None and index[0] + SURE * index[1] < 2 and index[0] >= math.sqrt(SURE_FROM) * index[1]
 
 
 def _shape(seen: Summary) -> float:

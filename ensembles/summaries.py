@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from scipy.special import betaincinv
 
 from sgdlimits.exact.errors import InvalidInput
+
+LARGEST = 1024  # distances from the usual value that are kept, of the largest
+FEWEST_OF_A_TAIL = 25  # values on which its index may rest
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Summary:
         Least and largest of these (inf, -inf without any).
     boolean : bool
         Whether the values came as booleans: an indicator, whatever has been seen of it.
+    largest : (at most LARGEST,) array
+        Largest distances from `usual`, falling.
     """
 
     count: int
@@ -44,6 +49,7 @@ class Summary:
     other_low: float
     other_high: float
     boolean: bool
+    largest: np.ndarray = field(compare=False, repr=False)
 
     @classmethod
     def of(cls, values: np.ndarray) -> Summary:
@@ -65,6 +71,7 @@ class Summary:
         return cls(
             numbers.size, mean, second, third, fourth, float(numbers.min()), float(numbers.max()), usual, others.size,
             float(others.min(initial=math.inf)), float(others.max(initial=-math.inf)), values.dtype == np.bool_,
+            _largest(np.abs(others - usual)),
         )  # fmt: skip
 
     def joined(self, values: np.ndarray) -> Summary:
@@ -83,7 +90,7 @@ class Summary:
             self, count=total, mean=float(self.mean + d * m / total), second=float(second), third=float(third),
             fourth=float(fourth), low=min(self.low, b.low), high=max(self.high, b.high), away=self.away + b.away,
             other_low=min(self.other_low, b.other_low), other_high=max(self.other_high, b.other_high),
-            boolean=self.boolean and b.boolean,
+            boolean=self.boolean and b.boolean, largest=_largest(np.concatenate([self.largest, b.largest])),
         )  # fmt: skip
 
     @property
@@ -96,7 +103,8 @@ class Summary:
         """Sample skewness; infinite where a moment overflowed."""
         if self.second == 0:
             return 0.0
-        value = self.third / self.count / (self.second / self.count) ** 1.5
+        spread = self.second / self.count
+        value = self.third / self.count / (spread * math.sqrt(spread))  # a product overflows to inf, a power raises
         return value if math.isfinite(value) else math.inf
 
     @property
@@ -104,7 +112,8 @@ class Summary:
         """Sample excess kurtosis; infinite where a moment overflowed."""
         if self.second == 0:
             return 0.0
-        value = self.fourth / self.count / (self.second / self.count) ** 2 - 3.0
+        spread = self.second / self.count
+        value = self.fourth / self.count / (spread * spread) - 3.0
         return value if math.isfinite(value) else math.inf
 
     @property
@@ -112,6 +121,19 @@ class Summary:
         """Share of the largest squared deviation in their sum."""
         gap = max(self.high - self.mean, self.mean - self.low)
         return gap * gap / self.second if 0 < self.second < math.inf else 0.0
+
+    def tail_index(self) -> tuple[float, float] | None:
+        """Hill's estimate of the index of the tail, and its standard error; None where too few values are seen.
+
+        Of distances from the usual value, both sides together (Ann. Statist. 3, 1975), from the 2 n^0.4 largest of n:
+        more of them as n grows, from further out.
+        """
+        k = min(len(self.largest) - 1, int(2 * self.away**0.4))
+        if k < FEWEST_OF_A_TAIL or not math.isfinite(self.largest[0]):
+            return None
+        mean_excess = float(np.log(self.largest[:k] / self.largest[k]).mean())
+        index = math.inf if mean_excess == 0 else 1 / mean_excess
+        return index, index / math.sqrt(k)
 
     def pair(self) -> tuple[float, float] | None:
         """The two values of an indicator, low then high; None where that is not known.
@@ -134,6 +156,12 @@ class Summary:
     def hits(self, value: float) -> int:
         """How many values of an indicator equal `value`."""
         return self.count - self.away if self.usual == value else self.away
+
+
+def _largest(distances: np.ndarray) -> np.ndarray:
+    if distances.size > LARGEST:
+        distances = np.partition(distances, distances.size - LARGEST)[-LARGEST:]
+    return np.sort(distances)[::-1]
 
 
 def clopper_pearson(hits: float, count: float, miss: float) -> tuple[float, float]:

@@ -57,6 +57,14 @@ class StabilityWarning(UserWarning):
     """The step size lies past a known threshold."""
 
 
+class OutOfReach(InvalidInput):
+    """An interval that cannot become as narrow as asked; the message says how many paths it needs, or why none do."""
+
+
+class IntervalNotReached(UserWarning):
+    """An interval is wider than asked although all paths that may be spent are."""
+
+
 class OverflowedPaths(UserWarning):
     """Some paths left the range of floating-point numbers."""
 

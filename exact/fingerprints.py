@@ -1,0 +1,189 @@
+"""A short text that tells settings apart: two runs of which it differs are not runs of the same thing.
+
+It reaches into data, closures and the global values that a function of the user's refers to. What belongs to an
+installed library counts by its name: versions are compared on their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import pickle
+import site
+import sys
+import sysconfig
+import types
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+DIGITS = 16
+MOST = 200_000  # parts of a thing that are looked at: an object that leads everywhere ends somewhere
+OWN = "sgdlimits"
+
+
+def fingerprint(*things: Any) -> str:
+    """16 hexadecimal digits for these things, the same in every process of one version of Python.
+
+    Numbers, texts, arrays, dataclasses, containers, functions (their code, defaults, closures and the global values
+    that they name), tensors and modules of torch, and objects by their attributes. Derived.
+    """
+    reader = _Reader()
+    for thing in things:
+        reader.read(thing)
+    return reader.digest.hexdigest()[:DIGITS]
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+        self.seen: dict[int, int] = {}
+        self.alive: list[Any] = []  # an id is unique only while its object lives
+        self.count = 0
+
+    def add(self, kind: str, content: bytes | str = b"") -> None:
+        raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        self.digest.update(f"{kind}:{len(raw)}:".encode())
+        self.digest.update(raw)
+
+    def read(self, thing: Any) -> None:
+        self.count += 1
+        if self.count > MOST:
+            return
+        if isinstance(thing, np.generic):
+            thing = thing.item()
+        if isinstance(thing, (type(None), bool, int, float, complex, str)) and not isinstance(thing, Enum):
+            self.add(type(thing).__name__, repr(thing))
+        elif isinstance(thing, bytes):
+            self.add("bytes", thing)
+        elif id(thing) in self.seen:
+            self.add("again", str(self.seen[id(thing)]))
+        else:
+            self.seen[id(thing)] = len(self.seen)
+            self.alive.append(thing)
+            self._compound(thing)
+
+    def _compound(self, thing: Any) -> None:
+        if isinstance(thing, np.ndarray):
+            self._array(thing)
+        elif isinstance(thing, Enum):
+            self.add("enum", f"{_name(type(thing))}.{thing.name}")
+        elif isinstance(thing, types.ModuleType):
+            self.add("module", thing.__name__)
+        elif isinstance(thing, type):
+            self._class(thing)
+        elif isinstance(thing, types.FunctionType):
+            self._function(thing)
+        elif isinstance(thing, types.CodeType):
+            self._code(thing)
+        elif isinstance(thing, functools.partial):
+            self._parts("partial", thing.func, thing.args, thing.keywords)
+        elif isinstance(thing, types.MethodType):
+            self._parts("method", thing.__func__, thing.__self__)
+        elif isinstance(getattr(thing, "py_func", None), types.FunctionType):  # compiled by numba
+            self._parts("compiled", thing.py_func)
+        elif isinstance(thing, Mapping):
+            self._parts("mapping", *(part for pair in thing.items() for part in pair))
+        elif isinstance(thing, (list, tuple)):
+            self._parts(type(thing).__name__, *thing)
+        elif isinstance(thing, (set, frozenset)):
+            self._parts("set", *sorted(fingerprint(part) for part in thing))
+        elif dataclasses.is_dataclass(thing):
+            self._parts(_name(type(thing)), *(getattr(thing, field.name, None) for field in dataclasses.fields(thing)))
+            self._own_code(type(thing))
+        else:
+            self._object(thing)
+
+    def _parts(self, kind: str, *parts: Any) -> None:
+        self.add(kind, str(len(parts)))
+        for part in parts:
+            self.read(part)
+
+    def _array(self, array: np.ndarray) -> None:
+        self.add("array", f"{array.dtype.str}{array.shape}")
+        if array.dtype.hasobject:
+            self._parts("objects", *array.ravel().tolist())
+        else:
+            self.digest.update(np.ascontiguousarray(array).tobytes())
+
+    def _function(self, function: types.FunctionType) -> None:
+        self.add("function", _name(function) if _of_a_library(function.__module__) else "")
+        if _of_a_library(function.__module__) and function.__closure__ is None:
+            return
+        if not _of_a_library(function.__module__):
+            self.read(function.__code__)
+            known = function.__globals__
+            for name in sorted(set(_names(function.__code__)) & known.keys()):
+                self.add("global", name)
+                self.read(known[name])
+        cells = function.__closure__ or ()
+        self._parts("bound", function.__defaults__, function.__kwdefaults__, *(_content(cell) for cell in cells))
+
+    def _code(self, code: types.CodeType) -> None:
+        self.add("code", code.co_code)
+        self._parts("names", code.co_names, code.co_varnames[: code.co_argcount], code.co_consts)
+
+    def _class(self, cls: type) -> None:
+        self.add("class", _name(cls))
+        self._own_code(cls)
+
+    def _own_code(self, cls: type) -> None:
+        if not _of_a_library(cls.__module__):
+            methods = [entry for entry in vars(cls).values() if isinstance(entry, types.FunctionType)]
+            self._parts("methods", *methods)
+
+    def _object(self, thing: Any) -> None:
+        kind = type(thing)
+        self.add("object", _name(kind))
+        self._own_code(kind)
+        torch = sys.modules.get("torch")
+        if torch is not None and isinstance(thing, torch.Tensor):
+            self._array(thing.detach().cpu().numpy())
+        elif torch is not None and isinstance(thing, torch.nn.Module):
+            self._parts("state", repr(thing), {name: value for name, value in thing.state_dict().items()})
+        elif hasattr(thing, "__dict__"):
+            self._parts("attributes", vars(thing))
+        else:
+            try:
+                self.add("pickled", pickle.dumps(thing, protocol=5))
+            except Exception:  # what cannot be pickled raises what it likes; its class stands for it
+                self.add("opaque")
+
+
+def _name(thing: Any) -> str:
+    return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _names(code: types.CodeType) -> list[str]:
+    """Global names of a function and of the functions inside it."""
+    inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _names(part)]
+    return [*code.co_names, *inner]
+
+
+def _content(cell: types.CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # not yet filled
+        return None
+
+
+@functools.cache
+def _of_a_library(module: str | None) -> bool:
+    """Whether a module is Python's own, installed, or of this package: its code counts by its name."""
+    if module is None or module == "__main__":
+        return False
+    top = module.partition(".")[0]
+    if top in (OWN, "builtins") or top in sys.stdlib_module_names:
+        return True
+    file = getattr(sys.modules.get(module), "__file__", None)
+    return file is None or any(Path(file).is_relative_to(folder) for folder in _installed())
+
+
+@functools.cache
+def _installed() -> tuple[str, ...]:
+    folders = {sysconfig.get_paths()[key] for key in ("purelib", "platlib", "stdlib", "platstdlib")}
+    return tuple(folders | set(site.getsitepackages()) | {site.getusersitepackages()})

@@ -1,0 +1,151 @@
+"""Pieces of one ensemble become what one run gives, to the bit; others are refused by what differs."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sgdlimits import diffusions, discrete, ensembles, problems
+from sgdlimits.ensembles import concatenate
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.fingerprints import fingerprint
+from sgdlimits.problems import noise, zero_loss
+
+rng = np.random.default_rng(0)
+A, B = rng.standard_normal((30, 3)), rng.standard_normal(30)
+PROBLEM = problems.LeastSquares.from_arrays(A, B, ridge=0.1)
+SGD = discrete.SGD(PROBLEM, 0.05, batch_size=2)
+START = np.ones(3)
+
+
+def piece(first, count, process=SGD, x0=START, **options):
+    return process.simulate(x0, 12, count, **({"seed": 3} | options), first_path=first)
+
+
+@settings(max_examples=15, deadline=None)
+@given(cuts=st.lists(st.integers(1, 59), min_size=1, max_size=4, unique=True), order=st.randoms())
+def test_pieces_in_any_order_are_the_whole(cuts, order):
+    """Assert identity with one run, attributes and all."""
+    ends = [0, *sorted(cuts), 60]
+    pieces = [piece(a, b - a, observables=("risk", "state")) for a, b in zip(ends, ends[1:], strict=False)]
+    order.shuffle(pieces)
+    assert concatenate(*pieces).identical(piece(0, 60, observables=("risk", "state")))
+
+
+def test_states_overflows_and_files_are_joined(tmp_path):
+    """Assert identity where a state is kept, where one piece alone has overflowed paths, and through a file."""
+    whole = piece(0, 40, keep_state=True)
+    a, b = piece(0, 17, keep_state=True), piece(17, 23, keep_state=True)
+    ensembles.save(b, tmp_path / "b.nc")
+    joined = concatenate(a, ensembles.load(tmp_path / "b.nc"))
+    xarray_states = [ensembles.saved_state(dataset) for dataset in (joined, whole)]
+    np.testing.assert_array_equal(xarray_states[0].positions, xarray_states[1].positions)
+    assert joined.drop_vars("state: where").equals(whole.drop_vars("state: where"))
+    wild = discrete.SGD(PROBLEM, 1.2, batch_size=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parts = [wild.simulate(START, 2700, 16, seed=0, record=[2700], first_path=16 * i) for i in range(8)]
+        assert len({"overflow_step" in part for part in parts}) == 2  # some have it, some have not
+        assert concatenate(*parts).identical(wild.simulate(START, 2700, 128, seed=0, record=[2700]))
+
+
+def test_a_diffusion_and_a_limit_are_joined():
+    """Assert the same of integrate, whose axis is time, and of paths on a zero-loss set."""
+    gbm = diffusions.UserDiffusion(lambda t, x: -x, lambda t, x: 0.3 * x, dimension=2, noise_type="diagonal")
+    run = lambda first, count: diffusions.integrate(gbm, np.ones(2), 1.0, 0.1, count, seed=1, first_path=first)  # noqa: E731
+    assert concatenate(run(0, 10), run(10, 5)).identical(run(0, 15))
+    descent = discrete.NoisyGradientDescent(zero_loss.Hyperbola(), noise.LabelNoise(0.2), 0.05)
+    run = lambda first, count: descent.simulate(np.array([1.5, 0.7]), 9, count, first_path=first)  # noqa: E731
+    assert concatenate(run(0, 10), run(10, 5)).identical(run(0, 15))
+
+
+def test_the_result_of_until_is_extended_by_what_follows_it():
+    """Assert that paths after those of the interval join, and that the interval, which is of the piece, is left out."""
+    first = piece(0, 10**5, until=ensembles.Until("risk", relative=0.05))
+    more = piece(first.attrs["paths_spent"], 100)
+    joined = concatenate(first, more)
+    assert joined.attrs["paths"] == first.attrs["paths"] + 100
+    assert not any(name.startswith("until") for name in joined.attrs)
+
+
+OTHERS = {
+    "'seed': 3 and 4": {"seed": 4},
+    "'quality'": {"quality": "float64"},
+    "'step'": {"record": [3, 12]},
+    "'step_size': 0.05 and 0.04": {"process": discrete.SGD(PROBLEM, 0.04, batch_size=2)},
+    "'momentum'": {"process": discrete.SGD(PROBLEM, 0.05, batch_size=2, momentum=0.1)},
+    "'process'|'batch_size'|'clock'": {"process": diffusions.HomogenizedSGD.of(SGD)},
+    "their data": {
+        "process": discrete.SGD(problems.LeastSquares.from_arrays(A[:, ::-1], B, ridge=0.1), 0.05, batch_size=2)
+    },
+    "functions or x0 differ": {"x0": np.zeros(3)},
+    "only one of the pieces has 'norm'": {"observables": ("risk",)},
+    "what the observable 'risk' is": {"observables": {"risk": ensembles.Maximum("risk"), "norm": "norm"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("said", OTHERS)
+def test_a_foreign_piece_is_refused_by_what_differs(said):
+    """Assert the name of the difference, data and functions included."""
+    with pytest.raises(InvalidInput, match=said):
+        concatenate(piece(0, 10), piece(10, 5, **OTHERS[said]))
+
+
+def test_overlaps_gaps_and_what_is_no_piece():
+    """Assert what is missing or twice there, with the arguments that mend it."""
+    a = piece(0, 10)
+    with pytest.raises(InvalidInput, match="paths 8 to 9 are in two pieces: run the second with first_path=10"):
+        concatenate(a, piece(8, 5))
+    with pytest.raises(InvalidInput, match="paths 10 to 11 are missing .* first_path=10, paths=2"):
+        concatenate(piece(12, 5), a)
+    with pytest.raises(InvalidInput, match="holds 5 paths, but was run with 10"):
+        concatenate(a.isel(path=slice(5)), piece(10, 5))
+    with pytest.raises(InvalidInput, match="no attribute 'seed'"):
+        concatenate(SGD.moments(START, 3), a)
+    with pytest.raises(InvalidInput, match="got int"):
+        concatenate(a, 3)
+    with pytest.raises(InvalidInput, match="at least one piece"):
+        concatenate()
+    version = piece(10, 5)
+    version.attrs["sgdlimits"] = "0.0.1"
+    with pytest.raises(InvalidInput, match="'sgdlimits'"):
+        concatenate(a, version)
+
+
+def test_functions_of_the_users_are_told_apart_by_what_they_do():
+    """Assert that code, defaults, closures and globals count, and that what counts for nothing does not."""
+    scale = 2.0
+
+    def one(x):
+        return scale * x[:, 0]
+
+    before = fingerprint(one)
+    assert before == fingerprint(one) and len(before) == 16
+    scale = 3.0
+    assert fingerprint(one) != before
+    a, b = (lambda x: x + 1), (lambda x: x + 2)
+    assert fingerprint(a) != fingerprint(b) and fingerprint(a) == fingerprint(lambda x: x + 1)
+    names = {"data": np.zeros(3)}
+    exec("def reads(x):\n    return x + data", names)
+    before = fingerprint(names["reads"])
+    names["data"] = np.ones(3)
+    assert fingerprint(names["reads"]) != before
+    assert fingerprint(1.0) != fingerprint(1) and fingerprint([1, 2]) != fingerprint([[1], 2])
+    assert fingerprint(np.zeros(3)) != fingerprint(np.zeros((3, 1)))
+
+
+def test_running_changes_no_fingerprint():
+    """Assert that what a process remembers of a run is not taken for a setting."""
+    for process in (SGD, diffusions.HomogenizedSGD.of(SGD)):
+        before = fingerprint(process)
+        process.simulate(START, 3, 4)
+        process.moments(START, 3)
+        assert fingerprint(process) == before
+    limit = diffusions.ManifoldLimit(zero_loss.Hyperbola(), noise.LabelNoise(0.2), 0.05)
+    before = fingerprint(limit)
+    limit.solve(np.array([1.5, 0.7]), np.linspace(0, 0.1, 3))
+    assert fingerprint(limit) == before
