@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,7 +10,8 @@ import numpy as np
 
 from sgdlimits.ensembles import PACK
 from sgdlimits.ensembles.engine import Simulator, default_chunk
-from sgdlimits.exact.errors import InvalidInput, calling, real_number, whole_number
+from sgdlimits.ensembles.threads import threads_of
+from sgdlimits.exact.errors import InvalidInput, calling, real_number
 
 from .solvers import Coefficients
 
@@ -26,7 +26,7 @@ def sample_paths(
     threads: int | None,
 ) -> np.ndarray:
     """Values of paths first..last-1, sampled chunk by chunk on several threads; each chunk is whole packs."""
-    threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
+    threads = threads_of(threads)
     size = default_chunk(simulator.dimension, last - first, threads, float(not simulator.compiled))
     low = first // PACK * PACK
     starts = range(low, last, size)

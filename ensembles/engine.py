@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
 import time
 import warnings
@@ -34,6 +33,7 @@ from .observables import Function, Recorded, Reducer, parse_observables, passage
 from .observation import Observation
 from .progress import KeptOpen, Progress, open_progress
 from .random import LAST_PATH, PACK, QUALITIES, Noise
+from .threads import threads_of
 from .until import Until, sampled_until, until_of
 
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache
@@ -192,7 +192,7 @@ def run(
         in_numpy = 1.0
     else:
         in_numpy = len(record) / max(1, steps - begin) if watching else 0.0
-    threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
+    threads = threads_of(threads)
     if chunk is None:
         chunk = default_chunk(simulator.dimension, paths, threads, in_numpy)
     kept_bytes = 8.0 * paths * (1 + len(record) * len(reducers))

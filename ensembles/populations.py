@@ -8,7 +8,6 @@ the generations' mean weights is an unbiased estimate (Del Moral 2004, Feynman-K
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from .engine import Simulator
 from .initial import draw_initial, initial_state, stated_dimension
 from .random import PACK, QUALITIES, Noise, Purpose
 from .recurrences import RecurrenceSimulator
+from .threads import threads_of
 
 LogWeight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Projection = Callable[[np.ndarray], np.ndarray]
@@ -167,7 +167,7 @@ def grow(
     project = project if project is None else function("project", project, "of positions, or None")
     if not positive("confidence", confidence) < 1:
         raise InvalidInput(f"confidence must be below 1, got {confidence!r}")
-    threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
+    threads = threads_of(threads)
     simulator = _simulator(process, x0)
     initial = initial_state(x0, simulator.dimension, paths if axes(x0) == 2 else None)
 

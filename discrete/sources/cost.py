@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
+from sgdlimits.ensembles.threads import threads_of
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
@@ -15,7 +15,7 @@ LONGEST_RUN = 1.0  # hours, of batches that are larger than the data
 
 def check_draws(problem: Any, batch_size: int, steps: int, paths: int, threads: int | None) -> None:
     """Refuse batches far larger than the data: drawing with replacement costs as many products as rows."""
-    threads = (os.cpu_count() or 1) if threads is None else whole_number("threads", threads, 1)
+    threads = threads_of(threads)
     samples = getattr(problem, "samples", None)
     check_memory(
         f"drawing batches of {batch_size} rows", BYTES_A_ROW * batch_size * threads,

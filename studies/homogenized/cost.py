@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import warnings
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.ensembles.threads import threads_of
 from sgdlimits.exact.errors import InvalidInput
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def affordable(
     work = study.paths * study.steps * max(sgd.problem.samples, study.batch_size) * sgd.problem.dimension
     if work < SMALL:
         return names, ""
-    cores = min(threads or os.cpu_count() or 1, max(1, study.paths // PILOT_PATHS))
+    cores = min(threads_of(threads), max(1, study.paths // PILOT_PATHS))
     moments = _moment_seconds(sgd, start) * study.steps
     seconds = {"SGD": _seconds(study, sgd.simulator(), start) / cores + 2 * moments}
     for name, process in others.items():
