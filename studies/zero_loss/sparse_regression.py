@@ -184,7 +184,6 @@ def run_task(
         (start, quantity, mechanism, tried), "tried" the mechanism whose limit it is; over (mechanism, start) what
         `finer_rung.finer` found at half the noise or step.
     """
-    import os
 
     import xarray as xr
 
