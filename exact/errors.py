@@ -65,6 +65,10 @@ class IntervalNotReached(UserWarning):
     """An interval is wider than asked although all paths that may be spent are."""
 
 
+class FailedCells(UserWarning):
+    """Some cells of a sweep failed; their sentences stand in its result."""
+
+
 class OverflowedPaths(UserWarning):
     """Some paths left the range of floating-point numbers."""
 

@@ -1,0 +1,235 @@
+"""A sweep: each cell of a grid once, kept as soon as it is done, and one dataset of them all."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+from sgdlimits.ensembles.progress import Progress, open_progress
+from sgdlimits.exact.errors import FailedCells, InvalidInput, flag, seed_number, whole_number
+
+from .assembly import assembled
+from .cells import Work, settings_of, work_of
+from .executors import Lost, finished, opened
+from .grid import Grid, grid_of
+from .store import FORMAT, Cell, Folder, Memory, Piece, StoreError
+from .worker import Task, packed, run_cell
+
+if TYPE_CHECKING:
+    import xarray
+
+Place = tuple[int, ...]
+Job = tuple[Place, Piece]
+BLOCK = 100_000  # paths of a piece
+
+
+def sweep(
+    cell: Any,
+    over: Mapping[str, Sequence[Any]],
+    store: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    *,
+    paths: int | None = None,
+    block: int = BLOCK,
+    workers: int | None = None,
+    executor: Executor | None = None,
+    retry: bool = False,
+    progress: bool | Progress | None = None,
+) -> xarray.Dataset:
+    """Run a function, a simulation or a study in every cell of a grid, and lose nothing of it.
+
+    Parameters
+    ----------
+    cell : function, study, or name of a study
+        A function takes the swept names, and returns a number, an array, a mapping of these, or an xarray object of the
+        same shape in every cell; a lambda will do. One with an argument `seed` is given a seed of the cell's own, which
+        depends on `seed` and the cell's settings alone. A study gives its `summary`.
+    over : mapping from names to lists of values
+        Numbers, texts, or objects such as noise mechanisms, which are told apart by what they hold. Attributes of an
+        xarray.DataArray are kept.
+    store : path, optional
+        Folder in which finished cells are kept. The same sweep goes on there: what is missing is computed, and more
+        values, or more `paths`, extend it. None: cells are kept in memory and end with the call.
+    seed : int
+    paths : int, optional
+        The function simulates: it takes `paths` and `first_path`, and returns the dataset of `simulate`. Its paths are
+        run in pieces and joined; more of them later extend what is there.
+    block : int
+        Paths of a piece, at most.
+    workers : int, optional
+        Worker processes, each with one thread; default this process, with all of them. Never changes a number.
+    executor : concurrent.futures.Executor, optional
+        Where cells run instead: a pool, or a Dask cluster's ``client.get_executor()``.
+    retry : bool
+        Run cells that failed before again.
+    progress : bool or object with update(n) and close(), optional
+        True: a bar with the time left, or lines where there is no terminal. Counted in cells, or pieces of them.
+
+    Returns
+    -------
+    xarray.Dataset
+        A dimension a name; `failure(...)`, the sentence with which a cell failed, empty where it did not; `note(...)`,
+        what it warned of; `platform(...)`, where it ran. A coordinate that differs from cell to cell becomes a variable
+        `NAME_in_cell`. Bits depend on the settings and the seed alone, on one platform; between platforms they agree to
+        rounding.
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used, the store holds another sweep, or workers were lost: what is finished is kept.
+    StoreError
+        If the disk is full; what is in the store is whole.
+
+    Warns
+    -----
+    FailedCells
+        If cells failed, with the first of their sentences.
+
+    Examples
+    --------
+    >>> from sgdlimits import studies
+    >>> result = studies.sweep(lambda a, b: a * b, over={"a": [1, 2, 3], "b": [10, 20]})
+    >>> result["value"].sel(a=3, b=20).item()
+    60
+    """
+    work, grid, seed = work_of(cell), grid_of(over), seed_number(seed)
+    work.check(grid)
+    retry, block = flag("retry", retry), whole_number("block", block, 1)
+    if paths is not None:
+        paths = whole_number("paths", paths, 1)
+        if not (work.takes("paths") and work.takes("first_path")):
+            raise InvalidInput(
+                f"paths = {paths} needs a cell that takes paths and first_path, such as lambda step_size, paths, "
+                "first_path: SGD(problem, step_size).simulate(x0, steps, paths, first_path=first_path)"
+            )
+    identity = identity_of(work, grid, seed, paths is not None)
+    kept: Memory | Folder = Memory() if store is None else Folder(store)
+    if isinstance(kept, Folder):
+        kept.open(identity)
+    _fill(kept, work, grid, seed, paths, block, workers, executor, retry, progress)
+    there = _by_key(kept)
+
+    def cells(place: Place) -> list[tuple[Piece, Cell]]:
+        key = grid.key(place)
+        found = [(piece, kept.get(key, piece)) for piece in there.get(key, [])]
+        return [(piece, cell) for piece, cell in found if cell is not None]
+
+    result = assembled(grid, cells, paths, identity)
+    _warn(result)
+    return result
+
+
+def identity_of(work: Work, grid: Grid, seed: int, in_pieces: bool) -> dict[str, Any]:
+    """What a store says of its sweep."""
+    from sgdlimits import __version__
+
+    return {
+        "format": FORMAT, "sgdlimits": __version__, "seed": seed, "over": sorted(grid.names), "in_pieces": in_pieces,
+        **work.identity(grid.names),
+    }  # fmt: skip
+
+
+def _fill(
+    kept: Memory | Folder, work: Work, grid: Grid, seed: int, paths: int | None, block: int, workers: Any, executor: Any,
+    retry: bool, progress: bool | Progress | None,
+) -> None:  # fmt: skip
+    """Run what is missing."""
+    there = _by_key(kept)
+    jobs = [job for place in grid.places() for job in _missing(kept, there, grid, place, paths, block, retry)]
+    whole = grid.size if paths is None else len(jobs)
+    bar, lost = open_progress(progress, whole, "cells" if paths is None else "pieces"), list[tuple[Place, Lost]]()
+    bar.update(whole - len(jobs))
+    try:
+        with opened(executor, workers) as pool:
+            for (place, piece), cell in _results(pool, work, grid, seed, jobs):
+                if isinstance(cell, Lost):
+                    lost.append((place, cell))
+                else:
+                    kept.put(grid.key(place), piece, cell)
+                bar.update(1)
+    finally:
+        bar.close()
+    if lost:
+        place, why = lost[0]
+        kept_where = f"the finished ones are in the store {kept.shown}" if kept.shown else "name a store to keep the others"
+        raise InvalidInput(
+            f"{len(lost)} of {len(jobs)} cells were lost with their workers, the first at {grid.said(place)} ({why}): "
+            f"{kept_where}; run the same again, with fewer workers if memory was short"
+        )
+
+
+def _results(
+    pool: Executor | None, work: Work, grid: Grid, seed: int, jobs: Sequence[Job]
+) -> Iterator[tuple[Job, Cell | Lost]]:
+    if pool is None or not jobs:
+        for place, piece in jobs:
+            settings = settings_of(work, grid, place, seed, piece)
+            yield (place, piece), run_cell(work, settings, grid.labels(place), False)
+        return
+    try:
+        payload = packed(work)
+    except Exception as error:  # pickling raises of every kind
+        raise InvalidInput(
+            f"the cell cannot be sent to other processes ({type(error).__name__}: {str(error)[:200]}): leave workers and "
+            "executor out, or make what it uses inside it"
+        ) from None
+
+    def task_of(job: Job) -> Task:
+        settings = settings_of(work, grid, job[0], seed, job[1])
+        return Task(payload, packed(settings), grid.labels(job[0]), True)
+
+    yield from finished(pool, jobs, task_of)
+
+
+def _by_key(kept: Memory | Folder) -> dict[str, list[Piece]]:
+    found: dict[str, list[Piece]] = {}
+    for key, piece in kept.pieces():
+        found.setdefault(key, []).append(piece)
+    return found
+
+
+def _missing(
+    kept: Memory | Folder, there: Mapping[str, list[Piece]], grid: Grid, place: Place, paths: int | None, block: int,
+    retry: bool,
+) -> Iterator[Job]:  # fmt: skip
+    """What has to be run for a cell: all of it, or the paths that no piece holds."""
+    key = grid.key(place)
+    for piece in list(there.get(key, [])):
+        cell = kept.get(key, piece)
+        if cell is None or (retry and cell.failure):
+            kept.drop(key, piece)
+            there[key].remove(piece)
+    pieces = there.get(key, [])
+    if paths is None:
+        if not pieces:
+            yield place, Piece()
+        return
+    for first, end in gaps(pieces, paths):
+        for begin in range(first, end, block):
+            yield place, Piece(begin, min(block, end - begin))
+
+
+def gaps(pieces: Sequence[Piece], paths: int) -> list[tuple[int, int]]:
+    """Windows of paths 0..paths - 1 that the pieces leave open; pieces do not overlap."""
+    found, reached = [], 0
+    for piece in sorted(pieces, key=lambda piece: piece.first):
+        if piece.first > reached:
+            found.append((reached, min(piece.first, paths)))
+        reached = max(reached, piece.first + piece.count)
+        if reached >= paths:
+            break
+    if reached < paths:
+        found.append((reached, paths))
+    return found
+
+
+def _warn(result: Any) -> None:
+    failed = [str(text) for text in result["failure"].values.flat if text]
+    if failed:
+        warnings.warn(
+            f"{len(failed)} of {result['failure'].size} cells failed, the first with: {failed[0]}",
+            FailedCells, stacklevel=3,
+        )  # fmt: skip

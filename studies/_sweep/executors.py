@@ -1,0 +1,135 @@
+"""Where cells run: this process, worker processes, or any executor of concurrent.futures, a Dask cluster's too."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
+from contextlib import contextmanager
+from typing import Any
+
+from sgdlimits.exact.errors import InvalidInput, MissingLibrary, kind, whole_number
+
+from .store import Cell
+from .worker import Task, run_task
+
+MOST_WORKERS = 4096
+PATIENCE = 10  # seconds in which a cluster must answer
+IDLE = 300  # seconds after which a worker without work ends
+LOOK = 0.2  # seconds between looks at a pending interrupt
+PINNED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "SGDLIMITS_THREADS")
+
+
+class Lost(Exception):
+    """A worker died, or its machine went away, before its cell was done."""
+
+
+@contextmanager
+def opened(executor: Any, workers: Any) -> Iterator[Executor | None]:
+    """The executor to use, None for this process; worker processes end with it.
+
+    Raises
+    ------
+    InvalidInput
+        If it is none, or both are given.
+    """
+    if executor is not None:
+        if workers is not None:
+            raise InvalidInput("give an executor or a number of workers, not both")
+        if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
+            raise InvalidInput(
+                f"executor must be one of concurrent.futures, or a Dask client's get_executor(), got {kind(executor)}"
+            )
+        yield executor
+        return
+    count = 1 if workers is None else whole_number("workers", workers, 1, MOST_WORKERS)
+    if count == 1:
+        yield None
+        return
+    from loky import ProcessPoolExecutor
+
+    # loky's workers take a notebook's functions, and a script needs no `if __name__ == "__main__"`.
+    pool = ProcessPoolExecutor(
+        count, timeout=IDLE, env={name: "1" for name in PINNED}, initializer=_end_with, initargs=(os.getpid(),)
+    )
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=True, kill_workers=True)
+        raise
+    pool.shutdown(wait=True)
+
+
+@contextmanager
+def dask_executor(address: str) -> Iterator[Executor]:
+    """The executor of the Dask cluster whose scheduler answers at an address such as tcp://host:8786.
+
+    Raises
+    ------
+    MissingLibrary
+        If dask.distributed is not installed.
+    InvalidInput
+        If nobody answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError:
+        raise MissingLibrary(
+            "--dask needs dask.distributed: install it with pip install 'sgdlimits[dask]', here and on the workers"
+        ) from None
+    try:
+        client = Client(address, timeout=PATIENCE, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:  # a TimeoutError is an OSError
+        reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+        raise InvalidInput(
+            f"no Dask scheduler answers at {address[:200]!r} within {PATIENCE} s ({reason}): start one with "
+            "`dask scheduler`, or leave --dask out"
+        ) from None
+    try:
+        yield client.get_executor(pure=False)
+    finally:
+        client.close()
+
+
+def finished(
+    executor: Executor, tasks: Sequence[Any], task_of: Callable[[Any], Task]
+) -> Iterator[tuple[Any, Cell | Lost]]:
+    """Each task with its cell, as they are done; an interrupt cancels what has not begun."""
+    pending: dict[Future[Cell], Any] = {}
+    try:
+        for task in tasks:
+            try:
+                pending[executor.submit(run_task, task_of(task))] = task
+            except (BrokenExecutor, RuntimeError) as error:
+                yield task, Lost(_said(error))
+        while pending:
+            # A bounded wait: an unbounded one cannot be interrupted on every platform.
+            done, _ = wait(pending, timeout=LOOK, return_when="FIRST_COMPLETED")
+            for future in done:
+                task = pending.pop(future)
+                try:
+                    yield task, future.result()
+                except (Exception, CancelledError) as error:  # a cell's own fault is in its result
+                    yield task, Lost(_said(error))
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def _end_with(parent: int) -> None:
+    """In a worker: end when the process that started it is gone, killed for example."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    if os.name == "posix":  # elsewhere an idle worker ends by itself
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _said(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200]}" if lines else type(error).__name__
