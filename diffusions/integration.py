@@ -11,7 +11,8 @@ import numpy as np
 from sgdlimits.ensembles import Brownian, Progress, Reducer, run
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
-from sgdlimits.ensembles.observables import FirstPassage, Function
+from sgdlimits.ensembles.observables import Function
+from sgdlimits.ensembles.passages import FirstPassage, LocalNoise
 from sgdlimits.exact.errors import (
     InvalidInput,
     axes,
@@ -24,6 +25,7 @@ from sgdlimits.exact.errors import (
 )
 
 from .diffusion import Diffusion
+from .local_noise import diffusion_noise, process_noise, unseen
 from .solvers import Coefficients, Scheme, find_scheme, fused_simulator, scheme_simulator, steps_of
 from .solvers.coefficients import check_diffusion
 
@@ -105,9 +107,15 @@ def integrate(
     chosen = find_scheme(solver)
     simulator = simulator_of(diffusion, x0, chosen, t0, t1, steps, seed, quality, brownian, tolerance)
     kept = _recorded(record, t0, t1, steps)
+    local_noise: LocalNoise | str = unseen(chosen, tolerance)
+    if not local_noise and isinstance(diffusion, Diffusion):
+        local_noise = process_noise(diffusion, simulator, (t1 - t0) / steps)
+    elif not local_noise:
+        start = _where(x0, int(diffusion.dimension))
+        local_noise = diffusion_noise(diffusion, simulator, t0, (t1 - t0) / steps, start)
     ensemble = run(
         simulator, x0, paths=paths, steps=steps, observables=observables, record=kept, seed=seed, quality=quality,
-        threads=threads, chunk=chunk, progress=progress, first_path=first_path,
+        threads=threads, chunk=chunk, progress=progress, first_path=first_path, local_noise=local_noise,
     )  # fmt: skip
     from sgdlimits.ensembles import ensemble_dataset
 

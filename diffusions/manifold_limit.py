@@ -365,6 +365,7 @@ class ManifoldLimit:
         ensemble = run(
             limit.simulator(), initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
+            local_noise="the limit moves at the ends of its integrator's steps, which are no steps of the run",
         )  # fmt: skip
         limit.warn_of_paths(range(first_path, first_path + paths), stacklevel=2)
         attributes = self._attributes() | {"solver": solver, "dt": step}

@@ -10,7 +10,8 @@ from .brownian import Brownian, coarsen
 from .crowd import Crowd, SavedState
 from .engine import Ensemble, Simulator, run
 from .initial import Gaussian, draw_initial, initial_moments, initial_state, recorded_steps
-from .observables import FirstPassage, Maximum, Mean, Recorded, Reducer, WindowMean
+from .observables import Maximum, Mean, Recorded, Reducer, WindowMean
+from .passages import FirstPassage, LocalNoise
 from .progress import Progress, open_progress
 from .random import PACK, QUALITIES, Noise, Purpose, child_seed
 from .recurrences import NumpyRecurrence, RecurrenceSimulator
@@ -26,6 +27,7 @@ __all__ = [
     "Ensemble",
     "FirstPassage",
     "Gaussian",
+    "LocalNoise",
     "Maximum",
     "Mean",
     "Noise",

@@ -25,10 +25,12 @@ from sgdlimits.exact.errors import (
 )
 
 from .blas_threads import one_blas_thread
+from .crossings import Crossings
 from .crowd import Arrays, Crowd, PathState, SavedState
 from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
-from .observables import Function, Recorded, Reducer, parse_observables, passages_end
+from .observables import Function, Recorded, Reducer, parse_observables
 from .observation import Observation
+from .passages import FirstPassage, LocalNoise, continuous_passages, passages_end
 from .progress import Progress, open_progress
 from .random import LAST_PATH, PACK, QUALITIES, Noise
 
@@ -131,6 +133,7 @@ def run(
     progress: bool | Progress | None = None,
     first_path: int = 0,
     keep_state: bool = False,
+    local_noise: LocalNoise | str | None = None,
 ) -> Ensemble:
     """Run many independent paths of one process and keep observables at chosen steps.
 
@@ -166,6 +169,8 @@ def run(
         holds a row for each of them, or for each path of the ensemble from 0 on.
     keep_state : bool
         Keep where the paths stand at the end, momentum, permutation and all, to go on from there later.
+    local_noise : LocalNoise, or a text, optional
+        What first passages between steps need to know of a diffusion, or why it cannot be told.
 
     Returns
     -------
@@ -200,8 +205,9 @@ def run(
     keep_state = flag("keep_state", keep_state)
     if keep_state and passages_end(reducers):
         raise InvalidInput("keep_state needs paths that run to the end: a first passage alone retires them")
+    continuous = continuous_passages(reducers, local_noise, simulator)
     watching = [reducer for reducer in reducers.values() if callable(reducer.function)]
-    if not simulator.compiled or any(not isinstance(reducer, Recorded) for reducer in watching):
+    if not simulator.compiled or continuous or any(not isinstance(reducer, Recorded) for reducer in watching):
         in_numpy = 1.0
     else:
         in_numpy = len(record) / max(1, steps - begin) if watching else 0.0
@@ -224,6 +230,8 @@ def run(
         progress=open_progress(progress, paths * (steps - begin)),
         saved=saved,
         keep_state=keep_state,
+        continuous=continuous,
+        local_noise=local_noise,
         overflow_steps=np.full(paths, -1, dtype=np.int64),
     )
     try:
@@ -274,6 +282,8 @@ class _Job:
     overflow_steps: np.ndarray
     saved: SavedState | None = None
     keep_state: bool = False
+    continuous: dict[str, FirstPassage] = field(default_factory=dict)
+    local_noise: LocalNoise | str | None = None
     values: dict[str, np.ndarray] = field(default_factory=dict)
     kept_state: Arrays = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -331,6 +341,9 @@ def _run_chunk(job: _Job, first: int) -> None:
     crowd = Crowd(job.simulator, draw_initial(job.initial, noise, job.first_path), noise, job.saved)
     if job.keep_state:
         crowd.dump()  # says at once, not after the run, that it cannot be done
+    crossings = None
+    if job.continuous and isinstance(job.local_noise, LocalNoise):
+        crossings = Crossings(job.continuous, job.local_noise, crowd, mine, first + skipped)
     results: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     step = crowd.step
     upcoming = {name: reducer.next_step(step - 1, job.record) for name, reducer in job.reducers.items()}
@@ -343,7 +356,7 @@ def _run_chunk(job: _Job, first: int) -> None:
                 return
             last = min(target, step + pace)
             began = time.perf_counter()
-            crowd.advance_to(last)
+            crowd.advance_to(last, None if crossings is None else crossings.see)
             took = time.perf_counter() - began
             job.progress.update(count * (last - step))
             if last - step == pace and took < LONGEST_CALL / 4:
@@ -351,7 +364,7 @@ def _run_chunk(job: _Job, first: int) -> None:
             elif took > LONGEST_CALL:
                 pace = max(1, pace // 2)
             step = last
-        overflow = _observe(job, crowd, mine, kept, upcoming, results)
+        overflow = _observe(job, crowd, mine, kept, upcoming, results, crossings)
         if retiring:
             ends = np.max([out for out, _ in results.values()], axis=0)
             overflow[overflow > ends] = -1
@@ -378,15 +391,17 @@ def _observe(
     kept: slice,
     upcoming: dict[str, int],
     results: dict[str, tuple[np.ndarray, np.ndarray]],
+    crossings: Crossings | None,
 ) -> np.ndarray:
     """Show the crowd's step to the reducers that wait for it; return the overflow steps so far (count,)."""
     step = crowd.step
     overflow = np.array(crowd.overflow_steps()[mine], dtype=np.int64)
     observation = Observation(crowd.simulator, crowd.state, step, mine, job.first_path + kept.start, overflow >= 0)
+    times = {} if crossings is None else crossings.times
     for name, reducer in job.reducers.items():
         if upcoming[name] != step:
             continue
-        values = observation.values(name, reducer.function)
+        values = times[name] if name in times else observation.values(name, reducer.function)
         out = job.rows(name, values.shape[1:], kept)
         if name not in results:
             results[name] = out, reducer.begin(out, values.shape[1:])

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
-from sgdlimits.ensembles.observables import FirstPassage, Reducer
+from sgdlimits.ensembles.observables import Reducer
+from sgdlimits.ensembles.passages import FirstPassage
 from sgdlimits.exact.errors import InvalidInput, one_of
 
 from ..capabilities import risk_floor, shown
