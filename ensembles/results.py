@@ -10,6 +10,8 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .netcdf import load, save
+from .observables import Reducer
+from .passages import FirstPassage
 
 __all__ = ["ensemble_dataset", "load", "moments_dataset", "path_dataset", "save"]
 
@@ -39,7 +41,8 @@ def ensemble_dataset(
     Returns
     -------
     xarray.Dataset
-        One variable an observable, with dims (path, step[, coordinate]), and (path,) for a first passage;
+        One variable an observable, with dims (path, step[, coordinate]), and (path,) for a first passage, whose
+        attribute `sense` says how it was counted;
         `overflow_step(path)` (-1: never) only if a path overflowed. With a kept state, variables whose names begin
         with "state: "; `saved_state` makes a start of them.
     """
@@ -48,7 +51,7 @@ def ensemble_dataset(
     variables: dict[str, Any] = {}
     for name, values in ensemble.values.items():
         width = "coordinate" if ensemble.observables[name].function == "state" else f"{name}_component"
-        variables[name] = (("path", "step", width)[: values.ndim], values)
+        variables[name] = (("path", "step", width)[: values.ndim], values, _sense(ensemble.observables[name]))
     if (ensemble.overflow_steps >= 0).any():
         variables["overflow_step"] = ("path", ensemble.overflow_steps)
     if ensemble.state is not None:
@@ -61,6 +64,13 @@ def ensemble_dataset(
         "first_path": ensemble.first_path,
     }
     return xarray.Dataset(variables, _step_coordinates(ensemble.record, time), _attributes(attributes, own))
+
+
+def _sense(reducer: Reducer) -> dict[str, str]:
+    """In which sense a first passage was counted."""
+    if not isinstance(reducer, FirstPassage):
+        return {}
+    return {"sense": "seen at steps" if reducer.sense == "steps" else "continuous"}
 
 
 def _state_variables(state: SavedState) -> dict[str, Any]:

@@ -123,7 +123,7 @@ def observables_of(asked: Any, problem: Any, x0: Any, dimension: int, closes: bo
         elif isinstance(source, FirstPassage):
             raise InvalidInput(
                 f"observable {name!r} is a first passage: one number a path, not one a step; give its function itself, "
-                "or simulate each process and compare the passages"
+                "or simulate each process and compare the passages seen at steps, the sense that SGD has"
             )
         elif isinstance(source, Reducer):
             found.append(Observable(name, source))
