@@ -70,14 +70,15 @@ def process_noise(process: Any, simulator: Simulator, length: float | None = Non
 def diffusion_noise(diffusion: Any, simulator: Simulator, t0: float, dt: float, start: np.ndarray) -> LocalNoise:
     """Local noise of any diffusion whose positions are advanced by dt a step; it is tried out at `start`."""
     coefficients = Coefficients(diffusion, t0, start)
-    rate = _in_blocks(coefficients.layout, coefficients.dimension, coefficients.noise_dimension, coefficients.diffusion)
+    d, m = coefficients.dimension, coefficients.noise_dimension
+    rate = _of_matrices(coefficients.layout, d, m, coefficients.diffusion)
 
     def variance(own: int, x: np.ndarray, gradient: np.ndarray) -> np.ndarray:
         return dt * rate(t0 + own * dt, x, gradient)
 
     risk = getattr(diffusion, "risk", None)
     slope = None if risk is None else lambda x: jacobian(risk, x)
-    return _local(simulator, variance, None, np.zeros(coefficients.dimension), slope)
+    return _local(simulator, variance, None, np.zeros(d), slope)
 
 
 def _local(
@@ -111,13 +112,11 @@ def variance_of(form: ArrayForm) -> Variance:
     """|sigma(z)^T v|^2 (P,), per unit of the clock, as a function of t, z (P, d) and v (P, d)."""
     c = SimpleNamespace(**form.constants)
     if form.diffusion is samples:
-        return lambda t, z, v: _of_samples(c, z, v)
+        return _in_blocks(c.rows.shape[0], lambda t, z, v: _of_samples(c, z, v))
     if form.diffusion is stream:
-        return lambda t, z, v: np.square((c.pull * (z + c.offsets) * v).sum(axis=1)) + level(np, c, z) * np.square(
-            np.diagonal(c.spread) * v
-        ).sum(axis=1)
+        return lambda t, z, v: _of_stream(c, z, v)
     _, diffusion = form.bound(np, np.asarray)
-    return _in_blocks(form.layout, form.dimension, form.noise_dimension, diffusion)
+    return _of_matrices(form.layout, form.dimension, form.noise_dimension, diffusion)
 
 
 def _of_samples(c: Any, z: np.ndarray, v: np.ndarray) -> np.ndarray:
@@ -127,23 +126,28 @@ def _of_samples(c: Any, z: np.ndarray, v: np.ndarray) -> np.ndarray:
     return c.scale**2 * np.square(along).sum(axis=1) + np.square(own).sum(axis=1)
 
 
-def _in_blocks(layout: str, d: int, m: int, diffusion: Callable[[Any, np.ndarray], np.ndarray]) -> Variance:
-    count = PACK * max(1, BLOCK // (PACK * d * m)) if layout == "matrix" else 2**62
+def _of_stream(c: Any, z: np.ndarray, v: np.ndarray) -> np.ndarray:
+    pull, spread = (c.pull * (z + c.offsets) * v).sum(axis=1), np.diagonal(c.spread)
+    return np.square(pull) + level(np, c, z) * np.square(spread * v).sum(axis=1)
 
+
+def _of_matrices(layout: str, d: int, m: int, diffusion: Callable[[Any, np.ndarray], np.ndarray]) -> Variance:
     def rate(t: Any, z: np.ndarray, v: np.ndarray) -> np.ndarray:
-        out = np.empty(len(z))
-        for first in range(0, len(z), count):
-            part = slice(first, first + count)
-            out[part] = _squared(layout, diffusion(t, z[part]), v[part])
-        return out
+        g = diffusion(t, z)  # (..., d) or (..., d, m), the same for all paths or not
+        if layout == "matrix":
+            along = rotated(v, g.T) if g.ndim == 2 else (g * v[:, :, None]).sum(axis=1)
+        else:
+            along = g * v
+        return np.square(along.sum(axis=1)) if layout == "column" else np.square(along).sum(axis=1)
 
-    return rate
+    return _in_blocks(d * m if layout == "matrix" else d, rate)
 
 
-def _squared(layout: str, g: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """|sigma^T v|^2 (P,) of a diffusion (..., d) or (..., d, m), the same for all paths or not."""
-    if layout == "matrix":
-        along = rotated(v, g.T) if g.ndim == 2 else (g * v[:, :, None]).sum(axis=1)
-    else:
-        along = g * v
-    return np.square(along.sum(axis=1)) if layout == "column" else np.square(along).sum(axis=1)
+def _in_blocks(width: int, rate: Variance) -> Variance:
+    """The same, of as many paths at once as make BLOCK numbers, `width` a path."""
+    count = PACK * max(1, BLOCK // (PACK * width))
+
+    def blocks(t: Any, z: np.ndarray, v: np.ndarray) -> np.ndarray:
+        return np.concatenate([rate(t, z[i : i + count], v[i : i + count]) for i in range(0, len(z), count)])
+
+    return blocks

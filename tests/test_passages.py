@@ -217,7 +217,10 @@ def _processes():
         yield diffusions.ModifiedEquation(problem, 0.1), "euler"
         yield diffusions.GradientFlow(problem, 0.1), "euler"
     yield diffusions.ModifiedEquation(LeastSquares.from_arrays(many, many[:, 0]), 0.1), "euler"
-    yield diffusions.ModifiedEquation(Logistic.from_arrays(rows, np.sign(targets), ridge=0.1), 0.1), "euler"
+    logistic = Logistic.from_arrays(rows, np.sign(targets), ridge=0.1)
+    yield diffusions.ModifiedEquation(logistic, 0.1), "euler"
+    yield diffusions.OrnsteinUhlenbeck(logistic, 0.1), "exponential_euler"
+    yield diffusions.GradientFlow(logistic, 0.1), "euler"
 
 
 @pytest.mark.parametrize(("process", "solver"), list(_processes()))
