@@ -12,7 +12,7 @@ from sgdlimits.ensembles import Brownian, Progress, Reducer, run
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
 from sgdlimits.ensembles.observables import Function
-from sgdlimits.ensembles.passages import FirstPassage, LocalNoise
+from sgdlimits.ensembles.passages import FirstPassage, LocalNoise, is_continuous
 from sgdlimits.exact.errors import (
     InvalidInput,
     axes,
@@ -107,15 +107,12 @@ def integrate(
     chosen = find_scheme(solver)
     simulator = simulator_of(diffusion, x0, chosen, t0, t1, steps, seed, quality, brownian, tolerance)
     kept = _recorded(record, t0, t1, steps)
-    local_noise: LocalNoise | str = unseen(chosen, tolerance)
-    if not local_noise and isinstance(diffusion, Diffusion):
-        local_noise = process_noise(diffusion, simulator, (t1 - t0) / steps)
-    elif not local_noise:
-        start = _where(x0, int(diffusion.dimension))
-        local_noise = diffusion_noise(diffusion, simulator, t0, (t1 - t0) / steps, start)
+    noise = None
+    if isinstance(observables, Mapping) and any(map(is_continuous, observables.values())):
+        noise = unseen(chosen, tolerance) or _local_noise(diffusion, x0, simulator, t0, (t1 - t0) / steps)
     ensemble = run(
         simulator, x0, paths=paths, steps=steps, observables=observables, record=kept, seed=seed, quality=quality,
-        threads=threads, chunk=chunk, progress=progress, first_path=first_path, local_noise=local_noise,
+        threads=threads, chunk=chunk, progress=progress, first_path=first_path, local_noise=noise,
     )  # fmt: skip
     from sgdlimits.ensembles import ensemble_dataset
 
@@ -211,6 +208,12 @@ def simulator_of(
             )
     own = steps_of(coefficients, chosen, brownian, t0, level, joined, tolerance)
     return scheme_simulator(own, diffusion if modal else None)
+
+
+def _local_noise(diffusion: Any, x0: Any, simulator: Simulator, t0: float, dt: float) -> LocalNoise | str:
+    if isinstance(diffusion, Diffusion):
+        return process_noise(diffusion, simulator, dt)
+    return diffusion_noise(diffusion, simulator, t0, dt, _where(x0, int(diffusion.dimension)))
 
 
 def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int) -> tuple[int, int]:

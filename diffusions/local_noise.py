@@ -64,7 +64,7 @@ def process_noise(process: Any, simulator: Simulator, length: float | None = Non
     else:
         basis, centre = None, np.zeros(process.dimension)
         slope = lambda x: problem.gradient(x) - getattr(problem, "ridge", 0.0) * x  # noqa: E731
-    return _local(simulator, variance, basis, centre, slope)
+    return local_noise(simulator, variance, basis, centre, slope)
 
 
 def diffusion_noise(diffusion: Any, simulator: Simulator, t0: float, dt: float, start: np.ndarray) -> LocalNoise:
@@ -78,14 +78,14 @@ def diffusion_noise(diffusion: Any, simulator: Simulator, t0: float, dt: float, 
 
     risk = getattr(diffusion, "risk", None)
     slope = None if risk is None else lambda x: jacobian(risk, x)
-    return _local(simulator, variance, None, np.zeros(d), slope)
+    return local_noise(simulator, variance, None, np.zeros(d), slope)
 
 
-def _local(
+def local_noise(
     simulator: Simulator, variance: Callable[[int, np.ndarray, np.ndarray], np.ndarray], basis: np.ndarray | None,
     centre: np.ndarray, slope: Gradient | None,
 ) -> LocalNoise:  # fmt: skip
-    """With coordinates z = basis^T x - centre, or positions."""
+    """In coordinates z = basis^T x - centre, or in positions; `slope` is the risk's gradient there."""
 
     def direction(z: np.ndarray) -> np.ndarray:
         x = z + centre

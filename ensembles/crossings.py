@@ -80,7 +80,7 @@ class Crossings:
         for group, values in zip(self._groups, before):
             rows = np.flatnonzero(np.any([np.isinf(self.times[name]) for name in group.passages], axis=0))
             variance = np.zeros(len(values))
-            moving = rows[alive[rows]]
+            moving = rows[(alive & self._alive)[rows]]
             if len(moving):
                 gradient = self._gradient(group, z[moving], positions[moving])
                 variance[moving] = self._variance(group, own, z[moving], gradient, moving)
@@ -146,7 +146,8 @@ class Crossings:
         draws = stream.uniforms(Purpose.CROSSING, own, NUMBERS)
         share = hitting_share(u, np.abs(v), variance, draws[:, 1:])
         passed = draws[:, 0] < chance
-        times[rows[passed]] = (own + share[passed]) / self._each
+        begin, end = self._local.span(own)
+        times[rows[passed]] = (begin + share[passed] * (end - begin)) / self._each
 
 
 def _called(label: str, function: Callable[[np.ndarray], np.ndarray], x: np.ndarray, axes: int) -> np.ndarray:

@@ -121,12 +121,20 @@ class LocalNoise:
         The same in these coordinates.
     gradients : mapping
         Of "risk" and "norm", as functions of z; of "risk" only where there is one.
+    span : function (own_step) -> (begin, end), optional
+        Where the increment that ends in this own step lies, counted in own steps. Default: it is the own step.
     """
 
     variance: Callable[[int, np.ndarray, np.ndarray], np.ndarray]
     coordinates: Callable[[Any], np.ndarray]
     turn: Callable[[np.ndarray], np.ndarray]
     gradients: Mapping[str, Gradient]
+    span: Callable[[int], tuple[float, float]] = lambda own: (own, own + 1)
+
+
+def is_continuous(reducer: Any) -> bool:
+    """Whether this is a first passage in the continuous sense."""
+    return isinstance(reducer, FirstPassage) and reducer.sense == "continuous"
 
 
 def passages_end(reducers: Mapping[str, Reducer]) -> bool:
@@ -150,11 +158,7 @@ def continuous_passages(
     InvalidInput
         If there are any, and the process has no continuous time or says nothing of its noise; if a gradient is wrong.
     """
-    found = {
-        name: reducer
-        for name, reducer in reducers.items()
-        if isinstance(reducer, FirstPassage) and reducer.sense == "continuous"
-    }
+    found = {name: r for name, r in reducers.items() if isinstance(r, FirstPassage) and is_continuous(r)}
     if not found or isinstance(noise, LocalNoise):
         for name, passage in found.items():
             _check_gradient(name, passage, simulator.dimension)
