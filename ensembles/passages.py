@@ -36,7 +36,7 @@ class FirstPassage(Reducer):
 
     Of one function with one gradient a nearer level is never passed in a later increment than a farther one; within
     one increment the times of two levels are drawn apart, and their order is not promised. Levels on both sides, and
-    different functions, have numbers of their own.
+    different functions, have numbers of their own, by their order among the observables.
 
     Parameters
     ----------
