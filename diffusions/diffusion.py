@@ -34,6 +34,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import SecondMoments
 
 from .array_form import ArrayForm
+from .local_noise import process_noise, unseen
 from .modal import ModalStep
 from .simulators import scheduled_simulator
 from .solvers import ModalScheme, Scheme, find_scheme
@@ -344,10 +345,11 @@ class Diffusion(ABC):
             simulator = self.simulator(chosen.name, substeps)
         else:
             simulator = process_simulator(self, chosen, substeps, steps, x0, seed, quality)
+        hidden = "" if self.always_exact and fused else unseen(chosen)
         ensemble = run(
             simulator, x0, paths=paths, steps=steps, record=record, observables=observables,
             seed=seed, quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
-            keep_state=keep_state, until=until,
+            keep_state=keep_state, until=until, local_noise=hidden or process_noise(self, simulator),
         )  # fmt: skip
         attributes = self._attributes(chosen.name, substeps)
         return ensemble_dataset(ensemble, attributes, self.clock.time(ensemble.record), self)

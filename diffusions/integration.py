@@ -11,7 +11,8 @@ import numpy as np
 from sgdlimits.ensembles import Brownian, Progress, Reducer, run
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
-from sgdlimits.ensembles.observables import FirstPassage, Function
+from sgdlimits.ensembles.observables import Function
+from sgdlimits.ensembles.passages import FirstPassage, LocalNoise, is_continuous
 from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.errors import (
     InvalidInput,
@@ -25,6 +26,7 @@ from sgdlimits.exact.errors import (
 )
 
 from .diffusion import Diffusion
+from .local_noise import diffusion_noise, process_noise, unseen
 from .solvers import Coefficients, Scheme, find_scheme, fused_simulator, scheme_simulator, steps_of
 from .solvers.coefficients import check_diffusion
 
@@ -107,9 +109,12 @@ def integrate(
     chosen = find_scheme(solver)
     simulator = simulator_of(diffusion, x0, chosen, t0, t1, steps, seed, quality, brownian, tolerance)
     kept = _recorded(record, t0, t1, steps)
+    noise = None
+    if isinstance(observables, Mapping) and any(map(is_continuous, observables.values())):
+        noise = unseen(chosen, tolerance) or _local_noise(diffusion, x0, simulator, t0, (t1 - t0) / steps)
     ensemble = run(
         simulator, x0, paths=paths, steps=steps, observables=observables, record=kept, seed=seed, quality=quality,
-        threads=threads, chunk=chunk, progress=progress, first_path=first_path, until=until,
+        threads=threads, chunk=chunk, progress=progress, first_path=first_path, until=until, local_noise=noise,
     )  # fmt: skip
     from sgdlimits.ensembles import ensemble_dataset
 
@@ -205,6 +210,12 @@ def simulator_of(
             )
     own = steps_of(coefficients, chosen, brownian, t0, level, joined, tolerance)
     return scheme_simulator(own, diffusion if modal else None)
+
+
+def _local_noise(diffusion: Any, x0: Any, simulator: Simulator, t0: float, dt: float) -> LocalNoise | str:
+    if isinstance(diffusion, Diffusion):
+        return process_noise(diffusion, simulator, dt)
+    return diffusion_noise(diffusion, simulator, t0, dt, _where(x0, int(diffusion.dimension)))
 
 
 def _fit(brownian: Brownian, chosen: Scheme, m: int, horizon: float, steps: int) -> tuple[int, int]:

@@ -313,7 +313,7 @@ class ManifoldLimit:
             Where the recurrence starts; every path starts at its Phi(w0).
         steps, paths, observables, record, seed, quality, threads, chunk, progress, first_path, until
             As in `sgdlimits.ensembles.run`; "risk" is the loss. Between the ends of integrator steps a path
-            rests.
+            rests; a first passage in the continuous sense is drawn inside them.
         solver : str, optional
             If the limit is stochastic: "normal" (default), "limit_map", "newton" or "ito", all of weak order
             1, or "ninomiya_victoir", of weak order 2; see `Stepper`. If it is not: "euler", "heun" or "rk4"
@@ -364,10 +364,11 @@ class ManifoldLimit:
         given = not isinstance(initial, Gaussian) and np.ndim(initial) == 2
         stepper = Stepper(self._fields, solver, rank)
         limit = LimitSteps(stepper, grid, float(self.clock), self.noise_dimension, given)
+        simulator = limit.simulator()
         ensemble = run(
-            limit.simulator(), initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
+            simulator, initial, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
             quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
-            until=until,
+            until=until, local_noise=limit.local_noise(simulator),
         )  # fmt: skip
         limit.warn_of_paths(range(ensemble.first_path, ensemble.first_path + ensemble.paths), stacklevel=2)
         attributes = self._attributes() | {"solver": solver, "dt": step}

@@ -68,15 +68,15 @@ def scheduled_simulator(at: Callable[[float], Simulator], sizes: StepSizes) -> S
 
     def advance(state: PathArrays, begin: int, end: int, noise: Noise) -> None:
         each = first.substeps
-        for size, a, b in sizes.runs(begin // each, end // each):
+        for size, a, b in sizes.runs(begin // each, -(-end // each)):
             moving: Any = at(size)
             if moving.scale is None or size == sizes(0):
-                moving.advance(state, a * each, b * each, noise)
+                moving.advance(state, max(a * each, begin), min(b * each, end), noise)
                 continue
             ratio = (moving.scale / first.scale)[:, None]
             for k in range(a, b):  # step by step: how a run is cut into calls must not change any bit
                 state.x = state.x * ratio
-                moving.advance(state, k * each, (k + 1) * each, noise)
+                moving.advance(state, max(k * each, begin), min((k + 1) * each, end), noise)
                 state.x = state.x / ratio
 
     return replace(first, name=f"{first.name}, on a schedule", advance=advance)

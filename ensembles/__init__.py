@@ -11,7 +11,8 @@ from .crowd import Crowd, SavedState
 from .engine import Simulator, run
 from .ensemble import Ensemble
 from .initial import Gaussian, draw_initial, initial_moments, initial_state, recorded_steps
-from .observables import FirstPassage, Maximum, Mean, Recorded, Reducer, WindowMean
+from .observables import Maximum, Mean, Recorded, Reducer, WindowMean
+from .passages import FirstPassage, LocalNoise
 from .pieces import concatenate
 from .progress import Progress, open_progress
 from .random import PACK, QUALITIES, Noise, Purpose, child_seed
@@ -29,6 +30,7 @@ __all__ = [
     "Ensemble",
     "FirstPassage",
     "Gaussian",
+    "LocalNoise",
     "Maximum",
     "Mean",
     "Noise",

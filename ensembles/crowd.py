@@ -117,11 +117,16 @@ class Crowd:
             self.state.load({name: values[rows] for name, values in saved.arrays.items()})
             self.step = saved.step
 
-    def advance_to(self, step: int) -> None:
-        """Take all steps up to `step`."""
+    def advance_to(self, step: int, after: Callable[[int], None] | None = None) -> None:
+        """Take all steps up to `step`; one own step at a time where `after(own)` is to see each of them."""
         if step > self.step:
-            each = self.simulator.substeps
-            self.simulator.advance(self.state, self.step * each, step * each, self.noise)
+            first, last = self.step * self.simulator.substeps, step * self.simulator.substeps
+            if after is None:
+                self.simulator.advance(self.state, first, last, self.noise)
+            else:
+                for own in range(first, last):
+                    self.simulator.advance(self.state, own, own + 1, self.noise)
+                    after(own)
             self.step = step
 
     def positions(self) -> np.ndarray:

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import math
-import threading
-import time
-import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 
 from sgdlimits.exact.cost import check_memory
-from sgdlimits.exact.errors import (
-    InvalidInput,
-    OverflowedPaths,
-    flag,
-    has_methods,
-    one_of,
-    seed_number,
-    whole_number,
-)
+from sgdlimits.exact.errors import InvalidInput, flag, has_methods, one_of, seed_number, whole_number
 from sgdlimits.exact.fingerprints import fingerprint
 
-from .blas_threads import one_blas_thread
-from .crowd import Arrays, Crowd, PathState, SavedState
+from .chunks import POSITIONS, Job, report_overflow, run_chunks
+from .crowd import PathState, SavedState
 from .ensemble import Ensemble
-from .initial import Gaussian, draw_initial, initial_of_paths, recorded_steps
-from .observables import Function, Recorded, Reducer, parse_observables, passages_end
-from .observation import Observation
+from .initial import Gaussian, initial_of_paths, recorded_steps
+from .observables import Function, Recorded, Reducer, parse_observables
+from .passages import LocalNoise, continuous_passages, passages_end
 from .progress import KeptOpen, Progress, open_progress
 from .random import LAST_PATH, PACK, QUALITIES, Noise
 from .threads import threads_of
@@ -41,8 +28,6 @@ NUMPY_ARRAYS = 4  # state, gradient, noise and a temporary: what a vectorised st
 NUMPY_CHUNK = 4096  # enough paths to hide Python's overhead, few enough for several threads
 SMALLEST_CHUNK = 64  # where NumPy is called seldom: enough chunks for every core
 SIMULATOR = ("start", "advance", "positions", "measure")  # methods of the protocol
-POSITIONS = "positions"  # name of the positions among the arrays of a state that is put away
-LONGEST_CALL = 0.2  # seconds: a pending interrupt waits no longer for a compiled loop
 
 
 class Simulator(Protocol):
@@ -105,6 +90,7 @@ def run(
     first_path: int = 0,
     keep_state: bool = False,
     until: Until | Mapping[str, Any] | None = None,
+    local_noise: LocalNoise | str | None = None,
 ) -> Ensemble:
     """Run many independent paths of one process and keep observables at chosen steps.
 
@@ -143,6 +129,8 @@ def run(
     until : Until, or a mapping of its settings, optional
         Add paths only until an interval is narrow enough; `paths` is then the most that may be spent, and the result
         holds those that the interval is of.
+    local_noise : LocalNoise, or a text, optional
+        What first passages between steps need to know of a diffusion, or why it cannot be told.
 
     Returns
     -------
@@ -166,7 +154,7 @@ def run(
     if until is not None:
         settings = {
             "observables": observables, "seed": seed, "quality": quality, "threads": threads, "chunk": chunk,
-            "keep_state": keep_state,
+            "keep_state": keep_state, "local_noise": local_noise,
         }  # fmt: skip
         return _run_until(simulator, x0, until_of(until), paths, steps, record, progress, first_path, settings)
     has_methods("simulator", simulator, SIMULATOR, "a process's simulator() makes one")
@@ -187,8 +175,9 @@ def run(
     keep_state = flag("keep_state", keep_state)
     if keep_state and passages_end(reducers):
         raise InvalidInput("keep_state needs paths that run to the end: a first passage alone retires them")
+    continuous = continuous_passages(reducers, local_noise, simulator)
     watching = [reducer for reducer in reducers.values() if callable(reducer.function)]
-    if not simulator.compiled or any(not isinstance(reducer, Recorded) for reducer in watching):
+    if not simulator.compiled or continuous or any(not isinstance(reducer, Recorded) for reducer in watching):
         in_numpy = 1.0
     else:
         in_numpy = len(record) / max(1, steps - begin) if watching else 0.0
@@ -197,7 +186,7 @@ def run(
         chunk = default_chunk(simulator.dimension, paths, threads, in_numpy)
     kept_bytes = 8.0 * paths * (1 + len(record) * len(reducers))
     check_memory(f"keeping {paths} paths", kept_bytes, "take fewer paths, or record fewer steps")
-    job = _Job(
+    job = Job(
         simulator=simulator,
         initial=initial_of_paths(x0, simulator.dimension, paths, first_path),
         reducers=reducers,
@@ -211,13 +200,15 @@ def run(
         progress=open_progress(progress, paths * (steps - begin)),
         saved=saved,
         keep_state=keep_state,
+        continuous=continuous,
+        local_noise=local_noise,
         overflow_steps=np.full(paths, -1, dtype=np.int64),
     )
     try:
-        _run_chunks(job, threads)
+        run_chunks(job, threads)
     finally:
         job.progress.close()
-    _report_overflow(job.overflow_steps)
+    report_overflow(job.overflow_steps)
     kept = dict(job.kept_state)
     state = SavedState(
         steps, seed, first_path, quality, simulator.name, kept.pop(POSITIONS), kept
@@ -283,157 +274,3 @@ def default_chunk(dimension: int, paths: int, threads: int, in_numpy: float) -> 
     chunks = -(-packs // fitting)
     chunks = -(-chunks // threads) * threads
     return -(-packs // chunks) * PACK
-
-
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """One run: its settings, and the arrays that the chunks fill."""
-
-    simulator: Simulator
-    initial: Gaussian | np.ndarray
-    reducers: dict[str, Reducer]
-    record: np.ndarray
-    paths: int
-    first_path: int
-    steps: int
-    chunk: int
-    seed: int
-    quality: str
-    progress: Progress
-    overflow_steps: np.ndarray
-    saved: SavedState | None = None
-    keep_state: bool = False
-    values: dict[str, np.ndarray] = field(default_factory=dict)
-    kept_state: Arrays = field(default_factory=dict)
-    stop: threading.Event = field(default_factory=threading.Event)
-    lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def rows(self, name: str, tail: tuple[int, ...], kept: slice) -> np.ndarray:
-        """Rows `kept` of a result, which is made when a function's width is first known."""
-        shape = (self.paths, *self.reducers[name].shape(len(self.record), tail))
-        with self.lock:
-            if name not in self.values:
-                self.values[name] = np.empty(shape)
-            result = self.values[name]
-        if result.shape != shape:
-            raise InvalidInput(
-                f"observable {name!r} changes its shape: {result.shape[1:]} for some paths, "
-                f"{shape[1:]} for others"
-            )
-        return result[kept]
-
-    def keep(self, crowd: Crowd, mine: slice, kept: slice) -> None:
-        """Put away the chunk's state."""
-        for name, values in (crowd.dump() | {POSITIONS: crowd.positions()}).items():
-            with self.lock:
-                if name not in self.kept_state:
-                    self.kept_state[name] = np.empty((self.paths, *values.shape[1:]), values.dtype)
-            self.kept_state[name][kept] = values[mine]
-
-
-def _run_chunks(job: _Job, threads: int) -> None:
-    """Run all chunks; on any exception, Ctrl-C included, stop the others and leave no thread behind."""
-    # Whole packs, though the first and the last may hold paths that nobody asked for.
-    starts = range(job.first_path // PACK * PACK, job.first_path + job.paths, job.chunk)
-    with one_blas_thread():  # the pool has the cores
-        pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix="sgdlimits")
-        try:
-            pending = {pool.submit(_run_chunk, job, first) for first in starts}
-            while pending:
-                # A bounded wait: an unbounded one cannot be interrupted on every platform.
-                done, pending = wait(pending, timeout=LONGEST_CALL, return_when=FIRST_EXCEPTION)
-                for future in done:
-                    future.result()
-        finally:
-            job.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _run_chunk(job: _Job, first: int) -> None:
-    end = min(first + job.chunk, job.first_path + job.paths)
-    lanes = -(-(end - first) // PACK) * PACK
-    skipped = max(0, job.first_path - first)
-    mine = slice(skipped, end - first)  # of the lanes
-    kept = slice(first + skipped - job.first_path, end - job.first_path)  # of the result
-    count = end - first - skipped
-    noise = Noise(job.seed, np.arange(first, first + lanes, dtype=np.int64), job.quality)
-    crowd = Crowd(job.simulator, draw_initial(job.initial, noise, job.first_path), noise, job.saved)
-    if job.keep_state:
-        crowd.dump()  # says at once, not after the run, that it cannot be done
-    results: dict[str, tuple[np.ndarray, np.ndarray]] = {}
-    step = crowd.step
-    upcoming = {name: reducer.next_step(step - 1, job.record) for name, reducer in job.reducers.items()}
-    retiring = passages_end(job.reducers)
-    pace = max(1, 2**18 // (lanes * job.simulator.dimension))
-    while True:
-        target = min(job.steps, *upcoming.values())
-        while step < target:
-            if job.stop.is_set():
-                return
-            last = min(target, step + pace)
-            began = time.perf_counter()
-            crowd.advance_to(last)
-            took = time.perf_counter() - began
-            job.progress.update(count * (last - step))
-            if last - step == pace and took < LONGEST_CALL / 4:
-                pace *= 2
-            elif took > LONGEST_CALL:
-                pace = max(1, pace // 2)
-            step = last
-        overflow = _observe(job, crowd, mine, kept, upcoming, results)
-        if retiring:
-            ends = np.max([out for out, _ in results.values()], axis=0)
-            overflow[overflow > ends] = -1
-            if (np.isfinite(ends) | (overflow >= 0)).all():
-                job.progress.update(count * (job.steps - step))
-                break
-        if step == job.steps:
-            break
-    if job.keep_state:
-        job.keep(crowd, mine, kept)
-    job.overflow_steps[kept] = overflow
-    for out, _ in results.values():
-        lost = out[overflow >= 0]
-        lost[np.isnan(lost)] = np.inf  # a mean over infinities of both signs
-        if retiring:
-            lost[lost > overflow[overflow >= 0]] = np.inf  # past the path's end
-        out[overflow >= 0] = lost
-
-
-def _observe(
-    job: _Job,
-    crowd: Crowd,
-    mine: slice,
-    kept: slice,
-    upcoming: dict[str, int],
-    results: dict[str, tuple[np.ndarray, np.ndarray]],
-) -> np.ndarray:
-    """Show the crowd's step to the reducers that wait for it; return the overflow steps so far (count,)."""
-    step = crowd.step
-    overflow = np.array(crowd.overflow_steps()[mine], dtype=np.int64)
-    observation = Observation(crowd.simulator, crowd.state, step, mine, job.first_path + kept.start, overflow >= 0)
-    for name, reducer in job.reducers.items():
-        if upcoming[name] != step:
-            continue
-        values = observation.values(name, reducer.function)
-        out = job.rows(name, values.shape[1:], kept)
-        if name not in results:
-            results[name] = out, reducer.begin(out, values.shape[1:])
-        running = results[name][1]
-        with np.errstate(invalid="ignore"):
-            reducer.see(step, values, job.record, out, running)
-        upcoming[name] = reducer.next_step(step, job.record)
-    return overflow
-
-
-def _report_overflow(overflow_steps: np.ndarray) -> None:
-    overflowed = overflow_steps[overflow_steps >= 0]
-    if overflowed.size:
-        warnings.warn(
-            f"{overflowed.size} of {overflow_steps.size} paths overflowed, "
-            f"the first at step {overflowed.min()}: their risk and norm are inf "
-            "from there on, and so is every mean over them. Lower the step size, or "
-            "drop these paths by their overflow_step.",
-            OverflowedPaths,
-            stacklevel=3,
-        )

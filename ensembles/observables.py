@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, flag, one_of, real_number, shown, whole_number
+from sgdlimits.exact.errors import InvalidInput, one_of, shown, whole_number
 
 BUILT_IN = ("risk", "norm", "state")
 RESERVED = ("path", "step", "time", "coordinate", "overflow_step")
@@ -59,7 +59,7 @@ class Recorded(Reducer):
     function: Function
 
     def __post_init__(self) -> None:
-        _check_function(self.function)
+        check_function(self.function)
 
     def next_step(self, after: int, record: np.ndarray) -> int:
         return _next_recorded(after, record)
@@ -91,7 +91,7 @@ class Mean(Reducer):
     since: int = 0
 
     def __post_init__(self) -> None:
-        _check_function(self.function)
+        check_function(self.function)
         object.__setattr__(self, "since", whole_number("since", self.since, 0))
 
     def next_step(self, after: int, record: np.ndarray) -> int:
@@ -127,7 +127,7 @@ class WindowMean(Reducer):
     window: int
 
     def __post_init__(self) -> None:
-        _check_function(self.function)
+        check_function(self.function)
         object.__setattr__(self, "window", whole_number("window", self.window, 1))
 
     def next_step(self, after: int, record: np.ndarray) -> int:
@@ -163,7 +163,7 @@ class Maximum(Reducer):
     function: Function
 
     def __post_init__(self) -> None:
-        _check_function(self.function)
+        check_function(self.function)
 
     def next_step(self, after: int, record: np.ndarray) -> int:
         return after + 1 if after < record[-1] else NEVER
@@ -181,61 +181,6 @@ class Maximum(Reducer):
         index = np.searchsorted(record, step)
         if record[index] == step:
             out[:, index] = running
-
-
-@dataclass(frozen=True)
-class FirstPassage(Reducer):
-    """First step at which the function is at or below (at or above) a level; inf if never in the run.
-
-    One number a path, whatever is recorded: the whole run is watched, its first step included (of a run that goes on
-    from a saved state, only what follows).
-
-    Parameters
-    ----------
-    function : as in `Recorded`, with one number a path
-    below, above : float
-        The level; exactly one of the two.
-    retire : bool
-        When every observable asked is a retiring first passage, a path's run ends with its last passage
-        (or its overflow): chunks whose paths have all ended are not advanced further, and what a path
-        does after its end is not reported.
-    """
-
-    function: Function
-    below: float | None = None
-    above: float | None = None
-    retire: bool = False
-
-    def __post_init__(self) -> None:
-        _check_function(self.function)
-        if (self.below is None) == (self.above is None):
-            raise InvalidInput(
-                "FirstPassage needs exactly one of below and above, "
-                f"got below={shown(self.below)}, above={shown(self.above)}"
-            )
-        object.__setattr__(self, "retire", flag("retire", self.retire))
-        side = "above" if self.below is None else "below"
-        object.__setattr__(self, side, real_number(side, getattr(self, side)))
-
-    def next_step(self, after: int, record: np.ndarray) -> int:
-        return after + 1
-
-    def shape(self, recorded: int, tail: tuple[int, ...]) -> tuple[int, ...]:
-        if tail:
-            raise InvalidInput(
-                f"FirstPassage needs one number a path, got a function with values of shape {tail}"
-            )
-        return ()
-
-    def begin(self, out: np.ndarray, tail: tuple[int, ...]) -> np.ndarray:
-        out[...] = np.inf
-        return np.empty(0)
-
-    def see(
-        self, step: int, values: np.ndarray, record: np.ndarray, out: np.ndarray, running: np.ndarray
-    ) -> None:
-        passed = values >= self.above if self.below is None else values <= self.below
-        out[passed & np.isinf(out)] = step
 
 
 def parse_observables(
@@ -304,7 +249,8 @@ def _check_span(name: str, reducer: Reducer, record: np.ndarray, begin: int) -> 
         )
 
 
-def _check_function(function: Any) -> None:
+def check_function(function: Any) -> None:
+    """Raise unless this is a function, or the name of a built-in one."""
     if isinstance(function, type) or not callable(function):
         one_of("observable", function, BUILT_IN)
 
@@ -312,8 +258,3 @@ def _check_function(function: Any) -> None:
 def _next_recorded(after: int, record: np.ndarray) -> int:
     index = np.searchsorted(record, after, side="right")
     return int(record[index]) if index < len(record) else NEVER
-
-
-def passages_end(reducers: Mapping[str, Reducer]) -> bool:
-    """Whether every observable is a first passage that retires its paths."""
-    return all(isinstance(reducer, FirstPassage) and reducer.retire for reducer in reducers.values())

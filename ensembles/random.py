@@ -46,6 +46,7 @@ class Purpose(IntEnum):
     BRIDGE = 8
     AREA = 9
     WEAK = 10
+    CROSSING = 11
     USER = 64
 
 

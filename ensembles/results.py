@@ -11,6 +11,8 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.fingerprints import fingerprint
 
 from .netcdf import load, save
+from .observables import Reducer
+from .passages import FirstPassage
 
 __all__ = ["ensemble_dataset", "load", "moments_dataset", "path_dataset", "save"]
 
@@ -43,7 +45,8 @@ def ensemble_dataset(
     Returns
     -------
     xarray.Dataset
-        One variable an observable, with dims (path, step[, coordinate]), and (path,) for a first passage;
+        One variable an observable, with dims (path, step[, coordinate]), and (path,) for a first passage, whose
+        attribute `sense` says how it was counted;
         `overflow_step(path)` (-1: never) only if a path overflowed. With a kept state, variables whose names begin
         with "state: "; `saved_state` makes a start of them.
     """
@@ -52,7 +55,7 @@ def ensemble_dataset(
     variables: dict[str, Any] = {}
     for name, values in ensemble.values.items():
         width = "coordinate" if ensemble.observables[name].function == "state" else f"{name}_component"
-        told = {"fingerprint": fingerprint(ensemble.observables[name])}
+        told = {"fingerprint": fingerprint(ensemble.observables[name])} | _sense(ensemble.observables[name])
         variables[name] = (("path", "step", width)[: values.ndim], values, told)
     if (ensemble.overflow_steps >= 0).any():
         variables["overflow_step"] = ("path", ensemble.overflow_steps)
@@ -79,6 +82,13 @@ def _ending(ending: Ending) -> dict[str, Any]:
         "until_standard_error": interval.standard_error, "until_confidence": ending.confidence,
         "until_method": interval.method, "paths_spent": ending.spent,
     }  # fmt: skip
+
+
+def _sense(reducer: Reducer) -> dict[str, str]:
+    """In which sense a first passage was counted."""
+    if not isinstance(reducer, FirstPassage):
+        return {}
+    return {"sense": "seen at steps" if reducer.sense == "steps" else "continuous"}
 
 
 def _state_variables(state: SavedState) -> dict[str, Any]:

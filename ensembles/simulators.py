@@ -126,6 +126,11 @@ class ArraySimulator:
     def positions(self, state: PathArrays) -> np.ndarray:
         return self.leave(state)
 
+    def coordinates(self, state: PathArrays) -> np.ndarray:
+        """x as rows (P, d), unstretched, in a fresh array."""
+        x = packs.unpack(state.x) if self.packed else state.x.copy()
+        return x if self.scale is None else x / self.scale
+
     def measure(self, name: str, state: PathArrays) -> np.ndarray | None:
         return self.measures[name](state) if name in self.measures else None
 

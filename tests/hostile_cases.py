@@ -242,7 +242,10 @@ CALLS = {
     "WindowMean": (ensembles.WindowMean, dict(function="norm", window=2)),
     "Maximum": (ensembles.Maximum, dict(function="norm")),
     "Recorded": (ensembles.Recorded, dict(function="norm")),
-    "FirstPassage": (ensembles.FirstPassage, dict(function="norm", below=0.1, above=None, retire=False)),
+    "FirstPassage": (
+        ensembles.FirstPassage,
+        dict(function="norm", below=0.1, above=None, retire=False, sense="continuous", gradient=np.sign),
+    ),
     "run": (ensembles.run, {"simulator": DESCENT.simulator(), **SIMULATED}),
     "initial_state": (ensembles.initial_state, dict(x0=START, dimension=2, paths=3)),
     "initial_moments": (ensembles.initial_moments, dict(x0=START, dimension=2)),

@@ -94,8 +94,8 @@ INTERFACES = {
     "Scheme", "Progress",
 }  # fmt: skip
 RETURNED = {
-    "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "SavedState",
-    "Until", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
+    "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
+    "SavedState", "Until", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}

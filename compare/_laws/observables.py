@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian, initial_state, recorded_steps
-from sgdlimits.ensembles.observables import FirstPassage, Reducer
+from sgdlimits.ensembles.observables import Reducer
+from sgdlimits.ensembles.passages import FirstPassage
 from sgdlimits.exact.errors import InvalidInput, one_of
 
 from ..capabilities import risk_floor, shown
@@ -122,7 +123,7 @@ def observables_of(asked: Any, problem: Any, x0: Any, dimension: int, closes: bo
         elif isinstance(source, FirstPassage):
             raise InvalidInput(
                 f"observable {name!r} is a first passage: one number a path, not one a step; give its function itself, "
-                "or simulate each process and compare the passages"
+                "or simulate each process and compare the passages seen at steps, the sense that SGD has"
             )
         elif isinstance(source, Reducer):
             found.append(Observable(name, source))

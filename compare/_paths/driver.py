@@ -75,7 +75,7 @@ def paths(
         Length of the default ladder, at least 2.
     looks : int
         Even number of evenly spaced times, in whole steps of the first rung, at which both sides are seen; a largest
-        distance and an exit are those over the looks.
+        distance and an exit are those over the looks: on neither side is anything seen in between.
     coordinate : function of points (P, m) of the set with values (P,), optional
         Default: the displacement along the limit's way, or along the noise's first direction where it is random.
     exit_radius : float, optional

@@ -35,8 +35,10 @@ def time_scales(
 ) -> TimeScales:
     """Measure in steps how long processes need for a set motion, and fit how that scales.
 
-    A drift is measured on E of a quantity of Phi(w_k); the exponents are those as step size and noise level go to zero,
-    the leading bias (in the step size, in the noise level squared) fitted along where a ladder has four rungs.
+    A time is when a mean over the paths passes a level, between the steps looked at by interpolation; it is no first
+    passage of a path. A drift is measured on E of a quantity of Phi(w_k); the exponents are those as step size and
+    noise level go to zero, the leading bias (in the step size, in the noise level squared) fitted along where a ladder
+    has four rungs.
 
     Parameters
     ----------

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import threading
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.ensembles.passages import LocalNoise
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 from sgdlimits.exact.errors import InvalidInput, Unstable, positive, whole_number
 from sgdlimits.problems import geometry
 from sgdlimits.problems.frames import place
 
-from .leaving import LeftTheSet
+from ..local_noise import local_noise
+from .fields import tangential_matrix
+from .leaving import LeftTheSet, frame_of_rank
 from .schemes import Stepper
 from .stability import past_the_limit, past_threshold, warn_of_crossing
 
@@ -109,6 +112,27 @@ class LimitSteps:
             self._enter, measures=risk_of(model.loss), compiled=False,
             whole="its grid belongs to the whole run",
         )  # fmt: skip
+
+    def local_noise(self, simulator: Simulator) -> LocalNoise | str:
+        """|(P G)^T gradient|^2 dt of each integrator step, or why passages between steps cannot be told."""
+        fields, grid = self.stepper.fields, self.grid
+        if np.diff(grid).min(initial=1.0) < 1 - 1e-9:
+            return "several of the integrator's steps end within one step of the run: raise dt, or leave substeps out"
+
+        def span(own: int) -> tuple[float, float]:
+            before, end = np.searchsorted(grid, (own, own + 1), side="right") - 1
+            return (grid[before], grid[end]) if end > before else (own, own)
+
+        def variance(own: int, w: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+            begin, end = span(own)
+            if begin == end or not self.noise_dimension:  # at rest, or without noise
+                return np.zeros(len(w))
+            frame = frame_of_rank(fields.model, w, self.stepper.rank)
+            along = (tangential_matrix(frame, fields.noise_matrix(w)) * gradient[:, :, None]).sum(axis=1)
+            return (end - begin) / self.clock * np.square(along).sum(axis=1)
+
+        made = local_noise(simulator, variance, None, np.zeros(fields.model.dimension), fields.model.gradient)
+        return replace(made, span=span)
 
     def warn_of_paths(self, asked: range, stacklevel: int) -> None:
         """Warn of the paths among those `asked` that were lost, and of those that passed the stability limit."""

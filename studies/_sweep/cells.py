@@ -75,7 +75,7 @@ class FunctionWork(Work):
         for name in allowed:
             missing = found[name].default is inspect.Parameter.empty and name not in grid.names
             if missing and name not in ("seed", "paths", "first_path"):
-                raise InvalidInput(f"the cell needs {name!r}, which is not swept: name it in over, or give it a default")
+                raise InvalidInput(f"the cell needs {name!r}, which is not swept: name it in over, or give a default")
 
     def run(self, settings: Mapping[str, Any]) -> Any:
         return self.function(**settings)

@@ -15,7 +15,7 @@ from .assembly import assembled
 from .cells import Work, settings_of, work_of
 from .executors import Lost, finished, opened
 from .grid import Grid, grid_of
-from .store import FORMAT, Cell, Folder, Memory, Piece, StoreError
+from .store import FORMAT, Cell, Folder, Memory, Piece
 from .worker import Task, packed, run_cell
 
 if TYPE_CHECKING:
@@ -133,8 +133,8 @@ def identity_of(work: Work, grid: Grid, seed: int, in_pieces: bool) -> dict[str,
 
 
 def _fill(
-    kept: Memory | Folder, work: Work, grid: Grid, seed: int, paths: int | None, block: int, workers: Any, executor: Any,
-    retry: bool, progress: bool | Progress | None,
+    kept: Memory | Folder, work: Work, grid: Grid, seed: int, paths: int | None, block: int, workers: Any,
+    executor: Any, retry: bool, progress: bool | Progress | None,
 ) -> None:  # fmt: skip
     """Run what is missing."""
     there = _by_key(kept)
@@ -154,7 +154,7 @@ def _fill(
         bar.close()
     if lost:
         place, why = lost[0]
-        kept_where = f"the finished ones are in the store {kept.shown}" if kept.shown else "name a store to keep the others"
+        kept_where = f"the others are in the store {kept.shown}" if kept.shown else "name a store to keep the others"
         raise InvalidInput(
             f"{len(lost)} of {len(jobs)} cells were lost with their workers, the first at {grid.said(place)} ({why}): "
             f"{kept_where}; run the same again, with fewer workers if memory was short"
@@ -173,8 +173,8 @@ def _results(
         payload = packed(work)
     except Exception as error:  # pickling raises of every kind
         raise InvalidInput(
-            f"the cell cannot be sent to other processes ({type(error).__name__}: {str(error)[:200]}): leave workers and "
-            "executor out, or make what it uses inside it"
+            f"the cell cannot be sent to other processes ({type(error).__name__}: {str(error)[:200]}): leave workers "
+            "and executor out, or make what it uses inside it"
         ) from None
 
     def task_of(job: Job) -> Task:

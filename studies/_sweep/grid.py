@@ -131,8 +131,8 @@ def _axis(name: Any, values: Any) -> Axis:
             raise InvalidInput(f"over gives {name} the value {value}: values must be finite")
         if isinstance(value, (list, dict, np.ndarray)):
             raise InvalidInput(
-                f"over gives {name} a value that is a {kind(value)}: sweep over names or numbers, and look the arrays up "
-                "in the cell"
+                f"over gives {name} a value that is a {kind(value)}: sweep over names or numbers, and look the arrays "
+                "up in the cell"
             )
     labels, keys = [_label(value) for value in values], [_key(value) for value in values]
     for found, what in ((keys, values), (labels, labels)):

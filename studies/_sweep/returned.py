@@ -85,8 +85,8 @@ def _plain(name: str, values: np.ndarray) -> np.ndarray:
         values = values.astype(np.str_)
     if values.dtype.kind not in PLAIN:
         raise InvalidInput(
-            f"a cell returned {name!r} with entries of {kind(values.flat[0]) if values.size else values.dtype}: numbers "
-            "and texts can be kept"
+            f"a cell returned {name!r} with entries of {kind(values.flat[0]) if values.size else values.dtype}: "
+            "numbers and texts can be kept"
         )
     return values
 
