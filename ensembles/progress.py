@@ -69,7 +69,10 @@ class Lines:
     def _say(self, now: float) -> None:
         known = math.isfinite(self._total) and self._total > 0
         share = f" ({100 * self._done / self._total:.0f} %)" if known else ""
-        print(f"{self._done:.3g} {self._unit}{share} in {now - self._began:.0f} s", file=sys.stderr, flush=True)
+        took = now - self._began
+        left = took / self._done * (self._total - self._done) if known and self._done else 0.0
+        coming = f", about {left:.0f} s left" if left >= 1 else ""
+        print(f"{self._done:.3g} {self._unit}{share} in {took:.0f} s{coming}", file=sys.stderr, flush=True)
 
 
 class Patience:
@@ -113,7 +116,8 @@ def open_progress(progress: bool | Progress | None, total: float, unit: str = "p
     Parameters
     ----------
     progress : None or False, True, or an object with `update(n)` and `close()`
-        True: a tqdm bar on standard error; whole lines now and then where that is no terminal.
+        True: a tqdm bar with the time left on standard error, a notebook's too; whole lines now and then where that is
+        neither.
     total : int, or inf where it is not known
 
     Raises
@@ -124,13 +128,20 @@ def open_progress(progress: bool | Progress | None, total: float, unit: str = "p
     if progress is None or progress is False:
         return Silent()
     if progress is True:
-        shown = sys.stderr is not None and sys.stderr.isatty()
+        shown = sys.stderr is not None and (sys.stderr.isatty() or _in_notebook())
         return Locked(_bar(total, unit) if shown else Lines(total, unit))
     if callable(getattr(progress, "update", None)) and callable(getattr(progress, "close", None)):
         return Locked(progress)
     raise InvalidInput(
         f"progress must be True, None or an object with update(n) and close(), got {type(progress).__name__}"
     )
+
+
+def _in_notebook() -> bool:
+    """Whether a notebook's kernel runs this: it shows a moving bar, though its standard error is no terminal."""
+    shell = sys.modules.get("IPython")
+    found = shell.get_ipython() if shell is not None and hasattr(shell, "get_ipython") else None
+    return type(found).__name__ == "ZMQInteractiveShell"
 
 
 def _bar(total: float, unit: str) -> Progress:

@@ -1,15 +1,23 @@
-"""Ready-made studies: one folder per question, run by the command line and by the notebooks."""
+"""Ready-made studies: one folder per question, run by the command line and by the notebooks; and sweeps over them."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.studies, not studies")
+
+if TYPE_CHECKING:
+    from ._sweep.driver import sweep
+    from ._sweep.merging import merge_stores, read_store
+    from ._sweep.plots import plot_sweep
+
+__all__ = ["STUDIES", "find_study", "merge_stores", "plot_sweep", "read_store", "sweep"]
 
 # name -> what it asks; the folder of that name (with _ for -) holds the class `Study`
 STUDIES = {
     "homogenized": "SGD on least squares against homogenized SGD and other diffusions that approximate it",
     "zero-loss": "noisy gradient descent along a set of zero loss: limits, time scales, and what each noise selects",
 }
+_LATE = {"sweep": "driver", "plot_sweep": "plots", "merge_stores": "merging", "read_store": "merging"}
 
 
 def find_study(name: str) -> type[Any]:
@@ -26,3 +34,12 @@ def find_study(name: str) -> type[Any]:
 
     module = one_of("study", name, STUDIES).replace("-", "_")
     return import_module(f".{module}", __name__).Study
+
+
+def __getattr__(name: str) -> Any:
+    """The parts of sweeps, when they are asked for: naming the studies needs none of the libraries behind them."""
+    from importlib import import_module
+
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"._sweep.{_LATE[name]}", __name__), name)

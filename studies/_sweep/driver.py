@@ -66,7 +66,8 @@ def sweep(
     retry : bool
         Run cells that failed before again.
     progress : bool or object with update(n) and close(), optional
-        True: a bar with the time left, or lines where there is no terminal. Counted in cells, or pieces of them.
+        True: a bar with the time left, or lines where there is no terminal. Counted in cells that are missing, or
+        pieces of them.
 
     Returns
     -------
@@ -139,9 +140,7 @@ def _fill(
     """Run what is missing."""
     there = _by_key(kept)
     jobs = [job for place in grid.places() for job in _missing(kept, there, grid, place, paths, block, retry)]
-    whole = grid.size if paths is None else len(jobs)
-    bar, lost = open_progress(progress, whole, "cells" if paths is None else "pieces"), list[tuple[Place, Lost]]()
-    bar.update(whole - len(jobs))
+    bar, lost = open_progress(progress, len(jobs), "cells" if paths is None else "pieces"), list[tuple[Place, Lost]]()
     try:
         with opened(executor, workers) as pool:
             for (place, piece), cell in _results(pool, work, grid, seed, jobs):

@@ -16,6 +16,7 @@ import secrets
 import time
 import warnings
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,10 +104,8 @@ class Folder:
             If it cannot be written, holds something else, or another sweep: what differs is named.
         """
         try:
-            if self.path.is_dir() and not (self.path / IDENTITY).is_file() and any(self.path.iterdir()):
-                raise InvalidInput(
-                    f"{self.shown} holds files, but no {IDENTITY}: it is no store; name another folder"
-                )
+            if self.path.is_dir() and not (self.path / IDENTITY).is_file() and any(map(_foreign, self.path.iterdir())):
+                raise InvalidInput(f"{self.shown} holds files, but no {IDENTITY}: it is no store; name another folder")
             (self.path / CELLS).mkdir(parents=True, exist_ok=True)
             self._clean()
             if not (self.path / IDENTITY).exists():
@@ -170,7 +169,7 @@ class Folder:
             file = self.path / CELLS / _name(key, piece)
             try:
                 self._held[key, piece] = read_cell(file)
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+            except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
                 reason = getattr(error, "strerror", None) or type(error).__name__
                 warnings.warn(f"{file.name} in {self.shown} is damaged ({reason}): computed again", stacklevel=2)
                 return None
@@ -181,24 +180,18 @@ class Folder:
         self._held.pop((key, piece), None)
         (self.path / CELLS / _name(key, piece)).unlink(missing_ok=True)
 
-    def merge(self, other: Folder) -> tuple[int, int]:
-        """Copy the cells that only `other` has; the numbers of those copied, and of those that were here already.
+    def check_same(self, other: Folder) -> None:
+        """Raise unless the other store is of the same sweep."""
+        check_same(self.shown, self.identity(), other.identity(), f"the store {other.shown} has")
 
-        Raises
-        ------
-        InvalidInput
-            If it holds another sweep.
-        """
-        check_same(self.shown, self.identity(), other.identity())
-        here, copied, known = set(self.pieces()), 0, 0
+    def merge(self, other: Folder) -> int:
+        """Copy the cells that only `other` has; how many there were. A damaged one stays where it is."""
+        here, copied = set(self.pieces()), 0
         for key, piece, file in other._files():
-            if (key, piece) in here:
-                known += 1
-                continue
-            read_cell(file)  # a damaged one stays where it is
-            self._write(self.path / CELLS / file.name, file.read_bytes())
-            copied += 1
-        return copied, known
+            if (key, piece) not in here and other.get(key, piece) is not None:
+                self._write(self.path / CELLS / file.name, file.read_bytes())
+                copied += 1
+        return copied
 
     def _files(self) -> Iterator[tuple[str, Piece, Path]]:
         with os.scandir(self.path / CELLS) as entries:
@@ -237,12 +230,12 @@ class Folder:
 
 def read_cell(file: Path) -> Cell:
     """A cell from its file; every checksum is looked at."""
-    with np.load(file, allow_pickle=False) as content:
+    with open(file, "rb") as opened, np.load(opened, allow_pickle=False) as content:
         meta = json.loads(content[META].tobytes())
         return Cell({name: content[str(i)] for i, name in enumerate(meta.pop("arrays"))}, meta)
 
 
-def check_same(where: str, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+def check_same(where: str, there: Mapping[str, Any], here: Mapping[str, Any], who: str = "this one has") -> None:
     """Raise at the first thing in which two sweeps differ.
 
     Raises
@@ -256,11 +249,21 @@ def check_same(where: str, there: Mapping[str, Any], here: Mapping[str, Any]) ->
             continue
         if name.endswith("fingerprint"):
             said = "a cell that computes something else (its code, or data that it uses, have changed)"
-            raise InvalidInput(f"the store {where} holds a sweep of {said}: name another store")
+            raise InvalidInput(f"the store {where} is of {said}: name another store")
         raise InvalidInput(
-            f"the store {where} holds a sweep with {name} = {shown(then.get(name))}, not {shown(now.get(name))}: name "
-            "another store, or take what it has"
+            f"the store {where} holds a sweep with {_setting(name, then)}; {who} {_setting(name, now)}: name another "
+            "store, or take what it has"
         )
+
+
+def _foreign(entry: Path) -> bool:
+    """Whether a file is none that a run killed while it made the store leaves behind."""
+    return not (entry.name == CELLS and entry.is_dir()) and not entry.name.endswith(".partial")
+
+
+def _setting(name: str, settings: Mapping[str, Any]) -> str:
+    short = name.removeprefix("settings.")
+    return f"{short} = {shown(settings[name])}" if name in settings else f"no {short}"
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
