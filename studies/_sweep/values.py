@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, nearest, real_number, shown, whole_number
-from sgdlimits.studies.options import number, options_of, whole
+from sgdlimits.studies.options import kind_of, number, options_of, whole
 
 MOST = 10_000  # values along one axis
 MACHINE = ("threads", "out", "overwrite", "quiet", "from", "workers", "dask", "over")
@@ -88,12 +88,6 @@ def swept_setting(study: type, name: str) -> Field[Any]:
     if plain not in found:
         raise InvalidInput(f"{shown(name)} is no setting that can be swept; {nearest(plain, allowed)}")
     return found[plain][0]
-
-
-def kind_of(entry: Field[Any]) -> str:
-    """bool, int, float or str: the type of a setting, of one that may be None too."""
-    kind = entry.type if isinstance(entry.type, str) else getattr(entry.type, "__name__", str(entry.type))
-    return kind.partition(" ")[0]
 
 
 def _read(name: str, kind: str, text: str) -> Any:

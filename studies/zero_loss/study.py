@@ -62,8 +62,9 @@ class ZeroLossStudy:
     """
 
     dataset: str = option(
-        "diabetes", "regression", lambda: f"data set of the regression on real data: {dataset_names()}", metavar="NAME"
-    )
+        "diabetes", "regression", lambda: f"data set of the regression on real data: {', '.join(dataset_names())}",
+        metavar="NAME", allowed=dataset_names,
+    )  # fmt: skip
     rows: int = option(20, "regression", "training rows of that regression, drawn at random; the others judge it")
     paths: int = option(300, "run", "paths of each process on the small models; the regressions take a twelfth")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
