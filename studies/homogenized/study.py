@@ -27,6 +27,8 @@ from .cost import affordable
 from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon
 
 if TYPE_CHECKING:
+    import xarray
+
     from sgdlimits.compare import Laws, Orders
     from sgdlimits.problems import LeastSquares
 
@@ -328,17 +330,43 @@ class HomogenizedStudy:
             notes.append(
                 f"Orders: at the time of step {steps}, where the average direction has relaxed once."
             )
-        return StudyResult(study, compared, ladder, tuple(notes))
+        return StudyResult(study, compared, ladder, tuple(notes), tuple(self.others))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StudyResult:
-    """What a run of the study gave: resolved settings, laws, orders (or None), notes on the defaults."""
+    """What a run of the study gave.
+
+    Attributes
+    ----------
+    study : HomogenizedStudy
+        Resolved settings.
+    laws : Laws
+    orders : Orders or None
+    notes : tuple of str
+        On the defaults, and on what was left out.
+    asked : tuple of str
+        Processes that were asked for, where `study` does not name them all: one that takes too long is left out.
+    """
 
     study: HomogenizedStudy
     laws: Laws
     orders: Orders | None
     notes: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> xarray.Dataset:
+        """One dataset whose shape depends on the names of processes alone, so that those of many settings stack.
+
+        Over (process, observable) the expected value at the last step, its difference from SGD, the worst difference of
+        all steps over the scale of the verdicts, each with its standard error (0 where exact), the verdict and what
+        stands against it; over (approximation, quantity) observed order and leading constant; step size, steps and
+        thresholds. Where a number is missing (nan), `note`, `order_note` or `threshold_note` says why.
+        """
+        from .summary import summary
+
+        return summary(self)
 
     def __str__(self) -> str:
         from sgdlimits.compare._laws.wording import finding

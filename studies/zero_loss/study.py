@@ -207,6 +207,19 @@ class ZeroLossResult:
 
         return finding(self)
 
+    @property
+    def summary(self) -> xarray.Dataset:
+        """One dataset whose shape is the same for all settings, so that those of many settings stack.
+
+        Of each prediction the measured and the predicted number, what remains of their gap, and the verdict: along the
+        sets (model, mechanism), exponents of times (motion, variable), paths (path_row), the regressions (task,
+        selector, start, displaced); test errors on subsets, and how many predictions have each verdict (outcome).
+        Where a number is missing (nan), a text `..._note` says why.
+        """
+        from .summary import summary
+
+        return summary(self)
+
     def table(self) -> list[dict[str, Any]]:
         """One dict for each prediction that was put to the test."""
         from .tables import rows
