@@ -1,4 +1,4 @@
-"""Command line: sgdlimits study NAME [options] | sgdlimits study --from study.toml | sgdlimits list."""
+"""Command line: sgdlimits study NAME [options], sgdlimits list, sgdlimits completion SHELL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line understands: each study brings its own options, this adds where results go."""
+"""What the command line does; what it understands stands in `parsers`."""
 
 from __future__ import annotations
 
@@ -7,29 +7,16 @@ import sys
 import warnings
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
 import sgdlimits
 from sgdlimits.exact.errors import InvalidInput, SgdlimitsError, nearest, one_of, whole_number
 from sgdlimits.studies import STUDIES, find_study
-from sgdlimits.studies.options import add_options, attach_values, flag_of, options_of, shortened, whole
+from sgdlimits.studies.options import attach_values, flag_of, options_of, shortened
 
-LONGEST = 400  # characters of a sentence on a wrong command line
-HELP = ("-h", "--help")
+from .parsers import HELP, LONGEST, SHELLS, VERBS, as_json, listed, overview, study_parser, verb_parser
+
 OWN = ("from_file", "out", "overwrite", "threads", "quiet")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong command line like every other wrong input: by raising."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InvalidInput(message if len(message) <= LONGEST else f"{message[: LONGEST - 100]}...{message[-90:]}")
-
-
-class _Format(argparse.HelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=100)
-
 
 def run(arguments: list[str]) -> int:
     """Run the command line; every wrong input is one sentence and code 2."""
@@ -71,30 +58,12 @@ def _warn_once() -> Any:
 def _run(arguments: list[str]) -> int:
     command, *rest = arguments or ["--help"]
     if command in HELP:
-        return _say(_overview())
+        return _say(overview())
     if command == "--version":
         return _say(f"sgdlimits {sgdlimits.__version__}")
-    one_of("command", command if len(command) <= LONGEST else command[:60], ("study", "list", "--help", "--version"))
-    if command == "list":
-        if rest and rest[0] not in HELP:
-            raise InvalidInput(f"{shortened(rest[0])} is not understood: list takes nothing")
-        return _say(_list())
-    return _study(rest)
-
-
-def _overview() -> str:
-    return (
-        "How far is SGD from its continuous limits?\n\n"
-        "usage: sgdlimits study NAME [options]     run a study; --help after its name shows its options\n"
-        "       sgdlimits study --from study.toml  run one again with the settings of an earlier run\n"
-        "       sgdlimits list                     name the studies\n"
-        "       sgdlimits --version\n\nstudies:\n" + _list("  ")
-    )
-
-
-def _list(indent: str = "") -> str:
-    width = max(map(len, STUDIES))
-    return "\n".join(f"{indent}{name:{width}}  {purpose}" for name, purpose in STUDIES.items())
+    allowed = (*VERBS, "--help", "--version")
+    verb = one_of("command", command if len(command) <= LONGEST else command[:60], allowed)
+    return DO[verb](rest)
 
 
 def _say(text: str) -> int:
@@ -106,11 +75,31 @@ def _say(text: str) -> int:
     return 0
 
 
+def _list(arguments: list[str]) -> int:
+    if arguments[:1] and arguments[0] in HELP:
+        return _say(listed())
+    found, unknown = verb_parser("list").parse_known_args(arguments)
+    if unknown:
+        raise InvalidInput(f"{shortened(unknown[0])} is not understood: list takes --json or nothing")
+    return _say(as_json() if found.json else listed())
+
+
+def _completion(arguments: list[str]) -> int:
+    parser = verb_parser("completion")
+    if any(argument in HELP for argument in arguments):
+        return _say(parser.format_help().rstrip())
+    if len(arguments) != 1:
+        raise InvalidInput(f"completion takes the name of one shell, {', '.join(SHELLS)}; got {len(arguments)} words")
+    from .completion import script
+
+    return _say(script(one_of("shell", arguments[0][:LONGEST], SHELLS)))
+
+
 def _study(arguments: list[str]) -> int:
     from_file, name, rest = _named(arguments)
     if name is None and from_file is None:
         if any(argument in HELP for argument in rest):
-            return _say(_overview())
+            return _say(overview())
         raise InvalidInput(f"no study is named; allowed: {', '.join(STUDIES)}, or --from study.toml")
     if name is not None:
         one_of("study", name[:LONGEST], STUDIES)
@@ -159,24 +148,10 @@ def _named(arguments: list[str]) -> tuple[str | None, str | None, list[str]]:
     return from_file, name, rest
 
 
-def _options(name: str, study: type, arguments: Iterable[str]) -> dict[str, Any]:
-    """The options that are given, by the names of settings."""
+def _options(name: str, study: type, arguments: Iterable[str], verb: str = "study") -> dict[str, Any]:
+    """The options that are given after the name of a study, by the names of settings."""
     words = attach_values(arguments, study)
-    parser = _Parser(
-        f"sgdlimits study {name}",
-        usage=f"sgdlimits study {name} [options]",
-        description=STUDIES[name],
-        formatter_class=_Format,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
-    add_options(parser, study, any(word in HELP for word in words))
-    run = parser.add_argument_group("machine and output")
-    run.add_argument("--threads", type=whole, metavar="N", help="never changes a number (default: all cores)")
-    run.add_argument("--out", metavar="FOLDER", help=f"where results go (default: results/{name}-001, -002, ...)")
-    run.add_argument("--overwrite", action="store_true", help="replace the files of an earlier run in that folder")
-    run.add_argument("--quiet", action="store_true", help="no table and no progress")
-    run.add_argument("--from", metavar="FILE", dest="from_file", help="take every setting from a study.toml")
+    parser = study_parser(verb, name, any(word in HELP for word in words))
     found, unknown = parser.parse_known_args(words)
     if unknown:
         word = unknown[0].partition("=")[0]
@@ -215,3 +190,6 @@ def _execute(study: Any, options: dict[str, Any]) -> int:
     except InvalidInput as error:
         raise InvalidInput(f"{error}; the report is whole, in {folder}") from None
     return 0
+
+
+DO = {"study": _study, "list": _list, "completion": _completion}  # what each of VERBS does with the words after it

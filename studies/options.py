@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
@@ -25,6 +25,10 @@ class Option:
         Spelling on the command line, where it is not the name of the field.
     stored : bool
         Whether it goes into study.toml; if not it may be given beside --from.
+    allowed : function without arguments, or None
+        The names that may be given, where they are known beforehand.
+    several : bool
+        Whether more than one of them may be given, separated by commas.
     """
 
     help: str | Callable[[], str]
@@ -33,6 +37,8 @@ class Option:
     metavar: str = ""
     flag: str = ""
     stored: bool = True
+    allowed: Callable[[], Sequence[str]] | None = None
+    several: bool = False
 
 
 def option(default: Any, group: str, help: str | Callable[[], str], **words: Any) -> Any:
@@ -51,6 +57,30 @@ def flag_of(entry: Field[Any]) -> str:
     return entry.metadata["option"].flag or "--" + entry.name.replace("_", "-")
 
 
+def kind_of(entry: Field[Any]) -> str:
+    """bool, int, float or str: the type of a setting, and of one that may be None too."""
+    kind = entry.type if isinstance(entry.type, str) else getattr(entry.type, "__name__", str(entry.type))
+    return kind.partition(" ")[0]
+
+
+def described(study: type) -> list[dict[str, Any]]:
+    """Every option of the study as plain values, for other programs; imports what the texts need.
+
+    A bool is a switch: its flag takes no value and gives the opposite of its default. `default` is None where nothing
+    is the default or `default_text` says how it is computed. `allowed` is None where any value of the type may be
+    given.
+    """
+    return [
+        {
+            "name": entry.name, "flag": flag_of(entry), "type": kind_of(entry), "default": entry.default,
+            "default_text": found.default or None, "help": found.help if isinstance(found.help, str) else found.help(),
+            "group": found.group, "stored": found.stored,
+            "allowed": list(found.allowed()) if found.allowed is not None else None, "several": found.several,
+        }
+        for entry, found in options_of(study)
+    ]  # fmt: skip
+
+
 def add_options(parser: argparse.ArgumentParser, study: type, full: bool) -> None:
     """Add the options of the study to a parser, under their headings; `full`: with texts that need heavy imports."""
     groups: dict[str, Any] = {}
@@ -59,14 +89,14 @@ def add_options(parser: argparse.ArgumentParser, study: type, full: bool) -> Non
             groups[found.group] = parser.add_argument_group(found.group)
         text = found.help if isinstance(found.help, str) else found.help() if full else ""
         add = groups[found.group].add_argument
-        if entry.type in ("bool", bool):
+        kind = kind_of(entry)
+        if kind == "bool":
             action = "store_false" if entry.default is True else "store_true"
             add(flag_of(entry), dest=entry.name, action=action, help=_escaped(text))
             continue
         default = found.default or (f"{entry.default:g}" if isinstance(entry.default, float) else entry.default)
         if default not in (None, MISSING):
             text += f" (default: {default})"
-        kind = str(entry.type).partition(" ")[0]
         reader = {"int": whole, "float": number}.get(kind, str)
         metavar = found.metavar or {"int": "N", "float": "X"}.get(kind, "TEXT")
         add(flag_of(entry), dest=entry.name, type=reader, metavar=metavar, help=_escaped(text))
@@ -78,7 +108,7 @@ def _escaped(text: str) -> str:
 
 def attach_values(arguments: Iterable[str], study: type) -> list[str]:
     """Join an option to a value that begins with a minus sign and is a number: argparse knows only some of these."""
-    taking = {flag_of(entry) for entry, _ in options_of(study) if entry.type not in ("bool", bool)}
+    taking = {flag_of(entry) for entry, _ in options_of(study) if kind_of(entry) != "bool"}
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] in taking and argument[:1] == "-" and _is_number(argument):
@@ -122,8 +152,8 @@ def shortened(value: object, longest: int = 60) -> str:
     return text if len(text) <= longest else f"{text[: longest // 2]}...{text[-longest // 3 :]}"
 
 
-def dataset_names() -> str:
-    """The named data sets, for help texts."""
+def dataset_names() -> tuple[str, ...]:
+    """The named data sets."""
     from sgdlimits.problems import datasets
 
-    return ", ".join(datasets.DATASETS)
+    return datasets.DATASETS

@@ -104,6 +104,10 @@ WRONG = {
     "missing toml": (["study", "--from", "none.toml"], "cannot read 'none.toml'"),
     "bad toml": (["study", "--from", "bad.toml"], "is not a TOML file"),
     "setting": (["study", "--from", "typo.toml"], "did you mean 'step_size'"),
+    "list": (["list", "all"], "'all' is not understood: list takes --json or nothing"),
+    "list, twice": (["list", "--json", "--jsn"], "'--jsn' is not understood"),
+    "completion": (["completion"], "completion takes the name of one shell, bash, zsh, tcsh; got 0 words"),
+    "shell": (["completion", "bsh"], "did you mean 'bash'"),
     "from and option": (["study", "--from", "typo.toml", "--paths", "9"], "--paths cannot be given"),
 }
 

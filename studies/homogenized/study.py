@@ -27,6 +27,8 @@ from .cost import affordable
 from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon
 
 if TYPE_CHECKING:
+    import xarray
+
     from sgdlimits.compare import Laws, Orders
     from sgdlimits.problems import LeastSquares
 
@@ -50,8 +52,8 @@ class HomogenizedStudy:
     """
 
     dataset: str | None = option(
-        None, DATA, lambda: f"named data set: {dataset_names()}", shown="diabetes, unless --data is given",
-        metavar="NAME",
+        None, DATA, lambda: f"named data set: {', '.join(dataset_names())}", shown="diabetes, unless --data is given",
+        metavar="NAME", allowed=dataset_names,
     )  # fmt: skip
     data: str | None = option(None, DATA, "CSV file with a header line", metavar="CSV")
     target: str | None = option(None, DATA, "column of the CSV file to predict", metavar="COLUMN")
@@ -63,8 +65,9 @@ class HomogenizedStudy:
         None, DATA, "of the CSV file: one character, or tab", shown="recognised, and said", metavar="MARK"
     )
     decimal: str | None = option(
-        None, DATA, "decimal mark of the CSV file, . or ,", shown="recognised, and said", metavar="MARK"
-    )
+        None, DATA, "decimal mark of the CSV file, . or ,", shown="recognised, and said", metavar="MARK",
+        allowed=lambda: (".", ","),
+    )  # fmt: skip
     data_sha256: str | None = None
     standardise: bool = option(
         True, DATA, "use columns as they are; without it each, the target too, gets mean 0 and variance 1",
@@ -77,13 +80,15 @@ class HomogenizedStudy:
     )
     batch_size: int = option(1, SGD_GROUP, "samples in a batch")
     sampling: str = option(
-        "with_replacement", SGD_GROUP, "with_replacement, without_replacement or reshuffle", metavar="NAME"
-    )
+        "with_replacement", SGD_GROUP, "with_replacement, without_replacement or reshuffle", metavar="NAME",
+        allowed=lambda: _samplings(),
+    )  # fmt: skip
     momentum: float = option(0.0, SGD_GROUP, "heavy ball, from 0 to below 1")
     label_noise: float = option(0.0, SGD_GROUP, "standard deviation of fresh noise on every drawn label")
     processes: str = option(
-        ",".join(PROCESSES), RUN, "what SGD is compared with, separated by commas", metavar="NAMES"
-    )
+        ",".join(PROCESSES), RUN, "what SGD is compared with, separated by commas", metavar="NAMES",
+        allowed=lambda: PROCESSES, several=True,
+    )  # fmt: skip
     steps: int | None = option(
         None, RUN, "SGD steps",
         shown="until the mean risk has made 95 % of its way, or three relaxation times up to 1000 if that is longer; "
@@ -92,7 +97,8 @@ class HomogenizedStudy:
     paths: int = option(10_000, RUN, "paths of each process")
     seed: int = option(0, RUN, "of all random numbers: the same seed, the same bits")
     solver: str | None = option(
-        None, RUN, lambda: f"scheme that is compared in place of the processes: {_solvers()}", metavar="NAME",
+        None, RUN, lambda: f"scheme that is compared in place of the processes: {', '.join(_solvers())}",
+        metavar="NAME", allowed=lambda: _solvers(),
         shown="none: the processes themselves; what sampling them by a scheme adds is measured and kept small, and the "
         "report says where it is more than the Monte Carlo error",
     )  # fmt: skip
@@ -104,7 +110,6 @@ class HomogenizedStudy:
     )
 
     def __post_init__(self) -> None:
-        from sgdlimits.ensembles.random import SAMPLINGS
         from sgdlimits.problems.csv_files import CsvFormat
 
         if self.data is not None and self.dataset is not None:
@@ -131,7 +136,7 @@ class HomogenizedStudy:
             raise InvalidInput(f"processes must name at least one of {', '.join(PROCESSES)}, each once")
         if not isinstance(self.standardise, bool):
             raise InvalidInput(f"standardise must be true or false, got {shortened(self.standardise)}")
-        one_of("sampling", self.sampling, SAMPLINGS)
+        one_of("sampling", self.sampling, _samplings())
         checked: dict[str, Any] = {
             "test_fraction": non_negative("test_fraction", self.test_fraction),
             "ridge": real_number("ridge", self.ridge),
@@ -325,17 +330,43 @@ class HomogenizedStudy:
             notes.append(
                 f"Orders: at the time of step {steps}, where the average direction has relaxed once."
             )
-        return StudyResult(study, compared, ladder, tuple(notes))
+        return StudyResult(study, compared, ladder, tuple(notes), tuple(self.others))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class StudyResult:
-    """What a run of the study gave: resolved settings, laws, orders (or None), notes on the defaults."""
+    """What a run of the study gave.
+
+    Attributes
+    ----------
+    study : HomogenizedStudy
+        Resolved settings.
+    laws : Laws
+    orders : Orders or None
+    notes : tuple of str
+        On the defaults, and on what was left out.
+    asked : tuple of str
+        Processes that were asked for, where `study` does not name them all: one that takes too long is left out.
+    """
 
     study: HomogenizedStudy
     laws: Laws
     orders: Orders | None
     notes: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+
+    @property
+    def summary(self) -> xarray.Dataset:
+        """One dataset whose shape depends on the names of processes alone, so that those of many settings stack.
+
+        Over (process, observable) the expected value at the last step, its difference from SGD, the worst difference of
+        all steps over the scale of the verdicts, each with its standard error (0 where exact), the verdict and what
+        stands against it; over (approximation, quantity) observed order and leading constant; step size, steps and
+        thresholds. Where a number is missing (nan), `note`, `order_note` or `threshold_note` says why.
+        """
+        from .summary import summary
+
+        return summary(self)
 
     def __str__(self) -> str:
         from sgdlimits.compare._laws.wording import finding
@@ -357,7 +388,13 @@ class StudyResult:
         return write(folder, report(self), NAME, overwrite, progress)
 
 
-def _solvers() -> str:
+def _samplings() -> tuple[str, ...]:
+    from sgdlimits.ensembles.random import SAMPLINGS
+
+    return SAMPLINGS
+
+
+def _solvers() -> tuple[str, ...]:
     from sgdlimits.diffusions import HomogenizedSGD
 
-    return ", ".join(HomogenizedSGD.solvers)
+    return tuple(HomogenizedSGD.solvers)

@@ -62,8 +62,9 @@ class ZeroLossStudy:
     """
 
     dataset: str = option(
-        "diabetes", "regression", lambda: f"data set of the regression on real data: {dataset_names()}", metavar="NAME"
-    )
+        "diabetes", "regression", lambda: f"data set of the regression on real data: {', '.join(dataset_names())}",
+        metavar="NAME", allowed=dataset_names,
+    )  # fmt: skip
     rows: int = option(20, "regression", "training rows of that regression, drawn at random; the others judge it")
     paths: int = option(300, "run", "paths of each process on the small models; the regressions take a twelfth")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
@@ -205,6 +206,19 @@ class ZeroLossResult:
         from .tables import finding
 
         return finding(self)
+
+    @property
+    def summary(self) -> xarray.Dataset:
+        """One dataset whose shape is the same for all settings, so that those of many settings stack.
+
+        Of each prediction the measured and the predicted number, what remains of their gap, and the verdict: along the
+        sets (model, mechanism), exponents of times (motion, variable), paths (path_row), the regressions (task,
+        selector, start, displaced); test errors on subsets, and how many predictions have each verdict (outcome).
+        Where a number is missing (nan), a text `..._note` says why.
+        """
+        from .summary import summary
+
+        return summary(self)
 
     def table(self) -> list[dict[str, Any]]:
         """One dict for each prediction that was put to the test."""
