@@ -33,6 +33,7 @@ def document(
     settings: Mapping[str, Any],
     versions: Mapping[str, str],
     rerun: str,
+    again: str = "",
 ) -> str:
     """The whole page.
 
@@ -49,6 +50,8 @@ def document(
         Listed under "To run it again".
     rerun : str
         The command to repeat it.
+    again : str
+        HTML that says how, where it is not by a study.toml in the folder.
     """
     title = html.escape(title)
     parts = [
@@ -61,7 +64,7 @@ def document(
         parts += [f"<h2>{html.escape(heading)}</h2>", *pieces]
     parts += [
         "<h2>To run it again</h2>",
-        f"<p>study.toml in this folder holds every setting: <code>{html.escape(rerun)}</code></p>",
+        again or f"<p>study.toml in this folder holds every setting: <code>{html.escape(rerun)}</code></p>",
         _pairs(settings),
         _pairs(versions),
     ]

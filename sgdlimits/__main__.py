@@ -25,12 +25,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         return command_line.run(sys.argv[1:] if arguments is None else list(arguments))
     except KeyboardInterrupt:
-        return fail("interrupted; nothing was written", 130)
+        return fail(f"interrupted; {_left(arguments)}", 130)
     except Terminated:
-        return fail("terminated; nothing was written", 143)
+        return fail(f"terminated; {_left(arguments)}", 143)
     finally:
         if before is not None:
             signal.signal(signal.SIGTERM, before)
+
+
+def _left(arguments: Sequence[str] | None) -> str:
+    """What is on the disk after an interruption."""
+    if list(sys.argv[1:] if arguments is None else arguments)[:1] == ["sweep"]:
+        return "finished cells are kept, and the same command goes on from there"
+    return "nothing was written"
 
 
 def fail(message: str, code: int) -> int:

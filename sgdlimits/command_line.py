@@ -192,4 +192,16 @@ def _execute(study: Any, options: dict[str, Any]) -> int:
     return 0
 
 
-DO = {"study": _study, "list": _list, "completion": _completion}  # what each of VERBS does with the words after it
+def _sweep(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in HELP:
+        return _say(overview())
+    name, *rest = arguments
+    if name.startswith("-"):
+        raise InvalidInput(f"no study is named after sweep; allowed: {', '.join(STUDIES)}, before its options")
+    study = find_study(one_of("study", name[:LONGEST], STUDIES))
+    from sgdlimits.studies._sweep.command import run_sweep
+
+    return run_sweep(name, study, _options(name, study, rest, "sweep"), arguments, _say)
+
+
+DO = {"study": _study, "sweep": _sweep, "list": _list, "completion": _completion}  # what each of VERBS does with the words after it

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import sgdlimits
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.studies import STUDIES, find_study
+from sgdlimits.studies._sweep.command import add_sweep_options
 from sgdlimits.studies.options import add_options, described, whole
 
 LONGEST = 400  # characters of a sentence on a wrong command line
@@ -21,6 +22,7 @@ VERBS = {
         "NAME [options]": "run a study; --help after its name shows its options",
         "--from study.toml": "run one again with the settings of an earlier run",
     },
+    "sweep": {"NAME --over SETTING=VALUES --out FOLDER": "run a study over a grid; the same command goes on"},
     "list": {"": "name the studies", "--json": "the same with every option, for other programs"},
     "completion": {"SHELL": f"print the script that completes commands in {', '.join(SHELLS)}"},
 }
@@ -76,7 +78,9 @@ def add_run_options(parser: argparse.ArgumentParser, name: str) -> None:
 
 
 # Verbs after which a study is named and its options follow -> what they take beside these.
-OF_STUDIES: dict[str, Callable[[argparse.ArgumentParser, str], None]] = {"study": add_run_options}
+OF_STUDIES: dict[str, Callable[[argparse.ArgumentParser, str], None]] = {
+    "study": add_run_options, "sweep": add_sweep_options,
+}  # fmt: skip
 
 
 def study_parser(verb: str, name: str, full: bool, make: Callable[..., Any] | None = None) -> argparse.ArgumentParser:

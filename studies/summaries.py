@@ -16,7 +16,9 @@ TEXT = "text"  # the unit of words, so that every variable has one
 Entry = tuple[tuple[str, ...], Any, str, str]
 
 
-def summary_dataset(variables: Mapping[str, Entry], coordinates: Mapping[str, tuple[Any, str, str]]) -> xarray.Dataset:
+def summary_dataset(
+    variables: Mapping[str, Entry], coordinates: Mapping[str, tuple[Any, str, str]], picture: str = ""
+) -> xarray.Dataset:
     """A dataset whose variables and coordinates all say what they are, and in which units.
 
     Parameters
@@ -25,12 +27,14 @@ def summary_dataset(variables: Mapping[str, Entry], coordinates: Mapping[str, tu
         Name -> dimensions, values, units and long name. Arrays of objects become texts.
     coordinates : mapping
         Name -> values, units and long name.
+    picture : str
+        What a sweep draws, and where: "worst observable=risk".
     """
     import xarray as xr
 
     arrays = {name: (dims, _plain(values), _said(*words)) for name, (dims, values, *words) in variables.items()}
     axes = {name: ((name,), _plain(values), _said(*words)) for name, (values, *words) in coordinates.items()}
-    return xr.Dataset(arrays, axes)
+    return xr.Dataset(arrays, axes, {"picture": picture} if picture else {})
 
 
 def _plain(values: Any) -> np.ndarray:

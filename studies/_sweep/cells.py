@@ -151,7 +151,7 @@ def settings_of(work: Work, grid: Grid, place: tuple[int, ...], seed: int, piece
 
     settings = grid.settings(place)
     if "seed" not in settings and work.takes("seed"):
-        settings["seed"] = child_seed(seed, "sweep", *grid.words(place))
+        settings["seed"] = child_seed(seed, "sweep", *grid.words(place)) >> 2  # 62 bits: what a setting may be
     if piece.count:
         settings |= {"paths": piece.count, "first_path": piece.first}
     return settings

@@ -62,7 +62,8 @@ def plot_sweep(
 
     if not isinstance(dataset, xarray.Dataset) or "failure" not in dataset or not dataset["failure"].dims:
         raise InvalidInput(f"plot_sweep draws what sweep gave, got {kind(dataset)}")
-    name = _variable(dataset, variable)
+    name, usual = picture_of(dataset, variable)
+    chosen = {dim: value for dim, value in usual.items() if dim in dataset[name].dims} | chosen
     swept = [str(dim) for dim in dataset["failure"].dims]
     dataset = _selected(dataset, name, chosen)
     values, failed = dataset[name], dataset["failure"] != ""
@@ -74,6 +75,18 @@ def plot_sweep(
     if len(axes) == 1:
         return _lines(dataset, name, axes[0], rest, failed, ax)
     return _maps(values, failed, (across[0], across[1]), rest, ax)
+
+
+def picture_of(dataset: xarray.Dataset, variable: str | None = None) -> tuple[str, dict[str, str]]:
+    """The quantity that is drawn, and where along other dimensions: what is asked, what the cells say, or the first.
+
+    A cell says so by the attribute `picture` of its dataset, "worst" or "worst observable=risk".
+    """
+    said, *at = str(dataset.attrs.get("picture", "")).split(" ", 1)
+    if variable is None and said in dataset:
+        pairs = (part.partition("=") for part in (at[0].split(", ") if at else []))
+        return said, {dim: value for dim, _, value in pairs}
+    return _variable(dataset, variable), {}
 
 
 def _variable(dataset: xarray.Dataset, variable: str | None) -> str:
@@ -107,18 +120,24 @@ def _selected(dataset: xarray.Dataset, name: str, chosen: Mapping[str, Any]) -> 
 def _entries(values: xarray.DataArray, dims: Sequence[str], most: int) -> list[tuple[str, dict[str, int]]]:
     """What there is of the quantity beside the picture's axes: label and place of each."""
     sizes = [values.sizes[dim] for dim in dims]
-    if np.prod(sizes) > most:
+    there = [place for place in product(*map(range, sizes)) if _varies(values.isel(dict(zip(dims, place, strict=True))))]
+    if len(there) > most:
         long = max(dims, key=lambda dim: values.sizes[dim])
         raise InvalidInput(
-            f"{values.name!r} has {int(np.prod(sizes))} entries beside the axes, more than one figure shows: choose along "
+            f"{values.name!r} has {len(there)} entries beside the axes, more than one figure shows: choose along "
             f"{', '.join(map(repr, dims))}, such as {long}={shown(_label(values, long, 0))}"
         )
     found = []
-    for place in product(*map(range, sizes)):
+    for place in there or [(0,) * len(dims)]:
         varying = [(dim, i) for dim, i in zip(dims, place, strict=True) if values.sizes[dim] > 1]
         words = [_said(values, dim, i) for dim, i in varying]
         found.append((", ".join(words), dict(zip(dims, place, strict=True))))
     return found
+
+
+def _varies(values: xarray.DataArray) -> bool:
+    """Whether there is anything to see: not a quantity that no cell has, nor the zeros of a reference."""
+    return bool(np.isfinite(values.values).any() and (values.values != 0).any())
 
 
 def _label(values: xarray.DataArray, dim: str, place: int) -> Any:

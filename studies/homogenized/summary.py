@@ -56,7 +56,8 @@ def summary(result: StudyResult) -> xarray.Dataset:
         "approximation": (approximations, TEXT, "process whose weak order is measured"),
         "quantity": (list(QUANTITIES), TEXT, "error whose order is measured"),
     }
-    return summary_dataset(_laws(result, names) | _orders(result, approximations) | _scalars(result), coordinates)
+    found = _laws(result, names) | _orders(result, approximations) | _scalars(result)
+    return summary_dataset(found, coordinates, picture="worst observable=risk")
 
 
 def _laws(result: StudyResult, names: list[str]) -> dict[str, Entry]:

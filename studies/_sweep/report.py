@@ -1,0 +1,144 @@
+"""What a finished sweep leaves beside its store: numbers, table, picture and page, each written whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import os
+import secrets
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.compare.html_page import Picture, bullets, document, figure
+from sgdlimits.compare.reports import PAGE, versions
+from sgdlimits.compare.style import render
+from sgdlimits.ensembles import save
+from sgdlimits.exact.errors import InvalidInput
+
+from .plots import picture_of, plot_sweep
+
+if TYPE_CHECKING:
+    import xarray
+
+RESULT, TABLE, PICTURE = "sweep.nc", "table.csv", "picture"
+MOST_SENTENCES = 20
+
+
+def write_report(
+    folder: Path, dataset: xarray.Dataset, settings: Mapping[str, Any], command: str, variable: str | None = None
+) -> Path:
+    """Write sweep.nc, table.csv, picture.svg and .png, and report.html into a store.
+
+    Returns
+    -------
+    Path
+        The page.
+
+    Raises
+    ------
+    InvalidInput
+        If there is no such variable.
+    """
+    save(dataset, folder / RESULT)
+    _replace(folder / TABLE, table(dataset).encode())
+    pieces, sentences = [], []
+    try:
+        drawn = plot_sweep(dataset, variable)
+    except InvalidInput as error:
+        if variable is not None:
+            raise
+        sentences.append(f"No picture: {error}.")
+    else:
+        svg, png = render(drawn, "svg", "png")
+        _replace(folder / f"{PICTURE}.svg", svg)
+        _replace(folder / f"{PICTURE}.png", png)
+        pieces.append(figure(Picture(PICTURE, caption(dataset, variable), svg, png)))
+    names = [str(dim) for dim in dataset["failure"].dims]
+    counted = {title: _counted(dataset[name].values) for title, name in (("Failed", "failure"), ("Notes", "note"))}
+    sections = {title: [bullets(found)] for title, found in counted.items() if found}
+    sections["Files"] = [
+        bullets([
+            f"{RESULT}: everything, opens with xarray", f"{TABLE}: one line a cell",
+            "sweep.json and cells: the store; the same command computes what is missing",
+        ])
+    ]  # fmt: skip
+    page = document(
+        f"{dataset.attrs['cell']} over {', '.join(names)}", finding(dataset), sentences, "".join(pieces), sections,
+        settings, versions(), command, f"<p>In the folder that holds this one: <code>{html.escape(command)}</code></p>",
+    )  # fmt: skip
+    _replace(folder / PAGE, page.encode())
+    return folder / PAGE
+
+
+def finding(dataset: xarray.Dataset) -> str:
+    """The sweep in a sentence."""
+    failure = dataset["failure"]
+    shape = " x ".join(f"{size} {name}" for name, size in failure.sizes.items())
+    failed = int(dataset.attrs["failed"])
+    ended = "none failed" if not failed else f"{failed} failed"
+    places = Counter(str(text) for text in dataset["platform"].values.flat if text)
+    where = "" if len(places) < 2 else f"; they ran on {len(places)} platforms, between which numbers agree to rounding"
+    return f"{failure.size} cells, {shape}: {ended}{where}."
+
+
+def caption(dataset: xarray.Dataset, variable: str | None) -> str:
+    """What the picture shows."""
+    name, chosen = picture_of(dataset, variable)
+    at = "".join(f", {dim} {value}" for dim, value in chosen.items())
+    words = str(dataset[name].attrs.get("long_name", name.replace("_", " ")))
+    marked = " Crosses: cells that failed." if dataset.attrs["failed"] else ""
+    return f"{words[0].upper()}{words[1:]}{at}.{marked}"
+
+
+def table(dataset: xarray.Dataset) -> str:
+    """One line a cell: its settings, every quantity that it has one or a few of, and why it failed."""
+    names = [str(dim) for dim in dataset["failure"].dims]
+    columns: dict[str, np.ndarray] = {}
+    for label, values in dataset.data_vars.items():
+        if not set(names) <= set(values.dims):
+            continue
+        rest = [dim for dim in values.dims if dim not in names]
+        if any(dim not in dataset.coords or dataset[dim].dtype.kind not in "US" for dim in rest):
+            continue  # along steps and paths: in the netCDF file
+        stacked = values.transpose(*names, *rest).values.reshape(dataset["failure"].size, -1)
+        tails = [""] if not rest else [
+            ", ".join(map(str, place)) for place in _labels([dataset[dim].values for dim in rest])
+        ]  # fmt: skip
+        for i, tail in enumerate(tails):
+            columns[f"{label} [{tail}]" if tail else str(label)] = stacked[:, i]
+    grid = np.meshgrid(*(dataset[name].values for name in names), indexing="ij")
+    settings = {name: values.ravel() for name, values in zip(names, grid, strict=True)}
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    every = settings | columns
+    writer.writerow(every)
+    for row in range(dataset["failure"].size):
+        writer.writerow([values[row].item() for values in every.values()])
+    return file.getvalue()
+
+
+def _labels(axes: list[np.ndarray]) -> list[tuple[Any, ...]]:
+    grid = np.meshgrid(*axes, indexing="ij")
+    return list(zip(*(values.ravel().tolist() for values in grid), strict=True))
+
+
+def _counted(texts: np.ndarray) -> list[str]:
+    """Each sentence once, with the number of its cells."""
+    found = Counter(str(text) for text in texts.flat if text).most_common()
+    listed = [f"{count} cell{'s' * (count > 1)}: {text}" for text, count in found[:MOST_SENTENCES]]
+    left = len(found) - len(listed)
+    return [*listed, f"and {left} further sentences, in {RESULT}"] if left > 0 else listed
+
+
+def _replace(file: Path, content: bytes) -> None:
+    partial = file.with_name(f".{secrets.token_hex(8)}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, file)
+    finally:
+        partial.unlink(missing_ok=True)
