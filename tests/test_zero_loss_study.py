@@ -158,6 +158,7 @@ def test_the_label_noise_of_a_scene_agrees_with_its_limit():
         (["--rows", "100"], "not more than the 100 rows"),
         (["--dataset", "diabets"], "did you mean 'diabetes'"),
         (["--confidence", "1"], "confidence must be below 1"),
+        (["--paths", "3"], "paths must be between 4 and 1000000000, got 3"),
         (["--tolerance", "0.2"], "tolerance is relative to what the limit changes, and at most 0.1, got 0.2"),
     ],
 )

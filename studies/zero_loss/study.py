@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .trajectories import Trajectories
 
 NAME = "zero-loss"
-MOST_PATHS = 10**9
+FEWEST, MOST_PATHS = 4, 10**9  # a comparison of paths takes no fewer
 SHARE = 12  # of the paths, a regression's: its networks are large
 
 
@@ -81,7 +81,7 @@ class ZeroLossStudy:
             raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
         checked: dict[str, Any] = {
             "rows": whole_number("rows", self.rows, 4),
-            "paths": whole_number("paths", self.paths, 2, MOST_PATHS),
+            "paths": whole_number("paths", self.paths, FEWEST, MOST_PATHS),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
             "tolerance": relative_tolerance(self.tolerance),
             "confidence": positive("confidence", self.confidence),

@@ -33,7 +33,6 @@ NUMBERS = {  # columns of the study's table -> long name
 NOT_RESOLVED = "below the Monte Carlo resolution"
 NO_EXPONENT = "no exponent is measured there"
 STILL = "nothing moves: no time to fit"
-NOT_FITTED = "too few step sizes to fit"
 
 
 def summary(result: ZeroLossResult) -> xarray.Dataset:
