@@ -112,7 +112,7 @@ def test_cells_that_fail_are_kept_with_their_sentence(tmp_path):
         result = run()
     assert warnings.showwarning is before
     assert result.failure.values.tolist() == ["", "ZeroDivisionError: a is two", ""]
-    assert result.note.values.tolist() == ["a note on 1", "", "a note on 3"]
+    assert result.warned.values.tolist() == ["a note on 1", "", "a note on 3"]
     np.testing.assert_array_equal(result["cell"], [1, np.nan, 3])
     assert result.attrs["failed"] == 1
 

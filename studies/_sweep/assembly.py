@@ -30,12 +30,12 @@ def assembled(
     """
     import xarray
 
-    failure, note, platform = (np.full(grid.shape, "", dtype=object) for _ in range(3))
+    failure, warned, platform = (np.full(grid.shape, "", dtype=object) for _ in range(3))
     found: dict[Place, Cell] = {}
     for place in grid.places():
         pieces = cells(place)
         failure[place] = _first([cell.failure for _, cell in pieces]) if pieces else "it was not computed"
-        note[place] = "; ".join(dict.fromkeys(text for _, cell in pieces for text in cell.meta["notes"]))
+        warned[place] = "; ".join(dict.fromkeys(text for _, cell in pieces for text in cell.meta["notes"]))
         platform[place] = "; ".join(dict.fromkeys(cell.meta["platform"] for _, cell in pieces))
         if not failure[place]:
             try:
@@ -51,8 +51,8 @@ def assembled(
     variables, coordinates = _stacked(grid, found)
     for axis in grid.axes:
         coordinates[axis.name] = (axis.name, np.asarray(axis.labels), axis.attributes)
-    texts = {"failure": failure, "note": note, "platform": platform}
-    words = {"failure": "why a cell failed", "note": "what a cell warned of", "platform": "where a cell ran"}
+    texts = {"failure": failure, "warned": warned, "platform": platform}
+    words = {"failure": "why a cell failed", "warned": "what a cell warned of", "platform": "where a cell ran"}
     variables |= {
         name: (tuple(grid.names), values.astype(np.str_), {"long_name": words[name]}) for name, values in texts.items()
     }

@@ -17,7 +17,7 @@ from sgdlimits.exact.fingerprints import fingerprint
 
 MOST_CELLS = 1_000_000
 KEY_DIGITS = 24
-RESERVED = ("path", "failure", "note", "platform")
+RESERVED = ("path", "failure", "warned", "platform")
 
 
 @dataclass(frozen=True, eq=False)

@@ -59,7 +59,7 @@ def write_report(
         _replace(folder / f"{PICTURE}.png", png)
         pieces.append(figure(Picture(PICTURE, caption(dataset, variable), svg, png)))
     names = [str(dim) for dim in dataset["failure"].dims]
-    counted = {title: _counted(dataset[name].values) for title, name in (("Failed", "failure"), ("Notes", "note"))}
+    counted = {title: _counted(dataset[name].values) for title, name in (("Failed", "failure"), ("Warnings", "warned"))}
     sections = {title: [bullets(found)] for title, found in counted.items() if found}
     sections["Files"] = [
         bullets([

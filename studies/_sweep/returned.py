@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import InvalidInput, kind, shown
 from .store import Cell
 
 PLAIN = "biufcUmM"  # kinds of arrays that are kept as they are
-RESERVED = ("failure", "note", "platform")
+RESERVED = ("failure", "warned", "platform")
 
 
 def cell_of(value: Any, name: str, swept: list[str]) -> Cell:
