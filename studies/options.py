@@ -81,10 +81,15 @@ def described(study: type) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def add_options(parser: argparse.ArgumentParser, study: type, full: bool) -> None:
-    """Add the options of the study to a parser, under their headings; `full`: with texts that need heavy imports."""
+def add_options(parser: argparse.ArgumentParser, study: type, full: bool, machine: bool = True) -> None:
+    """Add the options of the study to a parser, under their headings.
+
+    `full`: with texts that need heavy imports; `machine`: those too that no number should depend on.
+    """
     groups: dict[str, Any] = {}
     for entry, found in options_of(study):
+        if not (found.stored or machine):
+            continue
         if found.group not in groups:
             groups[found.group] = parser.add_argument_group(found.group)
         text = found.help if isinstance(found.help, str) else found.help() if full else ""

@@ -13,7 +13,7 @@ from sgdlimits.exact.errors import FailedCells, InvalidInput, flag, seed_number,
 
 from .assembly import assembled
 from .cells import Work, settings_of, work_of
-from .executors import Lost, finished, opened
+from .executors import Lost, check_executor, finished, opened
 from .grid import Grid, grid_of
 from .store import FORMAT, Cell, Folder, Memory, Piece
 from .worker import Task, packed, run_cell
@@ -106,6 +106,7 @@ def sweep(
                 f"paths = {paths} needs a cell that takes paths and first_path, such as lambda step_size, paths, "
                 "first_path: SGD(problem, step_size).simulate(x0, steps, paths, first_path=first_path)"
             )
+    check_executor(executor, workers)
     identity = identity_of(work, grid, seed, paths is not None)
     kept: Memory | Folder = Memory() if store is None else Folder(store)
     if isinstance(kept, Folder):
@@ -140,7 +141,8 @@ def _fill(
     """Run what is missing."""
     there = _by_key(kept)
     jobs = [job for place in grid.places() for job in _missing(kept, there, grid, place, paths, block, retry)]
-    bar, lost = open_progress(progress, len(jobs), "cells" if paths is None else "pieces"), list[tuple[Place, Lost]]()
+    unit, lost = "cells" if paths is None else "pieces", list[tuple[Place, Lost]]()
+    bar = open_progress(progress if jobs else None, len(jobs), unit)
     try:
         with opened(executor, workers) as pool:
             for (place, piece), cell in _results(pool, work, grid, seed, jobs):

@@ -26,33 +26,36 @@ class Lost(Exception):
     """A worker died, or its machine went away, before its cell was done."""
 
 
-@contextmanager
-def opened(executor: Any, workers: Any) -> Iterator[Executor | None]:
-    """The executor to use, None for this process; worker processes end with it.
+def check_executor(executor: Any, workers: Any) -> None:
+    """Raise unless cells can run there.
 
     Raises
     ------
     InvalidInput
-        If it is none, or both are given.
+        If it is no executor, both are given, or workers is no number of them.
     """
-    if executor is not None:
-        if workers is not None:
+    if workers is not None:
+        whole_number("workers", workers, 1, MOST_WORKERS)
+        if executor is not None:
             raise InvalidInput("give an executor or a number of workers, not both")
-        if isinstance(executor, type) or not callable(getattr(executor, "submit", None)):
-            raise InvalidInput(
-                f"executor must be one of concurrent.futures, or a Dask client's get_executor(), got {kind(executor)}"
-            )
+    if executor is not None and (isinstance(executor, type) or not callable(getattr(executor, "submit", None))):
+        raise InvalidInput(
+            f"executor must be one of concurrent.futures, or a Dask client's get_executor(), got {kind(executor)}"
+        )
+
+
+@contextmanager
+def opened(executor: Any, workers: Any) -> Iterator[Executor | None]:
+    """The executor to use, None for this process; worker processes end with it."""
+    check_executor(executor, workers)
+    if executor is not None or workers in (None, 1):
         yield executor
-        return
-    count = 1 if workers is None else whole_number("workers", workers, 1, MOST_WORKERS)
-    if count == 1:
-        yield None
         return
     from loky import ProcessPoolExecutor
 
     # loky's workers take a notebook's functions, and a script needs no `if __name__ == "__main__"`.
     pool = ProcessPoolExecutor(
-        count, timeout=IDLE, env={name: "1" for name in PINNED}, initializer=_end_with, initargs=(os.getpid(),)
+        workers, timeout=IDLE, env={name: "1" for name in PINNED}, initializer=_end_with, initargs=(os.getpid(),)
     )
     try:
         yield pool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -120,12 +121,13 @@ def _selected(dataset: xarray.Dataset, name: str, chosen: Mapping[str, Any]) -> 
 def _entries(values: xarray.DataArray, dims: Sequence[str], most: int) -> list[tuple[str, dict[str, int]]]:
     """What there is of the quantity beside the picture's axes: label and place of each."""
     sizes = [values.sizes[dim] for dim in dims]
-    there = [place for place in product(*map(range, sizes)) if _varies(values.isel(dict(zip(dims, place, strict=True))))]
+    places = product(*map(range, sizes))
+    there = [place for place in places if _varies(values.isel(dict(zip(dims, place, strict=True))))]
     if len(there) > most:
         long = max(dims, key=lambda dim: values.sizes[dim])
         raise InvalidInput(
             f"{values.name!r} has {len(there)} entries beside the axes, more than one figure shows: choose along "
-            f"{', '.join(map(repr, dims))}, such as {long}={shown(_label(values, long, 0))}"
+            f"{' or '.join(map(repr, dims))}, such as {long}={shown(_label(values, long, 0))}"
         )
     found = []
     for place in there or [(0,) * len(dims)]:
@@ -177,7 +179,7 @@ def _lines(
     bad = np.flatnonzero(failed.any([dim for dim in failed.dims if dim != along]).values)
     for place in bad:
         ax.plot(places[place], 0.02, "x", color="0.2", markersize=6, transform=ax.get_xaxis_transform(), clip_on=False)
-    dress(ax, _axis_label(values, name), _axis_label(values[along], along))
+    dress(ax, textwrap.fill(_axis_label(values, name), 48), _axis_label(values[along], along))
     if bad.size:
         ax.set_title(f"× at the foot: failed ({bad.size} of {places.size})", fontsize=SMALL, loc="left", color=GREY)
     if len(entries) > 1:
@@ -215,8 +217,9 @@ def _maps(
             )  # fmt: skip
             panel.clabel(drawn, fontsize=SMALL - 1, fmt=lambda value: f"{value:.3g}")
         panel.set_facecolor("0.9")
-        panel.plot(*(place[index] for place, index in zip((x, y), np.nonzero(bad)[::-1], strict=True)), "x", color="0.2")
-        _scale(panel, "x", values[across[0]].values, x, x_labels)
+        rows_of_bad, columns_of_bad = np.nonzero(bad)
+        panel.plot(x[columns_of_bad], y[rows_of_bad], "x", color="0.2")
+        _scale(panel, "x", values[across[0]].values, x, x_labels, columns)
         _scale(panel, "y", values[across[1]].values, y, y_labels)
         dress(panel, _axis_label(values[across[1]], across[1]), _axis_label(values[across[0]], across[0]))
         panel.grid(False)
@@ -225,7 +228,7 @@ def _maps(
     for panel in axes[len(entries) :]:
         panel.set_visible(False)
     bar = figure.colorbar(mesh, ax=axes[: len(entries)], shrink=0.9)
-    bar.set_label(_axis_label(values, str(values.name)), fontsize=NORMAL)
+    bar.set_label(textwrap.fill(_axis_label(values, str(values.name)), 56), fontsize=NORMAL)
     bar.ax.tick_params(labelsize=SMALL)
     if norm is None:
         bar.locator = MaxNLocator(6)
@@ -285,7 +288,10 @@ def _edges(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.exp(edges) if _logarithmic(labels) else edges
 
 
-def _scale(ax: Axes, axis: str, labels: np.ndarray, places: np.ndarray, texts: Sequence[str]) -> None:
+def _scale(
+    ax: Axes, axis: str, labels: np.ndarray, places: np.ndarray, texts: Sequence[str], columns: int = 1
+) -> None:
+    """Scale and ticks of an axis: at the values where they are few and stand far enough apart."""
     if texts:
         getattr(ax, f"set_{axis}ticks")(places, texts)
         return
@@ -298,7 +304,7 @@ def _scale(ax: Axes, axis: str, labels: np.ndarray, places: np.ndarray, texts: S
         one.set_major_formatter("{x:g}")
         getattr(ax, f"set_{axis}ticks")([], minor=True)
     spread = np.log(places) if _logarithmic(labels) else places
-    apart = np.diff(np.sort(spread)).min(initial=np.inf) >= 0.09 * np.ptp(spread)
+    apart = np.diff(np.sort(spread)).min(initial=np.inf) >= 0.09 * columns**2 * np.ptp(spread)
     if len(places) <= FEW and apart:
         getattr(ax, f"set_{axis}ticks")(places, [f"{value:.3g}" for value in places])
 
