@@ -24,6 +24,7 @@ import homogenized_sgd
 import minibatch_sgd
 import noisy_gradient_descent
 import numpy as np
+import sweeps
 from sgdlimits import problems
 from sgdlimits.discrete import SGD
 from timing import interleaved
@@ -58,7 +59,7 @@ class Row:
 def main() -> int:
     """Measure, print and write the table."""
     rows: list[Row] = []
-    for section in (homogenized, qualities, minibatch, threads, moments, zero_loss_sets, imports):
+    for section in (homogenized, qualities, minibatch, threads, moments, zero_loss_sets, sweeping, imports):
         for row in section():
             rows.append(row)
             print(f"{row.claim:70} asked {row.asked:14} reached {row.reached:12} {row.detail}", flush=True)
@@ -196,6 +197,17 @@ def zero_loss_sets() -> list[Row]:
         run = interleaved({name: lambda: process.simulate(w0, steps, 1000, record=1)}, 2, time.perf_counter)  # noqa: B023
         rows.append(Row(claim, f"{asked} steps/min", f"{60 * steps / run[name]:.0f} steps/min"))
     return rows
+
+
+def sweeping() -> list[Row]:
+    """A grid of cells: what keeping them costs, and what a second worker process gains."""
+    ratio, start, same = sweeps.two_workers()
+    rows = [
+        Row(f"1000 cells beyond their own 0.1 s, with a store{where}", "under 5 %", f"{100 * sweeps.overhead(workers):.1f} %")
+        for where, workers in (("", None), (", two workers", 2))
+    ]  # fmt: skip
+    detail = f"after {start:.1f} s in which they start; " + ("same bits" if same else "DIFFERENT BITS")
+    return [*rows, Row("a sweep whose cells compute: one worker / two", "at least 1.8", f"{ratio:.2f}x", detail)]
 
 
 def imports() -> list[Row]:

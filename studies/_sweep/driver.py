@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
+from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.ensembles.progress import Progress, open_progress
 from sgdlimits.exact.errors import FailedCells, InvalidInput, flag, seed_number, whole_number
 
@@ -166,9 +167,10 @@ def _results(
     pool: Executor | None, work: Work, grid: Grid, seed: int, jobs: Sequence[Job]
 ) -> Iterator[tuple[Job, Cell | Lost]]:
     if pool is None or not jobs:
-        for place, piece in jobs:
-            settings = settings_of(work, grid, place, seed, piece)
-            yield (place, piece), run_cell(work, settings, grid.labels(place), False)
+        with one_blas_thread():  # once for all: setting it takes longer than a short cell
+            for place, piece in jobs:
+                settings = settings_of(work, grid, place, seed, piece)
+                yield (place, piece), run_cell(work, settings, grid.labels(place), False)
         return
     try:
         payload = packed(work)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, kind, whole_number
@@ -20,6 +20,9 @@ PATIENCE = 10  # seconds in which a cluster must answer
 IDLE = 300  # seconds after which a worker without work ends
 LOOK = 0.2  # seconds between looks at a pending interrupt
 PINNED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "SGDLIMITS_THREADS")
+
+
+_kept = ExitStack()  # what a worker keeps until it ends
 
 
 class Lost(Exception):
@@ -55,7 +58,7 @@ def opened(executor: Any, workers: Any) -> Iterator[Executor | None]:
 
     # loky's workers take a notebook's functions, and a script needs no `if __name__ == "__main__"`.
     pool = ProcessPoolExecutor(
-        workers, timeout=IDLE, env={name: "1" for name in PINNED}, initializer=_end_with, initargs=(os.getpid(),)
+        workers, timeout=IDLE, env={name: "1" for name in PINNED}, initializer=_begin, initargs=(os.getpid(),)
     )
     try:
         yield pool
@@ -121,8 +124,11 @@ def finished(
             future.cancel()
 
 
-def _end_with(parent: int) -> None:
-    """In a worker: end when the process that started it is gone, killed for example."""
+def _begin(parent: int) -> None:
+    """In a worker: one BLAS thread once for all cells; and end when the process that started it is killed."""
+    from sgdlimits.ensembles.blas_threads import one_blas_thread
+
+    _kept.enter_context(one_blas_thread())
 
     def watch() -> None:
         while os.getppid() == parent:
