@@ -203,7 +203,7 @@ def sweeping() -> list[Row]:
     """A grid of cells: what keeping them costs, and what a second worker process gains."""
     ratio, start, same = sweeps.two_workers()
     rows = [
-        Row(f"1000 cells beyond their own 0.1 s, with a store{where}", "under 5 %", f"{100 * sweeps.overhead(workers):.1f} %")
+        Row(f"1000 cells beyond their 0.1 s, kept{where}", "under 5 %", f"{100 * sweeps.overhead(workers):.1f} %")
         for where, workers in (("", None), (", two workers", 2))
     ]  # fmt: skip
     detail = f"after {start:.1f} s in which they start; " + ("same bits" if same else "DIFFERENT BITS")

@@ -111,10 +111,12 @@ class _Reader:
             self.digest.update(np.ascontiguousarray(array).tobytes())
 
     def _function(self, function: types.FunctionType) -> None:
-        self.add("function", _name(function) if _of_a_library(function.__module__) else "")
-        if _of_a_library(function.__module__) and function.__closure__ is None:
+        # Code that is run by `exec` says that it belongs to builtins, whose own functions are none of Python's.
+        library = function.__module__ != "builtins" and _of_a_library(function.__module__)
+        self.add("function", _name(function) if library else "")
+        if library and function.__closure__ is None:
             return
-        if not _of_a_library(function.__module__):
+        if not library:
             self.read(function.__code__)
             known = function.__globals__
             for name in sorted(set(_names(function.__code__)) & known.keys()):

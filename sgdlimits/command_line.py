@@ -204,4 +204,5 @@ def _sweep(arguments: list[str]) -> int:
     return run_sweep(name, study, _options(name, study, rest, "sweep"), arguments, _say)
 
 
-DO = {"study": _study, "sweep": _sweep, "list": _list, "completion": _completion}  # what each of VERBS does with the words after it
+# What each of VERBS does with the words after it.
+DO = {"study": _study, "sweep": _sweep, "list": _list, "completion": _completion}

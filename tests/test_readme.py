@@ -1,17 +1,34 @@
-"""The README's Python runs as it stands."""
+"""The Python of the README and of the pages runs as it stands."""
 
 import re
 from pathlib import Path
 
 import matplotlib
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+README = ROOT / "README.md"
 
 
-def test_the_python_blocks_run_in_order(capsys):
+def blocks_of(page):
+    """Blocks that can be run anywhere; those marked no-run need a cluster."""
+    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_the_page_on_sweeps_runs(tmp_path, monkeypatch):
+    """Assert that its grid is filled and kept, and its simulation cut into pieces."""
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    for block in blocks_of(ROOT / "docs" / "sweeps.md"):
+        exec(compile(block, "sweeps.md", "exec"), names)
+    assert names["grid"].attrs["failed"] == 0 and len(list(Path("results/error-map/cells").iterdir())) == 40
+    assert names["risks"].sizes["path"] == 2000
+
+
+def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):
     """Assert that what a newcomer copies works, and prints the verdict tables and the limit's explanation."""
+    monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    blocks = blocks_of(README)
     names: dict = {}
     assert len(blocks) >= 6
     for block in blocks:

@@ -81,7 +81,8 @@ def test_only_what_is_missing_is_computed(tmp_path):
 
     def cell(a, b=1):
         calls.append(a)
-        return xarray.Dataset({"c": ("x", [a, 2.0 * a], {"units": "m"})}, {"x": ("x", [3, 4], {"units": "s"})}, {"k": 5})
+        variables = {"c": ("x", [a, 2.0 * a], {"units": "m"})}
+        return xarray.Dataset(variables, {"x": ("x", [3, 4], {"units": "s"})}, {"k": 5})
 
     def run(values):
         calls.clear()

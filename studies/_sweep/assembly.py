@@ -153,14 +153,14 @@ def _stacked(grid: Grid, found: Mapping[Place, Cell]) -> tuple[dict[str, Any], d
             stacked[place] = cell.arrays[name]
         variables[key] = ((*grid.names, *dims), stacked, _common(told))
     for name in _differing([cell.meta["attributes"] for cell in found.values()], [*grid.names, *variables]):
-        values = [cell.meta["attributes"][name] for cell in found.values()]
-        if not all(isinstance(value, (str, int, float)) for value in values):
+        scalars = [cell.meta["attributes"][name] for cell in found.values()]
+        if not all(isinstance(value, (str, int, float)) for value in scalars):
             continue
-        exact = all(isinstance(value, (str, float)) or abs(value) <= 2**53 for value in values)
-        if not exact or len({isinstance(value, str) for value in values}) > 1:
-            values = [str(value) for value in values]
-        stacked = _empty(grid.shape, [np.asarray(value) for value in values], missing)
-        for place, value in zip(found, values, strict=True):
+        exact = all(isinstance(value, (str, float)) or abs(value) <= 2**53 for value in scalars)
+        if not exact or len({isinstance(value, str) for value in scalars}) > 1:
+            scalars = [str(value) for value in scalars]
+        stacked = _empty(grid.shape, [np.asarray(value) for value in scalars], missing)
+        for place, value in zip(found, scalars, strict=True):
             stacked[place] = value
         variables[name] = (tuple(grid.names), stacked)
     return variables, coordinates

@@ -72,7 +72,8 @@ def run_sweep(
         )  # fmt: skip
     if result.attrs["failed"] == result.attrs["cells"]:
         first = str(result["failure"].values.flat[0])
-        raise InvalidInput(f"all {result.attrs['cells']} cells failed, the first with: {first}; {out} keeps the sentences")
+        cells = result.attrs["cells"]
+        raise InvalidInput(f"all {cells} cells failed, the first with: {first}; {out} keeps the sentences")
     command = shlex.join(["sgdlimits", "sweep", *words])
     settings = {key: value for key, value in fixed.items()} | {"seed": seed} | {
         key: ", ".join(map(str, values)) for key, values in over.items()

@@ -217,8 +217,8 @@ class Folder:
             with open(partial, "wb") as file:
                 if isinstance(content, Cell):
                     meta = _json(content.meta | {"arrays": list(content.arrays)})
-                    numbered = {str(i): values for i, values in enumerate(content.arrays.values())}
-                    np.savez(file, **{META: np.frombuffer(meta, dtype=np.uint8)}, **numbered)
+                    numbered: dict[str, Any] = {str(i): values for i, values in enumerate(content.arrays.values())}
+                    np.savez(file, **numbered | {META: np.frombuffer(meta, dtype=np.uint8)})
                 else:
                     file.write(content)
                 file.flush()
