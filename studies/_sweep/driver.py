@@ -74,9 +74,9 @@ def sweep(
     -------
     xarray.Dataset
         A dimension a name; `failure(...)`, the sentence with which a cell failed, empty where it did not;
-        `warned(...)`, what it warned of; `platform(...)`, where it ran. A coordinate that differs from cell to cell becomes a variable
-        `NAME_in_cell`. Bits depend on the settings and the seed alone, on one platform; between platforms they agree to
-        rounding.
+        `warned(...)`, what it warned of; `platform(...)`, where it ran. A coordinate that differs from cell to cell
+        becomes a variable `NAME_in_cell`. Bits depend on the settings and the seed alone, on one platform; between
+        platforms they agree to rounding.
 
     Raises
     ------
