@@ -253,7 +253,8 @@ def _colours(values: np.ndarray) -> tuple[Any, str]:
     if low < 0 < high:
         reach = max(-low, high)
         return Normalize(-reach, reach), DIVERGING
-    return Normalize(low, high if high > low else low + 1), "viridis"
+    size = "viridis" if low >= 0 or high > 0 else "viridis_r"  # bright is large, whatever the sign
+    return Normalize(low, high if high > low else low + 1), size
 
 
 def _levels(values: np.ndarray, norm: Any) -> np.ndarray:

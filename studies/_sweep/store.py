@@ -278,4 +278,4 @@ def _name(key: str, piece: Piece) -> str:
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, indent=1, sort_keys=True, allow_nan=True).encode()
+    return json.dumps(content, indent=1, allow_nan=True).encode()
