@@ -86,8 +86,8 @@ wider["homogenized"].attrs["long_name"] = "relative error, homogenized SGD, batc
 studies.plot_sweep(wider, "homogenized", batch_size=442)
 
 # %% [markdown]
-# One cell again by simulation, with as many paths as an interval of +- 0.02 % of the mean risk takes. The interval holds the
-# exact value, and more paths, run later, extend the ensemble.
+# One cell again by simulation, with as many paths as an interval of +- 0.02 % of the mean risk takes. The interval
+# holds the exact value, and more paths, run later, extend the ensemble.
 
 # %%
 sgd = discrete.SGD(problem, float(grid["step_size"].sel(batch_size=4).isel(share=0)), batch_size=4)

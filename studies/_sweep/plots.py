@@ -66,7 +66,7 @@ def plot_sweep(
     name, usual = picture_of(dataset, variable)
     chosen = {dim: value for dim, value in usual.items() if dim in dataset[name].dims} | chosen
     swept = [str(dim) for dim in dataset["failure"].dims]
-    dataset = _selected(dataset, name, chosen)
+    dataset = selected(dataset, name, chosen)
     values, failed = dataset[name], dataset["failure"] != ""
     axes = [dim for dim in swept if dim in values.dims and values.sizes[dim] > 1]
     if not axes:
@@ -102,7 +102,8 @@ def _variable(dataset: xarray.Dataset, variable: str | None) -> str:
     return numbers[0]
 
 
-def _selected(dataset: xarray.Dataset, name: str, chosen: Mapping[str, Any]) -> xarray.Dataset:
+def selected(dataset: xarray.Dataset, name: str, chosen: Mapping[str, Any]) -> xarray.Dataset:
+    """The dataset at chosen values of the dimensions of a quantity; the nearest one of numbers."""
     for dim, value in chosen.items():
         if dim not in dataset[name].dims:
             dims = [str(found) for found in dataset[name].dims]

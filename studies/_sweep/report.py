@@ -20,7 +20,7 @@ from sgdlimits.compare.style import render
 from sgdlimits.ensembles import save
 from sgdlimits.exact.errors import InvalidInput
 
-from .plots import picture_of, plot_sweep
+from .plots import picture_of, plot_sweep, selected
 
 if TYPE_CHECKING:
     import xarray
@@ -46,7 +46,7 @@ def write_report(
     """
     save(dataset, folder / RESULT)
     _replace(folder / TABLE, table(dataset).encode())
-    pieces, sentences = [], []
+    pieces, sentences = list[str](), list[str]()
     try:
         drawn = plot_sweep(dataset, variable)
     except InvalidInput as error:
@@ -69,7 +69,7 @@ def write_report(
     ]  # fmt: skip
     page = document(
         f"{dataset.attrs['cell']} over {', '.join(names)}", finding(dataset), sentences, "".join(pieces), sections,
-        settings, versions(), command, f"<p>In the folder that holds this one: <code>{html.escape(command)}</code></p>",
+        settings, versions(), command, f"<p>From the folder where it was typed: <code>{html.escape(command)}</code></p>",
     )  # fmt: skip
     _replace(folder / PAGE, page.encode())
     return folder / PAGE
@@ -83,7 +83,26 @@ def finding(dataset: xarray.Dataset) -> str:
     ended = "none failed" if not failed else f"{failed} failed"
     places = Counter(str(text) for text in dataset["platform"].values.flat if text)
     where = "" if len(places) < 2 else f"; they ran on {len(places)} platforms, between which numbers agree to rounding"
-    return f"{failure.size} cells, {shape}: {ended}{where}."
+    return f"{failure.size} cells, {shape}: {ended}{where}. {_extremes(dataset)}".rstrip()
+
+
+def _extremes(dataset: xarray.Dataset) -> str:
+    """Least and largest value of what is drawn, and where."""
+    try:
+        name, chosen = picture_of(dataset)
+    except InvalidInput:
+        return ""
+    values = selected(dataset, name, chosen)[name]
+    if not np.isfinite(values.values).any():
+        return ""
+    at = "".join(f" of {value}" for value in chosen.values())
+    said = []
+    for place in (int(np.nanargmin(values.values)), int(np.nanargmax(values.values))):
+        index = np.unravel_index(place, values.shape)
+        places = zip(values.dims, index, strict=True)
+        labels = [f"{dim}={_short(values[dim].values[i].item())}" for dim, i in places if dim in values.coords]
+        said.append(f"{values.values[index]:.3g} ({', '.join(labels)})")
+    return f"{name}{at}: from {said[0]} to {said[1]}."
 
 
 def caption(dataset: xarray.Dataset, variable: str | None) -> str:
@@ -142,3 +161,7 @@ def _replace(file: Path, content: bytes) -> None:
         os.replace(partial, file)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _short(label: Any) -> str:
+    return f"{label:.4g}" if isinstance(label, float) else str(label)
