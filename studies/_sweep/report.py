@@ -67,9 +67,10 @@ def write_report(
             "sweep.json and cells: the store; the same command computes what is missing",
         ])
     ]  # fmt: skip
+    again = f"<p>From the folder where it was typed: <code>{html.escape(command)}</code></p>"
     page = document(
         f"{dataset.attrs['cell']} over {', '.join(names)}", finding(dataset), sentences, "".join(pieces), sections,
-        settings, versions(), command, f"<p>From the folder where it was typed: <code>{html.escape(command)}</code></p>",
+        settings, versions(), command, again,
     )  # fmt: skip
     _replace(folder / PAGE, page.encode())
     return folder / PAGE
