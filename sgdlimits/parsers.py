@@ -102,7 +102,7 @@ def study_parser(verb: str, name: str, full: bool, make: Callable[..., Any] | No
         prog=whole_name, usage=f"{whole_name} [options]", description=STUDIES[name], formatter_class=Format,
         allow_abbrev=False, argument_default=argparse.SUPPRESS,
     )  # fmt: skip
-    add_options(parser, find_study(name), full, machine=verb == "study")
+    add_options(parser, find_study(name), full, machine=verb != "sweep")
     OF_STUDIES[verb](parser, name)
     return parser
 

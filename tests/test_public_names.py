@@ -25,6 +25,7 @@ NAMES = {
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold",
+    "studies": "sweep plot_sweep merge_stores read_store find_study",
     "exact.errors": "Unstable InfiniteVariance NoStationaryLaw",
 }
 # The issue that builds a name turns its line over: an unexpected pass fails the suite.
@@ -33,7 +34,6 @@ LATER = {
     "diffusions": "HomogenizedSGD.tail_index_bounds UnderdampedLangevin AdamSDE RMSPropSDE SignSDE PearsonDiffusion "
     "StableOrnsteinUhlenbeck StableLangevin",
     "compare": "bounds tails snapping golden_path validity",
-    "studies": "sweep",
 }
 STUDIES_NOW = ("homogenized", "zero-loss")
 STUDIES_LATER = ("finite-step-size", "heavy-tails", "exploration", "golden-path", "validity", "scaling-laws")

@@ -68,6 +68,7 @@ COMPLETED = {
     "study zero-loss --qu": {"--quick", "--quiet"},
     "study zero-loss --dataset air": {"airfoil"},
     "study homogenized --data go": {"good.csv"},
+    "sweep homogenized --ov": {"--over"},
     "list --j": {"--json"},
     "completion z": {"zsh"},
 }

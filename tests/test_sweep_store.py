@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sgdlimits import discrete, problems, studies
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.studies._sweep.store import StoreError, read_cell
+from sgdlimits.studies._sweep.store import StoreError
 
 PROBLEM = problems.LeastSquares.from_dataset("diabetes", ridge=0.1)
 OVER = {"a": list(range(20)), "b": [0.5, 1.5]}
@@ -24,55 +26,27 @@ def cell(a, b, seed):
     return {"product": a * b, "numbers": np.random.default_rng(seed).random(1000)}
 
 
-def killed(folder, after):
-    """Run the sweep in a child and kill it, SIGKILL, after so many seconds; whether it was still at it."""
-    child = os.fork()
-    if not child:
-        try:
-            studies.sweep(cell, OVER, folder, seed=5)
-        finally:
-            os._exit(0)
-    time.sleep(after)
-    os.kill(child, signal.SIGKILL)
-    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
-
-
-def check_kills(folder, count, seed, longest=0.06):
-    generator = np.random.default_rng(seed)
-    truth = studies.sweep(cell, OVER, seed=5)
-    folder.mkdir()
-    stopped = rounds = 0
-    place = folder / "0"
-    before = 0
-    for _ in range(count):
-        stopped += killed(place, generator.uniform(0.0, longest))
-        files = list((place / "cells").glob("*.npz")) if (place / "cells").is_dir() else []
-        for file in files:
-            read_cell(file)  # whole, every checksum right
-        assert len(files) >= before  # what was finished stays
-        before = len(files)
-        if len(files) == 40:
-            assert studies.sweep(cell, OVER, place, seed=5).identical(truth)
-            rounds, before = rounds + 1, 0
-            place = folder / str(rounds)
-    assert studies.sweep(cell, OVER, place, seed=5).identical(truth)
-    return stopped, rounds
+def kills(folder, count, seed, longest):
+    """How many of so many kills hit a running sweep, and how many sweeps were finished between them."""
+    script = Path(__file__).with_name("killed_sweeps.py")
+    command = [sys.executable, script, folder, str(count), str(seed), str(longest)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return map(int, done.stdout.split())
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Python, of forking beside threads
 def test_kills_at_random_instants_lose_no_finished_cell(tmp_path):
     """Assert 15 kills: no damaged file, no cell lost, and the numbers of a run that was never killed."""
-    stopped, _ = check_kills(tmp_path / "s", 15, seed=0)
+    stopped, _ = kills(tmp_path / "s", 15, 0, 0.06)
     assert stopped > 5
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_hundred_kills(tmp_path):
     """Assert the same of a hundred, over several sweeps."""
-    stopped, rounds = check_kills(tmp_path / "s", 100, seed=1, longest=0.15)
+    stopped, rounds = kills(tmp_path / "s", 100, 1, 0.15)
     assert stopped > 50 and rounds > 2
 
 
