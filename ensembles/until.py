@@ -24,7 +24,7 @@ from sgdlimits.exact.errors import (
 
 from .ensemble import Ending, Ensemble, joined
 from .observables import Reducer
-from .stopping import Outcome, StoppingRule
+from .stopping import FEWEST, Outcome, StoppingRule
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,11 @@ class Until:
         widths = {f"{self.absolute:g}": self.absolute, f"{self.relative:.3g} of the mean": self.relative}
         return f"+- {' or '.join(name for name, width in widths.items() if width)} at {self.confidence:g}"
 
-    def said(self, step: int) -> str:
-        """What is asked, in words."""
+    def said(self, step: int | None) -> str:
+        """What is asked, in words; no step of an observable that has one number a run."""
         entry = "" if self.component is None else f", component {self.component},"
-        return f"the mean of {self.observable!r}{entry} at step {step} to {self.width}"
+        place = "" if step is None else f" at step {step}"
+        return f"the mean of {self.observable!r}{entry}{place} to {self.width}"
 
     def placed(self, reducers: Mapping[str, Reducer], record: np.ndarray) -> int:
         """Where its step stands among the recorded ones.
@@ -134,11 +135,13 @@ class Until:
             raise InvalidInput(f"observable {self.observable!r} has one number a path: leave component out of until")
         lost = ~np.isfinite(values)
         if lost.any():
-            why = "overflowed" if (piece.overflow_steps[lost] >= 0).all() else "never passed the level"
+            overflowed = bool((piece.overflow_steps[lost] >= 0).all())
+            why = "overflowed" if overflowed else "never came to the level"
+            what = "lower the step size" if overflowed else "run longer"
             raise OutOfReach(
                 f"until cannot be reached: {lost.sum()} of {len(values)} paths {why}, and {self.observable!r} is "
-                "infinite on them, so its mean has no interval; lower the step size, or look at a bounded observable, "
-                "such as an indicator"
+                f"infinite on them, so its mean has no interval; {what}, or look at a bounded observable, such as an "
+                "indicator"
             )
         return values
 
@@ -183,7 +186,9 @@ def sampled_until(
         If this shows only once the sample is drawn, which is then the result.
     """
     place = until.placed(reducers, record)
-    step = int(record[place])
+    step = int(record[place]) if reducers[until.observable].shape(len(record), ()) else None
+    if paths < FEWEST:
+        raise OutOfReach(f"until needs {FEWEST} paths at least to judge by, got paths = {paths}: raise paths")
     rule = until.rule(paths)
     sample, kept = rule.start(), list[Ensemble]()
     while sample.outcome is None:
@@ -200,10 +205,10 @@ def sampled_until(
     return replace(joined(kept), ending=ending)
 
 
-def _refusal(outcome: Outcome, until: Until, step: int, taken: int, paths: int) -> str:
+def _refusal(outcome: Outcome, until: Until, step: int | None, taken: int, paths: int) -> str:
     asked = f"{until.said(step)} cannot be reached"
     if not outcome.too_many:
-        return f"{asked}: {outcome.why}"
+        return f"{asked}: {outcome.why}; where nothing is random one path is enough, without until"
     if outcome.tail:
         return (
             f"{asked}{outcome.tail}: lower the step size, or look at a quantile or an indicator, whose intervals need "

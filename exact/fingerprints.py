@@ -87,7 +87,8 @@ class _Reader:
         elif isinstance(getattr(thing, "py_func", None), types.FunctionType):  # compiled by numba
             self._parts("compiled", thing.py_func)
         elif isinstance(thing, Mapping):
-            self._parts("mapping", *(part for pair in thing.items() for part in pair))
+            pairs = sorted(thing.items(), key=lambda pair: fingerprint(pair[0]))  # the order is no setting
+            self._parts("mapping", *(part for pair in pairs for part in pair))
         elif isinstance(thing, (list, tuple)):
             self._parts(type(thing).__name__, *thing)
         elif isinstance(thing, (set, frozenset)):

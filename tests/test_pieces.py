@@ -134,6 +134,7 @@ def test_functions_of_the_users_are_told_apart_by_what_they_do():
     before = fingerprint(names["reads"])
     names["data"] = np.ones(3)
     assert fingerprint(names["reads"]) != before
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 2, "b": 1})
     assert fingerprint(1.0) != fingerprint(1) and fingerprint([1, 2]) != fingerprint([[1], 2])
     assert fingerprint(np.zeros(3)) != fingerprint(np.zeros((3, 1)))
 

@@ -162,6 +162,23 @@ def test_paths_that_overflow_have_no_interval():
         discrete.SGD(LEAST_SQUARES, 5.0).simulate(START, 300, 10**4, until=Until("risk", relative=0.1))
 
 
+def test_a_first_passage_has_no_step_and_must_come():
+    """Assert the words of the result, and a refusal that counts the paths that never came to the level."""
+    passage = {"time": ensembles.FirstPassage("risk", below=0.45)}
+    run = SGD.simulate(START, 500, 10**5, passage, until=Until("time", relative=0.05))
+    assert run.attrs["until"] == "the mean of 'time' to +- 0.05 of the mean at 0.95"
+    with pytest.raises(OutOfReach, match="never came to the level, and 'time' is infinite on them.*run longer"):
+        SGD.simulate(START, 1, 10**5, passage, until=Until("time", relative=0.05))
+
+
+def test_too_few_paths_and_paths_that_are_all_one_are_said():
+    """Assert that ten paths are not judged by, and what is said where nothing is random."""
+    with pytest.raises(OutOfReach, match="needs 64 paths at least to judge by, got paths = 10"):
+        SGD.simulate(START, STEPS, 10, until=Until("risk", absolute=1.0))
+    with pytest.raises(OutOfReach, match="where nothing is random one path is enough, without until"):
+        diffusions.GradientFlow.of(SGD).simulate(START, STEPS, 10**5, until=Until("risk", absolute=0.1))
+
+
 @pytest.mark.parametrize(
     ("until", "said"),
     [

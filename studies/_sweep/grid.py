@@ -136,9 +136,9 @@ def _axis(name: Any, values: Any) -> Axis:
             )
     labels, keys = [_label(value) for value in values], [_key(value) for value in values]
     for found, what in ((keys, values), (labels, labels)):
-        for i, key in enumerate(found):
-            if key in found[:i]:
-                raise InvalidInput(f"over gives {name} the value {shown(what[i])} twice: give each once")
+        if len(set(found)) < len(found):
+            twice = next(value for i, value in enumerate(what) if found[i] in found[:i])
+            raise InvalidInput(f"over gives {name} the value {shown(twice)} twice: give each once")
     if len({isinstance(label, str) for label in labels}) > 1:
         labels = [str(label) for label in labels]
     return Axis(name, values, labels, keys, attributes)
