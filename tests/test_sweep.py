@@ -166,6 +166,43 @@ def test_objects_are_swept_by_what_they_hold(tmp_path):
     assert result.mechanism.dtype.kind == "U"
 
 
+class Rule:
+    """An object without a repr of its own."""
+
+    def __init__(self, x):
+        self.x = x
+
+
+def test_what_tells_objects_apart_is_the_same_in_every_process():
+    """Assert keys without addresses, labels that differ where names do not, and numbers that an array keeps apart."""
+    from sgdlimits.studies._sweep.grid import grid_of
+
+    objects = [Rule(1), Rule(2), lambda x: x, lambda x: 2 * x, 1, "1", True]
+    one, other = (grid_of({"a": values}) for values in (objects, [Rule(1), Rule(2), *objects[2:]]))
+    assert one.axes[0].keys == other.axes[0].keys
+    labels = one.axes[0].labels
+    assert len(set(labels)) == 7 and not any("0x" in label for label in labels)
+    large = grid_of({"a": [2**60, 2**60 + 1, 0.5]}).axes[0].labels
+    assert len(set(large)) == 3
+
+
+class Odd(Exception):
+    def __str__(self):
+        return None
+
+
+def test_an_exception_that_says_nothing_stops_nothing():
+    """Assert a sentence of ours in its place."""
+
+    def cell(a):
+        if a == 1:
+            raise Odd
+        return a
+
+    with pytest.warns(FailedCells, match="Odd: it gave no reason"):
+        assert studies.sweep(cell, {"a": [1, 2]})["cell"].values[1] == 2
+
+
 def test_more_paths_extend_a_simulation(tmp_path):
     """Assert that only new paths are run, cut into pieces, and that the result has the bits of one run."""
     over = {"step_size": [0.01, 0.02]}

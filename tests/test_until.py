@@ -164,11 +164,11 @@ def test_paths_that_overflow_have_no_interval():
 
 def test_a_first_passage_has_no_step_and_must_come():
     """Assert the words of the result, and a refusal that counts the paths that never came to the level."""
-    passage = {"time": ensembles.FirstPassage("risk", below=0.45)}
-    run = SGD.simulate(START, 500, 10**5, passage, until=Until("time", relative=0.05))
-    assert run.attrs["until"] == "the mean of 'time' to +- 0.05 of the mean at 0.95"
-    with pytest.raises(OutOfReach, match="never came to the level, and 'time' is infinite on them.*run longer"):
-        SGD.simulate(START, 1, 10**5, passage, until=Until("time", relative=0.05))
+    passage = {"fall": ensembles.FirstPassage("risk", below=0.45)}
+    run = SGD.simulate(START, 500, 10**5, passage, until=Until("fall", relative=0.05))
+    assert run.attrs["until"] == "the mean of 'fall' to +- 0.05 of the mean at 0.95"
+    with pytest.raises(OutOfReach, match="never came to the level, and 'fall' is infinite on them.*run longer"):
+        SGD.simulate(START, 1, 10**5, passage, until=Until("fall", relative=0.05))
 
 
 def test_too_few_paths_and_paths_that_are_all_one_are_said():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import product
@@ -16,6 +18,7 @@ from sgdlimits.exact.errors import InvalidInput, kind, shown
 from sgdlimits.exact.fingerprints import fingerprint
 
 MOST_CELLS = 1_000_000
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in a repr: another one in every process
 KEY_DIGITS = 24
 RESERVED = ("path", "failure", "warned", "platform")
 
@@ -134,23 +137,28 @@ def _axis(name: Any, values: Any) -> Axis:
                 f"over gives {name} a value that is a {kind(value)}: sweep over names or numbers, and look the arrays "
                 "up in the cell"
             )
-    labels, keys = [_label(value) for value in values], [_key(value) for value in values]
-    for found, what in ((keys, values), (labels, labels)):
-        if len(set(found)) < len(found):
-            twice = next(value for i, value in enumerate(what) if found[i] in found[:i])
-            raise InvalidInput(f"over gives {name} the value {shown(twice)} twice: give each once")
-    if len({isinstance(label, str) for label in labels}) > 1:
-        labels = [str(label) for label in labels]
-    return Axis(name, values, labels, keys, attributes)
+    keys = [_key(value) for value in values]
+    if len(set(keys)) < len(keys):
+        twice = next(value for i, value in enumerate(values) if keys[i] in keys[:i])
+        raise InvalidInput(f"over gives {name} the value {shown(twice)} twice: give each once")
+    return Axis(name, values, _labels(values, keys), keys, attributes)
 
 
-def _label(value: Any) -> Any:
-    if value is None or isinstance(value, bool):
+def _labels(values: list[Any], keys: list[str]) -> list[Any]:
+    """Numbers where all are and stay different in an array; else texts, with the end of the key where two are alike."""
+    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
+        if len(np.unique(np.asarray(values))) == len(values):
+            return values
+    texts = [_text(value) for value in values]
+    alike = {text for text, count in Counter(texts).items() if count > 1}
+    return [f"{text} ({key[-6:]})" if text in alike else text for text, key in zip(texts, keys, strict=True)]
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, (bool, int, float, str)):
         return str(value)
-    if isinstance(value, (int, float, str)):
-        return value
     name = getattr(value, "label", None) or getattr(value, "__name__", None)
-    return name if isinstance(name, str) else repr(value)[:100]
+    return name if isinstance(name, str) else ADDRESS.sub("", repr(value))[:100]
 
 
 def _key(value: Any) -> str:
@@ -160,4 +168,4 @@ def _key(value: Any) -> str:
         return repr(value)
     if isinstance(value, (int, float)):
         return repr(float(value) + 0.0)  # 1 and 1.0 are one place; so are 0.0 and -0.0
-    return f"{_label(value)} {fingerprint(value)}"
+    return f"{type(value).__module__}.{type(value).__qualname__} {fingerprint(value)}"

@@ -82,7 +82,10 @@ def check_piece(cell: Cell, settings: dict[str, Any]) -> None:
 
 
 def _sentence(error: Exception) -> str:
-    text = " ".join(str(error).split()) or "it gave no reason"
+    try:
+        text = " ".join(str(error).split()) or "it gave no reason"
+    except Exception:  # its own fault is not to stop the others
+        text = "it gave no reason"
     if not isinstance(error, SgdlimitsError):
         text = f"{type(error).__name__}: {text}"
     return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."
