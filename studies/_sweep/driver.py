@@ -182,7 +182,7 @@ def _results(
 
     def task_of(job: Job) -> Task:
         settings = settings_of(work, grid, job[0], seed, job[1])
-        return Task(payload, packed(settings), grid.labels(job[0]), True)
+        return Task(payload, packed(settings), grid.labels(job[0]))
 
     yield from finished(pool, jobs, task_of)
 

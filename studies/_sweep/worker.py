@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import pickle
 import platform
 import threading
 import warnings
@@ -28,7 +29,6 @@ class Task:
     payload: bytes
     settings: bytes
     labels: dict[str, Any]
-    many: bool
 
 
 def packed(thing: Any) -> bytes:
@@ -38,16 +38,12 @@ def packed(thing: Any) -> bytes:
     return cloudpickle.dumps(thing)
 
 
-@functools.lru_cache(maxsize=8)
-def unpacked(payload: bytes) -> Any:
-    import pickle
-
-    return pickle.loads(payload)
+_unpacked = functools.lru_cache(maxsize=8)(pickle.loads)  # the work is the same for all cells
 
 
 def run_task(task: Task) -> Cell:
-    """Run a cell in a worker; what it raises is part of the result."""
-    return run_cell(unpacked(task.payload), unpacked.__wrapped__(task.settings), task.labels, task.many)
+    """Run a cell in a worker, beside others; what it raises is part of the result."""
+    return run_cell(_unpacked(task.payload), pickle.loads(task.settings), task.labels, True)
 
 
 def run_cell(work: Work, settings: dict[str, Any], labels: dict[str, Any], many: bool) -> Cell:
