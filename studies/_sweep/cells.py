@@ -13,8 +13,6 @@ from sgdlimits.exact.errors import InvalidInput, kind, nearest, shown
 from sgdlimits.exact.fingerprints import fingerprint
 
 from .grid import Grid
-from .store import Piece
-
 UNHURRIED = 1e6  # minutes
 
 class Work(ABC):
@@ -147,15 +145,3 @@ def work_of(cell: Any) -> Work:
             f"cell must be a function of the swept names, a study or its name, got {kind(cell)} {shown(cell)}"
         )
     return FunctionWork(cell)
-
-
-def settings_of(work: Work, grid: Grid, place: tuple[int, ...], seed: int, piece: Piece) -> dict[str, Any]:
-    """What the work is called with in a cell: the swept values, a seed of the cell's own, and its paths."""
-    from sgdlimits.ensembles.random import child_seed
-
-    settings = grid.settings(place)
-    if "seed" not in settings and work.takes("seed"):
-        settings["seed"] = child_seed(seed, "sweep", *grid.words(place)) >> 2  # 62 bits: what a setting may be
-    if piece.count:
-        settings |= {"paths": piece.count, "first_path": piece.first}
-    return settings

@@ -6,14 +6,17 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.ensembles.progress import Progress, open_progress
+from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import FailedCells, InvalidInput, flag, seed_number, whole_number
 
 from .assembly import assembled
-from .cells import Work, settings_of, work_of
+from .cells import Work, work_of
 from .executors import Lost, check_executor, finished, opened
 from .grid import Grid, grid_of
 from .store import FORMAT, Cell, Folder, Memory, Piece
@@ -108,11 +111,11 @@ def sweep(
                 "first_path: SGD(problem, step_size).simulate(x0, steps, paths, first_path=first_path)"
             )
     check_executor(executor, workers)
-    identity = identity_of(work, grid, seed, paths is not None)
+    plan = Plan(work, grid, seed, paths, block)
     kept: Memory | Folder = Memory() if store is None else Folder(store)
     if isinstance(kept, Folder):
-        kept.open(identity)
-    _fill(kept, work, grid, seed, paths, block, workers, executor, retry, progress)
+        kept.open(plan.identity)
+    _fill(kept, plan, workers, executor, retry, progress)
     there = _by_key(kept)
 
     def cells(place: Place) -> list[tuple[Piece, Cell]]:
@@ -120,71 +123,106 @@ def sweep(
         found = [(piece, kept.get(key, piece)) for piece in there.get(key, [])]
         return [(piece, cell) for piece, cell in found if cell is not None]
 
-    result = assembled(grid, cells, paths, identity)
+    result = assembled(grid, cells, paths, plan.identity)
     _warn(result)
     return result
 
 
-def identity_of(work: Work, grid: Grid, seed: int, in_pieces: bool) -> dict[str, Any]:
-    """What a store says of its sweep."""
-    from sgdlimits import __version__
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is to be done: the work in each cell of a grid, all at once or by pieces of at most `block` paths."""
 
-    return {
-        "format": FORMAT, "sgdlimits": __version__, "seed": seed, "over": sorted(grid.names), "in_pieces": in_pieces,
-        **work.identity(grid.names),
-    }  # fmt: skip
+    work: Work
+    grid: Grid
+    seed: int
+    paths: int | None
+    block: int
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What a store says of its sweep."""
+        from sgdlimits import __version__
+
+        names = self.grid.names
+        return {
+            "format": FORMAT, "sgdlimits": __version__, "seed": self.seed, "over": sorted(names),
+            "in_pieces": self.paths is not None, **self.work.identity(names),
+        }  # fmt: skip
+
+    def settings(self, job: Job) -> dict[str, Any]:
+        """What the work is called with: the swept values, a seed of the cell's own, and its paths."""
+        place, piece = job
+        settings = self.grid.settings(place)
+        if "seed" not in settings and self.work.takes("seed"):
+            # 62 bits: what a setting of a study may be
+            settings["seed"] = child_seed(self.seed, "sweep", *self.grid.words(place)) >> 2
+        if piece.count:
+            settings |= {"paths": piece.count, "first_path": piece.first}
+        return settings
+
+    def task(self, payload: bytes, job: Job) -> Task:
+        """A job as it is sent to another process."""
+        return Task(payload, packed(self.settings(job)), self.grid.labels(job[0]))
+
+    def missing(self, place: Place, pieces: Sequence[Piece]) -> Iterator[Job]:
+        """What has to be run for a cell of which pieces are there: all of it, or the paths that none holds."""
+        if self.paths is None:
+            if not pieces:
+                yield place, Piece()
+            return
+        for first, end in gaps(pieces, self.paths):
+            for begin in range(first, end, self.block):
+                yield place, Piece(begin, min(self.block, end - begin))
 
 
 def _fill(
-    kept: Memory | Folder, work: Work, grid: Grid, seed: int, paths: int | None, block: int, workers: Any,
-    executor: Any, retry: bool, progress: bool | Progress | None,
-) -> None:  # fmt: skip
+    kept: Memory | Folder, plan: Plan, workers: Any, executor: Any, retry: bool, progress: bool | Progress | None
+) -> None:
     """Run what is missing."""
-    there = _by_key(kept)
-    jobs = [job for place in grid.places() for job in _missing(kept, there, grid, place, paths, block, retry)]
-    unit, lost = "cells" if paths is None else "pieces", list[tuple[Place, Lost]]()
+    there, jobs = _by_key(kept), list[Job]()
+    for place in plan.grid.places():
+        key = plan.grid.key(place)
+        for piece in list(there.get(key, [])):
+            cell = kept.get(key, piece)
+            if cell is None or (retry and cell.failure):
+                kept.drop(key, piece)
+                there[key].remove(piece)
+        jobs += plan.missing(place, there.get(key, []))
+    unit, lost = "cells" if plan.paths is None else "pieces", list[tuple[Place, Lost]]()
     bar = open_progress(progress if jobs else None, len(jobs), unit)
     try:
         with opened(executor, workers) as pool:
-            for (place, piece), cell in _results(pool, work, grid, seed, jobs):
-                if isinstance(cell, Lost):
-                    lost.append((place, cell))
+            for (place, piece), done in _results(pool, plan, jobs):
+                if isinstance(done, Lost):
+                    lost.append((place, done))
                 else:
-                    kept.put(grid.key(place), piece, cell)
+                    kept.put(plan.grid.key(place), piece, done)
                 bar.update(1)
     finally:
         bar.close()
     if lost:
         place, why = lost[0]
-        kept_where = f"the others are in the store {kept.shown}" if kept.shown else "name a store to keep the others"
+        others = f"the others are in the store {kept.shown}" if kept.shown else "name a store to keep the others"
         raise InvalidInput(
-            f"{len(lost)} of {len(jobs)} cells were lost with their workers, the first at {grid.said(place)} ({why}): "
-            f"{kept_where}; run the same again, with fewer workers if memory was short"
+            f"{len(lost)} of {len(jobs)} cells were lost with their workers, the first at {plan.grid.said(place)} "
+            f"({why}): {others}; run the same again, with fewer workers if memory was short"
         )
 
 
-def _results(
-    pool: Executor | None, work: Work, grid: Grid, seed: int, jobs: Sequence[Job]
-) -> Iterator[tuple[Job, Cell | Lost]]:
+def _results(pool: Executor | None, plan: Plan, jobs: Sequence[Job]) -> Iterator[tuple[Job, Cell | Lost]]:
     if pool is None or not jobs:
         with one_blas_thread():  # once for all: setting it takes longer than a short cell
-            for place, piece in jobs:
-                settings = settings_of(work, grid, place, seed, piece)
-                yield (place, piece), run_cell(work, settings, grid.labels(place), False)
+            for job in jobs:
+                yield job, run_cell(plan.work, plan.settings(job), plan.grid.labels(job[0]), False)
         return
     try:
-        payload = packed(work)
+        payload = packed(plan.work)
     except Exception as error:  # pickling raises of every kind
         raise InvalidInput(
             f"the cell cannot be sent to other processes ({type(error).__name__}: {str(error)[:200]}): leave workers "
             "and executor out, or make what it uses inside it"
         ) from None
-
-    def task_of(job: Job) -> Task:
-        settings = settings_of(work, grid, job[0], seed, job[1])
-        return Task(payload, packed(settings), grid.labels(job[0]))
-
-    yield from finished(pool, jobs, task_of)
+    yield from finished(pool, jobs, partial(plan.task, payload))
 
 
 def _by_key(kept: Memory | Folder) -> dict[str, list[Piece]]:
@@ -192,27 +230,6 @@ def _by_key(kept: Memory | Folder) -> dict[str, list[Piece]]:
     for key, piece in kept.pieces():
         found.setdefault(key, []).append(piece)
     return found
-
-
-def _missing(
-    kept: Memory | Folder, there: Mapping[str, list[Piece]], grid: Grid, place: Place, paths: int | None, block: int,
-    retry: bool,
-) -> Iterator[Job]:  # fmt: skip
-    """What has to be run for a cell: all of it, or the paths that no piece holds."""
-    key = grid.key(place)
-    for piece in list(there.get(key, [])):
-        cell = kept.get(key, piece)
-        if cell is None or (retry and cell.failure):
-            kept.drop(key, piece)
-            there[key].remove(piece)
-    pieces = there.get(key, [])
-    if paths is None:
-        if not pieces:
-            yield place, Piece()
-        return
-    for first, end in gaps(pieces, paths):
-        for begin in range(first, end, block):
-            yield place, Piece(begin, min(block, end - begin))
 
 
 def gaps(pieces: Sequence[Piece], paths: int) -> list[tuple[int, int]]:
