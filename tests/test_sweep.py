@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -189,6 +190,13 @@ def test_what_tells_objects_apart_is_the_same_in_every_process():
 class Odd(Exception):
     def __str__(self):
         return None
+
+
+def test_a_cell_that_asks_to_exit_is_one_that_failed():
+    """Assert that the program goes on."""
+    with pytest.warns(FailedCells, match="SystemExit: 3"):
+        result = studies.sweep(lambda a: a if a == 1 else sys.exit(3), {"a": [1, 2]})
+    assert result["value"].values[0] == 1
 
 
 def test_an_exception_that_says_nothing_stops_nothing():

@@ -30,7 +30,8 @@ def kills(folder, count, seed, longest):
     """How many of so many kills hit a running sweep, and how many sweeps were finished between them."""
     script = Path(__file__).with_name("killed_sweeps.py")
     command = [sys.executable, script, folder, str(count), str(seed), str(longest)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    found = os.environ | {"PYTHONPATH": str(script.parent.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, env=found)
     assert done.returncode == 0, done.stderr
     return map(int, done.stdout.split())
 

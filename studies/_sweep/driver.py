@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Place = tuple[int, ...]
 Job = tuple[Place, Piece]
 BLOCK = 100_000  # paths of a piece
+MOST_NAMED = 6  # cells that a sentence names
 
 
 def sweep(
@@ -203,9 +204,12 @@ def _fill(
     if lost:
         place, why = lost[0]
         others = f"the others are in the store {kept.shown}" if kept.shown else "name a store to keep the others"
+        under_way = [f"({plan.grid.said(place)})" for place, why in lost if why.running][:MOST_NAMED]
+        suspects = f"; if a cell brings its worker down, it is one of {', '.join(under_way)}: a Dask cluster goes on "
         raise InvalidInput(
             f"{len(lost)} of {len(jobs)} cells were lost with their workers, the first at {plan.grid.said(place)} "
             f"({why}): {others}; run the same again, with fewer workers if memory was short"
+            + (suspects + "without it" if under_way else "")
         )
 
 

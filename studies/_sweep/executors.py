@@ -13,7 +13,7 @@ from typing import Any
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, kind, whole_number
 
 from .store import Cell
-from .worker import Task, run_task
+from .worker import Task, failed, run_task
 
 MOST_WORKERS = 4096
 PATIENCE = 10  # seconds in which a cluster must answer
@@ -26,7 +26,11 @@ _kept = ExitStack()  # what a worker keeps until it ends
 
 
 class Lost(Exception):
-    """A worker died, or its machine went away, before its cell was done."""
+    """A worker died, or its machine went away, before its cell was done; `running`: while it was at this cell."""
+
+    def __init__(self, why: str, running: bool = False) -> None:
+        super().__init__(why)
+        self.running = running
 
 
 def check_executor(executor: Any, workers: Any) -> None:
@@ -110,15 +114,20 @@ def finished(
                 pending[executor.submit(run_task, task_of(task))] = task
             except (BrokenExecutor, RuntimeError) as error:
                 yield task, Lost(_said(error))
+        running: set[Future[Cell]] = set()
         while pending:
             # A bounded wait: an unbounded one cannot be interrupted on every platform.
-            done, _ = wait(pending, timeout=LOOK, return_when="FIRST_COMPLETED")
+            done, waiting = wait(pending, timeout=LOOK, return_when="FIRST_COMPLETED")
             for future in done:
                 task = pending.pop(future)
                 try:
                     yield task, future.result()
                 except (Exception, CancelledError) as error:  # a cell's own fault is in its result
-                    yield task, Lost(_said(error))
+                    if type(error).__name__ == "KilledWorker":  # Dask's, of a cell that it tried several times
+                        yield task, failed(task_of(task).labels, f"its workers died: {_said(error)}")
+                    else:
+                        yield task, Lost(_said(error), future in running)
+            running = {future for future in waiting if future.running()}
     finally:
         for future in pending:
             future.cancel()

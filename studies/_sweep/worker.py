@@ -59,10 +59,15 @@ def run_cell(work: Work, settings: dict[str, Any], labels: dict[str, Any], many:
         try:
             cell = cell_of(work.run(settings), work.name, [*labels])
             check_piece(cell, settings)
-        except Exception as error:
-            failure = _sentence(error)
+        except (Exception, SystemExit) as error:  # a cell that asks to exit is one that failed
+            failure = sentence(error)
     cell.meta |= {"labels": labels, "failure": failure, "notes": notes[:MOST_NOTES], "platform": platform_name()}
     return cell
+
+
+def failed(labels: dict[str, Any], failure: str) -> Cell:
+    """A cell that brought its worker down: nobody can say where."""
+    return Cell({}, {"labels": labels, "failure": failure, "notes": [], "platform": ""})
 
 
 def check_piece(cell: Cell, settings: dict[str, Any]) -> None:
@@ -77,7 +82,8 @@ def check_piece(cell: Cell, settings: dict[str, Any]) -> None:
         )
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: BaseException) -> str:
+    """Why a cell failed."""
     try:
         text = " ".join(str(error).split()) or "it gave no reason"
     except Exception:  # its own fault is not to stop the others
