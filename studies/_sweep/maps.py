@@ -1,0 +1,116 @@
+"""A quantity over two names of a sweep: heat maps with contours, a panel for each entry that it has."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.compare.style import GREY, NORMAL, SMALL, axes_of, dress, panels
+
+from .lines import WIDE
+from .scales import axis_label, edges_of, places_of, scale_axis
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DIVERGING = "RdBu_r"
+
+
+def maps(
+    dataset: xarray.Dataset, name: str, across: tuple[str, str], entries: Sequence[tuple[str, dict[str, int]]],
+    ax: Axes | None,
+) -> Figure:  # fmt: skip
+    """Draw a quantity over two names; `entries`: label and place of each panel."""
+    values, failed = dataset[name], dataset["failure"] != ""
+    norm, colours = _colours(values.values)
+    columns = min(len(entries), 2)
+    rows = -(-len(entries) // columns)
+    if ax is None:
+        figure, axes = panels(rows, height=(4.0 if columns == 1 else 2.9) * rows + 0.4 * (columns > 1), columns=columns)
+    else:
+        figure, _ = axes_of(ax)
+        axes = [ax]
+    turned = across[1], across[0]  # rows are the vertical axis
+    (x, x_labels), (y, y_labels) = (places_of(values[dim].values) for dim in across)
+    edges = [edges_of(place, values[dim].values) for place, dim in ((x, across[0]), (y, across[1]))]
+    mesh: Any = None
+    for panel, (label, entry) in zip(axes, entries, strict=False):
+        part = values.isel(entry).transpose(*turned).values.astype(float)
+        lost = failed.isel({dim: place for dim, place in entry.items() if dim in failed.dims}).transpose(*turned).values
+        panel.set_facecolor("0.9")
+        mesh = panel.pcolormesh(*edges, np.ma.masked_invalid(part), norm=norm, cmap=colours, rasterized=True)
+        if all(values[dim].dtype.kind in "iuf" for dim in across):
+            _contours(panel, x, y, part, norm, "0.25" if colours == DIVERGING else "w")
+        for cells, mark in ((lost, "x"), (~np.isfinite(part) & ~lost, "o")):
+            rows_of, columns_of = np.nonzero(cells)
+            panel.plot(x[columns_of], y[rows_of], mark, color="0.2", markerfacecolor="none", markersize=5)
+        scale_axis(panel, "x", values[across[0]].values, x, x_labels, columns)
+        scale_axis(panel, "y", values[across[1]].values, y, y_labels)
+        dress(panel, axis_label(values[across[1]], across[1]), axis_label(values[across[0]], across[0]))
+        panel.grid(False)
+        if label:
+            panel.set_title(label, fontsize=SMALL, loc="left")
+    for panel in axes[len(entries) :]:
+        panel.set_visible(False)
+    bar = figure.colorbar(mesh, ax=axes[: len(entries)], shrink=0.9)
+    bar.set_label(textwrap.fill(axis_label(values, name), 56), fontsize=NORMAL)
+    bar.ax.tick_params(labelsize=SMALL)
+    finite = values.values[np.isfinite(values.values)]
+    if np.ptp(finite.astype(float)) == 0:
+        bar.set_ticks([float(finite[0])])
+    figure.supxlabel(_marks(values, failed), fontsize=SMALL, color=GREY, x=0.02, ha="left")
+    return figure
+
+
+def _marks(values: xarray.DataArray, failed: xarray.DataArray) -> str:
+    """What crosses and circles are, where there are some."""
+    lost, odd = int(failed.sum()), int((~np.isfinite(values.astype(float)) & ~failed).sum())
+    said = [f"×: failed ({lost} of {failed.size} cells)"] * (lost > 0) + ["○: not a finite number"] * (odd > 0)
+    return "    ".join(said)
+
+
+def _contours(panel: Axes, x: np.ndarray, y: np.ndarray, part: np.ndarray, norm: Any, colour: str) -> None:
+    """Lines of equal value, where there are enough cells to draw them; their labels tell them apart."""
+    finite = part[np.isfinite(part)]
+    if min(part.shape) < 3 or finite.size < 6 or np.ptp(finite) == 0:
+        return
+    levels = _levels(part[np.isfinite(part)], norm)
+    if not levels.size:
+        return
+    drawn = panel.contour(x, y, np.ma.masked_invalid(part), levels=levels, linewidths=0.9, colors=colour)
+    apart = np.diff(levels).min(initial=np.inf)
+    digits = 3 if not np.isfinite(apart) else int(np.clip(np.log10(np.abs(levels).max() / apart) + 2, 3, 12))
+    panel.clabel(drawn, fontsize=SMALL - 1, fmt=lambda value: f"{value:.{digits}g}")
+
+
+def _colours(values: np.ndarray) -> tuple[Any, str]:
+    """Scale and colours: logarithmic where positive values span much, diverging about 0 where both signs are there."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    finite = values[np.isfinite(values)].astype(float)
+    low, high = float(finite.min()), float(finite.max())
+    if low == high:
+        return Normalize(low - (abs(low) or 1.0), high + (abs(low) or 1.0)), "viridis"
+    if low > 0 and high > WIDE * low:
+        return LogNorm(low, high), "viridis"
+    if low < 0 < high:
+        reach = max(-low, high)
+        return Normalize(-reach, reach), DIVERGING
+    size = "viridis" if low >= 0 or high > 0 else "viridis_r"  # bright is large, whatever the sign
+    return Normalize(low, high), size
+
+
+def _levels(values: np.ndarray, norm: Any) -> np.ndarray:
+    """At most five lines of equal value, at round numbers."""
+    from matplotlib.colors import LogNorm
+    from matplotlib.ticker import LogLocator, MaxNLocator
+
+    low, high = values.min(), values.max()
+    locator: Any = LogLocator(numticks=6) if isinstance(norm, LogNorm) else MaxNLocator(5)
+    ticks = np.asarray(locator.tick_values(low, high))
+    return ticks[(ticks > low) & (ticks < high)]

@@ -1,0 +1,72 @@
+"""Axes of a sweep's pictures: where values stand, the cells' borders, ticks and labels."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+
+FEW = 8  # values that all have a tick
+LONG = 14  # characters of a text on an axis beyond which the texts are turned
+
+
+def places_of(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    """Where values stand on an axis; texts one after the other."""
+    if labels.dtype.kind in "iuf":
+        return labels.astype(float), []
+    return np.arange(len(labels), dtype=float), [str(label) for label in labels]
+
+
+def _logarithmic(labels: np.ndarray) -> bool:
+    return labels.dtype.kind in "iuf" and labels.min() > 0 and labels.max() >= 8 * labels.min()
+
+
+def edges_of(places: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Borders of the cells, half way between neighbours on the axis's own scale, for rising places."""
+    scaled = np.log(places) if _logarithmic(labels) else places
+    middle = (scaled[1:] + scaled[:-1]) / 2
+    edges = np.concatenate([[2 * scaled[0] - middle[0]], middle, [2 * scaled[-1] - middle[-1]]])
+    return np.exp(edges) if _logarithmic(labels) else edges
+
+
+def scale_axis(
+    ax: Axes, axis: str, labels: np.ndarray, places: np.ndarray, texts: Sequence[str], columns: int = 1
+) -> None:
+    """Scale and ticks of an axis: at the values where they are few and stand far enough apart."""
+    if texts:
+        long = max(map(len, texts)) > LONG
+        getattr(ax, f"set_{axis}ticks")(places, [textwrap.fill(text, 24) for text in texts])
+        if long and axis == "x":
+            for label in ax.get_xticklabels():
+                label.set(rotation=25, ha="right", rotation_mode="anchor")
+        return
+    from matplotlib.ticker import LogLocator
+
+    if _logarithmic(labels):
+        getattr(ax, f"set_{axis}scale")("log")
+        one = getattr(ax, f"{axis}axis")
+        one.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        one.set_major_formatter("{x:g}")
+        getattr(ax, f"set_{axis}ticks")([], minor=True)
+    spread = np.log(places) if _logarithmic(labels) else places
+    apart = np.diff(np.sort(spread)).min(initial=np.inf) >= 0.09 * columns**2 * np.ptp(spread)
+    if len(places) <= FEW and apart:
+        getattr(ax, f"set_{axis}ticks")(places, [f"{value:.3g}" for value in places])
+
+
+def words_of(name: str) -> str:
+    """A name as it is read."""
+    return name.replace("_", " ")
+
+
+def axis_label(values: xarray.DataArray, name: str) -> str:
+    """What a quantity or setting is called, with its units."""
+    words = values.attrs.get("long_name", words_of(name))
+    units = values.attrs.get("units", "")
+    return f"{words} ({units})" if units and units != "1" else str(words)

@@ -1,0 +1,129 @@
+"""Pictures of sweeps: each number at its place, whatever the order of the values, and marks where there is none."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import xarray
+
+from sgdlimits import studies
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.studies._sweep.scales import edges_of
+
+
+def swept(cell, **over):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return studies.sweep(cell, over)
+
+
+def panels_of(figure):
+    return [ax for ax in figure.axes if ax.get_visible() and ax.get_label() != "<colorbar>"]
+
+
+def shown_at(figure, a, b):
+    """The number that a heat map shows at a place."""
+    mesh = panels_of(figure)[0].collections[0]
+    x, y = mesh.get_coordinates()[0, :, 0], mesh.get_coordinates()[:, 0, 1]
+    return mesh.get_array()[np.searchsorted(y, b) - 1, np.searchsorted(x, a) - 1]
+
+
+@pytest.mark.parametrize(("a", "b"), [([5, 1, 3, 2], [3, 1, 2]), ([1, 2, 3, 5], [1, 2, 3]), ([0.1, 10, 1], [8, 1, 2])])
+def test_a_heat_map_shows_each_number_where_its_cell_is(a, b):
+    """Assert it for values in any order, on even and logarithmic axes."""
+    figure = studies.plot_sweep(swept(lambda a, b: a + 10 * b, a=a, b=b))
+    for one in a:
+        for other in b:
+            assert shown_at(figure, one, other) == one + 10 * other
+
+
+def test_a_line_runs_along_its_axis():
+    """Assert rising values on the axis, and the numbers that belong to them."""
+    (ax,) = panels_of(studies.plot_sweep(swept(lambda a: 2 * a, a=[5, 1, 3, 2])))
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[1, 2], [2, 4], [3, 6], [5, 10]])
+
+
+def test_cells_that_failed_or_are_not_finite_are_marked_at_their_places():
+    """Assert crosses, circles, and the words for both."""
+
+    def cell(a, b):
+        if a == 3 and b == 1:
+            raise ZeroDivisionError
+        return np.inf if a == 1 and b == 2 else a * b
+
+    figure = studies.plot_sweep(swept(cell, a=[3, 1, 2], b=[2, 1]))
+    crosses, circles = panels_of(figure)[0].lines[-2:]
+    assert crosses.get_xydata().tolist() == [[3, 1]] and circles.get_xydata().tolist() == [[1, 2]]
+    assert "×: failed (1 of 6 cells)" in figure.get_supxlabel() and "○: not a finite number" in figure.get_supxlabel()
+    line = studies.plot_sweep(swept(lambda a: 1 / (a - 2), a=[1, 2, 3]))
+    assert panels_of(line)[0].lines[1].get_xdata().tolist() == [2]
+    assert "failed (1 of 3)" in panels_of(line)[0].get_title(loc="left")
+
+
+def test_every_swept_value_has_its_panel_and_a_quantity_that_none_has_has_none():
+    """Assert a panel of zeros for a swept value, none for a reference's zeros or what no cell has."""
+    figure = studies.plot_sweep(swept(lambda a, b, c: a * b * c, a=[1, 2], b=[1, 2], c=[0, 1, 2]))
+    assert [ax.get_title(loc="left") for ax in panels_of(figure)] == ["c 0", "c 1", "c 2"]
+
+    def cell(a, b):
+        return xarray.Dataset({"v": ("process", [0.0, a, np.nan])}, {"process": ["SGD", "limit", "other"]})
+
+    figure = studies.plot_sweep(swept(cell, a=[1, 2], b=[1, 2]))
+    assert [ax.get_title(loc="left") for ax in panels_of(figure)] == ["limit"]
+
+
+def test_what_is_drawn_is_what_the_cells_say_or_what_is_asked():
+    """Assert the attribute `picture`, a choice by value, and the nearest number."""
+
+    def cell(a, b):
+        data = {"x": ("kind", [1.0 * a, 2.0 * a]), "y": ("kind", [b, 3.0 * b])}
+        return xarray.Dataset(data, {"kind": ["p", "q"]}, {"picture": "y kind=q"})
+
+    result = swept(cell, a=[1, 2], b=[1, 2])
+    assert shown_at(studies.plot_sweep(result), 1, 2) == 6
+    assert shown_at(studies.plot_sweep(result, "x", kind="p"), 2, 1) == 2
+    (ax,) = panels_of(studies.plot_sweep(result, "x", kind="p", b=1.9))
+    assert ax.lines[0].get_ydata().tolist() == [1, 2]
+
+
+def test_labels_of_lines_of_equal_value_differ():
+    """Assert enough digits for values that differ in their eighth."""
+    (ax,) = panels_of(studies.plot_sweep(swept(lambda a, b: 1e6 + 1e-1 * a * b, a=range(1, 6), b=range(1, 6))))
+    texts = {text.get_text() for text in ax.texts}
+    assert len(texts) > 1
+
+
+def test_edges_lie_half_way_between_neighbours():
+    """Assert them on both scales."""
+    np.testing.assert_allclose(edges_of(np.array([1.0, 2, 4]), np.array([1, 2, 4])), [0.5, 1.5, 3, 5])
+    places = np.array([0.01, 0.1, 1.0])
+    np.testing.assert_allclose(edges_of(places, places), 10.0 ** np.array([-2.5, -1.5, -0.5, 0.5]))
+
+
+def test_standard_errors_make_intervals():
+    """Assert 95 % intervals on a line, from the variable beside it."""
+    (ax,) = panels_of(studies.plot_sweep(swept(lambda a: {"m": a, "m_standard_error": 0.1}, a=[1, 2]), "m"))
+    (bars,) = ax.containers
+    np.testing.assert_allclose(np.ptp(bars[2][0].get_segments()[0][:, 1]), 2 * 1.96 * 0.1, rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("cell", "over", "chosen", "said"),
+    [
+        (lambda a: a, {"a": [1]}, {}, "one cell here: nothing varies"),
+        (lambda a: "text", {"a": [1, 2]}, {}, "no real number in this sweep"),
+        (lambda a: 1j * a, {"a": [1, 2]}, {}, "no real number in this sweep"),
+        (lambda a: np.nan, {"a": [1, 2]}, {}, "nowhere a finite number"),
+        (lambda a: np.zeros(40), {"a": [1, 2]}, {}, "40 entries beside the axes, more than one figure shows"),
+        (lambda a: a, {"a": [1, 2]}, {"variable": "valu"}, "did you mean 'value'"),
+        (lambda a: a, {"a": [1, 2]}, {"c": 3}, "'value' has no dimension 'c'"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(cell, over, chosen, said):
+    """Assert one sentence each."""
+    with pytest.raises(InvalidInput, match=said):
+        studies.plot_sweep(swept(cell, **over), **chosen)
+    with pytest.raises(InvalidInput, match="draws what sweep gave, got int"):
+        studies.plot_sweep(3)
