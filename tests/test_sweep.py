@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sgdlimits import diffusions, discrete, problems, studies
+from sgdlimits.discrete import rules
 from sgdlimits.exact.errors import FailedCells, InvalidInput
 from sgdlimits.problems import noise
 from sgdlimits.studies._sweep.driver import gaps
@@ -90,7 +91,7 @@ def test_only_what_is_missing_is_computed(tmp_path):
         return studies.sweep(cell, {"a": xarray.DataArray(values, dims="a", attrs={"units": "kg"})}, tmp_path / "s")
 
     run([1.0, 2.0])
-    result = run([1, 3.0, 2.0])
+    result = run([1.0, 3.0, 2.0])
     assert calls == [3.0]
     assert (result.c.attrs, result.x.attrs, result.a.attrs) == ({"units": "m"}, {"units": "s"}, {"units": "kg"})
     assert result.attrs["k"] == 5 and result.c.dims == ("a", "x")
@@ -136,7 +137,7 @@ def test_failed_cells_are_run_again_where_that_is_asked(tmp_path):
 
 def test_a_cell_of_another_shape_is_named():
     """Assert that most cells decide, and the odd one is told what it gave."""
-    with pytest.warns(FailedCells, match=r"it returned 'value' as of shape \(3,\) where others have \(2,\)"):
+    with pytest.warns(FailedCells, match=r"numbers of shape \(3,\) where others have numbers of shape \(2,\)"):
         result = studies.sweep(lambda a: np.zeros(3 if a == 1 else 2), {"a": [1, 2, 3]})
     assert result["value"].shape == (3, 2) and np.isnan(result["value"].values[0]).all()
     with pytest.warns(FailedCells, match="it returned 'x', unlike the other cells|it returned no 'value'"):
@@ -165,6 +166,35 @@ def test_objects_are_swept_by_what_they_hold(tmp_path):
     assert len(list((tmp_path / "s" / "cells").iterdir())) == 3
     np.testing.assert_array_equal(result["cell"], [0.1, 0.2])
     assert result.mechanism.dtype.kind == "U"
+
+
+def test_more_paths_that_fail_leave_those_that_were_there(tmp_path):
+    """Assert that a piece that fails counts only where its paths are asked."""
+
+    def cell(a, paths, first_path):
+        if first_path >= 100:
+            raise MemoryError("no more")
+        return discrete.SGD(PROBLEM, a).simulate(START, 5, paths, first_path=first_path)
+
+    over = {"a": [0.01]}
+    good = studies.sweep(cell, over, tmp_path / "s", paths=100)
+    with pytest.warns(FailedCells, match="MemoryError: no more"):
+        studies.sweep(cell, over, tmp_path / "s", paths=200)
+    assert studies.sweep(cell, over, tmp_path / "s", paths=100).identical(good)
+    assert studies.read_store(tmp_path / "s").identical(good)
+
+
+def test_a_store_is_read_whatever_stood_beside_a_value(tmp_path):
+    """Assert that the label of a value in one grid does not hide it in another; rules differ by what they hold."""
+    cell = lambda a: 1.0  # noqa: E731
+    studies.sweep(cell, {"a": [1, "x"]}, tmp_path / "s")
+    studies.sweep(cell, {"a": [1, 2]}, tmp_path / "s")
+    studies.sweep(cell, {"a": ["1"]}, tmp_path / "s")
+    found = studies.read_store(tmp_path / "s")
+    assert found.sizes["a"] == 4 and found.attrs["failed"] == 0
+    adams = [rules.Adam((0.9, 0.99)), rules.Adam((0.9, 0.999))]
+    labels = studies.sweep(lambda rule: 1.0, {"rule": adams})["rule"].values
+    assert len(set(labels)) == 2
 
 
 class Rule:
@@ -296,7 +326,9 @@ class Quiet:
         ({"over": {"step_size": []}}, "over gives step_size no value"),
         ({"over": {"step_size": 0.1}}, r"a list of values is needed, \[0.1\] for one"),
         ({"over": {"step_size": [0.1, np.nan]}}, "step_size the value nan: values must be finite"),
-        ({"over": {"step_size": [1, 1.0]}}, "the value 1.0 twice"),
+        ({"over": {"step_size": [0.1, 1.0, 0.1]}}, "the value 0.1 twice"),
+        ({"cell": "homogenized", "over": {"data": ["a.csv", "b.csv"]}}, "data cannot be swept"),
+        ({"cell": "homogenized", "over": {"stepsize": [1]}}, "did you mean 'step_size'"),
         ({"over": {"step_size": np.zeros((2, 2))}}, r"an array of shape \(2, 2\)"),
         ({"over": {"step size": [1]}}, "'step size' cannot be swept"),
         ({"over": {"failure": [1]}}, "'failure' cannot be swept"),

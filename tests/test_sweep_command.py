@@ -83,7 +83,7 @@ WRONG = {
     "option": ([*GRID, "--out", "x", "--minutes", "3"], "has no option '--minutes'"),
     "file": ([*GRID, "--out", "taken"], "cannot write to the store 'taken'"),
     "foreign": ([*GRID, "--out", "mine"], "holds files, but no sweep.json: it is no store"),
-    "merge": ([*GRID, "--out", "x", "--merge", "nothing"], "cannot read the store"),
+    "merge": ([*GRID, "--out", "x", "--merge", "nothing"], "cannot read the store 'nothing'"),
 }
 
 

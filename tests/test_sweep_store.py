@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from sgdlimits import discrete, problems, studies
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import FailedCells, InvalidInput
 from sgdlimits.studies._sweep.store import StoreError
 
 PROBLEM = problems.LeastSquares.from_dataset("diabetes", ridge=0.1)
@@ -74,9 +75,33 @@ def test_a_damaged_cell_is_computed_again_with_a_word(tmp_path):
     content = bytearray(files[1].read_bytes())
     content[len(content) // 2] ^= 1
     files[1].write_bytes(content)
-    with pytest.warns(UserWarning, match="is damaged .*: computed again") as warned:
+    with pytest.warns(UserWarning, match="is damaged .* and left aside") as warned:
         again = studies.sweep(cell, OVER, tmp_path / "s")
     assert len(warned) == 2 and again.identical(truth)
+
+
+def test_what_is_whole_or_done_elsewhere_replaces_what_is_not(tmp_path):
+    """Assert that a merge mends damaged and failed cells, and makes a folder that is not there."""
+    wanted = tmp_path / "licence"
+
+    def needs(a):
+        return a if wanted.exists() else 1 / 0
+
+    with pytest.warns(FailedCells):
+        studies.sweep(needs, {"a": [1, 2]}, tmp_path / "one")
+    wanted.touch()
+    good = studies.sweep(needs, {"a": [1, 2]}, tmp_path / "two")
+    assert studies.merge_stores(tmp_path / "one", tmp_path / "two") == 2
+    assert studies.read_store(tmp_path / "one").equals(good)
+    file = next((tmp_path / "one" / "cells").iterdir())
+    file.write_bytes(file.read_bytes()[:100])
+    with pytest.warns(UserWarning, match="left aside"):
+        assert studies.merge_stores(tmp_path / "one", tmp_path / "two") == 1
+    assert studies.merge_stores(tmp_path / "new", tmp_path / "one", tmp_path / "two") == 2
+    assert studies.read_store(tmp_path / "new").equals(good)
+    shutil.rmtree(tmp_path / "new" / "cells")
+    with pytest.raises(InvalidInput, match="holds no cell yet"):
+        studies.read_store(tmp_path / "new")
 
 
 def test_a_full_disk_loses_nothing_and_says_how_to_go_on(tmp_path, monkeypatch):
@@ -193,3 +218,33 @@ def test_moments_of_a_process_fit_into_a_store(tmp_path):
     stored = studies.sweep(run, {"step_size": [0.01, 0.02]}, tmp_path / "s")
     assert stored.identical(studies.sweep(run, {"step_size": [0.01, 0.02]}))
     assert studies.read_store(tmp_path / "s").identical(stored)
+
+
+def test_two_processes_that_make_one_store_agree_on_what_it_is(tmp_path, monkeypatch):
+    """Assert that the slower one of two sweeps is refused, although it saw an empty folder."""
+    link = os.link
+
+    def slower(partial, target):
+        if not os.path.exists(target):
+            studies.sweep(cell, {"a": [1], "b": [2]}, tmp_path / "s", seed=1)  # someone else, in between
+        link(partial, target)
+
+    with monkeypatch.context() as patched, pytest.raises(InvalidInput, match="seed = 1; this one has seed = 2"):
+        calls = iter([slower])
+        patched.setattr(os, "link", lambda *names: next(calls, link)(*names))
+        studies.sweep(cell, {"a": [1], "b": [2]}, tmp_path / "s", seed=2)
+
+
+def test_a_file_that_cannot_be_read_now_is_not_taken_for_damaged(tmp_path, monkeypatch):
+    """Assert a sentence, and that the cell is still there."""
+    studies.sweep(cell, {"a": [1], "b": [2]}, tmp_path / "s")
+    (file,) = (tmp_path / "s" / "cells").iterdir()
+
+    def busy(*_):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("sgdlimits.studies._sweep.store.read_cell", busy)
+        with pytest.raises(StoreError, match="cannot read .*: Too many open files"):
+            studies.sweep(cell, {"a": [1], "b": [2]}, tmp_path / "s")
+    assert file.is_file() and studies.sweep(cell, {"a": [1], "b": [2]}, tmp_path / "s").attrs["failed"] == 0

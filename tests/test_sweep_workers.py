@@ -36,7 +36,7 @@ def test_a_lost_worker_leaves_a_sentence_and_the_finished_cells(tmp_path):
     class Broken(ThreadPoolExecutor):
         def submit(self, function, /, *arguments, **options):
             future = super().submit(function, *arguments, **options)
-            if arguments[0].labels["a"] == 5:
+            if arguments[0].place["a"][0] == 5:
                 future.cancel()
                 raise RuntimeError("the worker is gone")
             return future
@@ -141,8 +141,11 @@ def test_a_cluster_of_which_a_worker_is_killed_gives_the_same_numbers(tmp_path):
 def test_a_cluster_that_is_not_there_is_a_sentence(monkeypatch):
     """Assert what is said of an address where nobody answers, and of a library that is missing."""
     optional("distributed")
-    with pytest.raises(InvalidInput, match="no Dask scheduler answers at 'nonsense'"), dask_executor("nonsense"):
+    with pytest.raises(InvalidInput, match="no Dask scheduler answers"), dask_executor("tcp://127.0.0.1:9"):
         pass
+    with pytest.raises(InvalidInput, match="address is like tcp://host:8786, got 'nonsense://x'"):
+        with dask_executor("nonsense://x"):
+            pass
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(MissingLibrary, match="needs dask.distributed: install it"), dask_executor("tcp://127.0.0.1:9"):
         pass

@@ -33,7 +33,7 @@ def assembled(
     failure, warned, platform = (np.full(grid.shape, "", dtype=object) for _ in range(3))
     found: dict[Place, Cell] = {}
     for place in grid.places():
-        pieces = cells(place)
+        pieces = [(piece, cell) for piece, cell in cells(place) if paths is None or piece.first < paths]
         failure[place] = _first([cell.failure for _, cell in pieces]) if pieces else "it was not computed"
         warned[place] = "; ".join(dict.fromkeys(text for _, cell in pieces for text in cell.meta["notes"]))
         platform[place] = "; ".join(dict.fromkeys(cell.meta["platform"] for _, cell in pieces))
@@ -86,7 +86,7 @@ def _one(pieces: Pieces, paths: int) -> Cell:
         taken.append(dataset.isel(path=window).assign_attrs(dataset.attrs | told))
         reached = end
     joined = cell_of(concatenate(*taken), "", [])
-    joined.meta |= {name: pieces[0][1].meta[name] for name in ("notes", "platform", "failure", "labels")}
+    joined.meta |= {name: pieces[0][1].meta[name] for name in ("notes", "platform", "failure", "place")}
     return joined
 
 
@@ -127,8 +127,9 @@ def _difference(cell: Cell, usual: Mapping[str, tuple[Any, ...]]) -> str:
             continue
         if name not in mine or name not in usual:
             return f"{'no ' if name in usual else ''}{name!r}"
-        kind = ("text " if mine[name][2] else "numbers ") if mine[name][2] != usual[name][2] else ""
-        return f"{name!r} as {kind}of shape {mine[name][1]} where others have {usual[name][1]}"
+        both = (mine[name], usual[name])
+        here, there = (f"{'texts' if found[2] else 'numbers'} of shape {found[1]}" for found in both)
+        return f"{name!r} as {here} where others have {there}"
     return ""
 
 

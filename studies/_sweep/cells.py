@@ -32,6 +32,10 @@ class Work(ABC):
         """Whether a setting of this name can be handed to it."""
 
     @abstractmethod
+    def typed(self, name: str, values: Any) -> Any:
+        """The values of a name as it takes them: of a setting, in its type."""
+
+    @abstractmethod
     def check(self, grid: Grid) -> None:
         """Raise at the first name or value that it cannot take."""
 
@@ -58,6 +62,9 @@ class FunctionWork(Work):
     def takes(self, name: str) -> bool:
         found = self._parameters()
         return found is None or name in found or any(p.kind is p.VAR_KEYWORD for p in found.values())
+
+    def typed(self, name: str, values: Any) -> Any:
+        return values
 
     def check(self, grid: Grid) -> None:
         found = self._parameters()
@@ -110,11 +117,14 @@ class StudyWork(Work):
     def takes(self, name: str) -> bool:
         return name in {entry.name for entry in fields(self.study)}
 
-    def check(self, grid: Grid) -> None:
+    def typed(self, name: str, values: Any) -> Any:
         from .values import checked_values
 
-        for axis in grid.axes:
-            checked_values(type(self.study), axis.name, axis.values)
+        if name == "data":
+            raise InvalidInput("data cannot be swept: a store knows a file by its content; make a sweep for each file")
+        return checked_values(type(self.study), name, values)
+
+    def check(self, grid: Grid) -> None:
         for place in grid.places():
             replace(self.study, **grid.settings(place))  # a study says at once what it does not take
 

@@ -42,10 +42,13 @@ def run_sweep(
     """Run the sweep of a study with these options; `words` is what was typed."""
     from sgdlimits.compare.reports import check_figures
 
-    from .driver import sweep
+    from .cells import work_of
+    from .driver import Plan, sweep
     from .executors import dask_executor
+    from .grid import grid_of
     from .merging import merge_stores
     from .report import finding, write_report
+    from .store import Folder, check_same
 
     over = _over(study, given.get("over") or [])
     if "out" not in given:
@@ -62,6 +65,9 @@ def run_sweep(
     base = study(**fixed)
     progress = None if quiet else True
     if given.get("merge"):
+        identity = Plan(work_of(base), grid_of(over), seed, None, 1).identity
+        for other in map(Folder, given["merge"]):
+            check_same(other.shown, other.identity(), identity)
         copied = merge_stores(out, *given["merge"])
         if not quiet:
             print(f"{copied} cells copied from {', '.join(given['merge'])}", file=sys.stderr)

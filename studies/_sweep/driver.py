@@ -101,7 +101,8 @@ def sweep(
     >>> result["value"].sel(a=3, b=20).item()
     60
     """
-    work, grid, seed = work_of(cell), grid_of(over), seed_number(seed)
+    work, seed = work_of(cell), seed_number(seed)
+    grid = grid_of(over, work.typed)
     work.check(grid)
     retry, block = flag("retry", retry), whole_number("block", block, 1)
     if paths is not None:
@@ -163,7 +164,7 @@ class Plan:
 
     def task(self, payload: bytes, job: Job) -> Task:
         """A job as it is sent to another process."""
-        return Task(payload, packed(self.settings(job)), self.grid.labels(job[0]))
+        return Task(payload, packed(self.settings(job)), self.grid.described(job[0]))
 
     def missing(self, place: Place, pieces: Sequence[Piece]) -> Iterator[Job]:
         """What has to be run for a cell of which pieces are there: all of it, or the paths that none holds."""
@@ -217,7 +218,7 @@ def _results(pool: Executor | None, plan: Plan, jobs: Sequence[Job]) -> Iterator
     if pool is None or not jobs:
         with one_blas_thread():  # once for all: setting it takes longer than a short cell
             for job in jobs:
-                yield job, run_cell(plan.work, plan.settings(job), plan.grid.labels(job[0]), False)
+                yield job, run_cell(plan.work, plan.settings(job), plan.grid.described(job[0]), False)
         return
     try:
         payload = packed(plan.work)

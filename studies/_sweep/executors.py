@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future, wait
+from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -16,6 +17,7 @@ from .store import Cell
 from .worker import Task, failed, run_task
 
 MOST_WORKERS = 4096
+ADDRESS = re.compile(r"((tcp|tls|ws|wss|ucx|ucxx)://)?[^:/\s]+:\d{1,5}")
 PATIENCE = 10  # seconds in which a cluster must answer
 IDLE = 300  # seconds after which a worker without work ends
 LOOK = 0.2  # seconds between looks at a pending interrupt
@@ -89,6 +91,8 @@ def dask_executor(address: str) -> Iterator[Executor]:
         raise MissingLibrary(
             "--dask needs dask.distributed: install it with pip install 'sgdlimits[dask]', here and on the workers"
         ) from None
+    if not ADDRESS.fullmatch(address):
+        raise InvalidInput(f"a scheduler's address is like tcp://host:8786, got {address[:200]!r}")
     try:
         client = Client(address, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:  # a TimeoutError is an OSError
@@ -112,7 +116,7 @@ def finished(
         for task in tasks:
             try:
                 pending[executor.submit(run_task, task_of(task))] = task
-            except (BrokenExecutor, RuntimeError) as error:
+            except Exception as error:  # broken, shut down, or a client that is closed
                 yield task, Lost(_said(error))
         running: set[Future[Cell]] = set()
         while pending:
@@ -124,13 +128,14 @@ def finished(
                     yield task, future.result()
                 except (Exception, CancelledError) as error:  # a cell's own fault is in its result
                     if type(error).__name__ == "KilledWorker":  # Dask's, of a cell that it tried several times
-                        yield task, failed(task_of(task).labels, f"its workers died: {_said(error)}")
+                        yield task, failed(task_of(task).place, f"its workers died: {_said(error)}")
                     else:
                         yield task, Lost(_said(error), future in running)
             running = {future for future in waiting if future.running()}
     finally:
-        for future in pending:
-            future.cancel()
+        if not type(executor).__module__.startswith("loky"):  # whose workers are killed, all at once
+            for future in pending:
+                future.cancel()
 
 
 def _begin(parent: int) -> None:

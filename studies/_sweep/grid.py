@@ -7,8 +7,9 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -32,24 +33,30 @@ class Axis:
     name : str
     values : list
         As they are handed to the cell.
-    labels : list
-        Numbers and texts that stand for them in the dataset.
+    own : list
+        Numbers and texts that stand for them, whatever the others are.
     keys : list of str
-        What tells them apart in a store: a number by its value, an object by its fingerprint.
+        What tells them apart in a store: a number by its value and kind, an object by its fingerprint.
     attributes : dict
         Of the coordinate, such as units.
     """
 
     name: str
     values: list[Any]
-    labels: list[Any]
+    own: list[Any]
     keys: list[str]
     attributes: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def numeric(self) -> bool:
-        """Whether a picture can use its values as places."""
-        return all(isinstance(label, (int, float)) and not isinstance(label, bool) for label in self.labels)
+    @cached_property
+    def labels(self) -> list[Any]:
+        """What stands on the axis: numbers where all are and an array keeps them apart; else texts, which differ."""
+        if not any(isinstance(label, str) for label in self.own):
+            array = np.asarray(self.own)
+            if array.dtype.kind in "iuf" and len(np.unique(array)) == len(array):
+                return self.own
+        texts = [str(label) for label in self.own]
+        alike = {text for text, count in Counter(texts).items() if count > 1}
+        return [f"{text} ({key[-6:]})" if text in alike else text for text, key in zip(texts, self.keys, strict=True)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +93,10 @@ class Grid:
         """A cell in words."""
         return ", ".join(f"{name}={label}" for name, label in self.labels(place).items())
 
+    def described(self, place: tuple[int, ...]) -> dict[str, tuple[Any, str]]:
+        """Own label and key of each value: what a cell remembers of its place."""
+        return {axis.name: (axis.own[i], axis.keys[i]) for axis, i in zip(self.axes, place, strict=True)}
+
     def words(self, place: tuple[int, ...]) -> list[str]:
         """What a cell is, whatever else is in the grid: its seed and its name in a store come from this."""
         return sorted(f"{axis.name}={axis.keys[i]}" for axis, i in zip(self.axes, place, strict=True))
@@ -95,8 +106,8 @@ class Grid:
         return hashlib.sha256(json.dumps(self.words(place)).encode()).hexdigest()[:KEY_DIGITS]
 
 
-def grid_of(over: Any) -> Grid:
-    """Bring `over` to its form.
+def grid_of(over: Any, typed: Callable[[str, Any], Any] = lambda name, values: values) -> Grid:
+    """Bring `over` to its form; `typed` gives values the type in which they are taken.
 
     Raises
     ------
@@ -107,14 +118,14 @@ def grid_of(over: Any) -> Grid:
         raise InvalidInput(
             f"over must be a mapping from names to values, such as {{'step_size': [0.01, 0.1]}}, got {shown(over)}"
         )
-    grid = Grid(tuple(_axis(name, values) for name, values in over.items()))
+    grid = Grid(tuple(_axis(name, values, typed) for name, values in over.items()))
     if grid.size > MOST_CELLS:
         shape = " x ".join(map(str, grid.shape))
         raise InvalidInput(f"over makes {shape} = {grid.size} cells, more than {MOST_CELLS}: take fewer values")
     return grid
 
 
-def _axis(name: Any, values: Any) -> Axis:
+def _axis(name: Any, values: Any, typed: Callable[[str, Any], Any]) -> Axis:
     if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
         raise InvalidInput(
             f"{shown(name)} cannot be swept: a name of a setting is needed, and none of {', '.join(RESERVED)}"
@@ -128,7 +139,9 @@ def _axis(name: Any, values: Any) -> Axis:
     listed = list(values) if plain is None else plain.tolist()
     if not listed:
         raise InvalidInput(f"over gives {name} no value: give at least one")
+    listed = typed(name, listed)
     values = [value.item() if isinstance(value, np.generic) else value for value in listed]
+    values = [value + 0.0 if isinstance(value, float) else value for value in values]  # -0.0 is 0.0
     for value in values:
         if isinstance(value, float) and not math.isfinite(value):
             raise InvalidInput(f"over gives {name} the value {value}: values must be finite")
@@ -141,22 +154,15 @@ def _axis(name: Any, values: Any) -> Axis:
     if len(set(keys)) < len(keys):
         twice = next(value for i, value in enumerate(values) if keys[i] in keys[:i])
         raise InvalidInput(f"over gives {name} the value {shown(twice)} twice: give each once")
-    return Axis(name, values, _labels(values, keys), keys, attributes)
+    return Axis(name, values, [_own(value) for value in values], keys, attributes)
 
 
-def _labels(values: list[Any], keys: list[str]) -> list[Any]:
-    """Numbers where all are and stay different in an array; else texts, with the end of the key where two are alike."""
-    if all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values):
-        if len(np.unique(np.asarray(values))) == len(values):
-            return values
-    texts = [_text(value) for value in values]
-    alike = {text for text, count in Counter(texts).items() if count > 1}
-    return [f"{text} ({key[-6:]})" if text in alike else text for text, key in zip(texts, keys, strict=True)]
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, (bool, int, float, str)):
+def _own(value: Any) -> Any:
+    """A number or text that stands for a value."""
+    if value is None or isinstance(value, bool):
         return str(value)
+    if isinstance(value, (int, float, str)):
+        return value
     name = getattr(value, "label", None) or getattr(value, "__name__", None)
     return name if isinstance(name, str) else ADDRESS.sub("", repr(value))[:100]
 
@@ -164,8 +170,6 @@ def _text(value: Any) -> str:
 def _key(value: Any) -> str:
     if isinstance(value, bool) or value is None or isinstance(value, str):
         return json.dumps(value)
-    if isinstance(value, int) and abs(value) > 2**53:
-        return repr(value)
     if isinstance(value, (int, float)):
-        return repr(float(value) + 0.0)  # 1 and 1.0 are one place; so are 0.0 and -0.0
+        return repr(value)
     return f"{type(value).__module__}.{type(value).__qualname__} {fingerprint(value)}"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sgdlimits.exact.errors import InvalidInput
 
 from .assembly import assembled
-from .grid import Grid, grid_of
+from .grid import Axis, Grid
 from .store import Cell, Folder, Piece
 
 if TYPE_CHECKING:
@@ -19,14 +20,14 @@ PathLike = str | os.PathLike[str]
 
 
 def merge_stores(into: PathLike, *others: PathLike) -> int:
-    """Copy into a store the cells that only the others have.
+    """Copy into a store the cells that only the others have, or that failed here and not there.
 
     Cells of different platforms agree to rounding; each says in `platform` where it ran.
 
     Parameters
     ----------
     into : path
-        A store.
+        A store, or a folder to be made.
     *others : paths
         Stores of the same sweep: of other values, other paths, or other machines.
 
@@ -42,10 +43,11 @@ def merge_stores(into: PathLike, *others: PathLike) -> int:
     """
     if not others:
         raise InvalidInput("merge_stores needs at least one store to copy from")
-    target = Folder(into)
-    sources = [Folder(other) for other in others]
+    target, *sources = (Folder(folder) for folder in (into, *others))
     for source in sources:
-        target.check_same(source)
+        (sources[0] if target.new else target).check_same(source)
+    if target.new:
+        target.open(sources[0].identity())
     return sum(target.merge(source) for source in sources)
 
 
@@ -65,32 +67,36 @@ def read_store(store: PathLike) -> xarray.Dataset:
     """
     folder = Folder(Path(store))
     identity = folder.identity()
-    found: dict[tuple[object, ...], list[tuple[Piece, Cell]]] = {}
-    names: list[str] = list(identity["over"])
+    found: dict[str, list[tuple[Piece, Cell]]] = {}
+    own: dict[str, dict[str, Any]] = {name: {} for name in identity["over"]}  # key -> label
     for key, piece in folder.pieces():
         cell = folder.get(key, piece)
         if cell is not None:
-            found.setdefault(tuple(cell.meta["labels"][name] for name in names), []).append((piece, cell))
+            found.setdefault(key, []).append((piece, cell))
+            for name, (label, word) in cell.meta["place"].items():
+                own[name][word] = label
     if not found:
         raise InvalidInput(f"the store {folder.shown} holds no cell yet")
-    order = [_sorted({place[i] for place in found}) for i in range(len(names))]
-    grid = grid_of(dict(zip(names, order, strict=True)))
+    grid = Grid(tuple(_axis(name, labels) for name, labels in own.items()))
 
     def cells(place: tuple[int, ...]) -> list[tuple[Piece, Cell]]:
-        return found.get(tuple(grid.labels(place).values()), [])
+        return found.get(grid.key(place), [])
 
     return assembled(grid, cells, _common_paths(grid, cells) if identity["in_pieces"] else None, identity)
 
 
-def _sorted(values: set[object]) -> list[object]:
-    return sorted(values, key=lambda value: (isinstance(value, str), value))
+def _axis(name: str, labels: dict[str, Any]) -> Axis:
+    order = sorted(labels.items(), key=lambda pair: (isinstance(pair[1], str), pair[1], pair[0]))
+    own = [label for _, label in order]
+    return Axis(name, own, own, [key for key, _ in order])
 
 
-def _common_paths(grid: Grid, cells: object) -> int:
+def _common_paths(grid: Grid, cells: Callable[[tuple[int, ...]], list[tuple[Piece, Cell]]]) -> int:
+    """How many paths every cell has that has some."""
     ends = []
     for place in grid.places():
         reached = 0
-        for piece, cell in sorted(cells(place), key=lambda pair: pair[0].first):  # type: ignore[operator]
+        for piece, cell in sorted(cells(place), key=lambda pair: pair[0].first):
             if piece.first <= reached and not cell.failure:
                 reached = max(reached, piece.first + piece.count)
         if reached:

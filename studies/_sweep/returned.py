@@ -32,6 +32,8 @@ def cell_of(value: Any, name: str, swept: list[str]) -> Cell:
     """
     import xarray
 
+    if name in swept:
+        name = "result"
     if isinstance(value, xarray.DataArray):
         value = value.to_dataset(name=value.name or name)
     if not isinstance(value, xarray.Dataset):
@@ -39,8 +41,8 @@ def cell_of(value: Any, name: str, swept: list[str]) -> Cell:
     arrays: dict[str, np.ndarray] = {}
     variables: dict[str, Any] = {}
     for label, variable in value.variables.items():
-        if not isinstance(label, str):
-            raise InvalidInput(f"a cell returned a variable named {shown(label)}: names must be texts")
+        if not isinstance(label, str) or not label or "/" in label:
+            raise InvalidInput(f"a cell returned a variable named {shown(label)}: a name must be a text without '/'")
         if label in RESERVED or (label in swept and variable.ndim):
             raise InvalidInput(f"a cell returned a variable named {label!r}, which the sweep needs: rename it")
         if label in swept:

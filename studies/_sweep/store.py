@@ -56,7 +56,8 @@ class Cell:
     arrays : dict of arrays
         Empty where it failed.
     meta : dict
-        Of JSON: "labels", "failure", "notes", "platform", "variables" (dims, attributes), "coordinates", "attributes".
+        Of JSON: "place" (label and key of each value), "failure", "notes", "platform", "variables" (dims, attributes),
+        "coordinates", "attributes".
     """
 
     arrays: dict[str, np.ndarray]
@@ -108,8 +109,8 @@ class Folder:
                 raise InvalidInput(f"{self.shown} holds files, but no {IDENTITY}: it is no store; name another folder")
             (self.path / CELLS).mkdir(parents=True, exist_ok=True)
             self._clean()
-            if not (self.path / IDENTITY).exists():
-                self._write(self.path / IDENTITY, _json(identity))
+            if self.new:
+                self._write(self.path / IDENTITY, _json(identity), first=True)
             else:
                 probe = self.path / CELLS / f".{secrets.token_hex(8)}.partial"
                 probe.touch()  # found out before the work, not after it
@@ -164,14 +165,19 @@ class Folder:
         self._held[key, piece] = cell
 
     def get(self, key: str, piece: Piece) -> Cell | None:
-        """A cell; None, with a warning, where its file is damaged: it is then computed again."""
+        """A cell; None, with a warning, where its file is damaged: it counts as one that is not there."""
         if (key, piece) not in self._held:
             file = self.path / CELLS / _name(key, piece)
             try:
                 self._held[key, piece] = read_cell(file)
-            except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
-                reason = getattr(error, "strerror", None) or type(error).__name__
-                warnings.warn(f"{file.name} in {self.shown} is damaged ({reason}): computed again", stacklevel=2)
+            except FileNotFoundError:
+                return None
+            except OSError as error:  # of the machine, not of the file: it may be whole
+                reason = error.strerror or error
+                raise StoreError(f"cannot read {file.name} of the store {self.shown}: {reason}") from None
+            except (ValueError, KeyError, zipfile.BadZipFile, EOFError, zlib.error) as error:
+                said = type(error).__name__
+                warnings.warn(f"{file.name} in {self.shown} is damaged ({said}) and left aside", stacklevel=2)
                 return None
         return self._held[key, piece]
 
@@ -184,18 +190,24 @@ class Folder:
         """Raise unless the other store is of the same sweep."""
         check_same(self.shown, self.identity(), other.identity(), f"the store {other.shown} has")
 
+    @property
+    def new(self) -> bool:
+        """Whether nothing says yet what its sweep is."""
+        return not (self.path / IDENTITY).is_file()
+
     def merge(self, other: Folder) -> int:
-        """Copy the cells that only `other` has; how many there were. A damaged one stays where it is."""
+        """Copy the cells that only `other` has, or has better: whole, or done where they failed here; how many."""
         here, copied = set(self.pieces()), 0
-        for key, piece, file in other._files():
-            if (key, piece) not in here and other.get(key, piece) is not None:
-                self._write(self.path / CELLS / file.name, file.read_bytes())
+        for key, piece, _ in other._files():
+            mine, theirs = (self.get(key, piece) if (key, piece) in here else None), other.get(key, piece)
+            if theirs is not None and (mine is None or (mine.failure and not theirs.failure)):
+                self.put(key, piece, theirs)
                 copied += 1
         return copied
 
     def _files(self) -> Iterator[tuple[str, Piece, Path]]:
-        with os.scandir(self.path / CELLS) as entries:
-            names = sorted(entry.name for entry in entries)
+        folder = self.path / CELLS
+        names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
         for name in names:
             match = NAME.fullmatch(name)
             if match:
@@ -211,7 +223,8 @@ class Folder:
             except OSError:
                 pass  # another run was faster
 
-    def _write(self, target: Path, content: bytes | Cell) -> None:
+    def _write(self, target: Path, content: bytes | Cell, first: bool = False) -> None:
+        """Put a file into its place whole; `first`: unless another process was faster."""
         partial = target.with_name(f".{secrets.token_hex(8)}.partial")
         try:
             with open(partial, "wb") as file:
@@ -223,7 +236,15 @@ class Folder:
                     file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(partial, target)
+            if not first:
+                os.replace(partial, target)
+                return
+            try:
+                os.link(partial, target)
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                os.replace(partial, target)
         finally:
             partial.unlink(missing_ok=True)
 

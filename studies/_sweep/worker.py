@@ -28,7 +28,7 @@ class Task:
 
     payload: bytes
     settings: bytes
-    labels: dict[str, Any]
+    place: dict[str, tuple[Any, str]]
 
 
 def packed(thing: Any) -> bytes:
@@ -43,10 +43,10 @@ _unpacked = functools.lru_cache(maxsize=8)(pickle.loads)  # the work is the same
 
 def run_task(task: Task) -> Cell:
     """Run a cell in a worker, beside others; what it raises is part of the result."""
-    return run_cell(_unpacked(task.payload), pickle.loads(task.settings), task.labels, True)
+    return run_cell(_unpacked(task.payload), pickle.loads(task.settings), task.place, True)
 
 
-def run_cell(work: Work, settings: dict[str, Any], labels: dict[str, Any], many: bool) -> Cell:
+def run_cell(work: Work, settings: dict[str, Any], place: dict[str, tuple[Any, str]], many: bool) -> Cell:
     """Run a cell in this process; `many`: beside others, with one thread each.
 
     BLAS has one thread in any case: the bits of a matrix product may depend on how many there are.
@@ -57,17 +57,17 @@ def run_cell(work: Work, settings: dict[str, Any], labels: dict[str, Any], many:
     failure, cell = "", Cell({}, {})
     with noted() as notes, one_blas_thread(), one_thread() if many else nullcontext():
         try:
-            cell = cell_of(work.run(settings), work.name, [*labels])
+            cell = cell_of(work.run(settings), work.name, [*place])
             check_piece(cell, settings)
         except (Exception, SystemExit) as error:  # a cell that asks to exit is one that failed
             failure = sentence(error)
-    cell.meta |= {"labels": labels, "failure": failure, "notes": notes[:MOST_NOTES], "platform": platform_name()}
+    cell.meta |= {"place": place, "failure": failure, "notes": notes[:MOST_NOTES], "platform": platform_name()}
     return cell
 
 
-def failed(labels: dict[str, Any], failure: str) -> Cell:
+def failed(place: dict[str, tuple[Any, str]], failure: str) -> Cell:
     """A cell that brought its worker down: nobody can say where."""
-    return Cell({}, {"labels": labels, "failure": failure, "notes": [], "platform": ""})
+    return Cell({}, {"place": place, "failure": failure, "notes": [], "platform": ""})
 
 
 def check_piece(cell: Cell, settings: dict[str, Any]) -> None:
