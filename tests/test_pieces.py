@@ -74,7 +74,6 @@ def test_the_result_of_until_is_extended_by_what_follows_it():
 
 OTHERS = {
     "'seed': 3 and 4": {"seed": 4},
-    "'quality'": {"quality": "float64"},
     "'step'": {"record": [3, 12]},
     "'step_size': 0.05 and 0.04": {"process": discrete.SGD(PROBLEM, 0.04, batch_size=2)},
     "'momentum'": {"process": discrete.SGD(PROBLEM, 0.05, batch_size=2, momentum=0.1)},
