@@ -92,6 +92,7 @@ def missed(counts, paths):
     return HORIZON / np.array(counts), parts, np.sqrt(parts * (1 - parts) / paths)
 
 
+@pytest.mark.slow
 def test_seen_at_steps_a_level_lies_farther_off():
     """Assert the shift of 0.5826 sqrt(dt) by Broadie, Glasserman and Kou, and the order 1/2 of the difference."""
     sizes, parts, errors = missed((16, 32, 64, 128), 40000)
@@ -172,6 +173,7 @@ def test_sgd_passes_as_its_diffusion_seen_at_steps():
     assert abs(gaps[0]) < 4 and gaps[1] < -10
 
 
+@pytest.mark.slow
 def test_a_limit_on_the_set_passes_between_its_integrators_steps():
     """Assert the time when a Brownian motion on the hyperbola passes a point, by arc length, at coarse increments."""
     limit = diffusions.ManifoldLimit(zero_loss.Hyperbola(), Langevin(0.5), 0.1)
