@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DIVERGING = "RdBu_r"
+BRIGHT = 0.6  # share of the scale beyond which a line on it is dark
+LETTERS = 12  # of a label to an inch
 
 
 def maps(
@@ -45,7 +47,7 @@ def maps(
         panel.set_facecolor("0.9")
         mesh = panel.pcolormesh(*edges, np.ma.masked_invalid(part), norm=norm, cmap=colours, rasterized=True)
         if all(values[dim].dtype.kind in "iuf" for dim in across):
-            _contours(panel, x, y, part, norm, "0.25" if colours == DIVERGING else "w")
+            _contours(panel, x, y, part, norm, colours)
         for cells, mark in ((lost, "x"), (~np.isfinite(part) & ~lost, "o")):
             rows_of, columns_of = np.nonzero(cells)
             panel.plot(x[columns_of], y[rows_of], mark, color="0.2", markerfacecolor="none", markersize=5)
@@ -58,7 +60,7 @@ def maps(
     for panel in axes[len(entries) :]:
         panel.set_visible(False)
     bar = figure.colorbar(mesh, ax=axes[: len(entries)], shrink=0.9)
-    bar.set_label(textwrap.fill(axis_label(values, name), 56), fontsize=NORMAL)
+    bar.set_label(textwrap.fill(axis_label(values, name), int(LETTERS * figure.get_figheight())), fontsize=NORMAL)
     bar.ax.tick_params(labelsize=SMALL)
     finite = values.values[np.isfinite(values.values)]
     if np.ptp(finite.astype(float)) == 0:
@@ -74,7 +76,7 @@ def _marks(values: xarray.DataArray, failed: xarray.DataArray) -> str:
     return "    ".join(said)
 
 
-def _contours(panel: Axes, x: np.ndarray, y: np.ndarray, part: np.ndarray, norm: Any, colour: str) -> None:
+def _contours(panel: Axes, x: np.ndarray, y: np.ndarray, part: np.ndarray, norm: Any, colours: str) -> None:
     """Lines of equal value, where there are enough cells to draw them; their labels tell them apart."""
     finite = part[np.isfinite(part)]
     if min(part.shape) < 3 or finite.size < 6 or np.ptp(finite) == 0:
@@ -82,7 +84,10 @@ def _contours(panel: Axes, x: np.ndarray, y: np.ndarray, part: np.ndarray, norm:
     levels = _levels(part[np.isfinite(part)], norm)
     if not levels.size:
         return
-    drawn = panel.contour(x, y, np.ma.masked_invalid(part), levels=levels, linewidths=0.9, colors=colour)
+    bright = np.asarray(norm(levels)) if colours == "viridis" else 1 - np.asarray(norm(levels))
+    dark = [colours == DIVERGING or share > BRIGHT for share in bright]
+    lines = ["0.2" if on_bright else "w" for on_bright in dark]
+    drawn = panel.contour(x, y, np.ma.masked_invalid(part), levels=levels, linewidths=0.9, colors=lines)
     apart = np.diff(levels).min(initial=np.inf)
     digits = 3 if not np.isfinite(apart) else int(np.clip(np.log10(np.abs(levels).max() / apart) + 2, 3, 12))
     panel.clabel(drawn, fontsize=SMALL - 1, fmt=lambda value: f"{value:.{digits}g}")

@@ -94,7 +94,12 @@ def _extremes(dataset: xarray.Dataset) -> str:
     except InvalidInput:
         return ""
     values = selected(dataset, name, chosen)[name]
-    if not np.isfinite(values.values).any():
+    for dim in set(values.dims) & set(values.coords) - set(dataset["failure"].dims):
+        if values[dim].dtype.kind in "US":  # a reference among processes, which differs from itself by nothing
+            others = [str(other) for other in values.dims if other != dim]
+            there: Any = np.isfinite(values) & (values != 0)
+            values = values.isel({dim: there.any(others).values})
+    if not values.size or not np.isfinite(values.values).any():
         return ""
     at = "".join(f" of {value}" for value in chosen.values())
     said = []
