@@ -323,7 +323,7 @@ def enough(seen: Summary, rule: float = COCHRAN) -> bool:
 def heavy(seen: Summary) -> bool:
     """Whether the largest values fall like those of an infinite variance, as far out as can be seen."""
     index = seen.tail_index()
-    return index is not None and index[0] <= 2
+    return index is not None and index[0] <= 2 and not seen.ends_further_out()
 
 
 def surely_heavy(seen: Summary) -> bool:

@@ -12,6 +12,7 @@ from sgdlimits.exact.errors import InvalidInput
 
 LARGEST = 1024  # distances from the usual value that are kept, of the largest
 FEWEST_OF_A_TAIL = 25  # values on which its index may rest
+FEWEST_AT_THE_END = 8  # the same of its very end
 
 
 @dataclass(frozen=True)
@@ -131,9 +132,25 @@ class Summary:
         k = min(len(self.largest) - 1, int(2 * self.away**0.4))
         if k < FEWEST_OF_A_TAIL or not math.isfinite(self.largest[0]):
             return None
+        return self._hill(k)
+
+    def _hill(self, k: int) -> tuple[float, float]:
         mean_excess = float(np.log(self.largest[:k] / self.largest[k]).mean())
         index = math.inf if mean_excess == 0 else 1 / mean_excess
         return index, index / math.sqrt(k)
+
+    def ends_further_out(self) -> bool:
+        """Whether the largest values of all fall so fast that they end a tail that looks heavy before them.
+
+        As those of a law with a rare mode far out: Hill's index of 8, 16, ... of them above 2 by twice its error.
+        """
+        k, most = FEWEST_AT_THE_END, min(len(self.largest) - 1, int(2 * self.away**0.4))
+        while k < most:
+            index, _ = self._hill(k)
+            if index * (1 - 2 / math.sqrt(k)) > 2:
+                return True
+            k *= 2
+        return False
 
     def pair(self) -> tuple[float, float] | None:
         """The two values of an indicator, low then high; None where that is not known.
