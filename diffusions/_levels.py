@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles import Brownian, Gaussian, Noise, coarsen, draw_initial
-from sgdlimits.ensembles.stopping import bounded_variance
+from sgdlimits.ensembles.intervals import bounded_variance
 from sgdlimits.ensembles.summaries import Summary, upper_frequency
 
 from ._expectation import Level

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from sgdlimits.ensembles import Gaussian, initial_state
-from sgdlimits.ensembles.stopping import COCHRAN, PATIENCE
+from sgdlimits.ensembles.intervals import COCHRAN
+from sgdlimits.ensembles.stopping import PATIENCE
 from sgdlimits.exact.errors import InvalidInput, positive, real_number, whole_number
 
 from ._expectation import ExpectationEstimate

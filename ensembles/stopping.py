@@ -15,8 +15,11 @@ pilot that is already far narrower than asked is taken as it is; its level and t
 level that is asked (union bound), so intervals hold at least what they say.
 
 Too little has been seen if all values are equal (an indicator then has a bound, 3.7 / n at 95 %; anything else goes on
-and is refused in the end), or if n < 25 skewness^2 (Cochran's rule) or n < 25 kurtosis: few hits of a rare event, one
-value that dominates the sum, an infinite variance, of which both grow like n, so that no n is enough.
+and is refused in the end), if n < 25 skewness^2 (Cochran's rule) or n < 25 kurtosis: few hits of a rare event, one
+value that dominates the sum, an infinite variance, of which both grow like n, so that no n is enough; or if the largest
+values fall like those of an infinite variance (Hill's index at most 2, down to the very largest). A pilot is grown
+until that is decided. What no value of a sample shows cannot be known: a mode that is visited less than about four
+times in as many values as are drawn may be missed by a pilot, and then by the interval.
 """
 
 from __future__ import annotations
@@ -25,45 +28,20 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from sgdlimits.exact.errors import InvalidInput, non_negative, whole_number
 
+from .intervals import COCHRAN, Interval, enough, heavy, mean_interval, shape_of, surely_heavy
 from .summaries import Summary, clopper_pearson, upper_frequency
 
 FEWEST = 64  # values on which a variance may rest
 PATIENCE = 16  # first samples of equal values before they are taken for all there is
 EARLY = 1 / 30  # share of the miss for each of the at most three looks at a pilot that may end it
 FRESH = 0.9  # share of the miss for the fresh sample
-COCHRAN = 25.0  # n / skewness^2 from which a two-sided interval at 95 % is right to about one in a hundred
 UPPER = 1.2816  # quantile of the bound on a pilot's spread: 90 %
 DEEPER = 4  # a tail that looks heavy is looked at further out, with so many times the values
-SURE, SURE_FROM = 2.5, 50  # errors by which the index of so many largest values lies below 2 before a run is refused
 PILOT = 10  # the fresh sample is at most so many pilots
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate of a mean with its interval.
-
-    Attributes
-    ----------
-    value, low, high : float
-    standard_error : float
-        Of an indicator: half the interval in units of the normal quantile, never zero.
-    method : str
-        "Clopper-Pearson" or "normal".
-    """
-
-    value: float
-    low: float
-    high: float
-    standard_error: float
-    method: str
-
-    @property
-    def half_width(self) -> float:
-        return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True)
@@ -248,7 +226,7 @@ class StoppingRule:
         share = seen.away / seen.count
         if share < 1 and 0 < wanted < 1e15:
             wanted *= upper_frequency(share * wanted, wanted) / share  # as `mean_interval` will do
-        skewed = (2 if safe else 1) * COCHRAN * _shape(seen)
+        skewed = (2 if safe else 1) * COCHRAN * shape_of(seen)
         if seen.pair() is None and heavy(seen):
             skewed = max(skewed, DEEPER * seen.count)
         return int(min(max(math.ceil(min(wanted, 1e18)), math.ceil(min(skewed, 1e18)), FEWEST), 10**18))
@@ -308,64 +286,6 @@ class StoppingRule:
         )
         nothing = Interval(seen.usual, -math.inf, math.inf, math.inf, "normal")
         return Outcome(False, why, nothing, PILOT * seen.count)
-
-
-def enough(seen: Summary, rule: float = COCHRAN) -> bool:
-    """Whether n is at least `rule` times the squared skewness (Cochran, Sampling Techniques, 2.15) and the kurtosis,
-    and the tail not heavy.
-
-    Kurtosis over n is how few values would give the same sum of squares; of a law of infinite variance and tail index
-    a it does not fall with n, its expectation is 1 - a / 2.
-    """
-    return seen.count >= rule * _shape(seen) and not heavy(seen)
-
-
-def heavy(seen: Summary) -> bool:
-    """Whether the largest values fall like those of an infinite variance, as far out as can be seen."""
-    index = seen.tail_index()
-    return index is not None and index[0] <= 2 and not seen.ends_further_out()
-
-
-def surely_heavy(seen: Summary) -> bool:
-    """Whether they do so by more than the error of the index."""
-    index = seen.tail_index()
-    return index is not None and index[0] + SURE * index[1] < 2 and index[0] >= math.sqrt(SURE_FROM) * index[1]
-
-
-def _shape(seen: Summary) -> float:
-    return max(seen.skewness**2, seen.excess)
-
-
-def mean_interval(seen: Summary, miss: float, pair: tuple[float, float] | None = None) -> Interval:
-    """Interval of a mean that errs with probability `miss`: exact for an indicator with values `pair`."""
-    if pair is not None:
-        low, high = pair
-        hits = seen.hits(high)
-        a, b = clopper_pearson(hits, seen.count, miss)
-        quantile = float(ndtri(1 - miss / 2))
-        return Interval(
-            low + (high - low) * hits / seen.count, low + (high - low) * a, low + (high - low) * b,
-            (high - low) * (b - a) / 2 / quantile, "Clopper-Pearson",
-        )  # fmt: skip
-    error = math.sqrt(bounded_variance(seen) / seen.count)
-    reach = float(stdtrit(max(seen.count - 1, 1), 1 - miss / 2)) * error
-    return Interval(seen.mean, seen.mean - reach, seen.mean + reach, error, "normal")
-
-
-def bounded_variance(seen: Summary, size: float = 0.0) -> float:
-    """Sample variance times what the frequency of unusual values may have been underestimated by (97.5 %).
-
-    Parameters
-    ----------
-    seen : Summary
-    size : float
-        Mean square of an unusual value's distance from the usual one, used where none, or only a few, were seen.
-    """
-    if not seen.away:
-        return size * upper_frequency(0, seen.count)
-    share = seen.away / seen.count
-    variance = seen.variance if seen.away >= 8 else max(seen.variance, size * share)
-    return variance * upper_frequency(seen.away, seen.count) / share
 
 
 def _taken_for_indicator(seen: Summary) -> str:

@@ -32,7 +32,8 @@ class Until:
     """Add paths until the interval of an observable's mean is narrow enough.
 
     The number of paths is fixed by a pilot that is not in the result (`ensembles.stopping` says why), so the paths of
-    the result are a sample of fixed size: its mean is unbiased, and the interval holds at least what it says.
+    the result are a sample of fixed size: its mean is unbiased, and the interval holds at least what it says. It knows
+    nothing of what no path shows: raise `first` where values far out are rarer than about four in `first` paths.
 
     Parameters
     ----------

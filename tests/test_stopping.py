@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sgdlimits.ensembles.stopping import StoppingRule, mean_interval
+from sgdlimits.ensembles.intervals import mean_interval
+from sgdlimits.ensembles.stopping import StoppingRule
 from sgdlimits.ensembles.summaries import Summary, clopper_pearson, upper_frequency
 from sgdlimits.exact.errors import InvalidInput
 
@@ -138,6 +139,19 @@ def test_a_finite_variance_is_not_taken_for_an_infinite_one():
     for draw in (lambda n: generator.pareto(3.5, n), lambda n: lognormal(generator, n)):
         reached = [sampled(StoppingRule(absolute=0.1, most=10**6), draw).outcome.reached for _ in range(40)]
         assert all(reached)
+
+
+def test_a_rare_mode_far_out_is_no_heavy_tail():
+    """Assert that one value in a hundred at a distance of a hundred spreads is let through, and covered."""
+    generator, held = np.random.default_rng(8), 0
+    for _ in range(100):
+        outcome = sampled(
+            StoppingRule(absolute=0.2),
+            lambda n: generator.standard_normal(n) + np.where(generator.random(n) < 0.01, 100.0, 0.0),
+        ).outcome
+        assert outcome.reached
+        held += outcome.interval.low <= 1.0 <= outcome.interval.high
+    assert not rejected(held, 100)
 
 
 def test_hills_index_is_that_of_a_pareto_law():
