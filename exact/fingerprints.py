@@ -23,7 +23,14 @@ import numpy as np
 
 DIGITS = 16
 MOST = 200_000  # parts of a thing that are looked at: an object that leads everywhere ends somewhere
+DEEPEST = 100
 OWN = "sgdlimits"
+SLOTS = (types.GetSetDescriptorType, types.MemberDescriptorType)
+OF_EVERY_CLASS = frozenset((  # not what a user wrote, or said again elsewhere
+    "__module__", "__qualname__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__dataclass_fields__",
+    "__dataclass_params__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl",
+    "__parameters__", "__orig_bases__", "__match_args__", "__hash__", "__annotate_func__", "__annotations_cache__",
+))  # fmt: skip
 
 
 def fingerprint(*things: Any) -> str:
@@ -39,11 +46,11 @@ def fingerprint(*things: Any) -> str:
 
 
 class _Reader:
-    def __init__(self) -> None:
+    def __init__(self, seen: dict[int, int] | None = None, alive: list[Any] | None = None, depth: int = 0) -> None:
         self.digest = hashlib.sha256()
-        self.seen: dict[int, int] = {}
-        self.alive: list[Any] = []  # an id is unique only while its object lives
-        self.count = 0
+        self.seen: dict[int, int] = {} if seen is None else seen
+        self.alive: list[Any] = [] if alive is None else alive  # an id is unique only while its object lives
+        self.count, self.depth = 0, depth
 
     def add(self, kind: str, content: bytes | str = b"") -> None:
         raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
@@ -52,7 +59,7 @@ class _Reader:
 
     def read(self, thing: Any) -> None:
         self.count += 1
-        if self.count > MOST:
+        if self.count > MOST or self.depth > DEEPEST:
             return
         if isinstance(thing, np.generic):
             thing = thing.item()
@@ -65,7 +72,15 @@ class _Reader:
         else:
             self.seen[id(thing)] = len(self.seen)
             self.alive.append(thing)
+            self.depth += 1
             self._compound(thing)
+            self.depth -= 1
+
+    def _alone(self, thing: Any) -> str:
+        """A digest of a part by itself, to put parts without an order into one."""
+        reader = _Reader(dict(self.seen), self.alive, self.depth)
+        reader.read(thing)
+        return reader.digest.hexdigest()
 
     def _compound(self, thing: Any) -> None:
         if isinstance(thing, np.ndarray):
@@ -87,12 +102,12 @@ class _Reader:
         elif isinstance(getattr(thing, "py_func", None), types.FunctionType):  # compiled by numba
             self._parts("compiled", thing.py_func)
         elif isinstance(thing, Mapping):
-            pairs = sorted(thing.items(), key=lambda pair: fingerprint(pair[0]))  # the order is no setting
+            pairs = sorted(thing.items(), key=lambda pair: self._alone(pair[0]))  # the order is no setting
             self._parts("mapping", *(part for pair in pairs for part in pair))
         elif isinstance(thing, (list, tuple)):
             self._parts(type(thing).__name__, *thing)
         elif isinstance(thing, (set, frozenset)):
-            self._parts("set", *sorted(fingerprint(part) for part in thing))
+            self._parts("set", *sorted(map(self._alone, thing)))
         elif dataclasses.is_dataclass(thing):
             self._parts(_name(type(thing)), *(getattr(thing, field.name, None) for field in dataclasses.fields(thing)))
             self._own_code(type(thing))
@@ -120,9 +135,13 @@ class _Reader:
         if not library:
             self.read(function.__code__)
             known = function.__globals__
-            for name in sorted(set(_names(function.__code__)) & known.keys()):
+            names = set(_names(function.__code__))
+            for name in sorted(names & known.keys()):
                 self.add("global", name)
                 self.read(known[name])
+                if isinstance(known[name], types.ModuleType) and not _of_a_library(known[name].__name__):
+                    inside = vars(known[name])  # a module of the user's: what is taken from it
+                    self._parts("from it", *(inside[part] for part in sorted(names & inside.keys())))
         cells = function.__closure__ or ()
         self._parts("bound", function.__defaults__, function.__kwdefaults__, *(_content(cell) for cell in cells))
 
@@ -135,9 +154,13 @@ class _Reader:
         self._own_code(cls)
 
     def _own_code(self, cls: type) -> None:
-        if not _of_a_library(cls.__module__):
-            methods = [entry for entry in vars(cls).values() if isinstance(entry, types.FunctionType)]
-            self._parts("methods", *methods)
+        for base in cls.__mro__:
+            if _of_a_library(base.__module__):
+                continue
+            for name, entry in sorted(vars(base).items()):
+                if name not in OF_EVERY_CLASS:
+                    self.add("entry", name)
+                    self.read(_behind(entry))
 
     def _object(self, thing: Any) -> None:
         kind = type(thing)
@@ -155,6 +178,17 @@ class _Reader:
                 self.add("pickled", pickle.dumps(thing, protocol=5))
             except Exception:  # what cannot be pickled raises what it likes; its class stands for it
                 self.add("opaque")
+
+
+def _behind(entry: Any) -> Any:
+    """The functions behind what a class holds: of a property, a method of the class, and the like."""
+    if isinstance(entry, (staticmethod, classmethod)):
+        return entry.__func__
+    if isinstance(entry, property):
+        return [entry.fget, entry.fset]
+    if isinstance(entry, functools.cached_property):
+        return entry.func
+    return None if isinstance(entry, SLOTS) else entry
 
 
 def _name(thing: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import warnings
 
 import numpy as np
@@ -136,6 +137,61 @@ def test_functions_of_the_users_are_told_apart_by_what_they_do():
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1}) != fingerprint({"a": 2, "b": 1})
     assert fingerprint(1.0) != fingerprint(1) and fingerprint([1, 2]) != fingerprint([[1], 2])
     assert fingerprint(np.zeros(3)) != fingerprint(np.zeros((3, 1)))
+
+
+def test_all_of_a_class_and_of_a_module_of_the_users_counts(tmp_path, monkeypatch):
+    """Assert attributes, inherited and static methods, properties, and functions taken from a module beside."""
+
+    def made(scale=1, shift=0, static=0, base=0, prop=0):
+        class Base:
+            def inherited(self):
+                return base
+
+        class Mine(Base):
+            level = scale
+
+            @staticmethod
+            def fixed():
+                return static
+
+            @property
+            def shown(self):
+                return prop
+
+            def __call__(self, x):
+                return x + shift
+
+        return Mine()
+
+    usual = fingerprint(made())
+    assert usual == fingerprint(made())
+    for change in ("scale", "shift", "static", "base", "prop"):
+        assert fingerprint(made(**{change: 7})) != usual, change
+    monkeypatch.syspath_prepend(tmp_path)
+    found = []
+    for value in (1, 20):  # of another length: a file of the same size and second is not read again
+        (tmp_path / "helper_of_mine.py").write_text(f"def f(x):\n    return x * {value}\n")
+        names = {"helper": importlib.reload(importlib.import_module("helper_of_mine"))}
+        exec("def cell(x):\n    return helper.f(x)", names)
+        found.append(fingerprint(names["cell"]))
+    assert found[0] != found[1]
+
+
+def test_what_leads_back_to_itself_ends():
+    """Assert an end for a list, a set and an object that hold themselves."""
+
+    class Node:
+        pass
+
+    node = Node()
+    node.all = {node}
+    loop = [node]
+    loop.append(loop)
+    assert fingerprint(loop) == fingerprint(loop)
+    deep = []
+    for _ in range(5000):
+        deep = [deep]
+    assert fingerprint(deep)
 
 
 def test_running_changes_no_fingerprint():
