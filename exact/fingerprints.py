@@ -14,6 +14,7 @@ import site
 import sys
 import sysconfig
 import types
+import weakref
 from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 DIGITS = 16
 MOST = 200_000  # parts of a thing that are looked at: an object that leads everywhere ends somewhere
 DEEPEST = 100
+LARGE = 1 << 16  # bytes
 OWN = "sgdlimits"
 SLOTS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 OF_EVERY_CLASS = frozenset((  # not what a user wrote, or said again elsewhere
@@ -124,7 +126,7 @@ class _Reader:
         if array.dtype.hasobject:
             self._parts("objects", *array.ravel().tolist())
         else:
-            self.digest.update(np.ascontiguousarray(array).tobytes())
+            self.digest.update(_digest_of(array))
 
     def _function(self, function: types.FunctionType) -> None:
         # Code that is run by `exec` says that it belongs to builtins, whose own functions are none of Python's.
@@ -178,6 +180,24 @@ class _Reader:
                 self.add("pickled", pickle.dumps(thing, protocol=5))
             except Exception:  # what cannot be pickled raises what it likes; its class stands for it
                 self.add("opaque")
+
+
+_digests: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}  # of large arrays that nobody may write to
+
+
+def _digest_of(array: np.ndarray) -> bytes:
+    """SHA-256 of an array's bytes, once for each that cannot change."""
+    base = array
+    while isinstance(base.base, np.ndarray):
+        base = base.base
+    fixed = array.nbytes > LARGE and not array.flags.writeable and not base.flags.writeable
+    if fixed and id(array) in _digests and _digests[id(array)][0]() is array:
+        return _digests[id(array)][1]
+    digest = hashlib.sha256(np.ascontiguousarray(array).data).digest()
+    if fixed:
+        place = id(array)
+        _digests[place] = weakref.ref(array, lambda _: _digests.pop(place, None)), digest
+    return digest
 
 
 def _behind(entry: Any) -> Any:

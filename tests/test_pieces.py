@@ -177,6 +177,22 @@ def test_all_of_a_class_and_of_a_module_of_the_users_counts(tmp_path, monkeypatc
     assert found[0] != found[1]
 
 
+def test_a_large_array_is_read_once_where_it_cannot_change():
+    """Assert equal digests for equal arrays, and that one that can be written to is read each time."""
+    array = np.zeros(20_000)
+    before = fingerprint(array)
+    array[7] = 1.0
+    assert fingerprint(array) != before
+    fixed = array.copy()
+    fixed.flags.writeable = False
+    assert fingerprint(fixed) == fingerprint(array) == fingerprint(fixed)
+    view = array[:]
+    view.flags.writeable = False  # its base can still be written to
+    one = fingerprint(view)
+    array[8] = 1.0
+    assert fingerprint(view) != one
+
+
 def test_what_leads_back_to_itself_ends():
     """Assert an end for a list, a set and an object that hold themselves."""
 
