@@ -193,7 +193,8 @@ def _digest_of(array: np.ndarray) -> bytes:
     fixed = array.nbytes > LARGE and not array.flags.writeable and not base.flags.writeable
     if fixed and id(array) in _digests and _digests[id(array)][0]() is array:
         return _digests[id(array)][1]
-    digest = hashlib.sha256(np.ascontiguousarray(array).data).digest()
+    # As bytes: not every kind of entry can be lent to the hash as it is.
+    digest = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8)).digest()
     if fixed:
         place = id(array)
         _digests[place] = weakref.ref(array, lambda _: _digests.pop(place, None)), digest
