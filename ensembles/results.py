@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .crowd import SavedState
     from .ensemble import Ensemble, Ending
 
+ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 STATE = "state: "  # how the names begin under which a saved state stands in a dataset
 
 
@@ -191,8 +193,10 @@ def _attributes(given: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, A
     merged = {**given, **own, "sgdlimits": __version__}
     # netCDF holds numbers, texts and arrays; None is left out, anything else is written out.
     kept = (str, int, float, np.ndarray, np.number)
-    return {
+    said = {
         name: value if isinstance(value, kept) and not isinstance(value, bool) else str(value)
         for name, value in merged.items()
         if value is not None
     }
+    # An address is another one in every process, and no setting.
+    return {name: ADDRESS.sub("", value) if isinstance(value, str) else value for name, value in said.items()}

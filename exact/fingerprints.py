@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 
 DIGITS = 16
-MOST = 200_000  # parts of a thing that are looked at: an object that leads everywhere ends somewhere
+MOST = 2_000_000  # parts of a thing that are looked at: an object that leads everywhere ends somewhere
 DEEPEST = 100
+MANY = 100  # numbers and texts of a list from which on they are read at once
+PLAIN = (bool, int, float, str)
 LARGE = 1 << 16  # bytes
 OWN = "sgdlimits"
 SLOTS = (types.GetSetDescriptorType, types.MemberDescriptorType)
@@ -107,7 +109,10 @@ class _Reader:
             pairs = sorted(thing.items(), key=lambda pair: self._alone(pair[0]))  # the order is no setting
             self._parts("mapping", *(part for pair in pairs for part in pair))
         elif isinstance(thing, (list, tuple)):
-            self._parts(type(thing).__name__, *thing)
+            if len(thing) > MANY and all(type(part) in PLAIN for part in thing):
+                self.add(type(thing).__name__, repr(thing))
+            else:
+                self._parts(type(thing).__name__, *thing)
         elif isinstance(thing, (set, frozenset)):
             self._parts("set", *sorted(map(self._alone, thing)))
         elif dataclasses.is_dataclass(thing):
@@ -122,7 +127,10 @@ class _Reader:
             self.read(part)
 
     def _array(self, array: np.ndarray) -> None:
-        self.add("array", f"{array.dtype.str}{array.shape}")
+        self.add("array", f"{array.dtype.descr}{array.shape}")
+        if isinstance(array, np.ma.MaskedArray):
+            self._parts("masked", np.ma.getmaskarray(array), array.fill_value)
+            array = np.asarray(array.filled())
         if array.dtype.hasobject:
             self._parts("objects", *array.ravel().tolist())
         else:
@@ -170,16 +178,28 @@ class _Reader:
         self._own_code(kind)
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(thing, torch.Tensor):
-            self._array(thing.detach().cpu().numpy())
+            values = thing.detach().cpu()
+            plain = values if values.dtype != torch.bfloat16 else values.float()  # which NumPy does not have
+            self.add("tensor", str(values.dtype))
+            self._array(plain.numpy())
         elif torch is not None and isinstance(thing, torch.nn.Module):
-            self._parts("state", repr(thing), {name: value for name, value in thing.state_dict().items()})
-        elif hasattr(thing, "__dict__"):
-            self._parts("attributes", vars(thing))
+            self._parts("state", dict(thing.state_dict()))
+            for name, part in thing.named_modules():
+                self.add("part", f"{name} {_name(type(part))}")
+                self._own_code(type(part))
+                self.read({key: value for key, value in vars(part).items() if not key.startswith("_")})
+        elif _of_a_library(kind.__module__) and kind.__module__.partition(".")[0] != OWN and self._pickled(thing):
+            pass  # what a library's object holds need not be in its attributes
         else:
-            try:
-                self.add("pickled", pickle.dumps(thing, protocol=5))
-            except Exception:  # what cannot be pickled raises what it likes; its class stands for it
-                self.add("opaque")
+            self._parts("attributes", _attributes(thing))
+
+    def _pickled(self, thing: Any) -> bool:
+        try:
+            raw = pickle.dumps(thing, protocol=5)
+        except Exception:  # what cannot be pickled raises what it likes
+            return False
+        self.add("pickled", raw)
+        return True
 
 
 _digests: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}  # of large arrays that nobody may write to
@@ -194,7 +214,7 @@ def _digest_of(array: np.ndarray) -> bytes:
     if fixed and id(array) in _digests and _digests[id(array)][0]() is array:
         return _digests[id(array)][1]
     # As bytes: not every kind of entry can be lent to the hash as it is.
-    digest = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8)).digest()
+    digest = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).digest()
     if fixed:
         place = id(array)
         _digests[place] = weakref.ref(array, lambda _: _digests.pop(place, None)), digest
@@ -210,6 +230,23 @@ def _behind(entry: Any) -> Any:
     if isinstance(entry, functools.cached_property):
         return entry.func
     return None if isinstance(entry, SLOTS) else entry
+
+
+def _attributes(thing: Any) -> dict[str, Any]:
+    """What an object holds: attributes and slots, without what it computed of these and remembers."""
+    kind = type(thing)
+    slots = [name for base in kind.__mro__ for name in _listed(getattr(base, "__slots__", ()))]
+    found = {name: getattr(thing, name) for name in slots if hasattr(thing, name) and name not in OF_EVERY_CLASS}
+    remembered = [name for name in vars(thing) if _is_cached(kind, name)] if hasattr(thing, "__dict__") else []
+    return found | {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in remembered}
+
+
+def _is_cached(kind: type, name: str) -> bool:
+    return isinstance(getattr(kind, name, None), functools.cached_property)
+
+
+def _listed(slots: Any) -> tuple[str, ...]:
+    return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _name(thing: Any) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import warnings
 
 import numpy as np
+import pandas
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from sgdlimits.ensembles import concatenate
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.fingerprints import fingerprint
 from sgdlimits.problems import noise, zero_loss
+from tests.optional import optional
 
 rng = np.random.default_rng(0)
 A, B = rng.standard_normal((30, 3)), rng.standard_normal(30)
@@ -191,6 +194,65 @@ def test_a_large_array_is_read_once_where_it_cannot_change():
     one = fingerprint(view)
     array[8] = 1.0
     assert fingerprint(view) != one
+
+
+class Slotted:
+    __slots__ = ("held",)
+
+    def __init__(self, held):
+        self.held = held
+
+
+class Remembering:
+    def __init__(self):
+        self.a = 1
+
+    @functools.cached_property
+    def b(self):
+        return self.a + 1
+
+
+def test_what_is_not_in_attributes_counts_too():
+    """Assert tables, masks, names of fields, slots and the end of a long list; and not what an object remembers."""
+    table = [pandas.DataFrame({"x": [1, last]}) for last in (2, 3, 2)]
+    assert fingerprint(table[0]) == fingerprint(table[2]) != fingerprint(table[1])
+    masked = [np.ma.array([1, 2], mask=[False, last]) for last in (True, False)]
+    fields = [np.zeros(2, [(name, float)]) for name in "ab"]
+    slots = [Slotted(1), Slotted(2)]
+    lists = [[*range(300_000), last] for last in (0, 1)]
+    for one, other in (masked, fields, slots, lists):
+        assert fingerprint(one) != fingerprint(other)
+    thing = Remembering()
+    before = fingerprint(thing)
+    assert thing.b == 2 and fingerprint(thing) == before
+
+
+@pytest.mark.extras
+def test_a_torch_module_counts_with_what_it_computes():
+    """Assert numbers that are no parameters, and kinds that NumPy does not have."""
+    torch = optional("torch")
+
+    class Net(torch.nn.Module):
+        def __init__(self, scale):
+            super().__init__()
+            self.scale = scale
+
+    assert fingerprint(Net(1)) == fingerprint(Net(1)) != fingerprint(Net(2))
+    short = torch.zeros(2, dtype=torch.bfloat16)
+    assert fingerprint(short) != fingerprint(torch.zeros(2))
+
+
+def test_no_address_is_among_the_settings():
+    """Assert that pieces of a rule without a repr of its own, made in two processes, say the same."""
+
+    class Halved:
+        slots = 0
+
+        def move(self, x, slots, gradient, step_size, k):
+            return x - 0.5 * step_size * gradient, slots
+
+    pieces = [piece(first, 4, discrete.SGD(PROBLEM, 0.05, rule=Halved())) for first in (0, 4)]
+    assert "0x" not in str(pieces[0].attrs) and concatenate(*pieces).sizes["path"] == 8
 
 
 def test_what_leads_back_to_itself_ends():

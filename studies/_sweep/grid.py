@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.ensembles.results import ADDRESS
 from sgdlimits.exact.errors import InvalidInput, kind, shown
 from sgdlimits.exact.fingerprints import fingerprint
 
 MOST_CELLS = 1_000_000
-ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")  # in a repr: another one in every process
 KEY_DIGITS = 24
 RESERVED = ("path", "failure", "warned", "platform")
 
