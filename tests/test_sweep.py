@@ -356,6 +356,24 @@ def test_what_a_cell_may_not_return_is_its_failure():
         assert "return" in sentence
 
 
+def test_attributes_of_every_kind_and_dates_among_numbers(tmp_path):
+    """Assert that what JSON does not hold is kept as text, and that a date where others give numbers is said."""
+
+    def cell(a):
+        return xarray.Dataset({"v": 1.0 * a}, attrs={"n": [np.int64(3)], "z": 1j, "t": (1, 2)})
+
+    result = studies.sweep(cell, {"a": [1, 2]}, tmp_path / "s")
+    assert list(result.attrs["n"]) == [3] and result.attrs["z"] == "1j" and list(result.attrs["t"]) == [1, 2]
+    with pytest.warns(FailedCells, match="as dates of shape .* where others have numbers of shape"):
+        studies.sweep(lambda a: np.datetime64("2020-01-01") if a == 1 else 1.0, {"a": [1, 2, 3]})
+
+
+def test_truth_values_are_labels_that_can_be_selected():
+    """Assert a selection by True, in the result and in its file."""
+    result = studies.sweep(lambda a: int(a), {"a": [True, False]})
+    assert result["value"].sel(a=True).item() == 1
+
+
 def test_what_a_cell_returns_may_be_a_labelled_array_or_a_mapping():
     """Assert variables and coordinates."""
     array = xarray.DataArray([1.0, 2.0], {"x": [5, 6]}, "x", name="f")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 Place = tuple[int, ...]
 Pieces = Sequence[tuple[Piece, Cell]]
+KINDS = {"S": "texts", "U": "texts", "M": "dates", "m": "times"}  # of arrays; all others hold numbers
 DIFFERENT = "_in_cell"  # ending of the variable that a coordinate becomes where it differs from cell to cell
 
 
@@ -102,9 +103,9 @@ def _dataset(cell: Cell) -> xarray.Dataset:
 
 
 def _signature(cell: Cell) -> dict[str, tuple[Any, ...]]:
-    """Dims and shape of each variable, and whether it is text."""
+    """Dims and shape of each variable, and what kind its entries are."""
     return {
-        name: (tuple(cell.meta["variables"][name]["dims"]), values.shape, values.dtype.kind in "SU")
+        name: (tuple(cell.meta["variables"][name]["dims"]), values.shape, KINDS.get(values.dtype.kind, "numbers"))
         for name, values in cell.arrays.items()
     }
 
@@ -128,7 +129,7 @@ def _difference(cell: Cell, usual: Mapping[str, tuple[Any, ...]]) -> str:
         if name not in mine or name not in usual:
             return f"{'no ' if name in usual else ''}{name!r}"
         both = (mine[name], usual[name])
-        here, there = (f"{'texts' if found[2] else 'numbers'} of shape {found[1]}" for found in both)
+        here, there = (f"{found[2]} of shape {found[1]}" for found in both)
         return f"{name!r} as {here} where others have {there}"
     return ""
 

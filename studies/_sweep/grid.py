@@ -49,7 +49,9 @@ class Axis:
     @cached_property
     def labels(self) -> list[Any]:
         """What stands on the axis: numbers where all are and an array keeps them apart; else texts, which differ."""
-        if not any(isinstance(label, str) for label in self.own):
+        if all(isinstance(label, bool) for label in self.own):
+            return self.own
+        if not any(isinstance(label, (str, bool)) for label in self.own):
             array = np.asarray(self.own)
             if array.dtype.kind in "iuf" and len(np.unique(array)) == len(array):
                 return self.own
@@ -158,9 +160,9 @@ def _axis(name: Any, values: Any, typed: Callable[[str, Any], Any]) -> Axis:
 
 def _own(value: Any) -> Any:
     """A number or text that stands for a value."""
-    if value is None or isinstance(value, bool):
+    if value is None:
         return str(value)
-    if isinstance(value, (int, float, str)):
+    if isinstance(value, (bool, int, float, str)):
         return value
     name = getattr(value, "label", None) or getattr(value, "__name__", None)
     return name if isinstance(name, str) else ADDRESS.sub("", repr(value))[:100]

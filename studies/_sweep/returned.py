@@ -13,6 +13,7 @@ from .store import Cell
 
 PLAIN = "biufcUmM"  # kinds of arrays that are kept as they are
 RESERVED = ("failure", "warned", "platform")
+SCALARS = (str, int, float, bool)
 
 
 def cell_of(value: Any, name: str, swept: list[str]) -> Cell:
@@ -97,9 +98,10 @@ def _texts(attributes: Mapping[Any, Any]) -> dict[str, Any]:
     """Attributes as JSON holds them."""
     kept: dict[str, Any] = {}
     for name, value in attributes.items():
-        if isinstance(value, np.generic):
-            value = value.item()
-        if isinstance(value, np.ndarray):
+        if isinstance(value, (np.generic, np.ndarray)):
             value = value.tolist()
-        kept[str(name)] = value if isinstance(value, (str, int, float, bool, list)) else str(value)
+        if isinstance(value, (list, tuple)):
+            value = [part.item() if isinstance(part, np.generic) else part for part in value]
+        plain = all(isinstance(part, SCALARS) for part in (value if isinstance(value, list) else [value]))
+        kept[str(name)] = value if plain else str(value)
     return kept
