@@ -33,8 +33,8 @@ class Until:
 
     The number of paths is fixed by a pilot that is not in the result (`ensembles.stopping` says why), so the paths of
     the result are a sample of fixed size: its mean is unbiased, and the interval holds at least what it says. It knows
-    nothing of what no path shows: raise `first` where values far out are rarer than about four in `first` paths. Where the
-    tail index is just above 2 the interval holds less often than it says (0.91 at 2.1, 0.94 at 2.2, of 0.95).
+    nothing of what no path shows: raise `first` where values far out are rarer than about four in `first` paths. Where
+    the tail index is just above 2 the interval holds less often than it says (0.91 at 2.1, 0.94 at 2.2, of 0.95).
 
     Parameters
     ----------
