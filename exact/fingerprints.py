@@ -235,10 +235,12 @@ def _behind(entry: Any) -> Any:
 def _attributes(thing: Any) -> dict[str, Any]:
     """What an object holds: attributes and slots, without what it computed of these and remembers."""
     kind = type(thing)
-    slots = [name for base in kind.__mro__ for name in _listed(getattr(base, "__slots__", ()))]
+    slots = [name for base in kind.__mro__ for name in _listed(vars(base).get("__slots__", ()))]
     found = {name: getattr(thing, name) for name in slots if hasattr(thing, name) and name not in OF_EVERY_CLASS}
-    remembered = [name for name in vars(thing) if _is_cached(kind, name)] if hasattr(thing, "__dict__") else []
-    return found | {name: value for name, value in getattr(thing, "__dict__", {}).items() if name not in remembered}
+    held = getattr(thing, "__dict__", {})
+    if not isinstance(held, dict):  # an object that answers to every name
+        return found
+    return found | {name: value for name, value in held.items() if not _is_cached(kind, name)}
 
 
 def _is_cached(kind: type, name: str) -> bool:
@@ -246,7 +248,9 @@ def _is_cached(kind: type, name: str) -> bool:
 
 
 def _listed(slots: Any) -> tuple[str, ...]:
-    return (slots,) if isinstance(slots, str) else tuple(slots)
+    if isinstance(slots, str):
+        return (slots,)
+    return tuple(slots) if isinstance(slots, (tuple, list, dict, set)) else ()
 
 
 def _name(thing: Any) -> str:

@@ -6,6 +6,7 @@ import functools
 import importlib
 import warnings
 
+import numba
 import numpy as np
 import pandas
 import pytest
@@ -253,6 +254,19 @@ def test_no_address_is_among_the_settings():
 
     pieces = [piece(first, 4, discrete.SGD(PROBLEM, 0.05, rule=Halved())) for first in (0, 4)]
     assert "0x" not in str(pieces[0].attrs) and concatenate(*pieces).sizes["path"] == 8
+
+
+class AnswersToAll:
+    def __getattr__(self, name):
+        return 3
+
+    __dict__ = 3
+
+
+def test_an_object_that_answers_to_every_name_stops_no_run():
+    """Assert an end, for such an object and for a function compiled for C."""
+    compiled = numba.cfunc("float64(float64)")(lambda x: x)
+    assert fingerprint(AnswersToAll()) and fingerprint(compiled)
 
 
 def test_what_leads_back_to_itself_ends():
