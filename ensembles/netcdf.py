@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,8 @@ import numpy as np
 
 from sgdlimits.exact.cost import available_bytes
 from sgdlimits.exact.errors import InvalidInput
+
+from .whole_files import whole_file
 
 if TYPE_CHECKING:
     import xarray
@@ -37,12 +38,8 @@ def save(dataset: xarray.Dataset, path: str | os.PathLike[str]) -> None:
     if not path.parent.is_dir():
         raise InvalidInput(f"cannot save to {path}: the folder {path.parent} does not exist")
     content = _bytes(dataset)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        file.write(content)
 
 
 def _bytes(dataset: xarray.Dataset) -> bytes:

@@ -201,7 +201,7 @@ def _sweep(arguments: list[str]) -> int:
     study = find_study(one_of("study", name[:LONGEST], STUDIES))
     from sgdlimits.studies._sweep.command import run_sweep
 
-    return run_sweep(name, study, _options(name, study, rest, "sweep"), arguments, _say)
+    return run_sweep(study, _options(name, study, rest, "sweep"), arguments, _say)
 
 
 # What each of VERBS does with the words after it.

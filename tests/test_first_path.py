@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sgdlimits import diffusions, discrete, ensembles, problems
+from sgdlimits import diffusions, discrete, problems
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import noise, zero_loss
+from tests.walk import Walk
 
 rng = np.random.default_rng(0)
 A, B = rng.standard_normal((30, 3)), rng.standard_normal(30)
@@ -20,19 +21,6 @@ SAMPLE_LOSS = problems.SampleLoss(
     samples=30, dimension=3,
 )  # fmt: skip
 HYPERBOLA = zero_loss.Hyperbola()
-
-
-class Walk:
-    """A user's own recurrence."""
-
-    def initial_state(self, x0):
-        return x0.copy()
-
-    def step(self, k, state, stream):
-        return 0.9 * state + stream.normals(ensembles.Purpose.USER, k, 3)
-
-    def position(self, state):
-        return state
 
 
 def _sgd(problem, **options):
@@ -50,7 +38,7 @@ RUNS = {
     "homogenized SGD, Heun": lambda *a, **k: diffusions.HomogenizedSGD.of(PLAIN).simulate(*a, solver="heun", **k),
     "gradient flow": diffusions.GradientFlow.of(PLAIN).simulate,
     "modified equation": diffusions.ModifiedEquation.of(PLAIN).simulate,
-    "a user's recurrence": lambda *a, **k: discrete.simulate(Walk(), *a, **k),
+    "a user's recurrence": lambda *a, **k: discrete.simulate(Walk(3), *a, **k),
     "a user's diffusion": lambda x0, steps, paths, **k: diffusions.integrate(GBM, x0, 1.0, 1 / steps, paths, **k),
 }
 ZERO_LOSS_RUNS = {

@@ -12,6 +12,7 @@ from sgdlimits import diffusions, discrete, ensembles, problems
 from sgdlimits.ensembles import Until
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, StabilityWarning
 from sgdlimits.problems import noise, zero_loss
+from tests.walk import Walk
 
 LEAST_SQUARES = problems.LeastSquares.from_dataset("diabetes", ridge=0.1)
 START = np.zeros(10)
@@ -81,24 +82,11 @@ def test_threads_and_chunks_change_nothing():
     assert one.identical(other)
 
 
-class Walk:
-    """A recurrence of the user's own."""
-
-    def initial_state(self, x0):
-        return x0.copy()
-
-    def step(self, k, state, stream):
-        return 0.9 * state + stream.normals(ensembles.Purpose.USER, k, 2)
-
-    def position(self, state):
-        return state
-
-
 HYPERBOLA = zero_loss.Hyperbola()
 DOORS = {
     "SGD": lambda **k: SGD.simulate(START, STEPS, **k),
     "homogenized SGD": lambda **k: diffusions.HomogenizedSGD.of(SGD).simulate(START, STEPS, **k),
-    "recurrence": lambda **k: discrete.simulate(Walk(), np.zeros(2), STEPS, **k),
+    "recurrence": lambda **k: discrete.simulate(Walk(2), np.zeros(2), STEPS, **k),
     "user's diffusion": lambda **k: diffusions.integrate(
         diffusions.UserDiffusion(lambda t, x: -x, lambda t, x: 0.3 * x, dimension=2, noise_type="diagonal"),
         np.ones(2), 1.0, 0.1, **k,

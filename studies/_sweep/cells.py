@@ -13,7 +13,9 @@ from sgdlimits.exact.errors import InvalidInput, kind, nearest, shown
 from sgdlimits.exact.fingerprints import fingerprint
 
 from .grid import Grid
+
 UNHURRIED = 1e6  # minutes
+
 
 class Work(ABC):
     """What is done in a cell, in this process or another."""

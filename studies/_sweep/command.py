@@ -36,9 +36,7 @@ def add_sweep_options(parser: argparse.ArgumentParser, name: str) -> None:
     run.add_argument("--quiet", action="store_true", help="no progress and no summary")
 
 
-def run_sweep(
-    name: str, study: type, given: Mapping[str, Any], words: list[str], say: Callable[[str], int]
-) -> int:
+def run_sweep(study: type, given: Mapping[str, Any], words: list[str], say: Callable[[str], int]) -> int:
     """Run the sweep of a study with these options; `words` is what was typed."""
     from sgdlimits.compare.reports import check_figures
 
@@ -81,7 +79,7 @@ def run_sweep(
         cells = result.attrs["cells"]
         raise InvalidInput(f"all {cells} cells failed, the first with: {first}; {out} keeps the sentences")
     command = shlex.join(["sgdlimits", "sweep", *words])
-    settings = {key: value for key, value in fixed.items()} | {"seed": seed} | {
+    settings = fixed | {"seed": seed} | {
         key: ", ".join(map(str, values)) for key, values in over.items()
     }  # fmt: skip
     page = write_report(out, result, settings, command, given.get("variable"))

@@ -117,8 +117,7 @@ def sweep(
     kept: Memory | Folder = Memory() if store is None else Folder(store)
     if isinstance(kept, Folder):
         kept.open(plan.identity)
-    _fill(kept, plan, workers, executor, retry, progress)
-    there = _by_key(kept)
+    there = _fill(kept, plan, workers, executor, retry, progress)
 
     def cells(place: Place) -> list[tuple[Piece, Cell]]:
         key = grid.key(place)
@@ -179,8 +178,8 @@ class Plan:
 
 def _fill(
     kept: Memory | Folder, plan: Plan, workers: Any, executor: Any, retry: bool, progress: bool | Progress | None
-) -> None:
-    """Run what is missing."""
+) -> dict[str, list[Piece]]:
+    """Run what is missing; the pieces that are there in the end, by key."""
     there, jobs = _by_key(kept), list[Job]()
     for place in plan.grid.places():
         key = plan.grid.key(place)
@@ -198,7 +197,9 @@ def _fill(
                 if isinstance(done, Lost):
                     lost.append((place, done))
                 else:
-                    kept.put(plan.grid.key(place), piece, done)
+                    key = plan.grid.key(place)
+                    kept.put(key, piece, done)
+                    there.setdefault(key, []).append(piece)
                 bar.update(1)
     finally:
         bar.close()
@@ -212,6 +213,7 @@ def _fill(
             f"({why}): {others}; run the same again, with fewer workers if memory was short"
             + (suspects + "without it" if under_way else "")
         )
+    return there
 
 
 def _results(pool: Executor | None, plan: Plan, jobs: Sequence[Job]) -> Iterator[tuple[Job, Cell | Lost]]:

@@ -20,7 +20,7 @@ from sgdlimits.exact.fingerprints import fingerprint
 
 MOST_CELLS = 1_000_000
 KEY_DIGITS = 24
-RESERVED = ("path", "failure", "warned", "platform")
+RESERVED = ("failure", "warned", "platform")  # what a sweep adds to its cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +86,9 @@ class Grid:
         """What the cell at a place is called with."""
         return {axis.name: axis.values[i] for axis, i in zip(self.axes, place, strict=True)}
 
-    def labels(self, place: tuple[int, ...]) -> dict[str, Any]:
-        """The same as numbers and texts."""
-        return {axis.name: axis.labels[i] for axis, i in zip(self.axes, place, strict=True)}
-
     def said(self, place: tuple[int, ...]) -> str:
         """A cell in words."""
-        return ", ".join(f"{name}={label}" for name, label in self.labels(place).items())
+        return ", ".join(f"{axis.name}={axis.labels[i]}" for axis, i in zip(self.axes, place, strict=True))
 
     def described(self, place: tuple[int, ...]) -> dict[str, tuple[Any, str]]:
         """Own label and key of each value: what a cell remembers of its place."""
@@ -127,9 +123,9 @@ def grid_of(over: Any, typed: Callable[[str, Any], Any] = lambda name, values: v
 
 
 def _axis(name: Any, values: Any, typed: Callable[[str, Any], Any]) -> Axis:
-    if not isinstance(name, str) or not name.isidentifier() or name in RESERVED:
+    if not isinstance(name, str) or not name.isidentifier() or name in ("path", *RESERVED):
         raise InvalidInput(
-            f"{shown(name)} cannot be swept: a name of a setting is needed, and none of {', '.join(RESERVED)}"
+            f"{shown(name)} cannot be swept: a name of a setting is needed, and none of path, {', '.join(RESERVED)}"
         )
     if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
         raise InvalidInput(f"over gives {name} {shown(values)}: a list of values is needed, [{shown(values)}] for one")

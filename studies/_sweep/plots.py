@@ -123,18 +123,10 @@ def selected(dataset: xarray.Dataset, name: str, chosen: Mapping[str, Any]) -> x
 def _entries(
     values: xarray.DataArray, axes: Sequence[str], swept: Sequence[str], most: int
 ) -> list[tuple[str, dict[str, int]]]:
-    """What there is of the quantity beside the picture's axes: label and place of each.
-
-    Left out is what no cell has, and the zeros of a reference among processes and the like; swept values never are.
-    """
+    """What there is of the quantity beside the picture's axes: label and place of each."""
     dims = [str(dim) for dim in values.dims if dim not in axes]
-    named = [dim for dim in dims if dim not in swept and dim in values.coords and values[dim].dtype.kind in "US"]
-
-    def seen(place: tuple[int, ...]) -> bool:
-        of_names = values.isel({dim: i for dim, i in zip(dims, place, strict=True) if dim in named}).values
-        return not named or bool(np.isfinite(of_names).any() and (of_names != 0).any())
-
-    there = [place for place in product(*(range(values.sizes[dim]) for dim in dims)) if seen(place)]
+    seen = there_of(values, swept).broadcast_like(values.isel(dict.fromkeys(axes, 0))).transpose(*dims).values
+    there = [place for place in product(*(range(values.sizes[dim]) for dim in dims)) if seen[place]]
     if len(there) > most:
         long = max(dims, key=lambda dim: values.sizes[dim])
         raise InvalidInput(
@@ -147,6 +139,18 @@ def _entries(
         words = [_said(values, dim, i) for dim, i in varying]
         found.append((", ".join(words), dict(zip(dims, place, strict=True))))
     return found
+
+
+def there_of(values: xarray.DataArray, swept: Sequence[Any]) -> xarray.DataArray:
+    """Whether there is something to see of a quantity, by the names that it has in a cell.
+
+    Not where no cell has it, nor the zeros of a reference among processes and the like; swept values always are.
+    """
+    names = [dim for dim in values.dims if dim not in swept and dim in values.coords]
+    named = [dim for dim in names if values[dim].dtype.kind in "US"]
+    others = [dim for dim in values.dims if dim not in named]
+    finite, other_than_zero = values.notnull() & (np.abs(values) != np.inf), values != 0
+    return (finite.any(others) & other_than_zero.any(others)) | (not named)
 
 
 def _label(values: xarray.DataArray, dim: str, place: int) -> Any:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import html
-import io
-import os
-import secrets
 from collections import Counter
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +13,13 @@ import numpy as np
 
 from sgdlimits.compare.html_page import Picture, bullets, document, figure
 from sgdlimits.compare.reports import PAGE, versions
+from sgdlimits.compare.results import csv_text
 from sgdlimits.compare.style import render
 from sgdlimits.ensembles import save
+from sgdlimits.ensembles.whole_files import whole_file
 from sgdlimits.exact.errors import InvalidInput
 
-from .plots import picture_of, plot_sweep, selected
+from .plots import picture_of, plot_sweep, selected, there_of
 
 if TYPE_CHECKING:
     import xarray
@@ -45,7 +44,7 @@ def write_report(
         If there is no such variable.
     """
     save(dataset, folder / RESULT)
-    _replace(folder / TABLE, table(dataset).encode())
+    _put(folder / TABLE, table(dataset).encode())
     pieces, sentences = list[str](), list[str]()
     try:
         drawn = plot_sweep(dataset, variable)
@@ -55,8 +54,8 @@ def write_report(
         sentences.append(f"No picture: {error}.")
     else:
         svg, png = render(drawn, "svg", "png")
-        _replace(folder / f"{PICTURE}.svg", svg)
-        _replace(folder / f"{PICTURE}.png", png)
+        _put(folder / f"{PICTURE}.svg", svg)
+        _put(folder / f"{PICTURE}.png", png)
         pieces.append(figure(Picture(PICTURE, caption(dataset, variable), svg, png)))
     names = [str(dim) for dim in dataset["failure"].dims]
     counted = {title: _counted(dataset[name].values) for title, name in (("Failed", "failure"), ("Warnings", "warned"))}
@@ -72,7 +71,7 @@ def write_report(
         f"{dataset.attrs['cell']} over {', '.join(names)}", finding(dataset), sentences, "".join(pieces), sections,
         settings, versions(), command, again,
     )  # fmt: skip
-    _replace(folder / PAGE, page.encode())
+    _put(folder / PAGE, page.encode())
     return folder / PAGE
 
 
@@ -94,12 +93,8 @@ def _extremes(dataset: xarray.Dataset) -> str:
     except InvalidInput:
         return ""
     values = selected(dataset, name, chosen)[name]
-    for dim in set(values.dims) & set(values.coords) - set(dataset["failure"].dims):
-        if values[dim].dtype.kind in "US":  # a reference among processes, which differs from itself by nothing
-            others = [str(other) for other in values.dims if other != dim]
-            there: Any = np.isfinite(values) & (values != 0)
-            values = values.isel({dim: there.any(others).values})
-    if not values.size or not np.isfinite(values.values).any():
+    values = values.where(there_of(values, dataset["failure"].dims))
+    if not np.isfinite(values.values).any():
         return ""
     at = "".join(f" of {value}" for value in chosen.values())
     said = []
@@ -131,25 +126,12 @@ def table(dataset: xarray.Dataset) -> str:
         if any(dim not in dataset.coords or dataset[dim].dtype.kind not in "US" for dim in rest):
             continue  # along steps and paths: in the netCDF file
         stacked = values.transpose(*names, *rest).values.reshape(dataset["failure"].size, -1)
-        tails = [""] if not rest else [
-            ", ".join(map(str, place)) for place in _labels([dataset[dim].values for dim in rest])
-        ]  # fmt: skip
+        tails = [", ".join(place) for place in product(*(dataset[dim].values.tolist() for dim in rest))]
         for i, tail in enumerate(tails):
             columns[f"{label} [{tail}]" if tail else str(label)] = stacked[:, i]
-    grid = np.meshgrid(*(dataset[name].values for name in names), indexing="ij")
-    settings = {name: values.ravel() for name, values in zip(names, grid, strict=True)}
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    every = settings | columns
-    writer.writerow(every)
-    for row in range(dataset["failure"].size):
-        writer.writerow([values[row].item() for values in every.values()])
-    return file.getvalue()
-
-
-def _labels(axes: list[np.ndarray]) -> list[tuple[Any, ...]]:
-    grid = np.meshgrid(*axes, indexing="ij")
-    return list(zip(*(values.ravel().tolist() for values in grid), strict=True))
+    settings = zip(*product(*(dataset[name].values.tolist() for name in names)), strict=True)
+    every = dict(zip(names, settings, strict=True)) | {name: values.tolist() for name, values in columns.items()}
+    return csv_text([dict(zip(every, row, strict=True)) for row in zip(*every.values(), strict=True)], list(every))
 
 
 def _counted(texts: np.ndarray) -> list[str]:
@@ -160,13 +142,9 @@ def _counted(texts: np.ndarray) -> list[str]:
     return [*listed, f"and {left} further sentences, in {RESULT}"] if left > 0 else listed
 
 
-def _replace(file: Path, content: bytes) -> None:
-    partial = file.with_name(f".{secrets.token_hex(8)}.partial")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, file)
-    finally:
-        partial.unlink(missing_ok=True)
+def _put(file: Path, content: bytes) -> None:
+    with whole_file(file) as opened:
+        opened.write(content)
 
 
 def _short(label: Any) -> str:

@@ -9,10 +9,10 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, kind, shown
 
+from .grid import RESERVED
 from .store import Cell
 
 PLAIN = "biufcUmM"  # kinds of arrays that are kept as they are
-RESERVED = ("failure", "warned", "platform")
 SCALARS = (str, int, float, bool)
 
 

@@ -17,13 +17,14 @@ import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sgdlimits.ensembles.whole_files import PARTIAL, whole_file
 from sgdlimits.exact.errors import InvalidInput, SgdlimitsError, shown
 
 IDENTITY = "sweep.json"
@@ -105,14 +106,15 @@ class Folder:
             If it cannot be written, holds something else, or another sweep: what differs is named.
         """
         try:
-            if self.path.is_dir() and not (self.path / IDENTITY).is_file() and any(map(_foreign, self.path.iterdir())):
+            if self.path.is_dir() and self.new and any(map(_foreign, self.path.iterdir())):
                 raise InvalidInput(f"{self.shown} holds files, but no {IDENTITY}: it is no store; name another folder")
             (self.path / CELLS).mkdir(parents=True, exist_ok=True)
             self._clean()
             if self.new:
-                self._write(self.path / IDENTITY, _json(identity), first=True)
+                with whole_file(self.path / IDENTITY, durable=True, keep_first=True) as file:
+                    file.write(_json(identity))
             else:
-                probe = self.path / CELLS / f".{secrets.token_hex(8)}.partial"
+                probe = self.path / CELLS / f".{secrets.token_hex(8)}{PARTIAL}"
                 probe.touch()  # found out before the work, not after it
                 probe.unlink()
         except InvalidInput:
@@ -144,7 +146,10 @@ class Folder:
 
     def pieces(self) -> list[tuple[str, Piece]]:
         """Every cell, or piece of one, that is there."""
-        return [(key, piece) for key, piece, _ in self._files()]
+        folder = self.path / CELLS
+        names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+        matches = filter(None, map(NAME.fullmatch, names))
+        return [(match[1], Piece(int(match[2] or 0), int(match[3] or 0))) for match in matches]
 
     def put(self, key: str, piece: Piece, cell: Cell) -> None:
         """Keep a finished cell: when this returns, a kill or a power cut no longer loses it.
@@ -155,7 +160,7 @@ class Folder:
             If the disk is full, or gone.
         """
         try:
-            self._write(self.path / CELLS / _name(key, piece), cell)
+            _write_cell(self.path / CELLS / _name(key, piece), cell)
         except OSError as error:
             full = "the disk is full" if error.errno in (errno.ENOSPC, errno.EDQUOT) else error.strerror or str(error)
             raise StoreError(
@@ -198,55 +203,28 @@ class Folder:
     def merge(self, other: Folder) -> int:
         """Copy the cells that only `other` has, or has better: whole, or done where they failed here; how many."""
         here, copied = set(self.pieces()), 0
-        for key, piece, _ in other._files():
+        for key, piece in other.pieces():
             mine, theirs = (self.get(key, piece) if (key, piece) in here else None), other.get(key, piece)
             if theirs is not None and (mine is None or (mine.failure and not theirs.failure)):
                 self.put(key, piece, theirs)
                 copied += 1
         return copied
 
-    def _files(self) -> Iterator[tuple[str, Piece, Path]]:
-        folder = self.path / CELLS
-        names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-        for name in names:
-            match = NAME.fullmatch(name)
-            if match:
-                first, count = (int(part or 0) for part in match.group(2, 3))
-                yield match[1], Piece(first, count), self.path / CELLS / name
-
     def _clean(self) -> None:
         """Take away what a killed run left unfinished, long enough ago that nobody is at it."""
-        for file in [*(self.path / CELLS).glob(".*.partial"), *self.path.glob(".*.partial")]:
+        for file in [*(self.path / CELLS).glob(f".*{PARTIAL}"), *self.path.glob(f".*{PARTIAL}")]:
             try:
                 if time.time() - file.stat().st_mtime > STALE:
                     file.unlink()
             except OSError:
                 pass  # another run was faster
 
-    def _write(self, target: Path, content: bytes | Cell, first: bool = False) -> None:
-        """Put a file into its place whole; `first`: unless another process was faster."""
-        partial = target.with_name(f".{secrets.token_hex(8)}.partial")
-        try:
-            with open(partial, "wb") as file:
-                if isinstance(content, Cell):
-                    meta = _json(content.meta | {"arrays": list(content.arrays)})
-                    numbered: dict[str, Any] = {str(i): values for i, values in enumerate(content.arrays.values())}
-                    np.savez(file, **numbered | {META: np.frombuffer(meta, dtype=np.uint8)})
-                else:
-                    file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            if not first:
-                os.replace(partial, target)
-                return
-            try:
-                os.link(partial, target)
-            except FileExistsError:
-                pass
-            except OSError:  # a file system without links
-                os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+
+def _write_cell(file: Path, cell: Cell) -> None:
+    meta = _json(cell.meta | {"arrays": list(cell.arrays)})
+    numbered: dict[str, Any] = {str(i): values for i, values in enumerate(cell.arrays.values())}
+    with whole_file(file, durable=True) as opened:
+        np.savez(opened, **numbered | {META: np.frombuffer(meta, dtype=np.uint8)})
 
 
 def read_cell(file: Path) -> Cell:
@@ -279,7 +257,7 @@ def check_same(where: str, there: Mapping[str, Any], here: Mapping[str, Any], wh
 
 def _foreign(entry: Path) -> bool:
     """Whether a file is none that a run killed while it made the store leaves behind."""
-    return not (entry.name == CELLS and entry.is_dir()) and not entry.name.endswith(".partial")
+    return not (entry.name == CELLS and entry.is_dir()) and not entry.name.endswith(PARTIAL)
 
 
 def _setting(name: str, settings: Mapping[str, Any]) -> str:
