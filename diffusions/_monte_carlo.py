@@ -119,13 +119,16 @@ def monte_carlo(
     interval = outcome.interval
     return ExpectationEstimate(
         interval.value, interval.standard_error, (interval.low, interval.high), math.nan, confidence, tolerance,
-        state.taken, state.taken - state.reported, state.taken * steps, chosen.name, length, outcome.why, outcome.notes,
+        state.taken, state.taken - state.reported, state.taken * steps, chosen.name, length, outcome.why,
     )  # fmt: skip
 
 
 def _refusal(outcome: Any, tolerance: float, most_paths: int) -> str:
     if not outcome.too_many:
-        return f"a standard error of {tolerance:g} cannot be vouched for: {outcome.why}"
+        return (
+            f"a standard error of {tolerance:g} cannot be vouched for: {outcome.why}: return booleans if it is an "
+            "indicator, or look at an observable that varies"
+        )
     return (
         f"a standard error of {tolerance:g} needs about {outcome.needed} paths, more than most_paths = {most_paths}"
         f"{outcome.tail}: raise tolerance or most_paths"

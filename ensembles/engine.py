@@ -15,7 +15,7 @@ from sgdlimits.exact.fingerprints import fingerprint
 from .chunks import POSITIONS, Job, report_overflow, run_chunks
 from .crowd import PathState, SavedState
 from .ensemble import Ensemble
-from .initial import Gaussian, initial_of_paths, recorded_steps
+from .initial import Gaussian, initial_of_paths, initial_state, recorded_steps
 from .observables import Function, Recorded, Reducer, parse_observables
 from .passages import LocalNoise, continuous_passages, passages_end
 from .progress import KeptOpen, Progress, open_progress
@@ -128,7 +128,7 @@ def run(
         Keep where the paths stand at the end, momentum, permutation and all, to go on from there later.
     until : Until, or a mapping of its settings, optional
         Add paths only until an interval is narrow enough; `paths` is then the most that may be spent, and the result
-        holds those that the interval is of.
+        holds those that the interval is of. Every path then starts from one law: an `x0` with rows is refused.
     local_noise : LocalNoise, or a text, optional
         What first passages between steps need to know of a diffusion, or why it cannot be told.
 
@@ -242,14 +242,18 @@ def _run_until(
     kept = recorded_steps(record, steps, begin)
     reducers = parse_observables(settings["observables"], kept, begin)
     if not isinstance(x0, SavedState):
-        x0 = initial_of_paths(x0, simulator.dimension, paths, first_path)
+        x0 = initial_state(x0, simulator.dimension)
+        if isinstance(x0, np.ndarray) and x0.ndim == 2:
+            raise InvalidInput(
+                f"until takes paths in their order, but x0 has a row for each of {len(x0)} paths, and the first rows "
+                "need not be like the others: pass one x0 for all, a Gaussian (mean, covariance), or leave until out"
+            )
     bar = open_progress(progress, math.inf)
 
     def piece(taken: int, count: int) -> Ensemble:
-        rows = isinstance(x0, np.ndarray) and x0.ndim == 2
         return run(
-            simulator, x0[taken : taken + count] if rows else x0, paths=count, steps=steps, record=kept,
-            progress=KeptOpen(bar), first_path=first_path + taken, **settings,
+            simulator, x0, paths=count, steps=steps, record=kept, progress=KeptOpen(bar), first_path=first_path + taken,
+            **settings,
         )  # fmt: skip
 
     try:

@@ -54,9 +54,10 @@ def heavy(seen: Summary) -> bool:
 
 
 def surely_heavy(seen: Summary) -> bool:
-    """Whether they do so by more than the error of the index."""
+    """Whether they do so by more than the error of the index, and the tail does not look lighter further out."""
     index = seen.tail_index()
-    return index is not None and index[0] + SURE * index[1] < 2 and index[0] >= math.sqrt(SURE_FROM) * index[1]
+    sure = index is not None and index[0] + SURE * index[1] < 2 and index[0] >= math.sqrt(SURE_FROM) * index[1]
+    return sure and not seen.lighter_further_out()
 
 
 def shape_of(seen: Summary) -> float:

@@ -79,7 +79,7 @@ def _ending(ending: Ending) -> dict[str, Any]:
     outcome, interval = ending.outcome, ending.outcome.interval
     return {
         "until": ending.asked, "until_reached": int(outcome.reached),
-        "until_why": "; ".join([outcome.why, *outcome.notes]),
+        "until_why": outcome.why,
         "until_mean": interval.value, "until_low": interval.low, "until_high": interval.high,
         "until_standard_error": interval.standard_error, "until_confidence": ending.confidence,
         "until_method": interval.method, "paths_spent": ending.spent,

@@ -14,12 +14,12 @@ a fixed sample (a second stage in Stein's sense, Ann. Math. Stat. 16, 1945, with
 pilot that is already far narrower than asked is taken as it is; its level and that of the fresh sample add up to the
 level that is asked (union bound), so intervals hold at least what they say.
 
-Too little has been seen if all values are equal (an indicator then has a bound, 3.7 / n at 95 %; anything else goes on
-and is refused in the end), if n < 25 skewness^2 (Cochran's rule) or n < 25 kurtosis: few hits of a rare event, one
-value that dominates the sum, an infinite variance, of which both grow like n, so that no n is enough; or if the largest
-values fall like those of an infinite variance (Hill's index at most 2, down to the very largest). A pilot is grown
-until that is decided. What no value of a sample shows cannot be known: a mode that is visited less than about four
-times in as many values as are drawn may be missed by a pilot, and then by the interval.
+Too little has been seen if all values are equal (booleans are an indicator, which then has a bound, 3.7 / n at 95 %;
+anything else goes on and is refused in the end), if n < 25 skewness^2 (Cochran's rule) or n < 25 kurtosis: few hits of
+a rare event, one value that dominates the sum, an infinite variance, of which both grow like n, so that no n is enough;
+or if the largest values fall like those of an infinite variance (Hill's index at most 2, down to the very largest). A
+pilot is grown until that is decided. What no value of a sample shows cannot be known: a mode that is visited less than
+about four times in as many values as are drawn may be missed by a pilot, and then by the interval.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import ndtri
 
-from sgdlimits.exact.errors import InvalidInput, non_negative, whole_number
+from sgdlimits.exact.errors import LARGEST, InvalidInput, non_negative, whole_number
 
 from .intervals import COCHRAN, Interval, enough, heavy, mean_interval, shape_of, surely_heavy
 from .summaries import Summary, clopper_pearson, upper_frequency
@@ -40,7 +40,8 @@ PATIENCE = 16  # first samples of equal values before they are taken for all the
 EARLY = 1 / 30  # share of the miss for each of the at most three looks at a pilot that may end it
 FRESH = 0.9  # share of the miss for the fresh sample
 UPPER = 1.2816  # quantile of the bound on a pilot's spread: 90 %
-DEEPER = 4  # a tail that looks heavy is looked at further out, with so many times the values
+DEEPER = 4  # a tail that looks heavy, or a mean that may be 0, is looked at with so many times the values
+SMALL, LARGE = 2.0**-100, 2.0**100  # sizes between which powers of values stay numbers
 PILOT = 10  # the fresh sample is at most so many pilots
 
 
@@ -57,7 +58,6 @@ class Outcome:
         Also where the target was not reached, of what was sampled; without bounds where nothing can be said.
     needed : int
         Values that the target needs, the pilot's included, as far as can be told.
-    notes : tuple of str
     too_many : bool
         Whether it is `most` that ended it.
     tail : str
@@ -68,9 +68,14 @@ class Outcome:
     why: str
     interval: Interval
     needed: int
-    notes: tuple[str, ...] = ()
     too_many: bool = False
     tail: str = ""
+
+    def in_units_of(self, unit: float) -> Outcome:
+        """The same with an interval that was counted in `unit`."""
+        i = self.interval
+        scaled = Interval(i.value * unit, i.low * unit, i.high * unit, i.standard_error * unit, i.method)
+        return replace(self, interval=scaled)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,9 @@ class Sample:
         Whether the pilot has fixed the size of the fresh sample.
     looks : int
         How often the pilot was looked at.
+    unit : float
+        What the summaries count in: 1, or a power of two where the values are so large or small that their powers are
+        no numbers.
     """
 
     wanted: int
@@ -96,6 +104,7 @@ class Sample:
     outcome: Outcome | None = None
     sized: bool = False
     looks: int = 0
+    unit: float = 1.0
 
     @property
     def taken(self) -> int:
@@ -153,6 +162,14 @@ class StoppingRule:
             raise InvalidInput(
                 f"the rule waits for {0 if sample.outcome else sample.wanted - sample.taken} values, got {len(values)}"
             )
+        unit = _unit_of(values) if sample.pilot is None else sample.unit
+        if unit != 1:
+            inner = replace(self, absolute=min(self.absolute / unit, LARGEST))
+            found = inner._with(replace(sample, unit=unit), values / unit)
+            return replace(found, outcome=found.outcome and found.outcome.in_units_of(unit))
+        return self._with(sample, values)
+
+    def _with(self, sample: Sample, values: np.ndarray) -> Sample:
         if sample.sized:
             fresh = Summary.of(values) if sample.fresh is None else sample.fresh.joined(values)
             return self._fresh(replace(sample, fresh=fresh))
@@ -161,26 +178,28 @@ class StoppingRule:
 
     def _pilot(self, sample: Sample) -> Sample:
         pilot = sample.pilot
-        notes: tuple[str, ...] = ()
         assert pilot is not None
         pair = pilot.pair()
         if pair is None and not pilot.away:
             if pilot.count < min(PATIENCE * self.first, self.most):
                 return replace(sample, wanted=min(4 * pilot.count, self.most))
-            if pilot.usual not in (0.0, 1.0):
-                return replace(sample, outcome=self._all_equal(pilot))
-            pair, notes = (0.0, 1.0), (_taken_for_indicator(pilot),)
+            return replace(sample, outcome=self._all_equal(pilot, sample.unit))
         miss = 1 - self.confidence
         interval = mean_interval(pilot, EARLY * miss, pair)
         if sample.looks <= 3 and self._narrow(interval) and (pair or enough(pilot, 2 * COCHRAN)):
-            return replace(sample, outcome=self._reached(interval, pilot.count, 0, notes))
+            return replace(sample, outcome=self._reached(interval, pilot.count, 0))
         likely, safe = self._needed(pilot, pair, False), self._needed(pilot, pair, True)
         looks_heavy = pair is None and heavy(pilot)
         if looks_heavy and not surely_heavy(pilot) and DEEPER * pilot.count < self.most:
             return replace(sample, wanted=DEEPER * pilot.count)
         if looks_heavy or pilot.count + likely > self.most:
-            now = mean_interval(pilot, miss, pair)
-            return replace(sample, outcome=self._too_many(pilot, now, pilot.count + likely, notes))
+            now, further = mean_interval(pilot, miss, pair), DEEPER * pilot.count
+            if not looks_heavy and further <= max(PATIENCE * self.first, self.most // PATIENCE):
+                # A mean that may be far larger than it looks may allow a far wider interval.
+                largest = max(abs(now.low), abs(now.high))
+                if likely * (self._allowed(now.value) / self._allowed(largest)) ** 2 < self.most:
+                    return replace(sample, wanted=min(further, self.most))
+            return replace(sample, outcome=self._too_many(pilot, now, pilot.count + likely))
         if safe > PILOT * pilot.count:
             grown = min(PILOT * pilot.count, -(-safe // PILOT), self.most - likely)
             if grown > pilot.count:
@@ -191,20 +210,17 @@ class StoppingRule:
         pilot, fresh = sample.pilot, sample.fresh
         assert pilot is not None and fresh is not None
         pair = pilot.pair() or fresh.pair()
-        notes: tuple[str, ...] = ()
-        if pair is None and not pilot.away and not fresh.away:
-            pair, notes = (0.0, 1.0), (_taken_for_indicator(fresh),)
         if pair is not None and not (fresh.within(pair) and pilot.within(pair)):
             pair = None
         interval = mean_interval(fresh, FRESH * (1 - self.confidence), pair)
         settled = pair is not None or enough(fresh, COCHRAN)
         if settled and self._narrow(interval):
-            return replace(sample, outcome=self._reached(interval, fresh.count, pilot.count, notes))
+            return replace(sample, outcome=self._reached(interval, fresh.count, pilot.count))
         room = self.most - pilot.count
         further = max(self._needed(fresh, pair, False), fresh.count + max(FEWEST, fresh.count // 50))
         if further <= room or (fresh.count < room and further <= 1.1 * room):
             return replace(sample, wanted=pilot.count + int(min(further, room, PILOT * fresh.count)))
-        return replace(sample, outcome=self._too_many(fresh, interval, pilot.count + further, notes))
+        return replace(sample, outcome=self._too_many(fresh, interval, pilot.count + further))
 
     def _allowed(self, value: float) -> float:
         return max(self.absolute, self.relative * abs(value))
@@ -221,8 +237,8 @@ class StoppingRule:
         # of a mean near zero no more than a quarter is believed to be lost by chance
         drop = UPPER * math.sqrt(seen.variance / seen.count) if safe else 0.0
         allowed = self._allowed(max(abs(seen.mean) - drop, abs(seen.mean) / 4))
-        variance = float(ndtri(1 - miss / 2)) ** 2 * seen.variance * (1 + spread)
-        wanted = math.inf if allowed == 0 else variance / allowed**2
+        reach = float(ndtri(1 - miss / 2)) * math.sqrt(seen.variance * (1 + spread))
+        wanted = (reach / allowed) ** 2 if reach < 1e9 * allowed else math.inf
         share = seen.away / seen.count
         if share < 1 and 0 < wanted < 1e15:
             wanted *= upper_frequency(share * wanted, wanted) / share  # as `mean_interval` will do
@@ -259,12 +275,12 @@ class StoppingRule:
             small, large = (middle, large) if wide(middle) else (small, middle)
         return math.ceil(large)
 
-    def _reached(self, interval: Interval, values: int, pilot: int, notes: tuple[str, ...]) -> Outcome:
+    def _reached(self, interval: Interval, values: int, pilot: int) -> Outcome:
         sized = f", a number that {pilot} other paths had fixed" if pilot else ""
         why = f"the interval is as narrow as asked with {values} paths{sized}"
-        return Outcome(True, why, interval, values + pilot, notes)
+        return Outcome(True, why, interval, values + pilot)
 
-    def _too_many(self, seen: Summary, interval: Interval, needed: int, notes: tuple[str, ...]) -> Outcome:
+    def _too_many(self, seen: Summary, interval: Interval, needed: int) -> Outcome:
         tail = ""
         if seen.pair() is None and not enough(seen, COCHRAN):
             index = seen.tail_index()
@@ -275,22 +291,24 @@ class StoppingRule:
             )
             interval = replace(interval, low=-math.inf, high=math.inf, standard_error=math.inf)
         why = f"it needs about {needed} paths, more than the {self.most} allowed{tail}"
-        return Outcome(False, why, interval, needed, notes, True, tail)
+        return Outcome(False, why, interval, needed, True, tail)
 
-    def _all_equal(self, seen: Summary) -> Outcome:
+    def _all_equal(self, seen: Summary, unit: float) -> Outcome:
         bound = upper_frequency(0, seen.count, 1 - self.confidence)
         why = (
-            f"all {seen.count} values are {seen.usual:g}, so nothing is known of how large the others are (they have "
-            f"a probability of at most {bound:.2g}): return booleans if it is an indicator, or look at an observable "
-            "that varies"
+            f"all {seen.count} values are {seen.usual * unit:g}, so nothing is known of how large the others are (they "
+            f"have a probability of at most {bound:.2g})"
         )
         nothing = Interval(seen.usual, -math.inf, math.inf, math.inf, "normal")
         return Outcome(False, why, nothing, PILOT * seen.count)
 
 
-def _taken_for_indicator(seen: Summary) -> str:
-    return (
-        f"all {seen.count} values are {seen.usual:g}: taken for an indicator, with values 0 and 1; if it has others, "
-        "nothing is known of its mean"
-    )
+def _unit_of(values: np.ndarray) -> float:
+    """1 where powers of these values are numbers; else a power of two near the largest."""
+    if values.dtype == np.bool_:
+        return 1.0
+    largest = float(np.abs(values).max())
+    if largest == 0 or SMALL < largest < LARGE:
+        return 1.0
+    return 2.0 ** max(math.frexp(largest)[1], -1000)
 

@@ -152,6 +152,12 @@ class Summary:
             k *= 2
         return False
 
+    def lighter_further_out(self) -> bool:
+        """Whether the index of the outer quarter of the largest values exceeds that of all by 0.7 times its error."""
+        found = self.tail_index()
+        k = min(len(self.largest) - 1, int(2 * self.away**0.4)) // 4
+        return found is not None and k > 0 and self._hill(k)[0] > found[0] * (1 + 0.7 / math.sqrt(k))
+
     def pair(self) -> tuple[float, float] | None:
         """The two values of an indicator, low then high; None where that is not known.
 

@@ -68,9 +68,9 @@ def rejected(held, repetitions, level=0.95):
     [
         (indicator(1.35e-3), 1.35e-3, 1.35e-4, True),
         (indicator(1.35e-3, bool), 1.35e-3, 1.35e-4, True),
-        (indicator(3.2e-4), 3.2e-4, 3.2e-4 / 3, True),
+        (indicator(3.2e-4, bool), 3.2e-4, 3.2e-4 / 3, True),
         (indicator(5.9e-4), 5.9e-4, 5.9e-4 / 3, True),
-        (indicator(3e-5), 3e-5, 3e-5, True),
+        (indicator(3e-5, bool), 3e-5, 3e-5, True),
         (indicator(0.3), 0.3, 0.015, False),
         (payoff(0.01), 0.01, 1e-3, False),
         (payoff(1e-3), 1e-3, 3e-4, True),
@@ -112,13 +112,57 @@ def test_no_hit_leaves_an_upper_bound():
     assert fixed.high == pytest.approx(3.69 / 1000, rel=5e-3)
 
 
-def test_numbers_that_are_all_zero_go_on_and_are_then_taken_for_an_indicator_with_a_word():
-    """Assert sixteen first looks, and the note; equal values other than 0 and 1 end in a refusal, unbounded."""
-    sample = sampled(StoppingRule(absolute=0.01), np.zeros)
-    assert sample.taken >= 16 * 1024 and "taken for an indicator" in sample.outcome.notes[0]
-    other = sampled(StoppingRule(absolute=0.01), lambda n: np.full(n, 2.5)).outcome
-    assert not other.reached and "all 16384 values are 2.5" in other.why
-    assert np.isinf([other.interval.low, other.interval.high]).all()
+@pytest.mark.parametrize("value", [0.0, 1.0, 2.5, 7e-250])
+def test_numbers_that_are_all_equal_go_on_and_are_then_refused(value):
+    """Assert sixteen first looks and no bounds: a constant with a rare, large exception is no indicator."""
+    sample = sampled(StoppingRule(absolute=0.01), lambda n: np.full(n, value))
+    assert sample.taken == 16 * 1024 and not sample.outcome.reached
+    assert f"all 16384 values are {value:g}" in sample.outcome.why
+    assert np.isinf([sample.outcome.interval.low, sample.outcome.interval.high]).all()
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e-170, 1e-150, 1e-31, 1e80, 1e140])
+def test_the_size_of_the_values_changes_nothing(size):
+    """Assert the interval of values of size 1, scaled, to rounding: powers neither vanish nor overflow."""
+    plain, scaled = (
+        sampled(
+            StoppingRule(relative=0.02, absolute=0.001 * unit),
+            lambda n, generator=np.random.default_rng(4), unit=unit: unit * (1 + 0.3 * generator.standard_normal(n)),
+        )
+        for unit in (1.0, size)
+    )
+    assert plain.outcome.reached and scaled.outcome.reached and plain.taken == scaled.taken
+    for name in ("value", "low", "high", "standard_error"):
+        assert getattr(scaled.outcome.interval, name) / size == pytest.approx(
+            getattr(plain.outcome.interval, name), rel=1e-12
+        )
+    generator = np.random.default_rng(5)
+    huge = sampled(StoppingRule(relative=0.02), lambda n: 1e290 * (1 + 0.3 * generator.random(n))).outcome
+    assert huge.reached and 0 < huge.interval.half_width < 0.02 * 1.3e290
+    hopeless = sampled(StoppingRule(relative=1e-300), np.random.default_rng(4).standard_normal).outcome
+    assert not hopeless.reached and hopeless.needed > 10**12
+
+
+def test_a_small_mean_is_looked_at_again_before_it_is_refused():
+    """Assert that a mean of a tenth of the spread gets its tenth, whatever the first 64 values show."""
+    generator = np.random.default_rng(9)
+    for _ in range(300):
+        outcome = sampled(
+            StoppingRule(relative=0.1, first=64), lambda n: 0.1 + generator.standard_normal(n)
+        ).outcome
+        assert outcome.reached and outcome.interval.half_width <= 0.1 * abs(outcome.interval.value)
+
+
+def test_a_law_that_spreads_over_decades_but_ends_is_let_through():
+    """Assert that a gamma law of shape 1/100, whose large values look heavy until far out, is not refused, but for a
+    few, and covered.
+    """
+    generator, held, reached = np.random.default_rng(10), 0, 0
+    for _ in range(60):
+        outcome = sampled(StoppingRule(absolute=1e-3), lambda n: generator.gamma(0.01, 1.0, n)).outcome
+        reached += outcome.reached
+        held += outcome.interval.low <= 0.01 <= outcome.interval.high
+    assert reached >= 56 and not rejected(held, 60)
 
 
 @pytest.mark.parametrize(("law", "least"), [("cauchy", 20), ("pareto", 19)])

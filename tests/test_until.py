@@ -118,13 +118,38 @@ def test_a_run_that_goes_on_takes_it_too():
     assert ensembles.saved_state(run).paths == run.attrs["paths"]
 
 
-def test_rows_of_x0_go_to_their_paths():
-    """Assert that a start of its own for each path is that of the plain run."""
-    rows = np.random.default_rng(0).standard_normal((4000, 10))
-    run = SGD.simulate(rows, STEPS, 4000, seed=2, first_path=8, until=Until("norm", absolute=0.2))
-    whole = SGD.simulate(rows, STEPS, 4000, seed=2, first_path=8)
-    begin = run.attrs["first_path"] - 8
-    np.testing.assert_array_equal(run.norm, whole.norm[begin : begin + run.attrs["paths"]])
+@pytest.mark.parametrize("door", ["SGD", "recurrence"])
+def test_a_row_of_x0_for_each_path_is_refused(door):
+    """Assert a sentence: of sorted rows the first are not like the others, and the interval would be theirs."""
+    width = 10 if door == "SGD" else 2
+    rows = np.sort(np.random.default_rng(0).standard_normal((4000, width)), axis=0)
+    call = {
+        "SGD": lambda **k: SGD.simulate(rows, STEPS, **k),
+        "recurrence": lambda **k: discrete.simulate(Walk(2), rows, STEPS, **k),
+    }[door]
+    with pytest.raises(InvalidInput, match="x0 has a row for each of 4000 paths.* pass one x0 for all"):
+        call(paths=4000, observables="norm", until=Until("norm", absolute=0.2))
+
+
+def test_an_indicator_that_never_hits_has_a_bound_where_it_is_said_to_be_one():
+    """Assert the exact interval with indicator=True, a refusal without, and one of values that are not 0 or 1."""
+    far = {"far": lambda x: x[:, 0] > 100}
+    run = SGD.simulate(START, STEPS, 10**5, far, until=Until("far", absolute=0.01, indicator=True))
+    assert run.attrs["until_mean"] == run.attrs["until_low"] == 0 < run.attrs["until_high"] < 0.01
+    with pytest.raises(OutOfReach, match="all 16384 values are 0, .* pass indicator=True if it is an indicator"):
+        SGD.simulate(START, STEPS, 10**5, far, until=Until("far", absolute=0.01))
+    with pytest.raises(InvalidInput, match="says that 'risk' is an indicator, but it is .* on a path"):
+        SGD.simulate(START, STEPS, 10**5, until=Until("risk", absolute=0.01, indicator=True))
+
+
+def test_a_mean_of_zero_has_no_relative_width():
+    """Assert that not more paths are asked for, but an absolute width."""
+    process = diffusions.UserDiffusion(lambda t, x: -x, lambda t, x: 0.3 + 0 * x, dimension=1, noise_type="diagonal")
+    with pytest.raises(OutOfReach, match="the mean is 0 within its error .* pass absolute= as well"):
+        diffusions.integrate(
+            process, np.zeros(1), 1.0, 0.1, paths=10**5, observables={"x": lambda x: x[:, 0]},
+            until=Until("x", relative=0.1),
+        )  # fmt: skip
 
 
 def test_what_cannot_be_reached_is_said_after_a_first_look():
@@ -180,6 +205,8 @@ def test_too_few_paths_and_paths_that_are_all_one_are_said():
         ({"observable": "state", "relative": 0.1, "component": 10}, "until names 10: pass component=0 to 9"),
         ({"observable": "risk", "relative": 0.1, "component": 0}, "leave component out"),
         ({"observable": "risk", "relative": -0.1}, "relative must"),
+        ({"observable": "risk", "relative": 0.1, "first": 63}, "first must be at least 64"),
+        ({"observable": "risk", "relative": 0.1, "indicator": 2}, "indicator must"),
     ],
 )
 def test_what_cannot_be_used_is_named(until, said):
