@@ -69,7 +69,7 @@ def rejected(held, repetitions, level=0.95):
         (indicator(1.35e-3), 1.35e-3, 1.35e-4, True),
         (indicator(1.35e-3, bool), 1.35e-3, 1.35e-4, True),
         (indicator(3.2e-4, bool), 3.2e-4, 3.2e-4 / 3, True),
-        (indicator(5.9e-4), 5.9e-4, 5.9e-4 / 3, True),
+        (indicator(5.9e-4, bool), 5.9e-4, 5.9e-4 / 3, True),
         (indicator(3e-5, bool), 3e-5, 3e-5, True),
         (indicator(0.3), 0.3, 0.015, False),
         (payoff(0.01), 0.01, 1e-3, False),
