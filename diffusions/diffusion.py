@@ -24,7 +24,6 @@ from sgdlimits.exact.errors import (
     points,
     whole_number,
 )
-from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import STANDSTILL, StepSizes, step_size_or_schedule
@@ -32,10 +31,12 @@ from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.problems.problem import Objective
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import SecondMoments
+from sgdlimits.problems.sensitivities import sensitivities
 
 from .array_form import ArrayForm
 from .local_noise import process_noise, unseen
 from .modal import ModalStep
+from .moment_equations import directions, rates_at, second_moments
 from .simulators import scheduled_simulator
 from .solvers import ModalScheme, Scheme, find_scheme
 from .solvers.adapters import LibraryScheme, SdeintPair, to_diffrax, to_sdeint, to_torchsde
@@ -87,10 +88,14 @@ class Diffusion(ABC):
     def weak_order(self) -> int:
         """Claimed weak order in the step size, against SGD."""
 
-    @property
     @abstractmethod
+    def noise_of(self, factor: float, label_variance: float) -> NoiseMap:
+        """What stands for factor * (covariance of one sample's gradient) + label_variance H, in modes."""
+
+    @cached_property
     def noise_map(self) -> NoiseMap:
         """Expected covariance (d, d) that stands for the batch gradient's, in modes, from moments of the modes."""
+        return self.noise_of(1 / self.batch_size, self.label_noise**2 / self.batch_size)
 
     @abstractmethod
     def array_form(self) -> ArrayForm:
@@ -148,22 +153,12 @@ class Diffusion(ABC):
     @property
     def rates(self) -> np.ndarray:
         """Decay (d,) of the modes' mean, per SGD step."""
-        return self._rates_at(self.step_size)
-
-    def _rates_at(self, eta: float) -> np.ndarray:
-        curvatures = self.quadratic.curvatures
-        return eta * curvatures + (0.5 * eta**2 * curvatures**2 if self.drift_order == 2 else 0.0)
+        return rates_at(self, self.step_size)
 
     @property
     def second_moments(self) -> SecondMoments:
         """What its first two moments obey, per SGD step. Continuous time keeps the mean stable at all step sizes."""
-        noise = self.noise_map
-
-        def flow_at(step_size: float) -> MomentFlow:
-            return MomentFlow(self._rates_at(step_size), max(step_size, STANDSTILL) ** 2, noise)
-
-        threshold = 0.0 if self.quadratic.curvatures.min() < 0 else np.inf
-        return SecondMoments(self.quadratic, self.label, self.step_size, flow_at, threshold, self.drift_order == 1)
+        return second_moments(self)
 
     @cached_property
     def _form(self) -> ArrayForm:
@@ -258,6 +253,24 @@ class Diffusion(ABC):
             x0, steps, record, quantities, self._attributes(solver, substeps), self.clock.time, progress, scheme_at,
             whole_number("substeps", substeps, 1),
         )  # fmt: skip
+
+    def sensitivities(
+        self,
+        x0: Any,
+        steps: int,
+        record: int | Sequence[int] | None = None,
+        parameters: Sequence[str] | None = None,
+    ) -> xarray.Dataset:
+        """Exact expected risk and its derivatives in step size, ridge and batch size; as `discrete.SGD.sensitivities`.
+
+        From the linearised moment equations, per SGD step: `steps` stays what it is when the step size changes, and the
+        process's time step_size * steps moves with it. Derived.
+        """
+        second = self.second_moments
+        second.warn_if_unstable()
+        return sensitivities(
+            second, lambda: directions(self), x0, steps, record, parameters, self._attributes(None, 1), self.clock.time
+        )
 
     def _scheme_at(self, solver: str | Scheme, substeps: int) -> Callable[[float], MomentMap]:
         """The moment map of one increment of a scheme, at a step size."""

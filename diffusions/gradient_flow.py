@@ -64,8 +64,7 @@ class GradientFlow(Diffusion):
         """1: a Brownian motion that moves nothing."""
         return 1
 
-    @property
-    def noise_map(self) -> ConstantNoise:
+    def noise_of(self, factor: float, label_variance: float) -> ConstantNoise:
         """None: zero (d, d)."""
         return ConstantNoise(np.zeros((self.dimension, self.dimension)))
 

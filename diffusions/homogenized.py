@@ -96,10 +96,9 @@ class HomogenizedSGD(Diffusion):
         """Noise level 2 L + s^2 at the minimiser."""
         return 2 * self.problem.risk_at_minimiser + self.label_noise**2
 
-    @property
-    def noise_map(self) -> NoiseMap:
-        """(2 E L + s^2) H / B in modes, from moments of the modes."""
-        return self.quadratic.homogenized_noise_map(1 / self.batch_size, self.label_noise**2 / self.batch_size)
+    def noise_of(self, factor: float, label_variance: float) -> NoiseMap:
+        """(2 E L factor + label_variance) H in modes, from moments of the modes."""
+        return self.quadratic.homogenized_noise_map(factor, label_variance)
 
     def array_form(self) -> ArrayForm:
         """Drift, and the diagonal eta sqrt((2 L + s^2) Lambda / B) in modes."""

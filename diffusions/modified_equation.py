@@ -127,10 +127,9 @@ class ModifiedEquation(Diffusion):
         """Whether there are so many samples that the covariance's d columns cost less than one column a sample."""
         return getattr(self.problem, "fourth_moments", None) is not None
 
-    @property
-    def noise_map(self) -> NoiseMap:
+    def noise_of(self, factor: float, label_variance: float) -> NoiseMap:
         """Covariance of the batch gradient, drawn with replacement, in modes."""
-        return self.quadratic.gradient_noise_map(1 / self.batch_size, self.label_noise**2 / self.batch_size)
+        return self.quadratic.gradient_noise_map(factor, label_variance)
 
     def array_form(self) -> ArrayForm:
         """Drift, and sqrt(eta / B) times a root (P, d, m) of the covariance.

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -78,16 +77,14 @@ class OrnsteinUhlenbeck(Diffusion):
         """Brownian motions that drive it: d."""
         return self.dimension
 
-    @cached_property
-    def noise_map(self) -> ConstantNoise:
+    def noise_of(self, factor: float, label_variance: float) -> ConstantNoise:
         """Covariance (d, d) of the batch gradient at the minimiser, in modes, whatever the moments."""
         d = self.dimension
-        noise = self.quadratic.gradient_noise_map(1 / self.batch_size, self.label_noise**2 / self.batch_size)
-        return ConstantNoise(noise(np.zeros((d, d)), np.zeros(d)))
+        return ConstantNoise(self.quadratic.gradient_noise_map(factor, label_variance)(np.zeros((d, d)), np.zeros(d)))
 
     def array_form(self) -> ArrayForm:
         """Drift, and sqrt(eta) times a root (d, d) of the frozen covariance."""
-        root = np.sqrt(self.step_size) * root_of(self.noise_map.covariance)
+        root = np.sqrt(self.step_size) * root_of(cast(ConstantNoise, self.noise_map).covariance)
         return linear_form(self, self.dimension, "matrix", frozen, root=root)
 
     def in_modes(self) -> FormDiffusion:
@@ -101,7 +98,7 @@ class OrnsteinUhlenbeck(Diffusion):
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances; exponential Euler samples the exact law."""
         step = self.modal_step(solver, substeps, size)
-        root = root_of(step.weights * self.noise_map.covariance)
+        root = root_of(step.weights * cast(ConstantNoise, self.noise_map).covariance)
         return dense_simulator(f"{self.label} by {solver}", self.problem, substeps, step.decay_after_noise, root)
 
 

@@ -11,9 +11,12 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.sensitivities import Direction
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.samplings import sampling_factor_slope
 from sgdlimits.problems.second_moments import SecondMoments
+from sgdlimits.problems.sensitivities import noise_by_batch
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .rules.rule import Linear
@@ -94,6 +97,32 @@ def second_moments(sgd: SGD) -> SecondMoments:
     return SecondMoments(
         problem, sgd.label, sgd.step_size, lambda step_size: moment_map(sgd, step_size), mean_threshold(sgd)
     )
+
+
+def directions(sgd: SGD) -> dict[str, Direction]:
+    """Derivatives of the moment equations in step size, ridge and batch size; derived.
+
+    A rule's matrices are affine in the step size. A ridge adds its multiple of the position to the gradient.
+    """
+    problem = quadratic_of(sgd)
+    (kept, entry), (kept_twice, entry_twice) = linear_of(sgd, sgd.step_size), linear_of(sgd, 2 * sgd.step_size)
+    slope = (entry_twice - entry) / sgd.step_size
+    by_size = np.repeat((kept_twice - kept)[None] / sgd.step_size, problem.dimension, axis=0)
+    by_size[:, :, 0] += problem.curvatures[:, None] * slope
+    by_ridge = np.zeros_like(by_size)
+    by_ridge[:, :, 0] = entry
+    batch, cross = sgd.batch_size, np.outer(slope, entry)
+    samples = getattr(problem, "samples", None)
+    factor = problem.sampling_factor(batch, sgd.sampling), sampling_factor_slope(batch, sgd.sampling, samples)
+    variance = sgd.label_noise**2
+    noise = noise_by_batch(
+        problem.gradient_noise_map, factor, (variance / batch, -variance / batch**2), problem.eigenvalues
+    )
+    return {
+        "step_size": Direction(by_size, cross + cross.T),
+        "ridge": Direction(by_ridge, push=np.outer(entry, problem.minimiser_modes)),
+        "batch_size": Direction(noise=noise),
+    }
 
 
 def warn_if_unstable(sgd: SGD) -> None:

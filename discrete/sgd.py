@@ -25,6 +25,7 @@ from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.problems.problem import Problem
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import SecondMoments
+from sgdlimits.problems.sensitivities import sensitivities
 
 from . import moment_equations
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
@@ -205,6 +206,50 @@ class SGD:
         second = self.second_moments
         second.warn_if_unstable()
         return second.moments(x0, steps, record, quantities, self._attributes(), self._time, progress)
+
+    def sensitivities(
+        self,
+        x0: Any,
+        steps: int,
+        record: int | Sequence[int] | None = None,
+        parameters: Sequence[str] | None = None,
+    ) -> xarray.Dataset:
+        """Exact expected risk and its derivatives in step size, ridge and batch size. Least squares, as `moments`.
+
+        From the linearised moment equations; derived. The batch size counts as a real number, of which the sampling
+        factor 1/B, or (n - B) / (B (n - 1)), is a smooth function.
+
+        Parameters
+        ----------
+        x0, steps, record
+            As in `moments`.
+        parameters : names among "step_size", "ridge", "batch_size", optional
+            All by default; each costs less than two runs of moments.
+
+        Returns
+        -------
+        xarray.Dataset
+            `risk(step)`, without the ridge term, and `sensitivity(parameter, step)`: its derivatives.
+
+        Raises
+        ------
+        InvalidInput
+            If the problem or the sampling has no closed moments, the step size follows a schedule, or an argument
+            cannot be used.
+        OutOfReach
+            If the way to the last step is too dear.
+
+        Warns
+        -----
+        StabilityWarning
+            If the step size is not below the threshold of the mean or of the second moment.
+        """
+        second = self.second_moments
+        second.warn_if_unstable()
+        return sensitivities(
+            second, lambda: moment_equations.directions(self), x0, steps, record, parameters, self._attributes(),
+            self._time,
+        )  # fmt: skip
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.

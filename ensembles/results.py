@@ -15,7 +15,7 @@ from .netcdf import load, save
 from .observables import Reducer
 from .passages import FirstPassage
 
-__all__ = ["ensemble_dataset", "load", "moments_dataset", "path_dataset", "save"]
+__all__ = ["ensemble_dataset", "load", "moments_dataset", "path_dataset", "save", "sensitivities_dataset"]
 
 if TYPE_CHECKING:
     import xarray
@@ -167,6 +167,18 @@ def moments_dataset(
     variables: dict[str, Any] = {name: (axes[name], values) for name, values in given.items() if values is not None}
     used = {axis for name in variables for axis in axes[name]}
     named = _step_coordinates(record, time) | {axis: labels for axis in ("coordinate", "coordinate_2") if axis in used}
+    return xarray.Dataset(variables, named, _attributes(attributes, {}))
+
+
+def sensitivities_dataset(
+    record: np.ndarray, risk: np.ndarray, derivatives: Mapping[str, np.ndarray], attributes: Mapping[str, Any],
+    time: np.ndarray | None = None,
+) -> xarray.Dataset:  # fmt: skip
+    """Label a risk and its derivatives (recorded,) by parameter: `risk(step)`, `sensitivity(parameter, step)`."""
+    import xarray
+
+    variables = {"risk": ("step", risk), "sensitivity": (("parameter", "step"), np.array(list(derivatives.values())))}
+    named = _step_coordinates(record, time) | {"parameter": list(derivatives)}
     return xarray.Dataset(variables, named, _attributes(attributes, {}))
 
 

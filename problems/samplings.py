@@ -34,3 +34,10 @@ def sampling_factor(batch_size: int, sampling: str, samples: int) -> float:
     if sampling == "with_replacement":
         return 1 / batch_size
     return (samples - batch_size) / (batch_size * (samples - 1)) if samples > 1 else 0.0
+
+
+def sampling_factor_slope(batch_size: int, sampling: str, samples: int | None) -> float:
+    """Derivative of `sampling_factor` in the batch size, as a real number; of a stream without `samples`."""
+    if sampling == "with_replacement" or samples is None:
+        return -1 / batch_size**2
+    return -samples / (batch_size**2 * (samples - 1)) if samples > 1 else 0.0
