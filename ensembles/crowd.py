@@ -50,6 +50,8 @@ class SavedState:
     positions : (P, d) array
     arrays : dict
         Everything that the simulator holds for a path: positions in its own coordinates, momentum, a permutation.
+    past : str
+        What tells the run that led here, its process and start, from others; empty where it is not known.
     """
 
     step: int
@@ -59,6 +61,7 @@ class SavedState:
     process: str
     positions: np.ndarray
     arrays: Arrays
+    past: str = ""
 
     @property
     def paths(self) -> int:

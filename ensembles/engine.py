@@ -213,7 +213,7 @@ def run(
     state = SavedState(
         steps, seed, first_path, quality, simulator.name, kept.pop(POSITIONS), kept
     ) if keep_state else None  # fmt: skip
-    start = f"state at step {begin}" if saved is not None else _named_start(job.initial)
+    start = f"state at step {begin} of {saved.past}" if saved is not None else _named_start(job.initial)
     return Ensemble(
         job.values, record, job.overflow_steps, reducers, seed, paths, steps, quality, first_path, state, start
     )

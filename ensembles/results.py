@@ -57,19 +57,20 @@ def ensemble_dataset(
     variables: dict[str, Any] = {}
     for name, values in ensemble.values.items():
         width = "coordinate" if ensemble.observables[name].function == "state" else f"{name}_component"
-        told = {"fingerprint": fingerprint(ensemble.observables[name])} | _sense(ensemble.observables[name])
-        variables[name] = (("path", "step", width)[: values.ndim], values, told)
+        kept = {"fingerprint": fingerprint(ensemble.observables[name])} | _sense(ensemble.observables[name])
+        variables[name] = (("path", "step", width)[: values.ndim], values, kept)
     if (ensemble.overflow_steps >= 0).any():
         variables["overflow_step"] = ("path", ensemble.overflow_steps)
+    told = fingerprint(process, ensemble.start)
     if ensemble.state is not None:
-        variables |= _state_variables(ensemble.state)
+        variables |= _state_variables(ensemble.state, told)
     own = {
         "seed": ensemble.seed,
         "paths": ensemble.paths,
         "steps": ensemble.steps,
         "quality": ensemble.quality,
         "first_path": ensemble.first_path,
-        "fingerprint": fingerprint(process, ensemble.start),
+        "fingerprint": told,
         **(_ending(ensemble.ending) if ensemble.ending is not None else {}),
     }
     return xarray.Dataset(variables, _step_coordinates(ensemble.record, time), _attributes(attributes, own))
@@ -93,14 +94,14 @@ def _sense(reducer: Reducer) -> dict[str, str]:
     return {"sense": "seen at steps" if reducer.sense == "steps" else "continuous"}
 
 
-def _state_variables(state: SavedState) -> dict[str, Any]:
+def _state_variables(state: SavedState, past: str) -> dict[str, Any]:
     arrays = {"positions": state.positions, **state.arrays}
     variables: dict[str, Any] = {
         f"{STATE}{name}": (("path", *(f"{STATE}{name} {axis}" for axis in range(1, values.ndim))), values)
         for name, values in arrays.items()
     }
     kept = {"step": state.step, "seed": str(state.seed), "first_path": state.first_path, "quality": state.quality}
-    return variables | {f"{STATE}where": ((), 0, kept | {"process": state.process})}
+    return variables | {f"{STATE}where": ((), 0, kept | {"process": state.process, "past": past})}
 
 
 def saved_state(dataset: xarray.Dataset) -> SavedState:

@@ -6,16 +6,18 @@ installed library counts by its name: versions are compared on their own.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 import hashlib
+import io
 import pickle
 import site
 import sys
 import sysconfig
 import types
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ MANY = 100  # numbers and texts of a list from which on they are read at once
 PLAIN = (bool, int, float, str)
 LARGE = 1 << 16  # bytes
 OWN = "sgdlimits"
+LRU = type(functools.cache(len))
 SLOTS = (types.GetSetDescriptorType, types.MemberDescriptorType)
 OF_EVERY_CLASS = frozenset((  # not what a user wrote, or said again elsewhere
     "__module__", "__qualname__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__dataclass_fields__",
@@ -41,7 +44,8 @@ def fingerprint(*things: Any) -> str:
     """16 hexadecimal digits for these things, the same in every process of one version of Python.
 
     Numbers, texts, arrays, dataclasses, containers, functions (their code, defaults, closures and the global values
-    that they name), tensors and modules of torch, and objects by their attributes. Derived.
+    that they name), tensors and modules of torch, and objects by their attributes, or by what their class's
+    `__getstate__` leaves of these: a counter or a memory that is no setting is left out there. Derived.
     """
     reader = _Reader()
     for thing in things:
@@ -99,6 +103,8 @@ class _Reader:
             self._function(thing)
         elif isinstance(thing, types.CodeType):
             self._code(thing)
+        elif isinstance(thing, LRU) and isinstance(thing.__wrapped__, types.FunctionType):  # functools.cache
+            self._parts("remembering", thing.__wrapped__)
         elif isinstance(thing, functools.partial):
             self._parts("partial", thing.func, thing.args, thing.keywords)
         elif isinstance(thing, types.MethodType):
@@ -108,13 +114,19 @@ class _Reader:
         elif isinstance(thing, Mapping):
             pairs = sorted(thing.items(), key=lambda pair: self._alone(pair[0]))  # the order is no setting
             self._parts("mapping", *(part for pair in pairs for part in pair))
+            self._beside(thing)
+        elif isinstance(thing, collections.deque):
+            self._parts("deque", thing.maxlen, *thing)
+            self._beside(thing)
         elif isinstance(thing, (list, tuple)):
             if len(thing) > MANY and all(type(part) in PLAIN for part in thing):
                 self.add(type(thing).__name__, repr(thing))
             else:
                 self._parts(type(thing).__name__, *thing)
+            self._beside(thing)
         elif isinstance(thing, (set, frozenset)):
             self._parts("set", *sorted(map(self._alone, thing)))
+            self._beside(thing)
         elif dataclasses.is_dataclass(thing):
             self._parts(_name(type(thing)), *(getattr(thing, field.name, None) for field in dataclasses.fields(thing)))
             self._own_code(type(thing))
@@ -125,6 +137,12 @@ class _Reader:
         self.add(kind, str(len(parts)))
         for part in parts:
             self.read(part)
+
+    def _beside(self, thing: Any) -> None:
+        """What a container of the user's has beside its entries."""
+        if not _of_a_library(*_home(type(thing))):
+            self._own_code(type(thing))
+            self._parts("beside", _attributes(thing))
 
     def _array(self, array: np.ndarray) -> None:
         self.add("array", f"{array.dtype.descr}{array.shape}")
@@ -138,7 +156,7 @@ class _Reader:
 
     def _function(self, function: types.FunctionType) -> None:
         # Code that is run by `exec` says that it belongs to builtins, whose own functions are none of Python's.
-        library = function.__module__ != "builtins" and _of_a_library(function.__module__)
+        library = function.__module__ != "builtins" and _of_a_library(*_home(function))
         self.add("function", _name(function) if library else "")
         if library and function.__closure__ is None:
             return
@@ -149,7 +167,7 @@ class _Reader:
             for name in sorted(names & known.keys()):
                 self.add("global", name)
                 self.read(known[name])
-                if isinstance(known[name], types.ModuleType) and not _of_a_library(known[name].__name__):
+                if isinstance(known[name], types.ModuleType) and not _of_a_library(*_home(known[name])):
                     inside = vars(known[name])  # a module of the user's: what is taken from it
                     self._parts("from it", *(inside[part] for part in sorted(names & inside.keys())))
         cells = function.__closure__ or ()
@@ -165,7 +183,7 @@ class _Reader:
 
     def _own_code(self, cls: type) -> None:
         for base in cls.__mro__:
-            if _of_a_library(base.__module__):
+            if _of_a_library(*_home(base)):
                 continue
             for name, entry in sorted(vars(base).items()):
                 if name not in OF_EVERY_CLASS:
@@ -188,18 +206,30 @@ class _Reader:
                 self.add("part", f"{name} {_name(type(part))}")
                 self._own_code(type(part))
                 self.read({key: value for key, value in vars(part).items() if not key.startswith("_")})
-        elif _of_a_library(kind.__module__) and kind.__module__.partition(".")[0] != OWN and self._pickled(thing):
+        elif _of_a_library(*_home(kind)) and kind.__module__.partition(".")[0] != OWN and self._pickled(thing):
             pass  # what a library's object holds need not be in its attributes
         else:
             self._parts("attributes", _attributes(thing))
 
     def _pickled(self, thing: Any) -> bool:
+        raw = io.BytesIO()
         try:
-            raw = pickle.dumps(thing, protocol=5)
+            _Pickler(raw, self._alone).dump(thing)
         except Exception:  # what cannot be pickled raises what it likes
             return False
-        self.add("pickled", raw)
+        self.add("pickled", raw.getvalue())
         return True
+
+
+class _Pickler(pickle.Pickler):
+    """Writes sets in an order that is not the accident of a process."""
+
+    def __init__(self, file: io.BytesIO, alone: Callable[[Any], str]) -> None:
+        super().__init__(file, protocol=5)
+        self._alone = alone
+
+    def persistent_id(self, thing: Any) -> Any:
+        return ("set", sorted(map(self._alone, thing))) if type(thing) in (set, frozenset) else None
 
 
 _digests: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}  # of large arrays that nobody may write to
@@ -235,6 +265,10 @@ def _behind(entry: Any) -> Any:
 def _attributes(thing: Any) -> dict[str, Any]:
     """What an object holds: attributes and slots, without what it computed of these and remembers."""
     kind = type(thing)
+    stated = getattr(kind, "__getstate__", None)
+    if isinstance(stated, types.FunctionType):  # the user's own, not that of every object
+        state = stated(thing)
+        return state if isinstance(state, dict) else {"state": state}
     slots = [name for base in kind.__mro__ for name in _listed(vars(base).get("__slots__", ()))]
     found = {name: getattr(thing, name) for name in slots if hasattr(thing, name) and name not in OF_EVERY_CLASS}
     held = getattr(thing, "__dict__", {})
@@ -254,7 +288,17 @@ def _listed(slots: Any) -> tuple[str, ...]:
 
 
 def _name(thing: Any) -> str:
-    return f"{thing.__module__}.{thing.__qualname__}"
+    module = "__main__" if thing.__module__ == "__mp_main__" else thing.__module__  # in a process that was spawned
+    return f"{module}.{thing.__qualname__}"
+
+
+def _home(thing: Any) -> tuple[str | None, str | None]:
+    """Module of a function, a class or a module itself, and its file, also where nobody imported it by its name."""
+    if isinstance(thing, types.ModuleType):
+        return thing.__name__, getattr(thing, "__file__", None)
+    if isinstance(thing, types.FunctionType):
+        return thing.__module__, thing.__globals__.get("__file__")
+    return thing.__module__, getattr(sys.modules.get(thing.__module__), "__file__", None)
 
 
 def _names(code: types.CodeType) -> list[str]:
@@ -271,15 +315,14 @@ def _content(cell: types.CellType) -> Any:
 
 
 @functools.cache
-def _of_a_library(module: str | None) -> bool:
+def _of_a_library(module: str | None, file: str | None) -> bool:
     """Whether a module is Python's own, installed, or of this package: its code counts by its name."""
-    if module is None or module == "__main__":
+    if module is None or module in ("__main__", "__mp_main__"):
         return False
     top = module.partition(".")[0]
     if top in (OWN, "builtins") or top in sys.stdlib_module_names:
         return True
-    file = getattr(sys.modules.get(module), "__file__", None)
-    return file is None or any(Path(file).is_relative_to(folder) for folder in _installed())
+    return file is not None and any(Path(file).is_relative_to(folder) for folder in _installed())
 
 
 @functools.cache
