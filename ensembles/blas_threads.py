@@ -48,7 +48,7 @@ def _leave() -> None:
     global _inside, _torch_threads
     with _lock:
         _inside -= 1
-        if _inside:
+        if _inside or sys.is_finalizing():  # the limits end with the process
             return
         _take_control()
         _limits.restore_original_limits()

@@ -25,6 +25,7 @@ from sgdlimits.exact.errors import (
 
 from .ensemble import Ending, Ensemble, joined
 from .observables import Reducer
+from .passages import FirstPassage
 from .stopping import FEWEST, Outcome, StoppingRule
 
 
@@ -145,13 +146,9 @@ class Until:
             raise InvalidInput(f"observable {self.observable!r} has one number a path: leave component out of until")
         lost = ~np.isfinite(values)
         if lost.any():
-            overflowed = bool((piece.overflow_steps[lost] >= 0).all())
-            why = "overflowed" if overflowed else "never came to the level"
-            what = "lower the step size" if overflowed else "run longer"
             raise OutOfReach(
-                f"until cannot be reached: {lost.sum()} of {len(values)} paths {why}, and {self.observable!r} is "
-                f"infinite on them, so its mean has no interval; {what}, or look at a bounded observable, such as an "
-                "indicator"
+                f"until cannot be reached: {self.observable!r} is infinite on {lost.sum()} of {len(values)} paths, "
+                f"{self._lost(piece, lost)}, or look at a bounded observable, such as an indicator"
             )
         if not self.indicator:
             return values
@@ -162,6 +159,14 @@ class Until:
                 "indicator out, or return 0 or 1"
             )
         return values == 1
+
+    def _lost(self, piece: Ensemble, lost: np.ndarray) -> str:
+        """Why values are infinite, and what to do about it."""
+        if (piece.overflow_steps[lost] >= 0).all():
+            return "which overflowed: lower the step size"
+        if isinstance(piece.observables[self.observable], FirstPassage):
+            return "which never came to the level: run longer"
+        return "which did not overflow: let it be finite wherever a path can be"
 
 
 def until_of(value: Any) -> Until:

@@ -187,6 +187,28 @@ def test_a_limit_on_the_set_passes_between_its_integrators_steps():
     assert (run.continuous <= run.steps).all()
 
 
+@pytest.mark.parametrize("count", [2, 8])
+def test_a_limit_on_a_flat_set_has_bacheliers_law(count):
+    """Assert the exact probability of a Brownian motion on a line, whose variance is that of the noise alone, at any
+    integrator step; what is seen at these steps is rejected.
+    """
+    line = zero_loss.LinearRegression([[1.0, 0.0]], [1.0])
+    limit = diffusions.ManifoldLimit(line, Langevin(0.5), 0.2)
+    steps, paths = 400, 4000
+    spread = 0.2 * 0.5 * np.sqrt(steps)  # step_size sigma a step, along the line
+    asked = both(lambda w: w[:, 1], above=1.2 * spread)
+    run = limit.simulate(
+        [1.0, 0.0], steps, paths=paths, observables=asked, record=[steps], seed=7,
+        dt=steps / float(limit.clock) / count,
+    )  # fmt: skip
+    exact = 2 * stats.norm.sf(1.2)
+    hits = [int(np.isfinite(run[name].values).sum()) for name in ("continuous", "steps")]
+    assert stats.binomtest(hits[0], paths, exact).pvalue > 1e-3 > stats.binomtest(hits[1], paths, exact).pvalue
+    times = run.continuous.values[np.isfinite(run.continuous.values)]
+    law = lambda t: stats.norm.sf(1.2 * np.sqrt(steps / t)) / stats.norm.sf(1.2)  # noqa: E731
+    assert stats.kstest(times, law).pvalue > 1e-3
+
+
 def test_levels_of_one_function_are_passed_in_order():
     """Assert that of two levels the nearer is passed in no later increment, and a start beyond passes at once."""
     process = diffusions.HomogenizedSGD(STREAM, 0.4)

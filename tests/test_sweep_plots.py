@@ -109,6 +109,39 @@ def test_standard_errors_make_intervals():
     np.testing.assert_allclose(np.ptp(bars[2][0].get_segments()[0][:, 1]), 2 * 1.96 * 0.1, rtol=1e-3)
 
 
+def test_yes_and_no_have_two_colours_and_no_contours():
+    """Assert a key of two words where a quantity is true or false."""
+    figure = studies.plot_sweep(swept(lambda a, b: bool(a * b > 3), a=range(1, 6), b=range(1, 6)))
+    (ax,) = panels_of(figure)
+    (bar,) = [each for each in figure.axes if each.get_label() == "<colorbar>"]
+    assert len(ax.collections) == 1 and [text.get_text() for text in bar.get_yticklabels()] == ["no", "yes"]
+
+
+def test_labels_of_contours_lie_inside_and_names_on_an_axis_apart():
+    """Assert that no label comes near a panel's edge, and that 25 names leave each other their place."""
+    figure = studies.plot_sweep(swept(lambda a, b: a * np.exp(b), a=np.geomspace(0.01, 1, 9), b=np.linspace(0, 2, 9)))
+    (ax,) = panels_of(figure)
+    assert ax.texts
+    for text in ax.texts:
+        place = ax.transAxes.inverted().transform(ax.transData.transform(text.get_position()))
+        assert (place > 0.05).all() and (place < 0.95).all()
+    figure = studies.plot_sweep(swept(lambda name: float(name[-2:]), name=[f"method-{i:02d}" for i in range(25)]))
+    (ax,) = panels_of(figure)
+    figure.draw_without_rendering()
+    # Turned texts are as far apart as their ends, which must exceed the height of a letter.
+    ends = [label.get_transform().transform(label.get_position())[0] for label in ax.get_xticklabels()]
+    size = ax.get_xticklabels()[0].get_fontsize() * figure.dpi / 72
+    assert np.diff(ends).min() * np.sin(np.deg2rad(ax.get_xticklabels()[0].get_rotation())) > size
+
+
+def test_an_interval_through_zero_goes_to_the_foot_of_a_logarithmic_axis():
+    """Assert that the axis ends within a decade of the least value, which it shows."""
+    values = {"m": lambda a: 10.0**-a, "m_standard_error": lambda a: 10.0**-a}
+    figure = studies.plot_sweep(swept(lambda a: {name: of(a) for name, of in values.items()}, a=[0, 1, 2, 3]), "m")
+    (ax,) = panels_of(figure)
+    assert ax.get_yscale() == "log" and 1e-4 < ax.get_ylim()[0] < 1e-3
+
+
 @pytest.mark.parametrize(
     ("cell", "over", "chosen", "said"),
     [

@@ -47,6 +47,19 @@ def test_a_lost_worker_leaves_a_sentence_and_the_finished_cells(tmp_path):
     assert studies.sweep(square, OVER, tmp_path / "s")["square"].values[5] == 25
 
 
+def nested(a):
+    from sgdlimits import studies
+
+    return a * float(studies.sweep(square, {"a": [1, 2, 3]}, workers=2)["square"].sum())
+
+
+def test_a_sweep_in_a_cell_of_a_sweep_stays_in_its_worker(capfd):
+    """Assert the numbers, and that no worker of a worker leaves a traceback at its end."""
+    found = studies.sweep(nested, {"a": [1, 2, 3, 4]}, workers=2)
+    assert found["nested"].values.tolist() == [14.0, 28.0, 42.0, 56.0]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_what_cannot_be_sent_is_said():
     """Assert a sentence for a cell that holds a lock."""
     lock = threading.Lock()

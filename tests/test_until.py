@@ -170,7 +170,8 @@ def test_what_cannot_be_reached_is_said_after_a_first_look():
 
 def test_paths_that_overflow_have_no_interval():
     """Assert a refusal that counts them."""
-    with warnings.catch_warnings(), pytest.raises(OutOfReach, match="paths overflowed, and 'risk' is infinite"):
+    said = "'risk' is infinite on .* which overflowed: lower the step size"
+    with warnings.catch_warnings(), pytest.raises(OutOfReach, match=said):
         warnings.simplefilter("ignore")
         discrete.SGD(LEAST_SQUARES, 5.0).simulate(START, 300, 10**4, until=Until("risk", relative=0.1))
 
@@ -180,8 +181,17 @@ def test_a_first_passage_has_no_step_and_must_come():
     passage = {"fall": ensembles.FirstPassage("risk", below=0.45)}
     run = SGD.simulate(START, 500, 10**5, passage, until=Until("fall", relative=0.05))
     assert run.attrs["until"] == "the mean of 'fall' to +- 0.05 of the mean at 0.95"
-    with pytest.raises(OutOfReach, match="never came to the level, and 'fall' is infinite on them.*run longer"):
+    with pytest.raises(OutOfReach, match="'fall' is infinite on .* never came to the level: run longer"):
         SGD.simulate(START, 1, 10**5, passage, until=Until("fall", relative=0.05))
+
+
+def test_a_value_that_is_infinite_by_itself_is_no_passage():
+    """Assert other words than those of a passage that never came."""
+    with pytest.raises(OutOfReach, match="'log' is infinite on .* did not overflow: let it be finite"):
+        SGD.simulate(
+            START, STEPS, 1000, {"log": lambda x: np.where(x[:, 0] > 0, 1.0, -np.inf)}, [0, STEPS],
+            until=Until("log", step=0, absolute=1.0),
+        )  # fmt: skip
 
 
 def test_too_few_paths_and_paths_that_are_all_one_are_said():

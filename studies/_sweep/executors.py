@@ -25,6 +25,7 @@ PINNED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_N
 
 
 _kept = ExitStack()  # what a worker keeps until it ends
+_in_a_worker = False
 
 
 class Lost(Exception):
@@ -57,8 +58,8 @@ def check_executor(executor: Any, workers: Any) -> None:
 def opened(executor: Any, workers: Any) -> Iterator[Executor | None]:
     """The executor to use, None for this process; worker processes end with it."""
     check_executor(executor, workers)
-    if executor is not None or workers in (None, 1):
-        yield executor
+    if executor is not None or workers in (None, 1) or _in_a_worker:
+        yield executor  # a sweep inside a cell of a sweep has its worker for itself
         return
     from loky import ProcessPoolExecutor
 
@@ -142,6 +143,8 @@ def _begin(parent: int) -> None:
     """In a worker: one BLAS thread once for all cells; and end when the process that started it is killed."""
     from sgdlimits.ensembles.blas_threads import one_blas_thread
 
+    global _in_a_worker
+    _in_a_worker = True
     _kept.enter_context(one_blas_thread())
 
     def watch() -> None:

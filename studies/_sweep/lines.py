@@ -31,7 +31,7 @@ def lines(
     failed = dataset["failure"] != ""
     places, labels = places_of(values[along].values)
     look = styles([label for label, _ in entries])
-    ends, shown_values = [], []
+    ends, shown_values, lowest = [], [], np.inf
     for label, entry in entries:
         line = values.isel(entry).values.astype(float)
         known = np.flatnonzero(np.isfinite(line))
@@ -41,6 +41,8 @@ def lines(
         if errors is not None and errors.dims == values.dims:
             reach = normal_quantile(0.95) * errors.isel(entry).values.astype(float)
             ax.errorbar(places, line, reach, markersize=4, linewidth=1.1, elinewidth=0.9, capsize=2, **own)
+            least_bar = np.nanmin(np.where(np.isfinite(line), line - np.nan_to_num(reach), np.nan), initial=np.inf)
+            lowest = min(lowest, float(least_bar))
         else:
             ax.plot(places, line, markersize=4, linewidth=1.1, **own)
         shown_values.append(line[known])
@@ -49,6 +51,8 @@ def lines(
     finite = np.concatenate(shown_values)
     if finite.size and finite.min() > 0 and finite.max() > WIDE * finite.min():
         ax.set_yscale("log")
+        if lowest <= 0:  # such bars have no lower end on this axis: they go down to its foot
+            ax.set_ylim(bottom=float(finite.min()) / 3)
     scale_axis(ax, "x", values[along].values, places, labels)
     bad = np.flatnonzero(failed.any([dim for dim in failed.dims if dim != along]).values)
     for place in bad:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 DIVERGING = "RdBu_r"
 BRIGHT = 0.6  # share of the scale beyond which a line on it is dark
 LETTERS = 12  # of a label to an inch
+EDGE = 0.07  # share of a panel along its edges in which no contour is labelled
+MARK = 200.0  # size of a mark for a failed cell, over the cells in a row
 
 
 def maps(
@@ -29,7 +31,8 @@ def maps(
 ) -> Figure:  # fmt: skip
     """Draw a quantity over two names; `entries`: label and place of each panel."""
     values, failed = dataset[name], dataset["failure"] != ""
-    norm, colours = _colours(values.values)
+    yes_or_no = values.dtype.kind == "b"
+    norm, colours = _two_colours() if yes_or_no else _colours(values.values)
     columns = min(len(entries), 2)
     rows = -(-len(entries) // columns)
     if ax is None:
@@ -46,13 +49,14 @@ def maps(
         lost = failed.isel({dim: place for dim, place in entry.items() if dim in failed.dims}).transpose(*turned).values
         panel.set_facecolor("0.9")
         mesh = panel.pcolormesh(*edges, np.ma.masked_invalid(part), norm=norm, cmap=colours, rasterized=True)
-        if all(values[dim].dtype.kind in "iuf" for dim in across):
-            _contours(panel, x, y, part, norm, colours)
+        size = min(5.0, MARK / max(part.shape))
         for cells, mark in ((lost, "x"), (~np.isfinite(part) & ~lost, "o")):
             rows_of, columns_of = np.nonzero(cells)
-            panel.plot(x[columns_of], y[rows_of], mark, color="0.2", markerfacecolor="none", markersize=5)
+            panel.plot(x[columns_of], y[rows_of], mark, color="0.2", markerfacecolor="none", markersize=size)
         scale_axis(panel, "x", values[across[0]].values, x, x_labels, columns)
         scale_axis(panel, "y", values[across[1]].values, y, y_labels)
+        if all(values[dim].dtype.kind in "iuf" for dim in across) and values.dtype.kind != "b":
+            _contours(panel, x, y, part, norm, colours)
         dress(panel, axis_label(values[across[1]], across[1]), axis_label(values[across[0]], across[0]))
         panel.grid(False)
         if label:
@@ -63,7 +67,9 @@ def maps(
     bar.set_label(textwrap.fill(axis_label(values, name), int(LETTERS * figure.get_figheight())), fontsize=NORMAL)
     bar.ax.tick_params(labelsize=SMALL)
     finite = values.values[np.isfinite(values.values)]
-    if np.ptp(finite.astype(float)) == 0:
+    if yes_or_no:
+        bar.set_ticks([0, 1], labels=["no", "yes"])
+    elif np.ptp(finite.astype(float)) == 0:
         bar.set_ticks([float(finite[0])])
     figure.supxlabel(_marks(values, failed), fontsize=SMALL, color=GREY, x=0.02, ha="left")
     return figure
@@ -89,13 +95,30 @@ def _contours(panel: Axes, x: np.ndarray, y: np.ndarray, part: np.ndarray, norm:
     lines = ["0.2" if on_bright else "w" for on_bright in dark]
     drawn = panel.contour(x, y, np.ma.masked_invalid(part), levels=levels, linewidths=0.9, colors=lines)
     apart = np.diff(levels).min(initial=np.inf)
-    digits = 3 if not np.isfinite(apart) else int(np.clip(np.log10(np.abs(levels).max() / apart) + 2, 3, 12))
-    panel.clabel(drawn, fontsize=SMALL - 1, fmt=lambda value: f"{value:.{digits}g}")
+    even = np.isfinite(apart) and type(norm).__name__ == "Normalize"
+    digits = int(np.clip(np.log10(np.abs(levels).max() / apart) + 2, 3, 12)) if even else 3
+    # Where a line is farthest from the panel's edges: a label there is not cut.
+    places = []
+    for path in drawn.get_paths():
+        corners = np.asarray(path.vertices)
+        inside = panel.transAxes.inverted().transform(panel.transData.transform(corners))
+        if len(inside):
+            room = np.minimum(inside, 1 - inside).min(axis=1)
+            if room.max() > EDGE:
+                places.append((corners[room.argmax(), 0], corners[room.argmax(), 1]))
+    if places:
+        panel.clabel(drawn, fontsize=SMALL - 1, fmt=lambda value: f"{value:.{digits}g}", manual=places)
+
+
+def _two_colours() -> tuple[Any, Any]:
+    from matplotlib.colors import BoundaryNorm, ListedColormap
+
+    return BoundaryNorm([-0.5, 0.5, 1.5], 2), ListedColormap(["#d9d9d9", "#2b6ca3"])
 
 
 def _colours(values: np.ndarray) -> tuple[Any, str]:
     """Scale and colours: logarithmic where positive values span much, diverging about 0 where both signs are there."""
-    from matplotlib.colors import LogNorm, Normalize
+    from matplotlib.colors import LogNorm, Normalize, SymLogNorm
 
     finite = values[np.isfinite(values)].astype(float)
     low, high = float(finite.min()), float(finite.max())
@@ -103,6 +126,8 @@ def _colours(values: np.ndarray) -> tuple[Any, str]:
         return Normalize(low - (abs(low) or 1.0), high + (abs(low) or 1.0)), "viridis"
     if low > 0 and high > WIDE * low:
         return LogNorm(low, high), "viridis"
+    if high < 0 and low < WIDE * high:
+        return SymLogNorm(-high, vmin=low, vmax=high), "viridis_r"
     if low < 0 < high:
         reach = max(-low, high)
         return Normalize(-reach, reach), DIVERGING

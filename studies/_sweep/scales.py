@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FEW = 8  # values that all have a tick
 LONG = 14  # characters of a text on an axis beyond which the texts are turned
+LETTERS = 60  # that stand side by side under a panel as wide as a page
+MOST_TEXTS = 30  # of an axis: beyond, every second one is written, and so on
 
 
 def places_of(labels: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -40,11 +42,12 @@ def scale_axis(
 ) -> None:
     """Scale and ticks of an axis: at the values where they are few and stand far enough apart."""
     if texts:
-        long = max(map(len, texts)) > LONG
-        getattr(ax, f"set_{axis}ticks")(places, [textwrap.fill(text, 24) for text in texts])
-        if long and axis == "x":
+        crowded = sum(len(text) + 2 for text in texts) * columns > LETTERS
+        every = -(-len(texts) * (columns if axis == "x" else 1) // MOST_TEXTS)
+        getattr(ax, f"set_{axis}ticks")(places[::every], [textwrap.fill(text, 24) for text in texts[::every]])
+        if axis == "x" and (crowded or max(map(len, texts)) > LONG):
             for label in ax.get_xticklabels():
-                label.set(rotation=25, ha="right", rotation_mode="anchor")
+                label.set(rotation=25 if len(texts) * columns <= FEW else 60, ha="right", rotation_mode="anchor")
         return
     from matplotlib.ticker import LogLocator
 
