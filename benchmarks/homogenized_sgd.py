@@ -69,7 +69,7 @@ def numpy_in_place(process: HomogenizedSGD, x0: np.ndarray, steps: int, paths: i
 
 def normals_alone(dimension: int, steps: int, paths: int, quality: str = "float32") -> Callable[[], object]:
     """Drawing the same number of normals with the same kernel, and nothing else."""
-    from sgdlimits.ensembles.compiling import compiled
+    from sgdlimits.exact.compiling import compiled
 
     normals, words = scratch(quality)
     per_block = 4 * normals.shape[0] // words.shape[0]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits import discrete, problems, studies
-from sgdlimits.ensembles.threads import one_thread
+from sgdlimits.exact.threads import one_thread
 from sgdlimits.studies._sweep.executors import opened
 
 CELLS = 1000

@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlimits.ensembles import PACK
 from sgdlimits.ensembles.engine import Simulator, default_chunk
-from sgdlimits.ensembles.threads import threads_of
+from sgdlimits.exact.threads import threads_of
 from sgdlimits.exact.errors import InvalidInput, calling, real_number
 
 from .solvers import Coefficients

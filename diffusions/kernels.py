@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import fill_normals, pack_normals
 from sgdlimits.ensembles.packs import add_quadratic, multiply

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled, in_memory
+from sgdlimits.exact.compiling import compiled, in_memory
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import pack_normals
 from sgdlimits.ensembles.packs import multiply

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sgdlimits.ensembles.compiling import in_memory
+from sgdlimits.exact.compiling import in_memory
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.random import permutation, rows_with_replacement, rows_without_replacement
 

@@ -15,7 +15,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from sgdlimits.ensembles.compiling import CompiledFunction, compiled
+from sgdlimits.exact.compiling import CompiledFunction, compiled
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import pack_normals, unit_interval
 from sgdlimits.ensembles.philox import PACK, pack_words

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.philox import PACK
 from sgdlimits.problems.zero_loss import Hyperbola, ProductSum, QuadraticDifference

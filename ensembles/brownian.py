@@ -30,7 +30,7 @@ from sgdlimits.exact.errors import (
     whole_number,
 )
 
-from .compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from .normals import box_muller32, box_muller64, scratch
 from .philox import path_words
 from .random import QUALITIES, Purpose, path_normals, path_numbers

@@ -20,7 +20,7 @@ from .observables import Function, Recorded, Reducer, parse_observables
 from .passages import LocalNoise, continuous_passages, passages_end
 from .progress import KeptOpen, Progress, open_progress
 from .random import LAST_PATH, PACK, QUALITIES, Noise
-from .threads import threads_of
+from sgdlimits.exact.threads import threads_of
 from .until import Until, sampled_until, until_of
 
 CACHE_BYTES = 512 * 1024  # a common size of a core's own second-level cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiling import compiled
+from sgdlimits.exact.compiling import compiled
 
 LARGEST = 1e150  # of a norm: beyond it, or where it is no number, a path counts as overflowed
 LARGEST_SQUARE = 1e300

@@ -18,7 +18,7 @@ import numpy as np
 from numba import float32, int8, int32, types, uint32, uint64
 from numba.extending import intrinsic, overload
 
-from .compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from .philox import PACK, pack_words
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from .philox import PACK
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numba import uint32, uint64
 
-from .compiling import compiled
+from sgdlimits.exact.compiling import compiled
 
 PACK = 16  # consecutive paths that a kernel advances together, one per SIMD lane
 PURPOSE_SHIFT = np.uint64(24)

@@ -36,7 +36,7 @@ from .engine import Simulator
 from .initial import draw_initial, initial_state, stated_dimension
 from .random import PACK, QUALITIES, Noise, Purpose
 from .recurrences import RecurrenceSimulator
-from .threads import threads_of
+from sgdlimits.exact.threads import threads_of
 
 LogWeight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Projection = Callable[[np.ndarray], np.ndarray]

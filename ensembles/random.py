@@ -18,7 +18,7 @@ from numba import uint64
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, axes, one_of, seed_number, shown, whole_number
 
-from .compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from .normals import fill_normals, scratch, unit_interval
 from .philox import PACK, path_words
 from .weak_increments import path_signs

@@ -8,7 +8,7 @@ import math
 import numpy as np
 from numba import uint64
 
-from .compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from .philox import path_words
 
 _THIRD = math.sqrt(3.0)

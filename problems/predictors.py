@@ -14,7 +14,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import flag, one_of, whole_number
 
 from .predictor import Predictor, hessian_gradient_by_differences, hessians_by_differences, mixed_by_differences

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.normals import unit_interval
 from sgdlimits.ensembles.random import Purpose, path_word64
 from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, whole_number

@@ -173,7 +173,7 @@ def _hint(name: str, word: str, parser: argparse.ArgumentParser) -> str:
 def _execute(study: Any, options: dict[str, Any]) -> int:
     from sgdlimits.compare.output_folder import check_folder
     from sgdlimits.compare.reports import check_figures
-    from sgdlimits.ensembles.compiling import announce_compiling
+    from sgdlimits.exact.compiling import announce_compiling
 
     threads = None if options.get("threads") is None else whole_number("threads", options["threads"], 1, 1024)
     out, overwrite = options.get("out"), options.get("overwrite", False)

@@ -21,7 +21,7 @@ from sgdlimits.problems import LeastSquares
 
 ROOT = Path(__file__).resolve().parent.parent
 KERNEL = """
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 
 @compiled
 def double(x):

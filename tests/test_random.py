@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 from scipy import stats
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.normals import box_muller32, box_muller64, pack_normals, scratch
 from sgdlimits.ensembles.philox import PACK, pack_words, path_words, philox
 from sgdlimits.ensembles.random import QUALITIES, Noise, Purpose, bounded, child_seed

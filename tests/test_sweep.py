@@ -301,7 +301,7 @@ def test_overlapping_pieces_of_two_machines_are_one_ensemble(tmp_path):
 
 def test_the_threads_of_a_cell_are_one_beside_others():
     """Assert what a cell finds as its default, in this process and among workers, and that it is restored."""
-    from sgdlimits.ensembles.threads import threads_of
+    from sgdlimits.exact.threads import threads_of
 
     before = threads_of()
     with ThreadPoolExecutor(2) as pool:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeGuard
 import numba
 import numpy as np
 
-from sgdlimits.ensembles.compiling import CompiledFunction, compiled
+from sgdlimits.exact.compiling import CompiledFunction, compiled
 from sgdlimits.exact.errors import InvalidInput, calling, kind, one_of
 from sgdlimits.exact.numerical_derivatives import derivative_along, derivative_by_entry, jacobian
 from sgdlimits.exact.user_functions import call, own_array

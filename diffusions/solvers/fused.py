@@ -12,7 +12,7 @@ import numpy as np
 from numba import uint64
 
 from sgdlimits.ensembles import PACK, Noise, Purpose
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import fill_normals, scratch

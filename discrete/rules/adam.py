@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negative, positive
 
 from .rule import Linear, Rule

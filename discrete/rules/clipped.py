@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, positive
 
 from .momentum import Plain

@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
 from .adam import Adam, AdamW, adam

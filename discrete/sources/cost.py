@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sgdlimits.ensembles.threads import threads_of
+from sgdlimits.exact.threads import threads_of
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, whole_number
 

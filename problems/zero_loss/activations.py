@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from sgdlimits.ensembles.compiling import compiled
+from sgdlimits.exact.compiling import compiled
 
 Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 

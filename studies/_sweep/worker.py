@@ -52,7 +52,7 @@ def run_cell(work: Work, settings: dict[str, Any], place: dict[str, tuple[Any, s
     BLAS has one thread in any case: the bits of a matrix product may depend on how many there are.
     """
     from sgdlimits.ensembles.blas_threads import one_blas_thread
-    from sgdlimits.ensembles.threads import one_thread
+    from sgdlimits.exact.threads import one_thread
 
     failure, cell = "", Cell({}, {})
     with noted() as notes, one_blas_thread(), one_thread() if many else nullcontext():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.ensembles.threads import threads_of
+from sgdlimits.exact.threads import threads_of
 from sgdlimits.exact.errors import InvalidInput
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.ensembles.threads import threads_of
+from sgdlimits.exact.threads import threads_of
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from .finer_rung import Cell, finer

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numba
 
-from sgdlimits.exact.errors import InvalidInput
+from .errors import InvalidInput
 
 # The door sets it aside where numba is not loaded yet.
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]  # numba makes its options while it loads

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sgdlimits.exact.errors import whole_number
+from .errors import whole_number
 
 VARIABLE = "SGDLIMITS_THREADS"
 
