@@ -3,6 +3,7 @@
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.compare, not compare")
 
+from ._bounds import Bounds, bounds
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
@@ -11,6 +12,7 @@ from ._time_scales import TimeScale, TimeScales, time_scales
 from .known_law import KnownLaw
 
 __all__ = [
+    "Bounds",
     "KnownLaw",
     "Laws",
     "Manifold",
@@ -18,6 +20,7 @@ __all__ = [
     "Paths",
     "TimeScale",
     "TimeScales",
+    "bounds",
     "laws",
     "manifold",
     "orders",

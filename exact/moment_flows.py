@@ -19,12 +19,12 @@ import numpy as np
 from . import mean_square
 from .linear_maps import exponential_states, pack_symmetric, unpack_symmetric
 from .matrix_equations import solve_lyapunov
+from .moment_spectra import propagated
 from .noise_feedback import NoiseFeedback, Responses
-from .noise_maps import NoiseMap, RankOneNoise, SampledNoise
+from .noise_maps import NoiseMap, SampledNoise
 from .routes import Method, Moments, Route, choose_route, feedback_of
 
 TINY = np.finfo(float).tiny
-BLOCK = 2**21  # numbers of one block of an array (d, 2 d + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,10 +48,22 @@ class MomentFlow:
     numbers: ClassVar[int] = 1
     mean_stable: ClassVar[bool] = True  # while no rate is negative, which is another sentence
 
+    spectral: ClassVar[bool] = True
+
     @property
     def dimension(self) -> int:
         """Number of modes d."""
         return self.rates.size
+
+    @property
+    def mean_decays(self) -> np.ndarray:
+        """The rates."""
+        return self.rates
+
+    @property
+    def noise_scale(self) -> float:
+        """What N is multiplied by."""
+        return self.scale
 
     def propagate(
         self, mean: np.ndarray, spread: np.ndarray | None, times: Sequence[float] | np.ndarray,
@@ -76,10 +88,9 @@ class MomentFlow:
             if report is not None:
                 report(int(times[-1]))
             return means, None
-        ways = {
-            Method.ENTRIES: self._entries, Method.EIGENPROBLEM: self._eigenproblem,
-            Method.EXPONENTIAL: self._exponential,
-        }  # fmt: skip
+        if route.method is Method.EIGENPROBLEM:
+            return propagated(self, mean, spread, times, route, report)
+        ways = {Method.ENTRIES: self._entries, Method.EXPONENTIAL: self._exponential}
         kept, now = np.empty((times.size,) + (mean.size,) * route.kept), 0.0
         for index, state in enumerate(ways[route.method](mean, spread, times, route)):
             kept[index] = state
@@ -125,60 +136,6 @@ class MomentFlow:
             found = unit**2 * unpack_symmetric(state[:size], d)
             yield found if route.kept is Moments.COVARIANCES else np.diagonal(found)
 
-    def _eigenproblem(
-        self, mean: np.ndarray, spread: np.ndarray, times: np.ndarray, route: Route
-    ) -> Iterator[np.ndarray]:
-        """Diagonal plus rank one, at the cost of one eigenproblem (d, d); the noise is a `RankOneNoise`.
-
-        The variances v close: v' = (own^2 - 2 diag(rates) + weights coupling^T) v + forcing, which a scaling makes
-        symmetric; off the diagonal every entry is a sum of exponentials.
-        """
-        noise: Any = self.noise
-        weights, coupling, own = self.scale * noise.spread, noise.coupling, self.scale * noise.own**2
-        root = np.sqrt(weights * coupling)
-        growth, basis = np.linalg.eigh(np.diag(own - 2 * self.rates) + np.outer(root, root))
-        scale = np.sqrt(np.divide(weights, coupling, out=np.ones_like(weights), where=coupling > 0))
-        start = basis.T @ ((spread if spread.ndim == 1 else np.diagonal(spread)) / scale)
-        entry = basis.T @ (weights / scale)
-        level = np.concatenate([[noise.floor], noise.slope * mean, coupling * mean**2])
-        decays = np.concatenate([[0.0], self.rates, 2 * self.rates])
-        forcing = None
-        if own.any():  # a mode's own mean drives it too
-            parts = noise.offsets**2, 2 * noise.offsets * mean, mean**2
-            still, once, twice = (own * part / scale for part in parts)
-            forcing = np.column_stack([basis.T @ still, basis.T * once, basis.T * twice])
-        block = max(1, BLOCK // decays.size)
-        for time in times:
-            driven = np.empty_like(entry)
-            for first in range(0, mean.size, block):
-                rows = slice(first, first + block)
-                grown = convolved(growth[rows, None], decays, float(time))
-                driven[rows] = entry[rows] * (grown @ level)
-                if forcing is not None:
-                    driven[rows] += (grown * forcing[rows]).sum(axis=1)
-            # What lies below the rounding of the largest may come out negative.
-            variances = np.maximum(scale * (basis @ (np.exp(growth * time) * start + driven)), 0.0)
-            if spread.ndim == 1:
-                yield variances
-                continue
-            covariance = self._off_diagonal(noise, mean, spread, float(time))
-            np.fill_diagonal(covariance, variances)
-            yield covariance
-
-    def _off_diagonal(self, noise: RankOneNoise, mean: np.ndarray, spread: np.ndarray, time: float) -> np.ndarray:
-        """Covariances (d, d) of different modes at a time; the diagonal means nothing."""
-        decay = self.rates[:, None] + self.rates
-        if not noise.own.any():
-            return np.exp(-time * decay) * spread
-        own = self.scale * noise.own[:, None] * noise.own
-        growth, found = own - decay, np.exp(time * (own - decay)) * spread
-        for left, left_decay in ((mean, self.rates), (noise.offsets, 0 * self.rates)):
-            for right, right_decay in ((mean, self.rates), (noise.offsets, 0 * self.rates)):
-                if left.any() and right.any():
-                    decays = left_decay[:, None] + right_decay
-                    found += own * np.outer(left, right) * convolved(growth, decays, time)
-        return found
-
     def responses(self) -> Responses:
         """What a noise leaves behind, about mean zero; the mean must settle in every mode that has noise."""
         d, moving = self.dimension, self.rates > 0
@@ -208,14 +165,3 @@ def length_unit(mean: np.ndarray, covariance: np.ndarray, added: np.ndarray) -> 
     """A power of two of the size of positions with these moments, or of what noise adds to them; 1 if all vanish."""
     square = max(float(np.square(mean).max()), float(np.abs(covariance).max()), float(np.abs(added).max()))
     return float(2.0 ** np.rint(np.log2(square) / 2)) if 0 < square < np.inf else 1.0
-
-
-def convolved(growth: np.ndarray, decays: np.ndarray, time: float) -> np.ndarray:
-    """Integrals of exp(growth (t - u)) exp(-decay u) over u from 0 to t, without cancellation; shapes broadcast."""
-    gap = (growth + decays) * time
-    small = np.abs(gap) < 1.0
-    safe = np.where(gap == 0, 1.0, np.where(small, gap, 1.0))
-    near = time * np.exp(-decays * time) * np.where(gap == 0, 1.0, np.expm1(safe) / safe)
-    divisor = np.where(small, 1.0, growth + decays)
-    far = (np.exp(growth * time) - np.exp(-decays * time)) / divisor
-    return np.where(small, near, far)

@@ -20,9 +20,10 @@ import numpy as np
 
 from . import mean_square
 from .matrix_equations import solve_pairs
+from .moment_spectra import propagated
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise
-from .routes import Moments, Route, choose_route, feedback_of
+from .routes import Method, Moments, Route, choose_route, feedback_of
 
 BETWEEN_REPORTS = 2**14  # numbers that steps have moved: reports cost little beside them
 
@@ -43,6 +44,8 @@ class MomentMap:
         w.
     decay_before_noise : array (d,)
         g, for splitting schemes whose noise acts after part of the drift; 1 otherwise.
+    lost : array (d,), optional
+        1 - F where a mode is one number, with all its digits: of a small step F has lost them.
     """
 
     transition: np.ndarray
@@ -50,6 +53,7 @@ class MomentMap:
     noise: NoiseMap
     weights: np.ndarray
     decay_before_noise: np.ndarray = field(default_factory=lambda: np.ones(1))
+    lost: np.ndarray | None = None
 
     discrete: ClassVar[bool] = True
 
@@ -62,6 +66,22 @@ class MomentMap:
     def numbers(self) -> int:
         """Numbers s of a mode."""
         return self.entry.size
+
+    @property
+    def spectral(self) -> bool:
+        """Whether second moments move by a symmetric map that `MomentSpectra` takes."""
+        alike = bool((self.weights == self.weights.flat[0]).all())
+        return self.numbers == 1 and alike and bool((self.decay_before_noise == 1).all())
+
+    @property
+    def mean_decays(self) -> np.ndarray:
+        """1 - F (d,)."""
+        return 1 - self.transition[:, 0, 0] if self.lost is None else self.lost
+
+    @property
+    def noise_scale(self) -> float:
+        """What N is multiplied by, where `spectral`."""
+        return float(self.entry[0] ** 2 * self.weights.flat[0])
 
     @cached_property
     def _whole(self) -> np.ndarray:
@@ -132,6 +152,8 @@ class MomentMap:
             Is told how many steps more are done.
         """
         route = choose_route(self, ("covariance",), len(record)) if route is None else route
+        if route.method is Method.EIGENPROBLEM and spread is not None:
+            return propagated(self, mean, spread, record, route, report)
         s, now, since = self.numbers, 0, 0
         often = max(1, BETWEEN_REPORTS // mean.size ** max(1, int(route.carried)))
         means, carried = np.zeros((s, mean.size)), None

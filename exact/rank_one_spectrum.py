@@ -242,11 +242,20 @@ class RankOneSpectrum:
         found[:, order] = out[:, group] * (self.root[order] / weights[group])
         return found.reshape(*np.shape(coefficients)[:-1], self.diagonal.size)
 
+    def vectors(self) -> np.ndarray:
+        """Coupled eigenvectors (d, m), one a column."""
+        order, group, poles, weights = self._groups
+        origins, offsets, remade, lengths = self._solved
+        inner = remade[:, None] / ((poles[:, None] - origins) + offsets) / lengths
+        found = np.zeros((self.diagonal.size, poles.size))
+        found[order] = inner[group] * (self.root[order] / weights[group])[:, None]
+        return found
+
     def eigenpairs(self) -> tuple[np.ndarray, np.ndarray]:
         """All eigenvalues (d,) and eigenvectors (d, d), one a column: first the coupled ones, rising."""
         d, (order, group, poles, _) = self.diagonal.size, self._groups
         vectors, values, place = np.zeros((d, d)), np.empty(d), poles.size
-        vectors[:, :place] = self.restore(np.eye(place)).T
+        vectors[:, :place] = self.vectors()
         values[:place] = self.decays
         for index in range(poles.size):
             members = order[group == index]

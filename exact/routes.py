@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import ClassVar, Protocol
 
+import numpy as np
+
 from .cost import check_memory
+from .linear_maps import DENSE_SIZE
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
-from .noise_maps import NoiseMap, Structure
+from .noise_maps import NoiseMap, SampledNoise, Structure
 
 
 class Moments(IntEnum):
@@ -22,6 +25,10 @@ class Moments(IntEnum):
 
 NEEDED = {"mean": Moments.MEAN, "risk": Moments.VARIANCES, "covariance": Moments.COVARIANCES}
 NUMBER = 8.0  # bytes
+CALLS = 3e4  # multiplications that Python's calls of one step, or of one product, cost
+SPECTRUM = 10.0  # multiplications of a divided difference, or of an entry in an eigenproblem
+LARGEST_PACKED, TYPICAL_KRYLOV = 1300, 1000  # numbers of an eigenproblem that is solved whole, vectors of a space
+SMALLEST_KRYLOV = 200  # numbers up to which the whole eigenproblem is as cheap, and more exact
 
 
 class Method(Enum):
@@ -29,7 +36,8 @@ class Method(Enum):
 
     STEPS = "step by step"
     ENTRIES = "entry by entry, in closed form"
-    EIGENPROBLEM = "one eigenproblem for the variances, the rest entry by entry"
+    EIGENPROBLEM = "one eigenproblem for what closes, the rest entry by entry"
+    KRYLOV = "a Krylov space of the risk"
     EXPONENTIAL = "the exponential of the generator"
 
 
@@ -46,6 +54,12 @@ class Equations(Protocol):
 
     @property
     def numbers(self) -> int: ...
+
+    @property
+    def spectral(self) -> bool: ...
+
+    @property
+    def mean_decays(self) -> np.ndarray: ...
 
     def responses(self) -> Responses: ...
 
@@ -83,8 +97,12 @@ FEEDBACK: dict[Structure, type[NoiseFeedback]] = {
 }
 
 
-def choose_route(equations: Equations, quantities: Collection[str] = (), records: int = 0) -> Route:
+def choose_route(
+    equations: Equations, quantities: Collection[str] = (), records: int = 0, last: int = 0
+) -> Route:
     """The exact route of these equations; no caller chooses.
+
+    Steps are walked where that is cheaper than a spectrum, which reaches any step.
 
     Parameters
     ----------
@@ -92,6 +110,8 @@ def choose_route(equations: Equations, quantities: Collection[str] = (), records
         What is asked of the moments in time; nothing where the stationary law or stability is.
     records : int
         Steps that are kept.
+    last : int
+        The last of them.
 
     Raises
     ------
@@ -106,18 +126,50 @@ def choose_route(equations: Equations, quantities: Collection[str] = (), records
     method = IN_CONTINUOUS_TIME[structure]
     if equations.discrete:
         method = Method.STEPS
-    elif carried is Moments.MEAN:
+    if carried > Moments.MEAN and equations.spectral:
+        method = _by_spectrum(equations, method, kept, records, last)
+    if not equations.discrete and carried is Moments.MEAN:
         method = Method.ENTRIES
     # Modes, positions and what is between them; then what moves, with its factors.
     size = (3.0 if kept is Moments.COVARIANCES else 2.0) * records * d ** max(1, int(kept))
     size += 4.0 * equations.numbers**2 * d ** max(1, int(carried))
-    size += 4.0 * d**2 if method is Method.EIGENPROBLEM else 0.0
+    if method is Method.EIGENPROBLEM and not (structure is Structure.RANK_ONE and kept is Moments.VARIANCES):
+        size += 4.0 * (d if structure is Structure.RANK_ONE else d * (d + 1) / 2) ** 2
     what = "covariances" if kept is Moments.COVARIANCES else "moments"
     check_memory(
         f"the {what} of {records} recorded steps in dimension {d}", NUMBER * size,
         "record fewer steps, record=[...] for example",
     )  # fmt: skip
     return Route(method, carried, kept, FEEDBACK[structure])
+
+
+def _by_spectrum(equations: Equations, usual: Method, kept: Moments, records: int, last: int) -> Method:
+    """An eigenproblem or a Krylov space where it costs less, in multiplications, than the usual way."""
+    d, noise = equations.dimension, equations.noise
+    if noise.structure is Structure.RANK_ONE:
+        if not equations.discrete:
+            return Method.EIGENPROBLEM
+        walked = last * (CALLS + 4.0 * d ** int(kept))
+        return Method.EIGENPROBLEM if SPECTRUM * (d**2 + records * d**2) + 10 * CALLS < walked else usual
+    if not isinstance(noise, SampledNoise):
+        return usual
+    size = d * (d + 1) // 2
+    walked = last * (CALLS + noise.cost)
+    if usual is Method.EXPONENTIAL:
+        numbers = 2 * size + d + 1
+        if numbers <= DENSE_SIZE:  # one exponential of a small matrix for each gap between times
+            walked = numbers * CALLS + records * 20.0 * numbers**3
+        else:
+            walked *= float(np.abs(equations.mean_decays).max())
+    driven = d if kept is Moments.VARIANCES else size + d
+    found = [(walked, usual)]
+    if size <= LARGEST_PACKED:
+        dense = size * (CALLS + noise.cost) + SPECTRUM * (size**3 + records * size * driven)
+        found.append((dense, Method.EIGENPROBLEM))
+    if kept is Moments.VARIANCES and size > SMALLEST_KRYLOV:
+        vectors = min(size, TYPICAL_KRYLOV)
+        found.append((vectors * (noise.cost + CALLS + 4.0 * size * vectors + records * d * SPECTRUM), Method.KRYLOV))
+    return min(found, key=lambda pair: pair[0])[1]
 
 
 def feedback_of(equations: Equations) -> NoiseFeedback:

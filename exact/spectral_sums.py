@@ -51,6 +51,18 @@ def _driven(weights, decays, logs, signs, powers, fadings, fading_logs, fading_s
         out[a] = total
 
 
+@compiled
+def _pairs(decays, logs, signs, powers, fadings, fading_logs, fading_signs, fading_powers, time, steps, out):
+    one, part = np.ones((1, 1)), np.empty(1)
+    for i in range(decays.size):
+        here = slice(i, i + 1)
+        _driven(
+            one, decays[here], logs[here], signs[here], powers[here], fadings[here], fading_logs[here],
+            fading_signs[here], fading_powers[here], time, steps, part,
+        )  # fmt: skip
+        out[i] = part[0]
+
+
 @dataclass(frozen=True, eq=False)
 class Factors:
     """Decays (k,) a step, or a unit of time, as factors whose powers keep their digits."""
@@ -137,6 +149,20 @@ class SpectralSums:
 
         share(out.size, part, weights.size)
         return out
+
+
+def divided(decays: np.ndarray, fadings: np.ndarray, time: float, discrete: bool) -> np.ndarray:
+    """Divided differences of two factors' powers, entry by entry; shapes broadcast."""
+    decays, fadings = np.broadcast_arrays(decays, fadings)
+    own, other = Factors(decays.ravel(), discrete), Factors(fadings.ravel(), discrete)
+    out = np.zeros(decays.size)
+    if time > 0:
+        with np.errstate(over="ignore", invalid="ignore"):
+            _pairs(
+                own.decays, own.logs, own.signs, own.powers(time), other.decays, other.logs, other.signs,
+                other.powers(time), float(time), discrete, out,
+            )  # fmt: skip
+    return out.reshape(decays.shape)
 
 
 def share(size: int, work: Callable[[int, int], object], pairs: int) -> None:

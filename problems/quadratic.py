@@ -100,10 +100,18 @@ class QuadraticProblem(Problem):
         """Hessian (d, d) of L, without the ridge."""
         return (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
 
+    def into_basis(self, x: np.ndarray) -> np.ndarray:
+        """Vectors (..., d) in the eigenbasis, not centred."""
+        return x @ self.eigenvectors
+
+    def out_of_basis(self, modes: np.ndarray) -> np.ndarray:
+        """Vectors (..., d) from the eigenbasis."""
+        return modes @ self.eigenvectors.T
+
     @cached_property
     def minimiser_modes(self) -> np.ndarray:
         """The minimiser in the eigenbasis (d,), not centred."""
-        return self.eigenvectors.T @ self.minimiser
+        return self.into_basis(self.minimiser)
 
     @property
     def frozen(self) -> np.ndarray:
@@ -112,18 +120,18 @@ class QuadraticProblem(Problem):
 
     def to_modes(self, x: np.ndarray) -> np.ndarray:
         """Modes of positions (..., d)."""
-        return (x - self.minimiser) @ self.eigenvectors
+        return self.into_basis(x - self.minimiser)
 
     def from_modes(self, modes: np.ndarray) -> np.ndarray:
         """Positions (..., d) of modes."""
-        return modes @ self.eigenvectors.T + self.minimiser
+        return self.out_of_basis(modes) + self.minimiser
 
     def risk(self, x: np.ndarray) -> np.ndarray:
         """L at positions (..., d), without the ridge term."""
         x = points("x", x, self.dimension)
         # About the least point of L, never about a minimiser that a negative ridge has sent far away.
         with np.errstate(over="ignore"):
-            modes = (x - self.least_risk_point) @ self.eigenvectors
+            modes = self.into_basis(x - self.least_risk_point)
             return self.least_risk + 0.5 * np.square(modes) @ self.eigenvalues
 
     def risk_of_modes(self, modes: np.ndarray) -> np.ndarray:
@@ -133,7 +141,9 @@ class QuadraticProblem(Problem):
     @cached_property
     def offset_modes(self) -> np.ndarray:
         """Minimiser of the descended objective minus the least point of L (d,), in modes; 0 where nothing acts."""
-        gap = self.eigenvectors.T @ (self.minimiser - self.least_risk_point)
+        if not self.ridge:  # the same point, whatever rounding makes of it
+            return np.zeros(self.dimension)
+        gap = self.into_basis(self.minimiser - self.least_risk_point)
         return np.where(self.eigenvalues > 0, gap, 0.0)
 
     def check_centre(self) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.ensembles.initial import initial_moments, moment_steps
+from sgdlimits.ensembles.crowd import SavedState
+from sgdlimits.ensembles.initial import initial_moments, initial_state, moment_steps
 from sgdlimits.ensembles.progress import Progress, open_progress
 from sgdlimits.ensembles.results import moments_dataset
 from sgdlimits.exact import mean_square
@@ -28,9 +30,10 @@ from sgdlimits.exact.errors import (
 )
 from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.moment_spectra import Functional, MomentSpectra
 from sgdlimits.exact.noise_feedback import threshold_below, threshold_from
 from sgdlimits.exact.noise_maps import SampledNoise
-from sgdlimits.exact.routes import Moments, Route, choose_route
+from sgdlimits.exact.routes import Method, Moments, Route, choose_route
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 
 SchemeAt = Callable[[float], MomentMap]  # one increment of a scheme at a step size
 QUANTITIES = ("mean", "covariance", "risk")
+LOOKS = 10  # how often a curve is looked at in as many places as it is made for
 LOOK_AFTER, LONG = 2.0, 60.0  # seconds after which the pace is known, and from which on it is worth a warning
 
 
@@ -95,11 +99,19 @@ class SecondMoments:
         """
         chosen = _chosen(quantities)
         self.problem.check_centre()
-        mean, covariance = initial_moments(x0, self.problem.dimension)
+        mean, covariance = _start(x0, self.problem.dimension)
         kept = moment_steps(record, steps)
         equations: MomentMap | MomentFlow = self.equations if scheme_at is None else scheme_at(self._first_size)
-        route = choose_route(equations, chosen, len(kept))
         grid = kept if scheme_at is None else kept * substeps
+        route = choose_route(equations, chosen, len(kept), self._last_without_schedule(grid))
+        if scheme_at is None and route.method in (Method.EIGENPROBLEM, Method.KRYLOV) and "covariance" not in chosen:
+            if not isinstance(self.step_size, StepSizes):
+                with closing(open_progress(progress, int(kept[-1]), "steps")) as reported:
+                    found = self._by_spectrum(equations, self.problem.to_modes(mean), covariance, kept, route, chosen)
+                    reported.update(int(kept[-1]))
+                return moments_dataset(
+                    kept, found.get("mean"), None, found.get("risk"), self.problem.coordinates, attributes, clock(kept)
+                )
         reported = open_progress(progress, int(grid[-1]), "steps")
         pace = None if progress else _Pace(int(grid[-1]), steps, chosen)
         try:
@@ -201,6 +213,52 @@ class SecondMoments:
                 return self._piecewise(mean, spread, grid, route, report, at)
             return equations.propagate(mean, spread, grid, route, report)
 
+    def _last_without_schedule(self, grid: np.ndarray) -> int:
+        """The last step, of which a route may make a leap; 0 under a schedule, whose steps are walked."""
+        return 0 if isinstance(self.step_size, StepSizes) else int(grid[-1])
+
+    def risk_curve(self, x0: Any, times: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """The exact expected risk from `x0` on as a function of steps, none beyond the last of `times`.
+
+        What is needed for them all is made once.
+        """
+        mean, covariance = _start(x0, self.problem.dimension)
+        self.problem.check_centre()
+        equations = self.equations
+        route = choose_route(equations, ("risk",), LOOKS * len(times), self._last_without_schedule(times))
+        if route.method in (Method.EIGENPROBLEM, Method.KRYLOV):
+            return self._curve(MomentSpectra(equations), self.problem.to_modes(mean), covariance, times, route)
+        return lambda steps: self.moments(
+            x0, int(np.max(steps)), np.unique(steps), ("risk",), {}, lambda steps: None
+        ).risk.sel(step=steps).values  # fmt: skip
+
+    def _curve(
+        self, spectra: MomentSpectra, mean: np.ndarray, covariance: np.ndarray | None, times: np.ndarray, route: Route
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        problem, start = self.problem, self._in_modes(covariance, route)
+        functional = Functional(problem.risk_at_minimiser, problem.risk_slope, problem.eigenvalues)
+        assert start is not None  # the mean alone is another route
+        with np.errstate(over="ignore", invalid="ignore"):
+            risk = spectra.risk(mean, start, times, functional, route.method is Method.KRYLOV)
+
+        def curve(steps: np.ndarray) -> np.ndarray:
+            with np.errstate(over="ignore", invalid="ignore"):
+                values = risk(steps)
+            return np.where(np.isnan(values), np.inf, values)
+
+        return curve
+
+    def _by_spectrum(
+        self, equations: MomentMap | MomentFlow, mean: np.ndarray, covariance: np.ndarray | None, times: np.ndarray,
+        route: Route, chosen: Sequence[str],
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """Means and risks at any steps, without those between."""
+        spectra, found = MomentSpectra(equations), {}
+        if "mean" in chosen:
+            found["mean"] = self._of_positions(spectra.means(mean, times), None, ("mean",))["mean"]
+        found["risk"] = self._curve(spectra, mean, covariance, times, route)(times)
+        return found
+
     def _map_of_step(self, at: Callable[[float], Any], substeps: int) -> Callable[[int], Any]:
         """The moment map of each step of a schedule, or of each increment; equal step sizes in a row share one."""
         last: list[tuple[float, Any]] = []
@@ -232,13 +290,13 @@ class SecondMoments:
                 kept[here] = np.diagonal(part, axis1=1, axis2=2) if narrower else part
         return means, kept
 
-    def _in_modes(self, covariance: np.ndarray, route: Route) -> np.ndarray | None:
+    def _in_modes(self, covariance: np.ndarray | None, route: Route) -> np.ndarray | None:
         """What the route carries of the start's covariance."""
         if route.carried is Moments.MEAN:
             return None
+        if covariance is None or not covariance.any():
+            return np.zeros((self.problem.dimension,) * route.carried)
         vectors = self.problem.eigenvectors
-        if not covariance.any():
-            return np.zeros((len(vectors),) * route.carried)
         if route.carried is Moments.VARIANCES:
             return (vectors * (covariance @ vectors)).sum(axis=0)
         return vectors.T @ covariance @ vectors
@@ -267,6 +325,15 @@ class SecondMoments:
                 risk[finite] = problem.risk_of_variances(means[finite], variances[finite])
                 found["risk"] = np.where(np.isnan(risk), np.inf, risk)
         return found
+
+
+def _start(x0: Any, dimension: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Mean (d,) and covariance (d, d) of the start; None at a point, where d may be large."""
+    if not isinstance(x0, SavedState):
+        initial = initial_state(x0, dimension)
+        if isinstance(initial, np.ndarray) and initial.ndim == 1:
+            return initial.copy(), None
+    return initial_moments(x0, dimension)
 
 
 class _Pace:

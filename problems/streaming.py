@@ -7,7 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from sgdlimits.exact.errors import covariance_matrix, finite_array, non_negative, real_number
+from sgdlimits.exact.cost import check_memory
+from sgdlimits.exact.errors import InvalidInput, covariance_matrix, finite_array, non_negative, real_number
 from sgdlimits.exact.noise_maps import RankOneNoise
 
 from .quadratic import QuadraticProblem, stationary_point
@@ -31,7 +32,7 @@ class StreamingLeastSquares(QuadraticProblem):
     ridge : float
     """
 
-    covariance: np.ndarray
+    given: np.ndarray  # the covariance, as it was given
     noise: float
     truth: np.ndarray
     ridge: float = 0.0
@@ -45,10 +46,14 @@ class StreamingLeastSquares(QuadraticProblem):
         truth = finite_array("minimiser", truth, ndim=1)
         given = finite_array("covariance", covariance)
         if given.ndim < 2:
-            given = np.diag(finite_array("covariance", np.atleast_1d(given), shape=(truth.size,)))
-        covariance, truth = covariance_matrix("covariance", given, truth.size), truth.copy()
-        covariance.flags.writeable = truth.flags.writeable = False
-        object.__setattr__(self, "covariance", covariance)
+            given = finite_array("covariance", np.atleast_1d(given), shape=(truth.size,)).copy()
+            if given.min() < 0:
+                raise InvalidInput(f"covariance must not be negative on its diagonal, got {given.min():g}")
+        else:
+            given = covariance_matrix("covariance", given, truth.size)
+        truth = truth.copy()
+        given.flags.writeable = truth.flags.writeable = False
+        object.__setattr__(self, "given", given)
         object.__setattr__(self, "noise", non_negative("noise", noise))
         object.__setattr__(self, "truth", truth)
         object.__setattr__(self, "ridge", real_number("ridge", ridge))
@@ -58,18 +63,50 @@ class StreamingLeastSquares(QuadraticProblem):
         """Names of the d parameters."""
         return tuple(f"x{i}" for i in range(self.truth.size))
 
+    @property
+    def covariance(self) -> np.ndarray:
+        """Of the features (d, d)."""
+        return self._dense(self.given) if self.given.ndim == 1 else self.given
+
+    @cached_property
+    def _order(self) -> np.ndarray | None:
+        """Coordinates (d,) in the order of their variances, where the covariance is diagonal."""
+        return np.argsort(-self.given, kind="stable") if self.given.ndim == 1 else None
+
+    @cached_property
+    def eigenvalues(self) -> np.ndarray:
+        """Eigenvalues (d,) of the feature covariance, descending; of a diagonal one every variance as it is."""
+        return self.spectrum[0] if self._order is None else self.given[self._order]
+
     @cached_property
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues (d,), descending, and eigenvectors (d, d) of the feature covariance."""
-        values, vectors = np.linalg.eigh(self.covariance)
+        if self._order is not None:
+            return self.eigenvalues, self._dense(np.ones(self.given.size))[:, self._order]
+        values, vectors = np.linalg.eigh(self.given)
         values, vectors = values[::-1], np.ascontiguousarray(vectors[:, ::-1])
         return np.where(values <= abs(values[0]) * values.size * np.finfo(float).eps, 0.0, values), vectors
+
+    def _dense(self, diagonal: np.ndarray) -> np.ndarray:
+        size = 8.0 * diagonal.size**2
+        check_memory(f"a matrix of {diagonal.size} x {diagonal.size}", 2 * size, "ask for the risk alone, in modes")
+        return np.diag(diagonal)
+
+    def into_basis(self, x: np.ndarray) -> np.ndarray:
+        return super().into_basis(x) if self._order is None else x[..., self._order]
+
+    def out_of_basis(self, modes: np.ndarray) -> np.ndarray:
+        if self._order is None:
+            return super().out_of_basis(modes)
+        x = np.empty_like(modes)
+        x[..., self._order] = modes
+        return x
 
     @cached_property
     def minimiser(self) -> np.ndarray:
         """Stationary point (d,) of the descended objective; of least norm where it is not unique."""
-        slope = self.eigenvalues * (self.eigenvectors.T @ self.truth)
-        return self.eigenvectors @ stationary_point(self.eigenvalues, self.ridge, slope)
+        slope = self.eigenvalues * self.into_basis(self.truth)
+        return self.out_of_basis(stationary_point(self.eigenvalues, self.ridge, slope))
 
     @property
     def least_risk_point(self) -> np.ndarray:

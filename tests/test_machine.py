@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info
 
-from sgdlimits.ensembles import compiling, progress
+from sgdlimits.ensembles import progress
+from sgdlimits.exact import compiling
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.problems import LeastSquares
 

@@ -95,7 +95,7 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "SavedState", "Until", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
+    "SavedState", "Until", "Bounds", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}

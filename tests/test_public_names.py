@@ -26,7 +26,7 @@ NAMES = {
     "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
-    "compare": "laws orders time_scales manifold",
+    "compare": "laws orders time_scales manifold bounds",
     "studies": "sweep plot_sweep merge_stores read_store find_study",
     "exact.errors": "Unstable InfiniteVariance NoStationaryLaw",
 }
@@ -35,7 +35,7 @@ LATER = {
     "discrete": "SGD.tail_index kesten_index escape fluctuation",
     "diffusions": "HomogenizedSGD.tail_index_bounds UnderdampedLangevin AdamSDE RMSPropSDE SignSDE PearsonDiffusion "
     "StableOrnsteinUhlenbeck StableLangevin",
-    "compare": "bounds tails snapping golden_path validity",
+    "compare": "tails snapping golden_path validity",
 }
 STUDIES_NOW = ("homogenized", "zero-loss")
 STUDIES_LATER = ("finite-step-size", "heavy-tails", "exploration", "golden-path", "validity", "scaling-laws")

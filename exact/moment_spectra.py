@@ -1,0 +1,342 @@
+"""Moments at any time by the spectrum of what moves them: one eigenproblem, then closed form. Derived.
+
+Second moments of one number a mode obey S' = (1 - G) S + forcing, with G symmetric: diagonal less rank one where
+variances close, else a map of symmetric matrices that is self-adjoint in the Frobenius product. Means fade
+geometrically, so that the forcing is a sum of such terms and every moment a `SpectralSums`. For the risk alone second
+moments are taken about the minimiser, where the forcing is linear in the mean; for covariances about the mean, so that
+a start at a point loses no digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+
+from .cost import check_memory
+from .errors import OutOfReach
+from .linear_maps import pack_symmetric, unpack_symmetric
+from .noise_maps import NoiseMap, RankOneNoise
+from .rank_one_spectrum import RankOneSpectrum
+from .spectral_sums import Factors, SpectralSums, divided
+
+LARGEST_KRYLOV = 3000
+KRYLOV_BLOCK = 100  # vectors between two looks at the risk
+SETTLED = 1e-13  # change of all values in a look, relative to the largest, that is taken for rounding
+
+
+class Spectral(Protocol):
+    """What is asked of a `MomentMap` or `MomentFlow` of one number a mode, whose noise enters all modes alike."""
+
+    discrete: ClassVar[bool]
+
+    @property
+    def noise(self) -> NoiseMap: ...
+
+    @property
+    def mean_decays(self) -> np.ndarray: ...
+
+    @property
+    def noise_scale(self) -> float: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Functional:
+    """constant + slope . mean + weights . diag(second moments) / 2, of modes about the minimiser: a risk."""
+
+    constant: float
+    slope: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class MomentSpectra:
+    """The spectrum of some moment equations.
+
+    Parameters
+    ----------
+    equations : Spectral
+    """
+
+    equations: Spectral
+
+    @cached_property
+    def fading(self) -> Factors:
+        """How means fade."""
+        return Factors(self.equations.mean_decays, self.equations.discrete)
+
+    def means(self, mean: np.ndarray, times: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Means (times, d)."""
+        return np.array([self.fading.powers(time) for time in times]).reshape(len(times), -1) * mean
+
+    def together(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Decay of a product of two that decay so; shapes broadcast."""
+        return left + right - left * right if self.equations.discrete else left + right
+
+    def risk(
+        self, mean: np.ndarray, spread: np.ndarray, times: Sequence[float] | np.ndarray, functional: Functional,
+        krylov: bool = False,
+    ) -> Callable[[Sequence[float] | np.ndarray], np.ndarray]:  # fmt: skip
+        """The functional as a function of times, from a start with covariances (d, d) or variances (d,).
+
+        A Krylov space is made as large as `times` need; others are not to lie beyond the last of them.
+        """
+        if spread.ndim == 1:
+            sums = self._rank_one_risk(mean, spread, functional)
+        elif krylov:
+            sums = self._krylov_risk(mean, spread, times, functional)
+        else:
+            sums = self._packed_risk(mean, spread, functional)
+
+        def risk(times: Sequence[float] | np.ndarray) -> np.ndarray:
+            linear = self.means(mean, times) @ functional.slope + functional.constant
+            return np.asarray(linear + _totals(sums, times))
+
+        return risk
+
+    def _rank_one_risk(self, mean: np.ndarray, variances: np.ndarray, functional: Functional) -> SpectralSums:
+        """The functional's part of each eigenvector; weights of the risk lie along the root, so none is left out."""
+        noise, spectrum, scale, entry, own = self._rank_one
+        read, start, enters, still = spectrum.project(np.stack([
+            0.5 * functional.weights * scale, (variances + mean**2) / scale, entry / scale,
+            own * noise.offsets**2 / scale,
+        ]))  # fmt: skip
+        shared, alone = noise.slope * mean, 2 * own * noise.offsets * mean / scale
+        driven = None
+        if shared.any() or alone.any():
+            size = 8.0 * mean.size * read.size
+            check_memory(
+                f"the risk of {mean.size} modes with a ridge", 3 * size, "leave the ridge out, or take fewer modes"
+            )
+            driven = (read * enters)[:, None] * shared
+            if alone.any():
+                driven += (spectrum.vectors() * read).T * alone
+        return SpectralSums(
+            spectrum.decays, self.equations.discrete, read * start, read * (enters * noise.floor + still),
+            self.equations.mean_decays, driven,
+        )  # fmt: skip
+
+    @cached_property
+    def _rank_one(self) -> tuple[RankOneNoise, RankOneSpectrum, np.ndarray, np.ndarray, np.ndarray]:
+        """Noise, spectrum, what makes the matrix symmetric, how the level enters, a mode's own noise."""
+        noise: Any = self.equations.noise
+        decays, factor = self.equations.mean_decays, self.equations.noise_scale
+        entry, own = factor * noise.spread, factor * noise.own**2
+        scale = np.sqrt(np.divide(entry, noise.coupling, out=np.ones_like(entry), where=noise.coupling > 0))
+        spectrum = RankOneSpectrum(self.together(decays, decays) - own, np.sqrt(entry * noise.coupling))
+        return noise, spectrum, scale, entry, own
+
+    def rank_one(
+        self, mean: np.ndarray, spread: np.ndarray, times: Sequence[float] | np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Variances (d,), or covariances (d, d) where those of the start are given, at each time."""
+        noise, spectrum, scale, entry, own = self._rank_one
+        decays, fadings = self.equations.mean_decays, self.equations.mean_decays
+        values, vectors = spectrum.eigenpairs()
+        start = (spread if spread.ndim == 1 else np.diagonal(spread)) / scale
+        enters = vectors.T @ (entry / scale)
+        still = enters * noise.floor + vectors.T @ (own * noise.offsets**2 / scale)
+        once, twice = noise.slope * mean, noise.coupling * mean**2
+        driven = np.concatenate([enters[:, None] * once, enters[:, None] * twice], axis=1)
+        if own.any():
+            parts = 2 * own * noise.offsets * mean / scale, own * mean**2 / scale
+            driven += np.concatenate([vectors.T * part for part in parts], axis=1)
+        fadings = np.concatenate([decays, self.together(decays, decays)])
+        sums = SpectralSums(
+            values, self.equations.discrete, vectors.T @ start, still, fadings, driven if mean.any() else None
+        )
+        for time in times:
+            # What lies below the rounding of the largest may come out negative.
+            variances = np.maximum(scale * (vectors @ sums.at(time)), 0.0)
+            if spread.ndim == 1:
+                yield variances
+                continue
+            covariance = self._off_diagonal(noise, own, mean, spread, float(time))
+            np.fill_diagonal(covariance, variances)
+            yield covariance
+
+    def _off_diagonal(
+        self, noise: RankOneNoise, own: np.ndarray, mean: np.ndarray, spread: np.ndarray, time: float
+    ) -> np.ndarray:
+        """Covariances (d, d) of different modes, each by itself; the diagonal means nothing."""
+        decays, discrete = self.equations.mean_decays, self.equations.discrete
+        pairs = self.together(decays[:, None], decays)
+        root = np.sqrt(own)
+        growth = pairs - root[:, None] * root
+        found = Factors(growth.ravel(), discrete).powers(time).reshape(growth.shape) * spread
+        if own.any():
+            nothing = np.zeros_like(decays)
+            for left, left_decays in ((mean, decays), (noise.offsets, nothing)):
+                for right, right_decays in ((mean, decays), (noise.offsets, nothing)):
+                    if left.any() and right.any():
+                        fadings = self.together(left_decays[:, None], right_decays)
+                        found += root[:, None] * root * np.outer(left, right) * divided(growth, fadings, time, discrete)
+        return found
+
+    # Any noise: symmetric matrices as vectors (p,) whose products are those of Frobenius.
+
+    def _pack(self, matrices: np.ndarray) -> np.ndarray:
+        return pack_symmetric(matrices) * self._weights
+
+    def _unpack(self, vectors: np.ndarray) -> np.ndarray:
+        return unpack_symmetric(vectors / self._weights, self.equations.mean_decays.size)
+
+    @cached_property
+    def _weights(self) -> np.ndarray:
+        d = self.equations.mean_decays.size
+        return pack_symmetric(np.full((d, d), np.sqrt(2)) - (np.sqrt(2) - 1) * np.eye(d))
+
+    @cached_property
+    def _still(self) -> np.ndarray:
+        """Noise (d, d) at the minimiser."""
+        d = self.equations.mean_decays.size
+        return self.equations.noise_scale * self.equations.noise(np.zeros((d, d)), np.zeros(d))
+
+    @cached_property
+    def _unit(self) -> float:
+        """A length at which what is linear in the moments is as large as the noise at the minimiser."""
+        still, fastest = float(np.abs(self._still).max()), float(np.abs(self.equations.mean_decays).max())
+        if not (0 < still < np.inf and fastest > 0):
+            return 1.0
+        return float(2.0 ** np.rint(np.log2(np.sqrt(still) / fastest)))
+
+    def _drawn(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """What of the noise is linear in the moments, (d, d), of moments that are counted in the unit of length."""
+        unit = self._unit
+        return self.equations.noise_scale * self.equations.noise(unit**2 * second, unit * mean) - self._still
+
+    def _decay(self, vector: np.ndarray) -> np.ndarray:
+        """G of a packed matrix."""
+        matrix, decays = self._unpack(vector), self.equations.mean_decays
+        drawn = self._drawn(matrix, np.zeros(decays.size)) / self._unit**2
+        return self._pack(self.together(decays[:, None], decays) * matrix - drawn)
+
+    def _pulls(self, mean: np.ndarray) -> np.ndarray:
+        """Noise that is linear in the mean, for each mode's start (p, d)."""
+        d = mean.size
+        nothing = np.zeros((d, d))
+        return np.column_stack([
+            mean[j] / self._unit * self._pack(self._drawn(nothing, row)) for j, row in enumerate(np.eye(d))
+        ])  # fmt: skip
+
+    @cached_property
+    def _packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues (p,) of G, and eigenvectors."""
+        size = self._weights.size
+        matrix = np.column_stack([self._decay(column) for column in np.eye(size)])
+        values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+        return values, vectors
+
+    def _packed_risk(self, mean: np.ndarray, covariance: np.ndarray, functional: Functional) -> SpectralSums:
+        values, vectors = self._packed
+        read = vectors.T @ self._pack(np.diag(0.5 * functional.weights))
+        start = vectors.T @ self._pack(covariance + np.outer(mean, mean))
+        driven = read[:, None] * (vectors.T @ self._pulls(mean)) if mean.any() else None
+        return SpectralSums(
+            values, self.equations.discrete, read * start, read * (vectors.T @ self._pack(self._still)),
+            self.equations.mean_decays, driven,
+        )  # fmt: skip
+
+    def packed(
+        self, mean: np.ndarray, covariance: np.ndarray, times: Sequence[float] | np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Covariances (d, d) at each time."""
+        values, vectors = self._packed
+        decays, d, driven, fadings = self.equations.mean_decays, mean.size, None, self.equations.mean_decays
+        if mean.any():
+            rows, columns = np.triu_indices(d)
+            products = np.zeros((rows.size, rows.size))  # noise of each product of two means
+            for place, (i, j) in enumerate(zip(rows, columns)):
+                if mean[i] and mean[j]:
+                    square = np.zeros((d, d))
+                    square[i, j] = square[j, i] = 1.0
+                    size = mean[i] * mean[j] / self._unit**2
+                    products[:, place] = size * self._pack(self._drawn(square, np.zeros(d)))
+            driven = vectors.T @ np.column_stack([self._pulls(mean), products])
+            fadings = np.concatenate([decays, self.together(decays[rows], decays[columns])])
+        sums = SpectralSums(
+            values, self.equations.discrete, vectors.T @ self._pack(covariance), vectors.T @ self._pack(self._still),
+            fadings, driven,
+        )  # fmt: skip
+        for time in times:
+            yield self._unpack(vectors @ sums.at(time))
+
+    def _krylov_risk(
+        self, mean: np.ndarray, covariance: np.ndarray, times: Sequence[float] | np.ndarray, functional: Functional
+    ) -> SpectralSums:
+        """By Lanczos' method from the functional on: a start and a forcing then are a number a vector.
+
+        The space grows until the values stay.
+
+        Raises
+        ------
+        OutOfReach
+            If they do not within the largest space.
+        """
+        read = self._pack(np.diag(0.5 * functional.weights))
+        right = np.column_stack([
+            self._pack(covariance + np.outer(mean, mean)), self._pack(self._still), self._pulls(mean),
+        ])  # fmt: skip
+        length = float(np.linalg.norm(read))
+        basis = np.zeros((min(read.size, LARGEST_KRYLOV), read.size))
+        diagonal, beside = np.zeros(len(basis)), np.zeros(len(basis))
+        basis[0], before = read / length, None
+        for k in range(len(basis)):
+            image = self._decay(basis[k])
+            diagonal[k] = basis[k] @ image
+            for _ in range(2):  # twice is enough: orthogonal to rounding
+                image = image - (basis[: k + 1] @ image) @ basis[: k + 1]
+            beside[k] = np.linalg.norm(image)
+            last = k + 1 == len(basis) or beside[k] <= 1e-14 * np.abs(diagonal[: k + 1]).max()
+            if last or (k + 1) % KRYLOV_BLOCK == 0:
+                sums = self._in_space(diagonal[: k + 1], beside[:k], basis[: k + 1] @ right, length)
+                if last and (k + 1 == read.size or k + 1 < len(basis)):
+                    return sums  # the space is all that the functional reaches
+                found = _totals(sums, times)
+                if before is not None and np.abs(found - before).max() <= SETTLED * np.abs(found).max():
+                    return sums
+                before = found
+            if not last:
+                basis[k + 1] = image / beside[k]
+        raise OutOfReach(
+            f"the risk at {float(times[-1]):g} steps in {mean.size} modes does not settle within {len(basis)} Krylov "
+            "vectors: ask for fewer steps, or raise the ridge"
+        )
+
+    def _in_space(
+        self, diagonal: np.ndarray, beside: np.ndarray, right: np.ndarray, length: float
+    ) -> SpectralSums:
+        from scipy.linalg import eigh_tridiagonal
+
+        values, vectors = eigh_tridiagonal(diagonal, beside)
+        read, coefficients = length * vectors[0], vectors.T @ right
+        return SpectralSums(
+            values, self.equations.discrete, read * coefficients[:, 0], read * coefficients[:, 1],
+            self.equations.mean_decays, read[:, None] * coefficients[:, 2:],
+        )  # fmt: skip
+
+
+def _totals(sums: SpectralSums, times: Sequence[float] | np.ndarray) -> np.ndarray:
+    return np.array([sums.at(time).sum() for time in times])
+
+
+def propagated(
+    equations: Spectral, mean: np.ndarray, spread: np.ndarray, times: Sequence[float] | np.ndarray, route: Any,
+    report: Callable[[int], None] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Means (times, d), and variances or covariances, as `route` keeps them; as `MomentMap.propagate`."""
+    spectra, now = MomentSpectra(equations), 0
+    means = spectra.means(mean, times)
+    kept = np.empty((len(times),) + (mean.size,) * route.kept)
+    way = spectra.rank_one if isinstance(equations.noise, RankOneNoise) else spectra.packed
+    for index, state in enumerate(way(mean, spread, times)):
+        kept[index] = state if state.ndim == kept.ndim - 1 else np.diagonal(state)
+        if report is not None:
+            report(int(times[index]) - now)
+            now = int(times[index])
+    for values in (means, kept):
+        values[np.isnan(values)] = np.inf
+    return means, kept
