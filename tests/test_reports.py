@@ -23,7 +23,7 @@ def report(laws_dataset, orders_dataset, tmp_path_factory):
     """A whole report, written once."""
     folder = tmp_path_factory.mktemp("reports") / "first"
     study = HomogenizedStudy(data="x<y>.csv", target="y", steps=2000)
-    result = StudyResult(study, Laws(laws_dataset), Orders(orders_dataset), ("A <note>.",))
+    result = StudyResult(study, Laws(laws_dataset), Orders(orders_dataset), None, ("A <note>.",))
     return result.write(folder)
 
 
@@ -35,7 +35,7 @@ def quick(monkeypatch):
 
 @pytest.fixture
 def result(laws_dataset):
-    return StudyResult(HomogenizedStudy(steps=2000), Laws(laws_dataset), None, ())
+    return StudyResult(HomogenizedStudy(steps=2000), Laws(laws_dataset), None, None, ())
 
 
 def test_a_report_holds_page_figures_tables_numbers_and_settings(report, laws_dataset):
@@ -320,7 +320,8 @@ def test_a_figure_that_fails_is_a_sentence_and_costs_no_number(result, tmp_path,
 def test_the_same_result_gives_the_same_bytes(report, laws_dataset, orders_dataset, tmp_path):
     """Assert it of the page and every figure; and that one changed number changes them."""
     study = HomogenizedStudy(data="x<y>.csv", target="y", steps=2000)
-    again = StudyResult(study, Laws(laws_dataset), Orders(orders_dataset), ("A <note>.",)).write(tmp_path / "again")
+    whole = StudyResult(study, Laws(laws_dataset), Orders(orders_dataset), None, ("A <note>.",))
+    again = whole.write(tmp_path / "again")
     for path in report.iterdir():
         if path.suffix in (".html", ".svg", ".png", ".csv", ".tex"):
             assert path.read_bytes() == (again / path.name).read_bytes(), path.name

@@ -86,9 +86,9 @@ class Bounds(Result):
             own, other = self.dataset["rates"].sel(process=process).values.tolist()
             if math.isfinite(own) and math.isfinite(other):
                 found.append(
-                    f"{process}: SGD's excess tends to 0, so no error stays small beside it. It decays by "
-                    f"{number(own)} a step, that of the limit by {number(other)}: {number(other / own, 5)} times as "
-                    "fast."
+                    f"{process}: SGD's excess tends to 0, so no error stays small beside it. Late in the run it "
+                    f"decays by {number(own)} a step, that of the limit by {number(other)}: {number(other / own, 4)} "
+                    "times as fast."
                 )
         return found
 

@@ -1,4 +1,4 @@
-"""The page of a report on laws: its sections, set from the two datasets."""
+"""The page of a report on laws: its sections, set from the datasets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .._bounds import Bounds
 from .._orders import Orders
 from ..html_page import Picture, bullets, document, figure, theory, wide
 from ..results import claims_of, fold, paragraphs
@@ -16,6 +17,7 @@ from .result import Laws
 def laws_page(
     laws: Laws,
     orders: Orders | None,
+    bounds: Bounds | None,
     pictures: Sequence[Picture],
     settings: Mapping[str, Any],
     versions: Mapping[str, str],
@@ -43,6 +45,11 @@ def laws_page(
             *(wide(table) for table in orders.tables()),
             f'<p class="note">{html.escape(" ".join(orders.notes()))}</p>',
             *_figures(by_name, "orders"),
+        ]
+    if bounds is not None:
+        sections["How wrong at worst, ever"] = [
+            *(wide(table) for table in bounds.tables()),
+            f'<p class="note">{html.escape(" ".join(bounds.notes()))}</p>',
         ]
     sections["Stability"] = [
         bullets(wording.stability(dataset) or ["No threshold is known for these processes."])

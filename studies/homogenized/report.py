@@ -21,14 +21,14 @@ from sgdlimits.studies.settings import RERUN
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from sgdlimits.compare import Laws, Orders
+    from sgdlimits.compare import Bounds, Laws, Orders
 
     from .study import StudyResult
 
 
 def report(result: StudyResult) -> Report:
     """Everything that goes into the folder."""
-    laws, orders = result.laws, result.orders
+    laws, orders, bounds = result.laws, result.orders, result.bounds
     files: dict[str, Callable[[Path], Any]] = {
         "result.nc": laws.save,
         "table.csv": laws.to_csv,
@@ -37,17 +37,20 @@ def report(result: StudyResult) -> Report:
     if orders is not None:
         files |= {"orders.nc": orders.save, "orders.csv": orders.to_csv, "orders.tex": _latex(orders)}
 
+    if bounds is not None:
+        files |= {"bounds.nc": bounds.save, "bounds.csv": bounds.to_csv, "bounds.tex": _latex(bounds)}
+
     def settings(folder: Path, names: Sequence[str]) -> str:
         return result.study.to_toml(names, folder)
 
     def page(pictures: Sequence[Picture], failed: Sequence[str], versions: Mapping[str, str]) -> str:
         shown = {name: value for name, value in asdict(result.study).items() if value is not None}
-        return laws_page(laws, orders, pictures, shown, versions, [*result.notes, *failed], RERUN)
+        return laws_page(laws, orders, bounds, pictures, shown, versions, [*result.notes, *failed], RERUN)
 
     return Report(files, settings, figures(laws, orders), page)
 
 
-def _latex(result: Laws | Orders) -> Callable[[Path], Any]:
+def _latex(result: Laws | Orders | Bounds) -> Callable[[Path], Any]:
     return lambda path: path.write_text(result.to_latex(), encoding="utf-8")
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import (
     InvalidInput,
+    OutOfReach,
     non_negative,
     one_of,
     positive,
@@ -29,7 +30,7 @@ from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon
 if TYPE_CHECKING:
     import xarray
 
-    from sgdlimits.compare import Laws, Orders
+    from sgdlimits.compare import Bounds, Laws, Orders
     from sgdlimits.problems import LeastSquares
 
 NAME = "homogenized"
@@ -38,6 +39,7 @@ PROCESSES = ("homogenized", "modified", "ornstein-uhlenbeck", "gradient-flow")
 TEXTS = ("dataset", "data", "target", "data_sha256", "one_hot", "drop", "delimiter", "decimal", "processes", "solver")
 FRACTION = 0.25  # default step size, as a part of SGD's mean-square threshold
 RECORDED = 50
+MOST_BOUNDED = 60  # directions up to which bounds over all steps take seconds
 LADDER_STEPS = 200  # of the largest step size in the ladder of orders, at most
 LARGEST = 1e100  # of a number whose square is taken
 MOST_BATCH, MOST_PATHS, MOST_STEPS, MOST_SUBSTEPS = 10**7, 10**9, 10**9, 10**6
@@ -271,6 +273,7 @@ class HomogenizedStudy:
         return one_blas_thread(self._run)(problem, progress, threads)
 
     def _run(self, problem: LeastSquares, progress: Any, threads: int | None) -> StudyResult:
+        from sgdlimits.compare._bounds import bounds
         from sgdlimits.compare._laws import laws
         from sgdlimits.compare._orders import orders
         from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
@@ -330,7 +333,20 @@ class HomogenizedStudy:
             notes.append(
                 f"Orders: at the time of step {steps}, where the average direction has relaxed once."
             )
-        return StudyResult(study, compared, ladder, tuple(notes), tuple(self.others))
+        worst = None
+        if study.momentum or study.sampling == "reshuffle":
+            notes.append("No bounds over all steps: they need SGD without momentum whose moments close.")
+        elif problem.dimension > MOST_BOUNDED:
+            notes.append(
+                f"No bounds over all steps: in {problem.dimension} directions they take minutes; compare.bounds has "
+                "them."
+            )
+        else:
+            try:
+                worst = bounds(sgd, *others, x0=start)
+            except OutOfReach as error:
+                notes.append(f"No bounds over all steps: {error}.")
+        return StudyResult(study, compared, ladder, worst, tuple(notes), tuple(self.others))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -343,6 +359,7 @@ class StudyResult:
         Resolved settings.
     laws : Laws
     orders : Orders or None
+    bounds : Bounds or None
     notes : tuple of str
         On the defaults, and on what was left out.
     asked : tuple of str
@@ -352,6 +369,7 @@ class StudyResult:
     study: HomogenizedStudy
     laws: Laws
     orders: Orders | None
+    bounds: Bounds | None
     notes: tuple[str, ...]
     asked: tuple[str, ...] = ()
 
@@ -371,7 +389,7 @@ class StudyResult:
     def __str__(self) -> str:
         from sgdlimits.compare._laws.wording import finding
 
-        tables = [str(self.laws)] + ([str(self.orders)] if self.orders is not None else [])
+        tables = [str(table) for table in (self.laws, self.orders, self.bounds) if table is not None]
         return "\n\n".join([*tables, finding(self.laws.dataset)])
 
     def write(
