@@ -25,7 +25,8 @@ from .spectral_sums import Factors, SpectralSums, divided
 
 LARGEST_KRYLOV = 3000
 KRYLOV_BLOCK = 100  # vectors between two looks at the risk
-SETTLED = 1e-13  # change of all values in a look, relative to the largest, that is taken for rounding
+SETTLED = 1e-12  # change of a value between two looks, relative to itself, that is taken for rounding
+GONE = 1e-18  # of the largest value: what is smaller has faded
 
 
 class Spectral(Protocol):
@@ -296,7 +297,8 @@ class MomentSpectra:
                 if last and (k + 1 == read.size or k + 1 < len(basis)):
                     return sums  # the space is all that the functional reaches
                 found = _totals(sums, times)
-                if before is not None and np.abs(found - before).max() <= SETTLED * np.abs(found).max():
+                room = SETTLED * np.abs(found) + GONE * np.abs(found).max()
+                if before is not None and (np.abs(found - before) <= room).all():
                     return sums
                 before = found
             if not last:

@@ -157,6 +157,16 @@ def test_far_away_is_the_stationary_law(name):
         np.testing.assert_allclose(far.covariance[-1], law.covariance, rtol=1e-9, atol=1e-12)
 
 
+def test_a_start_far_away_costs_no_digits_of_what_it_leads_to(monkeypatch):
+    """Assert the risk of a start at a distance of 1e6 to 1e-11 of itself, early and when it has faded."""
+    problem = problems.LeastSquares.gaussian(60, 8, seed=1)
+    sgd, record = discrete.SGD(problem, 0.02), [1, 10, 100, 1000, 4000]
+    walked = by(None, monkeypatch, sgd, np.full(8, 1e6), 4000, record=record, quantities=("risk",)).risk
+    for method in (Method.EIGENPROBLEM, Method.KRYLOV):
+        found = by(method, monkeypatch, sgd, np.full(8, 1e6), 4000, record=record, quantities=("risk",)).risk
+        np.testing.assert_allclose(found, walked, rtol=1e-11)
+
+
 def test_past_the_threshold_moments_grow_to_infinity():
     """Assert what the steps give while it is a number, and inf, no nan, beyond."""
     process = discrete.SGD(FINITE, 3.0)
