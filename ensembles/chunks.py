@@ -83,7 +83,8 @@ def run_chunks(job: Job, threads: int) -> None:
     # Whole packs, though the first and the last may hold paths that nobody asked for.
     starts = range(job.first_path // PACK * PACK, job.first_path + job.paths, job.chunk)
     with one_blas_thread():  # the pool has the cores
-        pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix="sgdlimits")
+        name = f"sgdlimits-{id(job):x}"
+        pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix=name)
         try:
             pending = {pool.submit(_run_chunk, job, first) for first in starts}
             while pending:
@@ -94,6 +95,10 @@ def run_chunks(job: Job, threads: int) -> None:
         finally:
             job.stop.set()
             pool.shutdown(wait=True, cancel_futures=True)
+            # An interrupt while a thread is started leaves the pool without a word of that thread.
+            for thread in threading.enumerate():
+                if thread.name.startswith(name):
+                    thread.join()
 
 
 def _run_chunk(job: Job, first: int) -> None:

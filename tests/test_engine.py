@@ -294,6 +294,28 @@ def test_ctrl_c_in_the_main_thread_stops_promptly(request):
     assert our_threads() == [] and time.perf_counter() - began < 20
 
 
+def test_ctrl_c_while_a_thread_is_started_leaves_none_behind(request, monkeypatch):
+    """An interrupt inside Thread.start, of which the pool does not learn that the thread runs."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
+    start = threading.Thread.start
+
+    def slowly_started(thread):
+        start(thread)
+        for _ in range(300 if thread.name.startswith("sgdlimits") else 0):
+            time.sleep(1e-3)
+
+    def act(k):
+        if k == 5:
+            _thread.interrupt_main()
+        time.sleep(1e-4)
+
+    monkeypatch.setattr(threading.Thread, "start", slowly_started)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(RecurrenceSimulator(Momentum(act), 3), steps=10**6, record=2, observables="norm")
+    assert our_threads() == []
+
+
 class Counter:
     def __init__(self):
         self.total, self.closed = 0, False
