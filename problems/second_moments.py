@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.ensembles.crowd import SavedState
 from sgdlimits.ensembles.initial import initial_moments, initial_state, moment_steps
 from sgdlimits.ensembles.progress import Progress, open_progress
@@ -238,7 +239,8 @@ class SecondMoments:
         problem, start = self.problem, self._in_modes(covariance, route)
         functional = Functional(problem.risk_at_minimiser, problem.risk_slope, problem.eigenvalues)
         assert start is not None  # the mean alone is another route
-        with np.errstate(over="ignore", invalid="ignore"):
+        # Products with a vector or two: threads of BLAS would only wait for each other.
+        with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
             risk = spectra.risk(mean, start, times, functional, route.method is Method.KRYLOV)
 
         def curve(steps: np.ndarray) -> np.ndarray:
