@@ -20,7 +20,7 @@ import numpy as np
 
 from . import mean_square
 from .matrix_equations import solve_pairs
-from .moment_spectra import propagated
+from .moment_spectra import MomentSpectra, propagated
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise
 from .routes import Method, Moments, Route, choose_route, feedback_of
@@ -154,6 +154,10 @@ class MomentMap:
         route = choose_route(self, ("covariance",), len(record)) if route is None else route
         if route.method is Method.EIGENPROBLEM and spread is not None:
             return propagated(self, mean, spread, record, route, report)
+        if route.method is Method.ENTRIES:
+            if report is not None:
+                report(int(record[-1]))
+            return MomentSpectra(self).means(mean, record), None
         s, now, since = self.numbers, 0, 0
         often = max(1, BETWEEN_REPORTS // mean.size ** max(1, int(route.carried)))
         means, carried = np.zeros((s, mean.size)), None

@@ -10,6 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from .cost import check_memory
+from .errors import OutOfReach
 from .linear_maps import DENSE_SIZE
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise, Structure
@@ -28,6 +29,8 @@ NUMBER = 8.0  # bytes
 CALLS = 3e4  # multiplications that Python's calls of one step, or of one product, cost
 SPECTRUM = 10.0  # multiplications of a divided difference, or of an entry in an eigenproblem
 LARGEST_PACKED, TYPICAL_KRYLOV = 1300, 1000  # numbers of an eigenproblem that is solved whole, vectors of a space
+LONG_WAY = 1000  # steps from which on means are taken in closed form
+HOURS, SPEED = 3.0, 7e12  # that a walk may take, multiplications in an hour
 SMALLEST_KRYLOV = 200  # numbers up to which the whole eigenproblem is as cheap, and more exact
 
 
@@ -117,6 +120,8 @@ def choose_route(
     ------
     InvalidInput
         If what the route holds does not fit into memory.
+    OutOfReach
+        If steps must be walked, and take hours.
     """
     structure, d = equations.noise.structure, equations.dimension
     kept = max((NEEDED[name] for name in quantities), default=Moments.MEAN)
@@ -128,8 +133,10 @@ def choose_route(
         method = Method.STEPS
     if carried > Moments.MEAN and equations.spectral:
         method = _by_spectrum(equations, method, kept, records, last)
-    if not equations.discrete and carried is Moments.MEAN:
+    if carried is Moments.MEAN and (not equations.discrete or (equations.spectral and last > LONG_WAY)):
         method = Method.ENTRIES
+    if method is Method.STEPS:
+        _refuse_hours(equations, carried, last)
     # Modes, positions and what is between them; then what moves, with its factors.
     size = (3.0 if kept is Moments.COVARIANCES else 2.0) * records * d ** max(1, int(kept))
     size += 4.0 * equations.numbers**2 * d ** max(1, int(carried))
@@ -141,6 +148,18 @@ def choose_route(
         "record fewer steps, record=[...] for example",
     )  # fmt: skip
     return Route(method, carried, kept, FEEDBACK[structure])
+
+
+def _refuse_hours(equations: Equations, carried: Moments, last: int) -> None:
+    noise = equations.noise
+    step = noise.cost if isinstance(noise, SampledNoise) and carried > Moments.MEAN else 4.0
+    step = CALLS + equations.numbers**2 * max(step, 4.0 * equations.dimension ** max(1, int(carried)))
+    if last * step > HOURS * SPEED:
+        raise OutOfReach(
+            f"exact moments up to step {last:.3g} would be walked one by one in dimension {equations.dimension}, which "
+            f"takes about {last * step / SPEED:.2g} hours: ask for fewer steps, or where the rule is plain SGD for the "
+            "risk alone, quantities=('risk',)"
+        )
 
 
 def _by_spectrum(equations: Equations, usual: Method, kept: Moments, records: int, last: int) -> Method:

@@ -188,6 +188,16 @@ def test_long_runs_leap_and_short_ones_walk():
     assert choose_route(momentum, ("risk",), 5, 10**6).method is Method.STEPS
 
 
+def test_means_alone_leap_and_walks_of_hours_are_refused():
+    """Assert the geometric mean at 1e12 steps, and a sentence before momentum is walked so far."""
+    sgd, start = discrete.SGD(PROBLEMS["stream"], 1e-9), np.ones(6)
+    mean = sgd.moments(start, 10**12, record=[10**9, 10**12], quantities=("mean",))["mean"]
+    modes = PROBLEMS["stream"].to_modes(start) * np.exp(10**9 * np.log1p(-1e-9 * PROBLEMS["stream"].curvatures))
+    np.testing.assert_allclose(mean[1], PROBLEMS["stream"].from_modes(modes), rtol=1e-12)
+    with pytest.raises(OutOfReach, match="one by one in dimension 4, which takes about .* hours: ask for fewer"):
+        discrete.SGD(FINITE, 0.01, momentum=0.9).moments(np.zeros(4), 10**12, record=[10**12])
+
+
 def test_a_risk_that_a_krylov_space_cannot_reach_is_said(monkeypatch):
     """Assert a sentence where the largest space is too small."""
     from sgdlimits.exact import moment_spectra
