@@ -117,6 +117,25 @@ def test_yes_and_no_have_two_colours_and_no_contours():
     assert len(ax.collections) == 1 and [text.get_text() for text in bar.get_yticklabels()] == ["no", "yes"]
 
 
+@pytest.mark.parametrize("many", [True, False])
+def test_yes_and_no_are_told_beside_cells_that_failed(many):
+    """Assert the words although nan stands where a cell failed, on a line too, and that 0.0 and 1.0 are numbers."""
+
+    def cell(a, b=1):
+        if a == 5:
+            raise ZeroDivisionError
+        return bool(a * b > 3)
+
+    over = {"a": range(1, 6)} | ({"b": range(1, 6)} if many else {})
+    found = [swept(each, **over) for each in (cell, lambda a, b=1: float(cell(a, b)))]
+    assert [dataset["cell" if dataset is found[0] else "value"].dtype.kind for dataset in found] == ["f", "f"]
+    words = []
+    for dataset in found:
+        axis = studies.plot_sweep(dataset).axes[-1].yaxis  # the key of a map, or a line's own
+        words.append([text.get_text() for text in axis.get_ticklabels()])
+    assert words[0] == ["no", "yes"] and "yes" not in words[1]
+
+
 def test_labels_of_contours_lie_inside_and_names_on_an_axis_apart():
     """Assert that no label comes near a panel's edge, and that 25 names leave each other their place."""
     figure = studies.plot_sweep(swept(lambda a, b: a * np.exp(b), a=np.geomspace(0.01, 1, 9), b=np.linspace(0, 2, 9)))
@@ -134,12 +153,57 @@ def test_labels_of_contours_lie_inside_and_names_on_an_axis_apart():
     assert np.diff(ends).min() * np.sin(np.deg2rad(ax.get_xticklabels()[0].get_rotation())) > size
 
 
+@pytest.mark.parametrize("upright", [False, True])
+def test_long_names_on_an_axis_keep_their_last_letters_in_one_line(upright):
+    """Assert that 25 names of two lines' length are cut in the middle, and that their boxes do not meet upright."""
+    names = [f"a rather long name of number {i:02d}" for i in range(25)]
+    over = {"k": [1, 2], "name": names} if upright else {"name": names}
+    figure = studies.plot_sweep(swept(lambda name, k=1: k * float(name[-2:]), **over))
+    (ax,) = panels_of(figure)
+    labels = (ax.get_yticklabels if upright else ax.get_xticklabels)()
+    texts = [label.get_text() for label in labels]
+    assert all("\n" not in text and len(text) <= 24 and text[-2:] == name[-2:] for text, name in zip(texts, names))
+    if upright:
+        figure.draw_without_rendering()
+        boxes = [label.get_window_extent() for label in labels]
+        assert all(low.y1 <= high.y0 for low, high in zip(boxes[:-1], boxes[1:]))
+
+
+def test_numbers_at_even_distances_have_an_even_axis():
+    """Assert it however much they span, a logarithmic one where ratios are even, and whole numbers in full."""
+    even = panels_of(studies.plot_sweep(swept(lambda a: a, a=[1, 201, 401, 601])))[0]
+    assert even.get_xscale() == "linear"
+    ratios = panels_of(studies.plot_sweep(swept(lambda a: a, a=[16, 128, 1024, 8192])))[0]
+    assert ratios.get_xscale() == "log" and [t.get_text() for t in ratios.get_xticklabels()][2:] == ["1024", "8192"]
+
+
+@pytest.mark.parametrize("high", [-1.0, 1.0])
+def test_values_that_span_decades_below_zero_have_their_decades(high):
+    """Assert an axis, and colours, that tell the decades apart; of both signs too."""
+    sizes = lambda a: -(10.0**a) if a < 6 else high * 10.0**a  # noqa: E731
+    dataset = swept(lambda a, b: sizes(a), a=range(7), b=[1, 2, 3])
+    mesh = panels_of(studies.plot_sweep(dataset))[0].collections[0]
+    shares = np.asarray(mesh.norm([-1e3, -1e4, -1e5]))
+    assert (np.diff(shares) < -0.05).all()
+    if high < 0:
+        (ax,) = panels_of(studies.plot_sweep(dataset, b=1))
+        heights = ax.yaxis.get_transform().transform([-1e2, -1e3, -1e4])
+        assert ax.get_yscale() == "symlog" and np.isclose(*np.diff(heights))
+
+
 def test_an_interval_through_zero_goes_to_the_foot_of_a_logarithmic_axis():
-    """Assert that the axis ends within a decade of the least value, which it shows."""
+    """Assert that the axis ends within a decade of the least value, which it shows, with a mark that is told."""
     values = {"m": lambda a: 10.0**-a, "m_standard_error": lambda a: 10.0**-a}
     figure = studies.plot_sweep(swept(lambda a: {name: of(a) for name, of in values.items()}, a=[0, 1, 2, 3]), "m")
     (ax,) = panels_of(figure)
     assert ax.get_yscale() == "log" and 1e-4 < ax.get_ylim()[0] < 1e-3
+    marks = [line.get_xydata()[0].tolist() for line in ax.lines if line.get_marker() == "v"]
+    assert marks == [[a, 0] for a in range(4)]
+    assert ax.get_title(loc="left") == "▼ on an interval: it goes on below"
+    values["m_standard_error"] = lambda a: 1e9 if a == 0 else 0.1 * 10.0**-a
+    figure = studies.plot_sweep(swept(lambda a: {name: of(a) for name, of in values.items()}, a=[0, 1, 2, 3]), "m")
+    (ax,) = panels_of(figure)
+    assert 1 < ax.get_ylim()[1] < 10 and [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "^"] == [0]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .grid import Grid
+from .scales import FLAG
 from .store import Cell, Piece
 
 if TYPE_CHECKING:
@@ -153,7 +154,8 @@ def _stacked(grid: Grid, found: Mapping[Place, Cell]) -> tuple[dict[str, Any], d
         stacked = _empty(grid.shape + values.shape, [cell.arrays[name] for cell in found.values()], missing)
         for place, cell in found.items():
             stacked[place] = cell.arrays[name]
-        variables[key] = ((*grid.names, *dims), stacked, _common(told))
+        was_bool = all(cell.arrays[name].dtype.kind == "b" for cell in found.values()) and stacked.dtype.kind != "b"
+        variables[key] = ((*grid.names, *dims), stacked, _common(told) | ({"flag_meanings": FLAG} if was_bool else {}))
     for name in _differing([cell.meta["attributes"] for cell in found.values()], [*grid.names, *variables]):
         scalars = [cell.meta["attributes"][name] for cell in found.values()]
         if not all(isinstance(value, (str, int, float)) for value in scalars):

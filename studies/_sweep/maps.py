@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.compare.style import GREY, NORMAL, SMALL, axes_of, dress, panels
 
 from .lines import WIDE
-from .scales import axis_label, edges_of, places_of, scale_axis
+from .scales import axis_label, edges_of, number, places_of, scale_axis, yes_or_no
 
 if TYPE_CHECKING:
     import xarray
@@ -19,9 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DIVERGING = "RdBu_r"
+DECADES = 1e4  # on either side of zero that colours of both signs tell apart, where they are logarithmic
 BRIGHT = 0.6  # share of the scale beyond which a line on it is dark
 LETTERS = 12  # of a label to an inch
 EDGE = 0.07  # share of a panel along its edges in which no contour is labelled
+APART = 0.1  # least distance of two labels, over the panel's side
+ROOM = 0.2  # length of a contour that has room for a label, over the panel's side
 MARK = 200.0  # size of a mark for a failed cell, over the cells in a row
 
 
@@ -31,8 +34,8 @@ def maps(
 ) -> Figure:  # fmt: skip
     """Draw a quantity over two names; `entries`: label and place of each panel."""
     values, failed = dataset[name], dataset["failure"] != ""
-    yes_or_no = values.dtype.kind == "b"
-    norm, colours = _two_colours() if yes_or_no else _colours(values.values)
+    flag = yes_or_no(values)
+    norm, colours = _two_colours() if flag else _colours(values.values)
     columns = min(len(entries), 2)
     rows = -(-len(entries) // columns)
     if ax is None:
@@ -54,8 +57,8 @@ def maps(
             rows_of, columns_of = np.nonzero(cells)
             panel.plot(x[columns_of], y[rows_of], mark, color="0.2", markerfacecolor="none", markersize=size)
         scale_axis(panel, "x", values[across[0]].values, x, x_labels, columns)
-        scale_axis(panel, "y", values[across[1]].values, y, y_labels)
-        if all(values[dim].dtype.kind in "iuf" for dim in across) and values.dtype.kind != "b":
+        scale_axis(panel, "y", values[across[1]].values, y, y_labels, columns if y_labels else 1)
+        if all(values[dim].dtype.kind in "iuf" for dim in across) and not flag:
             _contours(panel, x, y, part, norm, colours)
         dress(panel, axis_label(values[across[1]], across[1]), axis_label(values[across[0]], across[0]))
         panel.grid(False)
@@ -67,7 +70,7 @@ def maps(
     bar.set_label(textwrap.fill(axis_label(values, name), int(LETTERS * figure.get_figheight())), fontsize=NORMAL)
     bar.ax.tick_params(labelsize=SMALL)
     finite = values.values[np.isfinite(values.values)]
-    if yes_or_no:
+    if flag:
         bar.set_ticks([0, 1], labels=["no", "yes"])
     elif np.ptp(finite.astype(float)) == 0:
         bar.set_ticks([float(finite[0])])
@@ -90,30 +93,39 @@ def _contours(panel: Axes, x: np.ndarray, y: np.ndarray, part: np.ndarray, norm:
     levels = _levels(part[np.isfinite(part)], norm)
     if not levels.size:
         return
-    bright = np.asarray(norm(levels)) if colours == "viridis" else 1 - np.asarray(norm(levels))
-    dark = [colours == DIVERGING or share > BRIGHT for share in bright]
-    lines = ["0.2" if on_bright else "w" for on_bright in dark]
+    shares = np.asarray(norm(levels))
+    bright = {"viridis": shares, DIVERGING: 1 - np.abs(shares - 0.5)}.get(colours, 1 - shares)
+    lines = ["0.2" if share > BRIGHT else "w" for share in bright]
     drawn = panel.contour(x, y, np.ma.masked_invalid(part), levels=levels, linewidths=0.9, colors=lines)
     apart = np.diff(levels).min(initial=np.inf)
-    even = np.isfinite(apart) and type(norm).__name__ == "Normalize"
+    even = np.isfinite(apart) and type(norm).__name__ == "Normalize"  # otherwise levels are powers of ten
     digits = int(np.clip(np.log10(np.abs(levels).max() / apart) + 2, 3, 12)) if even else 3
-    # Where a line is farthest from the panel's edges: a label there is not cut.
-    places = []
-    for path in drawn.get_paths():
-        corners = np.asarray(path.vertices)
-        inside = panel.transAxes.inverted().transform(panel.transData.transform(corners))
-        if len(inside):
-            room = np.minimum(inside, 1 - inside).min(axis=1)
-            if room.max() > EDGE:
-                places.append((corners[room.argmax(), 0], corners[room.argmax(), 1]))
-    if places:
-        panel.clabel(drawn, fontsize=SMALL - 1, fmt=lambda value: f"{value:.{digits}g}", manual=places)
+    side = panel.transData + panel.transAxes.inverted()
+    pieces = [piece for path in drawn.get_paths() for piece in path.to_polygons(closed_only=False)]
+    spots: list[np.ndarray] = []
+    for piece in pieces:
+        found = _spots(side.transform(piece))
+        spots += [spot for spot in found if all(np.hypot(*(spot - other)) > APART for other in spots)]
+    if spots:
+        places = [tuple(place) for place in side.inverted().transform(spots)]
+        panel.clabel(drawn, fontsize=SMALL - 1, fmt=lambda value: number(value, digits), manual=places)
+
+
+def _spots(corners: np.ndarray) -> list[np.ndarray]:
+    """Where a line (in shares of a panel) is labelled: far from the panel's edges and the line's ends; or nowhere."""
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(corners, axis=0).T))])
+    if along[-1] < ROOM:
+        return []
+    there = np.linspace(0, along[-1], 101)
+    points = np.stack([np.interp(there, along, corners[:, k]) for k in (0, 1)], axis=1)
+    free = np.minimum(np.minimum(points, 1 - points).min(axis=1), np.minimum(there, along[-1] - there))
+    return [points[free.argmax()]] if free.max() > EDGE else []
 
 
 def _two_colours() -> tuple[Any, Any]:
     from matplotlib.colors import BoundaryNorm, ListedColormap
 
-    return BoundaryNorm([-0.5, 0.5, 1.5], 2), ListedColormap(["#d9d9d9", "#2b6ca3"])
+    return BoundaryNorm([-0.5, 0.5, 1.5], 2), ListedColormap(["#c6dbef", "#2b6ca3"])
 
 
 def _colours(values: np.ndarray) -> tuple[Any, str]:
@@ -130,6 +142,8 @@ def _colours(values: np.ndarray) -> tuple[Any, str]:
         return SymLogNorm(-high, vmin=low, vmax=high), "viridis_r"
     if low < 0 < high:
         reach = max(-low, high)
+        if reach > WIDE**2 * np.median(np.abs(finite)):
+            return SymLogNorm(10 ** np.floor(np.log10(reach / DECADES)), vmin=-reach, vmax=reach), DIVERGING
         return Normalize(-reach, reach), DIVERGING
     size = "viridis" if low >= 0 or high > 0 else "viridis_r"  # bright is large, whatever the sign
     return Normalize(low, high), size
@@ -137,10 +151,16 @@ def _colours(values: np.ndarray) -> tuple[Any, str]:
 
 def _levels(values: np.ndarray, norm: Any) -> np.ndarray:
     """At most five lines of equal value, at round numbers."""
-    from matplotlib.colors import LogNorm
+    from matplotlib.colors import LogNorm, SymLogNorm
     from matplotlib.ticker import LogLocator, MaxNLocator
 
     low, high = values.min(), values.max()
-    locator: Any = LogLocator(numticks=6) if isinstance(norm, LogNorm) else MaxNLocator(5)
-    ticks = np.asarray(locator.tick_values(low, high))
+    if isinstance(norm, SymLogNorm):
+        locator: Any = LogLocator(numticks=6 if high < 0 else 3)
+        tens = np.asarray(locator.tick_values(norm.linthresh, max(-low, high)))
+        tens = tens[tens > norm.linthresh]  # nearer to zero the scale is linear
+        ticks = np.concatenate([-tens[::-1], [0.0], tens])
+    else:
+        locator = LogLocator(numticks=6) if isinstance(norm, LogNorm) else MaxNLocator(5)
+        ticks = np.asarray(locator.tick_values(low, high))
     return ticks[(ticks > low) & (ticks < high)]
