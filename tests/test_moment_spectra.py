@@ -69,34 +69,39 @@ def test_spectra_give_what_steps_and_exponentials_give(name, start, monkeypatch)
                     np.testing.assert_allclose(found[key], usual[key], rtol=1e-11, atol=1e-12 * scale, err_msg=key)
 
 
-def exact_risk(eigenvalues, noise, ridge, truth, step_size, steps, continuous):
-    """Of a start at 0 in 60 digits: the map of all second moments and means, as a dense matrix."""
-    lam = [mpmath.mpf(x) for x in eigenvalues]
-    eta, rho, u, sigma = mpmath.mpf(step_size), mpmath.mpf(ridge), [mpmath.mpf(x) for x in truth], mpmath.mpf(noise)
-    d = len(lam)
-    k = [x + rho for x in lam]
-    delta = [-rho * a / b for a, b in zip(u, k)]  # minimiser less truth
-    z = [-(a + b) for a, b in zip(u, delta)]
-    size = 2 * d + 1
-    matrix = mpmath.zeros(size)
-    q = eta**2
+def exact_risk(eigenvalues, noise, ridge, truth, step_size, steps):
+    """Of SGD with batches of one from 0, by the recurrence of E z^2 about the minimiser in numbers of 60 digits."""
+    lam, u = [[mpmath.mpf(x) for x in values] for values in (eigenvalues, truth)]
+    eta, rho, sigma = mpmath.mpf(step_size), mpmath.mpf(ridge), mpmath.mpf(noise)
+    d, q = len(lam), eta**2
+    delta = [-rho * a / (b + rho) for a, b in zip(u, lam)]  # minimiser less truth
+    z, fade = [-(a + b) for a, b in zip(u, delta)], [1 - eta * (x + rho) for x in lam]
+    matrix = mpmath.matrix(d)
     for i in range(d):
-        own = 0 if continuous else q * lam[i] ** 2
-        matrix[i, i] += own + (-2 * eta * k[i] if continuous else (1 - eta * k[i]) ** 2)
-        matrix[i, d + i] += 2 * own * delta[i]
-        matrix[i, 2 * d] += own * delta[i] ** 2 + q * lam[i] * sigma**2
         for j in range(d):
-            matrix[i, j] += q * lam[i] * lam[j]
-            matrix[i, d + j] += q * lam[i] * lam[j] * 2 * delta[j]
-            matrix[i, 2 * d] += q * lam[i] * lam[j] * delta[j] ** 2
-        matrix[d + i, d + i] = -eta * k[i] if continuous else 1 - eta * k[i]
-    matrix[2 * d, 2 * d] = 0 if continuous else 1
-    start = mpmath.matrix([*(x**2 for x in z), *z, 1])
+            matrix[i, j] = q * lam[i] * lam[j] + (fade[i] ** 2 + q * lam[i] ** 2 if i == j else 0)
+    growth, vectors = mpmath.eigsy(matrix)
+    level = sum(x * y**2 for x, y in zip(lam, delta)) + sigma**2
+    still = [q * (lam[i] ** 2 * delta[i] ** 2 + lam[i] * level) for i in range(d)]
+
+    def turned(values):
+        return [sum(vectors[i, a] * values[i] for i in range(d)) for a in range(d)]
+
+    start, constant, reading = turned([x**2 for x in z]), turned(still), turned(lam)
+    pull = turned(lam)
     found = []
     for n in steps:
-        end = (mpmath.expm(matrix * n, method="taylor") if continuous else matrix**n) * start
-        risk = sum(lam[i] * (end[i] + 2 * delta[i] * end[d + i] + delta[i] ** 2) for i in range(d)) + sigma**2
-        found.append(float(risk / 2))
+        total, faded = mpmath.mpf(0), [f**n for f in fade]
+        for a in range(d):
+            grown = growth[a] ** n
+            value = grown * start[a] + (1 - grown) / (1 - growth[a]) * constant[a]
+            for j in range(d):
+                driven = 2 * q * delta[j] * z[j] * (lam[j] ** 2 * vectors[j, a] + lam[j] * pull[a])
+                if driven:
+                    value += driven * (grown - faded[j]) / (growth[a] - fade[j])
+            total += reading[a] * value
+        means = sum(lam[i] * (2 * delta[i] * faded[i] * z[i] + delta[i] ** 2) for i in range(d))
+        found.append(float((total + means + sigma**2) / 2))
     return np.array(found)
 
 
@@ -109,7 +114,7 @@ def test_a_stream_against_sixty_digits(modes, ridge):
     problem = problems.StreamingLeastSquares(eigenvalues, 0.3, truth, ridge=ridge)
     steps = [1, 10, 1000, 10**5, 10**8, 10**12]
     with mpmath.workdps(60):
-        expected = exact_risk(eigenvalues, 0.3, ridge, truth, 0.2, steps, False)
+        expected = exact_risk(eigenvalues, 0.3, ridge, truth, 0.2, steps)
     risk = discrete.SGD(problem, 0.2).moments(np.zeros(modes), steps[-1], record=steps, quantities=("risk",)).risk
     np.testing.assert_allclose(risk[1:], expected, rtol=1e-12)
 
