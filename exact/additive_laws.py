@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
+from .characteristic_functions import ROUGH
 from .errors import InvalidInput
 from .noise_laws import HIGHEST, NoiseLaw, moments_of_cumulants
 
@@ -180,15 +181,15 @@ class AdditiveLaw:
             return np.ones(t.shape, complex), 0.0
         out, done, left = (self._by_moments if math.isfinite(self.variance) else self._by_fall)(t, largest)
         error = getattr(self.noise.characteristic_function, "error", None)
-        inner = 0.0 if error is None else error(abs(self.scale) * largest) * self._sizes()
+        inner = 0.0 if error is None else error(abs(self.scale) * largest) * self._sizes() + ROUGH * done
         return out, left + inner + 4e-16 * done
 
     def _factors(self, t: Array, first: int, last: int) -> Array:
         """Product of the factors of the draws first..last-1, centred."""
         if last * t.size > MOST_WORK or last > MOST_FACTORS:
             raise InvalidInput(
-                f"step_size * curvature is {self.contraction:.3g}, so near 0 that the characteristic function at {t.size} "
-                "points takes too many factors: take a larger step size or fewer points"
+                f"step_size * curvature is {self.contraction:.3g}, so near 0 or 2 that the characteristic function at "
+                f"{t.size} points takes too many factors: take another step size or fewer points"
             )
         out, power = np.ones(t.shape, complex), self.multiplier**first
         for _ in range(first, last):
@@ -198,7 +199,7 @@ class AdditiveLaw:
         return out
 
     def _by_moments(self, t: Array, largest: float) -> tuple[Array, int, float]:
-        """Factors until the rest, the law itself scaled down, is told by its moments: Taylor's bound of its function."""
+        """Factors until the rest, which is the law itself scaled down, is told by its moments (Taylor's bound)."""
         moments = replace(self, steps=None).moments
         order = (moments.size - 1) // 2 * 2
         small = (NEGLIGIBLE * math.factorial(order) / moments[order]) ** (1 / order)

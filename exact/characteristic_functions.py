@@ -12,6 +12,7 @@ ORDERS = np.arange(1, 21)
 NODES = 16  # of a Gauss rule in each panel
 DEPTH = 60  # panels halve towards probabilities 0 and 1, down to 2^-DEPTH
 MOST_NODES = 20_000
+ROUGH = 4e-15  # of interpolated values
 TABULATED = 32  # points in a call from which on values are interpolated
 Array = np.ndarray
 
@@ -155,14 +156,16 @@ class OfQuantiles:
         key = min((each for each in self._tables if each >= key), default=key)
         if key not in self._tables:
             self._tables[key] = None
+            x, mass, _ = self._rule(2.0**key)
             angles = math.pi * (np.arange(NODES) + 0.5) / NODES
-            for panels in (64, 256, 1024, 4096):
+            basis = np.cos(np.arange(NODES)[:, None] * angles) * 2 / NODES
+            basis[0] /= 2
+            for panels in (64, 256, 1024):
                 width = 2.0**key / panels
-                t = width * (np.arange(panels)[:, None] + (1 + np.cos(angles)) / 2)
-                basis = np.cos(np.arange(NODES)[:, None] * angles) * 2 / NODES
-                basis[0] /= 2
-                found = self._summed(t, 2.0**key) @ basis.T
-                if np.abs(found[:, -2:]).max() < 1e-15:
+                inner = np.exp(1j * width * (1 + np.cos(angles))[:, None] / 2 * x)
+                outer = np.exp(1j * width * np.arange(panels)[:, None] * x) * mass
+                found = outer @ (basis @ inner).T
+                if np.abs(found[:, -2:]).max() < ROUGH:
                     self._tables[key] = found
                     break
         table = self._tables[key]
@@ -183,7 +186,8 @@ class OfQuantiles:
 
 
 def _key(largest: float) -> int:
-    return -20 if largest == 0 else max(-20, math.ceil(math.log2(largest)))
+    """Power of two up to which a rule is made; few of them serve all sizes."""
+    return -18 if largest == 0 else max(-18, 3 * math.ceil(math.log2(largest) / 3))
 
 
 def _interpolated(table: Array, width: float, t: Array) -> Array:

@@ -1,8 +1,8 @@
 """Distribution functions from characteristic functions that decay, with bounds on both errors of the inversion.
 
-Gil-Pelaez: F(x) = 1/2 - Im (integral of phi(t) exp(-i t x) / (pi t) over t > 0). The midpoint rule of step 2 pi / L is
-off by at most P(|x'| > L / 2) for |x'| <= L / 2 (Davies 1973), the cut at T by the integral of |phi| / (pi t) beyond it;
-x' is x measured from its centre.
+Gil-Pelaez: F(x) = 1/2 - Im (integral of phi(t) exp(-i t x) / (pi t) over t > 0). With x' = x measured from its centre,
+the midpoint rule of step 2 pi / L is off by at most P(|x'| > L / 2) for |x'| <= L / 2 (Davies 1973), the cut at T by
+the integral of |phi| / (pi t) beyond it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .additive_laws import AdditiveLaw
+from .gaussian_gaps import excess
 
 Array = np.ndarray
 SMALL = 1e-13  # both errors are brought below it where that is not too dear
@@ -37,8 +38,8 @@ class Inversion:
         Where the integral is cut.
     cut, alias, rounding : float
         Errors of the distribution function: by the cut; by the step, for |x'| <= pi / step; by rounding.
-    bend : float
-        Bound on the slope of the density.
+    peak, bend : float
+        Largest density, and largest slope of it.
     proved : bool
         Whether all of them are bounds; otherwise one at least is an estimate.
     """
@@ -50,6 +51,7 @@ class Inversion:
     cut: float
     alias: float
     rounding: float
+    peak: float
     bend: float
     proved: bool
 
@@ -71,6 +73,8 @@ class Inversion:
 
 def invert(law: AdditiveLaw) -> Inversion | None:
     """None where the characteristic function is not seen to decay fast enough to be integrated."""
+    if hasattr(law.noise.characteristic_function, "error") and law.noise.cumulants.size < 4:
+        return None  # a quadrature of a quantile function with heavy tails is neither fast nor near
     cuts = _cuts(law)
     if law.spread == 0 or not cuts:
         return None
@@ -86,13 +90,25 @@ def invert(law: AdditiveLaw) -> Inversion | None:
     step = 2 * math.pi / period
     t = (np.arange(math.ceil(last / step)) + 0.5) * step
     values, error = law.centred_function(t)
-    bend = float((t + step / 2) @ np.abs(values)) * step / math.pi + 4 * cut * last
+    peak, bend = _smoothness(law, t, np.abs(values), step, last)
     rounding = error * (1 + math.log(t.size + 1)) + 1e-15
-    found = Inversion(law, step, values, last, cut, 0.0, rounding, bend, proved and known)
+    found = Inversion(law, step, values, last, cut, 0.0, rounding, peak, bend, proved and known)
     # Where nothing bounds the tails: what the distribution function is off by near both ends of the period.
     alias = law.tail(period / 2) if known else _at_ends(found)
-    found = Inversion(law, step, values, last, cut, alias, rounding, bend, proved and known)
+    found = Inversion(law, step, values, last, cut, alias, rounding, peak, bend, proved and known)
     return found if found.error - (0 if math.isfinite(law.variance) else alias) < USABLE else None
+
+
+def _smoothness(law: AdditiveLaw, t: Array, sizes: Array, step: float, last: float) -> tuple[float, float]:
+    """Largest density and largest slope of it: integrals of |phi| / pi and t |phi| / pi, from above by a majorant."""
+    beyond = last * 2.0 ** np.arange(60)
+    rests = np.zeros((2, beyond.size))
+    if law.noise.majorant is not None:
+        sizes = law.majorant(t - step / 2)
+        rests = law.majorant(beyond) * np.array([beyond, 1.5 * beyond**2])
+    found = np.array([sizes.sum(), (t + step / 2) @ sizes]) * step + rests.sum(1)
+    found[rests[:, -1] > 1e-9 * rests[:, 0]] = math.inf  # a density that jumps, or one with kinks
+    return float(found[0]) / math.pi, float(found[1]) / math.pi
 
 
 def _at_ends(inversion: Inversion) -> float:
@@ -200,7 +216,7 @@ def distances(inversion: Inversion, mean: float, deviation: float) -> tuple[tupl
     """Kolmogorov and Wasserstein distance to a Gaussian law, each (value, error).
 
     Between two places of the table the difference of the distribution functions leaves its chord by at most
-    h^2 / 8 times the largest slope of the density and of the Gaussian one.
+    h^2 / 8 times the largest slope of both densities, and by at most h / 2 times the largest of both.
     """
     from scipy.special import ndtr
 
@@ -208,20 +224,16 @@ def distances(inversion: Inversion, mean: float, deviation: float) -> tuple[tupl
     x, found = inversion.table()
     h = float(x[1] - x[0])
     gap = found - ndtr((x + law.centre - mean) / deviation)
-    error = inversion.error + h * h / 8 * (inversion.bend + math.exp(-0.5) / math.sqrt(2 * math.pi) / deviation**2)
+    peak = 1 / math.sqrt(2 * math.pi) / deviation
+    chord = min(h * h / 8 * (inversion.bend + math.exp(-0.5) * peak / deviation), h / 2 * (inversion.peak + peak))
+    error = inversion.error + chord
     ends = (x[-1] + law.centre - mean) / deviation, (mean - x[0] - law.centre) / deviation
     beyond = max(float(ndtr(-min(ends))), law.tail(x[-1]) if inversion.proved else inversion.alias)
     ks = float(np.abs(gap).max())
     size, left, right = np.abs(gap), gap[:-1], gap[1:]
     with np.errstate(invalid="ignore", divide="ignore"):
-        areas = np.where(left * right < 0, (left**2 + right**2) / (2 * np.abs(left - right)), (size[:-1] + size[1:]) / 2)
+        crossed = (left**2 + right**2) / (2 * np.abs(left - right))
+    areas = np.where(left * right < 0, crossed, (size[:-1] + size[1:]) / 2)
     tails = law.tail_integral(x[-1]) if inversion.proved else x[-1] * inversion.alias
-    tails += sum(deviation * gaussian_excess(end) for end in ends)
+    tails += sum(deviation * excess(end) for end in ends)
     return (ks, max(error, beyond - ks)), (float(areas.sum() * h), float(x[-1] - x[0]) * error + tails)
-
-
-def gaussian_excess(z: float) -> float:
-    """E max(N - z, 0) of a standard normal N."""
-    from scipy.special import ndtr
-
-    return max(0.0, math.exp(-z * z / 2) / math.sqrt(2 * math.pi) - z * float(ndtr(-z)))

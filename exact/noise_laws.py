@@ -77,7 +77,9 @@ def noise_law(noise: Any, cumulants: Any = None) -> NoiseLaw:
     if isinstance(noise, (tuple, list)):
         return _of_atoms(noise)
     if hasattr(noise, "rvs") or hasattr(noise, "icdf") or isinstance(noise, type):
-        raise InvalidInput(f"noise is {shown(noise)}, which is no frozen distribution: call it first, as in stats.norm(0, 1)")
+        raise InvalidInput(
+            f"noise is {shown(noise)}, which is no frozen distribution: freeze one, as in scipy.stats.norm(0, 1)"
+        )
     if callable(noise):
         return _of_function(noise, cumulants)
     raise InvalidInput(f"noise must be {FORMS}, got {kind(noise)}")
@@ -137,9 +139,10 @@ def _of_atoms(noise: Sequence[Any], lost: float = 0.0, label: str = "") -> Noise
 
     below = np.cumsum(chances)
     return NoiseLaw(
-        label or f"{values.size} {'value' if values.size == 1 else 'values'}", cumulants, "higher ones are not computed",
-        (float(values[0]), float(values[-1])), characteristic_function, atoms=(values, chances), lost=lost,
-        quantile=lambda u: values[np.minimum(np.searchsorted(below, u, side="left"), values.size - 1)],
+        label or f"{values.size} {'value' if values.size == 1 else 'values'}", cumulants,
+        "higher ones are not computed", (float(values[0]), float(values[-1])), characteristic_function,
+        atoms=(values, chances), lost=lost,
+        quantile=lambda u: values[np.minimum(np.searchsorted(below, u), values.size - 1)],
     )  # fmt: skip
 
 
@@ -160,7 +163,7 @@ def _of_distribution(frozen: Any) -> NoiseLaw:
     if middle.ndim or any(end.ndim for end in ends):
         raise InvalidInput("noise must be one distribution, got parameters that are arrays")
     if not np.isfinite(middle):
-        raise InvalidInput(f"the distribution {name} has no median: its parameters {shown(frozen.args)} are not allowed")
+        raise InvalidInput(f"the distribution {name} has no median: are its parameters {shown(frozen.args)} allowed?")
     support = (float(ends[0]), float(ends[1]))
     discrete = hasattr(family, "pmf")
     if discrete and (atoms := _listed(frozen, support)) is not None:
@@ -170,10 +173,10 @@ def _of_distribution(frozen: Any) -> NoiseLaw:
         cumulants, why = _by_moments(family, shapes, loc, 1.0)
         return NoiseLaw(
             name, cumulants, why, support, law.characteristic_function, atoms=law.atoms, lost=law.lost,
-            quantile=_plain(frozen.ppf),
+            cdf=_plain(frozen.cdf), sf=_plain(frozen.sf), quantile=_plain(frozen.ppf),
         )  # fmt: skip
     if discrete:
-        raise InvalidInput(f"the distribution {name} spreads over more than {MOST_ATOMS} values: rescale or truncate it")
+        raise InvalidInput(f"the distribution {name} has more than {MOST_ATOMS} values that matter: truncate it")
     form = closed_form(name, shapes)
     if form is None:
         cumulants, why = _by_moments(family, shapes, loc, scale)
@@ -214,7 +217,10 @@ def _listed(frozen: Any, support: tuple[float, float]) -> tuple[Array, Array] | 
     if not (math.isfinite(first) and math.isfinite(last)) or last - first >= MOST_ATOMS:
         return None
     values = getattr(frozen.dist, "xk", None)
-    values = np.arange(first, last + 1) if values is None else np.asarray(values, float) + float(frozen.kwds.get("loc", 0))
+    if values is None:
+        values = np.arange(first, last + 1)
+    else:
+        values = np.asarray(values, float) + float(frozen.kwds.get("loc", 0))
     return values, np.asarray(frozen.pmf(values), float)
 
 
@@ -281,8 +287,8 @@ def _of_function(function: Callable[[Array], Any], cumulants: Any) -> NoiseLaw:
             raise InvalidInput(f"noise_cumulants are at most {HIGHEST} numbers, the second (variance) not below zero")
         _check_against(characteristic_function, known, name)
     return NoiseLaw(
-        name, known, "pass noise_cumulants=(mean, variance, ...) with the characteristic function", (-math.inf, math.inf),
-        characteristic_function,
+        name, known, "pass noise_cumulants=(mean, variance, ...) with the characteristic function",
+        (-math.inf, math.inf), characteristic_function,
     )  # fmt: skip
 
 
@@ -296,4 +302,6 @@ def _check_against(function: Callable[[Array], Array], cumulants: Array, name: s
     gap = abs(value - np.exp(1j * t * mean - t * t * variance / 2))
     # The two differ by the third order in t; a wrong mean by the first, a wrong variance by the second.
     if gap > 0.2 * max(t * t * variance, 1e-9):
-        raise InvalidInput(f"noise_cumulants say mean {mean:g} and variance {variance:g}, which {name} contradicts near 0")
+        raise InvalidInput(
+            f"noise_cumulants say mean {mean:g} and variance {variance:g}, which {name} contradicts near 0"
+        )
