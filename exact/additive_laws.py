@@ -13,12 +13,13 @@ from functools import cached_property
 import numpy as np
 
 from .characteristic_functions import ROUGH
+from .cumulants import moments_of_cumulants
 from .errors import InvalidInput
-from .noise_laws import HIGHEST, NoiseLaw, moments_of_cumulants
+from .noise_laws import HIGHEST, NoiseLaw
 
 Array = np.ndarray
 NEGLIGIBLE = 1e-17  # of a characteristic function: what the factors left out may change it by
-MOST_FACTORS = 3_000_000  # that are multiplied
+MOST_FACTORS = 1_000_000  # that are multiplied
 MOST_WORK = 2_000_000_000  # factors times points
 BLOCK = 64  # factors between two looks at what is left, where moments are infinite
 
@@ -184,13 +185,17 @@ class AdditiveLaw:
         inner = 0.0 if error is None else error(abs(self.scale) * largest) * self._sizes() + ROUGH * done
         return out, left + inner + 4e-16 * done
 
-    def _factors(self, t: Array, first: int, last: int) -> Array:
-        """Product of the factors of the draws first..last-1, centred."""
-        if last * t.size > MOST_WORK or last > MOST_FACTORS:
+    def check_factors(self, factors: int, points: int) -> None:
+        """Refuse what would take too long."""
+        if factors * points > MOST_WORK or factors > MOST_FACTORS:
             raise InvalidInput(
                 f"step_size * curvature is {self.contraction:.3g}, so near 0 or 2 that the characteristic function at "
-                f"{t.size} points takes too many factors: take another step size or fewer points"
+                f"{points} points takes too many factors: take another step size or fewer points"
             )
+
+    def _factors(self, t: Array, first: int, last: int) -> Array:
+        """Product of the factors of the draws first..last-1, centred."""
+        self.check_factors(last, t.size)
         out, power = np.ones(t.shape, complex), self.multiplier**first
         for _ in range(first, last):
             s = self.scale * power * t

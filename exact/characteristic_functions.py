@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .cumulants import cumulants_of_moments
+
 ORDERS = np.arange(1, 21)
 NODES = 16  # of a Gauss rule in each panel
 DEPTH = 60  # panels halve towards probabilities 0 and 1, down to 2^-DEPTH
@@ -82,8 +84,6 @@ def _cauchy() -> ClosedForm:
 
 def _student(freedom: float) -> ClosedForm | None:
     from scipy.special import gammaln, kve
-
-    from .noise_laws import cumulants_of_moments
 
     if freedom > 60:  # Bessel functions of so high an order overflow near zero
         return None
@@ -210,7 +210,9 @@ def _panels(quantile: Callable[[Array], Array], largest: float) -> tuple[Array, 
     nodes, weights = (_GAUSS[0] + 1) / 2, _GAUSS[1] / 2
     low, width = 0.5 ** np.arange(2.0, DEPTH + 1), 0.5 ** np.arange(2.0, DEPTH + 1)
     x = quantile(low[:, None] + width[:, None] * nodes)
-    places, masses, error = [], [], 0.0
+    places: list[Array] = []
+    masses: list[Array] = []
+    error = 0.0
     with np.errstate(invalid="ignore"):
         while low.size:
             halves = np.stack([low, low + width / 2], 1)

@@ -147,6 +147,6 @@ def _way(law: AdditiveLaw, method: str | None) -> Inversion | StepLaw:
     if method is None and has_steps:
         return step_law(law)
     raise InvalidInput(
-        "the characteristic function of x does not decay fast enough, or is not known well enough, to be inverted: pass "
+        "the characteristic function of x decays too slowly, or is not known well enough, to be inverted: pass "
         f"the noise {noise.label} as atoms or as a distribution of scipy.stats, and no method"
     )

@@ -73,8 +73,9 @@ class Inversion:
 
 def invert(law: AdditiveLaw) -> Inversion | None:
     """None where the characteristic function is not seen to decay fast enough to be integrated."""
-    if hasattr(law.noise.characteristic_function, "error") and law.noise.cumulants.size < 4:
+    if hasattr(law.noise.characteristic_function, "error") and law.noise.cumulants.size < 6:
         return None  # a quadrature of a quantile function with heavy tails is neither fast nor near
+    law.check_factors(int(_factors(law)), 1)
     cuts = _cuts(law)
     if law.spread == 0 or not cuts:
         return None
@@ -151,7 +152,7 @@ def _cuts(law: AdditiveLaw) -> list[tuple[float, float]]:
             if found[-1][1] < SMALL:
                 break
     else:
-        for last in ladder[:28]:
+        for last in ladder[4:28:2]:
             probes = last * np.geomspace(1, 16, 97)
             largest = float(np.abs(law.centred_function(probes)[0]).max())
             found.append((float(last), largest * math.log(16) / math.pi))

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .characteristic_functions import OfQuantiles, closed_form
+from .cumulants import cumulants_of_moments
 from .errors import InvalidInput, calling, finite_array, kind, shown
 
 HIGHEST = 20  # order of the cumulants that are looked for
@@ -83,23 +84,6 @@ def noise_law(noise: Any, cumulants: Any = None) -> NoiseLaw:
     if callable(noise):
         return _of_function(noise, cumulants)
     raise InvalidInput(f"noise must be {FORMS}, got {kind(noise)}")
-
-
-def cumulants_of_moments(moments: Sequence[float]) -> Array:
-    """Cumulants of orders 1, 2, ... from the raw moments of the same orders; best of a variable near mean 0."""
-    found: list[float] = []
-    for n, moment in enumerate(moments, start=1):
-        lower = sum(math.comb(n - 1, m - 1) * found[m - 1] * moments[n - m - 1] for m in range(1, n))
-        found.append(float(moment) - lower)
-    return np.array(found)
-
-
-def moments_of_cumulants(cumulants: Sequence[float]) -> Array:
-    """Raw moments of orders 1, 2, ... from the cumulants of the same orders."""
-    found = [1.0]
-    for n in range(1, len(cumulants) + 1):
-        found.append(sum(math.comb(n - 1, m - 1) * float(cumulants[m - 1]) * found[n - m] for m in range(1, n + 1)))
-    return np.array(found[1:])
 
 
 def _shifted(mean: float, central: Sequence[float]) -> Array:
