@@ -6,8 +6,9 @@ if not __name__.startswith("sgdlimits."):
 from sgdlimits.exact import schedules
 
 from . import rules
+from .additive_recurrence import AdditiveRecurrence
 from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
 
-__all__ = ["SGD", "NoisyGradientDescent", "Recurrence", "rules", "schedules", "simulate"]
+__all__ = ["SGD", "AdditiveRecurrence", "NoisyGradientDescent", "Recurrence", "rules", "schedules", "simulate"]

@@ -59,6 +59,14 @@ BIBTEX = {
   archiveprefix = {arXiv},
   year   = {2024}
 }""",
+    "davies1973": """@article{davies1973,
+  author  = {Davies, Robert B.},
+  title   = {Numerical Inversion of a Characteristic Function},
+  journal = {Biometrika},
+  volume  = {60},
+  number  = {2},
+  year    = {1973}
+}""",
     "salmon2011": """@inproceedings{salmon2011,
   author    = {Salmon, John K. and Moraes, Mark A. and Dror, Ron O. and Shaw, David E.},
   title     = {Parallel Random Numbers: As Easy as 1, 2, 3},

@@ -101,7 +101,7 @@ RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
-    "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise",
+    "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise", "AdditiveRecurrence",
 }  # fmt: skip
 
 

@@ -14,7 +14,9 @@ NAMES = {
     "problems.noise": "Minibatch LabelNoise DropConnect Dropout WeightNoise AntiCorrelated InputNoise Langevin",
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities "
-    "NoisyGradientDescent simulate",
+    "NoisyGradientDescent simulate "
+    "AdditiveRecurrence.characteristic_function AdditiveRecurrence.cumulants AdditiveRecurrence.distribution "
+    "AdditiveRecurrence.distance_to_gaussian AdditiveRecurrence.simulate",
     "diffusions": "GradientFlow OrnsteinUhlenbeck ModifiedEquation HomogenizedSGD UserDiffusion integrate "
     "monte_carlo multilevel "
     "volterra_risk linear_moments to_torchsde to_sdeint to_diffrax from_torchsde from_sdeint "
@@ -48,6 +50,7 @@ ARGUMENTS = {
     "diffusions.HomogenizedSGD.moments": "x0 steps record quantities",
     "diffusions.HomogenizedSGD.simulate": "x0 steps paths observables record seed solver substeps first_path until",
     "discrete.NoisyGradientDescent": "model step_size",
+    "discrete.AdditiveRecurrence": "step_size curvature noise noise_cumulants",
     "discrete.simulate": "recurrence x0 steps paths",
     "diffusions.ModifiedEquation": "order",
     "diffusions.HomogenizedSGD": "drift_order",
