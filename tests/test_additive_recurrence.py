@@ -12,6 +12,7 @@ from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, SgdlimitsError
 from sgdlimits.exact.law_recursion import step_law
 from sgdlimits.exact.noise_laws import noise_law
 from sgdlimits.problems import LeastSquares
+from tests.parameters import slowly
 
 SIGNS = ([-1.0, 1.0], [0.5, 0.5])
 SKEWED = ([-1.0, 3.0], [0.75, 0.25])
@@ -68,7 +69,7 @@ def test_two_points_at_one_half_give_the_uniform_law():
     assert abs(biased.ks - ks) > 10 * near.ks_error  # a control: slightly other noise is told from it
 
 
-@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("sign", slowly([1, -1], lambda sign: sign < 0))
 def test_the_golden_ratio_against_all_atoms_of_twenty_steps(sign):
     """Assert it of the singular law for both signs of the multiplier; after 20 steps the rest is below 0.0001."""
     golden = (math.sqrt(5) - 1) / 2
@@ -121,7 +122,7 @@ def test_finite_time_is_the_enumeration(curvature):
     np.testing.assert_allclose(values.values, np.cumsum(chances)[np.searchsorted(places, between) - 1], atol=1e-12)
 
 
-@pytest.mark.parametrize("name", CLOSED)
+@pytest.mark.parametrize("name", slowly(CLOSED, lambda name: name not in ("expon", "t")))
 def test_inversion_meets_the_recursion_and_a_convolution(name):
     """Assert for known characteristic functions that two unlike routes agree within their proved errors."""
     found = AdditiveRecurrence(0.2, 2.0, CLOSED[name])
@@ -186,6 +187,7 @@ def test_cumulants_are_the_moments_and_the_derivatives(name):
     np.testing.assert_allclose(np.array(derived) / size, cumulants / size, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_small_step_sizes_follow_the_edgeworth_constant():
     """Assert KS = |skewness| / (6 sqrt(2 pi)) to leading order, slope 1/2; symmetric noise has slope 1: the control."""
     sizes = 0.02 / 4.0 ** np.arange(3)
