@@ -136,17 +136,24 @@ def test_states_with_different_pasts_do_not_join():
         concatenate(onward(START, 0), onward(START + 1, 4))
 
 
-def test_continuous_passages_join_in_one_order_only():
-    """Assert a refusal: their numbers are drawn by their order among the observables."""
+def test_continuous_passages_join_where_they_draw_the_same_numbers():
+    """Assert a refusal where functions come in another order or are shared otherwise; two levels have no order."""
+    passage = functools.partial(FirstPassage, sense="continuous")
+    one, same = ((lambda x: np.square(x).sum(axis=1)) for _ in range(2))
+    low, near, far, other = (
+        passage("risk", below=0.4), passage(one, above=0.1), passage(one, above=0.5), passage(same, above=0.5)
+    )  # fmt: skip
     process = diffusions.HomogenizedSGD.of(SGD)
-    passages = {
-        "low": FirstPassage("risk", below=0.4, sense="continuous"),
-        "far": FirstPassage("norm", above=0.5, sense="continuous"),
-    }
-    one = process.simulate(START, 4, 4, passages, seed=1)
-    other = process.simulate(START, 4, 4, dict(reversed(passages.items())), seed=1, first_path=4)
-    with pytest.raises(InvalidInput, match="in another order .low, far and far, low.*run them in one order"):
-        concatenate(one, other)
+
+    def piece(passages, first, count=4):
+        return process.simulate(START, 4, count, passages, seed=1, first_path=first)
+
+    usual = {"low": low, "near": near, "far": far}
+    whole = piece(usual, 0, 8)
+    assert concatenate(piece(usual, 0), piece({"low": low, "far": far, "near": near}, 4)).equals(whole)
+    for foreign in ({"near": near, "far": far, "low": low}, {"low": low, "near": near, "far": other}):
+        with pytest.raises(InvalidInput, match="draws other random numbers in each piece"):
+            concatenate(piece(usual, 0), piece(foreign, 4))
 
 
 def test_attributes_survive_a_file(tmp_path):
