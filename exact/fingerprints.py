@@ -21,7 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from .origins import OF_EVERY_CLASS, attributes, behind, content, name_of, names_in, of_a_library, of_this_package
+from .origins import (
+    OF_EVERY_CLASS, attributes, behind, content, module_of, name_of, names_in, of_a_library, of_this_package,
+)  # fmt: skip
 
 DIGITS = 16
 MOST = 2_000_000  # parts of a thing that are looked at: an object that leads everywhere ends somewhere
@@ -69,6 +71,8 @@ class _Reader:
             self.add(type(thing).__name__, repr(thing))
         elif type(thing) is bytes:
             self.add("bytes", thing)
+        elif type(thing) is tuple and all(type(part) in PLAIN for part in thing):
+            self._compound(thing)  # equal ones are one, whichever objects they are
         elif id(thing) in self.seen:
             self.add("again", str(self.seen[id(thing)]))
         else:
@@ -108,7 +112,7 @@ class _Reader:
             self._parts("partial", thing.func, thing.args, thing.keywords)
         elif isinstance(thing, types.MethodType):
             self._parts("method", thing.__func__, thing.__self__)
-        elif type(thing).__module__.startswith("numba.") and hasattr(thing, "__wrapped__"):
+        elif module_of(type(thing)).startswith("numba.") and hasattr(thing, "__wrapped__"):
             kinds = thing.types if getattr(thing, "_frozen", False) else None  # else it adds them when it is called
             told = [str(getattr(thing, name, None)) for name in ("targetoptions", "_sig", "signature")]
             self._parts("compiled", name_of(type(thing)), thing.__wrapped__, kinds, *told)
@@ -147,7 +151,7 @@ class _Reader:
 
     def _beside(self, thing: Any) -> None:
         """What a container has beside its entries, and its class's code."""
-        if type(thing).__module__.partition(".")[0] not in UNADORNED or not of_a_library(type(thing)):
+        if module_of(type(thing)).partition(".")[0] not in UNADORNED or not of_a_library(type(thing)):
             self._own_code(type(thing))
             self._parts("beside", attributes(thing))
 

@@ -33,10 +33,16 @@ def of_this_package(thing: Any) -> bool:
     return (_home(thing)[0] or "").partition(".")[0] == OWN
 
 
+def module_of(thing: Any) -> str:
+    """Name of its module; empty where it has none, or a class makes a property of it."""
+    module = getattr(thing, "__module__", None)
+    return module if isinstance(module, str) else ""
+
+
 def name_of(thing: Any) -> str:
     """Module and qualified name; the same in a process that was spawned, where a script bears another name."""
-    module = "__main__" if thing.__module__ == "__mp_main__" else thing.__module__
-    return f"{module}.{thing.__qualname__}"
+    module = module_of(thing)
+    return f"{'__main__' if module == '__mp_main__' else module}.{thing.__qualname__}"
 
 
 def attributes(thing: Any) -> dict[str, Any]:
@@ -44,8 +50,11 @@ def attributes(thing: Any) -> dict[str, Any]:
     kind = type(thing)
     stated = getattr(kind, "__getstate__", None)
     if isinstance(stated, types.FunctionType):  # the user's own, not that of every object
-        state = stated(thing)
-        return state if isinstance(state, dict) else {"state": state}
+        try:
+            state = stated(thing)
+            return state if isinstance(state, dict) else {"state": state}
+        except Exception:  # which often says that it cannot be pickled: no reason to lose a run
+            pass
     slots = [_mangled(base, name) for base in kind.__mro__ for name in _listed(vars(base).get("__slots__", ()))]
     found = {name: getattr(thing, name) for name in slots if hasattr(thing, name) and name not in OF_EVERY_CLASS}
     held = getattr(thing, "__dict__", {})
@@ -101,14 +110,15 @@ def _home(thing: Any) -> tuple[str | None, str | None]:
     if isinstance(thing, types.FunctionType):  # its `__module__` may be that of a function that it wraps
         names = thing.__globals__
         return names.get("__name__"), names.get("__file__") or thing.__code__.co_filename
-    module = sys.modules.get(thing.__module__)
+    name = module_of(thing)
+    module = sys.modules.get(name)
     if _found(module, thing.__qualname__) is thing or not thing.__flags__ & HEAP_TYPE:
-        return thing.__module__, getattr(module, "__file__", None)
+        return name, getattr(module, "__file__", None)
     for entry in vars(thing).values():
         function = behind(entry)
-        if isinstance(function, types.FunctionType) and function.__module__ == thing.__module__:
+        if isinstance(function, types.FunctionType) and function.__module__ == name:
             return _home(function)
-    return thing.__module__, ""
+    return name, ""
 
 
 def _found(module: types.ModuleType | None, qualname: str) -> Any:
