@@ -12,7 +12,7 @@ from sgdlimits.exact.numerical_derivatives import jacobian
 
 from .crowd import Crowd
 from .observation import Observation
-from .passages import FirstPassage, LocalNoise
+from .passages import FirstPassage, LocalNoise, streams
 from .random import Noise, Purpose
 
 NUMBERS = 4  # uniforms of an increment: one decides, three draw the time
@@ -55,13 +55,12 @@ class Crossings:
         paths = crowd.noise.paths[mine]
         self.times = {name: np.full(len(paths), np.inf) for name in passages}
         groups: dict[tuple, _Group] = {}
-        streams: dict[tuple, Noise] = {}
-        for name, passage in passages.items():
-            side = passage.function if isinstance(passage.function, str) else id(passage.function), passage.side
-            if side not in streams:
-                streams[side] = Noise(crowd.noise.seed, paths).child("passage", len(streams))
-            group = groups.setdefault((*side, id(passage.gradient)), _Group({}, streams[side]))
-            group.passages[name] = passage
+        for name, number in streams(passages).items():
+            passage = passages[name]
+            key = number, id(passage.gradient)
+            if key not in groups:
+                groups[key] = _Group({}, Noise(crowd.noise.seed, paths).child("passage", number))
+            groups[key].passages[name] = passage
         self._groups = list(groups.values())
         self._modal = all(isinstance(p.function, str) and p.gradient is None for p in passages.values())
         self._look(crowd.step * self._each)

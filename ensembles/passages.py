@@ -142,6 +142,18 @@ def is_continuous(reducer: Any) -> bool:
     return isinstance(reducer, FirstPassage) and reducer.sense == "continuous"
 
 
+def streams(reducers: Mapping[str, Any]) -> dict[str, int]:
+    """Which random numbers each continuous first passage draws: those of one function and side share theirs."""
+    numbers: dict[tuple, int] = {}
+    found: dict[str, int] = {}
+    for name, passage in reducers.items():
+        if is_continuous(passage):
+            asked = passage.function
+            side = asked if isinstance(asked, str) else id(asked), passage.side
+            found[name] = numbers.setdefault(side, len(numbers))
+    return found
+
+
 def passages_end(reducers: Mapping[str, Reducer]) -> bool:
     """Whether every observable is a first passage that retires its paths."""
     return all(isinstance(reducer, FirstPassage) and reducer.retire for reducer in reducers.values())

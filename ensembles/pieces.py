@@ -101,14 +101,14 @@ def _check_same(a: Any, b: Any) -> None:
     names = [{str(name) for name in piece.data_vars} - {"overflow_step"} for piece in (a, b)]
     if names[0] != names[1]:
         raise InvalidInput(f"only one of the pieces has {shown(min(names[0] ^ names[1]))}")
-    if _continuous(a) != _continuous(b):
-        raise InvalidInput(
-            f"the pieces ask for their continuous first passages in another order ({', '.join(_continuous(a))} and "
-            f"{', '.join(_continuous(b))}), by which their random numbers are drawn: run them in one order"
-        )
     for name in sorted(names[0]):
         if a[name].attrs.get(last) != b[name].attrs.get(last) or a[name].dims != b[name].dims:
             raise InvalidInput(f"the pieces differ in what the observable {shown(name)} is")
+        if a[name].attrs.get("stream") != b[name].attrs.get("stream"):
+            raise InvalidInput(
+                f"the continuous first passage {shown(name)} draws other random numbers in each piece: they go by the "
+                "order of functions and sides among the observables, and by which share one; ask alike in each"
+            )
         if any(a.sizes[axis] != b.sizes[axis] for axis in a[name].dims if axis != "path"):
             raise InvalidInput(f"the observable {shown(name)} has another shape in each piece")
 
@@ -117,11 +117,6 @@ def _equal(one: Any, other: Any) -> bool:
     """Whether two attributes agree: nan with itself, and one entry with the number that a file makes of it."""
     a, b = (np.atleast_1d(np.asarray(value)) for value in (one, other))
     return bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc" and b.dtype.kind in "fc"))
-
-
-def _continuous(piece: Any) -> list[str]:
-    """Its continuous first passages, in their order."""
-    return [str(name) for name in piece.data_vars if piece[name].attrs.get("sense") == "continuous"]
 
 
 def _check_next(a: Any, b: Any) -> None:

@@ -13,7 +13,7 @@ from sgdlimits.exact.fingerprints import fingerprint
 
 from .netcdf import load, save
 from .observables import Reducer
-from .passages import FirstPassage
+from .passages import FirstPassage, streams
 
 __all__ = ["ensemble_dataset", "load", "moments_dataset", "path_dataset", "save", "sensitivities_dataset"]
 
@@ -55,9 +55,11 @@ def ensemble_dataset(
     import xarray
 
     variables: dict[str, Any] = {}
+    numbers = streams(ensemble.observables)
     for name, values in ensemble.values.items():
         width = "coordinate" if ensemble.observables[name].function == "state" else f"{name}_component"
-        kept = {"fingerprint": fingerprint(ensemble.observables[name])} | _sense(ensemble.observables[name])
+        reducer = ensemble.observables[name]
+        kept = {"fingerprint": fingerprint(reducer)} | _sense(reducer, numbers.get(name))
         variables[name] = (("path", "step", width)[: values.ndim], values, kept)
     if (ensemble.overflow_steps >= 0).any():
         variables["overflow_step"] = ("path", ensemble.overflow_steps)
@@ -87,11 +89,11 @@ def _ending(ending: Ending) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _sense(reducer: Reducer) -> dict[str, str]:
-    """In which sense a first passage was counted."""
+def _sense(reducer: Reducer, stream: int | None) -> dict[str, Any]:
+    """In which sense a first passage was counted, and by which of the seed's streams between steps."""
     if not isinstance(reducer, FirstPassage):
         return {}
-    return {"sense": "seen at steps" if reducer.sense == "steps" else "continuous"}
+    return {"sense": "seen at steps"} if stream is None else {"sense": "continuous", "stream": stream}
 
 
 def _state_variables(state: SavedState, past: str) -> dict[str, Any]:

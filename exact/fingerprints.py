@@ -12,17 +12,18 @@ import functools
 import hashlib
 import io
 import pickle
-import site
 import sys
-import sysconfig
 import types
 import weakref
 from collections.abc import Callable, Mapping
 from enum import Enum
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .origins import (
+    OF_EVERY_CLASS, attributes, behind, content, module_of, name_of, names_in, of_a_library, of_this_package,
+)  # fmt: skip
 
 DIGITS = 16
 MOST = 2_000_000  # parts of a thing that are looked at: an object that leads everywhere ends somewhere
@@ -30,22 +31,17 @@ DEEPEST = 100
 MANY = 100  # numbers and texts of a list from which on they are read at once
 PLAIN = (bool, int, float, str)
 LARGE = 1 << 16  # bytes
-OWN = "sgdlimits"
+GLOBAL_RANDOM = getattr(np.random.rand, "__self__", None)  # what any draw moves is no setting
 LRU = type(functools.cache(len))
-SLOTS = (types.GetSetDescriptorType, types.MemberDescriptorType)
-OF_EVERY_CLASS = frozenset((  # not what a user wrote, or said again elsewhere
-    "__module__", "__qualname__", "__dict__", "__weakref__", "__doc__", "__annotations__", "__dataclass_fields__",
-    "__dataclass_params__", "__firstlineno__", "__static_attributes__", "__abstractmethods__", "_abc_impl",
-    "__parameters__", "__orig_bases__", "__match_args__", "__hash__", "__annotate_func__", "__annotations_cache__",
-))  # fmt: skip
+UNADORNED = ("builtins", "collections", "numpy")  # libraries whose containers have nothing beside their entries
 
 
 def fingerprint(*things: Any) -> str:
     """16 hexadecimal digits for these things, the same in every process of one version of Python.
 
-    Numbers, texts, arrays, dataclasses, containers, functions (their code, defaults, closures and the global values
-    that they name), tensors and modules of torch, and objects by their attributes, or by what their class's
-    `__getstate__` leaves of these: a counter or a memory that is no setting is left out there. Derived.
+    Numbers, texts, arrays, dataclasses, containers, functions (their code, defaults, attributes, closures and the
+    global values that they name), tensors and modules of torch, and objects by their attributes, or by what their
+    class's `__getstate__` leaves of these: a counter or a memory that is no setting is left out there. Derived.
     """
     reader = _Reader()
     for thing in things:
@@ -69,12 +65,14 @@ class _Reader:
         self.count += 1
         if self.count > MOST or self.depth > DEEPEST:
             return
-        if isinstance(thing, np.generic):
-            thing = thing.item()
-        if isinstance(thing, (type(None), bool, int, float, complex, str)) and not isinstance(thing, Enum):
+        if isinstance(thing, np.generic):  # a date has a unit, and a record the names of its fields
+            thing = np.asarray(thing) if thing.dtype.kind in "mMV" else thing.item()
+        if thing is None or type(thing) in (bool, int, float, complex, str):
             self.add(type(thing).__name__, repr(thing))
-        elif isinstance(thing, bytes):
+        elif type(thing) is bytes:
             self.add("bytes", thing)
+        elif type(thing) is tuple and all(type(part) in PLAIN for part in thing):
+            self._compound(thing)  # equal ones are one, whichever objects they are
         elif id(thing) in self.seen:
             self.add("again", str(self.seen[id(thing)]))
         else:
@@ -86,34 +84,43 @@ class _Reader:
 
     def _alone(self, thing: Any) -> str:
         """A digest of a part by itself, to put parts without an order into one."""
-        reader = _Reader(dict(self.seen), self.alive, self.depth)
+        known = len(self.seen)
+        reader = _Reader(self.seen, self.alive, self.depth)
         reader.read(thing)
+        while len(self.seen) > known:  # its parts are met again later
+            self.seen.popitem()
         return reader.digest.hexdigest()
 
     def _compound(self, thing: Any) -> None:
         if isinstance(thing, np.ndarray):
             self._array(thing)
+            self._beside(thing)
         elif isinstance(thing, Enum):
-            self.add("enum", f"{_name(type(thing))}.{thing.name}")
+            self.add("enum", f"{name_of(type(thing))}.{thing.name}")
+            self._own_code(type(thing))  # the values of all members among it
         elif isinstance(thing, types.ModuleType):
-            self.add("module", thing.__name__)
+            self._module(thing)
         elif isinstance(thing, type):
             self._class(thing)
         elif isinstance(thing, types.FunctionType):
             self._function(thing)
         elif isinstance(thing, types.CodeType):
             self._code(thing)
-        elif isinstance(thing, LRU) and isinstance(thing.__wrapped__, types.FunctionType):  # functools.cache
+        elif isinstance(thing, LRU):  # functools.cache
             self._parts("remembering", thing.__wrapped__)
         elif isinstance(thing, functools.partial):
             self._parts("partial", thing.func, thing.args, thing.keywords)
         elif isinstance(thing, types.MethodType):
             self._parts("method", thing.__func__, thing.__self__)
-        elif isinstance(getattr(thing, "py_func", None), types.FunctionType):  # compiled by numba
-            self._parts("compiled", thing.py_func)
-        elif isinstance(thing, Mapping):
+        elif module_of(type(thing)).startswith("numba.") and hasattr(thing, "__wrapped__"):
+            kinds = thing.types if getattr(thing, "_frozen", False) else None  # else it adds them when it is called
+            told = [str(getattr(thing, name, None)) for name in ("targetoptions", "_sig", "signature")]
+            self._parts("compiled", name_of(type(thing)), thing.__wrapped__, kinds, *told)
+        elif isinstance(thing, Mapping) and not (_kept_by_a_library(thing) and self._pickled(thing)):
             pairs = sorted(thing.items(), key=lambda pair: self._alone(pair[0]))  # the order is no setting
             self._parts("mapping", *(part for pair in pairs for part in pair))
+            if isinstance(thing, collections.defaultdict):
+                self.read(thing.default_factory)
             self._beside(thing)
         elif isinstance(thing, collections.deque):
             self._parts("deque", thing.maxlen, *thing)
@@ -127,9 +134,13 @@ class _Reader:
         elif isinstance(thing, (set, frozenset)):
             self._parts("set", *sorted(map(self._alone, thing)))
             self._beside(thing)
-        elif dataclasses.is_dataclass(thing):
-            self._parts(_name(type(thing)), *(getattr(thing, field.name, None) for field in dataclasses.fields(thing)))
-            self._own_code(type(thing))
+        elif isinstance(thing, (int, float, complex, str, bytes)):  # of a class of the user's
+            kind = next(kind for kind in (int, float, complex, str, bytes) if isinstance(thing, kind))
+            self.add(name_of(type(thing)), kind.__repr__(thing))
+            self._beside(thing)
+        elif dataclasses.is_dataclass(thing) and of_a_library(type(thing)):  # a user's may hold more than its fields
+            values = (getattr(thing, field.name, None) for field in dataclasses.fields(thing))
+            self._parts(name_of(type(thing)), *values)
         else:
             self._object(thing)
 
@@ -139,13 +150,13 @@ class _Reader:
             self.read(part)
 
     def _beside(self, thing: Any) -> None:
-        """What a container of the user's has beside its entries."""
-        if not _of_a_library(*_home(type(thing))):
+        """What a container has beside its entries, and its class's code."""
+        if module_of(type(thing)).partition(".")[0] not in UNADORNED or not of_a_library(type(thing)):
             self._own_code(type(thing))
-            self._parts("beside", _attributes(thing))
+            self._parts("beside", attributes(thing))
 
     def _array(self, array: np.ndarray) -> None:
-        self.add("array", f"{array.dtype.descr}{array.shape}")
+        self.add("array", f"{_described(array.dtype)}{array.shape}")
         if isinstance(array, np.ma.MaskedArray):
             self._parts("masked", np.ma.getmaskarray(array), array.fill_value)
             array = np.asarray(array.filled())
@@ -155,44 +166,68 @@ class _Reader:
             self.digest.update(_digest_of(array))
 
     def _function(self, function: types.FunctionType) -> None:
-        # Code that is run by `exec` says that it belongs to builtins, whose own functions are none of Python's.
-        library = function.__module__ != "builtins" and _of_a_library(*_home(function))
-        self.add("function", _name(function) if library else "")
-        if library and function.__closure__ is None:
-            return
-        if not library:
-            self.read(function.__code__)
-            known = function.__globals__
-            names = set(_names(function.__code__))
-            for name in sorted(names & known.keys()):
-                self.add("global", name)
-                self.read(known[name])
-                if isinstance(known[name], types.ModuleType) and not _of_a_library(*_home(known[name])):
-                    inside = vars(known[name])  # a module of the user's: what is taken from it
-                    self._parts("from it", *(inside[part] for part in sorted(names & inside.keys())))
-        cells = function.__closure__ or ()
-        self._parts("bound", function.__defaults__, function.__kwdefaults__, *(_content(cell) for cell in cells))
+        code, known = function.__code__, function.__globals__
+        if of_a_library(function):
+            # Not by a name that it took over from a function that it wraps.
+            self.add("function", f"{known['__name__']}.{code.co_qualname}")
+            if known is vars(functools) and "registry" in vars(function):  # it remembers what it dispatched
+                self._parts("dispatching", vars(function)["registry"])
+                return
+            if function.__closure__ is None and "<locals>" not in code.co_qualname:
+                return
+        else:
+            self.add("function")
+            self.read(code)
+            named = {name: known[name] for name in names_in(code) & known.keys()}
+            self._parts("own", {name: value for name, value in vars(function).items() if name != "__wrapped__"})
+            self._taken(named, names_in(code))
+        cells = dict(zip(code.co_freevars, map(content, function.__closure__ or ())))
+        self._parts("bound", function.__defaults__, function.__kwdefaults__)
+        self._taken(cells, names_in(code))
+
+    def _taken(self, values: Mapping[str, Any], names: set[str]) -> None:
+        """Values that a function refers to; of the user's modules among them what it may take from there."""
+        todo, entered = [values], set()
+        for found in todo:
+            for name in sorted(found):
+                value = found[name]
+                self.add("taken", name)
+                if not isinstance(value, types.ModuleType):
+                    self.read(value)
+                    continue
+                self.add("module", value.__name__)
+                if id(value) not in entered and not of_a_library(value):
+                    entered.add(id(value))
+                    todo.append({part: vars(value)[part] for part in names & vars(value).keys()})
+
+    def _module(self, module: types.ModuleType) -> None:
+        """A module that an object holds; one of the user's counts whole, a table of settings it may be."""
+        self.add("module", "__main__" if module.__name__ == "__mp_main__" else module.__name__)
+        if not of_a_library(module):
+            self._parts("holds", {name: value for name, value in vars(module).items() if not name.startswith("__")})
 
     def _code(self, code: types.CodeType) -> None:
         self.add("code", code.co_code)
-        self._parts("names", code.co_names, code.co_varnames[: code.co_argcount], code.co_consts)
+        arguments = code.co_argcount + code.co_kwonlyargcount
+        self._parts("names", code.co_names, code.co_varnames[:arguments], code.co_consts)
+        self._parts("form", code.co_argcount, code.co_posonlyargcount, code.co_flags, code.co_exceptiontable)
 
     def _class(self, cls: type) -> None:
-        self.add("class", _name(cls))
+        self.add("class", name_of(cls))
         self._own_code(cls)
 
     def _own_code(self, cls: type) -> None:
         for base in cls.__mro__:
-            if _of_a_library(*_home(base)):
+            if of_a_library(base):
                 continue
             for name, entry in sorted(vars(base).items()):
                 if name not in OF_EVERY_CLASS:
                     self.add("entry", name)
-                    self.read(_behind(entry))
+                    self.read(behind(entry))
 
     def _object(self, thing: Any) -> None:
         kind = type(thing)
-        self.add("object", _name(kind))
+        self.add("object", name_of(kind))
         self._own_code(kind)
         torch = sys.modules.get("torch")
         if torch is not None and isinstance(thing, torch.Tensor):
@@ -201,15 +236,17 @@ class _Reader:
             self.add("tensor", str(values.dtype))
             self._array(plain.numpy())
         elif torch is not None and isinstance(thing, torch.nn.Module):
-            self._parts("state", dict(thing.state_dict()))
+            self._parts("state", dict(thing.state_dict()), dict(thing.named_buffers()))
+            inner = vars(torch.nn.Module()).keys()
             for name, part in thing.named_modules():
-                self.add("part", f"{name} {_name(type(part))}")
+                self.add("part", f"{name} {name_of(type(part))}")
                 self._own_code(type(part))
-                self.read({key: value for key, value in vars(part).items() if not key.startswith("_")})
-        elif _of_a_library(*_home(kind)) and kind.__module__.partition(".")[0] != OWN and self._pickled(thing):
+                self.read({key: value for key, value in vars(part).items() if key not in inner or key == "training"})
+        elif of_a_library(kind) and not of_this_package(kind) and self._pickled(thing):
             pass  # what a library's object holds need not be in its attributes
         else:
-            self._parts("attributes", _attributes(thing))
+            wrapped = getattr(thing, "__wrapped__", None) if of_a_library(kind) else None
+            self._parts("attributes", attributes(thing), wrapped)
 
     def _pickled(self, thing: Any) -> bool:
         raw = io.BytesIO()
@@ -222,14 +259,49 @@ class _Reader:
 
 
 class _Pickler(pickle.Pickler):
-    """Writes sets in an order that is not the accident of a process."""
+    """Writes what a library's object holds, by what it is and not by the accidents of a process.
+
+    Sets have no order, equal texts are one, arrays have no layout, and what the user wrote counts by its code.
+    """
 
     def __init__(self, file: io.BytesIO, alone: Callable[[Any], str]) -> None:
         super().__init__(file, protocol=5)
         self._alone = alone
+        self._texts: dict[Any, Any] = {}
+        self._foreign: dict[type, bool] = {}
 
     def persistent_id(self, thing: Any) -> Any:
-        return ("set", sorted(map(self._alone, thing))) if type(thing) in (set, frozenset) else None
+        kind = type(thing)
+        if kind is str or kind is bytes:
+            return self._texts.setdefault(thing, thing)
+        if kind in PLAIN:
+            return None
+        if thing is GLOBAL_RANDOM:
+            return ("random",)
+        if kind is set or kind is frozenset:
+            return "set", sorted(map(self._alone, thing))
+        if kind not in self._foreign:
+            self._foreign[kind] = not of_a_library(kind) or of_this_package(kind)
+        if isinstance(thing, types.FunctionType):
+            alone = thing.__closure__ is not None or not of_a_library(thing)
+        elif isinstance(thing, type):
+            alone = not of_a_library(thing)
+        else:
+            alone = self._foreign[kind] or (kind is np.ndarray and not thing.dtype.hasobject)
+        return ("read", self._alone(thing)) if alone else None
+
+
+def _kept_by_a_library(thing: Any) -> bool:
+    """Whether it is a library's object with entries, such as a data set: no dict."""
+    kind = type(thing)
+    return not isinstance(thing, (dict, types.MappingProxyType)) and of_a_library(kind) and not of_this_package(kind)
+
+
+def _described(dtype: np.dtype) -> str:
+    try:
+        return str(dtype.descr)
+    except ValueError:  # fields out of order
+        return repr(dtype)
 
 
 _digests: dict[int, tuple[weakref.ref[np.ndarray], bytes]] = {}  # of large arrays that nobody may write to
@@ -249,83 +321,3 @@ def _digest_of(array: np.ndarray) -> bytes:
         place = id(array)
         _digests[place] = weakref.ref(array, lambda _: _digests.pop(place, None)), digest
     return digest
-
-
-def _behind(entry: Any) -> Any:
-    """The functions behind what a class holds: of a property, a method of the class, and the like."""
-    if isinstance(entry, (staticmethod, classmethod)):
-        return entry.__func__
-    if isinstance(entry, property):
-        return [entry.fget, entry.fset]
-    if isinstance(entry, functools.cached_property):
-        return entry.func
-    return None if isinstance(entry, SLOTS) else entry
-
-
-def _attributes(thing: Any) -> dict[str, Any]:
-    """What an object holds: attributes and slots, without what it computed of these and remembers."""
-    kind = type(thing)
-    stated = getattr(kind, "__getstate__", None)
-    if isinstance(stated, types.FunctionType):  # the user's own, not that of every object
-        state = stated(thing)
-        return state if isinstance(state, dict) else {"state": state}
-    slots = [name for base in kind.__mro__ for name in _listed(vars(base).get("__slots__", ()))]
-    found = {name: getattr(thing, name) for name in slots if hasattr(thing, name) and name not in OF_EVERY_CLASS}
-    held = getattr(thing, "__dict__", {})
-    if not isinstance(held, dict):  # an object that answers to every name
-        return found
-    return found | {name: value for name, value in held.items() if not _is_cached(kind, name)}
-
-
-def _is_cached(kind: type, name: str) -> bool:
-    return isinstance(getattr(kind, name, None), functools.cached_property)
-
-
-def _listed(slots: Any) -> tuple[str, ...]:
-    if isinstance(slots, str):
-        return (slots,)
-    return tuple(slots) if isinstance(slots, (tuple, list, dict, set)) else ()
-
-
-def _name(thing: Any) -> str:
-    module = "__main__" if thing.__module__ == "__mp_main__" else thing.__module__  # in a process that was spawned
-    return f"{module}.{thing.__qualname__}"
-
-
-def _home(thing: Any) -> tuple[str | None, str | None]:
-    """Module of a function, a class or a module itself, and its file, also where nobody imported it by its name."""
-    if isinstance(thing, types.ModuleType):
-        return thing.__name__, getattr(thing, "__file__", None)
-    if isinstance(thing, types.FunctionType):
-        return thing.__module__, thing.__globals__.get("__file__")
-    return thing.__module__, getattr(sys.modules.get(thing.__module__), "__file__", None)
-
-
-def _names(code: types.CodeType) -> list[str]:
-    """Global names of a function and of the functions inside it."""
-    inner = [name for part in code.co_consts if isinstance(part, types.CodeType) for name in _names(part)]
-    return [*code.co_names, *inner]
-
-
-def _content(cell: types.CellType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:  # not yet filled
-        return None
-
-
-@functools.cache
-def _of_a_library(module: str | None, file: str | None) -> bool:
-    """Whether a module is Python's own, installed, or of this package: its code counts by its name."""
-    if module is None or module in ("__main__", "__mp_main__"):
-        return False
-    top = module.partition(".")[0]
-    if top in (OWN, "builtins") or top in sys.stdlib_module_names:
-        return True
-    return file is not None and any(Path(file).is_relative_to(folder) for folder in _installed())
-
-
-@functools.cache
-def _installed() -> tuple[str, ...]:
-    folders = {sysconfig.get_paths()[key] for key in ("purelib", "platlib", "stdlib", "platstdlib")}
-    return tuple(folders | set(site.getsitepackages()) | {site.getusersitepackages()})

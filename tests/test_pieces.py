@@ -263,10 +263,23 @@ class AnswersToAll:
     __dict__ = 3
 
 
+class NotToBePickled:
+    __module__ = property(lambda self: "mine")
+
+    def __init__(self, held):
+        self.held = held
+
+    def __getstate__(self):
+        raise TypeError("cannot be pickled")
+
+
 def test_an_object_that_answers_to_every_name_stops_no_run():
-    """Assert an end, for such an object and for a function compiled for C."""
+    """Assert an end, for such an object, one that refuses to be pickled, and a function compiled for C."""
     compiled = numba.cfunc("float64(float64)")(lambda x: x)
     assert fingerprint(AnswersToAll()) and fingerprint(compiled)
+    assert fingerprint(NotToBePickled(1)) != fingerprint(NotToBePickled(2))
+    shared = (1, 2)
+    assert fingerprint([shared, shared]) == fingerprint([shared, tuple([1, 2])])  # as after it was sent to a worker
 
 
 def test_what_leads_back_to_itself_ends():
