@@ -198,11 +198,16 @@ class MomentSpectra:
 
     @cached_property
     def _unit(self) -> float:
-        """A length at which what is linear in the moments is as large as the noise at the minimiser."""
-        still, fastest = float(np.abs(self._still).max()), float(np.abs(self.equations.mean_decays).max())
-        if not (0 < still < np.inf and fastest > 0):
+        """A length at which what is linear in the moments is as large as the noise at the minimiser.
+
+        Whatever the batch size, on which both depend alike.
+        """
+        noise: Any = self.equations.noise  # a SampledNoise
+        still = float(np.abs(self._still).max())
+        slope = self.equations.noise_scale * noise.factor * float(np.square(noise.eigenvalues).max(initial=0.0))
+        if not (0 < still < np.inf and slope > 0):
             return 1.0
-        return float(2.0 ** np.rint(np.log2(np.sqrt(still) / fastest)))
+        return float(2.0 ** np.rint(np.log2(still / slope) / 2))
 
     def _drawn(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """What of the noise is linear in the moments, (d, d), of moments that are counted in the unit of length."""

@@ -172,6 +172,17 @@ def test_a_start_far_away_costs_no_digits_of_what_it_leads_to(monkeypatch):
         np.testing.assert_allclose(found, walked, rtol=1e-11)
 
 
+@pytest.mark.parametrize("batch", [1, 2**10, 2**24])
+def test_small_noise_keeps_its_digits(batch, monkeypatch):
+    """Assert covariances to 1e-11 of each entry against the steps, however large the batch."""
+    sgd, record = discrete.SGD(FINITE, 0.1, batch), [1, 8, 50]
+    walked, found = (
+        by(method, monkeypatch, sgd, np.array([3.0, -2.0, 1.0, 0.5]), 50, record=record, quantities=("covariance",))
+        for method in (None, Method.EIGENPROBLEM)
+    )
+    np.testing.assert_allclose(found.covariance[1:], walked.covariance[1:], rtol=1e-11)
+
+
 def test_past_the_threshold_moments_grow_to_infinity():
     """Assert what the steps give while it is a number, and inf, no nan, beyond."""
     process = discrete.SGD(FINITE, 3.0)
