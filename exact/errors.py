@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Real
 from typing import Any
@@ -124,6 +124,15 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     if isinstance(value, str) and value in names:
         return value
     raise InvalidInput(f"{name} is {shown(value)}, which is not known; {nearest(value, names)}")
+
+
+def some_of(name: str, values: Any, allowed: Sequence[str]) -> tuple[str, ...]:
+    """Return the names asked for, all of them for None, if each is one of the allowed."""
+    if values is None:
+        return tuple(allowed)
+    if not isinstance(values, str | list | tuple) or not values:
+        raise InvalidInput(f"{name} must be names among {', '.join(allowed)}, got {shown(values)}")
+    return tuple(one_of(name, value, allowed) for value in ((values,) if isinstance(values, str) else values))
 
 
 def instance_of(name: str, value: Any, kinds: type | tuple[type, ...], hint: str = "") -> Any:

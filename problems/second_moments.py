@@ -22,12 +22,10 @@ from sgdlimits.ensembles.results import moments_dataset
 from sgdlimits.exact import mean_square
 from sgdlimits.exact.errors import (
     InfiniteVariance,
-    InvalidInput,
     LongRun,
     NoStationaryLaw,
     StabilityWarning,
-    one_of,
-    shown,
+    some_of,
 )
 from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.moment_maps import MomentMap
@@ -98,7 +96,7 @@ class SecondMoments:
         scheme_at : callable, optional
             The map of one increment of a scheme at a step size, `substeps` of them a step, instead of the process.
         """
-        chosen = _chosen(quantities)
+        chosen = some_of("quantities", quantities, QUANTITIES)
         self.problem.check_centre()
         mean, covariance = _start(x0, self.problem.dimension)
         kept = moment_steps(record, steps)
@@ -376,12 +374,3 @@ def _settles(equations: MomentMap | MomentFlow) -> bool:
     if isinstance(noise, SampledNoise) and noise.cost > mean_square.TOO_DEAR:
         return True
     return equations.feedback.is_stable()
-
-
-def _chosen(quantities: Sequence[str] | None) -> tuple[str, ...]:
-    if quantities is None:
-        return QUANTITIES
-    if not isinstance(quantities, str | list | tuple) or not quantities:
-        raise InvalidInput(f"quantities must be names among {', '.join(QUANTITIES)}, got {shown(quantities)}")
-    names = (quantities,) if isinstance(quantities, str) else quantities
-    return tuple(one_of("quantities", name, QUANTITIES) for name in names)

@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.results import sensitivities_dataset
-from sgdlimits.exact.errors import InvalidInput, one_of, shown
+from sgdlimits.exact.errors import InvalidInput, some_of
 from sgdlimits.exact.noise_maps import DiagonalNoise, NoiseMap
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.sensitivities import Direction, Noise, Tangents
@@ -55,7 +55,7 @@ def sensitivities(
             f"{type(problem).__name__} is expanded about a minimum that moves with the ridge: sensitivities are for "
             "LeastSquares and StreamingLeastSquares"
         )
-    chosen = _chosen(parameters)
+    chosen = some_of("parameters", parameters, PARAMETERS)
     problem.check_centre()
     mean, covariance = initial_moments(x0, problem.dimension)
     kept, vectors, equations = moment_steps(record, steps), problem.eigenvectors, second.equations
@@ -97,12 +97,3 @@ def noise_by_batch(
         return factor[1] * (of(second, mean) + (one - 1) * still) + added(one, label[1])
 
     return noise
-
-
-def _chosen(parameters: Sequence[str] | None) -> tuple[str, ...]:
-    if parameters is None:
-        return PARAMETERS
-    if not isinstance(parameters, str | list | tuple) or not parameters:
-        raise InvalidInput(f"parameters must be names among {', '.join(PARAMETERS)}, got {shown(parameters)}")
-    names = (parameters,) if isinstance(parameters, str) else parameters
-    return tuple(one_of("parameters", name, PARAMETERS) for name in names)
