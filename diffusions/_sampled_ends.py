@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from sgdlimits.ensembles import PACK
 from sgdlimits.ensembles.engine import Simulator, default_chunk
-from sgdlimits.exact.threads import threads_of
+from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.exact.errors import InvalidInput, calling, real_number
 
 from .solvers import Coefficients
@@ -38,7 +37,7 @@ def sample_paths(
 
     if threads == 1 or len(starts) == 1:
         return np.concatenate([chunk(start) for start in starts])
-    with ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix="sgdlimits") as pool:
+    with thread_pool(min(threads, len(starts))) as pool:
         return np.concatenate(list(pool.map(chunk, starts)))
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
+from sgdlimits.exact.threads import thread_pool
 
 from .blas_threads import one_blas_thread
 from .crossings import Crossings
@@ -82,9 +83,7 @@ def run_chunks(job: Job, threads: int) -> None:
     """Run all chunks; on any exception, Ctrl-C included, stop the others and leave no thread behind."""
     # Whole packs, though the first and the last may hold paths that nobody asked for.
     starts = range(job.first_path // PACK * PACK, job.first_path + job.paths, job.chunk)
-    with one_blas_thread():  # the pool has the cores
-        name = f"sgdlimits-{id(job):x}"
-        pool = ThreadPoolExecutor(min(threads, len(starts)), thread_name_prefix=name)
+    with one_blas_thread(), thread_pool(min(threads, len(starts))) as pool:  # the pool has the cores
         try:
             pending = {pool.submit(_run_chunk, job, first) for first in starts}
             while pending:
@@ -94,11 +93,6 @@ def run_chunks(job: Job, threads: int) -> None:
                     future.result()
         finally:
             job.stop.set()
-            pool.shutdown(wait=True, cancel_futures=True)
-            # An interrupt while a thread is started leaves the pool without a word of that thread.
-            for thread in threading.enumerate():
-                if thread.name.startswith(name):
-                    thread.join()
 
 
 def _run_chunk(job: Job, first: int) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -36,7 +35,7 @@ from .engine import Simulator
 from .initial import draw_initial, initial_state, stated_dimension
 from .random import PACK, QUALITIES, Noise, Purpose
 from .recurrences import RecurrenceSimulator
-from sgdlimits.exact.threads import threads_of
+from sgdlimits.exact.threads import thread_pool, threads_of
 
 LogWeight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Projection = Callable[[np.ndarray], np.ndarray]
@@ -178,7 +177,7 @@ def grow(
         crowd = Crowd(simulator, draw_initial(initial, noise, first), noise)
         return _run(crowd, generations, every, log_weight, project, burn_in)
 
-    with one_blas_thread(), ThreadPoolExecutor(threads, thread_name_prefix="sgdlimits") as pool:
+    with one_blas_thread(), thread_pool(threads) as pool:
         found = np.array(list(pool.map(population, range(2 * groups))))
     return _growth(found[:groups], found[groups:, 0], every, confidence, paths, generations)
 

@@ -12,14 +12,13 @@ decays that coincide, or a step size of 1e-12, cost no digits. All follow from d
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from .compiling import compiled
-from .threads import threads_of
+from .threads import thread_pool, threads_of
 
 NEAR = 1.0  # exponents that differ by less are taken by expm1
 PARALLEL = 200_000  # pairs from which on threads share a sum
@@ -172,5 +171,5 @@ def share(size: int, work: Callable[[int, int], object], pairs: int) -> None:
         work(0, size)
         return
     edges = np.linspace(0, size, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
+    with thread_pool(threads) as pool:
         list(pool.map(work, edges[:-1].tolist(), edges[1:].tolist()))

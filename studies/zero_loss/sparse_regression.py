@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.exact.threads import threads_of
+from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from .finer_rung import Cell, finer
@@ -202,7 +201,7 @@ def run_task(
     def error_of(w: np.ndarray) -> np.ndarray:
         return task.test_error(model.linear_coefficients(w))
 
-    with ThreadPoolExecutor(threads_of(threads)) as pool:
+    with thread_pool(threads_of(threads)) as pool:
 
         def run_all(asked: Sequence[Cell], record: np.ndarray, paths: int) -> list[dict[str, Any]]:
             options = settings | {"record": record, "paths": paths}
