@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sgdlimits.ensembles.initial import initial_moments
 from sgdlimits.exact.errors import InvalidInput, finite_array, flag, one_of
+from sgdlimits.exact.stationary_law import Stability
 
 from ..capabilities import (
     claim_notes,
@@ -110,12 +111,15 @@ def _of_one(
     found |= {"step": np.full(len(QUANTITIES), NEVER), "rates": np.full(2, np.nan), "notes": []}
     found |= {"power": np.zeros(len(SCALED), dtype=int), "looked_at": np.zeros(len(SCALED), dtype=int)}
     step_size, high = float(pair[0].step_size), span[1]
-    past = _unstable(pair, labels, step_size)
+    stabilities = [process.stability() for process in pair]
+    # What is found at a step size serves every quantity.
+    errors_at = functools.cache(lambda step_size: Errors(pair, x0, step_size))
+    past = _unstable(stabilities, labels, step_size)
     if past:
         found["size"][:] = found["signed"][:] = np.inf
         found["notes"].append(f"{past}: what grows for ever has no bound.")
     else:
-        errors = Errors(pair, x0, step_size)
+        errors = errors_at(step_size)
         worst: list[Worst | None] = [errors.risk, errors.relative]
         worst.append(None if quadratic is None else errors.quadratic(*quadratic))
         for column, each in enumerate(worst):
@@ -124,29 +128,28 @@ def _of_one(
                 found["step"][column] = NEVER if each.step is None else each.step
         if errors.relative is None:
             found["rates"][:] = errors.decay_rates
-    past = _unstable(pair, labels, high)
+    past = _unstable(stabilities, labels, high)
     if past:
         found["constant"][:] = np.inf
         found["notes"].append(f"{past}: no constant holds for step sizes up to there.")
         return found
     for column in range(len(SCALED)):
-        if not (column and Errors(pair, x0, high).void):
-            _constant(found, pair, labels[1], x0, span, column)
+        if not (column and errors_at(high).void):
+            _constant(found, errors_at, labels[1], span, column)
     return found
 
 
 def _constant(
-    found: dict[str, Any], pair: Pair, label: str, x0: Any, span: tuple[float, float], column: int
+    found: dict[str, Any], errors_at: Callable[[float], Errors], label: str, span: tuple[float, float], column: int
 ) -> None:
     """Fill in the constant of one quantity."""
-    @functools.cache
-    def errors_at(step_size: float) -> tuple[Errors, Worst]:
-        errors = Errors(pair, x0, step_size)
+    def worst_at(step_size: float) -> Worst:
+        errors = errors_at(step_size)
         worst = errors.relative if column else errors.risk
         assert worst is not None  # void at one step size is void at all
-        return errors, worst
+        return worst
 
-    power, seen = power_of(lambda step_size: errors_at(step_size)[1].size, span[1])
+    power, seen = power_of(lambda step_size: worst_at(step_size).size, span[1])
     found["power"][column] = power
     if abs(seen - power) > WHOLE:
         found["notes"].append(
@@ -155,9 +158,9 @@ def _constant(
         )
 
     def scaled(step_size: float) -> tuple[float, float]:
-        errors, worst = errors_at(step_size)
-        size = worst.size / step_size**power
-        return size, errors.slope(worst, bool(column)) / step_size**power - power * size / step_size
+        worst = worst_at(step_size)
+        size, slope = worst.size / step_size**power, errors_at(step_size).slope(worst, bool(column))
+        return size, slope / step_size**power - power * size / step_size
 
     constant = largest_constant(scaled, *span)
     found["constant"][column], found["at_step_size"][column] = constant.value, constant.step_size
@@ -169,11 +172,10 @@ def _constant(
         )
 
 
-def _unstable(pair: Pair, labels: tuple[str, str], step_size: float) -> str:
+def _unstable(stabilities: Sequence[Stability], labels: tuple[str, str], step_size: float) -> str:
     """Which side is past its threshold at this step size, in words; empty if none is."""
-    for process, label in zip(pair, labels):
-        stability = replace(process, step_size=step_size).stability()
-        if not stability.mean_square_stable:
+    for stability, label in zip(stabilities, labels):
+        if not replace(stability, step_size=step_size).mean_square_stable:
             threshold = min(stability.mean_threshold, stability.mean_square_threshold)
             return (
                 f"the second moment of {label} settles only below step size {threshold:.6g}, which "

@@ -12,7 +12,6 @@ import numpy as np
 
 from sgdlimits.exact.errors import OutOfReach, StabilityWarning
 
-from ..capabilities import risk_floor
 from .curves import Side, Worst, grid, largest, relaxation_horizon
 from .quadratic import quadratic_gap
 
@@ -51,7 +50,7 @@ class Errors:
     @property
     def floor(self) -> float:
         """Least risk, without the ridge."""
-        return float(risk_floor(self.pair[0].problem) or 0.0)
+        return float(self.pair[0].problem.least_risk)
 
     @property
     def void(self) -> bool:
