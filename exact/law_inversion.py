@@ -8,7 +8,7 @@ the integral of |phi| / (pi t) beyond it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def invert(law: AdditiveLaw) -> Inversion | None:
     found = Inversion(law, step, values, last, cut, 0.0, rounding, peak, bend, proved and known)
     # Where nothing bounds the tails: what the distribution function is off by near both ends of the period.
     alias = law.tail(period / 2) if known else _at_ends(found)
-    found = Inversion(law, step, values, last, cut, alias, rounding, peak, bend, proved and known)
+    found = replace(found, alias=alias)
     return found if found.error - (0 if math.isfinite(law.variance) else alias) < USABLE else None
 
 

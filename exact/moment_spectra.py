@@ -135,8 +135,7 @@ class MomentSpectra:
     ) -> Iterator[np.ndarray]:
         """Variances (d,), or covariances (d, d) where those of the start are given, at each time."""
         noise, spectrum, scale, entry, own = self._rank_one
-        decays, fadings = self.equations.mean_decays, self.equations.mean_decays
-        values, vectors = spectrum.eigenpairs()
+        decays, (values, vectors) = self.equations.mean_decays, spectrum.eigenpairs()
         start = (spread if spread.ndim == 1 else np.diagonal(spread)) / scale
         enters = vectors.T @ (entry / scale)
         still = enters * noise.floor + vectors.T @ (own * noise.offsets**2 / scale)
@@ -145,10 +144,10 @@ class MomentSpectra:
         if own.any():
             parts = 2 * own * noise.offsets * mean / scale, own * mean**2 / scale
             driven += np.concatenate([vectors.T * part for part in parts], axis=1)
-        fadings = np.concatenate([decays, self.together(decays, decays)])
         sums = SpectralSums(
-            values, self.equations.discrete, vectors.T @ start, still, fadings, driven if mean.any() else None
-        )
+            values, self.equations.discrete, vectors.T @ start, still,
+            np.concatenate([decays, self.together(decays, decays)]), driven if mean.any() else None,
+        )  # fmt: skip
         for time in times:
             # What lies below the rounding of the largest may come out negative.
             variances = np.maximum(scale * (vectors @ sums.at(time)), 0.0)
@@ -251,9 +250,10 @@ class MomentSpectra:
     ) -> Iterator[np.ndarray]:
         """Covariances (d, d) at each time."""
         values, vectors = self._packed
-        decays, d, driven, fadings = self.equations.mean_decays, mean.size, None, self.equations.mean_decays
+        decays, d, driven = self.equations.mean_decays, mean.size, None
+        rows, columns = np.triu_indices(d)
+        fadings = np.concatenate([decays, self.together(decays[rows], decays[columns])])
         if mean.any():
-            rows, columns = np.triu_indices(d)
             products = np.zeros((rows.size, rows.size))  # noise of each product of two means
             for place, (i, j) in enumerate(zip(rows, columns)):
                 if mean[i] and mean[j]:
@@ -262,7 +262,6 @@ class MomentSpectra:
                     size = mean[i] * mean[j] / self._unit**2
                     products[:, place] = size * self._pack(self._drawn(square, np.zeros(d)))
             driven = vectors.T @ np.column_stack([self._pulls(mean), products])
-            fadings = np.concatenate([decays, self.together(decays[rows], decays[columns])])
         sums = SpectralSums(
             values, self.equations.discrete, vectors.T @ self._pack(covariance), vectors.T @ self._pack(self._still),
             fadings, driven,

@@ -3,8 +3,8 @@
 diag(g) - w w^T has one eigenvalue below each g_j and above the one before, the root of 1 = sum w_i^2 / (g_i - x). Roots
 are solved for as offsets from the nearest pole, or from 0, so that a decay of 1e-14 beside one of 1 keeps its digits
 (R.-C. Li's rational interpolation, LAPACK working note 89). The weights are then made anew from the roots (Gu and
-Eisenstat, SIAM J. Matrix Anal. 15, 1994), of which eigenvectors follow that are orthogonal to rounding. They are never
-stored: each is made where it is used.
+Eisenstat, SIAM J. Matrix Anal. 15, 1994), of which eigenvectors follow that are orthogonal to rounding. Products
+with them need no matrix: each is made where it is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from functools import cached_property
 import numpy as np
 
 from .compiling import compiled
-
 from .spectral_sums import share
 
 SUMS = {"reassoc", "contract", "nsz"}  # sums may be put into vectors
@@ -150,17 +149,6 @@ def _projected(poles, weights, origins, offsets, columns, first, last, lengths, 
             out[k, j] = _dot(columns[k], vector) / lengths[j]
 
 
-@compiled
-def _restored(poles, weights, origins, offsets, lengths, columns, first, last, out):
-    """Sums (k, m) of eigenvectors with coefficients columns (k, m), entries first..last-1."""
-    row = np.empty_like(poles)
-    for i in range(first, last):
-        for j in range(poles.size):
-            row[j] = weights[i] / (lengths[j] * ((poles[i] - origins[j]) + offsets[j]))
-        for k in range(columns.shape[0]):
-            out[k, i] = _dot(columns[k], row)
-
-
 @dataclass(frozen=True, eq=False)
 class RankOneSpectrum:
     """Of diag(g) - w w^T, where w acts.
@@ -227,20 +215,6 @@ class RankOneSpectrum:
             poles.size**2,
         )  # fmt: skip
         return out.reshape(*np.shape(vectors)[:-1], poles.size)
-
-    def restore(self, coefficients: np.ndarray) -> np.ndarray:
-        """Vectors (..., d) of coefficients (..., m) of the coupled eigenvectors."""
-        order, group, poles, weights = self._groups
-        origins, offsets, remade, lengths = self._solved
-        columns = np.ascontiguousarray(np.atleast_2d(coefficients))
-        out = np.empty_like(columns)
-        share(
-            poles.size, lambda i, j: _restored(poles, remade, origins, offsets, lengths, columns, i, j, out),
-            poles.size**2,
-        )  # fmt: skip
-        found = np.zeros((len(columns), self.diagonal.size))
-        found[:, order] = out[:, group] * (self.root[order] / weights[group])
-        return found.reshape(*np.shape(coefficients)[:-1], self.diagonal.size)
 
     def vectors(self) -> np.ndarray:
         """Coupled eigenvectors (d, m), one a column."""

@@ -133,7 +133,7 @@ def choose_route(
         method = Method.STEPS
     if carried > Moments.MEAN and equations.spectral:
         method = _by_spectrum(equations, method, kept, records, last)
-    if carried is Moments.MEAN and (not equations.discrete or (equations.spectral and last > LONG_WAY)):
+    if carried is Moments.MEAN and (not equations.discrete or (last > LONG_WAY and equations.spectral)):
         method = Method.ENTRIES
     if method is Method.STEPS:
         _refuse_hours(equations, carried, last)

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 SchemeAt = Callable[[float], MomentMap]  # one increment of a scheme at a step size
 QUANTITIES = ("mean", "covariance", "risk")
 LOOKS = 10  # how often a curve is looked at in as many places as it is made for
-LOOK_AFTER, LONG = 2.0, 60.0  # seconds after which the pace is known, and from which on it is worth a warning
+LOOK_AFTER, LONG = 5.0, 60.0  # seconds after which the pace is known, and from which on it is worth a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,14 +103,14 @@ class SecondMoments:
         equations: MomentMap | MomentFlow = self.equations if scheme_at is None else scheme_at(self._first_size)
         grid = kept if scheme_at is None else kept * substeps
         route = choose_route(equations, chosen, len(kept), self._last_without_schedule(grid))
-        if scheme_at is None and route.method in (Method.EIGENPROBLEM, Method.KRYLOV) and "covariance" not in chosen:
-            if not isinstance(self.step_size, StepSizes):
-                with closing(open_progress(progress, int(kept[-1]), "steps")) as reported:
-                    found = self._by_spectrum(equations, self.problem.to_modes(mean), covariance, kept, route, chosen)
-                    reported.update(int(kept[-1]))
-                return moments_dataset(
-                    kept, found.get("mean"), None, found.get("risk"), self.problem.coordinates, attributes, clock(kept)
-                )
+        leaps = route.method in (Method.EIGENPROBLEM, Method.KRYLOV) and not isinstance(self.step_size, StepSizes)
+        if leaps and "covariance" not in chosen:
+            with closing(open_progress(progress, int(grid[-1]), "steps")) as reported:
+                found = self._by_spectrum(equations, self.problem.to_modes(mean), covariance, grid, route, chosen)
+                reported.update(int(grid[-1]))
+            return moments_dataset(
+                kept, found.get("mean"), None, found.get("risk"), self.problem.coordinates, attributes, clock(kept)
+            )
         reported = open_progress(progress, int(grid[-1]), "steps")
         pace = None if progress else _Pace(int(grid[-1]), steps, chosen)
         try:
