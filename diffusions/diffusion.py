@@ -221,9 +221,10 @@ class Diffusion(ABC):
             SGD steps; step k is the process's time k / clock.
         record : None, int or sequence of int
             Steps to keep, 0 always among them: None for all of at most 1000 steps, about 200 of more.
-        quantities : names among "mean", "covariance", "risk", optional
-            What the result holds; all by default. Without the covariances none is kept, and none is computed where the
-            variances close among themselves.
+        quantities : names, optional
+            What the result holds: "mean", "covariance", "risk" by default. Without the covariances none is kept, and
+            none is computed where the variances close among themselves. "risk_second_moment" (E L^2) and
+            "risk_standard_deviation" on request, of the process itself.
         solver : str, optional
             A scheme, to get the exact moments of what `simulate` would sample with it.
         substeps : int
@@ -235,12 +236,15 @@ class Diffusion(ABC):
         -------
         xarray.Dataset
             `mean(step, coordinate)`, `covariance(step, coordinate, coordinate_2)`, `risk(step)` (without the
-            ridge term), in original coordinates. Moments past the range of floating-point numbers are inf.
+            ridge term), in original coordinates; what else was asked for as (step). Moments past the range of
+            floating-point numbers are inf.
 
         Raises
         ------
         InvalidInput
             If the problem has no closed moments, or an argument cannot be used.
+        OutOfReach
+            If what is asked for takes hours.
 
         Warns
         -----

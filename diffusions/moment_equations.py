@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sgdlimits.exact.moment_flows import MomentFlow
-from sgdlimits.exact.noise_maps import ConstantNoise
+from sgdlimits.exact.noise_maps import ConstantNoise, RankOneNoise, SampledNoise
+from sgdlimits.exact.pair_moments import pairs_of_a_flow
 from sgdlimits.exact.schedules import STANDSTILL
 from sgdlimits.exact.sensitivities import Direction
+from sgdlimits.exact.square_moments import squares_of_a_flow
+from sgdlimits.problems.risk_deviations import RiskProducts
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import noise_by_batch
 
@@ -31,7 +34,33 @@ def second_moments(process: Diffusion) -> SecondMoments:
         return MomentFlow(rates_at(process, step_size), max(step_size, STANDSTILL) ** 2, noise)
 
     threshold = 0.0 if problem.curvatures.min() < 0 else np.inf
-    return SecondMoments(problem, process.label, process.step_size, flow_at, threshold, process.drift_order == 1)
+    return SecondMoments(
+        problem, process.label, process.step_size, flow_at, threshold,
+        process.drift_order == 1, lambda step_size: risk_products(process, step_size),
+    )  # fmt: skip
+
+
+def risk_products(process: Diffusion, step_size: float) -> RiskProducts:
+    """Products of modes whose moments give the variance of the risk, per SGD step at this step size.
+
+    Modes and their squares where the noise is homogenized or constant, else all products of two modes.
+    """
+    problem, noise, scale = process.quadratic, process.noise_map, max(step_size, STANDSTILL) ** 2
+    r = int((problem.eigenvalues > 0).sum())
+    rates = rates_at(process, step_size)[:r]
+    if isinstance(noise, SampledNoise):
+        return RiskProducts.about_minimiser(problem, pairs_of_a_flow(rates, noise, scale, problem.dimension))
+    still, none, floor = np.zeros((r, r)), np.zeros(r), 0.0
+    spread = coupling = own = none
+    if isinstance(noise, ConstantNoise):
+        still = scale * noise.covariance[:r, :r]
+    else:
+        assert isinstance(noise, RankOneNoise)  # the only other one
+        spread, coupling, own = scale * noise.spread[:r], noise.coupling[:r], np.sqrt(scale) * noise.own[:r]
+        # The level about the minimiser, counted from the least point of the risk.
+        floor = noise.floor - float(coupling @ problem.offset_modes[:r] ** 2)
+    push = rates * problem.offset_modes[:r]
+    return RiskProducts.about_least_risk(problem, squares_of_a_flow(rates, push, still, own, spread, coupling, floor))
 
 
 def directions(process: Diffusion) -> dict[str, Direction]:

@@ -10,11 +10,14 @@ from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
+from sgdlimits.exact.pair_moments import pairs_of_batches
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.sensitivities import Direction
+from sgdlimits.exact.square_moments import squares_of_gaussian_batches
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
-from sgdlimits.problems.samplings import sampling_factor_slope
+from sgdlimits.problems.risk_deviations import RiskProducts
+from sgdlimits.problems.samplings import batch_moments, sampling_factor_slope
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import noise_by_batch
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -96,7 +99,51 @@ def second_moments(sgd: SGD) -> SecondMoments:
     problem = quadratic_of(sgd)
     problem.sampling_factor(sgd.batch_size, sgd.sampling)
     return SecondMoments(
-        problem, sgd.label, sgd.step_size, lambda step_size: moment_map(sgd, step_size), mean_threshold(sgd)
+        problem, sgd.label, sgd.step_size, lambda step_size: moment_map(sgd, step_size), mean_threshold(sgd),
+        products_at=lambda step_size: risk_products(sgd, step_size),
+    )  # fmt: skip
+
+
+def risk_products(sgd: SGD, step_size: float) -> RiskProducts:
+    """Products of modes whose moments give the variance of the risk, at this step size.
+
+    Raises
+    ------
+    InvalidInput
+        If they do not close: momentum, or fresh label noise on batches without replacement.
+    OutOfReach
+        If the fourth moments of the samples cost too much.
+    """
+    problem = quadratic_of(sgd)
+    if sgd.momentum:
+        raise InvalidInput(
+            f"the standard deviation of the risk is known for plain SGD, and this is {sgd.label}: leave the momentum "
+            "out, or simulate"
+        )
+    h = problem.eigenvalues[problem.eigenvalues > 0]
+    kept = 1 - step_size * problem.curvatures[: h.size]
+    if isinstance(problem, StreamingLeastSquares):
+        push = step_size * problem.curvatures[: h.size] * problem.offset_modes[: h.size]
+        products = squares_of_gaussian_batches(
+            h, problem.noise**2 + sgd.label_noise**2, kept, push, step_size, sgd.batch_size
+        )
+        return RiskProducts.about_least_risk(problem, products)
+    assert isinstance(problem, LeastSquares)  # the only other leaf
+    rows, residuals = problem.range_modes, problem.residuals_at_minimiser
+    weights = np.full(len(rows), 1 / len(rows))
+    if sgd.label_noise:
+        if sgd.sampling != "with_replacement":
+            raise InvalidInput(
+                f"the standard deviation of the risk is not known for label_noise {sgd.label_noise:g} with sampling "
+                f"{sgd.sampling!r}: take sampling='with_replacement', no label noise, or simulate"
+            )
+        # Three nodes have the moments of a normal error up to the fifth.
+        nodes, mass = np.polynomial.hermite_e.hermegauss(3)
+        residuals = (residuals[:, None] - sgd.label_noise * nodes).ravel()
+        rows, weights = np.repeat(rows, 3, axis=0), np.outer(weights, mass / mass.sum()).ravel()
+    batch = batch_moments(sgd.batch_size, sgd.sampling, problem.samples)
+    return RiskProducts.about_minimiser(
+        problem, pairs_of_batches(rows, residuals, weights, kept, step_size, batch)
     )
 
 

@@ -182,8 +182,10 @@ class SGD:
         steps : int
         record : None, int or sequence of int
             Steps to keep, 0 always among them: None for all of at most 1000 steps, about 200 of more.
-        quantities : names among "mean", "covariance", "risk", optional
-            What the result holds; all by default. Without the covariances none is kept; on a stream none is computed.
+        quantities : names, optional
+            What the result holds: "mean", "covariance", "risk" by default. Without the covariances none is kept; on a
+            stream none is computed. "risk_second_moment" (E L^2) and "risk_standard_deviation" on request: plain SGD,
+            on a stream in any dimension, on finite data in some ten.
         progress : bool or object with update(n) and close(), optional
             As in `simulate`.
 
@@ -191,12 +193,15 @@ class SGD:
         -------
         xarray.Dataset
             `mean(step, coordinate)`, `covariance(step, coordinate, coordinate_2)`, `risk(step)` (without the
-            ridge term), in original coordinates. Moments past the range of floating-point numbers are inf.
+            ridge term), in original coordinates; what else was asked for as (step). Moments past the range of
+            floating-point numbers are inf.
 
         Raises
         ------
         InvalidInput
             If the problem or the sampling has no closed moments, or an argument cannot be used.
+        OutOfReach
+            If what is asked for takes hours.
 
         Warns
         -----

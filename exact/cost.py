@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from .errors import InvalidInput
+from .errors import InvalidInput, OutOfReach
 
 SMALL = 64 << 20  # bytes that are not worth a look at the machine
 UNKNOWN = 8 << 30  # where the system does not say
+HOURS, SPEED = 3.0, 7e12  # that a computation may take, multiplications in an hour
+CALLS = 3e4  # multiplications that Python's calls of one step, or of one product, cost
 
 
 def check_memory(what: str, size: float, advice: str) -> None:
@@ -24,6 +26,18 @@ def check_memory(what: str, size: float, advice: str) -> None:
     free = available_bytes()
     if size > free:
         raise InvalidInput(f"{what} needs about {_bytes(size)} of memory, but {_bytes(free)} are free: {advice}")
+
+
+def check_time(what: str, multiplications: float, advice: str) -> None:
+    """Raise if these multiplications take hours; `advice` says what to ask for instead.
+
+    Raises
+    ------
+    OutOfReach
+        If they take more than three.
+    """
+    if multiplications > HOURS * SPEED:
+        raise OutOfReach(f"{what} takes about {multiplications / SPEED:.2g} hours: {advice}")
 
 
 def available_bytes() -> int:

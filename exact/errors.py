@@ -126,10 +126,11 @@ def one_of(name: str, value: Any, allowed: Iterable[str]) -> str:
     raise InvalidInput(f"{name} is {shown(value)}, which is not known; {nearest(value, names)}")
 
 
-def some_of(name: str, values: Any, allowed: Sequence[str]) -> tuple[str, ...]:
-    """Return the names asked for, all of them for None, if each is one of the allowed."""
+def some_of(name: str, values: Any, usual: Sequence[str], further: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names asked for, the usual ones for None, if each is one of these or of further ones."""
     if values is None:
-        return tuple(allowed)
+        return tuple(usual)
+    allowed = (*usual, *further)
     if not isinstance(values, str | list | tuple) or not values:
         raise InvalidInput(f"{name} must be names among {', '.join(allowed)}, got {shown(values)}")
     return tuple(one_of(name, value, allowed) for value in ((values,) if isinstance(values, str) else values))

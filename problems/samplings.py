@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from math import perm
+
 from sgdlimits.ensembles.random import SAMPLINGS
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
+from sgdlimits.exact.pair_moments import BatchMoments
 
 LARGEST_BATCH = 2**24  # rows are drawn one by one: 128 MB of indices and about a second for a step of one path
 
@@ -41,3 +45,19 @@ def sampling_factor_slope(batch_size: int, sampling: str, samples: int | None) -
     if sampling == "with_replacement" or samples is None:
         return -1 / batch_size**2
     return -samples / (batch_size**2 * (samples - 1)) if samples > 1 else 0.0
+
+
+def batch_moments(batch_size: int, sampling: str, samples: int) -> BatchMoments:
+    """Moments of the mean of a batch from those of one of `samples`, up to the fourth; derived.
+
+    Without replacement by the probabilities that one to four given samples are all drawn, and by sums over distinct
+    ones, in which centred values add up to zero.
+    """
+    b, n = batch_size, samples
+    if sampling == "with_replacement":
+        return BatchMoments(1 / b, 1 / b**2, 1 / b**3, (b - 1) / b**3)
+    one, two, three, four = (Fraction(perm(b, k), perm(n, k)) if b >= k else Fraction(0) for k in range(1, 5))
+    return BatchMoments(
+        float(n * (one - two) / b**2), float(n * (one - 3 * two + 2 * three) / b**3),
+        float(n * (one - 7 * two + 12 * three - 6 * four) / b**4), float(n**2 * (two - 2 * three + four) / b**4),
+    )  # fmt: skip

@@ -22,6 +22,7 @@ from sgdlimits.ensembles.results import moments_dataset
 from sgdlimits.exact import mean_square
 from sgdlimits.exact.errors import (
     InfiniteVariance,
+    InvalidInput,
     LongRun,
     NoStationaryLaw,
     StabilityWarning,
@@ -37,6 +38,7 @@ from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 
 from .quadratic import QuadraticProblem
+from .risk_deviations import FURTHER, RiskProducts, deviations, unknown_products
 
 if TYPE_CHECKING:
     import xarray
@@ -62,6 +64,8 @@ class SecondMoments:
         Step size below which the mean settles: inf if it always does, 0 with a negative curvature.
     proportional : bool
         Whether the noise feeds itself in proportion to the step size.
+    products_at : callable, optional
+        Products of modes at a step size, for the variance of the risk; raises where they do not close.
     """
 
     problem: QuadraticProblem
@@ -70,6 +74,7 @@ class SecondMoments:
     equations_at: Callable[[float], MomentMap | MomentFlow]
     mean_threshold: float
     proportional: bool = False
+    products_at: Callable[[float], RiskProducts] = unknown_products
 
     @property
     def equations(self) -> MomentMap | MomentFlow:
@@ -89,17 +94,30 @@ class SecondMoments:
 
         Parameters
         ----------
-        quantities : names among QUANTITIES, optional
-            What the result holds; all of them by default.
+        quantities : names among QUANTITIES and FURTHER, optional
+            What the result holds; QUANTITIES by default.
         clock : function of the recorded steps
             Their times on the process's clock, or None.
         scheme_at : callable, optional
             The map of one increment of a scheme at a step size, `substeps` of them a step, instead of the process.
         """
-        chosen = some_of("quantities", quantities, QUANTITIES)
+        chosen = some_of("quantities", quantities, QUANTITIES, FURTHER)
         self.problem.check_centre()
         mean, covariance = _start(x0, self.problem.dimension)
         kept = moment_steps(record, steps)
+        further = [name for name in chosen if name in FURTHER]
+        if further:
+            if scheme_at is not None:
+                raise InvalidInput(
+                    f"quantities names {further[0]!r}, which is known of {self.label} itself, not of a scheme for it: "
+                    "leave solver out, or simulate"
+                )
+            chosen = tuple(name for name in chosen if name in QUANTITIES)
+            given = deviations(self, x0, kept, further, progress)
+            rest = moments_dataset(kept, None, None, None, self.problem.coordinates, attributes, clock(kept))
+            if chosen:
+                rest = self.moments(x0, steps, record, chosen, attributes, clock, progress)
+            return rest.assign({name: ("step", values) for name, values in given.items()})
         equations: MomentMap | MomentFlow = self.equations if scheme_at is None else scheme_at(self._first_size)
         grid = kept if scheme_at is None else kept * substeps
         route = choose_route(equations, chosen, len(kept), self._last_without_schedule(grid))
