@@ -36,7 +36,7 @@ def second_moments(process: Diffusion) -> SecondMoments:
     threshold = 0.0 if problem.curvatures.min() < 0 else np.inf
     return SecondMoments(
         problem, process.label, process.step_size, flow_at, threshold,
-        process.drift_order == 1, lambda step_size: risk_products(process, step_size),
+        process.drift_order == 1, lambda step_size, hours: risk_products(process, step_size),
     )  # fmt: skip
 
 

@@ -100,11 +100,11 @@ def second_moments(sgd: SGD) -> SecondMoments:
     problem.sampling_factor(sgd.batch_size, sgd.sampling)
     return SecondMoments(
         problem, sgd.label, sgd.step_size, lambda step_size: moment_map(sgd, step_size), mean_threshold(sgd),
-        products_at=lambda step_size: risk_products(sgd, step_size),
+        products_at=lambda step_size, hours: risk_products(sgd, step_size, hours),
     )  # fmt: skip
 
 
-def risk_products(sgd: SGD, step_size: float) -> RiskProducts:
+def risk_products(sgd: SGD, step_size: float, hours: float) -> RiskProducts:
     """Products of modes whose moments give the variance of the risk, at this step size.
 
     Raises
@@ -112,7 +112,7 @@ def risk_products(sgd: SGD, step_size: float) -> RiskProducts:
     InvalidInput
         If they do not close: momentum, or fresh label noise on batches without replacement.
     OutOfReach
-        If the fourth moments of the samples cost too much.
+        If the fourth moments of the samples take more than so many hours.
     """
     problem = quadratic_of(sgd)
     if sgd.momentum:
@@ -143,7 +143,7 @@ def risk_products(sgd: SGD, step_size: float) -> RiskProducts:
         rows, weights = np.repeat(rows, 3, axis=0), np.outer(weights, mass / mass.sum()).ravel()
     batch = batch_moments(sgd.batch_size, sgd.sampling, problem.samples)
     return RiskProducts.about_minimiser(
-        problem, pairs_of_batches(rows, residuals, weights, kept, step_size, batch)
+        problem, pairs_of_batches(rows, residuals, weights, kept, step_size, batch, hours)
     )
 
 

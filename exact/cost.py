@@ -28,16 +28,17 @@ def check_memory(what: str, size: float, advice: str) -> None:
         raise InvalidInput(f"{what} needs about {_bytes(size)} of memory, but {_bytes(free)} are free: {advice}")
 
 
-def check_time(what: str, multiplications: float, advice: str) -> None:
-    """Raise if these multiplications take hours; `advice` says what to ask for instead.
+def check_time(what: str, multiplications: float, advice: str, hours: float = HOURS) -> None:
+    """Raise if these multiplications take longer; `advice` says what to ask for instead.
 
     Raises
     ------
     OutOfReach
-        If they take more than three.
+        If they do.
     """
-    if multiplications > HOURS * SPEED:
-        raise OutOfReach(f"{what} takes about {multiplications / SPEED:.2g} hours: {advice}")
+    found = multiplications / SPEED
+    if found > hours:
+        raise OutOfReach(f"{what} takes about {found:.2g} hours, over {hours:.2g}: {advice}")
 
 
 def available_bytes() -> int:

@@ -12,7 +12,7 @@ from math import comb
 
 import numpy as np
 
-from .cost import CALLS, check_memory, check_time
+from .cost import CALLS, HOURS, check_memory, check_time
 from .linear_maps import pack_symmetric, unpack_symmetric
 from .noise_maps import NoiseMap
 from .product_moments import ProductMoments, Transition
@@ -35,7 +35,7 @@ class BatchMoments:
 
 def pairs_of_batches(
     features: np.ndarray, residuals: np.ndarray, weights: np.ndarray, kept: np.ndarray, step_size: float,
-    batch: BatchMoments,
+    batch: BatchMoments, hours: float = HOURS,
 ) -> ProductMoments:  # fmt: skip
     """SGD on weighted samples: z' = kept z - step_size (batch mean of the centred a (a.z + residual)).
 
@@ -45,11 +45,13 @@ def pairs_of_batches(
     residuals, weights : (n,) arrays
         At z = 0; probabilities.
     kept : (d,) array
+    hours : float
+        That the table of fourth moments may take.
 
     Raises
     ------
     OutOfReach
-        If the table of fourth moments costs too much.
+        If it takes longer.
     """
     n, d = features.shape
     size = comb(d + 2, 2)
@@ -57,7 +59,7 @@ def pairs_of_batches(
     what = f"the table of fourth moments of {n} samples in dimension {d}"
     check_time(
         what, 2.0 * n * size**4 / TABLES, "take homogenized SGD or a stream, where none is needed, fewer columns, "
-        "or simulate",
+        "or simulate", hours,
     )  # fmt: skip
     room = 8.0 * (2 * n * size**2 * 2 + size**2 * (monomials / 2 + size))
     check_memory(what, room, "use fewer columns")

@@ -11,7 +11,7 @@ import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian, initial_state
 from sgdlimits.ensembles.progress import Progress, open_progress
-from sgdlimits.exact.cost import check_memory, check_time
+from sgdlimits.exact.cost import HOURS, check_memory, check_time
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.linear_maps import DENSE_SIZE, KrylovSpace
 from sgdlimits.exact.product_moments import ProductMoments
@@ -68,14 +68,15 @@ class RiskProducts:
         return self.products.start(modes, None) if modes.ndim == 1 else self.products.start_of_points(modes)
 
 
-def unknown_products(step_size: float) -> RiskProducts:
+def unknown_products(step_size: float, hours: float) -> RiskProducts:
     """For processes whose products of modes nobody has worked out."""
     raise InvalidInput("the standard deviation of the risk of this process is not known: simulate")
 
 
 def deviations(
-    second: SecondMoments, x0: Any, kept: np.ndarray, names: Sequence[str], progress: bool | Progress | None
-) -> dict[str, np.ndarray]:
+    second: SecondMoments, x0: Any, kept: np.ndarray, names: Sequence[str], progress: bool | Progress | None,
+    hours: float = HOURS,
+) -> dict[str, np.ndarray]:  # fmt: skip
     """Second moment and standard deviation (steps,) of the risk, as asked for by `names`.
 
     Raises
@@ -83,11 +84,11 @@ def deviations(
     InvalidInput
         If products of the process's modes do not close.
     OutOfReach
-        If they do, and take hours.
+        If they do, and take longer than so many hours.
     """
-    last = int(kept[-1])
-    risk = second.products_at(second.step_size(0) if isinstance(second.step_size, StepSizes) else second.step_size)
-    _check_cost(risk.products, second, last)
+    last, first = int(kept[-1]), second.step_size(0) if isinstance(second.step_size, StepSizes) else second.step_size
+    risk = second.products_at(first, hours)
+    _check_cost(risk.products, second, last, hours)
     means, variances = np.empty(len(kept)), np.empty(len(kept))
     with closing(open_progress(progress, last, "steps")) as bar, np.errstate(over="ignore", invalid="ignore"):
         now = 0
@@ -114,7 +115,7 @@ def _states(
         return
     for size, first, last in sizes.runs(0, max(int(kept[-1]), 1)):
         here = kept[(kept > first) & (kept <= last) if first else kept <= last]
-        found = list(second.products_at(size).products.flow(*state, np.append(here, last) - first))
+        found = list(second.products_at(size, HOURS).products.flow(*state, np.append(here, last) - first))
         yield from found[:-1]
         state = found[-1]
 
@@ -126,7 +127,7 @@ def _of_step(second: SecondMoments) -> Callable[[int], ProductMoments]:
     def at(k: int) -> ProductMoments:
         size = second.step_size(k)
         if not latest or latest[0][0] != size:
-            latest[:] = [(size, second.products_at(size).products)]
+            latest[:] = [(size, second.products_at(size, HOURS).products)]
         return latest[0][1]
 
     return at
@@ -136,13 +137,14 @@ def _on_squares(products: ProductMoments, eigenvalues: np.ndarray) -> np.ndarray
     return np.where(products.left == products.right, 0.5 * eigenvalues[products.left], 0.0)
 
 
-def _check_cost(products: ProductMoments, second: SecondMoments, last: int) -> None:
+def _check_cost(products: ProductMoments, second: SecondMoments, last: int, hours: float) -> None:
     size = products.size
     what = f"the standard deviation of the risk up to step {last:.3g} in {second.problem.dimension} modes"
-    moves, numbers = float(last), 20.0 * size**2
+    moves, numbers, cost = float(last), 20.0 * size**2, products.cost
     if not products.discrete and size * (size + 1) > DENSE_SIZE:
-        moves *= float(np.abs(second.equations.mean_decays).max())
+        moves = max(KrylovSpace.SIZE, moves * float(np.abs(second.equations.mean_decays).max()))
         numbers += (KrylovSpace.SIZE + 2) * size * (size + 1)
+        cost += 2 * KrylovSpace.SIZE * size * (size + 1)
     check_memory(what, NUMBER * numbers, "take fewer modes, or ask for the risk alone")
     if size * (size + 1) > DENSE_SIZE or (products.discrete and not products.by_powers(last)):
-        check_time(what, moves * products.cost, "ask for fewer steps, or simulate")
+        check_time(what, moves * cost, "ask for fewer steps, or simulate", hours)

@@ -65,7 +65,8 @@ class SecondMoments:
     proportional : bool
         Whether the noise feeds itself in proportion to the step size.
     products_at : callable, optional
-        Products of modes at a step size, for the variance of the risk; raises where they do not close.
+        Products of modes at a step size, for the variance of the risk; raises where they do not close, or take more
+        than so many hours.
     """
 
     problem: QuadraticProblem
@@ -74,7 +75,7 @@ class SecondMoments:
     equations_at: Callable[[float], MomentMap | MomentFlow]
     mean_threshold: float
     proportional: bool = False
-    products_at: Callable[[float], RiskProducts] = unknown_products
+    products_at: Callable[[float, float], RiskProducts] = unknown_products
 
     @property
     def equations(self) -> MomentMap | MomentFlow:

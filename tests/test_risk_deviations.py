@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 
+from sgdlimits.compare import laws
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
 from sgdlimits.exact import pair_moments
@@ -71,7 +72,7 @@ def test_few_rows_and_low_rank(rows):
 def test_isserlis_against_the_map_of_samples(batch_size, covariance):
     """Assert the closed formulas of a stream against samples that have the normal's moments up to the ninth."""
     sgd = SGD(STREAM, 0.23, batch_size)
-    risk = sgd.second_moments.products_at(0.23)
+    risk = sgd.second_moments.products_at(0.23, 1.0)
     features, weights = gaussian_samples(np.append(STREAM.eigenvalues, STREAM.noise**2))
     offset = STREAM.offset_modes
     batch = batch_moments(batch_size, "with_replacement", len(features))
@@ -109,7 +110,7 @@ class Homogenized(NoiseMap):
 def test_squares_against_all_pairs(kind):
     """Assert that modes with their squares, and with all products, say the same of a diffusion."""
     process = kind(STREAM, 0.2, 2, label_noise=0.3)
-    risk = process.second_moments.products_at(0.2)
+    risk = process.second_moments.products_at(0.2, 1.0)
     pairs = pair_moments.pairs_of_a_flow(process.rates, Homogenized(process.noise_map), 0.04, 2)
     other = type(risk).about_minimiser(STREAM, pairs)
     times = [0.0, 0.5, 3.0, 40.0, 1000.0]
@@ -226,7 +227,7 @@ def test_leaps_by_powers_are_the_steps(kind):
     process = kind(STREAM, 0.02)
     record = np.unique(np.geomspace(1, 20000, 40).astype(int))
     found = process.moments(START, 20000, record, BOTH).risk_standard_deviation.values[1:]
-    risk = process.second_moments.products_at(0.02)
+    risk = process.second_moments.products_at(0.02, 1.0)
     state = risk.start(STREAM, START)
     if kind is SGD:
         states = risk.products.walk(*state, record, lambda k: risk.products)
@@ -234,3 +235,20 @@ def test_leaps_by_powers_are_the_steps(kind):
         states = (list(risk.products.flow(*state, [float(step)]))[0] for step in record)
     walked = [np.sqrt(risk.functional @ spread @ risk.functional) for _, spread in states]
     np.testing.assert_allclose(found, walked, rtol=1e-10)
+
+
+def test_a_comparison_checks_its_monte_carlo_errors():
+    """Assert that paths which show too little are named, and others, at a smaller step, are not; budgets are exact."""
+    calm, wild = (
+        laws(SGD(STREAM, size), HomogenizedSGD(STREAM, size), x0=np.zeros(2), steps=60, paths=1000, record=[5, 20, 60])
+        for size in (0.05, 0.3)
+    )
+    assert not any(text.startswith("SPREAD") for text in calm.notes())
+    assert any("as parts of the exact ones" in text for text in calm.notes())
+    assert any(text.startswith("SPREAD") and "paths of SGD" in text for text in wild.notes())
+    data, name = calm.dataset, "homogenized SGD"
+    exact = SGD(STREAM, 0.05).moments(np.zeros(2), 60, [5, 20, 60], BOTH).risk_standard_deviation.values[1:]
+    np.testing.assert_allclose(data["deviation"].sel(process="SGD"), exact, rtol=1e-12)
+    error = data["budget_error"].sel(process=name, part="Monte Carlo, reference")
+    np.testing.assert_allclose(error, exact / np.sqrt(1000), rtol=1e-12)
+    assert calm.plot_deviations().axes[0].get_lines()

@@ -150,10 +150,11 @@ def cancellations(
     return cancel, main
 
 
-def budgets_of(gathered: Gathered) -> tuple[tuple[np.ndarray, np.ndarray] | None, str]:
+def budgets_of(gathered: Gathered, deviations: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray] | None, str]:
     """Budgets of E risk over (process, part, step) with standard errors, and why some sides have none.
 
-    A Monte Carlo part has no standard error (nan) unless a fourth moment is proved finite.
+    The error of a Monte Carlo part is exact where the standard deviation of the risk is, `deviations` over (process,
+    step); else that of the paths, and nan unless a fourth moment is proved finite.
     """
     sides, samples, run = gathered.sides, gathered.samples, gathered.run
     shape = (len(sides), len(PARTS), len(run.record))
@@ -161,14 +162,15 @@ def budgets_of(gathered: Gathered) -> tuple[tuple[np.ndarray, np.ndarray] | None
     reasons = []
     known: dict[Any, np.ndarray] = {}
     means: list[Sampled | None] = []
-    for side, sample in zip(sides, samples):
+    for side, sample, deviation in zip(sides, samples, deviations):
         if sample is None or "risk" not in sample.values:
             means.append(None)
             continue
         value, influence = plain_mean(sample.values["risk"], Controls())
         error = np.sqrt(np.square(influence).sum(axis=0))
         tame = fourth_moments_settle(side.process) or noiseless(sample).all()
-        means.append(Sampled(value, np.where(tame & np.isfinite(value), error, np.nan)))
+        error = np.where(np.isnan(deviation), np.where(tame, error, np.nan), deviation / np.sqrt(run.paths))
+        means.append(Sampled(value, np.where(np.isfinite(value), error, np.nan)))
     for index, side in enumerate(sides[1:], start=1):
         reason = obstacle(sides[0].process, side.process)
         if reason:

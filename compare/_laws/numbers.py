@@ -16,10 +16,11 @@ from ..capabilities import has_moments, stability_notes
 from ..predictions import leading_error
 from . import budget as budgets
 from .between_laws import distance_steps, distances_of, gelbrich_bounds, quantiles_of
+from .deviations import deviations_of, short
 from .gathered import Gathered
 from .noise import noise_shares, off_by_more
 from .sides import Side
-from .statistics import LawStatistics, law_statistics, worst_of
+from .statistics import ROUNDING, LawStatistics, law_statistics, worst_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +54,9 @@ def numbers_of(found: Gathered) -> Numbers:
     leading = predicted_risk([None if side.scheme else side.process for side in sides], run.x0, run.record)
     about_risk = [observable.source == "risk" for observable in observables]
     predicted[:, about_risk] = leading[:, None]
-    parts, absent = budgets.budgets_of(found)
+    predicted[np.abs(predicted) <= ROUNDING * statistics.scale] = 0.0  # terms that cancel
+    spread = deviations_of(found)
+    parts, absent = budgets.budgets_of(found, spread.exact)
     worst = worst_of(statistics, run.record, found.tolerance)
     about_scheme = [bool(side.scheme) for side in sides]
     cancelling, main = budgets.cancellations(
@@ -65,6 +68,7 @@ def numbers_of(found: Gathered) -> Numbers:
     cautions = cautions_of(
         sides, statistics, predicted, cancelling, [side.label in unstable for side in sides],
         off_by_more(shares)[:, None] & (worst["overall"] == "agrees"),
+        short(spread.exact, spread.sampled, spread.error).any(axis=1)[:, None] & about_risk,
     )  # fmt: skip
     places = distance_steps(run.record)
     axes = ("process", "observable", "step")
@@ -75,7 +79,7 @@ def numbers_of(found: Gathered) -> Numbers:
         "noise_share": (("process", "place"), shares),
         "quantiles": ((*axes, "quantile"), quantiles_of(found)),
     }
-    variables |= {name: (axes[:2], values) for name, values in worst.items()}
+    variables |= {name: (axes[:2], values) for name, values in worst.items()} | spread.variables()
     variables |= distances_of(found, places)
     bound = gelbrich_bounds(found.moments)
     if bound is not None:
@@ -106,7 +110,7 @@ def predicted_risk(processes: Sequence[Any], x0: Any, record: np.ndarray) -> np.
 
 def cautions_of(
     sides: Sequence[Side], statistics: LawStatistics, predicted: np.ndarray,
-    cancelling: np.ndarray, unstable: Sequence[bool], other_noise: np.ndarray,
+    cancelling: np.ndarray, unstable: Sequence[bool], other_noise: np.ndarray, narrow: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Words (process, observable) on why not to trust a row, "; " between them; empty when there is nothing to say."""
     shape = statistics.exact.shape
@@ -122,6 +126,8 @@ def cautions_of(
             words.append("overflow")
         if (statistics.unsure[row] & np.isfinite(statistics.difference[row])).any():
             words.append("tails")
+        if any(narrow[i, row[1]] and not statistics.exact[i, row[1]] for i in (0, index)):
+            words.append("rare paths")
         exact = statistics.exact[row] and statistics.exact[0, row[1]]
         error = np.hypot(statistics.standard_error[row], statistics.standard_error[0, row[1]])
         if not exact and (statistics.integrator[row] > np.maximum(error, 1e-300) * 1.5).any():

@@ -40,6 +40,8 @@ def laws_page(
         "Where the difference in risk comes from": _budget(laws, by_name),
         "Distance of the laws": [*_figures(by_name, "laws"), *_gelbrich(laws)],
     }
+    if said := wording.spread(dataset):
+        sections["Standard deviation of the risk"] = [paragraphs(said), *_figures(by_name, "deviations")]
     if orders is not None:
         sections["Observed weak order"] = [
             *(wide(table) for table in orders.tables()),

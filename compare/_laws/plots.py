@@ -207,6 +207,35 @@ def distances(dataset: xarray.Dataset, observable: str, kind: str, ax: Axes | No
     return figure
 
 
+def has_deviations(dataset: xarray.Dataset) -> bool:
+    """Whether the standard deviation of the risk is known exactly on some side."""
+    return "deviation" in dataset and bool(np.isfinite(dataset["deviation"]).any())
+
+
+def deviations(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
+    """Standard deviation of the risk of a path: exact as lines, over the paths as markers with intervals.
+
+    Sides without any, but for rounding, are left out.
+    """
+    figure, ax = axes_of(ax)
+    here = _moved(dataset)
+    steps, looks = here["step"].values, styles(dataset["process"].values.tolist())
+    exact, sampled = here["deviation"].values, here["deviation_sampled"].values
+    least = wording.ROUNDING * largest(np.stack([exact, sampled]))
+    exact, sampled = (np.where(values > least, values, np.nan) for values in (exact, sampled))
+    half = normal_quantile(dataset.attrs["confidence"]) * here["deviation_error"].values
+    every = np.zeros(len(looks), dtype=bool)
+    _draw(ax, steps, looks, exact, exact, exact, ~every)
+    _draw(ax, steps, looks, sampled, sampled - half, sampled + half, every, thread=False)
+    scale_steps(ax, steps)
+    known = np.concatenate([values[np.isfinite(values)] for values in (exact, sampled)])
+    if known.size and known.max() > 20 * known.min():
+        ax.set_yscale("log")
+    dress(ax, "standard deviation\nof the risk")
+    _label_ends(ax, steps, looks, np.where(np.isfinite(exact), exact, sampled))
+    return figure
+
+
 def laws(dataset: xarray.Dataset, observable: str) -> Figure:
     """`quantiles` of the first process above both `distances`."""
     figure, (above, middle, below) = panels(3, height=7.4)

@@ -28,10 +28,11 @@ class Laws(Result):
         estimate, standard_error, exact, difference (other minus reference) with difference_lower and
         difference_upper (one step at a time), band_lower and band_upper (all steps at once), integrator (its part
         of the intervals), scale, predicted, verdict, quantiles, w1 and ks with their intervals, and where defined
-        gelbrich, budget, budget_error and budget_sum. Over (process, place): noise_share, how much of the reference's
-        gradient noise a process has. Over (process, observable): the worst difference of all steps
-        (worst_difference, worst_lower, worst_upper, worst_scale, worst_step, worst_part), overall (its verdict) and
-        caution (why not to trust the row).
+        gelbrich, budget, budget_error and budget_sum. Over (process, step): deviation (exact standard deviation
+        of the risk), deviation_sampled (over the paths) and deviation_error (its standard error). Over
+        (process, place): noise_share, how much of the reference's gradient noise a process has. Over (process,
+        observable): the worst difference of all steps (worst_difference, worst_lower, worst_upper, worst_scale,
+        worst_step, worst_part), overall (its verdict) and caution (why not to trust the row).
     """
 
     kind: ClassVar[str] = "laws"
@@ -69,6 +70,10 @@ class Laws(Result):
     def plot_budget(self, ax: Axes | None = None, process: str | None = None) -> Figure:
         """Parts of the error budget against the step; default: of the first process after the reference."""
         return plots.budget(self.dataset, self._process(process), ax)
+
+    def plot_deviations(self, ax: Axes | None = None) -> Figure:
+        """Standard deviations of the risk, exact and over the paths; see `plots.deviations`."""
+        return plots.deviations(self.dataset, ax)
 
     def plot_quantiles(
         self, ax: Axes | None = None, observable: str | None = None, process: str | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..text_table import number
+from .deviations import spread
 from .noise import FACTOR, off_by_more
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ CAUTIONS = {
     "overflow": "a mean is infinite, by its moment equations or because a path left the range of numbers",
     "tails": "at some step one path carries more than a quarter of a mean's variance, or none differs from the others: "
     "no interval can be given there, more paths or a bounded observable are needed",
+    "rare paths": "the paths show less of the risk's standard deviation than there is, see SPREAD: its intervals are "
+    "too narrow",
     "integrator": "the integrator's part is larger than the Monte Carlo error; give substeps, or more paths",
     "higher orders": "the predicted leading term is off by more than half: higher orders in the step size dominate",
     "other noise": "the row agrees although the noise covariances differ by more than a factor of two, see NOISE: up "
@@ -96,8 +99,8 @@ def notes(dataset: xarray.Dataset) -> list[str]:
     """All that must be known to read the tables."""
     return [
         *noise(dataset), *thresholds(dataset), scales(dataset), *cautions(dataset), reading(dataset),
-        *sampling(dataset), *schemes(dataset), *budget(dataset), *stability(dataset), *mismatches(dataset),
-        *overflowed(dataset),
+        *sampling(dataset), *spread(dataset), *schemes(dataset), *budget(dataset), *stability(dataset),
+        *mismatches(dataset), *overflowed(dataset),
     ]  # fmt: skip
 
 
@@ -169,6 +172,7 @@ def thresholds(dataset: xarray.Dataset) -> list[str]:
 def marked(dataset: xarray.Dataset) -> list[str]:
     """What a reader must see before any table."""
     loud = [text for text in noise(dataset) if text.startswith("NOISE")] + thresholds(dataset)
+    loud += [text for text in spread(dataset) if text.startswith("SPREAD")]
     return loud + schemes(dataset) + mismatches(dataset) + overflowed(dataset)
 
 

@@ -88,6 +88,14 @@ def figures(laws: Laws, orders: Orders | None = None) -> list[tuple[str, str, Ca
         )
         found.append((f"laws-{plain}", caption, partial(plots.laws, dataset, observable)))
 
+    if plots.has_deviations(dataset):
+        caption = (
+            "Standard deviation of the risk of a path against the step: lines are exact, markers those of the paths "
+            f"with {level} intervals. Sides without noise are left out. Past its tail index it grows with the step, "
+            "and rare paths carry it."
+        )
+        found.append(("deviations", caption, partial(plots.deviations, dataset)))
+
     def budgets() -> Figure:
         drawn = plots.budgets(dataset)
         assert drawn is not None
