@@ -83,11 +83,7 @@ def limit_map(model: Model, w: np.ndarray, tolerance: float = 1e-10) -> np.ndarr
         raise _reason(model, start[worst], found[worst], float(lost[worst]))
     rested = np.flatnonzero(np.isfinite(rests).all(-1))
     if rested.size:
-        point = rests[rested[0]]
-        raise InvalidInput(
-            f"the gradient flow from this start comes to rest at {place(point)}, up to rounding, where the loss is "
-            f"{float(model.loss(point)):.3g}: a saddle, which only rounding would leave; start elsewhere"
-        )
+        raise _at_saddle(model, rests[rested[0]])
     check_growth(model, polished.w, *spectrum(model, polished.w))
     return polished.w.reshape(w.shape)
 
@@ -98,6 +94,13 @@ def _refuse_negative(model: Model, w: np.ndarray) -> None:
     if below.any() and (lost[below] < -rounding(model, w[below])).any():
         worst = int(np.nanargmin(lost))
         raise negative_loss(float(lost[worst]), w[worst])
+
+
+def _at_saddle(model: Model, point: np.ndarray) -> InvalidInput:
+    return InvalidInput(
+        f"the gradient flow from this start comes to rest at {place(point)}, up to rounding, where the loss is "
+        f"{float(model.loss(point)):.3g}: a saddle, which only rounding would leave; start elsewhere"
+    )
 
 
 def _reason(model: Model, start: np.ndarray, end: np.ndarray, lost: float) -> InvalidInput:
@@ -119,6 +122,10 @@ def _reason(model: Model, start: np.ndarray, end: np.ndarray, lost: float) -> In
             "has constant rank on its zeros"
         )
     gradient = float(np.linalg.norm(model.gradient(end)))
+    if gradient * length(end) <= ROUGH * lost:
+        values = np.linalg.eigvalsh(model.hessian(end))
+        if values[0] < -ROUGH * np.abs(values).max():
+            return _at_saddle(model, end)  # rounding has not even left it
     if lost < 1e-3 * first and model.loss(polished.w) > 0.5 * lost and gradient * length(end) > 1e-3 * lost:
         return NoZeroSet(
             f"no zero-loss set is reached from this start: the loss, {lost:.3g}, still falls, but in a direction "

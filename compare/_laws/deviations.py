@@ -16,6 +16,7 @@ from sgdlimits.problems.risk_deviations import FURTHER, deviations
 from ..capabilities import has_moments, is_local
 from ..text_table import number
 from .gathered import Gathered
+from .means import ENOUGH
 from .sides import Run, Sample, Side
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 LONGEST = 10 / 3600  # hours that a report spends on one side
 TOO_SMALL = 0.8  # part of the exact deviation from which on errors over the paths are too small to use
-SURE = 3.0  # standard errors by which they fall short
+SURE = 5.0  # standard errors by which they fall short: few paths show too little by chance, and tell it badly
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +79,8 @@ def exact_deviation(side: Side, run: Run) -> np.ndarray:
 
 
 def deviation_of_paths(sample: Sample | None) -> tuple[np.ndarray, np.ndarray]:
-    """Standard deviation (steps,) of the risk over paths, with its standard error; nan without a sample."""
-    if sample is None or "risk" not in sample.values:
+    """Standard deviation (steps,) of the risk over paths, with its standard error; nan without enough of them."""
+    if sample is None or "risk" not in sample.values or len(sample.values["risk"]) < ENOUGH:
         return np.array(np.nan), np.array(np.nan)
     risks = sample.values["risk"]
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
