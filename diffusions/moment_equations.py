@@ -8,10 +8,10 @@ import numpy as np
 
 from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.noise_maps import ConstantNoise, RankOneNoise, SampledNoise
-from sgdlimits.exact.pair_moments import pairs_of_a_flow
+from sgdlimits.exact.products_of_pairs import pairs_of_a_flow
 from sgdlimits.exact.schedules import STANDSTILL
 from sgdlimits.exact.sensitivities import Direction
-from sgdlimits.exact.square_moments import squares_of_a_flow
+from sgdlimits.exact.products_of_squares import squares_of_a_flow
 from sgdlimits.problems.risk_deviations import RiskProducts
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import noise_by_batch

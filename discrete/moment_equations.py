@@ -10,10 +10,10 @@ from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
-from sgdlimits.exact.pair_moments import pairs_of_batches
+from sgdlimits.exact.products_of_pairs import pairs_of_batches
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.sensitivities import Direction
-from sgdlimits.exact.square_moments import squares_of_gaussian_batches
+from sgdlimits.exact.products_of_squares import squares_of_gaussian_batches
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.risk_deviations import RiskProducts

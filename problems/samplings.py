@@ -8,7 +8,7 @@ from math import perm
 from sgdlimits.ensembles.random import SAMPLINGS
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
-from sgdlimits.exact.pair_moments import BatchMoments
+from sgdlimits.exact.products_of_pairs import BatchMoments
 
 LARGEST_BATCH = 2**24  # rows are drawn one by one: 128 MB of indices and about a second for a step of one path
 

@@ -9,7 +9,7 @@ import pytest
 from sgdlimits.compare import laws
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
-from sgdlimits.exact import pair_moments
+from sgdlimits.exact import products_of_pairs
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.exact.fourth_moments import gaussian_samples
 from sgdlimits.exact.noise_maps import NoiseMap, Structure
@@ -76,7 +76,7 @@ def test_isserlis_against_the_map_of_samples(batch_size, covariance):
     features, weights = gaussian_samples(np.append(STREAM.eigenvalues, STREAM.noise**2))
     offset = STREAM.offset_modes
     batch = batch_moments(batch_size, "with_replacement", len(features))
-    pairs = pair_moments.pairs_of_batches(
+    pairs = products_of_pairs.pairs_of_batches(
         features[:, :2], features[:, :2] @ offset - features[:, 2], weights, 1 - 0.23 * STREAM.curvatures, 0.23, batch
     )
     other = type(risk).about_minimiser(STREAM, pairs)
@@ -111,7 +111,7 @@ def test_squares_against_all_pairs(kind):
     """Assert that modes with their squares, and with all products, say the same of a diffusion."""
     process = kind(STREAM, 0.2, 2, label_noise=0.3)
     risk = process.second_moments.products_at(0.2, 1.0)
-    pairs = pair_moments.pairs_of_a_flow(process.rates, Homogenized(process.noise_map), 0.04, 2)
+    pairs = products_of_pairs.pairs_of_a_flow(process.rates, Homogenized(process.noise_map), 0.04, 2)
     other = type(risk).about_minimiser(STREAM, pairs)
     times = [0.0, 0.5, 3.0, 40.0, 1000.0]
     ways = [way.products.flow(*way.start(STREAM, START), times) for way in (risk, other)]
