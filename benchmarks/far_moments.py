@@ -10,6 +10,8 @@ from typing import Any
 CASES: list[tuple[str, str, float, float]] = [  # what, code that makes it, seconds and GB asked
     ("n=442, d=10, 50 steps to 1e6, all moments", "finite(diabetes(), 0.05, 10**6, 50, None)", 2.0, 2.0),
     ("n=2000, d=100, 50 steps to 1e6, risk", "finite(gaussian(2000, 100), None, 10**6, 50, ('risk',))", 60.0, 2.0),
+    ("n=2000, d=100, 50 of 1000 steps, all moments", "finite(gaussian(2000, 100), None, 1000, 50, None)", 1.5, 2.0),
+    ("n=2000, d=100, 50 steps to 1e6, all moments", "finite(gaussian(2000, 100), None, 10**6, 50, None)", 10.0, 2.0),
     ("stream, d=1000, 200 steps to 1e12, risk", "stream(1000, 0.0)", 1.0, 2.0),
     ("stream, d=1000, ridge, 200 steps to 1e12, risk", "stream(1000, 0.01)", 20.0, 2.0),
     ("stream, d=3000, ridge, 200 steps to 1e12, risk", "stream(3000, 0.01)", 20.0, 2.0),

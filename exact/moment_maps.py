@@ -19,8 +19,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import mean_square
+from .chebyshev import ChebyshevMoments
 from .matrix_equations import solve_pairs
-from .moment_spectra import MomentSpectra, propagated
+from .moment_spectra import MomentSpectra, collected
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise
 from .routes import Method, Moments, Route, choose_route, feedback_of
@@ -152,12 +153,15 @@ class MomentMap:
             Is told how many steps more are done.
         """
         route = choose_route(self, ("covariance",), len(record)) if route is None else route
-        if route.method is Method.EIGENPROBLEM and spread is not None:
-            return propagated(self, mean, spread, record, route, report)
+        spectra = MomentSpectra(self)
+        ways = {Method.EIGENPROBLEM: spectra, Method.CHEBYSHEV: ChebyshevMoments(spectra)}
+        if route.method in ways and spread is not None:
+            states = ways[route.method].states(mean, spread, record)
+            return collected(spectra.means(mean, record), states, record, int(route.kept), report)
         if route.method is Method.ENTRIES:
             if report is not None:
                 report(int(record[-1]))
-            return MomentSpectra(self).means(mean, record), None
+            return spectra.means(mean, record), None
         s, now, since = self.numbers, 0, 0
         often = max(1, BETWEEN_REPORTS // mean.size ** max(1, int(route.carried)))
         means, carried = np.zeros((s, mean.size)), None

@@ -9,6 +9,7 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from .chebyshev import HELD, products
 from .cost import check_memory
 from .errors import OutOfReach
 from .linear_maps import DENSE_SIZE
@@ -41,6 +42,7 @@ class Method(Enum):
     ENTRIES = "entry by entry, in closed form"
     EIGENPROBLEM = "one eigenproblem for what closes, the rest entry by entry"
     KRYLOV = "a Krylov space of the risk"
+    CHEBYSHEV = "Chebyshev polynomials of a step"
     EXPONENTIAL = "the exponential of the generator"
 
 
@@ -101,7 +103,7 @@ FEEDBACK: dict[Structure, type[NoiseFeedback]] = {
 
 
 def choose_route(
-    equations: Equations, quantities: Collection[str] = (), records: int = 0, last: int = 0
+    equations: Equations, quantities: Collection[str] = (), records: int = 0, last: int = 0, looks: int = 1
 ) -> Route:
     """The exact route of these equations; no caller chooses.
 
@@ -115,6 +117,8 @@ def choose_route(
         Steps that are kept.
     last : int
         The last of them.
+    looks : int
+        How often so many are asked for: a spectrum is made once, the rest each time.
 
     Raises
     ------
@@ -132,16 +136,18 @@ def choose_route(
     if equations.discrete:
         method = Method.STEPS
     if carried > Moments.MEAN and equations.spectral:
-        method = _by_spectrum(equations, method, kept, records, last)
+        method = _by_spectrum(equations, method, kept, records, last, looks)
     if carried is Moments.MEAN and (not equations.discrete or (last > LONG_WAY and equations.spectral)):
         method = Method.ENTRIES
-    if method is Method.STEPS:
-        _refuse_hours(equations, carried, last)
+    if method in (Method.STEPS, Method.CHEBYSHEV):
+        _refuse_hours(equations, carried, last, method)
     # Modes, positions and what is between them; then what moves, with its factors.
     size = (3.0 if kept is Moments.COVARIANCES else 2.0) * records * d ** max(1, int(kept))
     size += 4.0 * equations.numbers**2 * d ** max(1, int(carried))
     if method is Method.EIGENPROBLEM and not (structure is Structure.RANK_ONE and kept is Moments.VARIANCES):
         size += 4.0 * (d if structure is Structure.RANK_ONE else d * (d + 1) / 2) ** 2
+    if method is Method.CHEBYSHEV:
+        size += min(HELD, products(equations, last) * d * (d + 1) / 2)
     what = "covariances" if kept is Moments.COVARIANCES else "moments"
     check_memory(
         f"the {what} of {records} recorded steps in dimension {d}", NUMBER * size,
@@ -150,25 +156,29 @@ def choose_route(
     return Route(method, carried, kept, FEEDBACK[structure])
 
 
-def _refuse_hours(equations: Equations, carried: Moments, last: int) -> None:
-    noise = equations.noise
+def _refuse_hours(equations: Equations, carried: Moments, last: int, method: Method) -> None:
+    noise, d = equations.noise, equations.dimension
     step = noise.cost if isinstance(noise, SampledNoise) and carried > Moments.MEAN else 4.0
-    step = CALLS + equations.numbers**2 * max(step, 4.0 * equations.dimension ** max(1, int(carried)))
-    if last * step > HOURS * SPEED:
+    step = CALLS + equations.numbers**2 * max(step, 4.0 * d ** max(1, int(carried)))
+    cost = step * (products(equations, last) if method is Method.CHEBYSHEV else last)
+    if cost > HOURS * SPEED:
+        how = "would be walked one by one" if method is Method.STEPS else "need many polynomials of a step"
         raise OutOfReach(
-            f"exact moments up to step {last:.3g} would be walked one by one in dimension {equations.dimension}, which "
-            f"takes about {last * step / SPEED:.2g} hours: ask for fewer steps, or where the rule is plain SGD for the "
-            "risk alone, quantities=('risk',)"
+            f"exact moments up to step {last:.3g} {how} in dimension {d}, which takes about {cost / SPEED:.2g} hours: "
+            "ask for fewer steps, or where the rule is plain SGD for the risk alone, quantities=('risk',)"
         )
 
 
-def _by_spectrum(equations: Equations, usual: Method, kept: Moments, records: int, last: int) -> Method:
-    """An eigenproblem or a Krylov space where it costs less, in multiplications, than the usual way."""
+def _by_spectrum(
+    equations: Equations, usual: Method, kept: Moments, records: int, last: int, looks: int
+) -> Method:
+    """An eigenproblem, a Krylov space or polynomials where they cost less, in multiplications, than the usual way."""
     d, noise = equations.dimension, equations.noise
     if noise.structure is Structure.RANK_ONE:
         if not equations.discrete:
             return Method.EIGENPROBLEM
-        walked = last * (CALLS + 4.0 * d ** int(kept))
+        walked = looks * last * (CALLS + 4.0 * d ** int(kept))
+        records *= looks
         return Method.EIGENPROBLEM if SPECTRUM * (d**2 + records * d**2) + 10 * CALLS < walked else usual
     if not isinstance(noise, SampledNoise):
         return usual
@@ -181,7 +191,11 @@ def _by_spectrum(equations: Equations, usual: Method, kept: Moments, records: in
         else:
             walked *= float(np.abs(equations.mean_decays).max())
     driven = d if kept is Moments.VARIANCES else size + d
-    found = [(walked, usual)]
+    found = [(looks * walked, usual)]
+    if equations.discrete:
+        made = products(equations, last) * (CALLS + noise.cost + 4.0 * size * (2 + records))
+        found.append((looks * made, Method.CHEBYSHEV))
+    records *= looks
     if size <= LARGEST_PACKED:
         dense = size * (CALLS + noise.cost) + SPECTRUM * (size**3 + records * size * driven)
         found.append((dense, Method.EIGENPROBLEM))

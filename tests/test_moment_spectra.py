@@ -198,8 +198,10 @@ def test_long_runs_leap_and_short_ones_walk():
         assert choose_route(equations, ("risk",), 5, 5).method is Method.STEPS
         assert choose_route(equations, ("risk", "covariance"), 5, 10**6).method is Method.EIGENPROBLEM
     large = discrete.SGD(problems.LeastSquares.gaussian(300, 70, seed=0), 0.01).second_moments.equations
-    assert choose_route(large, ("risk",), 50, 10**6).method is Method.KRYLOV
-    assert choose_route(large, ("covariance",), 50, 10**6).method is Method.STEPS
+    assert choose_route(large, ("risk",), 50, 10**9).method is Method.KRYLOV
+    assert choose_route(large, ("risk",), 50, 10**6).method is Method.CHEBYSHEV
+    assert choose_route(large, ("risk",), 50, 10**6, 10).method is Method.KRYLOV
+    assert choose_route(large, ("covariance",), 50, 10**6).method is Method.CHEBYSHEV
     momentum = discrete.SGD(FINITE, 0.01, momentum=0.9).second_moments.equations
     assert choose_route(momentum, ("risk",), 5, 10**6).method is Method.STEPS
 
