@@ -34,18 +34,22 @@ def degree(steps: float, width: float) -> float:
     return min(steps, 20.0 + 6.5 * (steps * width) ** 0.5)
 
 
-def highest(equations: Any) -> float:
-    """A bound of G from above: the noise of a covariance S is E (a.S a) a a^T - H S H, whose first part only lowers G.
+def bounds(equations: Any) -> tuple[float, float]:
+    """The least decay of what fades by itself, at most 0, and a bound of G from above.
+
+    The noise of a covariance S is E (a.S a) a a^T - H S H, of which the first part only lowers G.
     """
     decays, noise = equations.mean_decays, equations.noise
     pairs = MomentSpectra(equations).together(decays[:, None], decays)
     second = equations.noise_scale * noise.factor * float(np.square(noise.eigenvalues).max(initial=0.0))
-    return max(float(decays.max()), float(pairs.max()) + second)
+    low = min(0.0, float(decays.min()), float(pairs.min()))
+    return low, max(low, float(decays.max()), float(pairs.max()) + second)
 
 
 def products(equations: Any, steps: float) -> float:
     """How many noises so many steps need, about; all numbers that are held at once are `HELD` at most."""
-    width, most = highest(equations), HELD / equations.mean_decays.size**2
+    low, high = bounds(equations)
+    width, most = high - low, HELD / equations.mean_decays.size**2
     needed = degree(steps, width)
     return needed if needed <= most else most * steps * width * (6.5 / most) ** 2
 
@@ -111,13 +115,12 @@ class ChebyshevMoments:
     def _bounds(self) -> tuple[float, float]:
         """(low, width) of the eigenvalues of G: from below by a proof of stability, else by Lanczos' method."""
         equations: Any = self.spectra.equations
-        low, size = min(0.0, float(self._pairs.min())), self._pairs.shape[0]
-        low = min(low, float(equations.mean_decays.min()))
+        (low, high), size = bounds(equations), self._pairs.shape[0]
         if low < 0 or not equations.proved_stable():
             start = np.random.Generator(np.random.Philox(0)).standard_normal(size * (size + 1) // 2)
             projected = KrylovSpace(self.spectra.decay, start).projected
             low = min(low, float(np.linalg.eigvalsh((projected + projected.T) / 2)[0]))
-        return low, max(highest(equations) - low, np.finfo(float).tiny)
+        return low, max(high - low, np.finfo(float).tiny)
 
     def _stretch(self, mean: np.ndarray, covariance: np.ndarray, steps: int) -> tuple[Stretch, int]:
         """Polynomials from a state on, and the steps that they reach, as many as are asked where they can."""

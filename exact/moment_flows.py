@@ -49,6 +49,7 @@ class MomentFlow:
     mean_stable: ClassVar[bool] = True  # while no rate is negative, which is another sentence
 
     spectral: ClassVar[bool] = True
+    paired: ClassVar[bool] = False
 
     @property
     def dimension(self) -> int:

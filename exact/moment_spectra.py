@@ -203,7 +203,7 @@ class MomentSpectra:
         return self.equations.noise_scale * self.equations.noise(np.zeros((d, d)), np.zeros(d))
 
     @cached_property
-    def _unit(self) -> float:
+    def unit(self) -> float:
         """A length at which what is linear in the moments is as large as the noise at the minimiser.
 
         Whatever the batch size, on which both depend alike.
@@ -215,15 +215,15 @@ class MomentSpectra:
             return 1.0
         return float(2.0 ** np.rint(np.log2(still / slope) / 2))
 
-    def _drawn(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    def drawn(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """What of the noise is linear in the moments, (d, d), of moments that are counted in the unit of length."""
-        unit = self._unit
+        unit = self.unit
         return self.equations.noise_scale * self.equations.noise(unit**2 * second, unit * mean) - self.still
 
     def decay(self, vector: np.ndarray) -> np.ndarray:
         """G of a packed matrix."""
         matrix, decays = self._unpack(vector), self.equations.mean_decays
-        drawn = self._drawn(matrix, np.zeros(decays.size)) / self._unit**2
+        drawn = self.drawn(matrix, np.zeros(decays.size)) / self.unit**2
         return self._pack(self.together(decays[:, None], decays) * matrix - drawn)
 
     def _pulls(self, mean: np.ndarray) -> np.ndarray:
@@ -231,7 +231,7 @@ class MomentSpectra:
         d = mean.size
         nothing = np.zeros((d, d))
         return np.column_stack([
-            mean[j] / self._unit * self._pack(self._drawn(nothing, row)) for j, row in enumerate(np.eye(d))
+            mean[j] / self.unit * self._pack(self.drawn(nothing, row)) for j, row in enumerate(np.eye(d))
         ])  # fmt: skip
 
     @cached_property
@@ -266,8 +266,8 @@ class MomentSpectra:
                 if mean[i] and mean[j]:
                     square = np.zeros((d, d))
                     square[i, j] = square[j, i] = 1.0
-                    size = mean[i] * mean[j] / self._unit**2
-                    products[:, place] = size * self._pack(self._drawn(square, np.zeros(d)))
+                    size = mean[i] * mean[j] / self.unit**2
+                    products[:, place] = size * self._pack(self.drawn(square, np.zeros(d)))
             driven = vectors.T @ np.column_stack([self._pulls(mean), products])
         sums = SpectralSums(
             values, self.equations.discrete, vectors.T @ self._pack(covariance), vectors.T @ self._pack(self.still),

@@ -15,6 +15,7 @@ from .errors import OutOfReach
 from .linear_maps import DENSE_SIZE
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise, Structure
+from .pair_moments import size_of
 
 
 class Moments(IntEnum):
@@ -43,6 +44,7 @@ class Method(Enum):
     EIGENPROBLEM = "one eigenproblem for what closes, the rest entry by entry"
     KRYLOV = "a Krylov space of the risk"
     CHEBYSHEV = "Chebyshev polynomials of a step"
+    POWERS = "powers of a step's matrix"
     EXPONENTIAL = "the exponential of the generator"
 
 
@@ -62,6 +64,9 @@ class Equations(Protocol):
 
     @property
     def spectral(self) -> bool: ...
+
+    @property
+    def paired(self) -> bool: ...
 
     @property
     def mean_decays(self) -> np.ndarray: ...
@@ -139,13 +144,16 @@ def choose_route(
         method = _by_spectrum(equations, method, kept, records, last, looks)
     if carried is Moments.MEAN and (not equations.discrete or (last > LONG_WAY and equations.spectral)):
         method = Method.ENTRIES
-    if method in (Method.STEPS, Method.CHEBYSHEV):
-        _refuse_hours(equations, carried, last, method)
+    if equations.paired and _powers(equations, carried, records, last) < _walk(equations, carried, last):
+        method = Method.POWERS
+    _refuse_hours(equations, method, carried, records, last)
     # Modes, positions and what is between them; then what moves, with its factors.
     size = (3.0 if kept is Moments.COVARIANCES else 2.0) * records * d ** max(1, int(kept))
     size += 4.0 * equations.numbers**2 * d ** max(1, int(carried))
     if method is Method.EIGENPROBLEM and not (structure is Structure.RANK_ONE and kept is Moments.VARIANCES):
         size += 4.0 * (d if structure is Structure.RANK_ONE else d * (d + 1) / 2) ** 2
+    if method is Method.POWERS and carried > Moments.MEAN:
+        size += 10.0 * size_of(structure, d, equations.numbers) ** 2
     if method is Method.CHEBYSHEV:
         size += min(HELD, products(equations, last) * d * (d + 1) / 2)
     what = "covariances" if kept is Moments.COVARIANCES else "moments"
@@ -156,16 +164,39 @@ def choose_route(
     return Route(method, carried, kept, FEEDBACK[structure])
 
 
-def _refuse_hours(equations: Equations, carried: Moments, last: int, method: Method) -> None:
+def _walk(equations: Equations, carried: Moments, steps: float) -> float:
+    """Multiplications of so many steps, about."""
     noise, d = equations.noise, equations.dimension
     step = noise.cost if isinstance(noise, SampledNoise) and carried > Moments.MEAN else 4.0
-    step = CALLS + equations.numbers**2 * max(step, 4.0 * d ** max(1, int(carried)))
-    cost = step * (products(equations, last) if method is Method.CHEBYSHEV else last)
+    return steps * (CALLS + equations.numbers**2 * max(step, 4.0 * d ** max(1, int(carried))))
+
+
+def _powers(equations: Equations, carried: Moments, records: int, last: int) -> float:
+    """Multiplications of the powers of a matrix of pairs, and of means, up to a step."""
+    d, s, structure = equations.dimension, equations.numbers, equations.noise.structure
+    once = CALLS + SPECTRUM * d * s**2 * (s + records)
+    if carried > Moments.MEAN:
+        n = size_of(structure, d, s)
+        once += 10 * CALLS + float(n) ** 2 * (2 * n + s * d + records)
+    if carried is Moments.COVARIANCES and structure is not Structure.GENERAL:
+        once += SPECTRUM * d**2 * s**4 * (s**2 + records)  # each pair alone
+    return once * last.bit_length()
+
+
+def _refuse_hours(equations: Equations, method: Method, carried: Moments, records: int, last: int) -> None:
+    if method is Method.STEPS:
+        cost, how = _walk(equations, carried, last), "would be walked one by one"
+    elif method is Method.CHEBYSHEV:
+        cost, how = _walk(equations, carried, products(equations, last)), "need many polynomials of a step"
+    elif method is Method.POWERS:
+        cost, how = _powers(equations, carried, records, last), "need powers of a large matrix"
+    else:
+        return
     if cost > HOURS * SPEED:
-        how = "would be walked one by one" if method is Method.STEPS else "need many polynomials of a step"
         raise OutOfReach(
-            f"exact moments up to step {last:.3g} {how} in dimension {d}, which takes about {cost / SPEED:.2g} hours: "
-            "ask for fewer steps, or where the rule is plain SGD for the risk alone, quantities=('risk',)"
+            f"exact moments up to step {last:.3g} {how} in dimension {equations.dimension}, which takes about "
+            f"{cost / SPEED:.2g} hours: ask for fewer steps, or where the rule is plain SGD for the risk alone, "
+            "quantities=('risk',)"
         )
 
 
