@@ -10,6 +10,11 @@ from typing import Any
 CASES: list[tuple[str, str, float, float]] = [  # what, code that makes it, seconds and GB asked
     ("n=442, d=10, 50 steps to 1e6, all moments", "finite(diabetes(), 0.05, 10**6, 50, None)", 2.0, 2.0),
     ("n=2000, d=100, 50 steps to 1e6, risk", "finite(gaussian(2000, 100), None, 10**6, 50, ('risk',))", 60.0, 2.0),
+    ("n=2000, d=100, 50 of 1000 steps, all moments", "finite(gaussian(2000, 100), None, 1000, 50, None)", 1.5, 2.0),
+    ("n=2000, d=100, 50 steps to 1e6, all moments", "finite(gaussian(2000, 100), None, 10**6, 50, None)", 10.0, 2.0),
+    ("momentum, n=442, d=10, 50 steps to 1e9, all", "finite(diabetes(), 0.005, 10**9, 50, None, 0.9)", 5.0, 2.0),
+    ("momentum, stream, d=100, 50 steps to 1e9, all", "stream(100, 0.0, 10**9, 50, None, 0.9)", 10.0, 2.0),
+    ("momentum, stream, d=100, 50 steps to 1e9, risk", "stream(100, 0.0, 10**9, 50, ('risk',), 0.9)", 10.0, 2.0),
     ("stream, d=1000, 200 steps to 1e12, risk", "stream(1000, 0.0)", 1.0, 2.0),
     ("stream, d=1000, ridge, 200 steps to 1e12, risk", "stream(1000, 0.01)", 20.0, 2.0),
     ("stream, d=3000, ridge, 200 steps to 1e12, risk", "stream(3000, 0.01)", 20.0, 2.0),
@@ -22,13 +27,14 @@ from sgdlimits import discrete, problems
 
 def diabetes(): return problems.LeastSquares.from_dataset("diabetes")
 def gaussian(n, d): return problems.LeastSquares.gaussian(n, d, seed=0)
-def finite(problem, size, last, count, quantities):
+def finite(problem, size, last, count, quantities, momentum=0.0):
     size = 0.2 / np.trace(problem.hessian) if size is None else size
-    return discrete.SGD(problem, size), last, count, quantities
-def stream(d, ridge):
+    return discrete.SGD(problem, size, momentum=momentum), last, count, quantities
+def stream(d, ridge, last=10**12, count=200, quantities=("risk",), momentum=0.0):
     eigenvalues = np.arange(1, d + 1.0) ** -1.1
     problem = problems.StreamingLeastSquares(eigenvalues, 0.3, np.arange(1, d + 1.0) ** -0.5, ridge=ridge)
-    return discrete.SGD(problem, 0.5 / eigenvalues.sum()), 10**12, 200, ("risk",)
+    size = 0.5 * (1 - momentum) / eigenvalues.sum()
+    return discrete.SGD(problem, size, momentum=momentum), last, count, quantities
 
 discrete.SGD(gaussian(30, 25), 1e-3).moments(np.zeros(25), 10**6, record=5, quantities=("risk",))  # compiles
 stream(30, 0.1)[0].moments(np.zeros(30), 10**6, record=5, quantities=("risk",))

@@ -73,7 +73,8 @@ def moment_map(sgd: SGD, step_size: float) -> MomentMap:
     kept, entry = linear_of(sgd, step_size)
     transition = np.repeat(kept[None], problem.dimension, axis=0)
     transition[:, :, 0] += problem.curvatures[:, None] * entry  # the gradient of a mode
-    lost = step_size * problem.curvatures if entry.size == 1 else None
+    lost = np.repeat((np.eye(entry.size) - kept)[None], problem.dimension, axis=0)
+    lost[:, :, 0] -= problem.curvatures[:, None] * entry
     return MomentMap(transition, entry, noise_map(sgd), np.ones((1, 1)), lost=lost)
 
 

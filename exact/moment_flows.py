@@ -19,7 +19,7 @@ import numpy as np
 from . import mean_square
 from .linear_maps import exponential_states, pack_symmetric, unpack_symmetric
 from .matrix_equations import solve_lyapunov
-from .moment_spectra import propagated
+from .moment_spectra import MomentSpectra, collected
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise
 from .routes import Method, Moments, Route, choose_route, feedback_of
@@ -49,6 +49,7 @@ class MomentFlow:
     mean_stable: ClassVar[bool] = True  # while no rate is negative, which is another sentence
 
     spectral: ClassVar[bool] = True
+    paired: ClassVar[bool] = False
 
     @property
     def dimension(self) -> int:
@@ -89,7 +90,7 @@ class MomentFlow:
                 report(int(times[-1]))
             return means, None
         if route.method is Method.EIGENPROBLEM:
-            return propagated(self, mean, spread, times, route, report)
+            return collected(means, MomentSpectra(self).states(mean, spread, times), times, int(route.kept), report)
         ways = {Method.ENTRIES: self._entries, Method.EXPONENTIAL: self._exponential}
         kept, now = np.empty((times.size,) + (mean.size,) * route.kept), 0.0
         for index, state in enumerate(ways[route.method](mean, spread, times, route)):

@@ -19,10 +19,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from . import mean_square
+from .chebyshev import ChebyshevMoments
 from .matrix_equations import solve_pairs
-from .moment_spectra import MomentSpectra, propagated
+from .moment_spectra import MomentSpectra, collected
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise
+from .pair_moments import means_after, variances_after
 from .routes import Method, Moments, Route, choose_route, feedback_of
 
 BETWEEN_REPORTS = 2**14  # numbers that steps have moved: reports cost little beside them
@@ -44,8 +46,8 @@ class MomentMap:
         w.
     decay_before_noise : array (d,)
         g, for splitting schemes whose noise acts after part of the drift; 1 otherwise.
-    lost : array (d,), optional
-        1 - F where a mode is one number, with all its digits: of a small step F has lost them.
+    lost : array (d, s, s), optional
+        1 - F with all its digits: of a small step F has lost them.
     """
 
     transition: np.ndarray
@@ -53,9 +55,13 @@ class MomentMap:
     noise: NoiseMap
     weights: np.ndarray
     decay_before_noise: np.ndarray = field(default_factory=lambda: np.ones(1))
-    lost: np.ndarray | None = None
+    lost: np.ndarray = None  # type: ignore[assignment]
 
     discrete: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.lost is None:
+            object.__setattr__(self, "lost", np.eye(self.entry.size) - self.transition)
 
     @property
     def dimension(self) -> int:
@@ -74,9 +80,14 @@ class MomentMap:
         return self.numbers == 1 and alike and bool((self.decay_before_noise == 1).all())
 
     @property
+    def paired(self) -> bool:
+        """Whether second moments move by matrices that `pair_moments` takes."""
+        return self.numbers > 1 and bool((self.decay_before_noise == 1).all())
+
+    @property
     def mean_decays(self) -> np.ndarray:
-        """1 - F (d,)."""
-        return 1 - self.transition[:, 0, 0] if self.lost is None else self.lost
+        """1 - F (d,), where a mode is one number."""
+        return self.lost[:, 0, 0]
 
     @property
     def noise_scale(self) -> float:
@@ -152,12 +163,17 @@ class MomentMap:
             Is told how many steps more are done.
         """
         route = choose_route(self, ("covariance",), len(record)) if route is None else route
-        if route.method is Method.EIGENPROBLEM and spread is not None:
-            return propagated(self, mean, spread, record, route, report)
+        spectra = MomentSpectra(self)
+        ways = {Method.EIGENPROBLEM: spectra, Method.CHEBYSHEV: ChebyshevMoments(spectra)}
+        if route.method in ways and spread is not None:
+            states = ways[route.method].states(mean, spread, record)
+            return collected(spectra.means(mean, record), states, record, int(route.kept), report)
+        if route.method is Method.POWERS:
+            return self._by_powers(mean, spread, record, route, report)
         if route.method is Method.ENTRIES:
             if report is not None:
                 report(int(record[-1]))
-            return MomentSpectra(self).means(mean, record), None
+            return spectra.means(mean, record), None
         s, now, since = self.numbers, 0, 0
         often = max(1, BETWEEN_REPORTS // mean.size ** max(1, int(route.carried)))
         means, carried = np.zeros((s, mean.size)), None
@@ -190,6 +206,17 @@ class MomentMap:
             if values is not None:
                 values[np.isnan(values)] = np.inf
         return kept_means, kept
+
+    def _by_powers(
+        self, mean: np.ndarray, spread: np.ndarray | None, record: Sequence[int] | np.ndarray, route: Route,
+        report: Callable[[int], None] | None,
+    ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+        means = means_after(self, mean, record)
+        if spread is not None:
+            return collected(means, variances_after(self, mean, spread, record), record, int(route.kept), report)
+        if report is not None:
+            report(int(record[-1]))
+        return np.where(np.isnan(means), np.inf, means), None
 
     @cached_property
     def response(self) -> np.ndarray:

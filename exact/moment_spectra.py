@@ -9,7 +9,7 @@ a start at a point loses no digits.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
@@ -176,6 +176,13 @@ class MomentSpectra:
                         found += root[:, None] * root * np.outer(left, right) * divided(growth, fadings, time, discrete)
         return found
 
+    def states(
+        self, mean: np.ndarray, spread: np.ndarray, times: Sequence[float] | np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Variances or covariances at each time, by the eigenproblem of the noise's structure."""
+        way = self.rank_one if isinstance(self.equations.noise, RankOneNoise) else self.packed
+        return way(mean, spread, times)
+
     # Any noise: symmetric matrices as vectors (p,) whose products are those of Frobenius.
 
     def _pack(self, matrices: np.ndarray) -> np.ndarray:
@@ -190,33 +197,33 @@ class MomentSpectra:
         return pack_symmetric(np.full((d, d), np.sqrt(2)) - (np.sqrt(2) - 1) * np.eye(d))
 
     @cached_property
-    def _still(self) -> np.ndarray:
+    def still(self) -> np.ndarray:
         """Noise (d, d) at the minimiser."""
         d = self.equations.mean_decays.size
         return self.equations.noise_scale * self.equations.noise(np.zeros((d, d)), np.zeros(d))
 
     @cached_property
-    def _unit(self) -> float:
+    def unit(self) -> float:
         """A length at which what is linear in the moments is as large as the noise at the minimiser.
 
         Whatever the batch size, on which both depend alike.
         """
         noise: Any = self.equations.noise  # a SampledNoise
-        still = float(np.abs(self._still).max())
+        still = float(np.abs(self.still).max())
         slope = self.equations.noise_scale * noise.factor * float(np.square(noise.eigenvalues).max(initial=0.0))
         if not (0 < still < np.inf and slope > 0):
             return 1.0
         return float(2.0 ** np.rint(np.log2(still / slope) / 2))
 
-    def _drawn(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    def drawn(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """What of the noise is linear in the moments, (d, d), of moments that are counted in the unit of length."""
-        unit = self._unit
-        return self.equations.noise_scale * self.equations.noise(unit**2 * second, unit * mean) - self._still
+        unit = self.unit
+        return self.equations.noise_scale * self.equations.noise(unit**2 * second, unit * mean) - self.still
 
-    def _decay(self, vector: np.ndarray) -> np.ndarray:
+    def decay(self, vector: np.ndarray) -> np.ndarray:
         """G of a packed matrix."""
         matrix, decays = self._unpack(vector), self.equations.mean_decays
-        drawn = self._drawn(matrix, np.zeros(decays.size)) / self._unit**2
+        drawn = self.drawn(matrix, np.zeros(decays.size)) / self.unit**2
         return self._pack(self.together(decays[:, None], decays) * matrix - drawn)
 
     def _pulls(self, mean: np.ndarray) -> np.ndarray:
@@ -224,14 +231,14 @@ class MomentSpectra:
         d = mean.size
         nothing = np.zeros((d, d))
         return np.column_stack([
-            mean[j] / self._unit * self._pack(self._drawn(nothing, row)) for j, row in enumerate(np.eye(d))
+            mean[j] / self.unit * self._pack(self.drawn(nothing, row)) for j, row in enumerate(np.eye(d))
         ])  # fmt: skip
 
     @cached_property
     def _packed(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues (p,) of G, and eigenvectors."""
         size = self._weights.size
-        matrix = np.column_stack([self._decay(column) for column in np.eye(size)])
+        matrix = np.column_stack([self.decay(column) for column in np.eye(size)])
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         return values, vectors
 
@@ -241,7 +248,7 @@ class MomentSpectra:
         start = vectors.T @ self._pack(covariance + np.outer(mean, mean))
         driven = read[:, None] * (vectors.T @ self._pulls(mean)) if mean.any() else None
         return SpectralSums(
-            values, self.equations.discrete, read * start, read * (vectors.T @ self._pack(self._still)),
+            values, self.equations.discrete, read * start, read * (vectors.T @ self._pack(self.still)),
             self.equations.mean_decays, driven,
         )  # fmt: skip
 
@@ -259,11 +266,11 @@ class MomentSpectra:
                 if mean[i] and mean[j]:
                     square = np.zeros((d, d))
                     square[i, j] = square[j, i] = 1.0
-                    size = mean[i] * mean[j] / self._unit**2
-                    products[:, place] = size * self._pack(self._drawn(square, np.zeros(d)))
+                    size = mean[i] * mean[j] / self.unit**2
+                    products[:, place] = size * self._pack(self.drawn(square, np.zeros(d)))
             driven = vectors.T @ np.column_stack([self._pulls(mean), products])
         sums = SpectralSums(
-            values, self.equations.discrete, vectors.T @ self._pack(covariance), vectors.T @ self._pack(self._still),
+            values, self.equations.discrete, vectors.T @ self._pack(covariance), vectors.T @ self._pack(self.still),
             fadings, driven,
         )  # fmt: skip
         for time in times:
@@ -283,14 +290,14 @@ class MomentSpectra:
         """
         read = self._pack(np.diag(0.5 * functional.weights))
         right = np.column_stack([
-            self._pack(covariance + np.outer(mean, mean)), self._pack(self._still), self._pulls(mean),
+            self._pack(covariance + np.outer(mean, mean)), self._pack(self.still), self._pulls(mean),
         ])  # fmt: skip
         length = float(np.linalg.norm(read))
         basis = np.zeros((min(read.size, LARGEST_KRYLOV), read.size))
         diagonal, beside = np.zeros(len(basis)), np.zeros(len(basis))
         basis[0], before = read / length, None
         for k in range(len(basis)):
-            image = self._decay(basis[k])
+            image = self.decay(basis[k])
             diagonal[k] = basis[k] @ image
             for _ in range(2):  # twice is enough: orthogonal to rounding
                 image = image - (basis[: k + 1] @ image) @ basis[: k + 1]
@@ -329,20 +336,23 @@ def _totals(sums: SpectralSums, times: Sequence[float] | np.ndarray) -> np.ndarr
     return np.array([sums.at(time).sum() for time in times])
 
 
-def propagated(
-    equations: Spectral, mean: np.ndarray, spread: np.ndarray, times: Sequence[float] | np.ndarray, route: Any,
+def collected(
+    means: np.ndarray, states: Iterable[np.ndarray], times: Sequence[float] | np.ndarray, kept: int,
     report: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Means (times, d), and variances or covariances, as `route` keeps them; as `MomentMap.propagate`."""
-    spectra, now = MomentSpectra(equations), 0
-    means = spectra.means(mean, times)
-    kept = np.empty((len(times),) + (mean.size,) * route.kept)
-    way = spectra.rank_one if isinstance(equations.noise, RankOneNoise) else spectra.packed
-    for index, state in enumerate(way(mean, spread, times)):
-        kept[index] = state if state.ndim == kept.ndim - 1 else np.diagonal(state)
+    """Means (times, d), and variances (`kept` is 1) or covariances (2); inf where they are no numbers.
+
+    Parameters
+    ----------
+    states : iterable
+        Variances or covariances at each time; the former are read off the latter.
+    """
+    found, now = np.empty((len(times),) + means.shape[1:] * kept), 0
+    for index, state in enumerate(states):
+        found[index] = state if state.ndim == kept else np.diagonal(state)
         if report is not None:
             report(int(times[index]) - now)
             now = int(times[index])
-    for values in (means, kept):
+    for values in (means, found):
         values[np.isnan(values)] = np.inf
-    return means, kept
+    return means, found

@@ -9,11 +9,13 @@ from typing import ClassVar, Protocol
 
 import numpy as np
 
+from .chebyshev import HELD, products
 from .cost import check_memory
 from .errors import OutOfReach
 from .linear_maps import DENSE_SIZE
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise, Structure
+from .pair_moments import size_of
 
 
 class Moments(IntEnum):
@@ -41,6 +43,8 @@ class Method(Enum):
     ENTRIES = "entry by entry, in closed form"
     EIGENPROBLEM = "one eigenproblem for what closes, the rest entry by entry"
     KRYLOV = "a Krylov space of the risk"
+    CHEBYSHEV = "Chebyshev polynomials of a step"
+    POWERS = "powers of a step's matrix"
     EXPONENTIAL = "the exponential of the generator"
 
 
@@ -60,6 +64,9 @@ class Equations(Protocol):
 
     @property
     def spectral(self) -> bool: ...
+
+    @property
+    def paired(self) -> bool: ...
 
     @property
     def mean_decays(self) -> np.ndarray: ...
@@ -101,7 +108,7 @@ FEEDBACK: dict[Structure, type[NoiseFeedback]] = {
 
 
 def choose_route(
-    equations: Equations, quantities: Collection[str] = (), records: int = 0, last: int = 0
+    equations: Equations, quantities: Collection[str] = (), records: int = 0, last: int = 0, looks: int = 1
 ) -> Route:
     """The exact route of these equations; no caller chooses.
 
@@ -115,6 +122,8 @@ def choose_route(
         Steps that are kept.
     last : int
         The last of them.
+    looks : int
+        How often so many are asked for: a spectrum is made once, the rest each time.
 
     Raises
     ------
@@ -132,16 +141,21 @@ def choose_route(
     if equations.discrete:
         method = Method.STEPS
     if carried > Moments.MEAN and equations.spectral:
-        method = _by_spectrum(equations, method, kept, records, last)
+        method = _by_spectrum(equations, method, kept, records, last, looks)
     if carried is Moments.MEAN and (not equations.discrete or (last > LONG_WAY and equations.spectral)):
         method = Method.ENTRIES
-    if method is Method.STEPS:
-        _refuse_hours(equations, carried, last)
+    if equations.paired and _powers(equations, carried, records, last) < _walk(equations, carried, last):
+        method = Method.POWERS
+    _refuse_hours(equations, method, carried, records, last)
     # Modes, positions and what is between them; then what moves, with its factors.
     size = (3.0 if kept is Moments.COVARIANCES else 2.0) * records * d ** max(1, int(kept))
     size += 4.0 * equations.numbers**2 * d ** max(1, int(carried))
     if method is Method.EIGENPROBLEM and not (structure is Structure.RANK_ONE and kept is Moments.VARIANCES):
         size += 4.0 * (d if structure is Structure.RANK_ONE else d * (d + 1) / 2) ** 2
+    if method is Method.POWERS and carried > Moments.MEAN:
+        size += 10.0 * size_of(structure, d, equations.numbers) ** 2
+    if method is Method.CHEBYSHEV:
+        size += min(HELD, products(equations, last) * d * (d + 1) / 2)
     what = "covariances" if kept is Moments.COVARIANCES else "moments"
     check_memory(
         f"the {what} of {records} recorded steps in dimension {d}", NUMBER * size,
@@ -150,25 +164,52 @@ def choose_route(
     return Route(method, carried, kept, FEEDBACK[structure])
 
 
-def _refuse_hours(equations: Equations, carried: Moments, last: int) -> None:
-    noise = equations.noise
+def _walk(equations: Equations, carried: Moments, steps: float) -> float:
+    """Multiplications of so many steps, about."""
+    noise, d = equations.noise, equations.dimension
     step = noise.cost if isinstance(noise, SampledNoise) and carried > Moments.MEAN else 4.0
-    step = CALLS + equations.numbers**2 * max(step, 4.0 * equations.dimension ** max(1, int(carried)))
-    if last * step > HOURS * SPEED:
+    return steps * (CALLS + equations.numbers**2 * max(step, 4.0 * d ** max(1, int(carried))))
+
+
+def _powers(equations: Equations, carried: Moments, records: int, last: int) -> float:
+    """Multiplications of the powers of a matrix of pairs, and of means, up to a step."""
+    d, s, structure = equations.dimension, equations.numbers, equations.noise.structure
+    once = CALLS + SPECTRUM * d * s**2 * (s + records)
+    if carried > Moments.MEAN:
+        n = size_of(structure, d, s)
+        once += 10 * CALLS + float(n) ** 2 * (2 * n + s * d + records)
+    if carried is Moments.COVARIANCES and structure is not Structure.GENERAL:
+        once += SPECTRUM * d**2 * s**4 * (s**2 + records)  # each pair alone
+    return once * last.bit_length()
+
+
+def _refuse_hours(equations: Equations, method: Method, carried: Moments, records: int, last: int) -> None:
+    if method is Method.STEPS:
+        cost, how = _walk(equations, carried, last), "would be walked one by one"
+    elif method is Method.CHEBYSHEV:
+        cost, how = _walk(equations, carried, products(equations, last)), "need many polynomials of a step"
+    elif method is Method.POWERS:
+        cost, how = _powers(equations, carried, records, last), "need powers of a large matrix"
+    else:
+        return
+    if cost > HOURS * SPEED:
         raise OutOfReach(
-            f"exact moments up to step {last:.3g} would be walked one by one in dimension {equations.dimension}, which "
-            f"takes about {last * step / SPEED:.2g} hours: ask for fewer steps, or where the rule is plain SGD for the "
-            "risk alone, quantities=('risk',)"
+            f"exact moments up to step {last:.3g} {how} in dimension {equations.dimension}, which takes about "
+            f"{cost / SPEED:.2g} hours: ask for fewer steps, or where the rule is plain SGD for the risk alone, "
+            "quantities=('risk',)"
         )
 
 
-def _by_spectrum(equations: Equations, usual: Method, kept: Moments, records: int, last: int) -> Method:
-    """An eigenproblem or a Krylov space where it costs less, in multiplications, than the usual way."""
+def _by_spectrum(
+    equations: Equations, usual: Method, kept: Moments, records: int, last: int, looks: int
+) -> Method:
+    """An eigenproblem, a Krylov space or polynomials where they cost less, in multiplications, than the usual way."""
     d, noise = equations.dimension, equations.noise
     if noise.structure is Structure.RANK_ONE:
         if not equations.discrete:
             return Method.EIGENPROBLEM
-        walked = last * (CALLS + 4.0 * d ** int(kept))
+        walked = looks * last * (CALLS + 4.0 * d ** int(kept))
+        records *= looks
         return Method.EIGENPROBLEM if SPECTRUM * (d**2 + records * d**2) + 10 * CALLS < walked else usual
     if not isinstance(noise, SampledNoise):
         return usual
@@ -181,7 +222,11 @@ def _by_spectrum(equations: Equations, usual: Method, kept: Moments, records: in
         else:
             walked *= float(np.abs(equations.mean_decays).max())
     driven = d if kept is Moments.VARIANCES else size + d
-    found = [(walked, usual)]
+    found = [(looks * walked, usual)]
+    if equations.discrete:
+        made = products(equations, last) * (CALLS + noise.cost + 4.0 * size * (2 + records))
+        found.append((looks * made, Method.CHEBYSHEV))
+    records *= looks
     if size <= LARGEST_PACKED:
         dense = size * (CALLS + noise.cost) + SPECTRUM * (size**3 + records * size * driven)
         found.append((dense, Method.EIGENPROBLEM))

@@ -131,7 +131,8 @@ class SecondMoments:
                 kept, found.get("mean"), None, found.get("risk"), self.problem.coordinates, attributes, clock(kept)
             )
         reported = open_progress(progress, int(grid[-1]), "steps")
-        pace = None if progress else _Pace(int(grid[-1]), steps, chosen)
+        walks = route.method in (Method.STEPS, Method.EXPONENTIAL)  # at a pace; others leap
+        pace = _Pace(int(grid[-1]), steps, chosen) if walks and not progress else None
         try:
             means, spread = self._propagate(
                 equations, self.problem.to_modes(mean), self._in_modes(covariance, route), grid, route,
@@ -243,7 +244,7 @@ class SecondMoments:
         mean, covariance = _start(x0, self.problem.dimension)
         self.problem.check_centre()
         equations = self.equations
-        route = choose_route(equations, ("risk",), LOOKS * len(times), self._last_without_schedule(times))
+        route = choose_route(equations, ("risk",), len(times), self._last_without_schedule(times), LOOKS)
         if route.method in (Method.EIGENPROBLEM, Method.KRYLOV):
             return self._curve(MomentSpectra(equations), self.problem.to_modes(mean), covariance, times, route)
         return lambda steps: self.moments(

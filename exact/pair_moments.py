@@ -1,0 +1,187 @@
+"""Moments of modes of several numbers (momentum) at far steps: powers of the matrix of a step. Derived.
+
+A pair of modes i, j carries the s^2 covariances V of the numbers of one with those of the other. With T_i the
+transition of a mode, e the entry of the noise, w its weights and m the means,
+
+    V_ij <- T_i V_ij T_j^T + e e^T w_ij (response (V + m m^T)_xx + tilt m_x + floor)_ij,
+
+x the positions. What is linear in one pair couples all pairs where samples are finitely many, and all variances on a
+stream, whose other pairs move alone. Products of means and means fade by themselves: they force.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from .map_powers import Forcing, Power, leaps
+from .moment_spectra import MomentSpectra
+from .noise_maps import NoiseMap, RankOneNoise, Structure
+
+GROUPS = 2**14  # systems of pairs that move alone, solved at once
+
+
+class Recurrence(Protocol):
+    """What is asked of a `MomentMap`."""
+
+    @property
+    def noise(self) -> NoiseMap: ...
+
+    @property
+    def weights(self) -> np.ndarray: ...
+
+    @property
+    def entry(self) -> np.ndarray: ...
+
+    @property
+    def lost(self) -> np.ndarray: ...
+
+    @property
+    def noise_scale(self) -> float: ...
+
+
+@dataclass(frozen=True, eq=False)
+class Closed:
+    """Pairs of modes whose covariances close among themselves, in groups of K pairs that means of M modes force.
+
+    Attributes
+    ----------
+    rows, columns : (groups, K) arrays
+        Numbers of the two modes.
+    response : (groups, K, K) array
+        Noise of a pair by the second moments of the positions of a pair.
+    forcing : (groups, M) array
+        Numbers of modes.
+    tilt : (groups, K, M) array
+        Noise of a pair by the mean position of a mode.
+    floor : (groups, K) array
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
+    response: np.ndarray
+    forcing: np.ndarray
+    tilt: np.ndarray
+    floor: np.ndarray
+
+
+def size_of(structure: Structure, dimension: int, numbers: int) -> int:
+    """Covariances in the largest system that closes."""
+    pairs = dimension if structure is not Structure.GENERAL else dimension * (dimension + 1) // 2
+    return numbers**2 * pairs
+
+
+def means_after(equations: Recurrence, mean: np.ndarray, times: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Mean positions (times, d)."""
+    start = np.zeros((mean.size, equations.entry.size))
+    start[:, 0] = mean
+    return np.moveaxis(leaps(Power.of(-equations.lost), start, (), times)[:, 0], -1, 0)
+
+
+def variances_after(
+    equations: Recurrence, mean: np.ndarray, spread: np.ndarray, times: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """Variances (times, d), or covariances (times, d, d) where those of the start are given."""
+    whole = spread.ndim == 2
+    found = np.empty((len(times),) + spread.shape)
+    start = spread if whole else np.diag(spread)
+    for part in closed(equations, whole):
+        states = np.moveaxis(_positions(equations, part, mean, start, times), -1, 0)
+        if whole:
+            found[:, part.rows, part.columns] = found[:, part.columns, part.rows] = states
+        else:
+            found[:, part.rows[0]] = states[:, 0]
+    return found
+
+
+def closed(equations: Recurrence, whole: bool) -> Iterator[Closed]:
+    """The pairs that are asked, of all pairs or of each mode with itself."""
+    noise: Any = equations.noise
+    if isinstance(noise, RankOneNoise):
+        yield _variances(noise)
+        if whole:
+            yield from _alone(noise)
+    else:
+        yield _coupled(equations)
+
+
+def _variances(noise: RankOneNoise) -> Closed:
+    places, own = np.arange(noise.own.size)[None], noise.own**2
+    return Closed(
+        places, places, (np.outer(noise.spread, noise.coupling) + np.diag(own))[None], places,
+        (np.outer(noise.spread, noise.slope) + np.diag(2 * own * noise.offsets))[None],
+        (noise.floor * noise.spread + own * noise.offsets**2)[None],
+    )  # fmt: skip
+
+
+def _alone(noise: RankOneNoise) -> Iterator[Closed]:
+    rows, columns = np.triu_indices(noise.own.size, 1)
+    for first in range(0, rows.size, GROUPS):
+        i, j = (modes[first : first + GROUPS, None] for modes in (rows, columns))
+        own, at = noise.own[i] * noise.own[j], noise.offsets
+        yield Closed(
+            i, j, own[:, None], np.concatenate([i, j], axis=1), (own * np.concatenate([at[j], at[i]], axis=1))[:, None],
+            own * at[i] * at[j],
+        )  # fmt: skip
+
+
+def _coupled(equations: Recurrence) -> Closed:
+    """Of any noise, by what it answers to one second moment, and to one mean, of size 1 in its own unit."""
+    spectra: Any = MomentSpectra(equations)  # type: ignore[arg-type]
+    d = equations.lost.shape[0]
+    rows, columns = np.triu_indices(d)
+    nothing, unit = np.zeros((d, d)), spectra.unit
+    response, tilt = np.empty((rows.size, rows.size)), np.empty((rows.size, d))
+    for place, (i, j) in enumerate(zip(rows, columns)):
+        second = nothing.copy()
+        second[i, j] = second[j, i] = 1.0
+        response[:, place] = spectra.drawn(second, np.zeros(d))[rows, columns] / unit**2
+    for j, mean in enumerate(np.eye(d)):
+        tilt[:, j] = spectra.drawn(nothing, mean)[rows, columns] / unit
+    scale = equations.noise_scale
+    return Closed(
+        rows[None], columns[None], response[None] / scale, np.arange(d)[None], tilt[None] / scale,
+        spectra.still[rows, columns][None] / scale,
+    )  # fmt: skip
+
+
+def _positions(
+    equations: Recurrence, part: Closed, mean: np.ndarray, start: np.ndarray, times: Sequence[int] | np.ndarray
+) -> np.ndarray:
+    """Covariances of positions (groups, K, times)."""
+    s, (groups, count) = equations.entry.size, part.rows.shape
+    d, width, one = mean.size, s * s, np.eye(s)
+    moved = -equations.lost
+    left, right = moved[part.rows], moved[part.columns]
+    both = (  # of T_i x T_j, less 1
+        np.einsum("gkac,be->gkabce", left, one) + np.einsum("ac,gkbe->gkabce", one, right)
+        + np.einsum("gkac,gkbe->gkabce", left, right)
+    ).reshape(groups, count, width, width)  # fmt: skip
+    weights = np.broadcast_to(equations.weights, (d, d))[part.rows, part.columns]
+    enters = weights[:, :, None] * np.outer(equations.entry, equations.entry).ravel()  # noise of a pair in its numbers
+    products = np.zeros((groups, count, width, count, width))
+    products[..., 0] = enters[..., None] * part.response[:, :, None]
+    step = products.copy()
+    every = np.arange(count)
+    step[:, every, :, every] += np.moveaxis(both, 1, 0)
+    n, modes = count * width, part.forcing.shape[1]
+    tilts = np.zeros((groups, count, width, modes, s))
+    tilts[..., 0] = enters[..., None] * part.tilt[:, :, None]
+    means, pairs = np.zeros((d, s)), np.zeros((groups, count, width))
+    means[:, 0] = mean
+    pairs[..., 0] = mean[part.rows] * mean[part.columns]
+    forcings = [
+        Forcing(products.reshape(groups, n, count, width), Power.of(both), pairs),
+        Forcing(tilts.reshape(groups, n, modes, s), Power.of(moved[part.forcing]), means[part.forcing]),
+        Forcing(
+            (enters * part.floor[:, :, None]).reshape(groups, n, 1, 1), Power.of(np.zeros((groups, 1, 1, 1))),
+            np.ones((groups, 1, 1)),
+        ),
+    ]  # fmt: skip
+    first = np.zeros((groups, count, width))
+    first[..., 0] = start[part.rows, part.columns]
+    states = leaps(Power.of(step.reshape(groups, n, n)), first.reshape(groups, n), forcings, times)
+    return states.reshape(groups, count, width, -1)[:, :, 0]
