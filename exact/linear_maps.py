@@ -7,10 +7,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from .map_powers import Power, leaps
+
 LinearMap = Callable[[np.ndarray], np.ndarray]
 
 DENSE_SIZE = 600  # up to here a dense matrix is formed: cheaper and simpler than iterating
-FEW = 8  # exponentials that are each made anew; of more, powers of one
+FEW = 8  # exponentials that are each made anew; for more times, powers of one
 
 
 def dense(apply: LinearMap, size: int) -> np.ndarray:
@@ -63,10 +65,8 @@ def exponential_states(apply: LinearMap, vector: np.ndarray, times: Iterable[flo
 
         matrix, gaps = dense(apply, vector.size), [round(gap, 12) for gap in np.diff(times, prepend=0.0)]
         if len(set(gaps)) > FEW and all(gap == int(gap) for gap in gaps):
-            powers = Powers(expm(matrix))
-            for gap in gaps:
-                state = powers(int(gap), state)
-                yield state
+            power = Power.of(expm(matrix)[None] - np.eye(state.size))
+            yield from leaps(power, state[None], (), [int(time) for time in times])[0].T
             return
         found: dict[float, np.ndarray] = {}
         for gap in gaps:
@@ -83,22 +83,6 @@ def exponential_states(apply: LinearMap, vector: np.ndarray, times: Iterable[flo
             index += 1
         if index < len(times):
             state, now = space.at(reach), now + reach
-
-
-class Powers:
-    """Powers of a matrix, on vectors: by squares of squares, each made once."""
-
-    def __init__(self, matrix: np.ndarray) -> None:
-        self.squares = [matrix]
-
-    def __call__(self, power: int, vector: np.ndarray) -> np.ndarray:
-        """matrix^power @ vector."""
-        for place in range(power.bit_length()):
-            if place == len(self.squares):
-                self.squares.append(self.squares[-1] @ self.squares[-1])
-            if power >> place & 1:
-                vector = self.squares[place] @ vector
-        return vector
 
 
 def exponential_action(apply: LinearMap, vector: np.ndarray, times: Iterable[float]) -> np.ndarray:

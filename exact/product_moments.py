@@ -20,12 +20,12 @@ import numpy as np
 from .linear_maps import (
     DENSE_SIZE,
     LinearMap,
-    Powers,
     dense,
     exponential_states,
     pack_symmetric,
     unpack_symmetric,
 )
+from .map_powers import Power, leaps
 
 Report = Callable[[int], None]
 
@@ -137,11 +137,10 @@ class ProductMoments:
     def _leaps(
         self, mean: np.ndarray, spread: np.ndarray, record: Sequence[int] | np.ndarray
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        unit, now = self._unit(mean, spread), 0
+        unit = self._unit(mean, spread)
         state = self._packed(mean, spread, unit)
-        powers = Powers(dense(self._linear(unit), state.size))
-        for step in record:
-            state, now = powers(int(step) - now, state), int(step)
+        power = Power.of(dense(self._linear(unit), state.size)[None] - np.eye(state.size))
+        for state in leaps(power, state[None], (), record)[0].T:
             yield self._unpacked(state, unit)
 
     def _linear(self, unit: float) -> LinearMap:

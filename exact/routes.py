@@ -10,8 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from .chebyshev import HELD, products
-from .cost import check_memory
-from .errors import OutOfReach
+from .cost import CALLS, check_memory, check_time
 from .linear_maps import DENSE_SIZE
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise, Structure
@@ -28,11 +27,9 @@ class Moments(IntEnum):
 
 NEEDED = {"mean": Moments.MEAN, "risk": Moments.VARIANCES, "covariance": Moments.COVARIANCES}
 NUMBER = 8.0  # bytes
-CALLS = 3e4  # multiplications that Python's calls of one step, or of one product, cost
 SPECTRUM = 10.0  # multiplications of a divided difference, or of an entry in an eigenproblem
 LARGEST_PACKED, TYPICAL_KRYLOV = 1300, 1000  # numbers of an eigenproblem that is solved whole, vectors of a space
 LONG_WAY = 1000  # steps from which on means are taken in closed form
-HOURS, SPEED = 3.0, 7e12  # that a walk may take, multiplications in an hour
 SMALLEST_KRYLOV = 200  # numbers up to which the whole eigenproblem is as cheap, and more exact
 
 
@@ -192,12 +189,10 @@ def _refuse_hours(equations: Equations, method: Method, carried: Moments, record
         cost, how = _powers(equations, carried, records, last), "need powers of a large matrix"
     else:
         return
-    if cost > HOURS * SPEED:
-        raise OutOfReach(
-            f"exact moments up to step {last:.3g} {how} in dimension {equations.dimension}, which takes about "
-            f"{cost / SPEED:.2g} hours: ask for fewer steps, or where the rule is plain SGD for the risk alone, "
-            "quantities=('risk',)"
-        )
+    check_time(
+        f"exact moments up to step {last:.3g} {how} in dimension {equations.dimension}, which", cost,
+        "ask for fewer steps, or where the rule is plain SGD for the risk alone, quantities=('risk',)",
+    )  # fmt: skip
 
 
 def _by_spectrum(
