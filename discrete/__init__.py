@@ -7,8 +7,11 @@ from sgdlimits.exact import schedules
 
 from . import rules
 from .additive_recurrence import AdditiveRecurrence
+from .kesten import kesten_index
 from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
 
-__all__ = ["SGD", "AdditiveRecurrence", "NoisyGradientDescent", "Recurrence", "rules", "schedules", "simulate"]
+__all__ = [
+    "SGD", "AdditiveRecurrence", "NoisyGradientDescent", "Recurrence", "kesten_index", "rules", "schedules", "simulate",
+]  # fmt: skip

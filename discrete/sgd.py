@@ -22,12 +22,14 @@ from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.problem import Problem
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import sensitivities
 
 from . import moment_equations
+from . import tail_index as tail_indices
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
 from .rules.momentum import check_momentum
 from .sources import Source, drawn_rows, source_of
@@ -286,6 +288,28 @@ class SGD:
         The second moment: where the noise feeds itself by the whole, to about 1e-12. Derived.
         """
         return self.second_moments.stability()
+
+    def tail_index(self, **options: Any) -> TailIndex:
+        """Exact tail index of the stationary law: P(|x| > t) falls as t^-index. Least squares; Kesten's theorem.
+
+        On a line and for isotropic Gaussian features by quadrature, in the plane by a transfer operator, else by
+        populations, whose `error` is half a 95 % interval. inf where no step expands.
+
+        Parameters
+        ----------
+        **options
+            Of the populations, where they are used: paths, generations, groups, seed, threads.
+
+        Raises
+        ------
+        NoStationaryLaw
+            If the Lyapunov exponent is not below 0; the sentence has it.
+        OutOfReach
+            If the index is larger than the method can see.
+        InvalidInput
+            If the rule is not linear, or the step size follows a schedule.
+        """
+        return tail_indices.tail_index(self, **options)
 
     def fourth_moments_settle(self) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""

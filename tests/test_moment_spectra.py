@@ -213,7 +213,7 @@ def test_means_alone_leap_and_walks_of_hours_are_refused():
     modes = PROBLEMS["stream"].to_modes(start) * np.exp(10**9 * np.log1p(-1e-9 * PROBLEMS["stream"].curvatures))
     np.testing.assert_allclose(mean[1], PROBLEMS["stream"].from_modes(modes), rtol=1e-12)
     large = discrete.SGD(problems.LeastSquares.gaussian(300, 70), 1e-3, momentum=0.9)
-    with pytest.raises(OutOfReach, match="large matrix in dimension 70, which takes about .* hours, over 3: ask for fewer"):
+    with pytest.raises(OutOfReach, match="large matrix in dimension 70, which takes about .* hours, over 3"):
         large.moments(np.zeros(70), 10**12, [10**12])
 
 

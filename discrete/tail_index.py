@@ -1,0 +1,157 @@
+"""Tail index of the stationary law of linear recurrences: plain SGD and momentum on least squares. Kesten's theorem.
+
+x' = A x + b with independent (A, b): P(|x| > t) falls as t^-index, index the positive root of log k(s), k(s) = lim (E
+|A_n ... A_1|^s)^(1/n). Every way here finds that root: on a line and for isotropic Gaussian features by quadrature, in
+the plane by a transfer operator, else by populations, with an interval.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import combinations_with_replacement
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy.special import gammaln
+
+from sgdlimits.ensembles.blas_threads import one_blas_thread
+from sgdlimits.exact.circle_growth import CircleGrowth, gaussian_circle, scalar_circle
+from sgdlimits.exact.errors import InvalidInput, OutOfReach
+from sgdlimits.exact.moment_growth import FactorGrowth, chi_panels, isotropic_growth
+from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.tail_index import TailIndex, positive_root, refuse_growth
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .kesten import index_of_factors, sampled_index
+from .moment_equations import quadratic_of
+
+if TYPE_CHECKING:
+    from .sgd import SGD
+
+ALIKE = 1e-12  # of the largest: eigenvalues that are one
+MOST_BATCHES = 10**6  # that are gone through one by one
+SETTLED = 1e-9  # change of a root, relative to itself, between two resolutions
+TERMS = (12, 18, 27, 40, 60)  # of the series of the plane
+SEEN = 100.0  # order of moments up to which panels reach
+EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
+
+
+def tail_index(sgd: SGD, **options: Any) -> TailIndex:
+    """As `SGD.tail_index`."""
+    problem = quadratic_of(sgd)
+    if isinstance(sgd.step_size, StepSizes):
+        raise InvalidInput(
+            f"step_size is the schedule {sgd.step_size!r}, so there is no stationary law and no index: take a constant "
+            "step size, dataclasses.replace(sgd, step_size=...)"
+        )
+    problem.sampling_factor(sgd.batch_size, sgd.sampling)
+    h = problem.eigenvalues[problem.eigenvalues > 0]
+    if h.size < problem.dimension and problem.ridge < 0:
+        refuse_growth(sgd.label, math.log1p(-sgd.step_size * problem.ridge))
+    if not h.size:
+        raise InvalidInput("the data are zero, so nothing moves at random: there is no tail")
+    with one_blas_thread():  # matrices are small: threads would wait for each other
+        if isinstance(problem, StreamingLeastSquares):
+            return _streaming(sgd, problem, h, options)
+        assert isinstance(problem, LeastSquares)  # the only other leaf
+        return _finite(sgd, problem, h, options)
+
+
+def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, options: dict[str, Any]) -> TailIndex:
+    size, batch = sgd.step_size, sgd.batch_size
+    kept, scale = 1 - size * problem.ridge, size / batch
+    if sgd.momentum:
+        if h.size == 1:
+            return _momentum_on_a_line(sgd, problem, float(h[0]))
+        return sampled_index(sgd, problem, h, options)
+    if h.size == 1 or np.ptp(h) <= ALIKE * h[0]:
+        found, coarse = (isotropic_growth(h.size, kept, scale * float(h[0]), batch, nodes) for nodes in (16, 12))
+        return index_of_factors(sgd.label, found, coarse, "quadrature of |A e|, whose products are independent")
+    if h.size == 2:
+        return _by_circle(sgd.label, lambda terms: gaussian_circle(h, kept, scale, batch, terms, 6 + terms // 8))
+    return sampled_index(sgd, problem, h, options)
+
+
+def _momentum_on_a_line(sgd: SGD, problem: QuadraticProblem, h: float) -> TailIndex:
+    """State (w, w before) of heavy ball, or of Nesterov's rule, with a scalar random curvature."""
+    mu, size, batch = sgd.momentum, sgd.step_size, sgd.batch_size
+    radii, log_weights = chi_panels(batch, 0.0, 12, 1e-6, 60.0)
+    curvatures = h * radii**2 / batch + problem.ridge
+    if sgd.nesterov:  # w' = G (w + mu (w - w before)), G = 1 - size * curvature
+        first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size * (1 + mu), size * mu], [0.0, 0.0]])
+    else:
+        first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size, 0.0], [0.0, 0.0]])
+    return _by_circle(
+        sgd.label, lambda terms: scalar_circle(first, second, curvatures, log_weights, 2 * terms + 1)
+    )
+
+
+def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, options: dict[str, Any]) -> TailIndex:
+    rows, size = problem.range_modes, sgd.step_size
+    squares = np.square(rows).sum(axis=1)
+    if sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples:
+        decays = np.abs(1 - size * (h + problem.ridge))
+        if not sgd.momentum:
+            refuse_growth(sgd.label, float(np.log(decays.max())))
+            return TailIndex(
+                math.inf, 0.0, "every batch is all samples", float(np.log(decays.max())), "nothing multiplies at random"
+            )
+    if not sgd.momentum:
+        norms = np.maximum(np.abs(1 - size * problem.ridge), np.abs(1 - size * (squares + problem.ridge)))
+        if norms.max() <= 1 + EXPANDS and size * problem.curvatures.max() < 2:
+            mean = _growth_of_mean(problem, size)
+            return TailIndex(
+                math.inf, 0.0, "no sample's step expands", mean,
+                "the steps are nonexpansive, so every moment is finite; with noise on the labels of bounded size, or a "
+                "ridge, the law is bounded",
+            )  # fmt: skip
+        if h.size == 1:
+            found = _factors(sgd, problem, squares)
+            if found is not None:
+                return index_of_factors(sgd.label, found, found, "sum over all batches")
+    return sampled_index(sgd, problem, h, options)
+
+
+def _growth_of_mean(problem: LeastSquares, size: float) -> float:
+    moving = problem.curvatures[problem.eigenvalues > 0]
+    return float(np.log(np.abs(1 - size * moving).max()))
+
+
+def _factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:
+    """The factor of each batch on a line; None where there are too many of them."""
+    n, batch = problem.samples, sgd.batch_size
+    values, counts = np.unique(squares, return_counts=True)
+    if math.comb(values.size + batch - 1, batch) > MOST_BATCHES:
+        return None
+    chosen = np.array(list(combinations_with_replacement(range(values.size), batch)))
+    times = np.array([np.bincount(one, minlength=values.size) for one in chosen])
+    if sgd.sampling == "with_replacement":
+        logs = gammaln(batch + 1) - gammaln(times + 1).sum(axis=1) + times @ np.log(counts / n)
+    else:
+        left = counts - times
+        whole = np.where(left < 0, -np.inf, gammaln(counts + 1) - gammaln(np.maximum(left, 0) + 1) - gammaln(times + 1))
+        logs = whole.sum(axis=1) - (gammaln(n + 1) - gammaln(n - batch + 1) - gammaln(batch + 1))
+    with np.errstate(divide="ignore"):
+        sizes = np.log(np.abs(1 - sgd.step_size * (values[chosen].mean(axis=1) + problem.ridge)))
+    kept = np.isfinite(logs)
+    return FactorGrowth(sizes[kept], logs[kept])
+
+
+def _by_circle(label: str, make: Callable[[int], CircleGrowth]) -> TailIndex:
+    """From one resolution to the next, until the root stays."""
+    method, before, error = "the transfer operator on the circle, by collocation", math.nan, math.inf
+    for terms in TERMS:
+        growth = make(terms)
+        index = positive_root(growth, SEEN)
+        error = 0.0 if index == before else abs(index - before)
+        if error <= SETTLED * index:
+            break
+        before = index
+    if not growth(min(1.0, index / 2)) < 0:  # convex, and 0 at 0: else the exponent is below it
+        refuse_growth(label, growth.exponent)
+    if not math.isfinite(index):
+        raise OutOfReach(f"the tail index of {label} is over {SEEN:g}: no power that could be seen")
+    return TailIndex(index, error + 1e-10 * index, method, growth.exponent)

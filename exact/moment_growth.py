@@ -1,0 +1,148 @@
+"""Growth of moments of products of random factors, by quadrature: log E exp(s L), L the logarithm of one factor.
+
+A random factor on a line, |1 - step_size curvature| for example; or |A e| of an isotropic matrix, whose products have
+the norms of independent such factors (derived; the form without ridge is that of Gurbuzbalaban, Simsekli and Zhu 2021).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from scipy.special import gammaln, logsumexp
+
+from .errors import InvalidInput
+
+FINEST = 1e-9  # width of the panels next to a singular point
+MOST = 400.0  # order of moments that quadrature reaches
+
+
+@dataclass(frozen=True, eq=False)
+class FactorGrowth:
+    """Moments of a factor with log sizes (n,) of log probabilities (n,).
+
+    Attributes
+    ----------
+    log_sizes, log_weights : (n,) arrays
+        -inf for a factor 0.
+    """
+
+    log_sizes: np.ndarray
+    log_weights: np.ndarray
+
+    def __call__(self, order: float) -> float:
+        """log E |factor|^order."""
+        return float(logsumexp(order * self._seen + self._weights))
+
+    @property
+    def _kept(self) -> np.ndarray:
+        return np.isfinite(self.log_sizes)
+
+    @property
+    def _seen(self) -> np.ndarray:
+        return self.log_sizes[self._kept]
+
+    @property
+    def _weights(self) -> np.ndarray:
+        return self.log_weights[self._kept]
+
+    @property
+    def exponent(self) -> float:
+        """E log |factor|; -inf where it may be 0."""
+        if not self._kept.all() and np.exp(self.log_weights[~self._kept]).sum() > 0:
+            return -np.inf
+        return float(np.exp(self._weights) @ self._seen)
+
+    @property
+    def largest(self) -> float:
+        """Of the log sizes of some probability."""
+        return float(self._seen[np.isfinite(self._weights)].max(initial=-np.inf))
+
+    def slope(self, order: float) -> float:
+        """Derivative of log E |factor|^order."""
+        terms = order * self._seen + self._weights
+        return float(np.exp(terms - logsumexp(terms)) @ self._seen)
+
+
+def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: int, nodes: int = 16) -> FactorGrowth:
+    """Of |A e|, A = kept - scale * sum of batch_size squares a a^T, a ~ N(0, 1) in `dimension`: derived.
+
+    |A e|^2 = (kept - scale X)^2 + scale^2 X Y with X ~ chi^2 of batch_size and Y ~ chi^2 of dimension - 1 degrees.
+    """
+    x, log_x = chi_panels(batch_size, 0.0 if scale == 0 else np.sqrt(max(kept / scale, 0.0)), nodes)
+    if dimension == 1:
+        with np.errstate(divide="ignore"):
+            return FactorGrowth(np.log(np.abs(kept - scale * x**2)), log_x)
+    y, log_y = chi_panels(dimension - 1, 0.0, nodes)
+    with np.errstate(divide="ignore"):
+        sizes = 0.5 * np.log((kept - scale * x[:, None] ** 2) ** 2 + (scale * x[:, None] * y) ** 2)
+    return FactorGrowth(sizes.ravel(), np.add.outer(log_x, log_y).ravel())
+
+
+def chi_panels(
+    degrees: int, singular: float, nodes: int, finest: float = FINEST, most: float = MOST
+) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes of a chi law with panels that shrink towards a singular point, and logarithms of their weights.
+
+    Parameters
+    ----------
+    nodes : int
+        A panel.
+    finest : float
+        Width of the panels next to the singular point.
+    most : float
+        Power of the number whose mean is still exact.
+    """
+    from scipy.stats import chi
+
+    last = max(float(chi.isf(1e-20, degrees + most)), 2 * singular)
+    width = 1.5
+    edges = set(np.linspace(0.0, last, int(last / width) + 2).tolist())
+    steps = width * 0.25 ** np.arange(int(np.log(width / finest) / np.log(4)) + 2)
+    for side in (-1, 1):
+        edges |= {float(edge) for edge in singular + side * steps if 0 < edge < last}
+    points, weights = gauss_panels(np.array(sorted(edges | {singular})), nodes)
+    density = (degrees - 1) * np.log(points) - points**2 / 2 - (degrees / 2 - 1) * np.log(2) - gammaln(degrees / 2)
+    return points, density + np.log(weights)
+
+
+@lru_cache(maxsize=8)
+def _gauss(nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(nodes)
+
+
+def continuous_growth(law: Any, nodes: int) -> FactorGrowth:
+    """Of a factor with a continuous distribution of scipy: panels between its quantiles, finer about 0.
+
+    Raises
+    ------
+    InvalidInput
+        If the weights of the panels do not add up to 1: a density that is rough, or not one.
+    """
+    tails = 10.0 ** -np.arange(18.0, 0.0, -1.0)
+    edges = np.concatenate([law.ppf(tails), law.ppf(np.linspace(0.15, 0.85, 15)), law.isf(tails)])
+    edges = edges[np.isfinite(edges)]
+    low, high = float(edges.min()), float(edges.max())
+    near = (high - low) * 0.25 ** np.arange(1.0, 24.0)
+    about = np.concatenate([[0.0], near, -near])
+    edges = np.unique(np.concatenate([edges, about[(about > low) & (about < high)]]))
+    points, weights = gauss_panels(edges, nodes)
+    with np.errstate(divide="ignore"):
+        logs = np.log(weights) + np.log(law.pdf(points))
+        found = FactorGrowth(np.log(np.abs(points)), logs)
+    if not abs(found(0.0)) < 1e-6:
+        raise InvalidInput(
+            f"the density of the law adds up to {np.exp(found(0.0)):.6g} by quadrature, not to 1: give factors with "
+            "probabilities instead"
+        )
+    return found
+
+
+def gauss_panels(edges: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and weights on the panels between edges (n,)."""
+    points, weights = _gauss(nodes)
+    half = np.diff(edges)[:, None] / 2
+    return (edges[:-1, None] + half * (1 + points)).ravel(), (half * weights).ravel()
+

@@ -1,0 +1,150 @@
+"""Tail indices of discrete recurrences: against even moments, closed forms, other resolutions and other ways."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from sgdlimits.discrete import SGD, kesten_index
+from sgdlimits.discrete.kesten import sampled_index
+from sgdlimits.exact.circle_growth import gaussian_circle, scalar_circle
+from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach
+from sgdlimits.exact.moment_growth import chi_panels, isotropic_growth
+from sgdlimits.exact.tail_index import positive_root
+from sgdlimits.problems import LeastSquares, StreamingLeastSquares
+
+rng = np.random.default_rng(5)
+LINE, LABELS = rng.standard_normal((40, 1)), rng.standard_normal(40)
+
+
+def stream(eigenvalues, ridge=0.0):
+    return StreamingLeastSquares(eigenvalues, 0.3, np.ones(len(eigenvalues)), ridge)
+
+
+def second_growth(eigenvalues, kept, size, batch_size):
+    """log of the spectral radius of E A (x) A by Isserlis."""
+    h, eye = np.diag(eigenvalues), np.eye(len(eigenvalues))
+    n = len(eigenvalues) ** 2
+    fourth = np.einsum("ij,kl->ikjl", h, h) + np.einsum("ik,jl->ikjl", h, h) + np.einsum("il,kj->ikjl", h, h)
+    fourth = fourth.reshape(n, n) / batch_size + (1 - 1 / batch_size) * np.kron(h, h)
+    square = kept**2 * np.eye(n) - size * kept * (np.kron(h, eye) + np.kron(eye, h)) + size**2 * fourth
+    return float(np.log(np.abs(np.linalg.eigvals(square)).max()))
+
+
+@pytest.mark.parametrize(("d", "batch_size"), [(1, 1), (1, 4), (2, 1), (5, 2), (20, 1), (100, 10)])
+def test_the_index_is_two_where_the_second_moment_has_its_threshold(d, batch_size):
+    """Assert 2 to eight digits at step size 2 B / (d + B + 1), and another index a thousandth beside it."""
+    edge = 2 * batch_size / (d + batch_size + 1)
+    found = SGD(stream(np.ones(d)), edge, batch_size).tail_index()
+    assert found.index == pytest.approx(2, abs=2e-8) and found.error < 2e-8
+    assert SGD(stream(np.ones(d)), 0.999 * edge, batch_size).tail_index().index > 2 + 1e-4
+
+
+@pytest.mark.parametrize(
+    ("d", "size", "ridge", "index"),
+    [(1, 1.0, 0, 1.0908), (1, 0.5, 0, 2.9040), (5, 0.3, 0, 1.5146), (2, 0.3, 0, 4.6428)]
+    + [(5, 0.3, ridge, index) for ridge, index in ((1, 3.514), (2, 3.432), (3, 3.067), (5, 1.444))],
+)
+def test_known_isotropic_indices(d, size, ridge, index):
+    """Assert four digits of values that were found elsewhere, the ridge not monotone among them."""
+    assert SGD(stream(np.ones(d), ridge), size).tail_index().index == pytest.approx(index, abs=6e-4)
+
+
+def test_a_normal_factor_has_a_closed_form():
+    """Assert E |A|^s = 1 at the index by its hypergeometric form, and the index of a lognormal factor."""
+    from scipy.special import gamma, hyp1f1
+
+    index = kesten_index(stats.norm(0.3, 1.0)).index
+    growth = 2 ** (index / 2) * gamma((index + 1) / 2) / np.sqrt(np.pi) * hyp1f1(-index / 2, 0.5, -0.045)
+    assert growth == pytest.approx(1, abs=1e-10)
+    assert kesten_index(stats.lognorm(0.5, scale=np.exp(-0.2))).index == pytest.approx(1.6, abs=1e-9)
+    assert kesten_index(([2.0, 0.3], [0.5, 0.5])).index == pytest.approx(0.597177, abs=1e-6)
+
+
+def test_the_plane_against_quadrature_and_second_moments():
+    """Assert the transfer operator where features are isotropic, and its growth at order 2 where they are not."""
+    for size, batch_size, ridge in ((0.3, 1, 0.0), (0.6, 5, 0.1)):
+        kept, scale = 1 - size * ridge, size / batch_size
+        circle = gaussian_circle(np.ones(2), kept, scale, batch_size, 16, 8)
+        line = isotropic_growth(2, kept, scale, batch_size)
+        for order in (0.5, 2.0, 5.3):
+            assert circle(order) == pytest.approx(line(order), abs=1e-9)
+        assert circle.exponent == pytest.approx(line.exponent, abs=1e-8)
+    for values, size, batch_size in (((1.0, 0.36), 0.9, 1), ((1.0, 0.1), 0.5, 3)):
+        circle = gaussian_circle(np.array(values), 1.0, size / batch_size, batch_size, 16, 8)
+        assert circle(2.0) == pytest.approx(second_growth(np.array(values), 1.0, size, batch_size), abs=1e-10)
+
+
+@pytest.mark.slow
+def test_the_plane_to_its_own_error():
+    """Assert that another resolution stays within the error that is reported."""
+    found = SGD(stream([1.0, 0.36]), 0.9).tail_index()
+    finer = positive_root(gaussian_circle(np.array([1.0, 0.36]), 1.0, 0.9, 1, 48, 12))
+    assert found.index == pytest.approx(0.9706367357, abs=1e-8)
+    assert abs(found.index - finer) <= 10 * found.error < 1e-7
+
+
+def test_momentum_on_a_line():
+    """Assert the growth at order 2 against E A (x) A, a known index, and that Nesterov's tail is another."""
+    radii, logs = chi_panels(1, 0.0, 12, 1e-6, 60.0)
+    first, second = np.array([[1.9, -0.9], [1.0, 0.0]]), np.array([[-0.1, 0.0], [0.0, 0.0]])
+    exact = sum(np.exp(w) * np.kron(first + x * second, first + x * second) for w, x in zip(logs, radii**2))
+    growth = scalar_circle(first, second, radii**2, logs)
+    assert growth(2.0) == pytest.approx(float(np.log(np.abs(np.linalg.eigvals(exact)).max())), abs=1e-10)
+    heavy = SGD(stream([1.0]), 0.1, momentum=0.9).tail_index()
+    assert heavy.index == pytest.approx(1.91254, abs=1e-4) and heavy.error < 1e-6
+    assert SGD(stream([1.0]), 0.1, momentum=0.9, nesterov=True).tail_index().index == pytest.approx(3.6304, abs=1e-3)
+
+
+@pytest.mark.parametrize(("batch_size", "sampling"), [(1, "with_replacement"), (2, "with_replacement")]
+                         + [(2, "without_replacement")])  # fmt: skip
+def test_finite_data_on_a_line(batch_size, sampling):
+    """Assert the root by going through every batch here."""
+    problem, size = LeastSquares.from_arrays(LINE, LABELS), 0.9 if batch_size == 2 else 1.1
+    found = SGD(problem, size, batch_size, sampling).tail_index()
+    squares = LINE[:, 0] ** 2
+    pairs = [(i, j) for i in range(40) for j in range(40) if i != j or sampling == "with_replacement"]
+    factors = 1 - size * (squares if batch_size == 1 else np.array([(squares[i] + squares[j]) / 2 for i, j in pairs]))
+    assert np.mean(np.abs(factors) ** found.index) == pytest.approx(1, abs=1e-10)
+
+
+def test_cases_without_a_power():
+    """Assert each case by its name: no stationary law, no expanding step, a lattice, and what is beyond sight."""
+    with pytest.raises(NoStationaryLaw, match="Lyapunov exponent is 0.5326"):
+        SGD(stream([1.0]), 5.0).tail_index()
+    calm = SGD(LeastSquares.from_arrays(LINE, LABELS), 0.05).tail_index()
+    assert math.isinf(calm.index) and "nonexpansive" in calm.note
+    whole = SGD(LeastSquares.from_arrays(LINE, LABELS), 0.05, 40, "without_replacement").tail_index()
+    assert math.isinf(whole.index) and "nothing multiplies" in whole.note
+    assert "lattice of step 0.6931" in kesten_index(([2.0, 0.25], [0.5, 0.5])).note
+    assert "lattice" not in kesten_index(([2.0, 0.3], [0.5, 0.5])).note
+    assert math.isinf(kesten_index([0.5, -0.9]).index)
+    with pytest.raises(OutOfReach, match="over 1e4"):
+        SGD(stream([1.0]), 1e-4).tail_index()
+    for law in ("normal", 3.0, np.ones((2, 2)), ([1.0, 2.0], [0.5])):
+        with pytest.raises(InvalidInput, match="law"):
+            kesten_index(law)
+    with pytest.raises(InvalidInput, match="schedule"):
+        SGD(stream([1.0]), lambda k: 0.1).tail_index()
+
+
+@pytest.mark.parametrize("d", [1, 3])
+def test_monotone_in_step_size_and_batch_size(d):
+    """Assert a lower index at larger steps and at smaller batches."""
+    indices = [SGD(stream(np.ones(d)), size, 2).tail_index().index for size in (0.2, 0.3, 0.4)]
+    assert indices[0] > indices[1] > indices[2]
+    indices = [SGD(stream(np.ones(d)), 0.3, batch).tail_index().index for batch in (1, 2, 4)]
+    assert indices[0] < indices[1] < indices[2]
+
+
+@pytest.mark.slow
+def test_populations_against_the_plane():
+    """Assert the exact index within the interval, twice its width at most a tenth of it."""
+    sgd = SGD(stream([1.0, 0.36]), 0.9)
+    found = sampled_index(sgd, sgd.problem, np.array([1.0, 0.36]), {})
+    assert abs(found.index - 0.9706367) < 1.5 * found.error < 0.1
+    matrices = rng.standard_normal((4, 2, 2)) * 0.6
+    found, low, high = kesten_index(matrices), 0.0, 12.0
+    even = [np.log(np.abs(np.linalg.eigvals(np.mean([np.kron(m, m) for m in matrices], axis=0))).max())]
+    assert (found.index > 2) == (even[0] < 0) and low < found.index < high
