@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,11 @@ from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind
 from sgdlimits.exact.moment_growth import FactorGrowth, continuous_growth
 from sgdlimits.exact.tail_index import TailIndex, positive_root, refuse_growth
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.streaming import StreamingLeastSquares
 
 if TYPE_CHECKING:
-    from sgdlimits.problems.quadratic import QuadraticProblem
-
     from .sgd import SGD
 
 DRAWS = 96  # purpose of the random numbers of a law of matrices
@@ -180,18 +181,13 @@ class _Momentum:
 
 def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, options: dict[str, Any]) -> TailIndex:
     """The index of SGD on least squares by populations, of its linear part on the range of the data."""
-    from sgdlimits.problems.least_squares import LeastSquares
-    from sgdlimits.problems.streaming import StreamingLeastSquares
-
-    from .sgd import SGD as Plain
-
     r = eigenvalues.size
     part: QuadraticProblem
     if isinstance(problem, LeastSquares):
         part = LeastSquares.from_arrays(problem.range_modes, np.zeros(problem.samples), problem.ridge)
     else:
         part = StreamingLeastSquares(eigenvalues, 0.0, np.zeros(r), problem.ridge)
-    process: Any = Plain(part, sgd.step_size, sgd.batch_size, sgd.sampling)
+    process: Any = replace(sgd, problem=part, momentum=0.0, nesterov=False, rule=None, label_noise=0.0)
     start = np.random.Generator(np.random.Philox(0)).standard_normal(r)
     if sgd.momentum:
         process, start = _Momentum(process, sgd.momentum, sgd.nesterov), np.concatenate([start, start])
