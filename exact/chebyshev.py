@@ -161,7 +161,7 @@ class ChebyshevMoments:
                 continue
             moved = mean * self.spectra.fading.powers(now)
             stretch, reach = self._stretch(moved, covariance, min(times[-1] - now, room))
-            steps = 0
+            steps, lost = 0, False
             while times and times[0] - now <= reach:
                 some = [time - now for time in times[:FEW] if time - now <= reach]
                 found, kept = stretch.at(some, largest)
@@ -173,7 +173,7 @@ class ChebyshevMoments:
                 del times[:good]
                 steps = some[good - 1] if good else steps
                 if good < len(some):
-                    reach = some[good]
+                    reach, lost = some[good], True
                     break
             # From here as far towards the next time as digits last.
             while times and reach > steps:
@@ -181,4 +181,4 @@ class ChebyshevMoments:
                 if kept[0] or reach == 1:
                     covariance, steps = unpack_symmetric(found[0], mean.size), reach
                 reach = (reach + steps) // 2
-            now, room = now + steps, 4 * steps
+            now, room = now + steps, (4 if lost else 64) * steps
