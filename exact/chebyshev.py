@@ -138,7 +138,8 @@ class ChebyshevMoments:
             found[0] += 2 / width * noise
             return found
 
-        before, now = [], [covariance, np.outer(mean, mean), mean, 1.0]
+        before: list[Any] = []
+        now: list[Any] = [covariance, np.outer(mean, mean), mean, 1.0]
         basis = np.empty((int(degree(steps, width)) + 1, covariance.shape[0] * (covariance.shape[0] + 1) // 2))
         for j, row in enumerate(basis):
             row[:] = pack_symmetric(now[0])
@@ -152,33 +153,33 @@ class ChebyshevMoments:
         self, mean: np.ndarray, covariance: np.ndarray, times: Sequence[float] | np.ndarray
     ) -> Iterator[np.ndarray]:
         """Covariances (d, d) at increasing times; not numbers from the step on that leaves their range."""
-        times, now, largest = [int(time) for time in times], 0, float(np.abs(covariance).max())
-        room = times[-1]  # where digits were lost soon, the next stretch is not made for all that is left
-        while times:
-            if times[0] == now or not np.isfinite(covariance).all():
+        left, now, largest = [int(time) for time in times], 0, float(np.abs(covariance).max())
+        room = left[-1]  # where digits were lost soon, the next stretch is not made for all that remains
+        while left:
+            if left[0] == now or not np.isfinite(covariance).all():
                 yield covariance
-                del times[0]
+                del left[0]
                 continue
             moved = mean * self.spectra.fading.powers(now)
-            stretch, reach = self._stretch(moved, covariance, min(times[-1] - now, room))
-            steps = 0
-            while times and times[0] - now <= reach:
-                some = [time - now for time in times[:FEW] if time - now <= reach]
+            stretch, reach = self._stretch(moved, covariance, min(left[-1] - now, room))
+            steps, lost = 0, False
+            while left and left[0] - now <= reach:
+                some = [time - now for time in left[:FEW] if time - now <= reach]
                 found, kept = stretch.at(some, largest)
                 good = len(some) if kept.all() else int(np.argmin(kept))
                 for state in found[:good]:
                     covariance = unpack_symmetric(state, mean.size)
                     largest = max(largest, float(np.abs(covariance).max()))
                     yield covariance
-                del times[:good]
+                del left[:good]
                 steps = some[good - 1] if good else steps
                 if good < len(some):
-                    reach = some[good]
+                    reach, lost = some[good], True
                     break
             # From here as far towards the next time as digits last.
-            while times and reach > steps:
+            while left and reach > steps:
                 found, kept = stretch.at([reach], largest)
                 if kept[0] or reach == 1:
                     covariance, steps = unpack_symmetric(found[0], mean.size), reach
                 reach = (reach + steps) // 2
-            now, room = now + steps, 4 * steps
+            now, room = now + steps, (4 if lost else 64) * steps

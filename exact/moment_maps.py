@@ -164,7 +164,7 @@ class MomentMap:
         """
         route = choose_route(self, ("covariance",), len(record)) if route is None else route
         spectra = MomentSpectra(self)
-        ways = {Method.EIGENPROBLEM: spectra, Method.CHEBYSHEV: ChebyshevMoments(spectra)}
+        ways: dict[Method, Any] = {Method.EIGENPROBLEM: spectra, Method.CHEBYSHEV: ChebyshevMoments(spectra)}
         if route.method in ways and spread is not None:
             states = ways[route.method].states(mean, spread, record)
             return collected(spectra.means(mean, record), states, record, int(route.kept), report)

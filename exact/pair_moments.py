@@ -139,8 +139,8 @@ def _coupled(equations: Recurrence) -> Closed:
         second = nothing.copy()
         second[i, j] = second[j, i] = 1.0
         response[:, place] = spectra.drawn(second, np.zeros(d))[rows, columns] / unit**2
-    for j, mean in enumerate(np.eye(d)):
-        tilt[:, j] = spectra.drawn(nothing, mean)[rows, columns] / unit
+    for mode, mean in enumerate(np.eye(d)):
+        tilt[:, mode] = spectra.drawn(nothing, mean)[rows, columns] / unit
     scale = equations.noise_scale
     return Closed(
         rows[None], columns[None], response[None] / scale, np.arange(d)[None], tilt[None] / scale,

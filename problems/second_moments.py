@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -141,7 +141,8 @@ class SecondMoments:
             )  # fmt: skip
         finally:
             reported.close()
-        found = self._of_positions(means, spread, chosen)
+        with one_blas_thread():  # small products, one a step
+            found = self._of_positions(means, spread, chosen)
         return moments_dataset(
             kept, found.get("mean"), found.get("covariance"), found.get("risk"), self.problem.coordinates, attributes,
             clock(kept),
@@ -224,7 +225,9 @@ class SecondMoments:
         route: Route, report: Callable[[int], None], at: Callable[[float], Any], substeps: int,
     ) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
         scheduled = isinstance(self.step_size, StepSizes)
-        with np.errstate(over="ignore", invalid="ignore"):
+        # Thousands of small products: on a busy machine threads of BLAS wait for each other at every one.
+        threads = one_blas_thread() if route.method is Method.CHEBYSHEV else nullcontext()
+        with np.errstate(over="ignore", invalid="ignore"), threads:
             if not isinstance(equations, MomentFlow):
                 map_of = self._map_of_step(at, substeps) if scheduled else None
                 return equations.propagate(mean, spread, grid, route, map_of, report)
