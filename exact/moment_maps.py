@@ -24,7 +24,7 @@ from .matrix_equations import solve_pairs
 from .moment_spectra import MomentSpectra, collected
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise
-from .pair_moments import means_after, variances_after
+from .momentum_moments import means_after, variances_after
 from .routes import Method, Moments, Route, choose_route, feedback_of
 
 BETWEEN_REPORTS = 2**14  # numbers that steps have moved: reports cost little beside them
@@ -81,7 +81,7 @@ class MomentMap:
 
     @property
     def paired(self) -> bool:
-        """Whether second moments move by matrices that `pair_moments` takes."""
+        """Whether second moments move by matrices that `momentum_moments` takes."""
         return self.numbers > 1 and bool((self.decay_before_noise == 1).all())
 
     @property

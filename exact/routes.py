@@ -14,7 +14,7 @@ from .cost import CALLS, check_memory, check_time
 from .linear_maps import DENSE_SIZE
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise, Structure
-from .pair_moments import size_of
+from .momentum_moments import size_of
 
 
 class Moments(IntEnum):
