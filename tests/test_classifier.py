@@ -80,6 +80,7 @@ def test_known_problems_fall_out_as_special_cases():
     np.testing.assert_array_equal(two.accuracy(both), own.accuracy(x))
 
 
+@pytest.mark.slow
 def test_a_thousand_replicas_of_the_digits_train_together():
     """1000 starts, 61 x 10 weights: the mean loss falls far below log 10, and most digits are told apart."""
     training, held_out = sources.Rows.from_table(_table(), standardise=False, test_fraction=0.2, seed=1)
@@ -150,6 +151,7 @@ def test_a_classifier_on_fresh_samples_learns_and_says_its_error():
             SGD(problem, 0.1, 1, sampling)
 
 
+@pytest.mark.slow
 def test_augmented_rows_are_the_stored_rows_under_fresh_changes():
     """Row i is row i mod n plus noise of its own; its mean gradient is that of the same rows stored."""
     augmented = sources.Augmented(FEW, jitter, 61, seed=3, evaluated=180)
@@ -227,6 +229,7 @@ def test_loss_accuracy_and_gradient_equal_torch_on_the_digits(name):
     np.testing.assert_allclose(torch_run, own, atol=1e-10)
 
 
+@pytest.mark.slow
 def test_continuous_limits_say_what_a_smooth_loss_has():
     """Homogenized SGD names what there is; OU needs a minimum; the modified equation needs stored rows."""
     from sgdlimits import diffusions

@@ -154,6 +154,7 @@ def test_a_study_writes_its_folder_and_names_the_report(first):
     assert [path.name for path in first.parent.iterdir()] == ["first"]
 
 
+@pytest.mark.slow
 def test_the_settings_file_gives_the_same_numbers_to_the_bit(first, plain, tmp_path):
     """Another number of threads changes nothing either, and the new study.toml holds the same settings."""
     again = tmp_path / "again"
@@ -192,6 +193,7 @@ def test_the_settings_file_holds_everything_needed(first):
     assert HomogenizedStudy.from_toml(first / "study.toml").steps == 12
 
 
+@pytest.mark.slow
 def test_a_csv_file_is_found_again_by_its_checksum(place, plain, capsys):
     """The same file beside a moved study.toml gives the same bits; a changed file is refused."""
     data = [

@@ -32,6 +32,7 @@ def line(regulariser, slope, steepness=0.0):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_explosion_is_reported_with_time_and_place():
     """Assert that dx/dt = x^2 from 2 stops at time 1/2, far out, in solve; and that simulate loses just that
     path."""

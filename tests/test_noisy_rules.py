@@ -53,6 +53,7 @@ def test_the_compiled_loop_takes_the_rules_own_steps(name):
     assert np.abs(plain["state"].values[:, 0] - paths).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_a_rule_in_numpy_gives_the_paths_of_its_compiled_form():
     """Assert equal paths of a user's rule written twice."""
     both = [rules.UserRule(kicked, 1, (0.4,)), rules.UserRule(kicked_in_numpy, 1)]
@@ -68,6 +69,7 @@ def test_the_plain_rule_is_the_recurrence_without_one():
         assert (paths[0] == paths[1]).all()
 
 
+@pytest.mark.slow
 def test_heavy_ball_on_the_hyperbola_by_hand():
     """Assert v <- mu v + (xy - 1 - sigma xi)(y, x), w <- w - eta v with the package's own normals, drawn apart."""
     process = NoisyGradientDescent(zero_loss.Hyperbola(), noise.LabelNoise(0.3), 0.05, rules.HeavyBall(0.6))

@@ -74,6 +74,7 @@ def plain_rate():
     return float(run["log"][:, -1].mean() - np.log(2)) / 100
 
 
+@pytest.mark.slow
 def test_a_compiled_process_grows_at_the_same_rate():
     """Assert it for streaming SGD in its kernel: the recurrence of the same matrices about its minimiser."""
     problem = StreamingLeastSquares(np.diag(ROOTS**2), 0.0, np.zeros(2))

@@ -104,6 +104,7 @@ def test_svg_files_name_no_outside_file(report):
         assert all(reference.startswith("#") for reference in references)
 
 
+@pytest.mark.slow
 def test_labels_of_a_figure_do_not_overlap_and_are_large_enough(laws_dataset, orders_dataset):
     """Boxes of direct labels are disjoint and every text is at least 8 points."""
     from matplotlib.text import Text

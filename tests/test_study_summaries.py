@@ -66,6 +66,7 @@ def check_words(data, notes):
         assert ((data[name].values != "") == explained.get(name, np.False_)).all(), name
 
 
+@pytest.mark.slow
 def test_the_summaries_of_two_settings_have_one_shape_and_stack(first, second):
     found = stack([first.summary, second.summary])
     assert found["process"].values.tolist() == ["SGD", "homogenized", "modified"]
@@ -127,6 +128,7 @@ def test_a_process_that_is_left_out_keeps_its_place(first):
     assert data["worst"].sel(process=kept).equals(first.summary["worst"].sel(process=kept))
 
 
+@pytest.mark.slow
 def test_a_run_past_the_threshold_is_a_cell_too():
     """Assert a summary without bare nan of a run whose paths leave the range of numbers."""
     with pytest.warns(UserWarning):

@@ -55,6 +55,7 @@ def test_a_sweep_leaves_numbers_table_picture_and_page(place, capsys):
     xarray.testing.assert_identical(again.drop_attrs(), data.drop_attrs())
 
 
+@pytest.mark.slow
 def test_stores_are_merged_before_the_run(place, capsys):
     """Assert that cells of another folder are taken, with a word, and are not computed."""
     part = ["sweep", "homogenized", "--over", "step_size=0.01,0.02", *QUICK]

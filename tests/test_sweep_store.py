@@ -37,6 +37,7 @@ def kills(folder, count, seed, longest):
     return map(int, done.stdout.split())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="children are forked")
 def test_kills_at_random_instants_lose_no_finished_cell(tmp_path):
     """Assert 15 kills: no damaged file, no cell lost, and the numbers of a run that was never killed."""
@@ -164,6 +165,7 @@ def test_data_that_a_cell_reads_are_part_of_what_it_is(tmp_path, monkeypatch):
         studies.sweep(reads_data, OVER, tmp_path / "s")
 
 
+@pytest.mark.slow
 def test_settings_of_a_study_are_named(tmp_path):
     """Assert that the setting that differs is said, and a swept one is no difference."""
     study = studies.find_study("homogenized")(paths=100, steps=5)

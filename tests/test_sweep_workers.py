@@ -53,6 +53,7 @@ def nested(a):
     return a * float(studies.sweep(square, {"a": [1, 2, 3]}, workers=2)["square"].sum())
 
 
+@pytest.mark.slow
 def test_a_sweep_in_a_cell_of_a_sweep_stays_in_its_worker(capfd):
     """Assert the numbers, and that no worker of a worker leaves a traceback at its end."""
     found = studies.sweep(nested, {"a": [1, 2, 3, 4]}, workers=2)
