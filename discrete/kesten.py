@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sgdlimits.ensembles import populations
 from sgdlimits.ensembles.random import Noise
-from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind
-from sgdlimits.exact.moment_growth import FactorGrowth, continuous_growth
-from sgdlimits.exact.tail_index import TailIndex, positive_root, refuse_growth
+from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind, one_of
+from sgdlimits.exact.moment_growth import CONTINUOUS, FactorGrowth, continuous_growth
+from sgdlimits.exact.tail_index import LARGEST, TailIndex, positive_root, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -36,6 +36,13 @@ class Populations:
     groups: int = 8
     seed: int = 0
     threads: int | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Populations:
+        """From keyword arguments."""
+        for name in options:
+            one_of("option", name, [field.name for field in fields(cls)])
+        return cls(**options)
 
 
 def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
@@ -65,13 +72,15 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     InvalidInput
         If the law cannot be used.
     """
+    sizes = Populations.of(options)
     if callable(getattr(law, "pdf", None)) and callable(getattr(law, "ppf", None)):
-        return _on_a_line(continuous_growth(law, 16), continuous_growth(law, 12), "quadrature of |A|")
+        fine, coarse = continuous_growth(law, 16), continuous_growth(law, 12, 15)
+        return index_of_factors("the recurrence", fine, coarse, "quadrature of |A|", CONTINUOUS)
     if all(callable(getattr(law, name, None)) for name in ("initial_state", "step", "position")):
         if x0 is None:
             raise InvalidInput("x0 is missing: any direction (d,) from which the recurrence starts")
         start: Any = finite_array("x0", x0, ndim=1)
-        return population_index("the recurrence", law, start, Populations(**options))
+        return population_index("the recurrence", law, start, sizes)
     if isinstance(law, str) or axes(law) == 0 and not isinstance(law, tuple):
         raise InvalidInput(
             "law must be factors, matrices, a pair with probabilities, a distribution of scipy or a linear recurrence, "
@@ -89,19 +98,17 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     if values.ndim == 1 or values.shape[1:] == (1, 1):
         with np.errstate(divide="ignore"):
             growth = FactorGrowth(np.log(np.abs(values.ravel())), np.log(weights))
-        return _on_a_line(growth, growth, "sum over the factors")
+        return index_of_factors("the recurrence", growth, growth, "sum over the factors")
     if values.shape[1] != values.shape[2]:
         raise InvalidInput(f"matrices must be square, got shape {values.shape}")
     start = np.random.Generator(np.random.Philox(0)).standard_normal(values.shape[1])
-    return population_index("the recurrence", _Matrices(values, weights.cumsum()), start, Populations(**options))
+    return population_index("the recurrence", _Matrices(values, weights.cumsum()), start, sizes)
 
 
-def _on_a_line(fine: FactorGrowth, coarse: FactorGrowth, method: str) -> TailIndex:
-    return index_of_factors("the recurrence", fine, coarse, method)
-
-
-def index_of_factors(label: str, fine: FactorGrowth, coarse: FactorGrowth, method: str) -> TailIndex:
-    """The index of a recurrence on a line, from two resolutions of the law of its factor.
+def index_of_factors(
+    label: str, fine: FactorGrowth, coarse: FactorGrowth, method: str, largest: float = LARGEST
+) -> TailIndex:
+    """The index of a recurrence on a line, from two resolutions of the law of its factor, up to the largest they see.
 
     Raises
     ------
@@ -110,9 +117,12 @@ def index_of_factors(label: str, fine: FactorGrowth, coarse: FactorGrowth, metho
     refuse_growth(label, fine.exponent)
     if fine.largest <= 0:
         return TailIndex(math.inf, 0.0, method, fine.exponent, "no factor exceeds 1, so every moment is finite")
-    index, step = positive_root(fine), lattice_step(fine)
+    index, step = positive_root(fine, largest), lattice_step(fine)
     if not math.isfinite(index):
-        raise OutOfReach(f"the tail index of {label} is over 1e4: no power that could be seen")
+        raise OutOfReach(
+            f"the tail index of {label} is over {largest:g}: beyond what {method.split()[0]} sees, and no power that a "
+            "sample could show"
+        )
     note = "" if not step else (
         f"log |A| lies on a lattice of step {step:.4g}: t^index P(|x| > t) goes on oscillating in log t, and so does "
         "Hill's estimate"
@@ -179,7 +189,7 @@ class _Momentum:
         return state
 
 
-def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, options: dict[str, Any]) -> TailIndex:
+def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, sizes: Populations) -> TailIndex:
     """The index of SGD on least squares by populations, of its linear part on the range of the data."""
     r = eigenvalues.size
     part: QuadraticProblem
@@ -192,7 +202,7 @@ def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, 
     if sgd.momentum:
         process, start = _Momentum(process, sgd.momentum, sgd.nesterov), np.concatenate([start, start])
     above = sgd.stability().mean_square_stable
-    return population_index(sgd.label, process, start, Populations(**options), above)
+    return population_index(sgd.label, process, start, sizes, above)
 
 
 def population_index(

@@ -16,16 +16,17 @@ import numpy as np
 from scipy.special import gammaln
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
+from sgdlimits.exact.circle_growth import ORDERS as REACHED
 from sgdlimits.exact.circle_growth import CircleGrowth, gaussian_circle, scalar_circle
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
-from sgdlimits.exact.moment_growth import FactorGrowth, chi_panels, isotropic_growth
+from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, chi_panels, isotropic_growth
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.tail_index import TailIndex, positive_root, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .kesten import index_of_factors, sampled_index
+from .kesten import Populations, index_of_factors, sampled_index
 from .moment_equations import quadratic_of
 
 if TYPE_CHECKING:
@@ -35,13 +36,12 @@ ALIKE = 1e-12  # of the largest: eigenvalues that are one
 MOST_BATCHES = 10**6  # that are gone through one by one
 SETTLED = 1e-9  # change of a root, relative to itself, between two resolutions
 TERMS = (12, 18, 27, 40, 60)  # of the series of the plane
-SEEN = 100.0  # order of moments up to which panels reach
 EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
 
 
 def tail_index(sgd: SGD, **options: Any) -> TailIndex:
     """As `SGD.tail_index`."""
-    problem = quadratic_of(sgd)
+    problem, sizes = quadratic_of(sgd), Populations.of(options)
     if isinstance(sgd.step_size, StepSizes):
         raise InvalidInput(
             f"step_size is the schedule {sgd.step_size!r}, so there is no stationary law and no index: take a constant "
@@ -55,30 +55,30 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
         raise InvalidInput("the data are zero, so nothing moves at random: there is no tail")
     with one_blas_thread():  # matrices are small: threads would wait for each other
         if isinstance(problem, StreamingLeastSquares):
-            return _streaming(sgd, problem, h, options)
+            return _streaming(sgd, problem, h, sizes)
         assert isinstance(problem, LeastSquares)  # the only other leaf
-        return _finite(sgd, problem, h, options)
+        return _finite(sgd, problem, h, sizes)
 
 
-def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, options: dict[str, Any]) -> TailIndex:
+def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:
     size, batch = sgd.step_size, sgd.batch_size
     kept, scale = 1 - size * problem.ridge, size / batch
     if sgd.momentum:
         if h.size == 1:
             return _momentum_on_a_line(sgd, problem, float(h[0]))
-        return sampled_index(sgd, problem, h, options)
+        return sampled_index(sgd, problem, h, sizes)
     if h.size == 1 or np.ptp(h) <= ALIKE * h[0]:
         found, coarse = (isotropic_growth(h.size, kept, scale * float(h[0]), batch, nodes) for nodes in (16, 12))
-        return index_of_factors(sgd.label, found, coarse, "quadrature of |A e|, whose products are independent")
+        return index_of_factors(sgd.label, found, coarse, "quadrature of |A e|, whose products are independent", ORDERS)
     if h.size == 2:
         return _by_circle(sgd.label, lambda terms: gaussian_circle(h, kept, scale, batch, terms, 6 + terms // 8))
-    return sampled_index(sgd, problem, h, options)
+    return sampled_index(sgd, problem, h, sizes)
 
 
 def _momentum_on_a_line(sgd: SGD, problem: QuadraticProblem, h: float) -> TailIndex:
     """State (w, w before) of heavy ball, or of Nesterov's rule, with a scalar random curvature."""
     mu, size, batch = sgd.momentum, sgd.step_size, sgd.batch_size
-    radii, log_weights = chi_panels(batch, 0.0, 12, 1e-6, 60.0)
+    radii, log_weights = chi_panels(batch, 0.0, 12, 1e-6, 2 * REACHED)
     curvatures = h * radii**2 / batch + problem.ridge
     if sgd.nesterov:  # w' = G (w + mu (w - w before)), G = 1 - size * curvature
         first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size * (1 + mu), size * mu], [0.0, 0.0]])
@@ -89,7 +89,7 @@ def _momentum_on_a_line(sgd: SGD, problem: QuadraticProblem, h: float) -> TailIn
     )
 
 
-def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, options: dict[str, Any]) -> TailIndex:
+def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:
     rows, size = problem.range_modes, sgd.step_size
     squares = np.square(rows).sum(axis=1)
     if sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples:
@@ -112,7 +112,7 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, options: dict[str, A
             found = _factors(sgd, problem, squares)
             if found is not None:
                 return index_of_factors(sgd.label, found, found, "sum over all batches")
-    return sampled_index(sgd, problem, h, options)
+    return sampled_index(sgd, problem, h, sizes)
 
 
 def _growth_of_mean(problem: LeastSquares, size: float) -> float:
@@ -145,7 +145,7 @@ def _by_circle(label: str, make: Callable[[int], CircleGrowth]) -> TailIndex:
     method, before, error = "the transfer operator on the circle, by collocation", math.nan, math.inf
     for terms in TERMS:
         growth = make(terms)
-        index = positive_root(growth, SEEN)
+        index = positive_root(growth, REACHED)
         error = 0.0 if index == before else abs(index - before)
         if error <= SETTLED * index:
             break
@@ -153,5 +153,5 @@ def _by_circle(label: str, make: Callable[[int], CircleGrowth]) -> TailIndex:
     if not growth(min(1.0, index / 2)) < 0:  # convex, and 0 at 0: else the exponent is below it
         refuse_growth(label, growth.exponent)
     if not math.isfinite(index):
-        raise OutOfReach(f"the tail index of {label} is over {SEEN:g}: no power that could be seen")
+        raise OutOfReach(f"the tail index of {label} is over {REACHED:g}: no power that a sample could show")
     return TailIndex(index, error + 1e-10 * index, method, growth.exponent)

@@ -20,7 +20,7 @@ import numpy as np
 from .moment_growth import chi_panels, gauss_panels
 
 NEAREST = 1e-4  # of its length, how near panels come to where A u may vanish
-ORDERS = 60.0  # order of moments that the panels reach
+ORDERS = 50.0  # of moments that the panels reach
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,11 +121,11 @@ def _nodes(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Radial and tangential parts of A u, and log weights, at nodes that gather where both vanish."""
     place = np.sqrt(max(kept / along, 0.0))
-    radii, log_radii = chi_panels(batch_size, place, nodes, NEAREST, ORDERS)
+    radii, log_radii = chi_panels(batch_size, place, nodes, NEAREST, 2 * ORDERS)
     parts = []
     for radius, log_weight in zip(radii, log_radii):
         radial, shift, width = kept - along * radius**2, across * radius**2, spread * radius
-        last = np.sqrt(2 * ORDERS) + 2.0
+        last = np.sqrt(2 * ORDERS) + 5.0
         centre = -shift / width
         near = max(abs(radial) / width, NEAREST)
         edges = set(np.linspace(-last, last, 2 + int(last)).tolist())

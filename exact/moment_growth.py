@@ -16,7 +16,9 @@ from scipy.special import gammaln, logsumexp
 from .errors import InvalidInput
 
 FINEST = 1e-9  # width of the panels next to a singular point
-MOST = 400.0  # order of moments that quadrature reaches
+MOST = 400.0  # power of a chi variable that its panels reach
+ORDERS = MOST / 2  # of moments of a factor that is quadratic in such variables
+CONTINUOUS = 32.0  # the same of a distribution, from its quantiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,15 +115,17 @@ def _gauss(nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(nodes)
 
 
-def continuous_growth(law: Any, nodes: int) -> FactorGrowth:
+def continuous_growth(law: Any, nodes: int, digits: int = 18) -> FactorGrowth:
     """Of a factor with a continuous distribution of scipy: panels between its quantiles, finer about 0.
+
+    The outermost are those of 10^-digits.
 
     Raises
     ------
     InvalidInput
         If the weights of the panels do not add up to 1: a density that is rough, or not one.
     """
-    tails = 10.0 ** -np.arange(18.0, 0.0, -1.0)
+    tails = 10.0 ** -np.arange(float(digits), 0.0, -1.0)
     edges = np.concatenate([law.ppf(tails), law.ppf(np.linspace(0.15, 0.85, 15)), law.isf(tails)])
     edges = edges[np.isfinite(edges)]
     low, high = float(edges.min()), float(edges.max())

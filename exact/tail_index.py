@@ -67,9 +67,9 @@ def positive_root(log_growth: Callable[[float], float], largest: float = LARGEST
 
     high = 1.0
     while log_growth(high) <= 0:
-        high *= 2
-        if high > largest:
+        if high >= largest:
             return math.inf
+        high = min(2 * high, largest)
     low = high / 2
     while log_growth(low) > 0:  # 0 and this one then lie between
         low, high = low / 2, low

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from sgdlimits.discrete import SGD, kesten_index
-from sgdlimits.discrete.kesten import sampled_index
+from sgdlimits.discrete.kesten import Populations, sampled_index
 from sgdlimits.exact.circle_growth import gaussian_circle, scalar_circle
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach
 from sgdlimits.exact.moment_growth import chi_panels, isotropic_growth
@@ -120,11 +120,13 @@ def test_cases_without_a_power():
     assert "lattice of step 0.6931" in kesten_index(([2.0, 0.25], [0.5, 0.5])).note
     assert "lattice" not in kesten_index(([2.0, 0.3], [0.5, 0.5])).note
     assert math.isinf(kesten_index([0.5, -0.9]).index)
-    with pytest.raises(OutOfReach, match="over 1e4"):
+    with pytest.raises(OutOfReach, match="over 200: beyond what quadrature sees"):
         SGD(stream([1.0]), 1e-4).tail_index()
     for law in ("normal", 3.0, np.ones((2, 2)), ([1.0, 2.0], [0.5])):
         with pytest.raises(InvalidInput, match="law"):
             kesten_index(law)
+    with pytest.raises(InvalidInput, match="option is .path., which is not known"):
+        SGD(stream([1.0]), 0.5).tail_index(path=5)
     with pytest.raises(InvalidInput, match="schedule"):
         SGD(stream([1.0]), lambda k: 0.1).tail_index()
 
@@ -142,7 +144,7 @@ def test_monotone_in_step_size_and_batch_size(d):
 def test_populations_against_the_plane():
     """Assert the exact index within the interval, twice its width at most a tenth of it."""
     sgd = SGD(stream([1.0, 0.36]), 0.9)
-    found = sampled_index(sgd, sgd.problem, np.array([1.0, 0.36]), {})
+    found = sampled_index(sgd, sgd.problem, np.array([1.0, 0.36]), Populations())
     assert abs(found.index - 0.9706367) < 1.5 * found.error < 0.1
     matrices = rng.standard_normal((4, 2, 2)) * 0.6
     found, low, high = kesten_index(matrices), 0.0, 12.0
