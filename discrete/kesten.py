@@ -202,13 +202,18 @@ def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, 
     if sgd.momentum:
         process, start = _Momentum(process, sgd.momentum, sgd.nesterov), np.concatenate([start, start])
     above = sgd.stability().mean_square_stable
-    return population_index(sgd.label, process, start, sizes, above)
+    slowest = float(np.abs(problem.curvatures[: r]).min())
+    settling = (1 - sgd.momentum) / (sgd.step_size * slowest) if slowest > 0 else math.inf
+    return population_index(sgd.label, process, start, sizes, above, settling)
 
 
 def population_index(
-    label: str, process: Any, start: np.ndarray, sizes: Populations, above_two: bool | None = None
-) -> TailIndex:
+    label: str, process: Any, start: np.ndarray, sizes: Populations, above_two: bool | None = None,
+    settling: float = 0.0,
+) -> TailIndex:  # fmt: skip
     """The root of log k(s) by cloning: a search with a few generations, then an estimate with an interval.
+
+    `settling`: steps in which directions forget where they began, about.
 
     Raises
     ------
@@ -219,7 +224,7 @@ def population_index(
         return populations.grow(
             process, start / np.linalg.norm(start), generations=max(generations, 20), paths=sizes.paths,
             log_weight=lambda before, after: order * (_log_norm(after) - _log_norm(before)), project=_unit,
-            groups=groups, seed=sizes.seed, threads=sizes.threads,
+            groups=groups, seed=sizes.seed, threads=sizes.threads, burn_in=max(generations, 20) // 4,
         )  # fmt: skip
 
     exponent = 2 * rate(LOWEST).rate / LOWEST - rate(2 * LOWEST).rate / (2 * LOWEST)
@@ -246,6 +251,11 @@ def population_index(
     note = f"95 % interval; the bias of finite populations, {middle.bias / slope:.1g}, is taken off"
     if fewest < sizes.paths / 100:
         note += f"; at times {fewest:.0f} paths carry a population: raise paths"
+    if settling > sizes.generations:
+        note += (
+            f"; directions settle in about {settling:.0f} steps, more than the {sizes.generations} generations: raise "
+            "generations"
+        )
     return TailIndex(order - middle.rate / slope, half, "populations", exponent, note)
 
 
