@@ -14,6 +14,8 @@ from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import whole_number
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.exact.tail_index_bounds import TailIndexBounds
 
 from .array_form import ArrayForm
 from .diffusion import Diffusion, check_quadratic, check_settings
@@ -21,6 +23,7 @@ from .homogenized_modes import HomogenizedModes
 from .linear_forms import level_times_spread, linear_form, risk_level
 from .simulators import diagonal_simulator
 from .solvers import find_scheme
+from .tails import diffusion_tail_index, homogenized_tail_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,39 @@ class HomogenizedSGD(Diffusion):
         if isinstance(self.step_size, StepSizes):
             return False
         return fourth_moments.homogenized_settles(eigenvalues, self.rates, self.step_size, self.batch_size)
+
+    def tail_index_bounds(self) -> TailIndexBounds:
+        """Bounds (lower, upper) of the tail index of the stationary law, on both sides of the threshold. Derived.
+
+        Below the step size up to which the second moment is finite, eta_* <= index <= eta^*; above it other bounds hold
+        (`exact.tail_index_bounds` has formulas and proofs). Label noise moves neither; with drift_order=2 they hold of
+        its own rates; coordinates on which neither data nor ridge acts are left out.
+
+        Raises
+        ------
+        PositiveLyapunovExponent
+            If the upper bound shows that no stationary law exists.
+        NoStationaryLaw
+            If the descended objective has a negative curvature.
+        InvalidInput
+            If the step size is a schedule, the data are all zero, or the noise vanishes at the minimiser.
+        """
+        return homogenized_tail_bounds(self)
+
+    def tail_index(self) -> TailIndex:
+        """Tail index of the stationary law: E |X|^p is finite below it and infinite above. Derived.
+
+        The positive root of the moment Lyapunov exponent of the linear part, which is exact in one dimension and where
+        all directions are alike. An infinite index has a note that says why.
+
+        Raises
+        ------
+        PositiveLyapunovExponent
+            If paths do not settle; `.lyapunov_exponent` holds the rate.
+        NoStationaryLaw, InvalidInput
+            As in `tail_index_bounds`; a negative curvature alone is no obstacle, as the noise may outweigh it.
+        """
+        return diffusion_tail_index(self)
 
     def in_modes(self) -> HomogenizedModes:
         """The process in the eigenbasis, for schemes without a kernel of their own."""

@@ -14,6 +14,7 @@ from sgdlimits.exact.clock import Clock, SummedClock, gradient_flow_clock
 from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -37,6 +38,7 @@ from .simulators import (
     sample_simulator,
     sampled_simulator,
 )
+from .tails import diffusion_tail_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +179,20 @@ class ModifiedEquation(Diffusion):
             self.rates[moving], spread, push, self.step_size**2 / self.batch_size
         )
         return settles and problem.curvatures.min() >= 0
+
+    def tail_index(self) -> TailIndex:
+        """Tail index of the stationary law on a stream of Gaussian features, as `HomogenizedSGD.tail_index`. Derived.
+
+        Raises
+        ------
+        PositiveLyapunovExponent
+            If paths do not settle; `.lyapunov_exponent` holds the rate.
+        NoStationaryLaw
+            If coordinates without data run away under a negative ridge.
+        InvalidInput
+            If the problem has finitely many samples or no data, or the step size is a schedule.
+        """
+        return diffusion_tail_index(self)
 
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: Euler-Maruyama with one normal a sample, or Gaussian features' noise."""

@@ -116,7 +116,7 @@ def index_of_factors(
     """
     refuse_growth(label, fine.exponent)
     if fine.largest <= 0:
-        return TailIndex(math.inf, 0.0, method, fine.exponent, "no factor exceeds 1, so every moment is finite")
+        return TailIndex(math.inf, 0.0, method, fine.exponent, note="no factor exceeds 1, so every moment is finite")
     index, step = positive_root(fine, largest), lattice_step(fine)
     if not math.isfinite(index):
         raise OutOfReach(
@@ -128,7 +128,7 @@ def index_of_factors(
         "Hill's estimate"
     )  # fmt: skip
     error = abs(fine(index) - coarse(index)) / fine.slope(index) + 1e-13 * index
-    return TailIndex(index, error, method, fine.exponent, note)
+    return TailIndex(index, error, method, fine.exponent, note=note)
 
 
 def lattice_step(growth: FactorGrowth) -> float:
@@ -256,7 +256,7 @@ def population_index(
             f"; directions settle in about {settling:.0f} steps, more than the {sizes.generations} generations: raise "
             "generations"
         )
-    return TailIndex(order - middle.rate / slope, half, "populations", exponent, note)
+    return TailIndex(order - middle.rate / slope, half, "populations", exponent, note=note)
 
 
 def _root_by_halving(function: Callable[[float], float], low: float, high: float) -> float:

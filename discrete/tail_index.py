@@ -97,27 +97,22 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
         if not sgd.momentum:
             refuse_growth(sgd.label, float(np.log(decays.max())))
             return TailIndex(
-                math.inf, 0.0, "every batch is all samples", float(np.log(decays.max())), "nothing multiplies at random"
+                math.inf, 0.0, "every batch is all samples", float(np.log(decays.max())),
+                note="nothing multiplies at random",
             )
     if not sgd.momentum:
         norms = np.maximum(np.abs(1 - size * problem.ridge), np.abs(1 - size * (squares + problem.ridge)))
         if norms.max() <= 1 + EXPANDS and size * problem.curvatures.max() < 2:
-            mean = _growth_of_mean(problem, size)
             return TailIndex(
-                math.inf, 0.0, "no sample's step expands", mean,
-                "the steps are nonexpansive, so every moment is finite; with noise on the labels of bounded size, or a "
-                "ridge, the law is bounded",
+                math.inf, 0.0, "no sample's step expands",
+                note="the steps are nonexpansive, so every moment is finite, and without noise on the labels the law is "
+                "bounded where they contract",
             )  # fmt: skip
         if h.size == 1:
             found = _factors(sgd, problem, squares)
             if found is not None:
                 return index_of_factors(sgd.label, found, found, "sum over all batches")
     return sampled_index(sgd, problem, h, sizes)
-
-
-def _growth_of_mean(problem: LeastSquares, size: float) -> float:
-    moving = problem.curvatures[problem.eigenvalues > 0]
-    return float(np.log(np.abs(1 - size * moving).max()))
 
 
 def _factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:

@@ -49,6 +49,20 @@ class NoStationaryLaw(Unstable):
     """Not even the mean settles."""
 
 
+class PositiveLyapunovExponent(NoStationaryLaw):
+    """Paths run away: the Lyapunov exponent of the linear part is not below zero.
+
+    Attributes
+    ----------
+    lyapunov_exponent : float
+        Of the distance between two paths, per SGD step (nan where it was not needed to tell).
+    """
+
+    def __init__(self, message: str, threshold: float = math.nan, lyapunov_exponent: float = math.nan) -> None:
+        super().__init__(message, threshold)
+        self.lyapunov_exponent = lyapunov_exponent
+
+
 class MissingLibrary(SgdlimitsError):
     """An optional library is not installed; the message carries its install line."""
 

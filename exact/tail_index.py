@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .errors import NoStationaryLaw
+from .errors import PositiveLyapunovExponent
 
 LARGEST = 1e4  # index from which on nobody would see a power
 TOLERANCE = 1e-13
@@ -18,31 +18,49 @@ TOLERANCE = 1e-13
 
 @dataclass(frozen=True)
 class TailIndex:
-    """P(|X| > t) falls as t^-index.
+    """Tail index of a stationary law: E |X|^p is finite for p below it and infinite above.
 
     Attributes
     ----------
     index : float
-        inf where every moment is finite.
+        math.inf where every moment is finite; `note` says why.
     error : float
-        Bound of the numerical error, or half an interval where it was sampled.
+        Of the index: numerical where the method is deterministic, half an interval where it samples.
     method : str
+        How it was found, in words.
     lyapunov_exponent : float
-        Growth of log |X| per step of the linear part; below 0.
+        Rate per SGD step at which two paths with the same noise part, log of their distance; below zero where a
+        stationary law exists. nan where the method does not need it.
+    lyapunov_error : float
+        Of that exponent; nan where it is not known.
     note : str
-        What must be said beside it, or nothing.
+        What to know of the number; empty where it is all that there is to say.
     """
 
     index: float
     error: float
     method: str
-    lyapunov_exponent: float
+    lyapunov_exponent: float = math.nan
+    lyapunov_error: float = math.nan
     note: str = ""
 
+    @property
+    def lower(self) -> float:
+        """Index less its error, not below zero."""
+        return max(0.0, self.index - self.error)
+
+    @property
+    def upper(self) -> float:
+        """Index and its error."""
+        return self.index + self.error
+
     def __repr__(self) -> str:
-        shown = f"TailIndex({self.index:.6g} +- {self.error:.1g}" if math.isfinite(self.index) else "TailIndex(inf"
-        said = f"; {self.note}" if self.note else ""
-        return f"{shown}, by {self.method}; Lyapunov exponent {self.lyapunov_exponent:.4g} a step{said})"
+        number = "infinite" if math.isinf(self.index) else f"{self.index:.10g} +- {self.error:.2g}"
+        error = "" if math.isnan(self.lyapunov_error) else f" +- {self.lyapunov_error:.2g}"
+        known = f"; Lyapunov exponent {self.lyapunov_exponent:.6g}{error} a step"
+        known = "" if math.isnan(self.lyapunov_exponent) else known
+        note = f"; {self.note}" if self.note else ""
+        return f"TailIndex({number}; {self.method}{known}{note})"
 
 
 def refuse_growth(label: str, exponent: float) -> None:
@@ -50,14 +68,13 @@ def refuse_growth(label: str, exponent: float) -> None:
 
     Raises
     ------
-    NoStationaryLaw
-        With the exponent.
+    PositiveLyapunovExponent
     """
     if exponent >= 0:
-        raise NoStationaryLaw(
+        raise PositiveLyapunovExponent(
             f"{label} has no stationary law, so no tail index: its Lyapunov exponent is {exponent:.4g} a step, not "
             "below 0; lower the step size or raise the batch size",
-            math.nan,
+            lyapunov_exponent=exponent,
         )
 
 

@@ -1,0 +1,97 @@
+"""Tail indices of the diffusions of least squares: which method fits, and what must be refused first."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sgdlimits.exact.diffusion_index import isotropic_index, spectral_index
+from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
+from sgdlimits.exact.moment_exponents import LinearNoise
+from sgdlimits.exact.noise_maps import RankOneNoise
+from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.exact.tail_index_bounds import TailIndexBounds, homogenized_bounds
+
+if TYPE_CHECKING:
+    from .diffusion import Diffusion
+    from .homogenized import HomogenizedSGD
+
+NO_NOISE = 1e-24  # of the risk at the origin: what rounding leaves of the risk of data that are fitted exactly
+GOOD = 0.01  # relative error up to which the deterministic method is kept
+
+
+def homogenized_tail_bounds(process: HomogenizedSGD) -> TailIndexBounds:
+    """Of homogenized SGD, on the range of the data."""
+    noise = linear_noise(process)
+    if process.quadratic.curvatures.min() < 0:
+        raise NoStationaryLaw(
+            f"the descended objective has the negative curvature {process.quadratic.curvatures.min():.6g}, so the mean "
+            f"of {process.label} runs away and the bounds, which need it, do not hold; raise the ridge",
+            0.0,
+        )
+    if noise_dies(process):
+        raise InvalidInput(
+            f"the risk is zero at the minimiser and there is no label noise, so the noise of {process.label} dies with "
+            "the risk: its only stationary law is the minimiser itself, which has no tail to bound; add label noise, "
+            "or ask tail_index(), whose note says which moments fall to zero"
+        )
+    eigenvalues = process.quadratic.eigenvalues
+    return homogenized_bounds(
+        eigenvalues[eigenvalues > 0], noise.rates, float(process.step_size), process.batch_size
+    )
+
+
+def diffusion_tail_index(process: Diffusion) -> TailIndex:
+    """The exact index, by a closed form where there is one, else by the spectrum of the generator on directions."""
+    noise = linear_noise(process)
+    found = isotropic_index(noise) if noise.isotropic else spectral_index(noise)
+    assert found is not None
+    if not noise_dies(process):
+        return found
+    return TailIndex(
+        math.inf, 0.0, found.method, found.lyapunov_exponent, found.lyapunov_error,
+        "the risk is zero at the minimiser and there is no label noise: paths end there, and no other law is "
+        f"stationary; E |X_t - minimiser|^p falls to zero for p below {found.index:.6g} and grows above it",
+    )  # fmt: skip
+
+
+def linear_noise(process: Diffusion) -> LinearNoise:
+    """The linear part about the minimiser, of the modes that the data move, per SGD step.
+
+    Raises
+    ------
+    InvalidInput
+        If the step size is a schedule, there are no data, or the noise is not that of Gaussian features or homogenized.
+    NoStationaryLaw
+        If a mode without data runs away.
+    """
+    size, problem, noise = float(process.step_size), process.quadratic, process.noise_map
+    if not isinstance(noise, RankOneNoise):
+        raise InvalidInput(
+            f"{process.label} on {type(problem).__name__} has noise of finitely many samples, for which no tail index "
+            "is computed here; take StreamingLeastSquares, or HomogenizedSGD on the same data"
+        )
+    moving = problem.eigenvalues > 0
+    if not moving.any():
+        raise InvalidInput(
+            "the data are all zero: no gradient depends on the parameters, nothing is random and there is no tail"
+        )
+    if problem.curvatures[~moving].min(initial=0.0) < 0:
+        raise NoStationaryLaw(
+            f"ridge is {problem.ridge:g}, so coordinates without data run away at the rate {-problem.ridge:g} whatever "
+            "the step size; raise the ridge to 0 or above",
+            0.0,
+        )
+    scale = size**2
+    return LinearNoise(
+        process.rates[moving], scale * noise.spread[moving], noise.coupling[moving], size * noise.own[moving]
+    )
+
+
+def noise_dies(process: Diffusion) -> bool:
+    """Whether the noise vanishes at the minimiser, up to rounding."""
+    problem = process.quadratic
+    floor = 2 * problem.risk_at_minimiser + process.label_noise**2
+    return floor <= NO_NOISE * 2 * float(problem.risk(np.zeros(problem.dimension)))
