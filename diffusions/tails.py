@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from .diffusion import Diffusion
     from .homogenized import HomogenizedSGD
 
-NO_NOISE = 1e-24  # of the risk at the origin: what rounding leaves of the risk of data that are fitted exactly
 GOOD = 0.01  # relative error up to which the deterministic method is kept
 
 
@@ -92,6 +91,4 @@ def linear_noise(process: Diffusion) -> LinearNoise:
 
 def noise_dies(process: Diffusion) -> bool:
     """Whether the noise vanishes at the minimiser, up to rounding."""
-    problem = process.quadratic
-    floor = 2 * problem.risk_at_minimiser + process.label_noise**2
-    return floor <= NO_NOISE * 2 * float(problem.risk(np.zeros(problem.dimension)))
+    return process.quadratic.noise_dies(process.label_noise)

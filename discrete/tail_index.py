@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,17 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
         raise InvalidInput("the data are zero, so nothing moves at random: there is no tail")
     with one_blas_thread():  # matrices are small: threads would wait for each other
         if isinstance(problem, StreamingLeastSquares):
-            return _streaming(sgd, problem, h, sizes)
-        assert isinstance(problem, LeastSquares)  # the only other leaf
-        return _finite(sgd, problem, h, sizes)
+            found = _streaming(sgd, problem, h, sizes)
+        else:
+            assert isinstance(problem, LeastSquares)  # the only other leaf
+            found = _finite(sgd, problem, h, sizes)
+    if not problem.noise_dies(sgd.label_noise) or not math.isfinite(found.index):
+        return found
+    said = (
+        "the risk is zero at the minimiser and there is no label noise: paths end there, and no other law is "
+        f"stationary; E |x - minimiser|^p falls to zero for p below {found.index:.6g} and grows above it"
+    )
+    return replace(found, index=math.inf, error=0.0, note=f"{said}; {found.note}" if found.note else said)
 
 
 def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:
@@ -105,8 +114,8 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
         if norms.max() <= 1 + EXPANDS and size * problem.curvatures.max() < 2:
             return TailIndex(
                 math.inf, 0.0, "no sample's step expands",
-                note="the steps are nonexpansive, so every moment is finite, and without noise on the labels the law is "
-                "bounded where they contract",
+                note="the steps are nonexpansive, so every moment is finite, and without noise on the labels the law "
+                "is bounded where they contract",
             )  # fmt: skip
         if h.size == 1:
             found = _factors(sgd, problem, squares)

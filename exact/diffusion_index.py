@@ -85,7 +85,8 @@ def spectral_index(noise: LinearNoise) -> TailIndex | None:
 
 def _ladder(noise: LinearNoise, choose: Choose, exponents: list[float]) -> list[Root]:
     """Roots of increasing degree until they agree; Lyapunov exponents of the sure degrees are put into the list."""
-    forms, found = Forms(noise.dimension), []
+    forms = Forms(noise.dimension)
+    found: list[Root] = []
     exponents.clear()
     for degree in DEGREES:
         if float(forms.size(degree)) * forms.size(degree + 2) > MOST_ENTRIES:

@@ -18,6 +18,7 @@ from sgdlimits.exact.noise_maps import NoiseMap, RankOneNoise
 from .problem import Problem
 
 LOST_DIGITS = 1e-7  # largest part of a risk that may be rounding
+NO_NOISE = 1e-24  # of the risk at the origin: what rounding leaves of the risk of data that are fitted exactly
 
 
 class QuadraticProblem(Problem):
@@ -162,6 +163,11 @@ class QuadraticProblem(Problem):
                 f"point has size {np.linalg.norm(self.minimiser):.3g}, about which moments lose their digits; move the "
                 "ridge, or simulate SGD, which does not expand about it"
             )
+
+    def noise_dies(self, label_noise: float) -> bool:
+        """Whether the noise vanishes at the minimiser, up to rounding: no risk there, and no noise on the labels."""
+        floor = 2 * self.risk_at_minimiser + label_noise**2
+        return floor <= NO_NOISE * 2 * float(self.risk(np.zeros(self.dimension)))
 
     @property
     def risk_slope(self) -> np.ndarray:

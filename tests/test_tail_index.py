@@ -150,3 +150,12 @@ def test_populations_against_the_plane():
     found, low, high = kesten_index(matrices), 0.0, 12.0
     even = [np.log(np.abs(np.linalg.eigvals(np.mean([np.kron(m, m) for m in matrices], axis=0))).max())]
     assert (found.index > 2) == (even[0] < 0) and low < found.index < high
+
+
+def test_noise_that_dies_leaves_no_tail():
+    """Assert that data which are fitted exactly have the minimiser as their only stationary law, and what grows."""
+    exact = LeastSquares.from_arrays(LINE, LINE[:, 0])
+    found = SGD(exact, 1.1).tail_index()
+    root = SGD(LeastSquares.from_arrays(LINE, LABELS), 1.1).tail_index().index
+    assert math.isinf(found.index) and f"for p below {root:.6g}" in found.note
+    assert math.isfinite(SGD(exact, 1.1, label_noise=0.1).tail_index().index)
