@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
 
 from sgdlimits.exact.diffusion_index import isotropic_index, spectral_index
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
