@@ -18,6 +18,9 @@ CASES: list[tuple[str, str, float, float]] = [  # what, code that makes it, seco
     ("stream, d=1000, 200 steps to 1e12, risk", "stream(1000, 0.0)", 1.0, 2.0),
     ("stream, d=1000, ridge, 200 steps to 1e12, risk", "stream(1000, 0.01)", 20.0, 2.0),
     ("stream, d=3000, ridge, 200 steps to 1e12, risk", "stream(3000, 0.01)", 20.0, 2.0),
+    ("n=442, d=10, 50 of 1000 steps, s.d. of the risk", "finite(diabetes(), 0.05, 1000, 50, SPREAD)", 5.0, 2.0),
+    ("stream, d=100, 50 of 1000 steps, s.d. of the risk", "stream(100, 0.0, 1000, 50, SPREAD)", 5.0, 2.0),
+    ("stream, d=10, 50 steps to 1e6, s.d. of the risk", "stream(10, 0.0, 10**6, 50, SPREAD)", 5.0, 2.0),
     ("stream, d=10 000, 200 steps to 1e12, risk", "stream(10_000, 0.0)", 20.0, 2.0),
 ]
 CODE = """
@@ -25,6 +28,7 @@ import json, resource, time
 import numpy as np
 from sgdlimits import discrete, problems
 
+SPREAD = ("risk_standard_deviation",)
 def diabetes(): return problems.LeastSquares.from_dataset("diabetes")
 def gaussian(n, d): return problems.LeastSquares.gaussian(n, d, seed=0)
 def finite(problem, size, last, count, quantities, momentum=0.0):

@@ -5,7 +5,6 @@ A process gives its moment equations at a step size; everything that a user sees
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
@@ -23,7 +22,6 @@ from sgdlimits.exact import mean_square
 from sgdlimits.exact.errors import (
     InfiniteVariance,
     InvalidInput,
-    LongRun,
     NoStationaryLaw,
     StabilityWarning,
     some_of,
@@ -37,6 +35,7 @@ from sgdlimits.exact.routes import Method, Moments, Route, choose_route
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 
+from .pace import Pace
 from .quadratic import QuadraticProblem
 from .risk_deviations import FURTHER, RiskProducts, deviations, unknown_products
 
@@ -46,7 +45,6 @@ if TYPE_CHECKING:
 SchemeAt = Callable[[float], MomentMap]  # one increment of a scheme at a step size
 QUANTITIES = ("mean", "covariance", "risk")
 LOOKS = 10  # how often a curve is looked at in as many places as it is made for
-LOOK_AFTER, LONG = 5.0, 60.0  # seconds after which the pace is known, and from which on it is worth a warning
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +130,7 @@ class SecondMoments:
             )
         reported = open_progress(progress, int(grid[-1]), "steps")
         walks = route.method in (Method.STEPS, Method.EXPONENTIAL)  # at a pace; others leap
-        pace = _Pace(int(grid[-1]), steps, chosen) if walks and not progress else None
+        pace = Pace(int(grid[-1]), steps, chosen) if walks and not progress else None
         try:
             means, spread = self._propagate(
                 equations, self.problem.to_modes(mean), self._in_modes(covariance, route), grid, route,
@@ -357,36 +355,6 @@ def _start(x0: Any, dimension: int) -> tuple[np.ndarray, np.ndarray | None]:
         if isinstance(initial, np.ndarray) and initial.ndim == 1:
             return initial.copy(), None
     return initial_moments(x0, dimension)
-
-
-class _Pace:
-    """Says once how long it will take, where that is long and no progress was asked for."""
-
-    def __init__(self, total: int, steps: int, chosen: Sequence[str]) -> None:
-        self.left, self.steps, self.chosen = total, steps, chosen
-        self.began: float | None = None  # with the first report: what is prepared before it is done once
-        self.done, self.said = 0, False
-
-    def update(self, n: int) -> None:
-        now = time.monotonic()
-        self.left -= n
-        if self.began is None:
-            self.began = now
-            return
-        self.done += n
-        spent = now - self.began
-        if self.said or spent < LOOK_AFTER or not self.done:
-            return
-        self.said = True
-        seconds = spent * self.left / self.done
-        if seconds > LONG:
-            fewer = ", leave the covariances out (quantities=('risk',))" if "covariance" in self.chosen else ""
-            warnings.warn(
-                f"the exact moments of {self.steps} steps will take about {seconds / 60:.2g} minutes more: pass "
-                f"progress=True to watch them{fewer}, or ask for fewer steps",
-                LongRun,
-                stacklevel=6,
-            )
 
 
 def _settles(equations: MomentMap | MomentFlow) -> bool:
