@@ -123,10 +123,10 @@ def risk_products(sgd: SGD, step_size: float, hours: float) -> RiskProducts:
         )
     h = problem.eigenvalues[problem.eigenvalues > 0]
     kept = 1 - step_size * problem.curvatures[: h.size]
-    if isinstance(problem, StreamingLeastSquares):
+    if isinstance(problem, StreamingLeastSquares) or not h.size:
         push = step_size * problem.curvatures[: h.size] * problem.offset_modes[: h.size]
         products = squares_of_gaussian_batches(
-            h, problem.noise**2 + sgd.label_noise**2, kept, push, step_size, sgd.batch_size
+            h, getattr(problem, "noise", 0.0) ** 2 + sgd.label_noise**2, kept, push, step_size, sgd.batch_size
         )
         return RiskProducts.about_least_risk(problem, products)
     assert isinstance(problem, LeastSquares)  # the only other leaf

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
-from .errors import InvalidInput, OutOfReach
+from .errors import InvalidInput, LongRun, OutOfReach
 
 SMALL = 64 << 20  # bytes that are not worth a look at the machine
 UNKNOWN = 8 << 30  # where the system does not say
+MINUTE = 1 / 60  # of an hour
 HOURS, SPEED = 3.0, 7e12  # that a computation may take, multiplications in an hour
 CALLS = 3e4  # multiplications that Python's calls of one step, or of one product, cost
 
@@ -28,8 +30,10 @@ def check_memory(what: str, size: float, advice: str) -> None:
         raise InvalidInput(f"{what} needs about {_bytes(size)} of memory, but {_bytes(free)} are free: {advice}")
 
 
-def check_time(what: str, multiplications: float, advice: str, hours: float = HOURS) -> None:
+def check_time(what: str, multiplications: float, advice: str, hours: float = HOURS, warn: bool = False) -> None:
     """Raise if these multiplications take longer; `advice` says what to ask for instead.
+
+    With `warn`, one that takes over a minute warns.
 
     Raises
     ------
@@ -39,6 +43,8 @@ def check_time(what: str, multiplications: float, advice: str, hours: float = HO
     found = multiplications / SPEED
     if found > hours:
         raise OutOfReach(f"{what} takes about {found:.2g} hours, over {hours:.2g}: {advice}")
+    if warn and found > MINUTE:
+        warnings.warn(f"{what} takes about {found / MINUTE:.2g} minutes: {advice}", LongRun, stacklevel=3)
 
 
 def available_bytes() -> int:

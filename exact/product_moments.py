@@ -23,6 +23,7 @@ from .linear_maps import (
     dense,
     exponential_states,
     pack_symmetric,
+    taylor_states,
     unpack_symmetric,
 )
 from .map_powers import Power, leaps
@@ -58,6 +59,8 @@ class ProductMoments:
     discrete : bool
     cost : float
         Multiplications of one step, or of the right-hand side.
+    rate : float
+        In continuous time, a bound of the rates at which covariances of phi move.
     """
 
     left: np.ndarray
@@ -66,6 +69,7 @@ class ProductMoments:
     drawn: Callable[[np.ndarray], np.ndarray]
     discrete: bool
     cost: float
+    rate: float = 0.0
 
     @property
     def size(self) -> int:
@@ -125,7 +129,12 @@ class ProductMoments:
         Covariances are counted in a unit of their own: beside the means those of a small noise would be rounding.
         """
         unit = self._unit(mean, spread)
-        for state in exponential_states(self._linear(unit), self._packed(mean, spread, unit), times):
+        linear, start = self._linear(unit), self._packed(mean, spread, unit)
+        if start.size <= DENSE_SIZE:
+            states = exponential_states(linear, start, times)
+        else:
+            states = taylor_states(linear, start, times, self.rate)
+        for state in states:
             yield self._unpacked(state, unit)
 
     def by_powers(self, last: int) -> bool:

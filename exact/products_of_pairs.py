@@ -59,7 +59,7 @@ def pairs_of_batches(
     what = f"the table of fourth moments of {n} samples in dimension {d}"
     check_time(
         what, 2.0 * n * size**4 / TABLES, "take homogenized SGD or a stream, where none is needed, fewer columns, "
-        "or simulate", hours,
+        "or simulate", hours, True,
     )  # fmt: skip
     room = 8.0 * (2 * n * size**2 * 2 + size**2 * (monomials / 2 + size))
     check_memory(what, room, "use fewer columns")
@@ -108,7 +108,8 @@ def pairs_of_a_flow(rates: np.ndarray, noise: NoiseMap, scale: float, dimension:
         return found
 
     cost = CALLS + 4.0 * forms.shape[1] ** 3
-    return ProductMoments(left, right, _transition(rates, forms, False), drawn, False, cost)
+    rate = 4 * (float(np.abs(rates).max(initial=0.0)) + float(np.linalg.norm(forms[:, 1 + d :], 2)))
+    return ProductMoments(left, right, _transition(rates, forms, False), drawn, False, cost, rate)
 
 
 def _product(left: np.ndarray, right: np.ndarray) -> np.ndarray:

@@ -106,7 +106,8 @@ def squares_of_a_flow(
         return _whole(noise, cross, last)
 
     indices = np.arange(rates.size)
-    return ProductMoments(indices, indices, transition, drawn, False, CALLS + 60.0 * rates.size**2)
+    rate = 4 * (float(np.abs(rates).max(initial=0.0)) + float(spread @ coupling) + 2 * float((own**2).max(initial=0.0)))
+    return ProductMoments(indices, indices, transition, drawn, False, CALLS + 60.0 * rates.size**2, rate)
 
 
 def _moved(

@@ -73,8 +73,10 @@ def _roots(poles, squares, total, first, last, origins, offsets):
             upper = (high - low) / 2
         elif origin == 0.0:
             upper = high / 2
-        elif high > 0.0:
-            lower = max(lower, -high / 2)
+        else:  # all of `total` below its pole, which may be less than the pole's rounding
+            lower = -total * (1.0 + 1e-15)
+            if high > 0.0:
+                lower = max(lower, -high / 2)
         s = (lower + upper) / 2
         if s == 0.0 or not (lower < s < upper):
             s = lower if lower != 0.0 else upper
@@ -173,12 +175,22 @@ class RankOneSpectrum:
     root: np.ndarray
 
     @cached_property
+    def _unit(self) -> float:
+        """Decays are counted in it, a power of four: tiny ones, squared, would leave the range of numbers."""
+        largest = float(np.abs(self.diagonal).max(initial=0.0))
+        return float(4.0 ** np.rint(np.log2(largest) / 2)) if 0 < largest < np.inf else 1.0
+
+    @cached_property
+    def _root(self) -> np.ndarray:
+        return self.root / np.sqrt(self._unit)
+
+    @cached_property
     def _groups(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Coupled modes in rising order, the group of each, distinct poles (m,), weights (m,) of the groups."""
-        coupled = np.flatnonzero(np.square(self.root) > SMALLEST)
+        coupled = np.flatnonzero(np.square(self._root) > SMALLEST)
         order = coupled[np.argsort(self.diagonal[coupled], kind="stable")]
-        poles, group = np.unique(self.diagonal[order], return_inverse=True)
-        squares = np.bincount(group, np.square(self.root[order]), minlength=poles.size)
+        poles, group = np.unique(self.diagonal[order] / self._unit, return_inverse=True)
+        squares = np.bincount(group, np.square(self._root[order]), minlength=poles.size)
         return order, group, poles, np.sqrt(squares)
 
     @cached_property
@@ -199,7 +211,7 @@ class RankOneSpectrum:
     @cached_property
     def decays(self) -> np.ndarray:
         origins, offsets, _, _ = self._solved
-        return origins - offsets
+        return (origins - offsets) * self._unit
 
     def project(self, vectors: np.ndarray) -> np.ndarray:
         """Coefficients (..., m) of vectors (..., d) in the coupled eigenvectors."""
@@ -208,7 +220,7 @@ class RankOneSpectrum:
         flat = np.atleast_2d(vectors)
         grouped = np.zeros((len(flat), poles.size))
         for row, vector in zip(grouped, flat):
-            row += np.bincount(group, vector[order] * self.root[order], minlength=poles.size)
+            row += np.bincount(group, vector[order] * self._root[order], minlength=poles.size)
         columns, out = grouped / weights, np.empty_like(grouped)
         share(
             poles.size, lambda i, j: _projected(poles, remade, origins, offsets, columns, i, j, lengths, out),
@@ -222,7 +234,7 @@ class RankOneSpectrum:
         origins, offsets, remade, lengths = self._solved
         inner = remade[:, None] / ((poles[:, None] - origins) + offsets) / lengths
         found = np.zeros((self.diagonal.size, poles.size))
-        found[order] = inner[group] * (self.root[order] / weights[group])[:, None]
+        found[order] = inner[group] * (self._root[order] / weights[group])[:, None]
         return found
 
     def eigenpairs(self) -> tuple[np.ndarray, np.ndarray]:
@@ -234,11 +246,11 @@ class RankOneSpectrum:
         for index in range(poles.size):
             members = order[group == index]
             if members.size > 1:  # what is orthogonal to w in the group
-                turned = np.linalg.qr(np.column_stack([self.root[members], np.eye(members.size)[:, :-1]]))[0][:, 1:]
+                turned = np.linalg.qr(np.column_stack([self._root[members], np.eye(members.size)[:, :-1]]))[0][:, 1:]
                 vectors[np.ix_(members, range(place, place + members.size - 1))] = turned
-                values[place : place + members.size - 1] = poles[index]
+                values[place : place + members.size - 1] = poles[index] * self._unit
                 place += members.size - 1
-        for mode in np.flatnonzero(np.square(self.root) <= SMALLEST):
+        for mode in np.flatnonzero(np.square(self._root) <= SMALLEST):
             vectors[mode, place], values[place] = 1.0, self.diagonal[mode]
             place += 1
         return values, vectors

@@ -10,7 +10,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from .chebyshev import HELD, products
-from .cost import CALLS, check_memory, check_time
+from .cost import CALLS, MINUTE, SPEED, check_memory, check_time
 from .linear_maps import DENSE_SIZE
 from .noise_feedback import GeneralFeedback, NoFeedback, NoiseFeedback, RankOneFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise, Structure
@@ -29,6 +29,7 @@ NEEDED = {"mean": Moments.MEAN, "risk": Moments.VARIANCES, "covariance": Moments
 NUMBER = 8.0  # bytes
 SPECTRUM = 10.0  # multiplications of a divided difference, or of an entry in an eigenproblem
 LARGEST_PACKED, TYPICAL_KRYLOV = 1300, 1000  # numbers of an eigenproblem that is solved whole, vectors of a space
+APART = 1e-7  # of the largest eigenvalue of the data, below which the smallest lies
 LONG_WAY = 1000  # steps from which on means are taken in closed form
 SMALLEST_KRYLOV = 200  # numbers up to which the whole eigenproblem is as cheap, and more exact
 
@@ -141,7 +142,8 @@ def choose_route(
         method = _by_spectrum(equations, method, kept, records, last, looks)
     if carried is Moments.MEAN and (not equations.discrete or (last > LONG_WAY and equations.spectral)):
         method = Method.ENTRIES
-    if equations.paired and _powers(equations, carried, records, last) < _walk(equations, carried, last):
+    short = _apart(equations) and _walk(equations, carried, last) < SPEED * MINUTE
+    if equations.paired and not short and _powers(equations, carried, records, last) < _walk(equations, carried, last):
         method = Method.POWERS
     _refuse_hours(equations, method, carried, records, last)
     # Modes, positions and what is between them; then what moves, with its factors.
@@ -159,6 +161,17 @@ def choose_route(
         "record fewer steps, record=[...] for example",
     )  # fmt: skip
     return Route(method, carried, kept, FEEDBACK[structure])
+
+
+def _apart(equations: Equations) -> bool:
+    """Whether modes are so unlike that a minimiser far out in one, whose square enters a spectrum, drowns the others.
+
+    Steps, and polynomials of them, never add up what lies apart.
+    """
+    noise = equations.noise
+    if not isinstance(noise, SampledNoise) or not noise.eigenvalues.size:
+        return False
+    return bool(noise.eigenvalues.min() < APART * noise.eigenvalues.max())
 
 
 def _walk(equations: Equations, carried: Moments, steps: float) -> float:
@@ -218,14 +231,15 @@ def _by_spectrum(
             walked *= float(np.abs(equations.mean_decays).max())
     driven = d if kept is Moments.VARIANCES else size + d
     found = [(looks * walked, usual)]
+    whole = not (equations.discrete and _apart(equations))
     if equations.discrete:
         made = products(equations, last) * (CALLS + noise.cost + 4.0 * size * (2 + records))
         found.append((looks * made, Method.CHEBYSHEV))
     records *= looks
-    if size <= LARGEST_PACKED:
+    if whole and size <= LARGEST_PACKED:
         dense = size * (CALLS + noise.cost) + SPECTRUM * (size**3 + records * size * driven)
         found.append((dense, Method.EIGENPROBLEM))
-    if kept is Moments.VARIANCES and size > SMALLEST_KRYLOV:
+    if whole and kept is Moments.VARIANCES and size > SMALLEST_KRYLOV:
         vectors = min(size, TYPICAL_KRYLOV)
         found.append((vectors * (noise.cost + CALLS + 4.0 * size * vectors + records * d * SPECTRUM), Method.KRYLOV))
     return min(found, key=lambda pair: pair[0])[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian, initial_state
 from sgdlimits.ensembles.progress import Progress, open_progress
-from sgdlimits.exact.cost import HOURS, check_memory, check_time
+from sgdlimits.exact.cost import HOURS, SPEED, check_memory, check_time
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.exact.linear_maps import DENSE_SIZE, KrylovSpace
+from sgdlimits.exact.linear_maps import DENSE_SIZE, STRETCH
 from sgdlimits.exact.product_moments import ProductMoments
 from sgdlimits.exact.schedules import StepSizes
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 FURTHER = ("risk_second_moment", "risk_standard_deviation")
 NUMBER = 8.0  # bytes
+ADVICE = "ask for fewer steps, or simulate"
+TERMS = 20.0  # of a Taylor series over a stretch, about
+EXPONENTIAL = 20.0  # products that an exponential takes
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +91,15 @@ def deviations(
         If they do, and take longer than so many hours.
     """
     last, first = int(kept[-1]), second.step_size(0) if isinstance(second.step_size, StepSizes) else second.step_size
-    risk = second.products_at(first, hours)
-    _check_cost(risk.products, second, last, hours)
+    runs = sum(1 for _ in second.step_size.runs(0, max(last, 1))) if isinstance(second.step_size, StepSizes) else 1
+    began = time.perf_counter()
+    risk = second.products_at(first, hours / runs)
+    if runs > 1:  # each step size has its own
+        taken = runs * (time.perf_counter() - began) / 3600 * SPEED
+        check_time(f"the standard deviation of the risk at {runs} step sizes", taken, ADVICE, hours, True)
+    if not risk.offsets.size:  # the risk is the same everywhere
+        return {name: np.full(len(kept), risk.constant**2 if name == FURTHER[0] else 0.0) for name in names}
+    _check_cost(risk.products, second, kept, hours, runs)
     means, variances = np.empty(len(kept)), np.empty(len(kept))
     with closing(open_progress(progress, last, "steps")) as bar, np.errstate(over="ignore", invalid="ignore"):
         now = 0
@@ -137,14 +148,16 @@ def _on_squares(products: ProductMoments, eigenvalues: np.ndarray) -> np.ndarray
     return np.where(products.left == products.right, 0.5 * eigenvalues[products.left], 0.0)
 
 
-def _check_cost(products: ProductMoments, second: SecondMoments, last: int, hours: float) -> None:
-    size = products.size
+def _check_cost(
+    products: ProductMoments, second: SecondMoments, kept: np.ndarray, hours: float, runs: int
+) -> None:
+    size, last = products.size, int(kept[-1])
     what = f"the standard deviation of the risk up to step {last:.3g} in {second.problem.dimension} modes"
-    moves, numbers, cost = float(last), 20.0 * size**2, products.cost
-    if not products.discrete and size * (size + 1) > DENSE_SIZE:
-        moves = max(KrylovSpace.SIZE, moves * float(np.abs(second.equations.mean_decays).max()))
-        numbers += (KrylovSpace.SIZE + 2) * size * (size + 1)
-        cost += 2 * KrylovSpace.SIZE * size * (size + 1)
-    check_memory(what, NUMBER * numbers, "take fewer modes, or ask for the risk alone")
-    if size * (size + 1) > DENSE_SIZE or (products.discrete and not products.by_powers(last)):
-        check_time(what, moves * cost, "ask for fewer steps, or simulate", hours)
+    numbers, moves, squares = size * (size + 1), float(last), 0.0
+    if not products.discrete and numbers <= DENSE_SIZE:
+        moves, squares = float(numbers * runs), EXPONENTIAL * runs * float(numbers) ** 3
+    elif not products.discrete:
+        moves = TERMS * (len(kept) + moves * products.rate / STRETCH)
+    check_memory(what, NUMBER * 20.0 * size**2, "take fewer modes, or ask for the risk alone")
+    if runs > 1 or not (products.discrete and products.by_powers(last)):
+        check_time(what, moves * products.cost + squares, ADVICE, hours, True)

@@ -112,7 +112,7 @@ class SecondMoments:
                     "leave solver out, or simulate"
                 )
             chosen = tuple(name for name in chosen if name in QUANTITIES)
-            given = deviations(self, x0, kept, further, progress)
+            given = deviations(self, x0, kept, further, None if chosen else progress)
             rest = moments_dataset(kept, None, None, None, self.problem.coordinates, attributes, clock(kept))
             if chosen:
                 rest = self.moments(x0, steps, record, chosen, attributes, clock, progress)

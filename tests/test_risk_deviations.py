@@ -252,3 +252,41 @@ def test_a_comparison_checks_its_monte_carlo_errors():
     error = data["budget_error"].sel(process=name, part="Monte Carlo, reference")
     np.testing.assert_allclose(error, exact / np.sqrt(1000), rtol=1e-12)
     assert calm.plot_deviations().axes[0].get_lines()
+
+
+@pytest.mark.filterwarnings("ignore:step_size is")
+def test_far_below_where_they_began_and_far_beyond_the_range_of_numbers():
+    """Assert relative digits of variances that fall by a hundred orders, and inf where they overflow, at sizes at which
+    no matrix is formed."""
+    isotropic = StreamingLeastSquares(np.ones(12), 0.1, np.zeros(12))
+    found = HomogenizedSGD(isotropic, 0.01).moments(np.full(12, 100.0), 5000, [1000, 5000], BOTH)
+    np.testing.assert_allclose(found.risk_standard_deviation[1:], [3.8923e-4, 1.35107e-4], rtol=2e-5)
+    decaying = StreamingLeastSquares(np.arange(1, 13.0) ** -0.3, 0.0, np.zeros(12))
+    found = HomogenizedSGD(decaying, 0.05).moments(np.ones(12), 4000, [1000, 4000], BOTH)
+    np.testing.assert_allclose(found.risk_standard_deviation[1:], [4.82e-19, 5.466e-75], rtol=1e-3)
+    grown = ModifiedEquation(LeastSquares.gaussian(20, 7), 1.0).moments(np.ones(7), 50, [50], BOTH)
+    assert np.isposinf(grown.risk_standard_deviation[-1])
+
+
+def test_nothing_to_learn_and_badly_conditioned_data():
+    """Assert 0 where the features are, and that the mean risk is the one of the moments on nearly repeated columns."""
+    nothing = LeastSquares.from_arrays(np.zeros((3, 2)), np.ones(3))
+    found = SGD(nothing, 0.1).moments(np.ones(2), 3, quantities=BOTH)
+    assert (found.risk_standard_deviation == 0).all() and (found.risk_second_moment == 0.25).all()
+    draws = np.random.default_rng(2)
+    celsius = 15 + 8 * draws.standard_normal(200)
+    labels = 0.3 * celsius + draws.standard_normal(200)
+    both = np.column_stack([np.round(celsius, 6), np.round(1.8 * celsius + 32, 6)])
+    problem = LeastSquares.from_arrays((both - both.mean(0)) / both.std(0), (labels - labels.mean()) / labels.std())
+    found = SGD(problem, 0.1).moments(np.zeros(2), 200, quantities=("covariance", *BOTH)).isel(step=-1)
+    assert float(found.risk) == pytest.approx(0.0957385774, rel=1e-9)
+    assert float(found.covariance.max()) == pytest.approx(5.526168e-3, rel=1e-6)
+
+
+def test_tiny_step_sizes_of_a_schedule_stand_still():
+    """Assert that step sizes which fall by halves leave the risk where it is."""
+    problem = LeastSquares.from_dataset("diabetes", ridge=0.1)
+    risk = HomogenizedSGD(problem, lambda k: 0.05 * 0.5**k).moments(np.zeros(10), 100, record=[60, 100]).risk
+    np.testing.assert_allclose(risk[1:], 0.41864045, rtol=1e-7)
+    still = HomogenizedSGD(problem, 1e-18).moments(np.zeros(10), 3).risk
+    np.testing.assert_allclose(still, problem.risk(np.zeros(10)), rtol=1e-14)

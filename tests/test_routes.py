@@ -20,7 +20,7 @@ from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_feedback import GeneralFeedback, NoFeedback, RankOneFeedback
 from sgdlimits.exact.noise_maps import ConstantNoise, RankOneNoise, SampledNoise, Structure
 from sgdlimits.exact.routes import Method, Moments, choose_route
-from sgdlimits.problems import LeastSquares, StreamingLeastSquares, second_moments
+from sgdlimits.problems import LeastSquares, StreamingLeastSquares, pace
 from tests.test_diffusion_moments import generator_of, start_moments
 
 DRAW = np.random.Generator(np.random.Philox(77))
@@ -363,7 +363,7 @@ def test_progress_counts_every_step_and_is_closed(problem, name):
 def test_a_long_run_without_progress_says_how_long(monkeypatch):
     """Assert one warning with the minutes and what to change, none where progress is watched or the run is short."""
     ticks = itertools.count()
-    monkeypatch.setattr(second_moments.time, "monotonic", lambda: 50.0 * next(ticks))
+    monkeypatch.setattr(pace.time, "monotonic", lambda: 50.0 * next(ticks))
     monkeypatch.setattr(routes, "_powers", lambda *arguments: np.inf)  # they leap there
     sgd = SGD(PROBLEMS["finite"], ETA, momentum=0.5)
     with pytest.warns(LongRun, match="moments of 12000 steps.*minutes more: pass progress=True.*'risk'") as said:

@@ -231,7 +231,7 @@ def deviations(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     known = np.concatenate([values[np.isfinite(values)] for values in (exact, sampled)])
     if known.size and known.max() > 20 * known.min():
         ax.set_yscale("log")
-    dress(ax, "standard deviation\nof the risk")
+    dress(ax, "standard deviation\nof the risk", title="lines: exact; markers: over the paths, in turn")
     _label_ends(ax, steps, looks, np.where(np.isfinite(exact), exact, sampled))
     return figure
 
