@@ -12,14 +12,13 @@ from sgdlimits.exact.errors import InvalidInput, real_number, seed_number
 
 from .choices_of_k import RULES
 from .dependence import clustered
+from .light_tails import LIGHT, judged, moment_shape
 from .result import TailEstimate, reciprocal
 from .samples import Tail, count_of, rule_or_count, tail_of
 from .second_order import SETTLES, SHRINK, Line, line, spacings, usual_count
 
 FEWEST_ON_A_LINE = 20
 NO_BEND = 1.96  # standard errors that the spacings may bend before k is lowered
-LIGHT = 0.99  # confidence with which a light tail is told from a heavy one
-BEYOND = 4.0  # times the largest index that is told from a light tail, from which Hill's number is no number
 MOMENT_SHARE, PICKANDS_SHARE = 0.02, 0.01
 
 
@@ -57,7 +56,7 @@ def hill(
     gamma = float(tail.above(count).mean())
     lower, upper = gamma_interval(count, confidence)
     method = "Hill" if rule is None else f"Hill, k by {rule}"
-    return _judged(tail, 1 / gamma, lower / gamma, upper / gamma, confidence, count, method, ())
+    return judged(tail, 1 / gamma, lower / gamma, upper / gamma, confidence, count, method, ())
 
 
 def gamma_interval(k: int, confidence: float) -> tuple[float, float]:
@@ -115,7 +114,7 @@ def corrected_hill(
         )
     details = {"hill": reciprocal(float(tail.above(count).mean())), "bend": found.bend}
     ends = reciprocal(found.gamma + half), reciprocal(found.gamma - half)
-    return _judged(
+    return judged(
         tail, reciprocal(found.gamma), *ends, confidence, count, "corrected Hill", warnings, details
     )
 
@@ -162,20 +161,6 @@ def moment(
     count = _share(k, tail, MOMENT_SHARE)
     shape, error = moment_shape(tail.above(count))
     return _from_shape(tail, shape, error, confidence, count, "moment")
-
-
-def moment_shape(above: np.ndarray) -> tuple[float, float]:
-    """xi and its standard error from log-excesses (k,)."""
-    k = len(above)
-    first, second = float(above.mean()), float(np.square(above).mean())
-    rest = 1 - first**2 / second
-    xi = first + 1 - 0.5 / rest if rest > 0 else -math.inf
-    if xi >= 0:
-        return xi, math.sqrt((1 + xi**2) / k)
-    xi = max(xi, -1e3)
-    a, b = 1 - 2 * xi, 1 - 3 * xi
-    variance = (1 - xi) ** 2 * a * (4 - 8 * a / b + (5 - 11 * xi) * a / (b * (1 - 4 * xi)))
-    return xi, math.sqrt(variance / k)
 
 
 def pickands(
@@ -238,27 +223,3 @@ def _from_shape(
     details = {"threshold": tail.threshold(reach), "shape": shape, "shape_error": error}
     ends = reciprocal(shape + half), reciprocal(shape - half)
     return TailEstimate(reciprocal(shape), *ends, confidence, k, method, tail.n, warnings, details)
-
-
-def _judged(
-    tail: Tail, index: float, lower: float, upper: float, confidence: float, k: int, method: str,
-    warnings: tuple[str, ...], details: dict[str, float] | None = None,
-) -> TailEstimate:
-    # Hill's form gives a number for every sample: the moment estimate says where none is to be believed.
-    shape, error = moment_shape(tail.above(k))
-    half = normal_quantile(LIGHT) * error
-    if shape + half < 0:
-        index = upper = math.inf
-        warnings += (
-            f"no power law is seen: the moment estimate's shape {shape:.3g} +- {half:.2g} is that of a lighter tail",
-        )
-    elif shape - half <= 0:
-        upper = math.inf
-        index = index if index < BEYOND / half else math.inf
-        warnings += (
-            f"an index of {1 / half:.3g} and more is beyond what {k} values show: the moment estimate's shape "
-            f"{shape:.3g} +- {half:.2g} does not exclude zero, a tail lighter than every power",
-        )
-    warnings = tail.tied(k) + clustered(tail.sizes, tail.threshold(k)) + warnings
-    details = {"threshold": tail.threshold(k), **(details or {})}
-    return TailEstimate(index, lower, upper, confidence, k, method, tail.n, warnings, details)

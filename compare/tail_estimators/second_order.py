@@ -1,4 +1,4 @@
-"""How fast a tail settles to its power, x = C p^-gamma (1 + gamma beta p^-rho / rho), and Hill's estimate freed of it."""
+"""How a tail settles, x = C p^-gamma (1 + gamma beta p^-rho / rho), and Hill's estimate freed of the second term."""
 
 from __future__ import annotations
 
