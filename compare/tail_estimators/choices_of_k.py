@@ -110,8 +110,8 @@ def second_order(tail: Tail, generator: np.random.Generator) -> int:
 
 
 RULES = {
-    "kolmogorov_smirnov": kolmogorov_smirnov,
+    "second_order": second_order,
     "double_bootstrap": double_bootstrap,
     "smooth": smooth,
-    "second_order": second_order,
+    "kolmogorov_smirnov": kolmogorov_smirnov,
 }

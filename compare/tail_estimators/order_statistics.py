@@ -23,7 +23,7 @@ MOMENT_SHARE, PICKANDS_SHARE = 0.02, 0.01
 
 
 def hill(
-    sample: Any, k: str | int | float = "kolmogorov_smirnov", *, side: str = "both", confidence: float = 0.95,
+    sample: Any, k: str | int | float = "second_order", *, side: str = "both", confidence: float = 0.95,
     seed: int = 0,
 ) -> TailEstimate:
     """Hill's estimate of the index of the survival function, P(|X| > t) ~ t^-index.
@@ -36,7 +36,7 @@ def hill(
     sample : (n,) array
         Independent values, in the order in which they came.
     k : str, int or float
-        "kolmogorov_smirnov", "double_bootstrap", "smooth" or "second_order"; a count; a fraction of n below one.
+        "second_order", "double_bootstrap", "smooth" or "kolmogorov_smirnov"; a count; a fraction of n below one.
     side : {"both", "right", "left"}
         |x|, x or -x.
     confidence : float

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.compare.estimates import confidence_level
+from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import flag, seed_number, whole_number
 
 from .choices_of_k import distances, grid_of
@@ -27,8 +27,8 @@ def power_law(
 
     The index is the authors' alpha, an exponent of the density, less one; so is the `alpha` of the package powerlaw.
     The threshold x_min is where the Kolmogorov-Smirnov distance is least, among order statistics 12 % apart. The
-    interval is that of the bootstrap, which chooses x_min afresh in every resample; the p-value is that of samples of
-    the fitted law with the body resampled, their x_min chosen afresh too.
+    interval is that of a normal law of log index, with the deviation of a bootstrap that chooses x_min afresh in every
+    resample; the p-value is that of samples of the fitted law with the body resampled, x_min chosen afresh too.
 
     Parameters
     ----------
@@ -60,8 +60,8 @@ def power_law(
     best = int(found[0].argmin())
     count, ks, gamma = int(grid[best]), float(found[0, best]), float(gammas[0, best])
     above = tail.above(count)
-    indices = 1 / _refits(tail, grid, resamples, _resampled, generator)[1]
-    lower, upper = np.quantile(indices, [(1 - confidence) / 2, (1 + confidence) / 2])
+    spread = float(np.log(_refits(tail, grid, resamples, _resampled, generator)[1]).std())
+    factor = np.exp(normal_quantile(confidence) * spread)
     warnings: tuple[str, ...] = ()
     details = {"ks": ks}
     if goodness:
@@ -80,7 +80,8 @@ def power_law(
     if rival.preferred != "power law":
         warnings += (rival.sentence,)
     method = "Clauset-Shalizi-Newman" if k is None else "Pareto law"
-    return judged(tail, 1 / gamma, float(lower), float(upper), confidence, count, method, warnings, details)
+    ends = float(1 / gamma / factor), float(1 / gamma * factor)
+    return judged(tail, 1 / gamma, *ends, confidence, count, method, warnings, details)
 
 
 def _refits(

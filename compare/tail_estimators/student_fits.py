@@ -17,9 +17,12 @@ from .samples import SIDES, whole_sample
 
 SMALLEST, LARGEST_INDEX = 0.1, 500.0  # beyond, a sample does not tell the law from a normal one
 MISFIT = 1.2  # Kolmogorov-Smirnov distance times sqrt(n); a fitted law exceeds it in less than 1 % of samples
+CLOSE = 2e-3  # of the quantile, to which the ends of an interval are found
 Likelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
 Bounds = list[tuple[float | None, float | None]]
-FREE: Bounds = [(None, None), (None, None)]
+# Location and log scale in units of the middle half; they keep the cubes of standardised values finite.
+FREE: Bounds = [(-1e4, 1e4), (math.log(1e-6), math.log(1e6))]
+FARTHEST = 1e80  # value, in units of the middle half
 
 
 def student(sample: Any, *, confidence: float = 0.95) -> TailEstimate:
@@ -145,7 +148,7 @@ def skewed_likelihood(x: np.ndarray, point: np.ndarray) -> tuple[float, np.ndarr
     value = constant + point[3] - (a + 0.5) * log_plus - (b + 0.5) * log_minus
     # u = t / s is the only place of t; du/da = du/db = -t / (2 s^3), du/dt = (a + b) / s^3.
     slope = (a + 0.5) / plus - (b + 0.5) / minus
-    cube = slope / s**3
+    cube = slope / (s * s * s)
     in_both = 0.5 * float((cube * t).mean()) + math.log(2) - digamma(a + b) + 0.5 / (a + b)
     in_a, in_b = in_both + digamma(a) - log_plus, in_both + digamma(b) - log_minus
     in_location = (a + b) * float(cube.mean()) / scale
@@ -167,7 +170,13 @@ def standardised(values: np.ndarray) -> tuple[float, float, np.ndarray]:
     unit = float(three - quarter)
     if unit <= 0:
         raise InvalidInput("half of the sample is one value: a law with a density needs values that differ")
-    return unit, float(centre), (values - centre) / unit
+    x = (values - centre) / unit
+    if np.abs(x).max() > FARTHEST:
+        raise InvalidInput(
+            f"the sample reaches {np.abs(x).max():.3g} times its middle half, at most {FARTHEST:g} is allowed here: "
+            "use corrected_hill"
+        )
+    return unit, float(centre), x
 
 
 def lowest(likelihood: Likelihood, start: np.ndarray, bounds: Bounds) -> tuple[float, np.ndarray]:
@@ -175,7 +184,7 @@ def lowest(likelihood: Likelihood, start: np.ndarray, bounds: Bounds) -> tuple[f
     from scipy.optimize import minimize
 
     found = minimize(
-        likelihood, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13, "gtol": 1e-7}
+        likelihood, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-11, "gtol": 1e-6}
     )
     return float(found.fun), found.x
 
@@ -195,29 +204,30 @@ def interval(
 
     found = []
     for direction, end in ((-1, ends[0]), (1, ends[1])):
-        inside, height, step = centre, 0.0, 2.0 / math.sqrt(n)
-        while True:  # enlarge the step until the fall is passed
-            outside = min(max(centre + direction * step, ends[0]), ends[1])
+        inside, height, outside = centre, 0.0, centre + direction * 2.0 / math.sqrt(n)
+        while True:  # straight on from the centre until the fall is passed
+            outside = min(max(outside, ends[0]), ends[1])
             outer = fall(outside)
             if outer >= target or outside == end:
                 break
-            inside, height, step = outside, outer, step * max(1.5, min(4.0, 1.1 * target / max(outer, 1e-3)))
+            ahead = min(8.0, 1.02 * target / max(outer, 1e-9))
+            inside, height, outside = outside, outer, centre + (outside - centre) * max(1.02, ahead)
         if outer < target:
             found.append(0.0 if direction < 0 else math.inf)
             continue
-        for _ in range(12):
-            if abs(outside - inside) < 1e-4:
+        at = outside
+        for _ in range(20):
+            if outer - target < CLOSE * target or abs(outside - inside) < 1e-6:
                 break
             at = inside + (outside - inside) * (target - height) / (outer - height)
             middle = fall(at)
-            if abs(middle - target) < 2e-3 * target:
-                inside = outside = at
-                outer = height = middle
+            if abs(middle - target) < CLOSE * target:
                 break
-            inside, height, outside, outer = (at, middle, outside, outer) if middle < target else (
-                inside, height, at, middle
-            )
-        found.append(math.exp(outside))
+            if middle < target:
+                inside, height = at, middle
+            else:
+                outside, outer = at, middle
+        found.append(math.exp(at))
     return found[0], found[1]
 
 

@@ -1,0 +1,160 @@
+"""Coverage and bias of every estimator of a tail index on samples of 10^4; writes docs/tail_estimators.md.
+
+    PYTHONPATH=. python benchmarks/tail_coverage.py [repetitions] [--dear 120] [--laws NAME ...] [--page]
+
+`--laws` measures some of the laws only and keeps their numbers in docs/tail_estimators.json, from which `--page`
+writes the page without measuring. What takes more than 0.1 s a sample has `--dear` repetitions. The full table takes
+half an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import numpy as np
+from sgdlimits.compare import tail_estimators as tails
+from sgdlimits.exact.errors import SgdlimitsError
+from tail_page import write_page
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs"
+NUMBERS, PAGE = FOLDER / "tail_estimators.json", FOLDER / "tail_estimators.md"
+SAMPLES = 10_000
+Draw = Callable[[np.random.Generator], np.ndarray]
+
+
+def pareto(index: float, generator: np.random.Generator) -> np.ndarray:
+    """P(X > t) = t^-index from 1 on."""
+    return generator.random(SAMPLES) ** (-1 / index)
+
+
+def student(index: float, generator: np.random.Generator) -> np.ndarray:
+    """Student's t."""
+    return generator.standard_t(index, SAMPLES)
+
+
+def stable(index: float, skewness: float, generator: np.random.Generator) -> np.ndarray:
+    """Chambers, Mallows and Stuck (1976), index other than one."""
+    angle, wait = math.pi * (generator.random(SAMPLES) - 0.5), generator.standard_exponential(SAMPLES)
+    lean = skewness * math.tan(math.pi * index / 2)
+    turned = index * angle + math.atan(lean)
+    bent = np.sin(turned) / np.cos(angle) ** (1 / index) * (np.cos(angle - turned) / wait) ** ((1 - index) / index)
+    return (1 + lean**2) ** (0.5 / index) * bent
+
+
+def skewed(a: float, b: float, generator: np.random.Generator) -> np.ndarray:
+    """Jones and Faddy's skewed t from a beta variable."""
+    share = generator.beta(a, b, SAMPLES)
+    return math.sqrt(a + b) * (2 * share - 1) / (2 * np.sqrt(share * (1 - share)))
+
+
+def lognormal(generator: np.random.Generator) -> np.ndarray:
+    """exp(N(0, 1))."""
+    return np.exp(generator.standard_normal(SAMPLES))
+
+
+def weibull(generator: np.random.Generator) -> np.ndarray:
+    """P(X > t) = exp(-sqrt(t))."""
+    return generator.standard_exponential(SAMPLES) ** 2
+
+
+LAWS: dict[str, tuple[float, Draw]] = {
+    **{f"Pareto {index:g}": (index, partial(pareto, index)) for index in (1.5, 3.0)},
+    **{f"Student {index:g}": (index, partial(student, index)) for index in (2.0, 3.0, 5.0)},
+    **{f"stable {index:g}": (index, partial(stable, index, 0.0)) for index in (1.2, 1.5, 1.9)},
+    "stable 1.5, skewness 0.5": (1.5, partial(stable, 1.5, 0.5)),
+    "skewed t, a 1, b 2": (2.0, partial(skewed, 1.0, 2.0)),
+    "lognormal 1": (math.inf, lognormal),
+    "Weibull 0.5": (math.inf, weibull),
+}
+ESTIMATORS: dict[str, Callable[[np.ndarray], tails.TailEstimate]] = {
+    "corrected_hill": tails.corrected_hill,
+    **{f"hill, {rule}": partial(tails.hill, k=rule) for rule in
+       ("kolmogorov_smirnov", "double_bootstrap", "smooth", "second_order")},
+    "hill, k = 0.2 %": partial(tails.hill, k=0.002),
+    "hill, k = 5 %": partial(tails.hill, k=0.05),
+    "moment": tails.moment,
+    "pickands": tails.pickands,
+    "power_law": partial(tails.power_law, resamples=100, goodness=False),
+    "student": tails.student,
+    "skewed_student": tails.skewed_student,
+    "stable_quantiles": tails.stable_quantiles,
+    "stable_blocks": tails.stable_blocks,
+    "stable_blocks, 100": partial(tails.stable_blocks, block=100),
+}  # fmt: skip
+DEAR = ("hill, double_bootstrap", "power_law", "skewed_student")
+
+
+def measured(law: str, repetitions: int, dear: int, first: int) -> dict[str, list[list[float]]]:
+    """(index, lower, upper, number of warnings) of every estimator on samples `first`, `first` + 1, ..."""
+    found: dict[str, list[list[float]]] = {name: [] for name in ESTIMATORS}
+    for number in range(first, first + repetitions):
+        bits = np.random.Philox(key=number, counter=[0, 0, 0, list(LAWS).index(law)])
+        sample = LAWS[law][1](np.random.Generator(bits))
+        for name, estimator in ESTIMATORS.items():
+            if name in DEAR and number >= dear:
+                continue
+            try:
+                estimate = estimator(sample)
+            except SgdlimitsError:
+                found[name].append([math.nan, math.nan, math.nan, 1])
+            else:
+                found[name].append([estimate.index, estimate.lower, estimate.upper, len(estimate.warnings)])
+    return found
+
+
+def summary(rows: np.ndarray, truth: float) -> dict[str, float]:
+    """Coverage, median index, median width of the interval over the index, share with a warning, repetitions."""
+    index, lower, upper, warned = rows.T
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # infinite less infinite
+        middle, width = np.median(index), np.median((upper - lower) / index)
+    return {
+        "truth": truth,
+        "coverage": float(np.mean((lower <= truth) & (truth <= upper))),
+        "median": float(middle),
+        "width": float(width),
+        "warned": float(np.mean(warned > 0)),
+        "repetitions": len(rows),
+    }
+
+
+def main() -> int:
+    """Measure what is asked, keep the numbers, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("repetitions", nargs="?", type=int, default=1000)
+    parser.add_argument("--dear", type=int, default=120)
+    parser.add_argument("--laws", nargs="+", choices=list(LAWS), default=list(LAWS))
+    parser.add_argument("--page", action="store_true", help="write the page from the numbers that are kept")
+    arguments = parser.parse_args()
+    numbers = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.exists() else {}
+    part = 20
+    with ProcessPoolExecutor(2) as pool:
+        for law in [] if arguments.page else arguments.laws:
+            starts = range(0, arguments.repetitions, part)
+            sizes = [min(part, arguments.repetitions - start) for start in starts]
+            many = len(sizes)
+            parts = list(pool.map(measured, [law] * many, sizes, [arguments.dear] * many, starts))
+            numbers[law] = {
+                name: summary(np.array([row for each in parts for row in each[name]]), LAWS[law][0])
+                for name in ESTIMATORS
+            }
+            NUMBERS.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+            print(law, {name: row["coverage"] for name, row in numbers[law].items()}, flush=True)
+    if all(law in numbers for law in LAWS):
+        write_page(PAGE, numbers, list(LAWS), list(ESTIMATORS))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
