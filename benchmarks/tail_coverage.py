@@ -118,7 +118,7 @@ def summary(rows: np.ndarray, truth: float) -> dict[str, float]:
     index, lower, upper, warned = rows.T
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # infinite less infinite
-        middle, width = np.median(index), np.median((upper - lower) / index)
+        middle, width = np.nanmedian(index), np.nanmedian((upper - lower) / index)
     return {
         "truth": truth,
         "coverage": float(np.mean((lower <= truth) & (truth <= upper))),

@@ -43,8 +43,9 @@ def judged(
             f"no power law is seen: the moment estimate's shape {shape:.3g} +- {half:.2g} is that of a lighter tail",
         )
     elif shape - half <= 0:
-        upper = math.inf
-        index = index if index < BEYOND / half else math.inf
+        if shape <= 0:
+            upper = math.inf
+            index = index if index < BEYOND / half else math.inf
         warnings += (
             f"an index of {1 / half:.3g} and more is beyond what {k} values show: the moment estimate's shape "
             f"{shape:.3g} +- {half:.2g} does not exclude zero, a tail lighter than every power",
