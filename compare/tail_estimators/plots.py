@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 POINTS = 300  # of a curve; more are not told apart at this width
 CORRECTED_POINTS = 60
+SHOWN = 0.9  # of the sizes on a survival plot; the smallest of all would take half of a logarithmic axis
 PALE = 0.2  # opacity of intervals
 HILL, CORRECTED = COLOURS[2], COLOURS[1]
 
@@ -159,6 +160,7 @@ def survival_plot(
         ax.legend(fontsize=SMALL, frameon=False, loc="lower left")
     ax.set_xscale("log")
     ax.set_yscale("log")
+    ax.set_xlim(left=float(np.exp(tail.logs[int(SHOWN * tail.most)])))
     ax.set_ylim(bottom=0.2 / tail.n, top=1.5)
     dress(ax, "P(|X| > t)" if side == "both" else "P(X > t)" if side == "right" else "P(-X > t)", "t", "survival")
     return figure
@@ -195,8 +197,7 @@ def _paths(
         ax.plot(where(counts), 1 / np.maximum(middle, 1e-9), "--", color=CORRECTED, linewidth=1, label="corrected")
     if estimate is not None and estimate.k is not None and np.isfinite(estimate.index):
         place = where(np.array([estimate.k]))
-        ends = np.minimum([estimate.lower, estimate.upper], 1e6)
-        ax.plot([place[0], place[0]], ends, color="black", linewidth=1)
+        ax.plot([place[0], place[0]], [estimate.lower, min(estimate.upper, 1e6)], color="black", linewidth=1)
         ax.plot(place, [estimate.index], "o", color="black", markersize=4, label=estimate.method)
         top = max(top, 1.3 * estimate.index)
     ax.set_ylim(0, top)

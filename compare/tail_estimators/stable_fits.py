@@ -106,12 +106,12 @@ def stable_blocks(
         )
     shape, error, blocks = _by_blocks(centred, block)
     half = normal_quantile(confidence) * error
-    ends = [_ratio(shape + half), _ratio(shape - half)]
+    lower, upper = _ratio(shape + half), _ratio(shape - half)
     apart = unlike_sums(centred, np.random.Generator(np.random.Philox(seed)))
     details = {"block": float(block), "blocks": float(blocks), "sums": apart}
-    warnings = _dependent(values) + _seen(_ratio(shape), *ends, "blocks") + _stable(apart)
+    warnings = _dependent(values) + _seen(_ratio(shape), lower, upper, "blocks") + _stable(apart)
     return TailEstimate(
-        _beyond(_ratio(shape)), ends[0], _beyond(ends[1]), confidence, None, f"stable, blocks of {block}", n,
+        _beyond(_ratio(shape)), lower, _beyond(upper), confidence, None, f"stable, blocks of {block}", n,
         warnings, details,
     )  # fmt: skip
 
@@ -157,7 +157,7 @@ def _centred(values: np.ndarray, centre: str) -> np.ndarray:
     if centre == "differences":
         half = len(values) // 2
         return values[: 2 * half : 2] - values[1 : 2 * half : 2]
-    return values - {"mean": np.mean, "median": np.median, "none": lambda _: 0.0}[centre](values)
+    return values - {"mean": values.mean(), "median": np.median(values), "none": 0.0}[centre]
 
 
 def _by_blocks(centred: np.ndarray, block: int) -> tuple[float, float, int]:
