@@ -129,6 +129,13 @@ def summary(rows: np.ndarray, truth: float) -> dict[str, float]:
     }
 
 
+def _keep(numbers: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
+    # In the order of the laws, in whatever order they were measured.
+    ordered = {law: numbers[law] for law in LAWS if law in numbers}
+    NUMBERS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    return ordered
+
+
 def main() -> int:
     """Measure what is asked, keep the numbers, write the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -149,8 +156,9 @@ def main() -> int:
                 name: summary(np.array([row for each in parts for row in each[name]]), LAWS[law][0])
                 for name in ESTIMATORS
             }
-            NUMBERS.write_text(json.dumps(numbers, indent=1) + "\n", encoding="utf-8")
+            _keep(numbers)
             print(law, {name: row["coverage"] for name, row in numbers[law].items()}, flush=True)
+    numbers = _keep(numbers)
     if all(law in numbers for law in LAWS):
         write_page(PAGE, numbers, list(LAWS), list(ESTIMATORS))
     return 0

@@ -167,7 +167,7 @@ def test_dependent_samples_are_warned_of(name):
 @pytest.mark.slow
 def test_independent_samples_are_not_warned_of():
     """Assert at most 1 % at several sizes and shares, and that nearly every weakly correlated chain is seen."""
-    from sgdlimits.compare.tail_estimators.dependence import clustered
+    from sgdlimits.compare.tail_estimators.doubts import clustered
 
     for n, share in ((200, 0.1), (1000, 0.05), (10_000, 0.005), (10_000, 0.3)):
         samples = generator(n).random((3000, n))
@@ -175,9 +175,49 @@ def test_independent_samples_are_not_warned_of():
     assert np.mean([bool(clustered(np.abs(chain(0.7, 10_000, s)), 2.0)) for s in range(100)]) > 0.95
 
 
+def test_the_number_of_runs_has_the_law_of_random_orders():
+    """Assert probabilities against scipy's hypergeometric law, and against counting orders."""
+    from itertools import combinations
+
+    from scipy.stats import hypergeom
+
+    from sgdlimits.compare.tail_estimators.doubts import runs_probability
+
+    orders = [np.array(each) for each in combinations(range(9), 4)]
+    runs = np.array([1 + np.count_nonzero(np.diff(each) > 1) for each in orders])
+    for order, count in zip(orders[::10], runs[::10], strict=True):
+        assert runs_probability(order, 9) == pytest.approx(np.mean(runs <= count))
+    places = np.flatnonzero(generator(20).random(5000) < 0.1)
+    k, count = len(places), 1 + np.count_nonzero(np.diff(places) > 1)
+    assert runs_probability(places, 5000) == pytest.approx(hypergeom(5000, 5001 - k, k).cdf(count), rel=1e-6)
+
+
+def kesten(step_size, chains, steps, seed):
+    """w <- (1 - step_size a^2) w + step_size a e, the SGD of one parameter: paths (steps, chains)."""
+    noise = generator(seed)
+    paths = np.zeros((steps + 1, chains))
+    for k in range(steps):
+        a, e = noise.standard_normal((2, chains))
+        paths[k + 1] = (1 - step_size * a**2) * paths[k] + step_size * a * e
+    return paths[1:]
+
+
+@pytest.mark.parametrize(("step_size", "index"), ((1.0, 1.0908), (0.5, 2.9040)))
+def test_sgd_of_one_parameter_has_its_exact_index(step_size, index):
+    """Assert the root of E |1 - step_size a^2|^index = 1 in the intervals of independent chains, no clusters in them.
+
+    A single path of one chain clusters, and is warned of.
+    """
+    found = [corrected_hill(kesten(step_size, 10_000, 200, seed)[-1]) for seed in range(10)]
+    assert sum(index in each for each in found) >= 8
+    assert not any("dependent" in text for each in found for text in each.warnings)
+    path = kesten(step_size, 1, 10_000, 21)[:, 0]
+    assert any("dependent" in text for text in hill(path, 500).warnings)
+
+
 def test_the_extremal_index_of_a_moving_maximum():
     """Assert 1/2 for max(z_i, z_(i+1)) and 1 for independent values."""
-    from sgdlimits.compare.tail_estimators.dependence import extremal_index
+    from sgdlimits.compare.tail_estimators.doubts import extremal_index
 
     z = pareto(1, 200_001, 11)
     for x, theta in ((np.maximum(z[1:], z[:-1]), 0.5), (z, 1.0)):
@@ -236,3 +276,22 @@ def test_rounded_samples_are_warned_of():
     x = pareto(2, 10_000, 15)
     found = hill(np.round(x, 2), 1000)
     assert "repeat another" in found.warnings[0] and 2 in found
+
+
+def test_the_page_of_coverage_is_made_from_its_numbers():
+    """Assert that every sentence and number of the page follows from the numbers that are kept beside it."""
+    import json
+    from importlib.util import module_from_spec, spec_from_file_location
+    from pathlib import Path
+
+    root = Path(__file__).resolve().parent.parent
+    spec = spec_from_file_location("tail_page", root / "benchmarks/tail_page.py")
+    made = module_from_spec(spec)
+    spec.loader.exec_module(made)
+    numbers = json.loads((root / "docs/tail_estimators.json").read_text(encoding="utf-8"))
+    page = (root / "docs/tail_estimators.md").read_text(encoding="utf-8")
+    assert page == made.page(numbers, list(numbers), list(next(iter(numbers.values()))))
+    for law in ("Student 2", "Student 3"):
+        assert numbers[law]["corrected_hill"]["coverage"] >= 0.9 and numbers[law]["corrected_hill"]["repetitions"] > 500
+    numbers["Student 3"]["corrected_hill"]["coverage"] = 0.5
+    assert page != made.page(numbers, list(numbers), list(next(iter(numbers.values()))))

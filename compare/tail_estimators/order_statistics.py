@@ -11,8 +11,7 @@ from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, real_number, seed_number
 
 from .choices_of_k import RULES
-from .dependence import clustered
-from .light_tails import LIGHT, judged, moment_shape
+from .doubts import LIGHT, clustered, judged, moment_shape
 from .result import TailEstimate, reciprocal
 from .samples import Tail, count_of, rule_or_count, tail_of
 from .second_order import SETTLES, SHRINK, Line, line, spacings, usual_count

@@ -10,7 +10,7 @@ from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import flag, seed_number, whole_number
 
 from .choices_of_k import distances, grid_of
-from .light_tails import judged
+from .doubts import judged
 from .lognormal_tails import compared
 from .result import TailEstimate
 from .samples import Tail, count_of, tail_of

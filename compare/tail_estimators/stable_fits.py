@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, one_of, seed_number, whole_number
 
-from .dependence import clustered
+from .doubts import clustered
 from .result import TailEstimate
 from .samples import whole_sample
 from .stable_table import LEAST, MOST, index_of, ratios

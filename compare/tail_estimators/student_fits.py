@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, one_of
 
-from .dependence import clustered
+from .doubts import clustered
 from .result import TailEstimate
 from .samples import SIDES, whole_sample
 
