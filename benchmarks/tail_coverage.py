@@ -1,6 +1,6 @@
 """Coverage and bias of every estimator of a tail index on samples of 10^4; writes docs/tail_estimators.md.
 
-    PYTHONPATH=. python benchmarks/tail_coverage.py [repetitions] [--dear 120] [--laws NAME ...] [--page]
+    PYTHONPATH=. python benchmarks/tail_coverage.py [repetitions] [--dear 120] [--laws NAME ...] [--sizes] [--page]
 
 `--laws` measures some of the laws only and keeps their numbers in docs/tail_estimators.json, from which `--page`
 writes the page without measuring. What takes more than 0.1 s a sample has `--dear` repetitions. The full table takes
@@ -30,42 +30,43 @@ from tail_page import write_page
 FOLDER = Path(__file__).resolve().parent.parent / "docs"
 NUMBERS, PAGE = FOLDER / "tail_estimators.json", FOLDER / "tail_estimators.md"
 SAMPLES = 10_000
-Draw = Callable[[np.random.Generator], np.ndarray]
+SIZES = {f"corrected_hill, n = {n}": n for n in (1000, 100_000)}  # the best general choice on other lengths
+Draw = Callable[[np.random.Generator, int], np.ndarray]
 
 
-def pareto(index: float, generator: np.random.Generator) -> np.ndarray:
+def pareto(index: float, generator: np.random.Generator, n: int) -> np.ndarray:
     """P(X > t) = t^-index from 1 on."""
-    return generator.random(SAMPLES) ** (-1 / index)
+    return generator.random(n) ** (-1 / index)
 
 
-def student(index: float, generator: np.random.Generator) -> np.ndarray:
+def student(index: float, generator: np.random.Generator, n: int) -> np.ndarray:
     """Student's t."""
-    return generator.standard_t(index, SAMPLES)
+    return generator.standard_t(index, n)
 
 
-def stable(index: float, skewness: float, generator: np.random.Generator) -> np.ndarray:
+def stable(index: float, skewness: float, generator: np.random.Generator, n: int) -> np.ndarray:
     """Chambers, Mallows and Stuck (1976), index other than one."""
-    angle, wait = math.pi * (generator.random(SAMPLES) - 0.5), generator.standard_exponential(SAMPLES)
+    angle, wait = math.pi * (generator.random(n) - 0.5), generator.standard_exponential(n)
     lean = skewness * math.tan(math.pi * index / 2)
     turned = index * angle + math.atan(lean)
     bent = np.sin(turned) / np.cos(angle) ** (1 / index) * (np.cos(angle - turned) / wait) ** ((1 - index) / index)
     return (1 + lean**2) ** (0.5 / index) * bent
 
 
-def skewed(a: float, b: float, generator: np.random.Generator) -> np.ndarray:
+def skewed(a: float, b: float, generator: np.random.Generator, n: int) -> np.ndarray:
     """Jones and Faddy's skewed t from a beta variable."""
-    share = generator.beta(a, b, SAMPLES)
+    share = generator.beta(a, b, n)
     return math.sqrt(a + b) * (2 * share - 1) / (2 * np.sqrt(share * (1 - share)))
 
 
-def lognormal(generator: np.random.Generator) -> np.ndarray:
+def lognormal(generator: np.random.Generator, n: int) -> np.ndarray:
     """exp(N(0, 1))."""
-    return np.exp(generator.standard_normal(SAMPLES))
+    return np.exp(generator.standard_normal(n))
 
 
-def weibull(generator: np.random.Generator) -> np.ndarray:
+def weibull(generator: np.random.Generator, n: int) -> np.ndarray:
     """P(X > t) = exp(-sqrt(t))."""
-    return generator.standard_exponential(SAMPLES) ** 2
+    return generator.standard_exponential(n) ** 2
 
 
 LAWS: dict[str, tuple[float, Draw]] = {
@@ -99,18 +100,33 @@ def measured(law: str, repetitions: int, dear: int, first: int) -> dict[str, lis
     """(index, lower, upper, number of warnings) of every estimator on samples `first`, `first` + 1, ..."""
     found: dict[str, list[list[float]]] = {name: [] for name in ESTIMATORS}
     for number in range(first, first + repetitions):
-        bits = np.random.Philox(key=number, counter=[0, 0, 0, list(LAWS).index(law)])
-        sample = LAWS[law][1](np.random.Generator(bits))
+        sample = drawn(law, number, SAMPLES)
         for name, estimator in ESTIMATORS.items():
-            if name in DEAR and number >= dear:
-                continue
-            try:
-                estimate = estimator(sample)
-            except SgdlimitsError:
-                found[name].append([math.nan, math.nan, math.nan, 1])
-            else:
-                found[name].append([estimate.index, estimate.lower, estimate.upper, len(estimate.warnings)])
+            if name not in DEAR or number < dear:
+                found[name].append(numbers_of(estimator, sample))
     return found
+
+
+def measured_sizes(law: str, repetitions: int, first: int) -> dict[str, list[list[float]]]:
+    """The same of the best general choice on samples of other lengths."""
+    places = range(first, first + repetitions)
+    return {name: [numbers_of(tails.corrected_hill, drawn(law, number, n)) for number in places]
+            for name, n in SIZES.items()}  # fmt: skip
+
+
+def drawn(law: str, number: int, n: int) -> np.ndarray:
+    """The sample of n values of that number."""
+    bits = np.random.Philox(key=number, counter=[0, 0, 0, list(LAWS).index(law)])
+    return LAWS[law][1](np.random.Generator(bits), n)
+
+
+def numbers_of(estimator: Callable[[np.ndarray], tails.TailEstimate], sample: np.ndarray) -> list[float]:
+    """Index, lower, upper and number of warnings; nan where the estimator refuses."""
+    try:
+        estimate = estimator(sample)
+    except SgdlimitsError:
+        return [math.nan, math.nan, math.nan, 1]
+    return [estimate.index, estimate.lower, estimate.upper, len(estimate.warnings)]
 
 
 def summary(rows: np.ndarray, truth: float) -> dict[str, float]:
@@ -142,25 +158,30 @@ def main() -> int:
     parser.add_argument("repetitions", nargs="?", type=int, default=1000)
     parser.add_argument("--dear", type=int, default=120)
     parser.add_argument("--laws", nargs="+", choices=list(LAWS), default=list(LAWS))
+    parser.add_argument("--sizes", action="store_true", help="measure the other lengths of sample alone")
     parser.add_argument("--page", action="store_true", help="write the page from the numbers that are kept")
     arguments = parser.parse_args()
     numbers = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.exists() else {}
     part = 20
+    starts = range(0, arguments.repetitions, part)
+    lengths = [min(part, arguments.repetitions - start) for start in starts]
+    many = len(lengths)
     with ProcessPoolExecutor(2) as pool:
         for law in [] if arguments.page else arguments.laws:
-            starts = range(0, arguments.repetitions, part)
-            sizes = [min(part, arguments.repetitions - start) for start in starts]
-            many = len(sizes)
-            parts = list(pool.map(measured, [law] * many, sizes, [arguments.dear] * many, starts))
-            numbers[law] = {
-                name: summary(np.array([row for each in parts for row in each[name]]), LAWS[law][0])
-                for name in ESTIMATORS
-            }
+            parts = [] if arguments.sizes else list(
+                pool.map(measured, [law] * many, lengths, [arguments.dear] * many, starts)
+            )
+            parts += pool.map(measured_sizes, [law] * many, lengths, starts)
+            names = dict.fromkeys(name for each in parts for name in each)
+            rows = {name: [row for each in parts for row in each.get(name, [])] for name in names}
+            numbers.setdefault(law, {}).update(
+                {name: summary(np.array(values), LAWS[law][0]) for name, values in rows.items()}
+            )
             _keep(numbers)
             print(law, {name: row["coverage"] for name, row in numbers[law].items()}, flush=True)
     numbers = _keep(numbers)
     if all(law in numbers for law in LAWS):
-        write_page(PAGE, numbers, list(LAWS), list(ESTIMATORS))
+        write_page(PAGE, numbers, list(LAWS), list(ESTIMATORS), list(SIZES))
     return 0
 
 

@@ -27,12 +27,12 @@ ASKED, GOAL = 0.9, ("Student 2", "Student 3")
 Numbers = dict[str, dict[str, dict[str, Any]]]
 
 
-def write_page(target: Path, numbers: Numbers, laws: list[str], estimators: list[str]) -> None:
+def write_page(target: Path, numbers: Numbers, laws: list[str], estimators: list[str], sizes: list[str]) -> None:
     """Write the page."""
-    target.write_text(page(numbers, laws, estimators), encoding="utf-8")
+    target.write_text(page(numbers, laws, estimators, sizes), encoding="utf-8")
 
 
-def page(numbers: Numbers, laws: list[str], estimators: list[str]) -> str:
+def page(numbers: Numbers, laws: list[str], estimators: list[str], sizes: list[str]) -> str:
     """The page as a text."""
     finite = [law for law in laws if math.isfinite(numbers[law][estimators[0]]["truth"])]
     light = [law for law in laws if law not in finite]
@@ -55,13 +55,17 @@ def page(numbers: Numbers, laws: list[str], estimators: list[str]) -> str:
         "",
         *table(finite, estimators, lambda law, name: _coverage(numbers, law, name)),
         "",
+        f"The same on samples of other lengths, {numbers[laws[0]][sizes[0]]['repetitions']} of each:",
+        "",
+        *table(finite, sizes, lambda law, name: _coverage(numbers, law, name)),
+        "",
         "## Median estimate less the index, per cent of the index",
         "",
-        *table(finite, estimators, lambda law, name: _bias(numbers[law][name])),
+        *table(finite, [*estimators, *sizes], lambda law, name: _bias(numbers[law][name])),
         "",
         "## Median width of the interval, per cent of the estimate",
         "",
-        *table(finite, estimators, lambda law, name: _percent(numbers[law][name]["width"])),
+        *table(finite, [*estimators, *sizes], lambda law, name: _percent(numbers[law][name]["width"])),
         "",
         "## Laws without an index",
         "",
