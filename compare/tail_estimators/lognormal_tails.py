@@ -80,6 +80,11 @@ def against_lognormal(sample: Any, k: int | float = 0.05, *, side: str = "both")
     Returns
     -------
     LognormalComparison
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     tail = tail_of(sample, side)
     count = count_of(k, tail)

@@ -46,6 +46,11 @@ def hill(
     -------
     TailEstimate
         `details`: the threshold x_(k+1).
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
     tail = tail_of(sample, side)
@@ -94,6 +99,11 @@ def corrected_hill(
     -------
     TailEstimate
         `details`: the threshold, `hill` (Hill's estimate at this k), `bend` (in standard errors).
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence, rho = confidence_level(confidence), real_number("rho", rho)
     if not -4 <= rho <= -0.2:
@@ -154,6 +164,11 @@ def moment(
     -------
     TailEstimate
         `details`: the threshold, `shape` (xi) and its `shape_error`.
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence = confidence_level(confidence)
     tail = tail_of(sample, side)
@@ -183,6 +198,11 @@ def pickands(
     -------
     TailEstimate
         `details`: the threshold x_(4k), `shape` (xi) and its `shape_error`.
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence = confidence_level(confidence)
     tail = tail_of(sample, side)

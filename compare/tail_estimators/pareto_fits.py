@@ -51,6 +51,11 @@ def power_law(
     TailEstimate
         `details`: `threshold` (x_min), `ks`, `p_value`, and against the lognormal law above x_min `vuong` (negative
         where the lognormal fits better), its `vuong_p`, and `nested_p`, of the power law as a limit of lognormals.
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
     resamples, goodness = whole_number("resamples", resamples, 50, 10**6), flag("goodness", goodness)

@@ -43,6 +43,11 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
     TailEstimate
         `details`: `skewness` (beta), `spread` and `leaning` (the two ratios of quantiles), `sums` (the spread of
         sums against that of values, in standard errors, near 0 for a stable law).
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), the index is below 0.5, or an argument cannot be used.
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
     values = whole_sample(sample)
@@ -92,6 +97,11 @@ def stable_blocks(
     -------
     TailEstimate
         `details`: `block`, `blocks` (their number), `sums` as for `stable_quantiles`.
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
     one_of("centre", centre, CENTRES)

@@ -38,6 +38,11 @@ def student(sample: Any, *, confidence: float = 0.95) -> TailEstimate:
     -------
     TailEstimate
         With the profile-likelihood interval. `details`: `location`, `scale`, `ks` (distance to the fitted law).
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     from scipy.special import stdtr
 
@@ -82,6 +87,11 @@ def skewed_student(sample: Any, *, side: str = "both", confidence: float = 0.95)
     -------
     TailEstimate
         With the profile-likelihood interval. `details`: `a`, `b`, `location`, `scale`, `ks`.
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     from scipy.special import betainc
 
