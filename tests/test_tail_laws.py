@@ -15,7 +15,7 @@ WHOLE = {
     "stable_blocks": tails.stable_blocks,
 }
 TAIL = {
-    "power_law": lambda x, **more: tails.power_law(x, resamples=50, **more),
+    "power_law": lambda x, **more: tails.power_law(x, resamples=100, **more),
     "against_lognormal": tails.against_lognormal,
 }
 
@@ -254,7 +254,7 @@ OWN = {
     "skewed_student": (tails.skewed_student, lambda seed: skewed_sample(1, 2, 2000, seed), 2),
     "stable_quantiles": (tails.stable_quantiles, lambda seed: stable_sample(1.5, 2000, seed), 1.5),
     "stable_blocks": (tails.stable_blocks, lambda seed: stable_sample(1.5, 2000, seed), 1.5),
-    "power_law": (TAIL["power_law"], lambda seed: pareto(2, 2000, seed), 2),
+    "power_law": (lambda x: tails.power_law(x, goodness=False), lambda seed: pareto(2, 2000, seed), 2),
 }
 
 

@@ -40,7 +40,7 @@ def power_law(
         |x|, x or -x.
     confidence : float
     resamples : int
-        Of each bootstrap, at least 50; the p-value is known to 0.5 / sqrt(resamples). 200 of 10^4 values take about
+        Of each bootstrap, at least 100; the p-value is known to 0.5 / sqrt(resamples). 200 of 10^4 values take about
         a second, of 10^6 a minute or two.
     goodness : bool
         Whether to take the p-value, which doubles the time.
@@ -58,7 +58,7 @@ def power_law(
         If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
-    resamples, goodness = whole_number("resamples", resamples, 50, 10**6), flag("goodness", goodness)
+    resamples, goodness = whole_number("resamples", resamples, 100, 10**6), flag("goodness", goodness)
     tail = tail_of(sample, side)
     grid = grid_of(tail.most) if k is None else np.array([count_of(k, tail)])
     generator = np.random.Generator(np.random.Philox(seed))

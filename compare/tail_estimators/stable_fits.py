@@ -47,7 +47,8 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
     Raises
     ------
     InvalidInput
-        If the sample shows nothing (too short, not finite, zeros, ties), the index is below 0.5, or an argument cannot be used.
+        If the sample shows nothing (too short, not finite, zeros, ties) or an index below 0.5, or an argument cannot be
+        used.
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
     values = whole_sample(sample)
