@@ -180,7 +180,7 @@ def main() -> int:
             _keep(numbers)
             print(law, {name: row["coverage"] for name, row in numbers[law].items()}, flush=True)
     numbers = _keep(numbers)
-    if all(law in numbers for law in LAWS):
+    if all(name in numbers.get(law, {}) for law in LAWS for name in (*ESTIMATORS, *SIZES)):
         write_page(PAGE, numbers, list(LAWS), list(ESTIMATORS), list(SIZES))
     return 0
 

@@ -47,7 +47,7 @@ def page(numbers: Numbers, laws: list[str], estimators: list[str], sizes: list[s
         "",
         "## Which to trust",
         "",
-        *(f"- {sentence}" for sentence in sentences(numbers, finite, light)),
+        *(f"- {sentence}" for sentence in sentences(numbers, finite, light, sizes)),
         "",
         "## Coverage of the 95 % interval, per cent",
         "",
@@ -69,8 +69,8 @@ def page(numbers: Numbers, laws: list[str], estimators: list[str], sizes: list[s
         "",
         "## Laws without an index",
         "",
-        "Their tails are lighter than every power. Share of intervals without an upper end (which is right), and the "
-        "median number that is given otherwise; then the share with a warning of any kind.",
+        "Their tails are lighter than every power. Share of intervals without an upper end (which is right), "
+        "median estimate, and share with a warning of any kind.",
         "",
         *table(light, estimators, lambda law, name: _light(numbers[law][name])),
         "",
@@ -87,7 +87,7 @@ def table(laws: list[str], estimators: list[str], cell: Any) -> list[str]:
     ]
 
 
-def sentences(numbers: Numbers, finite: list[str], light: list[str]) -> list[str]:
+def sentences(numbers: Numbers, finite: list[str], light: list[str], sizes: list[str]) -> list[str]:
     """What the numbers say, in words."""
 
     def coverage(law: str, name: str) -> float:
@@ -111,8 +111,9 @@ def sentences(numbers: Numbers, finite: list[str], light: list[str]) -> list[str
         f"**Of no law in particular: `{best}`.** On {GOAL[0]} and {GOAL[1]} it covers "
         f"{' and '.join(f'{100 * coverage(law, best):.1f}' for law in GOAL)} % and {verdict} the "
         f"{100 * ASKED:.0f} % asked of the best general-purpose choice. It covers less on: {where}.",
-        f"It is bought with width. On Student 3 the intervals of those that cover {100 * ASKED:.0f} % on both are, "
-        f"relative to the estimate: {widths}.",
+        _safest(numbers, finite, best),
+        "Coverage is bought with width. On Student 3 the intervals of those that cover "
+        f"{100 * ASKED:.0f} % on both are, relative to the estimate: {widths}.",
         "**An automatic k is biased**, and its interval does not know it. Bias on Student 3 and on Student 5: "
         f"{biased}. For an index of 2.5 and more take none of them without a Hill plot.",
         "**If the law is known, fit it**: coverage on Student 2, 3 and 5 is "
@@ -125,18 +126,28 @@ def sentences(numbers: Numbers, finite: list[str], light: list[str]) -> list[str
         "**Stable methods see indices below 2 only.** Medians on Student 3, whose index is 3: "
         + ", ".join(f"`{name}` {_number(numbers['Student 3'][name]['median'])}" for name in OWN if "stable" in name)
         + ". Where they cover Student's t, it is because their interval has no upper end at 2, not because they see "
-        "the index. Near 2 their own law fails them or not: on stable 1.9 they cover "
+        "the index. On stable 1.9, close to that end, they cover "
         + ", ".join(f"{100 * coverage('stable 1.9', name):.0f}" for name in OWN if "stable" in name)
-        + " %; the tail of that law begins beyond most samples of 10 000, and "
-        f"`{best}` covers {100 * coverage('stable 1.9', best):.0f} %.",
+        + f" %; `{best}`, which meets the power of that law only far out, {100 * coverage('stable 1.9', best):.0f} %.",
         "**Lognormal and Weibull tails are taken for power laws** by nearly all. "
         + " ".join(
-            f"On {law}, {best} leaves the upper end open in {100 * coverage(law, best):.0f} % of samples and gives "
-            f"{_number(numbers[law][best]['median'])} otherwise, moment in {100 * coverage(law, 'moment'):.0f} %."
+            f"On {law}, {best} leaves the upper end open in {100 * coverage(law, best):.0f} % of samples, its "
+            f"median is {_number(numbers[law][best]['median'])}; moment does in {100 * coverage(law, 'moment'):.0f} %."
             for law in light
         )
         + " Compare with `against_lognormal`, and look how the index rises along the Hill plot as k falls.",
     ]
+    short = [
+        f"{100 * coverage(law, name):.0f} % on {law} ({_bias(numbers[law][name])} %) for {name.split(', ')[1]}"
+        for name in sizes for law in finite if coverage(law, name) < ASKED
+    ]  # fmt: skip
+    found.append(
+        f"On other lengths of sample `corrected_hill` covers less than {100 * ASKED:.0f} % at: {'; '.join(short)}. "
+        "Its rho is the same for all laws: a long sample tells that from theirs, and a short one may end before the "
+        "tail begins."
+        if short
+        else f"On other lengths of sample `corrected_hill` covers {100 * ASKED:.0f} % of these laws too."
+    )
     missed = [
         f"{name} on {law} ({100 * coverage(law, name):.0f} %)"
         for name, own in OWN.items() for law in finite if law.startswith(own) and coverage(law, name) < ASKED
@@ -147,6 +158,20 @@ def sentences(numbers: Numbers, finite: list[str], light: list[str]) -> list[str
         else f"Below {100 * ASKED:.0f} % on its own law: {', '.join(missed)}."
     )
     return found
+
+
+def _safest(numbers: Numbers, finite: list[str], best: str) -> str:
+    everywhere = [name for name in GENERAL if all(numbers[law][name]["coverage"] >= ASKED for law in finite)]
+    if not everywhere:
+        return f"No estimator covers {100 * ASKED:.0f} % on all of these laws."
+    name = min(everywhere, key=lambda name: float(numbers["Student 3"][name]["width"]))
+    if name == best:
+        return f"It is also the narrowest that covers {100 * ASKED:.0f} % on all of these laws with an index."
+    ratio = numbers["Student 3"][name]["width"] / numbers["Student 3"][best]["width"]
+    return (
+        f"**If nothing is known of where the tail begins: `{name}`**, the narrowest that covers {100 * ASKED:.0f} % on "
+        f"all of these laws with an index, {ratio:.1f} times as wide as `{best}` on Student 3."
+    )
 
 
 def _merit(numbers: Numbers, finite: list[str], name: str) -> tuple[float, float]:

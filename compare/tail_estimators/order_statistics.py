@@ -80,7 +80,8 @@ def corrected_hill(
     Scaled log-spacings j log(x_(j) / x_(j+1)) are nearly exponential with mean gamma + b (j / (k+1))^-rho, where
     gamma = 1 / index; the line is fitted by least squares and read at j = 0 (Feuerverger and Hall 1999, Beirlant et
     al. 1999). rho is not estimated, which no sample of this size allows: its default lies between those of Student's
-    t with 2 and with 5 degrees of freedom. The interval is 2.5 times as wide as Hill's at the same k, and covers.
+    t with 2 and with 5 degrees of freedom. The interval is nearly three times as wide as Hill's at the same k, and
+    covers unless the tail begins beyond what the sample holds (stable laws of index near 2).
 
     Parameters
     ----------
