@@ -1,0 +1,189 @@
+"""Coverage and bias of every estimator of a tail index on samples of 10^4; writes docs/tail_estimators.md.
+
+    PYTHONPATH=. python benchmarks/tail_coverage.py [repetitions] [--dear 120] [--laws NAME ...] [--sizes] [--page]
+
+`--laws` measures some of the laws only and keeps their numbers in docs/tail_estimators.json, from which `--page`
+writes the page without measuring. What takes more than 0.1 s a sample has `--dear` repetitions. The full table takes
+half an hour on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
+
+import numpy as np
+from sgdlimits.compare import tail_estimators as tails
+from sgdlimits.exact.errors import SgdlimitsError
+from tail_page import write_page
+
+FOLDER = Path(__file__).resolve().parent.parent / "docs"
+NUMBERS, PAGE = FOLDER / "tail_estimators.json", FOLDER / "tail_estimators.md"
+SAMPLES = 10_000
+SIZES = {f"corrected_hill, n = {n}": n for n in (1000, 100_000)}  # the best general choice on other lengths
+Draw = Callable[[np.random.Generator, int], np.ndarray]
+
+
+def pareto(index: float, generator: np.random.Generator, n: int) -> np.ndarray:
+    """P(X > t) = t^-index from 1 on."""
+    return generator.random(n) ** (-1 / index)
+
+
+def student(index: float, generator: np.random.Generator, n: int) -> np.ndarray:
+    """Student's t."""
+    return generator.standard_t(index, n)
+
+
+def stable(index: float, skewness: float, generator: np.random.Generator, n: int) -> np.ndarray:
+    """Chambers, Mallows and Stuck (1976), index other than one."""
+    angle, wait = math.pi * (generator.random(n) - 0.5), generator.standard_exponential(n)
+    lean = skewness * math.tan(math.pi * index / 2)
+    turned = index * angle + math.atan(lean)
+    bent = np.sin(turned) / np.cos(angle) ** (1 / index) * (np.cos(angle - turned) / wait) ** ((1 - index) / index)
+    return (1 + lean**2) ** (0.5 / index) * bent
+
+
+def skewed(a: float, b: float, generator: np.random.Generator, n: int) -> np.ndarray:
+    """Jones and Faddy's skewed t from a beta variable."""
+    share = generator.beta(a, b, n)
+    return math.sqrt(a + b) * (2 * share - 1) / (2 * np.sqrt(share * (1 - share)))
+
+
+def lognormal(generator: np.random.Generator, n: int) -> np.ndarray:
+    """exp(N(0, 1))."""
+    return np.exp(generator.standard_normal(n))
+
+
+def weibull(generator: np.random.Generator, n: int) -> np.ndarray:
+    """P(X > t) = exp(-sqrt(t))."""
+    return generator.standard_exponential(n) ** 2
+
+
+LAWS: dict[str, tuple[float, Draw]] = {
+    **{f"Pareto {index:g}": (index, partial(pareto, index)) for index in (1.5, 3.0)},
+    **{f"Student {index:g}": (index, partial(student, index)) for index in (2.0, 3.0, 5.0)},
+    **{f"stable {index:g}": (index, partial(stable, index, 0.0)) for index in (1.2, 1.5, 1.9)},
+    "stable 1.5, skewness 0.5": (1.5, partial(stable, 1.5, 0.5)),
+    "skewed t, a 1, b 2": (2.0, partial(skewed, 1.0, 2.0)),
+    "lognormal 1": (math.inf, lognormal),
+    "Weibull 0.5": (math.inf, weibull),
+}
+ESTIMATORS: dict[str, Callable[[np.ndarray], tails.TailEstimate]] = {
+    "corrected_hill": tails.corrected_hill,
+    **{f"hill, {rule}": partial(tails.hill, k=rule) for rule in
+       ("kolmogorov_smirnov", "double_bootstrap", "smooth", "second_order")},
+    "hill, k = 0.2 %": partial(tails.hill, k=0.002),
+    "hill, k = 5 %": partial(tails.hill, k=0.05),
+    "moment": tails.moment,
+    "pickands": tails.pickands,
+    "power_law": partial(tails.power_law, resamples=100, goodness=False),
+    "student": tails.student,
+    "skewed_student": tails.skewed_student,
+    "stable_quantiles": tails.stable_quantiles,
+    "stable_blocks": tails.stable_blocks,
+    "stable_blocks, 100": partial(tails.stable_blocks, block=100),
+}  # fmt: skip
+DEAR = ("hill, double_bootstrap", "power_law", "skewed_student")
+
+
+def measured(law: str, repetitions: int, dear: int, first: int) -> dict[str, list[list[float]]]:
+    """(index, lower, upper, number of warnings) of every estimator on samples `first`, `first` + 1, ..."""
+    found: dict[str, list[list[float]]] = {name: [] for name in ESTIMATORS}
+    for number in range(first, first + repetitions):
+        sample = drawn(law, number, SAMPLES)
+        for name, estimator in ESTIMATORS.items():
+            if name not in DEAR or number < dear:
+                found[name].append(numbers_of(estimator, sample))
+    return found
+
+
+def measured_sizes(law: str, repetitions: int, first: int) -> dict[str, list[list[float]]]:
+    """The same of the best general choice on samples of other lengths."""
+    places = range(first, first + repetitions)
+    return {name: [numbers_of(tails.corrected_hill, drawn(law, number, n)) for number in places]
+            for name, n in SIZES.items()}  # fmt: skip
+
+
+def drawn(law: str, number: int, n: int) -> np.ndarray:
+    """The sample of n values of that number."""
+    bits = np.random.Philox(key=number, counter=[0, 0, 0, list(LAWS).index(law)])
+    return LAWS[law][1](np.random.Generator(bits), n)
+
+
+def numbers_of(estimator: Callable[[np.ndarray], tails.TailEstimate], sample: np.ndarray) -> list[float]:
+    """Index, lower, upper and number of warnings; nan where the estimator refuses."""
+    try:
+        estimate = estimator(sample)
+    except SgdlimitsError:
+        return [math.nan, math.nan, math.nan, 1]
+    return [estimate.index, estimate.lower, estimate.upper, len(estimate.warnings)]
+
+
+def summary(rows: np.ndarray, truth: float) -> dict[str, float]:
+    """Coverage, median index, median width of the interval over the index, share with a warning, repetitions."""
+    index, lower, upper, warned = rows.T
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # infinite less infinite
+        middle, width = np.nanmedian(index), np.nanmedian((upper - lower) / index)
+    return {
+        "truth": truth,
+        "coverage": float(np.mean((lower <= truth) & (truth <= upper))),
+        "median": float(middle),
+        "width": float(width),
+        "warned": float(np.mean(warned > 0)),
+        "repetitions": len(rows),
+    }
+
+
+def _keep(numbers: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str, dict[str, float]]]:
+    # In the order of the laws, in whatever order they were measured.
+    ordered = {law: numbers[law] for law in LAWS if law in numbers}
+    NUMBERS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
+    return ordered
+
+
+def main() -> int:
+    """Measure what is asked, keep the numbers, write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("repetitions", nargs="?", type=int, default=1000)
+    parser.add_argument("--dear", type=int, default=120)
+    parser.add_argument("--laws", nargs="+", choices=list(LAWS), default=list(LAWS))
+    parser.add_argument("--sizes", action="store_true", help="measure the other lengths of sample alone")
+    parser.add_argument("--page", action="store_true", help="write the page from the numbers that are kept")
+    arguments = parser.parse_args()
+    numbers = json.loads(NUMBERS.read_text(encoding="utf-8")) if NUMBERS.exists() else {}
+    part = 20
+    starts = range(0, arguments.repetitions, part)
+    lengths = [min(part, arguments.repetitions - start) for start in starts]
+    many = len(lengths)
+    with ProcessPoolExecutor(2) as pool:
+        for law in [] if arguments.page else arguments.laws:
+            parts = [] if arguments.sizes else list(
+                pool.map(measured, [law] * many, lengths, [arguments.dear] * many, starts)
+            )
+            parts += pool.map(measured_sizes, [law] * many, lengths, starts)
+            names = dict.fromkeys(name for each in parts for name in each)
+            rows = {name: [row for each in parts for row in each.get(name, [])] for name in names}
+            numbers.setdefault(law, {}).update(
+                {name: summary(np.array(values), LAWS[law][0]) for name, values in rows.items()}
+            )
+            _keep(numbers)
+            print(law, {name: row["coverage"] for name, row in numbers[law].items()}, flush=True)
+    numbers = _keep(numbers)
+    if all(name in numbers.get(law, {}) for law in LAWS for name in (*ESTIMATORS, *SIZES)):
+        write_page(PAGE, numbers, list(LAWS), list(ESTIMATORS), list(SIZES))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

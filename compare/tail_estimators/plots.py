@@ -1,0 +1,204 @@
+"""Hill, alternative Hill, quantile and survival plots, each with pointwise intervals for independent samples."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.compare.estimates import confidence_level, normal_quantile
+from sgdlimits.compare.style import COLOURS, GREY, SMALL, axes_of, dress
+from sgdlimits.exact.errors import flag, instance_of
+
+from .order_statistics import FEWEST_ON_A_LINE
+from .result import TailEstimate
+from .samples import FEWEST_ABOVE, Tail, count_of, tail_of
+from .second_order import line, spacings
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+POINTS = 300  # of a curve; more are not told apart at this width
+CORRECTED_POINTS = 60
+SHOWN = 0.9  # of the sizes on a survival plot; the smallest of all would take half of a logarithmic axis
+PALE = 0.2  # opacity of intervals
+HILL, CORRECTED = COLOURS[2], COLOURS[1]
+
+
+def hill_plot(
+    sample: Any, *, side: str = "both", confidence: float = 0.95, corrected: bool = True,
+    estimate: TailEstimate | None = None, ax: Axes | None = None,
+) -> Figure:
+    """Hill's index of P(|X| > t) ~ t^-index against the number of order statistics k.
+
+    Parameters
+    ----------
+    sample : (n,) array
+    side : {"both", "right", "left"}
+        |x|, x or -x.
+    confidence : float
+        Of the band at each k; it knows nothing of bias.
+    corrected : bool
+        Whether to draw the corrected estimate with its band beside it.
+    estimate : TailEstimate or None
+        Marked at its k with its interval.
+    ax : matplotlib Axes or None
+        None: a figure of its own.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    figure, ax = axes_of(ax)
+    _paths(ax, tail, confidence, corrected, estimate, lambda k: k)
+    ax.set_xscale("log")
+    dress(ax, "index", "order statistics k", "Hill plot")
+    return figure
+
+
+def alt_hill_plot(
+    sample: Any, *, side: str = "both", confidence: float = 0.95, corrected: bool = True,
+    estimate: TailEstimate | None = None, ax: Axes | None = None,
+) -> Figure:
+    """The plot of Drees, de Haan and Resnick (2000): Hill's index of P(|X| > t) ~ t^-index against log k / log n.
+
+    Laws that are no pure power spend most of this axis near their index. Parameters as for `hill_plot`.
+    """
+    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    figure, ax = axes_of(ax)
+    _paths(ax, tail, confidence, corrected, estimate, lambda k: np.log(k) / np.log(tail.n))
+    dress(ax, "index", "log k / log n", "alternative Hill plot")
+    return figure
+
+
+def qq_plot(
+    sample: Any, k: int | float = 0.05, *, side: str = "both", confidence: float = 0.95, ax: Axes | None = None
+) -> Figure:
+    """Log-excesses of the k largest against exponential quantiles: straight, of slope 1 / index, for a power law.
+
+    The line is Hill's; the band holds each order statistic of a power law with that index at the confidence given.
+    A curve that bends down beyond the line is a tail lighter than P(|X| > t) ~ t^-index.
+
+    Parameters
+    ----------
+    sample : (n,) array
+    k : int or float
+        A count, or a fraction of n below one.
+    side : {"both", "right", "left"}
+        |x|, x or -x.
+    confidence : float
+    ax : matplotlib Axes or None
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from scipy.special import betaincinv
+
+    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    count = count_of(k, tail)
+    above = tail.above(count)
+    gamma = float(above.mean())
+    figure, ax = axes_of(ax)
+    places = _spread_over(1, count)
+    quantiles = -np.log((places - 0.5) / count)
+    # The j-th smallest of k uniforms is a Beta(j, k + 1 - j) variable.
+    ends = [betaincinv(places, count + 1 - places, level) for level in ((1 + confidence) / 2, (1 - confidence) / 2)]
+    low, high = (-gamma * np.log(end) for end in ends)
+    ax.fill_between(quantiles, low, high, color=HILL, alpha=PALE, linewidth=0)
+    ax.plot(quantiles, gamma * quantiles, color=HILL, linewidth=1, label=f"Hill: index {1 / gamma:.3g}")
+    ax.plot(quantiles, above[places - 1], ".", color="black", markersize=3)
+    ax.legend(fontsize=SMALL, frameon=False, loc="upper left")
+    dress(ax, r"$\log\, x_{(j)} / x_{(k+1)}$", "exponential quantile", f"quantiles of the {count} largest")
+    return figure
+
+
+def survival_plot(
+    sample: Any, *estimates: TailEstimate, side: str = "both", confidence: float = 0.95, ax: Axes | None = None
+) -> Figure:
+    """The survival function P(|X| > t) on logarithmic axes with exact binomial intervals, and power laws beside it.
+
+    Parameters
+    ----------
+    sample : (n,) array
+    *estimates : TailEstimate
+        Each with a finite index and a k is drawn from its threshold on, with the lines of its interval's ends.
+    side : {"both", "right", "left"}
+        |x|, x or -x.
+    confidence : float
+    ax : matplotlib Axes or None
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    from scipy.special import betaincinv
+
+    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    for estimate in estimates:
+        instance_of("estimates", estimate, TailEstimate, "pass results of hill, power_law, ...")
+    figure, ax = axes_of(ax)
+    places = _spread_over(1, len(tail.logs))
+    sizes = np.exp(tail.logs[places - 1])
+    low = betaincinv(places, tail.n + 1 - places, (1 - confidence) / 2)
+    high = betaincinv(places + 1, np.maximum(tail.n - places, 1e-9), (1 + confidence) / 2)
+    ax.fill_between(sizes, low, high, color=GREY, alpha=PALE, linewidth=0)
+    ax.plot(sizes, places / tail.n, ".", color="black", markersize=3)
+    drawn = [each for each in estimates if each.k is not None and np.isfinite(each.index)]
+    for estimate, colour in zip(drawn, COLOURS[1:] * len(drawn)):
+        count = min(int(estimate.k or 1), tail.most)
+        along = np.geomspace(np.exp(tail.logs[count]), np.exp(tail.logs[0]), 50)
+        far = along / along[0]
+        level = count / tail.n
+        ends = level * far**-estimate.lower, level * far**-min(estimate.upper, 1e3)
+        ax.fill_between(along, *ends, color=colour, alpha=PALE, linewidth=0)
+        label = f"{estimate.method}: {estimate.index:.3g}"
+        ax.plot(along, level * far**-estimate.index, color=colour, linewidth=1, label=label)
+    if drawn:
+        ax.legend(fontsize=SMALL, frameon=False, loc="lower left")
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(left=float(np.exp(tail.logs[int(SHOWN * tail.most)])))
+    ax.set_ylim(bottom=0.2 / tail.n, top=1.5)
+    dress(ax, "P(|X| > t)" if side == "both" else "P(X > t)" if side == "right" else "P(-X > t)", "t", "survival")
+    return figure
+
+
+def _spread_over(first: int, last: int, points: int = POINTS) -> np.ndarray:
+    return np.unique(np.geomspace(first, last, points).astype(int))
+
+
+def _paths(
+    ax: Axes, tail: Tail, confidence: float, corrected: bool, estimate: TailEstimate | None, where: Any
+) -> None:
+    from scipy.special import gammaincinv
+
+    flag("corrected", corrected)
+    if estimate is not None:
+        instance_of("estimate", estimate, TailEstimate, "pass the result of hill, power_law, ...")
+    counts = _spread_over(FEWEST_ABOVE, tail.most)
+    sums = np.cumsum(tail.logs)
+    gammas = sums[counts - 1] / counts - tail.logs[counts]
+    seen = gammas > 0  # all tied otherwise
+    counts, gammas = counts[seen], gammas[seen]
+    low, high = (gammaincinv(counts, level) / counts / gammas for level in ((1 - confidence) / 2, (1 + confidence) / 2))
+    ax.fill_between(where(counts), low, high, color=HILL, alpha=PALE, linewidth=0)
+    ax.plot(where(counts), 1 / gammas, color=HILL, linewidth=1, label="Hill")
+    top = 2.5 * float(np.median(1 / gammas[: max(1, len(gammas) * 2 // 3)]))
+    if corrected and tail.most > 2 * FEWEST_ON_A_LINE:
+        counts = _spread_over(FEWEST_ON_A_LINE, tail.most, CORRECTED_POINTS)
+        lines = [line(spacings(tail.logs[:k] - tail.logs[k])) for k in counts]
+        middle, error = np.array([(each.gamma, each.error) for each in lines]).T
+        half = normal_quantile(confidence) * error
+        ends = [1 / np.maximum(middle + sign * half, 1e-9) for sign in (1, -1)]
+        ax.fill_between(where(counts), *ends, color=CORRECTED, alpha=PALE, linewidth=0)
+        ax.plot(where(counts), 1 / np.maximum(middle, 1e-9), "--", color=CORRECTED, linewidth=1, label="corrected")
+    if estimate is not None and estimate.k is not None and np.isfinite(estimate.index):
+        place = where(np.array([estimate.k]))
+        ax.plot([place[0], place[0]], [estimate.lower, min(estimate.upper, 1e6)], color="black", linewidth=1)
+        ax.plot(place, [estimate.index], "o", color="black", markersize=4, label=estimate.method)
+        top = max(top, 1.3 * estimate.index)
+    ax.set_ylim(0, top)
+    ax.legend(fontsize=SMALL, frameon=False, loc="lower left")

@@ -1,0 +1,212 @@
+"""Indices of stable laws: McCulloch's quantiles, and the block estimator of the literature on SGD."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.compare.estimates import confidence_level, normal_quantile
+from sgdlimits.exact.errors import InvalidInput, one_of, seed_number, whole_number
+
+from .doubts import clustered
+from .result import TailEstimate
+from .samples import whole_sample
+from .stable_table import LEAST, MOST, index_of, ratios
+
+LEVELS = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+RESAMPLES = 500
+SUMS = (4, 16)  # values that are added up to see whether the law is stable
+UNSTABLE = 0.995  # confidence with which it must be otherwise, of each
+BLOCK = 8  # of least variance, up to one percent, for a stable law
+CENTRES = ("differences", "mean", "median", "none")
+
+
+def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) -> TailEstimate:
+    """McCulloch's index (1986) of a stable law from five quantiles; below 2 it is that of P(|X| > t) ~ t^-index.
+
+    At 2 the law is normal and the index of its survival function infinite, which is what is returned there. An index
+    below 0.5 is beyond the method and refused. For laws that are not stable the number describes the middle of the
+    law, not its tail; sums of values then have another one, and a warning says so where the sample shows it.
+
+    Parameters
+    ----------
+    sample : (n,) array
+        Independent values, in the order in which they came.
+    confidence : float
+    seed : int
+        Of the bootstrap that gives the interval.
+
+    Returns
+    -------
+    TailEstimate
+        `details`: `skewness` (beta), `spread` and `leaning` (the two ratios of quantiles), `sums` (the spread of
+        sums against that of values, in standard errors, near 0 for a stable law).
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties) or an index below 0.5, or an argument cannot be
+        used.
+    """
+    confidence, seed = confidence_level(confidence), seed_number(seed)
+    values = whole_sample(sample)
+    generator = np.random.Generator(np.random.Philox(seed))
+    whole, drawn = _quantiles(values, generator)
+    spread, leaning = (float(ratio) for ratio in ratios(whole))
+    index, skewness = (float(found[0]) for found in index_of(np.array([spread]), np.array([leaning])))
+    draws, _ = index_of(*ratios(drawn))
+    lower, upper = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    if index <= LEAST:
+        raise InvalidInput(
+            f"the quantiles of the sample spread {spread:.3g} to 1, those of a stable law of index {LEAST:g} or less; "
+            f"McCulloch's method sees indices from {LEAST:g} to {MOST:g}: use stable_blocks or corrected_hill"
+        )
+    apart = unlike_sums(values, generator)
+    details = {"skewness": skewness, "spread": spread, "leaning": leaning, "sums": apart}
+    warnings = _dependent(values) + _seen(index, lower, upper, "quantiles") + _stable(apart)
+    return TailEstimate(
+        _beyond(index), 0.0 if lower <= LEAST else float(lower), _beyond(upper), confidence, None,
+        "stable, McCulloch's quantiles", len(values), warnings, details,
+    )  # fmt: skip
+
+
+def stable_blocks(
+    sample: Any, block: int = BLOCK, *, centre: str = "differences", confidence: float = 0.95, seed: int = 0
+) -> TailEstimate:
+    """Mohammadi's block estimate of the index of a stable law, that of P(|X| > t) ~ t^-index below 2.
+
+    1 / index = (mean of log |sums of m values| - mean of log |values|) / log m, which is how papers on SGD measured
+    its tails (Simsekli et al. 2019, Gurbuzbalaban et al. 2021). **Whatever the law, it tends to at most 2**: a number
+    below 2 says nothing unless the law is known to be stable. At 2 and above the index is returned as infinite.
+
+    Parameters
+    ----------
+    sample : (n,) array
+        Independent values, in the order in which they came.
+    block : int
+        m, from 2 to n / 50 or so; 8 has the least variance.
+    centre : {"differences", "mean", "median", "none"}
+        How the location is taken out: by differences of neighbours, right for every stable law but half as many
+        values; by the sample's mean, as in those papers; by the median, for symmetric laws; not at all.
+    confidence : float
+    seed : int
+        Of the test whether the law is stable.
+
+    Returns
+    -------
+    TailEstimate
+        `details`: `block`, `blocks` (their number), `sums` as for `stable_quantiles`.
+
+    Raises
+    ------
+    InvalidInput
+        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
+    """
+    confidence, seed = confidence_level(confidence), seed_number(seed)
+    one_of("centre", centre, CENTRES)
+    values = whole_sample(sample)
+    n = len(values)
+    centred = _centred(values, centre)
+    block = whole_number("block", block, 2, max(2, len(centred) // 20))
+    if not centred.all():
+        raise InvalidInput(
+            f"{int((centred == 0).sum())} of the sample's {len(centred)} values are zero once centred "
+            f"({centre}): the block estimate takes logarithms; pass samples that are not rounded, or another centre"
+        )
+    shape, error, blocks = _by_blocks(centred, block)
+    half = normal_quantile(confidence) * error
+    lower, upper = _ratio(shape + half), _ratio(shape - half)
+    apart = unlike_sums(centred, np.random.Generator(np.random.Philox(seed)))
+    details = {"block": float(block), "blocks": float(blocks), "sums": apart}
+    warnings = _dependent(values) + _seen(_ratio(shape), lower, upper, "blocks") + _stable(apart)
+    return TailEstimate(
+        _beyond(_ratio(shape)), lower, _beyond(upper), confidence, None, f"stable, blocks of {block}", n,
+        warnings, details,
+    )  # fmt: skip
+
+
+def unlike_sums(values: np.ndarray, generator: np.random.Generator) -> float:
+    """Log spread of sums of 4 or 16 values less that of values, in standard errors: the larger in size, 0 if stable."""
+    found = 0.0
+    spread, draws = _spreads(values, generator)
+    for count in SUMS:
+        sums = values[: len(values) // count * count].reshape(-1, count).sum(axis=1)
+        if len(sums) < 50:
+            break
+        other, others = _spreads(sums, generator)
+        apart = (other - spread) / math.hypot(float(draws.std()), float(others.std()))
+        found = max(found, apart, key=abs)
+    return found
+
+
+def _spreads(values: np.ndarray, generator: np.random.Generator) -> tuple[float, np.ndarray]:
+    whole, drawn = _quantiles(values, generator)
+    return float(np.log(ratios(whole)[0])), np.log(ratios(drawn)[0])
+
+
+def _quantiles(values: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    # The five quantiles (5,) and those of the bootstrap (resamples, 5).
+    ordered = np.sort(values)
+    n = len(ordered)
+
+    def quantiles(levels: np.ndarray) -> np.ndarray:
+        # McCulloch's convention: the i-th of n is the quantile at (2 i - 1) / (2 n).
+        return np.interp(levels * n - 0.5, np.arange(n), ordered)
+
+    # Uniform order statistics at the five levels: gaps between them are gamma variables over their sum.
+    gaps = generator.standard_gamma(np.diff(np.r_[0.0, LEVELS, 1.0]) * (n + 1), (RESAMPLES, len(LEVELS) + 1))
+    levels = gaps.cumsum(axis=1)
+    whole, drawn = quantiles(LEVELS), quantiles(levels[:, :-1] / levels[:, -1:])
+    if whole[3] <= whole[1] or (drawn[:, 3] <= drawn[:, 1]).any():
+        raise InvalidInput("half of the sample is one value: a law with a density needs values that differ")
+    return whole, drawn
+
+
+def _centred(values: np.ndarray, centre: str) -> np.ndarray:
+    if centre == "differences":
+        half = len(values) // 2
+        return values[: 2 * half : 2] - values[1 : 2 * half : 2]
+    return values - {"mean": values.mean(), "median": np.median(values), "none": 0.0}[centre]
+
+
+def _by_blocks(centred: np.ndarray, block: int) -> tuple[float, float, int]:
+    # 1 / index, its standard error, and the number of blocks.
+    rows = centred[: len(centred) // block * block].reshape(-1, block)
+    sums = np.abs(rows.sum(axis=1))
+    each = (np.log(np.maximum(sums, np.finfo(float).tiny)) - np.log(np.abs(rows)).mean(axis=1)) / math.log(block)
+    return float(each.mean()), float(each.std(ddof=1) / math.sqrt(len(each))), len(each)
+
+
+def _ratio(shape: float) -> float:
+    return 1 / shape if shape > 1 / MOST else MOST
+
+
+def _beyond(index: float) -> float:
+    return float(index) if index < MOST else math.inf
+
+
+def _dependent(values: np.ndarray) -> tuple[str, ...]:
+    sizes = np.abs(values - np.median(values))
+    return clustered(sizes, float(np.quantile(sizes, 0.9)))
+
+
+def _seen(index: float, lower: float, upper: float, means: str) -> tuple[str, ...]:
+    if upper < MOST:
+        return ()
+    if index < MOST:
+        return (f"an index above {lower:.3g} is not told from 2, the normal law's, whose tail has no power",)
+    return (
+        f"the {means} are those of a normal law or of one lighter than every stable law: this method sees indices "
+        f"below {MOST:g} alone, and the tail may have any index above {min(lower, MOST):.3g}",
+    )
+
+
+def _stable(apart: float) -> tuple[str, ...]:
+    if abs(apart) <= normal_quantile(UNSTABLE):
+        return ()
+    return (
+        f"the law is not stable: quantiles of its sums spread otherwise, by {abs(apart):.1f} standard errors; "
+        "the index describes the middle of the law, not its tail",
+    )
