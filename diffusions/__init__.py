@@ -16,6 +16,8 @@ from ._expectation import ExpectationEstimate
 from ._monte_carlo import monte_carlo
 from ._multilevel import multilevel
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck
+from ._convex_order import ConvexOrder, convex_order
+from .pearson import PearsonDiffusion, isotropic_law
 from .solvers import SCHEMES, Scheme, find_scheme, linear_moments
 from .solvers.adapters import (
     Diffrax,
@@ -33,6 +35,7 @@ from .volterra import volterra_risk
 
 __all__ = [
     "SCHEMES",
+    "ConvexOrder",
     "Diffrax",
     "ExpectationEstimate",
     "GradientFlow",
@@ -43,15 +46,18 @@ __all__ = [
     "ModifiedEquation",
     "NeglectedDrift",
     "OrnsteinUhlenbeck",
+    "PearsonDiffusion",
     "Scheme",
     "Sdeint",
     "TorchSDE",
     "UserDiffusion",
+    "convex_order",
     "find_scheme",
     "from_diffrax",
     "from_sdeint",
     "from_torchsde",
     "integrate",
+    "isotropic_law",
     "limit_map",
     "linear_moments",
     "monte_carlo",

@@ -95,13 +95,14 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "SavedState", "Until", "Bounds", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
+    "SavedState", "Until", "Bounds", "ConvexOrder", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
     "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise", "AdditiveRecurrence",
+    "PearsonDiffusion",
 }  # fmt: skip
 
 
