@@ -101,7 +101,10 @@ def sentences(numbers: Numbers, finite: list[str], light: list[str], sizes: list
     covering = [
         name for name in GENERAL if name != best and all(coverage(law, name) >= ASKED for law in GOAL)
     ]
-    widths = ", ".join(f"{name} {_percent(numbers['Student 3'][name]['width'])} %" for name in (best, *covering))
+    widths = ", ".join(
+        f"{name} {_percent(numbers['Student 3'][name]['width'])} %".replace("open %", "without an upper end")
+        for name in (best, *covering)
+    )
     biased = "; ".join(
         f"{name} " + ", ".join(f"{_bias(numbers[law][name])} % ({100 * coverage(law, name):.0f} % covered)"
                                for law in ("Student 3", "Student 5"))
