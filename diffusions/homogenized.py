@@ -138,8 +138,8 @@ class HomogenizedSGD(Diffusion):
         """Tail index of the stationary law: E |X|^p is finite below it and infinite above. Derived.
 
         The positive root of the moment Lyapunov exponent of the linear part: closed in one dimension and where all
-        directions are alike, else from the spectrum of its generator on directions; where that does not resolve it, from
-        populations, which `seed` and `threads` are for. An infinite index has a note that says why.
+        directions are alike, else from the spectrum of its generator on directions; where that does not resolve it,
+        from populations, which `seed` and `threads` are for. An infinite index has a note that says why.
 
         Raises
         ------

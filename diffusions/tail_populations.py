@@ -1,8 +1,8 @@
 """Tail index by population dynamics, for spectra that no space of polynomials resolves: many modes with large noise.
 
-The linear part runs with |z| scaled back to one, and paths are cloned in proportion to |z|^p; the growth of their number
-is the moment exponent Lambda(p), whose root is the index. Splitting into exact flows keeps its bias small: in one
-dimension there is none at any length of the increments.
+The linear part runs with |z| scaled back to one, and paths are cloned in proportion to |z|^p; the growth of their
+number is the moment exponent Lambda(p), whose root is the index. Splitting into exact flows keeps its bias small: in
+one dimension there is none at any length of the increments.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.populations import Growth, grow
+from sgdlimits.exact.errors import PositiveLyapunovExponent
 from sgdlimits.exact.moment_exponents import LinearNoise
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -24,6 +25,7 @@ from .solvers import find_scheme
 INCREMENT = 0.2  # of the fastest decay or growth in one increment of the scheme
 RUN, LONGEST = 15.0, 400.0  # e-folds that a population lives: of the slowest mode, of the fastest at most
 COARSE, FINE = (256, 4), (1024, 8)  # paths and populations
+CONFIDENCE = 0.99  # of eight populations, whose spread tells little of rare large weights
 APART = 0.1  # relative, on either side of a guess, of the orders through which a parabola is laid
 SEARCHES, CLOSE = 5, 0.05  # with coarse populations, and the last one's relative length
 
@@ -67,12 +69,17 @@ class LinearPart:
 
 
 def population_index(process: Any, noise: LinearNoise, start: float, seed: int, threads: int | None) -> TailIndex:
-    """The index with its error: half a 95 % interval, and what halving the scheme's increments changes.
+    """The index with its error: half a 99 % interval, and what halving the scheme's increments changes.
 
     Parameters
     ----------
     start : float
         A guess.
+
+    Raises
+    ------
+    PositiveLyapunovExponent
+        If the index is not above zero by its error.
     """
 
     def growth(part: LinearPart, p: float, size: tuple[int, int]) -> Growth:
@@ -82,7 +89,7 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
         return grow(
             part, np.ones(noise.dimension) / np.sqrt(noise.dimension), generations=part.generations, paths=size[0],
             log_weight=log_weight, project=_to_the_sphere, groups=size[1], burn_in=part.generations // 3,
-            seed=seed, threads=threads,
+            seed=seed, threads=threads, confidence=CONFIDENCE,
         )  # fmt: skip
 
     def refined(part: LinearPart, p: float, size: tuple[int, int]) -> tuple[float, float]:
@@ -98,7 +105,8 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
             root -= float(weights @ values) / float(slopes @ values)
         weights, slopes = _lagrange(orders, root)
         halves = np.array([(each.upper - each.lower) / 2 for each in found]) / orders
-        return root, float(np.linalg.norm(weights * halves) / abs(slopes @ values))
+        # One seed for all three: errors go the same way, and add up.
+        return root, float(np.abs(weights) @ halves / abs(slopes @ values))
 
     part, p = LinearPart.of(process, noise, 1.0, seed), start
     for _ in range(SEARCHES):
@@ -107,12 +115,18 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
             break
     coarse, _ = refined(part, p, FINE)
     index, half = refined(LinearPart.of(process, noise, 0.5, seed), p, FINE)
+    error = half + abs(index - coarse)
+    if not index > error:
+        raise PositiveLyapunovExponent(
+            f"populations find the tail index {index:.3g} +- {error:.2g}, which is not above zero: there is no stationary "
+            "law, or nearly none; lower the step size or raise the batch size"
+        )
     method = (
         f"population dynamics: {FINE[1]} populations of {FINE[0]} directions in {noise.dimension} coordinates, "
         "Ninomiya and Victoir's scheme"
     )
-    note = "the error is half a 95 % interval, and what halving the scheme's increments changed"
-    return TailIndex(index, half + abs(index - coarse), method, note=note)
+    note = "the error is half a 99 % interval, and what halving the scheme's increments changed"
+    return TailIndex(index, error, method, note=note)
 
 
 def _lagrange(at: np.ndarray, x: float) -> tuple[np.ndarray, np.ndarray]:

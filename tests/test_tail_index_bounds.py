@@ -45,7 +45,7 @@ def test_bounds_contain_the_exact_index(count):
     for process, share in random_cases(count):
         bounds, found = process.tail_index_bounds(), process.tail_index()
         lower, upper = bounds
-        assert found.error < 1e-8
+        assert found.error < 1e-6
         assert lower - found.error <= found.index <= min(upper, bounds.sharpest_upper) + found.error
         assert bounds.lower_proved and bounds.upper_proved
         assert bounds.regime == ("below the threshold" if share < 1 else "above the threshold")
