@@ -118,8 +118,8 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
     error = half + abs(index - coarse)
     if not index > error:
         raise PositiveLyapunovExponent(
-            f"populations find the tail index {index:.3g} +- {error:.2g}, which is not above zero: there is no stationary "
-            "law, or nearly none; lower the step size or raise the batch size"
+            f"populations find the tail index {index:.3g} +- {error:.2g}, which is not above zero: there is no "
+            "stationary law, or nearly none; lower the step size or raise the batch size"
         )
     method = (
         f"population dynamics: {FINE[1]} populations of {FINE[0]} directions in {noise.dimension} coordinates, "

@@ -74,7 +74,8 @@ def spaces(noise: LinearNoise) -> Iterator[Space]:
 
 def _within(weights: np.ndarray, budget: float) -> np.ndarray | None:
     """All alpha (size, m) with sum alpha_i weights_i <= budget, of increasing weights; None if they are too many."""
-    found, stack = [], [((), budget)]
+    found: list[tuple[int, ...]] = []
+    stack: list[tuple[tuple[int, ...], float]] = [((), budget)]
     while stack:
         head, left = stack.pop()
         if len(head) == weights.size or left < weights[len(head)]:

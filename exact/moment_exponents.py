@@ -124,13 +124,11 @@ class LinearNoise:
         first = (spent + level * (g.sum() + 4 * (alpha @ g)) + 4 * driven * mine) / total
         second = 2 * (level * along(g) + along(h * g) + driven**2 + along(own**2)) / (total * (total + 1))
         # a = p / 2 - |alpha| differs from column to column.
-        parts = (
-            still - degrees * first + degrees * (degrees + 1) * second,
-            first / 2 - (degrees + 0.5) * second,
-            second / 4,
-        )
         mass, scales = _direction_moments(alpha, theta)
-        return Pencil(alpha, *(mass * part for part in parts), mass, scales)
+        return Pencil(
+            alpha, mass * (still - degrees * first + degrees * (degrees + 1) * second),
+            mass * (first / 2 - (degrees + 0.5) * second), mass * second / 4, mass, scales,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
