@@ -134,11 +134,12 @@ class HomogenizedSGD(Diffusion):
         """
         return homogenized_tail_bounds(self)
 
-    def tail_index(self) -> TailIndex:
+    def tail_index(self, seed: int = 0, threads: int | None = None) -> TailIndex:
         """Tail index of the stationary law: E |X|^p is finite below it and infinite above. Derived.
 
-        The positive root of the moment Lyapunov exponent of the linear part, which is exact in one dimension and where
-        all directions are alike. An infinite index has a note that says why.
+        The positive root of the moment Lyapunov exponent of the linear part: closed in one dimension and where all
+        directions are alike, else from the spectrum of its generator on directions; where that does not resolve it,
+        from populations, which `seed` and `threads` are for. An infinite index has a note that says why.
 
         Raises
         ------
@@ -147,7 +148,7 @@ class HomogenizedSGD(Diffusion):
         NoStationaryLaw, InvalidInput
             As in `tail_index_bounds`; a negative curvature alone is no obstacle, as the noise may outweigh it.
         """
-        return diffusion_tail_index(self)
+        return diffusion_tail_index(self, seed, threads)
 
     def in_modes(self) -> HomogenizedModes:
         """The process in the eigenbasis, for schemes without a kernel of their own."""

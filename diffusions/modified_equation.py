@@ -180,7 +180,7 @@ class ModifiedEquation(Diffusion):
         )
         return settles and problem.curvatures.min() >= 0
 
-    def tail_index(self) -> TailIndex:
+    def tail_index(self, seed: int = 0, threads: int | None = None) -> TailIndex:
         """Tail index of the stationary law on a stream of Gaussian features, as `HomogenizedSGD.tail_index`. Derived.
 
         Raises
@@ -192,7 +192,7 @@ class ModifiedEquation(Diffusion):
         InvalidInput
             If the problem has finitely many samples or no data, or the step size is a schedule.
         """
-        return diffusion_tail_index(self)
+        return diffusion_tail_index(self, seed, threads)
 
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: Euler-Maruyama with one normal a sample, or Gaussian features' noise."""

@@ -13,11 +13,13 @@ from sgdlimits.exact.noise_maps import RankOneNoise
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.exact.tail_index_bounds import TailIndexBounds, homogenized_bounds
 
+from .tail_populations import population_index
+
 if TYPE_CHECKING:
     from .diffusion import Diffusion
     from .homogenized import HomogenizedSGD
 
-GOOD = 0.01  # relative error up to which the deterministic method is kept
+GOOD = 0.05  # relative error up to which nothing is sampled
 
 
 def homogenized_tail_bounds(process: HomogenizedSGD) -> TailIndexBounds:
@@ -41,11 +43,13 @@ def homogenized_tail_bounds(process: HomogenizedSGD) -> TailIndexBounds:
     )
 
 
-def diffusion_tail_index(process: Diffusion) -> TailIndex:
-    """The exact index, by a closed form where there is one, else by the spectrum of the generator on directions."""
+def diffusion_tail_index(process: Diffusion, seed: int, threads: int | None) -> TailIndex:
+    """By a closed form where there is one, else by the spectrum of the generator on directions, else by sampling."""
     noise = linear_noise(process)
     found = isotropic_index(noise) if noise.isotropic else spectral_index(noise)
-    assert found is not None
+    if found is None or found.error > GOOD * found.index:
+        sampled = population_index(process, noise, noise.search_start if found is None else found.index, seed, threads)
+        found = sampled if found is None or sampled.error < found.error else found
     if not noise_dies(process):
         return found
     return TailIndex(

@@ -7,42 +7,85 @@ below zero a stationary law exists, and its tail index is the second root of Lam
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from .errors import PositiveLyapunovExponent
-from .moment_exponents import Forms, LinearNoise, Pencil
+from .moment_exponents import FEW, LinearNoise, Pencil, exponents
 from .tail_index import TailIndex
 
 Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
-Solve = Callable[[np.ndarray], np.ndarray]
 DEGREES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48)
-MOST_ENTRIES = 2.5e7  # of the largest matrix of a degree: 200 MB, seconds
-MOST_MODES = 20  # beyond, forms of degree 2 are too many
-SURE_DEGREE = 12  # beyond, the Gram matrix of the forms is singular to rounding; the root is not moved by that
-MOST_BY_EIGENVALUES = 200  # unknowns up to which all eigenvalues are found
+MOST_FUNCTIONS = 1600  # matrices of 20 MB, seconds
+SURE_DEGREE = 12  # beyond, the functions are dependent to rounding; the root is not moved by that
+FINE, GROWTH = 0.25, 1.8  # of a budget; of the number of functions from one budget to the next that is used
+MOST_BY_EIGENVALUES = 60  # functions up to which all eigenvalues are found
 ROUNDING = 1e-12  # relative, of a root where degrees agree
 MOST_BELOW_ZERO = 0.1  # of a function's largest value, that a positive function may fall below zero
 MOST_SHARE = 0.9  # of a change in the next one, in what is taken for a geometric series
 SAFETY = 3.0  # of the error: spectra far apart converge more slowly than the last two changes show
 LOOKS = 256  # random directions in which a function is looked at
 STEPS = 12  # of Newton's method
+SHIFT = 1e-10  # relative: what makes a singular matrix regular in inverse iteration
 
 
-def close_enough(dimension: int) -> float:
-    """Relative change between two degrees at which no further one is taken."""
-    return 1e-11 if dimension <= 3 else 1e-8 if dimension <= 5 else 1e-5
+@dataclass(frozen=True)
+class Space:
+    """Functions that Galerkin's method takes: a name, exponents (size, d), and whether they are surely independent."""
+
+    name: str
+    alpha: np.ndarray
+    sure: bool
 
 
 @dataclass(frozen=True)
 class Root:
-    """What one degree gives: the root, and the coefficients of its eigenfunction."""
+    """What one space gives: the root, and how far below zero the values of its eigenfunction fall."""
 
-    degree: int
+    space: Space
     index: float
-    right: np.ndarray
+    positivity: float
+
+
+def spaces(noise: LinearNoise) -> Iterator[Space]:
+    """Ever larger ones. Of many modes, those with little noise get low degrees: sum alpha_i weight_i <= budget."""
+    d = noise.dimension
+    if d <= FEW:
+        for degree in DEGREES:
+            if math.comb(degree + d - 1, degree) <= MOST_FUNCTIONS:
+                yield Space(f"polynomials of degree {degree}", exponents(degree, d), degree <= SURE_DEGREE)
+        return
+    weights = 1 + 0.5 * np.log(noise.squares.max() / noise.squares)
+    order = np.argsort(weights)[:-1]  # the shares w sum to one: the quietest follows from the others
+    budget, size = 1.0, 1
+    while True:
+        found = _within(weights[order], budget)
+        if found is None:
+            return
+        if len(found) > GROWTH * size:
+            size, alpha = len(found), np.zeros((len(found), d), dtype=np.int64)
+            alpha[:, order] = found
+            name = f"{size} polynomials of weighted degree {budget:g}"
+            yield Space(name, alpha, bool(alpha.max() <= SURE_DEGREE))
+        budget += FINE
+
+
+def _within(weights: np.ndarray, budget: float) -> np.ndarray | None:
+    """All alpha (size, m) with sum alpha_i weights_i <= budget, of increasing weights; None if they are too many."""
+    found: list[tuple[int, ...]] = []
+    stack: list[tuple[tuple[int, ...], float]] = [((), budget)]
+    while stack:
+        head, left = stack.pop()
+        if len(head) == weights.size or left < weights[len(head)]:
+            found.append(head + (0,) * (weights.size - len(head)))
+            if len(found) > MOST_FUNCTIONS:
+                return None
+            continue
+        step = weights[len(head)]
+        stack += [((*head, k), left - k * step) for k in range(int(left / step + 1e-9) + 1)]
+    return np.array(found, dtype=np.int64)
 
 
 def isotropic_index(noise: LinearNoise) -> TailIndex:
@@ -57,73 +100,31 @@ def isotropic_index(noise: LinearNoise) -> TailIndex:
 def spectral_index(noise: LinearNoise) -> TailIndex | None:
     """By Galerkin's method on directions, to rounding or as far as memory allows; None where it does not converge.
 
-    The error is the change from the degree before the last or more, which is several times what is left.
+    The error is three times the change from the space before the last, or more.
 
     Raises
     ------
     PositiveLyapunovExponent
         If no stationary law exists: the root is not above zero by more than its error.
     """
-    if noise.dimension > MOST_MODES:
-        return None
-    exponents: list[float] = []
+    slopes: list[float] = []
     for choose in (_largest, _most_positive):
-        found = _ladder(noise, choose, exponents)
-        if len(found) > 2 and _positivity(_values(noise.dimension, found[-1])) > -MOST_BELOW_ZERO:
+        found = _ladder(noise, choose, slopes)
+        if len(found) > 2 and found[-1].positivity > -MOST_BELOW_ZERO:
             break
     else:
-        settled = len(exponents) > 1 and abs(exponents[-1] - exponents[-2]) < 0.1 * abs(exponents[-1])
-        if settled and exponents[-1] > 0:
-            raise no_law(exponents[-1])
+        settled = len(slopes) > 1 and abs(slopes[-1] - slopes[-2]) < 0.1 * abs(slopes[-1])
+        if settled and slopes[-1] > 0:
+            raise no_law(slopes[-1])
         return None
-    index, error = found[-1].index, SAFETY * _change(found) + ROUNDING * max(1.0, abs(found[-1].index))
-    if index <= error:
-        raise no_law(exponents[-1])
-    method = f"spectral: forms of degree {found[-1].degree} in the squares of {noise.dimension} coordinates"
-    return TailIndex(index, error, method, exponents[-1], float(abs(exponents[-1] - exponents[-2])))
-
-
-def _ladder(noise: LinearNoise, choose: Choose, exponents: list[float]) -> list[Root]:
-    """Roots of increasing degree until they agree; Lyapunov exponents of the sure degrees are put into the list."""
-    forms = Forms(noise.dimension)
-    found: list[Root] = []
-    exponents.clear()
-    for degree in DEGREES:
-        if float(forms.size(degree)) * forms.size(degree + 2) > MOST_ENTRIES:
-            break
-        pencil = noise.pencil(degree)
-        root = _root(pencil, noise, found[-1] if found else None, choose)
-        if degree <= SURE_DEGREE:
-            exponents.append(_lyapunov_exponent(pencil))
-        if root is None and degree > SURE_DEGREE:
-            break
-        if root is None:
-            found = []
-            continue
-        if degree > SURE_DEGREE and len(found) > 2 and abs(root.index - found[-1].index) > 3 * _change(found):
-            break  # rounding has taken over, or another eigenvalue
-        found.append(root)
-        if len(found) > 2 and _change(found) <= close_enough(noise.dimension) * max(1.0, abs(root.index)):
-            break
-    return found
-
-
-def _values(dimension: int, root: Root) -> np.ndarray:
-    """Of the eigenfunction in random directions; of coefficients, those that rounding leaves free would show too."""
-    draws = np.random.Generator(np.random.Philox(5)).standard_normal((LOOKS, dimension)) ** 2
-    logs = np.log(draws / draws.sum(axis=1, keepdims=True)) @ Forms(dimension).exponents(root.degree).T
-    return np.exp(logs + Forms(dimension).log_multinomials(root.degree)) @ root.right
-
-
-def _change(found: list[Root]) -> float:
-    """From the last degree but one to the last, and what a geometric series of such changes has left.
-
-    At least a tenth of the change before: one may be small by accident.
-    """
-    last, middle, first = (each.index for each in reversed(found[-3:]))
-    change, before = abs(last - middle), abs(middle - first)
-    share = min(change / before, MOST_SHARE) if before else 0.0
-    return max(change, 0.1 * before, change * share / (1 - share))
+    last, doubt = found[-1], float(abs(slopes[-1] - slopes[-2]))
+    error = SAFETY * _change(found) + ROUNDING * max(1.0, abs(last.index))
+    if last.index <= error:
+        raise no_law(slopes[-1])
+    if slopes[-1] > SAFETY * doubt:
+        return None  # a root above zero has a slope below zero: one of the two is not resolved
+    method = f"spectral: {last.space.name} in the squares of {noise.dimension} coordinates"
+    return TailIndex(last.index, error, method, slopes[-1], doubt)
 
 
 def no_law(exponent: float) -> PositiveLyapunovExponent:
@@ -135,39 +136,70 @@ def no_law(exponent: float) -> PositiveLyapunovExponent:
     )
 
 
-def _root(pencil: Pencil, noise: LinearNoise, before: Root | None, choose: Choose) -> Root | None:
-    """Newton's method on Lambda(p) / p, which increases; None where it does not settle on a positive eigenfunction."""
-    size = len(pencil.mass)
-    by_eigenvalues = pencil.degree <= SURE_DEGREE and size <= MOST_BY_EIGENVALUES
-    if before is None and not by_eigenvalues:
+def _ladder(noise: LinearNoise, choose: Choose, slopes: list[float]) -> list[Root]:
+    """Roots of larger and larger spaces until they agree; Lyapunov exponents of the sure ones are put into the list."""
+    found: list[Root] = []
+    slopes.clear()
+    tolerance = 1e-11 if noise.dimension <= FEW else 1e-8
+    for space in spaces(noise):
+        pencil = noise.pencil(space.alpha)
+        root = _root(pencil, space, found[-1].index if found else noise.search_start, not found, choose)
+        if space.sure:
+            slopes.append(_lyapunov_exponent(pencil))
+        if root is None and not space.sure:
+            break
+        if root is None:
+            found = []
+            continue
+        if not space.sure and len(found) > 2 and abs(root.index - found[-1].index) > 3 * _change(found):
+            break  # rounding has taken over, or another eigenvalue
+        found.append(root)
+        if len(found) > 2 and _change(found) <= tolerance * max(1.0, abs(root.index)):
+            break
+    return found
+
+
+def _change(found: list[Root]) -> float:
+    """From the last space but one to the last, and what a geometric series of such changes has left.
+
+    At least a tenth of the change before: one may be small by accident.
+    """
+    last, middle, first = (each.index for each in reversed(found[-3:]))
+    change, before = abs(last - middle), abs(middle - first)
+    share = min(change / before, MOST_SHARE) if before else 0.0
+    return max(change, 0.1 * before, change * share / (1 - share))
+
+
+def _root(pencil: Pencil, space: Space, p: float, first: bool, choose: Choose) -> Root | None:
+    """Newton's method on Lambda(p) / p, which increases; None where it does not settle."""
+    by_eigenvalues = space.sure and len(pencil.mass) <= MOST_BY_EIGENVALUES
+    if first and not by_eigenvalues:
         return None
-    p = max(noise.coordinate_bound, 0.5) if before is None else before.index
-    right, left = np.ones(size), np.ones(size)
-    if before is not None:
-        right = _raised(before.right, noise.dimension, before.degree, pencil.degree)
-    for step in range(STEPS if before is not None else 3 * STEPS):
+    d = space.alpha.shape[1]
+    right = left = pencil.constant()
+    for step in range(3 * STEPS if first else STEPS):
         if by_eigenvalues:
             found = _eigenvalue(pencil, p, choose)
         else:
-            found = _nearest(pencil, p, right, left, 4 if step == 0 else 1)
+            found = _nearest(pencil, p, right, left, 6 if step == 0 else 1)
         if found is None:
             return None
         value, right, left = found
-        weight = left @ pencil.mass @ right
-        slope = (left @ pencil.slope_at(p) @ right) / weight
-        # d/dp of Lambda / p is (slope - Lambda / p) / p.
-        fall = slope - value / p
+        slope = (left @ pencil.slope_at(p) @ right) / (left @ pencil.mass @ right)
+        fall = slope - value / p  # p times the derivative of Lambda / p
         if not math.isfinite(fall) or fall <= 0:
             return None
         change = value / fall
         p -= change
-        if not abs(p) < 1e8 or p < -noise.dimension:
+        if not abs(p) < 1e8 or p < -d:
             return None
         if abs(change) <= ROUNDING * max(1.0, abs(p)) or abs(p) < 1e-9:
             break
     if abs(change) > 1e-6 * max(1.0, abs(p)):
         return None
-    return Root(pencil.degree, p, right)
+    draws = np.random.Generator(np.random.Philox(5)).standard_normal((LOOKS, d)) ** 2
+    values = pencil.values(right, draws / draws.sum(axis=1, keepdims=True))
+    return Root(space, p, _positivity(values))
 
 
 def _largest(values: np.ndarray, functions: np.ndarray) -> np.ndarray:
@@ -202,39 +234,25 @@ def _eigenvalue(pencil: Pencil, p: float, choose: Choose) -> tuple[float, np.nda
 def _nearest(
     pencil: Pencil, p: float, right: np.ndarray, left: np.ndarray, rounds: int
 ) -> tuple[float, np.ndarray, np.ndarray] | None:
-    """The eigenvalue nearest 0 by inverse iteration from both sides."""
+    """The eigenvalue nearest 0 by inverse iteration from both sides; the matrix is moved a little, off singularity."""
+    from scipy.linalg import lu_factor, lu_solve
+
     matrix = pencil.at(p)
-    solve, solve_left = _solvers(matrix, pencil.mass)
+    factors = lu_factor(matrix - SHIFT * np.abs(matrix).max() / np.abs(pencil.mass).max() * pencil.mass)
     for _ in range(rounds):
-        right, left = solve(pencil.mass @ right), solve_left(pencil.mass.T @ left)
+        right = lu_solve(factors, pencil.mass @ right)
+        left = lu_solve(factors, pencil.mass.T @ left, trans=1)
         if not (np.isfinite(right).all() and np.isfinite(left).all()):
             return None
         right, left = right / right[np.argmax(np.abs(right))], left / left[np.argmax(np.abs(left))]
     return float((left @ matrix @ right) / (left @ pencil.mass @ right)), right, left
 
 
-def _solvers(matrix: np.ndarray, mass: np.ndarray) -> tuple[Solve, Solve]:
-    """Solutions with a matrix that may be singular, moved a little, and with its transpose."""
-    from scipy.linalg import lu_factor, lu_solve
-
-    factors = lu_factor(matrix - 1e-10 * np.abs(matrix).max() / np.abs(mass).max() * mass)
-    return (lambda v: lu_solve(factors, v)), (lambda v: lu_solve(factors, v, trans=1))
-
-
 def _lyapunov_exponent(pencil: Pencil) -> float:
-    """Slope of Lambda at 0, where N^n is the eigenfunction: all its coefficients are 1."""
-    matrix, ones = pencil.at(0.0), np.ones(len(pencil.mass))
-    _, solve_left = _solvers(matrix, pencil.mass)
-    left = ones
-    for _ in range(4):
-        left = solve_left(pencil.mass.T @ left)
-        left = left / left[np.argmax(np.abs(left))]
-    return float((left @ pencil.slope_at(0.0) @ ones) / (left @ pencil.mass @ ones))
-
-
-def _raised(coefficients: np.ndarray, dimension: int, degree: int, into: int) -> np.ndarray:
-    """Coefficients of N^(into - degree) Q."""
-    forms, ones = Forms(dimension), np.ones(dimension)
-    for n in range(degree, into):
-        coefficients = forms.product(n, ones) @ coefficients
-    return coefficients
+    """Slope of Lambda at 0, where 1 is the eigenfunction."""
+    constant = pencil.constant()
+    found = _nearest(pencil, 0.0, constant, constant, 4)
+    if found is None:
+        return math.nan
+    _, _, left = found
+    return float((left @ pencil.slope_at(0.0) @ constant) / (left @ pencil.mass @ constant))

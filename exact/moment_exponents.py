@@ -7,20 +7,21 @@ are even in every z_i move by the generator
     G = -2 sum rate_i E_i + (h . u) sum g_i (1 + 2 E_i) d/du_i + 2 L^2 - sum own_i^2 E_i,   L = sum own_i E_i,
 
 the second term read as d/du_i + 2 u_i d^2/du_i^2. It keeps the degree of a homogeneous function. Lambda(p) is the
-eigenvalue of G on N^(p/2) f(u / N) with a positive f, which is analytic on the simplex: with f = Q / N^n, Q a form of
-degree n, N^(n + 2 - p/2) G N^(p/2 - n) Q is a form of degree n + 2, quadratic in p, and Galerkin's method in the law
-of a uniform direction converges geometrically in n. For p = 2 n the forms of degree n close: an exact test. Derived.
+eigenvalue of G on N^(p/2) f(w), w = u / N, with a positive f, which is analytic on the simplex of the w. Galerkin's
+method takes f from monomials w^alpha and tests with them in Dirichlet's law, that of a uniform direction or one near to
+it: its moments are products of gamma functions, so that every entry is a closed form and a polynomial in p.
+It converges geometrically in the degree; for p = 2 n monomials of degree n close, and it is exact. Derived.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
+
+FEW = 3  # modes up to which all directions count alike
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,15 @@ class LinearNoise:
         return float((1 + 2 * self.rates / self.squares).min())
 
     @property
+    def search_start(self) -> float:
+        """An upper bound of the index, or a number near it: where Newton's method begins."""
+        if self.own.any() or self.rates.min() <= 0:
+            return max(self.coordinate_bound, 0.5)
+        kappa = self.spread * self.coupling / self.rates
+        above = 2 + (2 - float(kappa.sum())) / float(kappa.max())  # a bound past the threshold, where it is below 2
+        return max(min(self.coordinate_bound, above) if above < 2 else self.coordinate_bound, 0.05)
+
+    @property
     def isotropic(self) -> bool:
         """Whether all directions are alike, or there is one."""
         parts = self.rates, self.spread, self.coupling, self.own
@@ -80,129 +90,108 @@ class LinearNoise:
         """c: those in which f is constant at p = 2 where that root is a threshold, if every mode decays."""
         return self.coupling / self.rates if self.rates.min() > 0 else self.coupling
 
-    def even_exponent(self, order: int) -> float:
-        """Lambda(p) for an even p = order, from the closed equations of the moments of that order."""
-        n = order // 2
-        forms = Forms(self.dimension)
-        return float(np.linalg.eigvals(self._generator(forms, n).toarray()).real.max())
+    @cached_property
+    def measure(self) -> np.ndarray:
+        """Parameters theta of Dirichlet's law of the w, which weighs errors: 1/2 each is a uniform direction.
 
-    def _generator(self, forms: Forms, n: int) -> Any:
-        """G from forms of degree n to forms of degree n (sparse)."""
-        from scipy.sparse import diags_array
+        Of many modes a uniform direction has hardly anything of the loud ones, in which large moments grow.
+        """
+        tilt = 0.25 if self.dimension > FEW else 0.0
+        return 0.5 * (self.squares / self.squares.max()) ** tilt
 
-        h, g, e = self.coupling / self.weights, self.weights * self.spread, forms.exponents(n)
-        heat = sum(
-            forms.derivative(n, i) @ diags_array(g[i] * (2.0 * e[:, i] - 1)) for i in range(self.dimension)
-        )
-        along = e @ self.own
-        still = 2 * along**2 - e @ self.own**2 - 2 * (e @ self.rates)
-        return forms.product(n - 1, h) @ heat + diags_array(still)
+    def pencil(self, alpha: np.ndarray) -> Pencil:
+        """Galerkin's matrices on N^(p/2) w^alpha, for exponents alpha (size, d); columns are scaled to norm one.
 
-    def pencil(self, n: int) -> Pencil:
-        """Galerkin's matrices on forms of degree n."""
-        from scipy.sparse import diags_array
+        In an entry, gamma = alpha + beta is the sum of the exponents of both functions, and s = gamma + theta.
+        """
+        h, g, own, alpha = self.coupling / self.weights, self.weights * self.spread, self.own, alpha.astype(float)
+        theta, degrees = self.measure, alpha.sum(axis=1)
 
-        h, g, d = self.coupling / self.weights, self.weights * self.spread, self.dimension
-        forms = Forms(d)
-        e, ones = forms.exponents(n), np.ones(d)
-        norm, level, along = forms.product(n, ones), forms.product(n, h), forms.product(n, self.own)
-        again = forms.product(n + 1, ones)
-        mass = again @ norm
-        first = again @ (
-            forms.product(n, self.own**2 - 2 * self.rates)
-            + level @ diags_array(g.sum() + 4 * (e @ g))
-            + 4 * along @ diags_array(e @ self.own)
-        )
-        second = 2 * (forms.product(n + 1, h) @ forms.product(n, g) + forms.product(n + 1, self.own) @ along)
-        tests = forms.inner_products(n, n + 2)
-        parts = mass @ self._generator(forms, n), first, second, mass
-        return Pencil(n, *(np.ascontiguousarray((part.T @ tests.T).T) for part in parts))
+        def along(v: np.ndarray) -> np.ndarray:
+            """v . s, entry by entry."""
+            return np.add.outer(alpha @ v, alpha @ v) + v @ theta
+
+        total = theta.sum() + np.add.outer(degrees, degrees)
+        level, spent, driven = along(h), along(own**2 - 2 * self.rates), along(own)
+        heat = np.zeros((len(alpha), len(alpha)))
+        for i in range(self.dimension):
+            columns = np.flatnonzero(alpha[:, i])
+            a = alpha[columns, i]
+            lowered = np.add.outer(alpha[:, i], a) + theta[i] - 1
+            heat[:, columns] += g[i] * a * (2 * a - 1) * (level[:, columns] - h[i]) / lowered
+        mine = alpha @ own
+        still = heat + 2 * mine**2 - alpha @ own**2 - 2 * (alpha @ self.rates)
+        first = (spent + level * (g.sum() + 4 * (alpha @ g)) + 4 * driven * mine) / total
+        second = 2 * (level * along(g) + along(h * g) + driven**2 + along(own**2)) / (total * (total + 1))
+        # a = p / 2 - |alpha| differs from column to column.
+        mass, scales = _direction_moments(alpha, theta)
+        return Pencil(
+            alpha, mass * (still - degrees * first + degrees * (degrees + 1) * second),
+            mass * (first / 2 - (degrees + 0.5) * second), mass * second / 4, mass, scales,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class Pencil:
-    """A(p) - Lambda M on forms of degree n, A(p) = still + a first + a (a - 1) second with a = p / 2 - n."""
+    """A(p) - Lambda mass, A(p) = still + p first + p^2 second.
 
-    degree: int
+    Attributes
+    ----------
+    alpha : (size, d) array
+    still, first, second, mass : (size, size) arrays
+    scales : (size,) array
+        log of what w^alpha is divided by.
+    """
+
+    alpha: np.ndarray
     still: np.ndarray
     first: np.ndarray
     second: np.ndarray
     mass: np.ndarray
+    scales: np.ndarray
+
+    def values(self, coefficients: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """f (m,) at directions w (m, d)."""
+        return np.exp(np.log(w) @ self.alpha.T - self.scales) @ coefficients
+
+    def constant(self) -> np.ndarray:
+        """Coefficients of the function 1, where all degrees are the same."""
+        degree = self.alpha[0].sum()
+        return np.exp(gammaln(degree + 1) - gammaln(self.alpha + 1).sum(axis=1) + self.scales)
 
     def at(self, p: float) -> np.ndarray:
         """A(p)."""
-        a = p / 2 - self.degree
-        return self.still + a * self.first + a * (a - 1) * self.second
+        return self.still + p * self.first + p**2 * self.second
 
     def slope_at(self, p: float) -> np.ndarray:
         """Derivative of A(p)."""
-        return 0.5 * (self.first + (p - 2 * self.degree - 1) * self.second)
+        return self.first + 2 * p * self.second
 
 
-@dataclass(frozen=True)
-class Forms:
-    """Homogeneous polynomials in d variables by their coefficients in Bernstein's basis n! / alpha! u^alpha."""
-
-    dimension: int
-
-    def exponents(self, n: int) -> np.ndarray:
-        """alpha (size, d) of the basis of degree n."""
-        return _exponents(n, self.dimension)
-
-    def log_multinomials(self, n: int) -> np.ndarray:
-        """log n! / alpha! (size,)."""
-        return gammaln(n + 1) - gammaln(self.exponents(n) + 1).sum(axis=1)
-
-    def size(self, n: int) -> int:
-        """How many there are."""
-        return math.comb(n + self.dimension - 1, n)
-
-    def product(self, n: int, v: np.ndarray) -> Any:
-        """Multiplication by v . u, from degree n to n + 1 (sparse)."""
-        from scipy.sparse import csr_array
-
-        raised = _raised_places(n, self.dimension)
-        column = np.arange(raised.size)
-        lifted = self.exponents(n)[column // self.dimension, column % self.dimension] + 1
-        values = v[column % self.dimension] * lifted / (n + 1)
-        return csr_array((values, (raised, column // self.dimension)), shape=(self.size(n + 1), self.size(n)))
-
-    def derivative(self, n: int, i: int) -> Any:
-        """d/du_i, from degree n to n - 1 (sparse)."""
-        from scipy.sparse import csr_array
-
-        raised = _raised_places(n - 1, self.dimension)[i :: self.dimension]
-        values = np.full(raised.size, float(n)), (np.arange(raised.size), raised)
-        return csr_array(values, shape=(self.size(n - 1), self.size(n)))
-
-    def inner_products(self, n: int, m: int) -> np.ndarray:
-        """Means (size of n, size of m) of products of the bases over uniform directions, up to one factor.
-
-        The squares of a uniform direction's coordinates have Dirichlet's law with parameters 1/2.
-        """
-        left, right = self.exponents(n), self.exponents(m)
-        table = gammaln(np.arange(n + m + 1) + 0.5)
-        logs = self.log_multinomials(n)[:, None] + self.log_multinomials(m)
-        for a, b in zip(left.T, right.T):
-            logs += table[a[:, None] + b]
-        return np.exp(logs - logs.max())
+def _direction_moments(alpha: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """E w^(alpha + beta) under Dirichlet's law (size, size), each function scaled to E w^(2 alpha) = 1; log scales."""
+    whole = alpha.astype(np.int64)
+    powers = np.arange(2 * int(whole.max(initial=0)) + 1)
+    tables = gammaln(theta[:, None] + powers) - gammaln(theta)[:, None]
+    alone = np.take_along_axis(tables.T, whole, axis=0).sum(axis=1)
+    logs = np.add.outer(alone, alone)
+    for i, table in enumerate(tables):  # where both have a power of w_i
+        both = np.flatnonzero(whole[:, i])
+        a = whole[both, i]
+        logs[np.ix_(both, both)] += table[a[:, None] + a] - table[a][:, None] - table[a]
+    degrees = alpha.sum(axis=1)
+    logs += gammaln(theta.sum()) - gammaln(theta.sum() + np.add.outer(degrees, degrees))
+    half = np.diagonal(logs) / 2
+    return np.exp(logs - half[:, None] - half), half
 
 
 @lru_cache(maxsize=64)
-def _exponents(n: int, d: int) -> np.ndarray:
-    """All alpha (size, d) with sum n, the last coordinate running fastest."""
+def exponents(degree: int, d: int) -> np.ndarray:
+    """All alpha (size, d) with this sum, the last coordinate running fastest."""
     if d == 1:
-        return np.array([[n]])
+        return np.array([[degree]])
     parts = []
-    for first in range(n + 1):
-        rest = _exponents(n - first, d - 1)
+    for first in range(degree + 1):
+        rest = exponents(degree - first, d - 1)
         parts.append(np.column_stack([np.full(len(rest), first), rest]))
     return np.concatenate(parts)
-
-
-@lru_cache(maxsize=64)
-def _raised_places(n: int, d: int) -> np.ndarray:
-    """Places (size * d,) in degree n + 1 of alpha + e_i, alpha of degree n and i running fastest."""
-    place = {tuple(alpha): k for k, alpha in enumerate(_exponents(n + 1, d).tolist())}
-    raised = (_exponents(n, d)[:, None, :] + np.eye(d, dtype=np.int64)).reshape(-1, d)
-    return np.array([place[tuple(alpha)] for alpha in raised.tolist()])

@@ -6,6 +6,7 @@ keeps polynomials of degree m, of which there are C(d + m, m).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from .errors import InvalidInput
 from .linear_maps import exponential_action
-from .moment_exponents import Forms
+from .moment_exponents import exponents
 
 MOST_MONOMIALS = 20_000  # of which a state is made
 
@@ -39,7 +40,7 @@ class PolynomialMoments:
     order: int
 
     def __post_init__(self) -> None:
-        count = Forms(self.rates.size + 1).size(self.order)
+        count = math.comb(self.rates.size + self.order, self.order)
         if count > MOST_MONOMIALS:
             raise InvalidInput(
                 f"moments of order {self.order} in {self.rates.size} modes are {count} numbers, more than "
@@ -49,16 +50,16 @@ class PolynomialMoments:
     @property
     def exponents(self) -> np.ndarray:
         """alpha (size, d)."""
-        return Forms(self.rates.size + 1).exponents(self.order)[:, :-1]
+        return exponents(self.order, self.rates.size + 1)[:, :-1]
 
     def at(self, start: np.ndarray, times: Sequence[float] | np.ndarray) -> np.ndarray:
         """Moments (times, size) at increasing times, from the point `start` (d,)."""
-        generator = self._generator
+        generator = self.generator
         monomials = np.prod(start ** self.exponents, axis=1)
         return exponential_action(lambda v: generator @ v, monomials, times)
 
     @property
-    def _generator(self) -> Any:
+    def generator(self) -> Any:
         """Of the moments (sparse)."""
         from scipy.sparse import coo_array
 

@@ -166,7 +166,7 @@ def choose_route(
 def _apart(equations: Equations) -> bool:
     """Whether modes are so unlike that a minimiser far out in one, whose square enters a spectrum, drowns the others.
 
-    Steps, and polynomials of them, never add up what lies apart.
+    Steps, and polynomials of them, never add up what lies apart: they are taken where that is no matter of minutes.
     """
     noise = equations.noise
     if not isinstance(noise, SampledNoise) or not noise.eigenvalues.size:
@@ -231,15 +231,16 @@ def _by_spectrum(
             walked *= float(np.abs(equations.mean_decays).max())
     driven = d if kept is Moments.VARIANCES else size + d
     found = [(looks * walked, usual)]
-    whole = not (equations.discrete and _apart(equations))
     if equations.discrete:
         made = products(equations, last) * (CALLS + noise.cost + 4.0 * size * (2 + records))
         found.append((looks * made, Method.CHEBYSHEV))
-    records *= looks
-    if whole and size <= LARGEST_PACKED:
+    records, best = records * looks, min(found, key=lambda pair: pair[0])
+    if equations.discrete and _apart(equations) and best[0] < SPEED * MINUTE:
+        return best[1]
+    if size <= LARGEST_PACKED:
         dense = size * (CALLS + noise.cost) + SPECTRUM * (size**3 + records * size * driven)
         found.append((dense, Method.EIGENPROBLEM))
-    if whole and kept is Moments.VARIANCES and size > SMALLEST_KRYLOV:
+    if kept is Moments.VARIANCES and size > SMALLEST_KRYLOV:
         vectors = min(size, TYPICAL_KRYLOV)
         found.append((vectors * (noise.cost + CALLS + 4.0 * size * vectors + records * d * SPECTRUM), Method.KRYLOV))
     return min(found, key=lambda pair: pair[0])[1]

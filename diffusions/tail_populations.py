@@ -1,0 +1,143 @@
+"""Tail index by population dynamics, for spectra that no space of polynomials resolves: many modes with large noise.
+
+The linear part runs with |z| scaled back to one, and paths are cloned in proportion to |z|^p; the growth of their
+number is the moment exponent Lambda(p), whose root is the index. Splitting into exact flows keeps its bias small: in
+one dimension there is none at any length of the increments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.ensembles.populations import Growth, grow
+from sgdlimits.exact.errors import PositiveLyapunovExponent
+from sgdlimits.exact.moment_exponents import LinearNoise
+from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .integration import simulator_of
+from .solvers import find_scheme
+
+INCREMENT = 0.2  # of the fastest decay or growth in one increment of the scheme
+RUN, LONGEST = 15.0, 400.0  # e-folds that a population lives: of the slowest mode, of the fastest at most
+COARSE, FINE = (256, 4), (1024, 8)  # paths and populations
+CONFIDENCE = 0.99  # of eight populations, whose spread tells little of rare large weights
+APART = 0.1  # relative, on either side of a guess, of the orders through which a parabola is laid
+SEARCHES, CLOSE = 5, 0.05  # with coarse populations, and the last one's relative length
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPart:
+    """The linear part about its fixed point, in modes, as a process for `populations.grow`.
+
+    Attributes
+    ----------
+    modes : Any
+        The diffusion, whose noise vanishes at the origin.
+    increment : float
+        In its time.
+    generations, seed : int
+    """
+
+    modes: Any
+    increment: float
+    generations: int
+    seed: int
+
+    @classmethod
+    def of(cls, process: Any, noise: LinearNoise, share: float, seed: int) -> LinearPart:
+        """Of a diffusion on the range of its data; `share` shortens the increments."""
+        problem = process.quadratic
+        eigenvalues = problem.eigenvalues[problem.eigenvalues > 0]
+        still = StreamingLeastSquares(eigenvalues, 0.0, np.zeros(eigenvalues.size), problem.ridge)
+        speed = max(float(np.abs(noise.rates).max()), float(noise.squares.sum()) / 2)
+        increment = share * INCREMENT / speed  # in SGD steps
+        life = min(RUN / float(np.abs(noise.rates).min()), LONGEST / speed)
+        generations = int(life / increment)
+        modes = replace(process, problem=still, label_noise=0.0).in_modes()
+        return cls(modes, float(process.clock.time(increment)), generations, seed)
+
+    def simulator(self) -> Simulator:
+        """What a population advances."""
+        scheme, start = find_scheme("ninomiya_victoir"), np.ones(self.modes.dimension)
+        end = self.generations * self.increment
+        return simulator_of(self.modes, start, scheme, 0.0, end, self.generations, self.seed, "float32", None, None)
+
+
+def population_index(process: Any, noise: LinearNoise, start: float, seed: int, threads: int | None) -> TailIndex:
+    """The index with its error: half a 99 % interval, and what halving the scheme's increments changes.
+
+    Parameters
+    ----------
+    start : float
+        A guess.
+
+    Raises
+    ------
+    PositiveLyapunovExponent
+        If the index is not above zero by its error.
+    """
+
+    def growth(part: LinearPart, p: float, size: tuple[int, int]) -> Growth:
+        def log_weight(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+            return p / 2 * np.log(np.square(after).sum(axis=1) / np.square(before).sum(axis=1))
+
+        return grow(
+            part, np.ones(noise.dimension) / np.sqrt(noise.dimension), generations=part.generations, paths=size[0],
+            log_weight=log_weight, project=_to_the_sphere, groups=size[1], burn_in=part.generations // 3,
+            seed=seed, threads=threads, confidence=CONFIDENCE,
+        )  # fmt: skip
+
+    def refined(part: LinearPart, p: float, size: tuple[int, int]) -> tuple[float, float]:
+        """The root of a parabola through Lambda(p) / p at three orders about a guess, and half of its interval."""
+        orders = p * np.array([1 - APART, 1.0, 1 + APART])
+        found = [growth(part, order, size) for order in orders]
+        values = np.array([each.rate for each in found]) / orders
+        if values[2] <= values[0]:
+            return (2.0 if values[1] < 0 else 0.5) * p, np.inf
+        root = p - values[1] * 2 * APART * p / (values[2] - values[0])
+        for _ in range(SEARCHES):
+            weights, slopes = _lagrange(orders, root)
+            root -= float(weights @ values) / float(slopes @ values)
+        weights, slopes = _lagrange(orders, root)
+        halves = np.array([(each.upper - each.lower) / 2 for each in found]) / orders
+        # One seed for all three: errors go the same way, and add up.
+        return root, float(np.abs(weights) @ halves / abs(slopes @ values))
+
+    part, p = LinearPart.of(process, noise, 1.0, seed), start
+    for _ in range(SEARCHES):
+        before, p = p, float(np.clip(refined(part, p, COARSE)[0], 0.5 * p, 2 * p))
+        if abs(p - before) < CLOSE * p:
+            break
+    coarse, _ = refined(part, p, FINE)
+    index, half = refined(LinearPart.of(process, noise, 0.5, seed), p, FINE)
+    error = half + abs(index - coarse)
+    if not index > error:
+        raise PositiveLyapunovExponent(
+            f"populations find the tail index {index:.3g} +- {error:.2g}, which is not above zero: there is no "
+            "stationary law, or nearly none; lower the step size or raise the batch size"
+        )
+    method = (
+        f"population dynamics: {FINE[1]} populations of {FINE[0]} directions in {noise.dimension} coordinates, "
+        "Ninomiya and Victoir's scheme"
+    )
+    note = "the error is half a 99 % interval, and what halving the scheme's increments changed"
+    return TailIndex(index, error, method, note=note)
+
+
+def _lagrange(at: np.ndarray, x: float) -> tuple[np.ndarray, np.ndarray]:
+    """Weights (3,) of the values at three places in their parabola at x, and in its slope there."""
+    weights, slopes = np.empty(3), np.empty(3)
+    for i in range(3):
+        a, b = np.delete(at, i)
+        below = (at[i] - a) * (at[i] - b)
+        weights[i], slopes[i] = (x - a) * (x - b) / below, (2 * x - a - b) / below
+    return weights, slopes
+
+
+def _to_the_sphere(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
