@@ -249,6 +249,7 @@ def test_interrupting_leaves_nothing(place, plain, capsys, monkeypatch, moment):
     assert files(place) == before
 
 
+@pytest.mark.slow
 def test_the_verdict_table_and_the_finding_are_printed(place, plain, capsys):
     assert main(["study", "homogenized", *QUICK[:-1], "--out", "shown"]) == 0
     output, error = capsys.readouterr()

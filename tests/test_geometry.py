@@ -95,6 +95,7 @@ def test_first_derivative_of_the_limit_map_is_the_projector(name):
     close(geometry.tangent_projector(as_loss(model), w), projector, 1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", slowly(MODELS, lambda name: name == "matrix factorisation"))
 def test_second_derivative_of_the_limit_map_in_all_blocks(name):
     """Assert d2Phi[v, v] by differences for normal, tangent and mixed directions, and its parts' directions."""
@@ -467,6 +468,7 @@ def relu_network():
     return zero_loss.PredictorRegression(predictors.UserPredictor(value, pullback, 2, 1, 12), FEATURES[:2], labels), w
 
 
+@pytest.mark.slow
 def test_a_network_with_kinks_is_told_and_a_smooth_one_is_not():
     """Assert the warning for ReLU, that the limit is there all the same, and no false alarm on any smooth model."""
     model, w = relu_network()

@@ -251,6 +251,7 @@ def test_half_a_claim_and_twice_a_claim_are_rejected():
     assert not meets(1.5, order, error, "heun", "diagonal", MORE_ON_PATHS, 0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("noise_type", slowly(NOISE_TYPES, lambda kind: kind in ("commutative", "general")))
 def test_all_strong_schemes_have_the_same_limit(noise_type):
     """Assert that on one Brownian path they end together, and that another path ends elsewhere."""

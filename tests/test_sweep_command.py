@@ -30,6 +30,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_sweep_leaves_numbers_table_picture_and_page(place, capsys):
     """Assert the files, that they agree, that running again computes nothing, and that Python finds the same store."""
     assert main([*GRID, "--out", "error map", "--seed", "3"]) == 0

@@ -236,6 +236,7 @@ def test_the_index_falls_with_the_step_size_and_rises_with_the_batch():
     assert all(at[s, 2] > at[s, 1] for s in (0.4, 1.0, 1.6))
 
 
+@pytest.mark.slow
 def test_the_error_of_a_coarse_degree_is_honest(monkeypatch):
     """Assert that with few degrees the reported error covers the distance to the converged root."""
     variances = np.array([1, 0.1, 0.03])
