@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
-from sgdlimits.ensembles.populations import Growth, grow
+from sgdlimits.ensembles.populations import Growth, grow_norm
 from sgdlimits.exact.errors import PositiveLyapunovExponent
 from sgdlimits.exact.moment_exponents import LinearNoise
 from sgdlimits.exact.tail_index import TailIndex
@@ -83,13 +83,9 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
     """
 
     def growth(part: LinearPart, p: float, size: tuple[int, int]) -> Growth:
-        def log_weight(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-            return p / 2 * np.log(np.square(after).sum(axis=1) / np.square(before).sum(axis=1))
-
-        return grow(
-            part, np.ones(noise.dimension) / np.sqrt(noise.dimension), generations=part.generations, paths=size[0],
-            log_weight=log_weight, project=_to_the_sphere, groups=size[1], burn_in=part.generations // 3,
-            seed=seed, threads=threads, confidence=CONFIDENCE,
+        return grow_norm(
+            part, np.ones(noise.dimension), p, generations=part.generations, paths=size[0], groups=size[1],
+            burn_in=part.generations // 3, seed=seed, threads=threads, confidence=CONFIDENCE,
         )  # fmt: skip
 
     def refined(part: LinearPart, p: float, size: tuple[int, int]) -> tuple[float, float]:
@@ -137,7 +133,3 @@ def _lagrange(at: np.ndarray, x: float) -> tuple[np.ndarray, np.ndarray]:
         below = (at[i] - a) * (at[i] - b)
         weights[i], slopes[i] = (x - a) * (x - b) / below, (2 * x - a - b) / below
     return weights, slopes
-
-
-def _to_the_sphere(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=1, keepdims=True)

@@ -221,10 +221,9 @@ def population_index(
     """
 
     def rate(order: float, generations: int = sizes.generations // 4, groups: int = 2) -> populations.Growth:
-        return populations.grow(
-            process, start / np.linalg.norm(start), generations=max(generations, 20), paths=sizes.paths,
-            log_weight=lambda before, after: order * (_log_norm(after) - _log_norm(before)), project=_unit,
-            groups=groups, seed=sizes.seed, threads=sizes.threads, burn_in=max(generations, 20) // 4,
+        return populations.grow_norm(
+            process, start, order, generations=max(generations, 20), paths=sizes.paths, groups=groups,
+            seed=sizes.seed, threads=sizes.threads, burn_in=max(generations, 20) // 4,
         )  # fmt: skip
 
     exponent = 2 * rate(LOWEST).rate / LOWEST - rate(2 * LOWEST).rate / (2 * LOWEST)
@@ -265,11 +264,3 @@ def _root_by_halving(function: Callable[[float], float], low: float, high: float
         middle = math.sqrt(low * high)
         low, high = (low, middle) if function(middle) > 0 else (middle, high)
     return math.sqrt(low * high)
-
-
-def _log_norm(x: np.ndarray) -> np.ndarray:
-    return 0.5 * np.log(np.square(x).sum(axis=1))
-
-
-def _unit(x: np.ndarray) -> np.ndarray:
-    return x / np.linalg.norm(x, axis=1, keepdims=True)

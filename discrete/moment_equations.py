@@ -138,10 +138,9 @@ def risk_products(sgd: SGD, step_size: float, hours: float) -> RiskProducts:
                 f"the standard deviation of the risk is not known for label_noise {sgd.label_noise:g} with sampling "
                 f"{sgd.sampling!r}: take sampling='with_replacement', no label noise, or simulate"
             )
-        # Three nodes have the moments of a normal error up to the fifth.
-        nodes, mass = np.polynomial.hermite_e.hermegauss(3)
-        residuals = (residuals[:, None] - sgd.label_noise * nodes).ravel()
-        rows, weights = np.repeat(rows, 3, axis=0), np.outer(weights, mass / mass.sum()).ravel()
+        errors, mass = fourth_moments.gaussian_samples(np.array([sgd.label_noise**2]), 3)
+        residuals = (residuals[:, None] - errors[:, 0]).ravel()
+        rows, weights = np.repeat(rows, len(errors), axis=0), np.outer(weights, mass).ravel()
     batch = batch_moments(sgd.batch_size, sgd.sampling, problem.samples)
     return RiskProducts.about_minimiser(
         problem, pairs_of_batches(rows, residuals, weights, kept, step_size, batch, hours)

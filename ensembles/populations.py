@@ -182,6 +182,25 @@ def grow(
     return _growth(found[:groups], found[groups:, 0], every, confidence, paths, generations)
 
 
+def grow_norm(process: Process | Any, x0: np.ndarray, order: float, **options: Any) -> Growth:
+    """Growth rate of E |x|^order under a linear process, by cloning on the unit sphere; options and errors as `grow`.
+
+    Parameters
+    ----------
+    x0 : array (d,)
+        Any direction.
+    """
+
+    def log_weight(before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        return order / 2 * np.log(np.square(after).sum(axis=1) / np.square(before).sum(axis=1))
+
+    return grow(process, x0 / np.linalg.norm(x0), log_weight=log_weight, project=_to_the_sphere, **options)
+
+
+def _to_the_sphere(x: np.ndarray) -> np.ndarray:
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
 def _simulator(process: Any, x0: Any) -> Simulator:
     if isinstance(process, Process):
         return process.simulator()

@@ -99,9 +99,12 @@ def radius(
     return float(np.abs(np.linalg.eigvals(np.linalg.solve(still, moved))).max(initial=0.0))
 
 
-def gaussian_samples(eigenvalues: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n, r) and weights (n,) with the moments of N(0, diag(eigenvalues)), up to the ninth in a coordinate."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+def gaussian_samples(eigenvalues: np.ndarray, count: int = NODES) -> tuple[np.ndarray, np.ndarray]:
+    """Features (n, r) and weights (n,) with the moments of N(0, diag(eigenvalues)).
+
+    Of `count` nodes in a coordinate, whose moments are right up to 2 count - 1.
+    """
+    nodes, weights = np.polynomial.hermite_e.hermegauss(count)
     grid = np.stack(np.meshgrid(*[nodes] * eigenvalues.size, indexing="ij"), axis=-1).reshape(-1, eigenvalues.size)
     mass = np.stack(np.meshgrid(*[weights / weights.sum()] * eigenvalues.size, indexing="ij"), axis=-1)
     return grid * np.sqrt(eigenvalues), mass.reshape(-1, eigenvalues.size).prod(axis=1)

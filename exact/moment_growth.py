@@ -7,7 +7,7 @@ the norms of independent such factors (derived; the form without ridge is that o
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,15 +38,15 @@ class FactorGrowth:
         """log E |factor|^order."""
         return float(logsumexp(order * self._seen + self._weights))
 
-    @property
+    @cached_property
     def _kept(self) -> np.ndarray:
         return np.isfinite(self.log_sizes)
 
-    @property
+    @cached_property
     def _seen(self) -> np.ndarray:
         return self.log_sizes[self._kept]
 
-    @property
+    @cached_property
     def _weights(self) -> np.ndarray:
         return self.log_weights[self._kept]
 

@@ -28,8 +28,6 @@ from .linear_maps import (
 )
 from .map_powers import Power, leaps
 
-Report = Callable[[int], None]
-
 
 @dataclass(frozen=True, eq=False)
 class Transition:
@@ -106,7 +104,7 @@ class ProductMoments:
 
     def walk(
         self, mean: np.ndarray, spread: np.ndarray, record: Sequence[int] | np.ndarray,
-        at: Callable[[int], ProductMoments] | None = None, report: Report | None = None,
+        at: Callable[[int], ProductMoments] | None = None,
     ) -> Iterator[tuple[np.ndarray, np.ndarray]]:  # fmt: skip
         """Moments at the recorded steps; `at` gives the equations of each step where they change."""
         if at is None and self.by_powers(int(record[-1])):
@@ -116,8 +114,6 @@ class ProductMoments:
         for step in record:
             for k in range(now, int(step)):
                 mean, spread = (self if at is None else at(k)).step(mean, spread)
-                if report is not None:
-                    report(1)
             now = int(step)
             yield mean, spread
 

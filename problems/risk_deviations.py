@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,10 +91,11 @@ def deviations(
     OutOfReach
         If they do, and take longer than so many hours.
     """
-    last, first = int(kept[-1]), second.step_size(0) if isinstance(second.step_size, StepSizes) else second.step_size
+    last = int(kept[-1])
     runs = sum(1 for _ in second.step_size.runs(0, max(last, 1))) if isinstance(second.step_size, StepSizes) else 1
+    products_at = lru_cache(maxsize=1)(lambda size: second.products_at(size, hours / runs))
     began = time.perf_counter()
-    risk = second.products_at(first, hours / runs)
+    risk = products_at(second.first_size)
     if runs > 1:  # each step size has its own
         taken = runs * (time.perf_counter() - began) / 3600 * SPEED
         check_time(f"the standard deviation of the risk at {runs} step sizes", taken, ADVICE, hours, True)
@@ -103,7 +105,7 @@ def deviations(
     means, variances = np.empty(len(kept)), np.empty(len(kept))
     with closing(open_progress(progress, last, "steps")) as bar, np.errstate(over="ignore", invalid="ignore"):
         now = 0
-        for index, (mean, spread) in enumerate(_states(second, risk, x0, kept)):
+        for index, (mean, spread) in enumerate(_states(second, products_at, x0, kept)):
             means[index] = risk.constant + risk.functional @ mean
             variances[index] = risk.functional @ spread @ risk.functional
             bar.update(int(kept[index]) - now)
@@ -114,34 +116,21 @@ def deviations(
 
 
 def _states(
-    second: SecondMoments, risk: RiskProducts, x0: Any, kept: np.ndarray
+    second: SecondMoments, products_at: Callable[[float], RiskProducts], x0: Any, kept: np.ndarray
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    state, sizes = risk.start(second.problem, x0), second.step_size
+    risk, sizes = products_at(second.first_size), second.step_size
+    state, products = risk.start(second.problem, x0), risk.products
     if not isinstance(sizes, StepSizes):
-        products = risk.products
         yield from products.walk(*state, kept) if products.discrete else products.flow(*state, kept)
         return
-    if risk.products.discrete:
-        yield from risk.products.walk(*state, kept, _of_step(second))
+    if products.discrete:
+        yield from products.walk(*state, kept, lambda k: products_at(sizes(k)).products)
         return
     for size, first, last in sizes.runs(0, max(int(kept[-1]), 1)):
         here = kept[(kept > first) & (kept <= last) if first else kept <= last]
-        found = list(second.products_at(size, HOURS).products.flow(*state, np.append(here, last) - first))
+        found = list(products_at(size).products.flow(*state, np.append(here, last) - first))
         yield from found[:-1]
         state = found[-1]
-
-
-def _of_step(second: SecondMoments) -> Callable[[int], ProductMoments]:
-    """The equations of each step of a schedule; equal step sizes in a row share them."""
-    latest: list[tuple[float, ProductMoments]] = []
-
-    def at(k: int) -> ProductMoments:
-        size = second.step_size(k)
-        if not latest or latest[0][0] != size:
-            latest[:] = [(size, second.products_at(size, HOURS).products)]
-        return latest[0][1]
-
-    return at
 
 
 def _on_squares(products: ProductMoments, eigenvalues: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,10 +79,11 @@ class SecondMoments:
     @property
     def equations(self) -> MomentMap | MomentFlow:
         """At the step size, the first one of a schedule."""
-        return self.equations_at(self._first_size)
+        return self.equations_at(self.first_size)
 
     @property
-    def _first_size(self) -> float:
+    def first_size(self) -> float:
+        """The step size, the first one of a schedule."""
         return self.step_size(0) if isinstance(self.step_size, StepSizes) else self.step_size
 
     def moments(
@@ -117,7 +119,7 @@ class SecondMoments:
             if chosen:
                 rest = self.moments(x0, steps, record, chosen, attributes, clock, progress)
             return rest.assign({name: ("step", values) for name, values in given.items()})
-        equations: MomentMap | MomentFlow = self.equations if scheme_at is None else scheme_at(self._first_size)
+        equations: MomentMap | MomentFlow = self.equations if scheme_at is None else scheme_at(self.first_size)
         grid = kept if scheme_at is None else kept * substeps
         route = choose_route(equations, chosen, len(kept), self._last_without_schedule(grid))
         leaps = route.method in (Method.EIGENPROBLEM, Method.KRYLOV) and not isinstance(self.step_size, StepSizes)
@@ -227,7 +229,7 @@ class SecondMoments:
         threads = one_blas_thread() if route.method is Method.CHEBYSHEV else nullcontext()
         with np.errstate(over="ignore", invalid="ignore"), threads:
             if not isinstance(equations, MomentFlow):
-                map_of = self._map_of_step(at, substeps) if scheduled else None
+                map_of = self._of_step(at, substeps) if scheduled else None
                 return equations.propagate(mean, spread, grid, route, map_of, report)
             if scheduled:
                 return self._piecewise(mean, spread, grid, route, report, at)
@@ -280,17 +282,10 @@ class SecondMoments:
         found["risk"] = self._curve(spectra, mean, covariance, times, route)(times)
         return found
 
-    def _map_of_step(self, at: Callable[[float], Any], substeps: int) -> Callable[[int], Any]:
-        """The moment map of each step of a schedule, or of each increment; equal step sizes in a row share one."""
-        last: list[tuple[float, Any]] = []
-
-        def map_of(k: int) -> Any:
-            size = self.step_size(k // substeps)
-            if not last or last[0][0] != size:
-                last[:] = [(size, at(size))]
-            return last[0][1]
-
-        return map_of
+    def _of_step(self, at: Callable[[float], Any], substeps: int) -> Callable[[int], Any]:
+        """What `at` makes of the step size of each step of a schedule, or increment; equal ones in a row share it."""
+        made = lru_cache(maxsize=1)(at)
+        return lambda k: made(self.step_size(k // substeps))
 
     def _piecewise(
         self, mean: np.ndarray, spread: np.ndarray | None, grid: np.ndarray, route: Route,
