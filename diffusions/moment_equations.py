@@ -26,16 +26,17 @@ def rates_at(process: Diffusion, step_size: float) -> np.ndarray:
     return step_size * curvatures + (0.5 * step_size**2 * curvatures**2 if process.drift_order == 2 else 0.0)
 
 
+def flow_at(process: Diffusion, step_size: float) -> MomentFlow:
+    """Its moment equations per SGD step, at this step size."""
+    return MomentFlow(rates_at(process, step_size), max(step_size, STANDSTILL) ** 2, process.noise_map)
+
+
 def second_moments(process: Diffusion) -> SecondMoments:
     """What its first two moments obey, per SGD step."""
-    noise, problem = process.noise_map, process.quadratic
-
-    def flow_at(step_size: float) -> MomentFlow:
-        return MomentFlow(rates_at(process, step_size), max(step_size, STANDSTILL) ** 2, noise)
-
+    problem = process.quadratic
     threshold = 0.0 if problem.curvatures.min() < 0 else np.inf
     return SecondMoments(
-        problem, process.label, process.step_size, flow_at, threshold,
+        problem, process.label, process.step_size, lambda step_size: flow_at(process, step_size), threshold,
         process.drift_order == 1, lambda step_size, hours: risk_products(process, step_size),
     )  # fmt: skip
 
@@ -45,11 +46,10 @@ def risk_products(process: Diffusion, step_size: float) -> RiskProducts:
 
     Modes and their squares where the noise is homogenized or constant, else all products of two modes.
     """
-    problem, noise, scale = process.quadratic, process.noise_map, max(step_size, STANDSTILL) ** 2
-    r = int((problem.eigenvalues > 0).sum())
-    rates = rates_at(process, step_size)[:r]
+    problem, flow = process.quadratic, flow_at(process, step_size)
+    noise, scale, r = flow.noise, flow.scale, int((problem.eigenvalues > 0).sum())
     if isinstance(noise, SampledNoise):
-        return RiskProducts.about_minimiser(problem, pairs_of_a_flow(rates, noise, scale, problem.dimension))
+        return RiskProducts.about_minimiser(problem, pairs_of_a_flow(flow, r))
     still, none, floor = np.zeros((r, r)), np.zeros(r), 0.0
     spread = coupling = own = none
     if isinstance(noise, ConstantNoise):
@@ -59,6 +59,7 @@ def risk_products(process: Diffusion, step_size: float) -> RiskProducts:
         spread, coupling, own = scale * noise.spread[:r], noise.coupling[:r], np.sqrt(scale) * noise.own[:r]
         # The level about the minimiser, counted from the least point of the risk.
         floor = noise.floor - float(coupling @ problem.offset_modes[:r] ** 2)
+    rates = flow.rates[:r]
     push = rates * problem.offset_modes[:r]
     return RiskProducts.about_least_risk(problem, squares_of_a_flow(rates, push, still, own, spread, coupling, floor))
 

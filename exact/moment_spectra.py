@@ -220,6 +220,22 @@ class MomentSpectra:
         unit = self.unit
         return self.equations.noise_scale * self.equations.noise(unit**2 * second, unit * mean) - self.still
 
+    def answers(self, modes: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Noise of each pair (p,) of first modes: at the minimiser, by a mean (p, modes), by a second moment (p, p).
+
+        Of sizes at which no part drowns another.
+        """
+        d, (rows, columns) = self.equations.mean_decays.size, np.triu_indices(modes)
+        nothing = np.zeros((d, d))
+        tilt, response = np.empty((rows.size, modes)), np.empty((rows.size, rows.size))
+        for mode, mean in enumerate(np.eye(d)[:modes]):
+            tilt[:, mode] = self.drawn(nothing, mean)[rows, columns] / self.unit
+        for place, (i, j) in enumerate(zip(rows, columns)):
+            second = nothing.copy()
+            second[i, j] = second[j, i] = 1.0
+            response[:, place] = self.drawn(second, np.zeros(d))[rows, columns] / self.unit**2
+        return self.still[rows, columns], tilt, response
+
     def decay(self, vector: np.ndarray) -> np.ndarray:
         """G of a packed matrix."""
         matrix, decays = self._unpack(vector), self.equations.mean_decays

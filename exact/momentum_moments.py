@@ -129,23 +129,12 @@ def _alone(noise: RankOneNoise) -> Iterator[Closed]:
 
 
 def _coupled(equations: Recurrence) -> Closed:
-    """Of any noise, by what it answers to one second moment, and to one mean, of size 1 in its own unit."""
+    """Of any noise, by what it answers to one second moment, and to one mean."""
     spectra: Any = MomentSpectra(equations)  # type: ignore[arg-type]
     d = equations.lost.shape[0]
     rows, columns = np.triu_indices(d)
-    nothing, unit = np.zeros((d, d)), spectra.unit
-    response, tilt = np.empty((rows.size, rows.size)), np.empty((rows.size, d))
-    for place, (i, j) in enumerate(zip(rows, columns)):
-        second = nothing.copy()
-        second[i, j] = second[j, i] = 1.0
-        response[:, place] = spectra.drawn(second, np.zeros(d))[rows, columns] / unit**2
-    for mode, mean in enumerate(np.eye(d)):
-        tilt[:, mode] = spectra.drawn(nothing, mean)[rows, columns] / unit
-    scale = equations.noise_scale
-    return Closed(
-        rows[None], columns[None], response[None] / scale, np.arange(d)[None], tilt[None] / scale,
-        spectra.still[rows, columns][None] / scale,
-    )  # fmt: skip
+    still, tilt, response = (part[None] / equations.noise_scale for part in spectra.answers(d))
+    return Closed(rows[None], columns[None], response, np.arange(d)[None], tilt, still)
 
 
 def _positions(

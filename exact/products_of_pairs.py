@@ -14,7 +14,7 @@ import numpy as np
 
 from .cost import CALLS, HOURS, check_memory, check_time
 from .linear_maps import pack_symmetric, unpack_symmetric
-from .noise_maps import NoiseMap
+from .moment_spectra import MomentSpectra, Spectral
 from .product_moments import ProductMoments, Transition
 
 TABLES = 5.0  # times as fast as other multiplications: products of matrices
@@ -87,11 +87,11 @@ def pairs_of_batches(
     return ProductMoments(left, right, transition, drawn, True, cost)
 
 
-def pairs_of_a_flow(rates: np.ndarray, noise: NoiseMap, scale: float, dimension: int) -> ProductMoments:
-    """dz = -rates z dt + noise of covariance scale * N(z) dt, on the first modes of `dimension`: one a rate."""
-    d = rates.size
-    left, right = np.triu_indices(d)
-    forms = scale * _coefficients(noise, d, dimension)
+def pairs_of_a_flow(flow: Spectral, d: int) -> ProductMoments:
+    """A diffusion with these moment equations, on its first d modes."""
+    rates, (left, right) = flow.mean_decays[:d], np.triu_indices(d)
+    still, tilt, response = MomentSpectra(flow).answers(d)
+    forms = np.column_stack([still, tilt, response])
     place = unpack_symmetric(np.arange(left.size), d)  # of a pair among the products
     single, pair = slice(1, d + 1), slice(d + 1, None)
 
@@ -128,19 +128,6 @@ def _transition(own: np.ndarray, noise: np.ndarray, discrete: bool) -> Transitio
     matrix = np.diag(np.concatenate([[float(discrete)], own if discrete else -own, products]))
     matrix[1 + d :] += noise
     return Transition(matrix, np.zeros(size), np.zeros(size))
-
-
-def _coefficients(noise: NoiseMap, d: int, dimension: int) -> np.ndarray:
-    """The covariance (p, D) of a noise, on the first d modes, in phi."""
-    nothing, zero = np.zeros((dimension, dimension)), np.zeros(dimension)
-    still, found = noise(nothing, zero), []
-    for mode in np.eye(dimension)[:d]:
-        found.append(noise(nothing, mode) - still)
-    for i, j in zip(*np.triu_indices(d)):
-        second = nothing.copy()
-        second[i, j] = second[j, i] = 1.0
-        found.append(noise(second, zero) - still)
-    return pack_symmetric(np.stack([still, *found])[:, :d, :d]).T
 
 
 def _table(

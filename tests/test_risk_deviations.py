@@ -12,6 +12,7 @@ from sgdlimits.discrete import SGD
 from sgdlimits.exact import products_of_pairs
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.exact.fourth_moments import gaussian_samples
+from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.noise_maps import NoiseMap, Structure
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares
 from sgdlimits.problems.samplings import batch_moments
@@ -96,7 +97,7 @@ def test_isserlis_against_the_map_of_samples(batch_size, covariance):
 class Homogenized(NoiseMap):
     """The noise of homogenized SGD, as if every entry depended on every entry."""
 
-    structure = Structure.GENERAL
+    structure, factor, eigenvalues = Structure.GENERAL, 1.0, STREAM.eigenvalues
 
     def __init__(self, noise):
         self.noise = noise
@@ -111,7 +112,7 @@ def test_squares_against_all_pairs(kind):
     """Assert that modes with their squares, and with all products, say the same of a diffusion."""
     process = kind(STREAM, 0.2, 2, label_noise=0.3)
     risk = process.second_moments.products_at(0.2, 1.0)
-    pairs = products_of_pairs.pairs_of_a_flow(process.rates, Homogenized(process.noise_map), 0.04, 2)
+    pairs = products_of_pairs.pairs_of_a_flow(MomentFlow(process.rates, 0.04, Homogenized(process.noise_map)), 2)
     other = type(risk).about_minimiser(STREAM, pairs)
     times = [0.0, 0.5, 3.0, 40.0, 1000.0]
     ways = [way.products.flow(*way.start(STREAM, START), times) for way in (risk, other)]
