@@ -7,20 +7,9 @@ import pytest
 
 from sgdlimits.compare.tail_estimators import TailEstimate, corrected_hill, hill, moment, pickands
 from sgdlimits.exact.errors import InvalidInput, SgdlimitsError
+from tests.heavy_samples import generator, pareto, student_sample
 
 ORDER = {"hill": hill, "corrected_hill": corrected_hill, "moment": moment, "pickands": pickands}
-
-
-def generator(seed):
-    return np.random.Generator(np.random.Philox(seed))
-
-
-def pareto(index, n, seed):
-    return generator(seed).random(n) ** (-1 / index)
-
-
-def student_sample(index, n, seed):
-    return generator(seed).standard_t(index, n)
 
 
 @pytest.mark.parametrize("side", ("both", "right", "left"))

@@ -7,6 +7,7 @@ import pytest
 
 from sgdlimits.compare import tail_estimators as tails
 from sgdlimits.exact.errors import InvalidInput, SgdlimitsError
+from tests.heavy_samples import generator, pareto, stable_sample, student_sample
 
 WHOLE = {
     "student": tails.student,
@@ -18,26 +19,6 @@ TAIL = {
     "power_law": lambda x, **more: tails.power_law(x, resamples=100, **more),
     "against_lognormal": tails.against_lognormal,
 }
-
-
-def generator(seed):
-    return np.random.Generator(np.random.Philox(seed))
-
-
-def pareto(index, n, seed):
-    return generator(seed).random(n) ** (-1 / index)
-
-
-def student_sample(index, n, seed):
-    return generator(seed).standard_t(index, n)
-
-
-def stable_sample(index, n, seed):
-    """Symmetric, by Chambers, Mallows and Stuck."""
-    noise = generator(seed)
-    angle, wait = math.pi * (noise.random(n) - 0.5), noise.standard_exponential(n)
-    first = np.sin(index * angle) / np.cos(angle) ** (1 / index)
-    return first * (np.cos((1 - index) * angle) / wait) ** ((1 - index) / index)
 
 
 def skewed_sample(a, b, n, seed):
