@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from .errors import InvalidInput, positive, real_array, real_number
+from .errors import InvalidInput, non_negative, positive, real_array, real_number
 
 Array = np.ndarray
-NEAR_ONE = 1e-4  # within it of index 1 a parabola through three indices is taken: the integral loses digits there
+NEAR_ONE = 1e-3  # within it of index 1 a parabola through three indices is taken: the integral loses digits there
 NODES = 161  # of the double-exponential rule, on each side
 BLOCK = 4096  # points of one array of nodes
 KNOTS = 8192  # of the table of quantiles
@@ -51,7 +51,7 @@ class StableLaw:
     index : float
         Above 0, at most 2; below 2 it is the tail index.
     scale : float
-        Above zero.
+        At least zero; at zero all mass lies at the centre.
     centre : float
     """
 
@@ -61,7 +61,7 @@ class StableLaw:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "index", stable_index(self.index))
-        object.__setattr__(self, "scale", positive("scale", self.scale))
+        object.__setattr__(self, "scale", non_negative("scale", self.scale))
         object.__setattr__(self, "centre", real_number("centre", self.centre))
 
     def characteristic_function(self, t: Array) -> Array:
@@ -71,22 +71,34 @@ class StableLaw:
 
     def sf(self, x: Array) -> Array:
         """P(X > x)."""
+        if self.scale == 0:
+            return np.where(real_array("x", x) < self.centre, 1.0, 0.0)
         z = self._standard(x)
         above = _standard_tail(np.abs(z), self.index)
         return np.where(z > 0, above, 1 - above)
 
     def cdf(self, x: Array) -> Array:
         """P(X <= x)."""
+        if self.scale == 0:
+            return 1 - self.sf(x)
         z = self._standard(x)
         beyond = _standard_tail(np.abs(z), self.index)
         return np.where(z < 0, beyond, 1 - beyond)
 
     def pdf(self, x: Array) -> Array:
-        """Density."""
+        """Density.
+
+        Raises
+        ------
+        InvalidInput
+            At scale zero, where there is none.
+        """
+        if self.scale == 0:
+            raise InvalidInput("scale is 0: all mass lies at the centre, and there is no density; take cdf")
         return _standard_density(np.abs(self._standard(x)), self.index) / self.scale
 
     def ppf(self, probability: Array) -> Array:
-        """Quantiles, to a relative 1e-8 of the distance from the centre."""
+        """Quantiles, to a relative 1e-5 of the distance from the centre."""
         p = real_array("probability", probability)
         if p.size and not (p.min() >= 0 and p.max() <= 1):
             raise InvalidInput(f"probability must lie between 0 and 1, got {p.min():g} to {p.max():g}")
@@ -223,15 +235,17 @@ def _log_g(angle: Array, rest: Array, log_x: Array, index: float) -> Array:
 
 @lru_cache(maxsize=32)
 def _table(index: float) -> Any:
-    """Place as a function of -log of the tail, by cubics with exact slopes in log(1 + place)."""
+    """Place as a function of -log of the tail, by cubics with exact slopes in log(1 + place / unit), and that unit."""
     from scipy.interpolate import CubicHermiteSpline
 
-    grid = np.linspace(0.0, math.log1p(_far(index)), KNOTS)
-    x = np.expm1(grid)
+    unit = 1 / float(special.gamma(1 + 1 / index))  # of the order of the width of the density's peak
+    grid = np.linspace(0.0, math.log1p(_far(index) / unit), KNOTS)
+    x = unit * np.expm1(grid)
     tail, density = _standard_tail(x, index), _standard_density(x, index)
     levels = -np.log(tail)
     kept = np.r_[True, levels[1:] > np.maximum.accumulate(levels)[:-1] + 1e-12] & (density > 0)  # rounding left out
-    return CubicHermiteSpline(levels[kept], grid[kept], (tail / np.maximum(density, 1e-300) / (1 + x))[kept])
+    slopes = tail / np.maximum(density, 1e-300) / (unit + x)
+    return CubicHermiteSpline(levels[kept], grid[kept], slopes[kept]), unit
 
 
 def _standard_place(tail: Array, index: float) -> Array:
@@ -240,9 +254,9 @@ def _standard_place(tail: Array, index: float) -> Array:
         return -math.sqrt(2) * special.ndtri(tail)
     if index == 1:
         return 1 / np.tan(math.pi * tail)
-    table = _table(index)
+    table, unit = _table(index)
     levels = np.maximum(-np.log(tail), table.x[0])
     far = levels > table.x[-1]
     power = (_tail_constant(index) / np.where(far, np.maximum(tail, 5e-324), 1.0)) ** (1 / index)
-    inside = np.expm1(table(np.minimum(levels, table.x[-1])))
+    inside = unit * np.expm1(table(np.minimum(levels, table.x[-1])))
     return np.where(tail == 0, np.inf, np.where(far, power, np.maximum(inside, 0.0)))
