@@ -80,7 +80,7 @@ def refuse_growth(label: str, exponent: float) -> None:
 
 
 def positive_root(log_growth: Callable[[float], float], largest: float = LARGEST) -> float:
-    """The positive root of a convex function that is 0 at 0; inf where none is up to `largest`, 0 where it only rises."""
+    """The positive root of a convex function that is 0 at 0; inf where none is up to `largest`, 0 where it rises."""
     from scipy.optimize import brentq
 
     high = 1.0
