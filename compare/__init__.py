@@ -8,6 +8,7 @@ from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
 from ._paths import Paths, paths
+from ._tails import Tails, tails
 from ._time_scales import TimeScale, TimeScales, time_scales
 from .known_law import KnownLaw
 
@@ -18,6 +19,7 @@ __all__ = [
     "Manifold",
     "Orders",
     "Paths",
+    "Tails",
     "TimeScale",
     "TimeScales",
     "bounds",
@@ -25,5 +27,6 @@ __all__ = [
     "manifold",
     "orders",
     "paths",
+    "tails",
     "time_scales",
 ]

@@ -30,7 +30,7 @@ NAMES = {
     "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
-    "compare": "laws orders time_scales manifold bounds",
+    "compare": "laws orders time_scales manifold bounds tails Tails",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate",
     "studies": "sweep plot_sweep merge_stores read_store find_study",
@@ -41,7 +41,7 @@ LATER = {
     "discrete": "escape fluctuation",
     "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE "
     "StableOrnsteinUhlenbeck StableLangevin",
-    "compare": "tails snapping golden_path validity",
+    "compare": "snapping golden_path validity",
 }
 STUDIES_NOW = ("homogenized", "zero-loss")
 STUDIES_LATER = ("finite-step-size", "heavy-tails", "exploration", "golden-path", "validity", "scaling-laws")
