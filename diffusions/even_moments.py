@@ -62,4 +62,4 @@ def even_moments(process: Diffusion, order: int) -> EvenMoments:
         with np.errstate(over="ignore"):
             return np.mean([np.prod(point**alpha, axis=1) for point in points], axis=0)
 
-    return EvenMoments(moments.generator, alpha.sum(axis=1), values, norms, False)
+    return EvenMoments(moments.generator, alpha.sum(axis=1), values, norms, False, alpha)

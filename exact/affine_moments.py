@@ -52,7 +52,8 @@ def affine_moments(
     def values(points: np.ndarray) -> np.ndarray:
         return basis.values(np.concatenate([points, np.zeros((len(points), (slots - 1) * d))], axis=1))
 
-    return EvenMoments(rows, basis.degrees, values, np.column_stack([basis.norm(order) for order in orders]), True)
+    norms = np.column_stack([basis.norm(order) for order in orders])
+    return EvenMoments(rows, basis.degrees, values, norms, True, basis.exponents)
 
 
 class _Moved:

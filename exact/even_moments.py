@@ -37,6 +37,8 @@ class EvenMoments:
     norms : (N, p / 2) array
         norms.T @ v = E |z|^2, E |z|^4, ..., E |z|^p.
     discrete : bool
+    exponents : (N, d) array, optional
+        Powers of the modes in each moment; None where they are E |z|^2m.
     """
 
     matrix: Any
@@ -44,6 +46,7 @@ class EvenMoments:
     values: Callable[[np.ndarray], np.ndarray]
     norms: np.ndarray
     discrete: bool
+    exponents: np.ndarray | None = None
 
     @property
     def orders(self) -> np.ndarray:

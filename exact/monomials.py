@@ -135,4 +135,8 @@ def multinomials(alpha: np.ndarray) -> np.ndarray:
 
 def below(alpha: np.ndarray) -> np.ndarray:
     """All exponents (n, d) that are at most alpha (d,) in every entry."""
-    return np.indices(tuple(alpha + 1)).reshape(alpha.size, int(np.prod(alpha + 1))).T
+    used = np.flatnonzero(alpha)
+    grid = np.indices(tuple(alpha[used] + 1)).reshape(used.size, int(np.prod(alpha + 1)))
+    found = np.zeros((grid.shape[1], alpha.size), dtype=int)
+    found[:, used] = grid.T
+    return found
