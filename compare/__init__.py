@@ -8,11 +8,14 @@ from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
 from ._paths import Paths, paths
+from ._tails.contraction import contraction
+from ._tails.contraction_result import Contraction
 from ._time_scales import TimeScale, TimeScales, time_scales
 from .known_law import KnownLaw
 
 __all__ = [
     "Bounds",
+    "Contraction",
     "KnownLaw",
     "Laws",
     "Manifold",
@@ -21,6 +24,7 @@ __all__ = [
     "TimeScale",
     "TimeScales",
     "bounds",
+    "contraction",
     "laws",
     "manifold",
     "orders",

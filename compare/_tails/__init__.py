@@ -1,0 +1,1 @@
+"""Heavy tails on both sides of a comparison."""
