@@ -40,7 +40,7 @@ def contraction_bound(sgd: SGD, order: float) -> ContractionBound:
     """
     order = positive("p", order)
     if not 1 <= order <= HIGHEST:
-        raise InvalidInput(f"p is {order:g}, but a Wasserstein distance needs one of at least 1, here at most {HIGHEST}")
+        raise InvalidInput(f"p is {order:g}, but a Wasserstein distance needs at least 1, and here at most {HIGHEST}")
     if sgd.momentum:
         raise InvalidInput(
             f"the rule is {sgd.label}, whose positions alone do not contract: leave the momentum out, or ask "

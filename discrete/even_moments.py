@@ -1,4 +1,4 @@
-"""Moments E |x - minimiser|^p of SGD on least squares, of even order: the equations that close, from the law of a batch."""
+"""Moments E |x - minimiser|^p of even order of SGD on least squares: the equations that close."""
 
 from __future__ import annotations
 

@@ -15,7 +15,10 @@ from .netcdf import load, save
 from .observables import Reducer
 from .passages import FirstPassage, streams
 
-__all__ = ["ensemble_dataset", "even_moments_dataset", "load", "moments_dataset", "path_dataset", "save", "sensitivities_dataset"]
+__all__ = [
+    "ensemble_dataset", "even_moments_dataset", "load", "moments_dataset", "path_dataset", "save",
+    "sensitivities_dataset",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     import xarray

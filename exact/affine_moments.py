@@ -1,4 +1,4 @@
-"""Moments of all monomials of z' = kept z - step_size S and its like, from the moments of a batch's gradient. Derived."""
+"""Moments of all monomials of z' = kept z - step_size S and its like, from those of a batch's gradient. Derived."""
 
 from __future__ import annotations
 

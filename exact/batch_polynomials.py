@@ -17,9 +17,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .cost import CALLS, check_memory, check_time
 from .moment_exponents import exponents
 from .monomials import Monomials, Polynomial, below, multinomials
 
+ADVICE = "lower the order, take fewer directions, or simulate"
 Series = Callable[[tuple[int, ...]], Polynomial]  # beta -> E S^beta / beta!
 
 
@@ -92,11 +94,12 @@ def sampled_batch(
     residuals, weights : (n,) arrays
         At z = 0; probabilities.
     """
-    d, order = features.shape[1], basis.order
-    betas = np.concatenate([exponents(degree, d) for degree in range(order + 1)])
-    sizes = [math.comb(d + degree, degree) for degree in range(order + 1)]
-    keys = basis.keys_of(betas)
-    places = _Places(keys, sizes)
+    (n, d), order, powers = features.shape, basis.order, _Powers(basis)
+    betas, sizes, keys = powers.betas, powers.sizes, powers.keys
+    what = f"the moments of order {2 * order} of {n} samples in {d} directions"
+    products = 2.0 * CALLS * math.comb(2 * d + order, order)
+    check_time(what, 1.5 * n * float(len(betas)) ** 2 + products, ADVICE, warn=True)
+    check_memory(what, 24.0 * n * len(betas), ADVICE)
     single: dict[tuple[int, ...], np.ndarray] = {}
     for degree in range(order + 1):
         mine, gammas = exponents(degree, d), betas[: sizes[degree]]
@@ -106,7 +109,7 @@ def sampled_batch(
         table = (left.T @ right) * multinomials(np.column_stack([gammas, spare]))
         for each, row in zip(mine.tolist(), table):
             single[tuple(each)] = row / math.prod(map(math.factorial, each))
-    batch = _power(single, betas, batch_size, places)
+    batch = _power(single, batch_size, powers)
     scaled = {
         beta: Polynomial(keys[: row.size], row / float(batch_size) ** sum(beta)) for beta, row in batch.items()
     }
@@ -121,23 +124,22 @@ def listed_batches(basis: Monomials, pulls: np.ndarray, shifts: np.ndarray, weig
     pulls, shifts : (n, d, d), (n, d) arrays
     weights : (n,) array of probabilities
     """
-    d, order = shifts.shape[1], basis.order
-    betas = np.concatenate([exponents(degree, d) for degree in range(order + 1)])
-    sizes = [math.comb(d + degree, degree) for degree in range(order + 1)]
-    keys = basis.keys_of(betas)
-    places = _Places(keys, sizes)
+    d, powers = shifts.shape[1], _Powers(basis)
+    what = f"the moments of order {basis.order} of {len(shifts)} batches in {d} directions"
+    check_time(what, 20.0 * len(shifts) * d * len(powers.betas) ** 2, ADVICE, warn=True)
+    check_memory(what, 16.0 * len(shifts) * len(powers.betas) ** 2, ADVICE)
     forms = np.concatenate([shifts[:, :, None], pulls[:, :, ::-1]], axis=2)  # 1 and z_k in the order of the basis
     known = {(0,) * d: np.ones((len(weights), 1))}
-    for beta in betas[1:].tolist():
+    for beta in powers.betas[1:].tolist():
         k = next(k for k in range(d) if beta[k])
         before = tuple(one - (j == k) for j, one in enumerate(beta))
         product = known[before][:, :, None] * forms[:, k, None, :]
-        where = places(sum(before), 1).ravel()
-        found = np.zeros((len(weights), sizes[sum(beta)]))
-        np.add.at(found, (slice(None), where), product.reshape(len(weights), -1))
+        found = np.zeros((len(weights), powers.sizes[sum(beta)]))
+        for form, places in zip(np.moveaxis(product, 2, 0), powers.places(sum(before), 1).T):
+            found[:, places] += form  # times one variable, or 1, no two monomials become the same
         known[tuple(beta)] = found
     means = {
-        beta: Polynomial(keys[: rows.shape[1]], weights @ rows / math.prod(map(math.factorial, beta)))
+        beta: Polynomial(powers.keys[: rows.shape[1]], weights @ rows / math.prod(map(math.factorial, beta)))
         for beta, rows in known.items()
     }  # fmt: skip
     return means.__getitem__
@@ -189,13 +191,27 @@ def about(basis: Monomials, series: Series, offset: np.ndarray) -> Series:
     return of
 
 
-class _Places:
-    """Where products of two polynomials of given degrees lie among the monomials of their sum."""
+class _Powers:
+    """All powers of d variables up to a degree, and where products of polynomials lie among them.
 
-    def __init__(self, keys: np.ndarray, sizes: list[int]) -> None:
-        self.keys, self.sizes, self.known = keys, sizes, {}
+    Attributes
+    ----------
+    betas : (size, d) array
+        Lower degrees first.
+    sizes : list of int
+        How many there are up to each degree.
+    keys : (size,) array
+    """
 
-    def __call__(self, one: int, other: int) -> np.ndarray:
+    def __init__(self, basis: Monomials) -> None:
+        d, degrees = basis.width, range(basis.order + 1)
+        self.betas = np.concatenate([exponents(degree, d) for degree in degrees])
+        self.sizes = [math.comb(d + degree, degree) for degree in degrees]
+        self.keys = basis.keys_of(self.betas)
+        self.known: dict[tuple[int, int], np.ndarray] = {}
+
+    def places(self, one: int, other: int) -> np.ndarray:
+        """Of the products of all monomials up to these two degrees, among those up to their sum."""
         if (one, other) not in self.known:
             mine = self.keys[: self.sizes[one + other]]
             order = np.argsort(mine)
@@ -206,21 +222,21 @@ class _Places:
 
 
 def _power(
-    series: dict[tuple[int, ...], np.ndarray], betas: np.ndarray, power: int, places: _Places
+    series: dict[tuple[int, ...], np.ndarray], power: int, powers: _Powers
 ) -> dict[tuple[int, ...], np.ndarray]:
     """The power of a series that begins with 1: |beta| Q_beta = sum (B |b| - |beta - b|) P_b Q_(beta - b)."""
     if power == 1:
         return series
-    found = {tuple(betas[0].tolist()): np.ones(1)}
-    for beta in betas[1:]:
+    found = {tuple(powers.betas[0].tolist()): np.ones(1)}
+    for beta in powers.betas[1:]:
         degree = int(beta.sum())
-        total = np.zeros(places.sizes[degree])
+        total = np.zeros(powers.sizes[degree])
         for taken in below(beta)[1:]:
             mine, rest = int(taken.sum()), degree - int(taken.sum())
             factor = (power * mine - rest) / degree
             if factor:
                 product = np.outer(series[tuple(taken.tolist())], found[tuple((beta - taken).tolist())])
-                where = places(mine, rest)
+                where = powers.places(mine, rest)
                 total += factor * np.bincount(where.ravel(), weights=product.ravel(), minlength=total.size)
         found[tuple(beta.tolist())] = total
     return found

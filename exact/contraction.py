@@ -1,7 +1,7 @@
-"""How fast paths with the same noise come together: E |A_n ... A_1 v|^p <= C^p k(p)^n |v|^p, with its constant. Derived.
+"""How fast paths with the same noise come together: E |A_n ... A_1 v|^p <= C^p k(p)^n |v|^p, with its C. Derived.
 
-Two paths of z' = A z + b with the same (A, b) differ by v' = A v, so that W_p(nu_n, nu) <= C k(p)^(n/p) W_p(nu_0, nu). A
-positive f of degree p with E f(A v) = k(p) f(v) gives C^p = max f / min f on the sphere: 1 where A is isotropic, the
+Two paths of z' = A z + b with the same (A, b) differ by v' = A v, so that W_p(nu_n, nu) <= C k(p)^(n/p) W_p(nu_0, nu).
+A positive f of degree p with E f(A v) = k(p) f(v) gives C^p = max f / min f on the sphere: 1 where A is isotropic, the
 condition number of a matrix for p = 2, a form of degree p for even p, else an eigenfunction of the transfer operator.
 """
 
@@ -98,7 +98,8 @@ def _in_the_plane(coefficients: np.ndarray, alpha: np.ndarray) -> tuple[float, f
     f = np.polynomial.Polynomial(polynomial)
     slope = f.deriv() * np.polynomial.Polynomial([1, 0, 1]) - order * np.polynomial.Polynomial([0, 1]) * f
     roots = slope.roots()
-    t = np.concatenate([roots[np.abs(roots.imag) < 1e-6 * (1 + np.abs(roots))].real, np.tan(np.linspace(-1.5, 1.5, 61))])
+    real = roots[np.abs(roots.imag) < 1e-6 * (1 + np.abs(roots))].real
+    t = np.append(real, np.tan(np.linspace(-1.5, 1.5, 61)))
     found = np.append(f(t) / (1 + t**2) ** (order // 2), polynomial[order])
     return float(found.min()), float(found.max())
 

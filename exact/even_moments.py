@@ -78,7 +78,9 @@ class EvenMoments:
     def at(self, points: np.ndarray, steps: Sequence[int] | np.ndarray) -> np.ndarray:
         """E |z|^s (steps, p / 2) at increasing steps, from points (n, d); inf past the range of numbers."""
         with np.errstate(over="ignore", invalid="ignore"):
-            found = np.array(list(self._states(self.values(points), steps))) @ self.norms
+            states = np.array(list(self._states(self.values(points), steps)))
+            used = [np.flatnonzero(norm) for norm in self.norms.T]  # nothing times infinity is not a number
+            found = np.column_stack([states[:, here] @ norm[here] for here, norm in zip(used, self.norms.T)])
         return np.where(np.isnan(found), np.inf, found)
 
     def _states(self, state: np.ndarray, steps: Sequence[int] | np.ndarray) -> Any:
@@ -94,12 +96,14 @@ class EvenMoments:
             f"exact moments of order {self.orders[-1]} up to step {last:.3g}, {size} numbers that move together,",
             last * step, "ask for fewer steps, a lower order or fewer directions",
         )  # fmt: skip
-        now = 0
+        now, past = 0, np.zeros(size, dtype=bool)
         for kept in steps:
             for _ in range(now, int(kept)):
-                state = self.matrix @ state
+                state = self.matrix @ np.where(past, 0.0, state)
+                if not np.isfinite(state).all():  # with one order those above it, which drive no lower one
+                    past = self.degrees >= self.degrees[~np.isfinite(state)].min()
             now = int(kept)
-            yield state
+            yield np.where(past, np.inf, state)
 
     @cached_property
     def stationary(self) -> np.ndarray:
@@ -132,7 +136,7 @@ def check_cost(size: int, order: int, pieces: float) -> None:
     """
     check_time(
         f"moments of order {order}, {size} numbers that move together,",
-        3 * pieces * CALLS + EIGENVALUES * min(size, DENSE_SIZE // 4) ** 3 + 300.0 * size**2,
+        6 * pieces * CALLS + EIGENVALUES * min(size, DENSE_SIZE // 4) ** 3 + 300.0 * size**2,
         "lower the order, take fewer directions, or simulate", warn=True,
     )  # fmt: skip
 

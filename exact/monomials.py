@@ -1,7 +1,7 @@
 """Monomials of several variables up to a degree, and polynomials as keys with coefficients.
 
-A monomial z^alpha has the key alpha . numbers, with fixed random whole numbers modulo 2^64: keys of a product add up, so
-that products need no tables. That no two monomials of a basis share a key is checked where it is made.
+A monomial z^alpha has the key alpha . numbers, with fixed random whole numbers modulo 2^64: keys of a product add up,
+so that products need no tables. That no two monomials of a basis share a key is checked where it is made.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Moments of all orders of a diffusion with linear drift and a noise whose square is quadratic; they close. Derived.
 
-dz_i = -rate_i z_i dt + sqrt(spread_i level(z)) dW_i with level = floor + slope . z + coupling . z^2, and a further noise
-of covariance y_i y_j, y = own (z + offsets), where that is given: the generator keeps polynomials of degree m, of which
-there are C(d + m, m). Without slope and offsets the even ones are closed: no odd power of a coordinate is among them.
+dz_i = -rate_i z_i dt + sqrt(spread_i level(z)) dW_i with level = floor + slope . z + coupling . z^2, and a further
+noise of covariance y_i y_j, y = own (z + offsets), where that is given: the generator keeps polynomials of degree m, of
+which there are C(d + m, m). Without slope and offsets those without odd powers are closed.
 """
 
 from __future__ import annotations

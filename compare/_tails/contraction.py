@@ -176,11 +176,15 @@ def _last_above(distances: np.ndarray, level: float) -> int:
 
 
 def _slopes(steps: np.ndarray, values: np.ndarray, last: int) -> np.ndarray:
-    """Slope (groups,) of log values (groups, steps) by least squares up to a place; nan from fewer than 3 steps."""
+    """Slope (groups,) of log values (groups, steps) by least squares over the second half up to a place.
+
+    The first half is left to what fades sooner; nan from fewer than 3 steps.
+    """
+    late = slice(last // 2, last + 1)
     if last < 2:
         return np.full(len(values), math.nan)
-    x = steps[: last + 1] - steps[: last + 1].mean()
-    return np.log(values[:, : last + 1]) @ x / (x @ x)
+    x = steps[late] - steps[late].mean()
+    return np.log(values[:, late]) @ x / (x @ x)
 
 
 def _reach(sgd: SGD, bound: ContractionBound, paths: int) -> float:
@@ -213,8 +217,8 @@ def _refuse(sgd: SGD, bound: ContractionBound) -> None:
         )
     if not math.isfinite(index.index) and bound.growth >= 1:
         raise NoStationaryLaw(
-            f"p is {bound.order:g}, but E |x_n - y_n|^p of two paths with one noise grows by {bound.growth:.6g} a step; "
-            "take a smaller p",
+            f"p is {bound.order:g}, but E |x_n - y_n|^p of two paths with one noise grows by {bound.growth:.6g} a "
+            "step; take a smaller p",
             math.nan,
         )
     raise InvalidInput(

@@ -45,7 +45,8 @@ def distances(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     dress(ax, f"distance, p = {told['p']:g}")
     exponent = np.log(told["growth"]) / told["p"]
     ax.set_title(
-        f"exponent of the bound {exponent:.3g}; dotted: sampling floors; open: not seen", fontsize=SMALL, loc="left",
+        f"exponent of the bound {exponent:.3g}".replace("-", "−")
+        + "; dotted: sampling floors; open: near a floor, or carried by few paths", fontsize=SMALL, loc="left",
         color=GREY,
     )  # fmt: skip
     direct_labels(ax, [(x, y, text.replace("exponent -", "exponent −"), colour) for x, y, text, colour in ends])

@@ -30,8 +30,9 @@ class Contraction(Result):
     ----------
     dataset : xarray.Dataset
         Over (quantity, step): distance and its standard error. Over step: bound, C growth^(step / p) times the coupled
-        distance at step 0. Over quantity: floor (0 for coupled paths), exponent (slope of the log distance up to the
-        step `last`) and exponent_error, verdict. Attributes: p, growth (k(p)), constant (C), method.
+        distance at step 0. Over quantity: floor (0 for coupled paths), exponent (slope of the log distance over the
+        second half of the steps up to `last`) and exponent_error, verdict. Attributes: p, growth (k(p)), constant (C),
+        method.
     """
 
     kind: ClassVar[str] = "contraction"
@@ -79,11 +80,11 @@ class Contraction(Result):
     def notes(self) -> list[str]:
         told = self.dataset.attrs
         reading = (
-            f"exponent a step: slope of the log distance, ± its standard error over {told['groups']} groups of "
-            f"{told['group']} pairs; the bound allows any that is lower. coupled paths: (E |x_n - y_n|^p)^(1/p) with "
-            "one noise, which W_p does not exceed, up to the step where few paths begin to carry the mean. W_p along a "
-            "line: between independent samples, up to the step where it comes within "
-            f"{told['above']:g} floors; floor: W_p of two samples of {told['group']} from the stationary law, below "
+            "exponent a step: slope of the log distance over the second half of the steps up to that one, ± its "
+            f"standard error over {told['groups']} groups of {told['group']} pairs; the bound allows any that is "
+            "lower. coupled paths: (E |x_n - y_n|^p)^(1/p) with one noise, which W_p does not exceed, up to the step "
+            "where few paths begin to carry the mean. W_p along a line: between independent samples, up to the step "
+            f"where it comes within {told['above']:g} floors; floor: W_p of two samples of {told['group']} from the stationary law, below "
             f"which nothing is seen. violated: above the bound at some step, by more than its error at "
             f"{100 * told['confidence']:g} % over all steps and rows (for a line, by more than two floors besides); "
             "holds: nowhere seen so."
