@@ -107,6 +107,14 @@ def test_a_bound_that_is_too_small_is_violated():
     assert found.table()[0]["verdict"] == "violated" and "number tried" in str(found)
 
 
+def test_heavy_pairs_are_said_to_be_so():
+    """Assert the sentence where |y|^p has no variance, and that no verdict rests on steps that few paths carry."""
+    heavy = discrete.SGD(stream(1.0), 0.8)
+    found = compare.contraction(heavy, [3.0], 30, 1, paths=1024)
+    assert found.dataset.attrs["growth_of_squares"] >= 1 and "no variance" in found.notes()[-1]
+    assert found.table()[0]["last"] < 30 and len(compare.contraction(ALIKE, np.ones(3), 3, paths=1024).notes()) == 2
+
+
 @pytest.mark.slow
 def test_unlike_directions_and_finite_data():
     """Assert that bounds hold, their exponents are not passed, and no verdict where no constant is known."""
@@ -121,7 +129,7 @@ def test_unlike_directions_and_finite_data():
 def test_what_it_prints_draws_saves_and_refuses(tmp_path):
     """Assert text, picture, file, and sentences for p at the index, below 1, and for momentum."""
     found = compare.contraction(PLANE, [1.0, 0.0], 12, 2, paths=1024)
-    assert "sampling" in found.plot().axes[0].get_title("left") and "slowest mode" in found.to_csv()
+    assert "floors" in found.plot().axes[0].get_title("left") and "slowest mode" in found.to_csv()
     found.save(tmp_path / "found.nc")
     assert str(Contraction.load(tmp_path / "found.nc")) == str(found)
     for arguments, sentence in (

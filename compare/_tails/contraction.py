@@ -112,11 +112,13 @@ def contraction(
         )
     seen = coupled_paths(sgd, start, kept, bound.order, lines, GROUPS, size, burn_in, seed)
     tried = bound.growth if growth is None else positive("growth", growth)
-    found = _measured(seen, kept, bound, tried, _reach(sgd, bound, GROUPS * size), confidence)
+    double = _growth_of_squares(sgd, bound)
+    found = _measured(seen, kept, bound, tried, _reach(bound, double, GROUPS * size), confidence)
     attributes = {
         "process": sgd.label, "problem": repr(problem), "step_size": sgd.step_size, "batch_size": sgd.batch_size,
         "p": bound.order, "growth": tried, "constant": bound.constant, "method": bound.method,
-        "exact": int(bound.exact), "control": int(growth is not None), "paths": GROUPS * size, "group": size,
+        "exact": int(bound.exact), "growth_of_squares": double,
+        "control": int(growth is not None), "paths": GROUPS * size, "group": size,
         "groups": GROUPS, "burn_in": burn_in, "residual": RESIDUAL, "stationary": seen.stationary, "seed": seed,
         "confidence": confidence, "above": ABOVE,
     }  # fmt: skip
@@ -187,14 +189,18 @@ def _slopes(steps: np.ndarray, values: np.ndarray, last: int) -> np.ndarray:
     return np.log(values[:, late]) @ x / (x @ x)
 
 
-def _reach(sgd: SGD, bound: ContractionBound, paths: int) -> float:
-    """Steps over which the mean of |x - y|^p is carried by many paths, as far as k(2 p) tells."""
+def _growth_of_squares(sgd: SGD, bound: ContractionBound) -> float:
+    """k(2 p), or a number above it; nan where it is not known."""
     try:
-        double = contraction_bound(sgd, 2 * bound.order)
-    except SgdlimitsError:  # not known
-        return math.inf
-    spread = math.log(double.growth) - 2 * math.log(bound.growth)
-    return math.inf if spread <= 1e-12 else math.log(SEEN * paths) / spread
+        return contraction_bound(sgd, 2 * bound.order).growth
+    except SgdlimitsError:
+        return math.nan
+
+
+def _reach(bound: ContractionBound, double: float, paths: int) -> float:
+    """Steps over which the mean of |x - y|^p is carried by many paths, as far as k(2 p) tells."""
+    spread = math.log(double) - 2 * math.log(bound.growth)
+    return math.log(SEEN * paths) / spread if spread > 1e-12 else math.inf
 
 
 def _lines(curvatures: np.ndarray, start: np.ndarray) -> tuple[list[str], np.ndarray]:

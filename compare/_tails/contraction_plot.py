@@ -43,11 +43,10 @@ def distances(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
         ends.append((steps[-1], values[-1], text + (f"\nexponent {slope:.3g}" if np.isfinite(slope) else ""), colour))
     ax.set_yscale("log")
     dress(ax, f"distance, p = {told['p']:g}")
-    exponent = np.log(told["growth"]) / told["p"]
+    slope_of_bound = f"{np.log(told['growth']) / told['p']:.3g}".replace("-", "−")
     ax.set_title(
-        f"exponent of the bound {exponent:.3g}".replace("-", "−")
-        + "; dotted: sampling floors; open: near a floor, or carried by few paths", fontsize=SMALL, loc="left",
-        color=GREY,
+        f"exponent of the bound {slope_of_bound}; dotted: floors; open: near one, or few paths", fontsize=SMALL,
+        loc="left", color=GREY,
     )  # fmt: skip
     direct_labels(ax, [(x, y, text.replace("exponent -", "exponent −"), colour) for x, y, text, colour in ends])
     return figure

@@ -84,8 +84,9 @@ class Contraction(Result):
             f"standard error over {told['groups']} groups of {told['group']} pairs; the bound allows any that is "
             "lower. coupled paths: (E |x_n - y_n|^p)^(1/p) with one noise, which W_p does not exceed, up to the step "
             "where few paths begin to carry the mean. W_p along a line: between independent samples, up to the step "
-            f"where it comes within {told['above']:g} floors; floor: W_p of two samples of {told['group']} from the stationary law, below "
-            f"which nothing is seen. violated: above the bound at some step, by more than its error at "
+            f"where it comes within {told['above']:g} floors; "
+            f"floor: W_p of two samples of {told['group']} from the stationary law, "
+            "below which nothing is seen. violated: above the bound at some step, by more than its error at "
             f"{100 * told['confidence']:g} % over all steps and rows (for a line, by more than two floors besides); "
             "holds: nowhere seen so."
         )
@@ -95,7 +96,11 @@ class Contraction(Result):
             f"y comes from the minimiser by {told['burn_in']} steps: {about}, W_p of its law to the stationary one is "
             f"then at most {told['residual']:g} of the stationary size, {number(told['stationary'])}."
         )
-        return [reading, stationary]
+        infinite = (
+            "k(2 p) is not below 1, so that |y|^p has no variance under the stationary law: the errors here are those "
+            "of the paths that were drawn, and too small."
+        )
+        return [reading, stationary, *([infinite] if told["growth_of_squares"] >= 1 else [])]
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Distances and their bound against steps; see `contraction_plot.distances`."""
