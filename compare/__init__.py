@@ -4,6 +4,7 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.compare, not compare")
 
 from ._bounds import Bounds, bounds
+from ._contraction import Contraction, contraction
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
@@ -14,6 +15,7 @@ from .known_law import KnownLaw
 
 __all__ = [
     "Bounds",
+    "Contraction",
     "KnownLaw",
     "Laws",
     "Manifold",
@@ -23,6 +25,7 @@ __all__ = [
     "TimeScale",
     "TimeScales",
     "bounds",
+    "contraction",
     "laws",
     "manifold",
     "orders",

@@ -23,6 +23,7 @@ from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.problems.even_moments import even_moments, even_order
 from sgdlimits.problems.problem import Problem
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import SecondMoments
@@ -30,6 +31,7 @@ from sgdlimits.problems.sensitivities import sensitivities
 
 from . import moment_equations
 from . import tail_index as tail_indices
+from .even_moments import even_moments as even_equations
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
 from .rules.momentum import check_momentum
 from .sources import Source, drawn_rows, source_of
@@ -213,6 +215,43 @@ class SGD:
         second = self.second_moments
         second.warn_if_unstable()
         return second.moments(x0, steps, record, quantities, self._attributes(), self._time, progress)
+
+    def even_moments(
+        self, x0: Any, steps: int, order: int = 4, record: int | Sequence[int] | None = None
+    ) -> xarray.Dataset:
+        """Exact E |x - minimiser|^p for p = 2, 4, ..., `order`, below the tail index and above it; no Monte Carlo.
+
+        Least squares, independent batches, linear rules; derived (`exact.even_moments`). k(p) is the spectral radius of
+        E[A^(x)p] on symmetric tensors, A the linear part of a step. A stream with equal variances is no matter of the
+        dimension; without a ridge order 4 reaches some hundred directions of a stream, on finite data some ten.
+
+        Parameters
+        ----------
+        x0 : array (d,), or (paths, d) over which is averaged
+        steps : int
+        order : int
+            Even.
+        record : None, int or sequence of int
+            As in `moments`.
+
+        Returns
+        -------
+        xarray.Dataset
+            `norm_moment(order, step)`; `rate(order)`: k(p), by which the moment grows per step where it is above 1;
+            `bounded(order)`: whether k(p) < 1, that is p below the tail index; `stationary(order)`, inf where it is
+            not. Distances are taken in the range of the data. Moments past the range of numbers are inf.
+
+        Raises
+        ------
+        InvalidInput
+            If the moments do not close, or an argument cannot be used.
+        OutOfReach
+            If there are too many of them.
+        """
+        return even_moments(
+            moment_equations.quadratic_of(self), lambda: even_equations(self, even_order(order)), x0, steps, record,
+            self._attributes(), self._time,
+        )  # fmt: skip
 
     def sensitivities(
         self,

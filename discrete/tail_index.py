@@ -118,13 +118,13 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
                 "is bounded where they contract",
             )  # fmt: skip
         if h.size == 1:
-            found = _factors(sgd, problem, squares)
+            found = batch_factors(sgd, problem, squares)
             if found is not None:
                 return index_of_factors(sgd.label, found, found, "sum over all batches")
     return sampled_index(sgd, problem, h, sizes)
 
 
-def _factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:
+def batch_factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:
     """The factor of each batch on a line; None where there are too many of them."""
     n, batch = problem.samples, sgd.batch_size
     values, counts = np.unique(squares, return_counts=True)

@@ -14,6 +14,7 @@ NAMES = {
     "problems.noise": "Minibatch LabelNoise DropConnect Dropout WeightNoise AntiCorrelated InputNoise Langevin",
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
+    "SGD.even_moments "
     "NoisyGradientDescent simulate kesten_index "
     "AdditiveRecurrence.characteristic_function AdditiveRecurrence.cumulants AdditiveRecurrence.distribution "
     "AdditiveRecurrence.distance_to_gaussian AdditiveRecurrence.simulate",
@@ -25,12 +26,13 @@ NAMES = {
     "OrnsteinUhlenbeck.of ModifiedEquation.of "
     "GradientFlow.of HomogenizedSGD.moments HomogenizedSGD.sensitivities "
     "HomogenizedSGD.stationary HomogenizedSGD.stability HomogenizedSGD.tail_index HomogenizedSGD.tail_index_bounds "
+    "HomogenizedSGD.even_moments ModifiedEquation.even_moments "
     "ModifiedEquation.tail_index PearsonDiffusion PearsonDiffusion.of PearsonDiffusion.moments "
     "PearsonDiffusion.stationary PearsonDiffusion.simulate PearsonDiffusion.tail_index convex_order isotropic_law",
     "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
-    "compare": "laws orders time_scales manifold bounds tails Tails",
+    "compare": "laws orders time_scales manifold bounds tails Tails contraction",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate",
     "studies": "sweep plot_sweep merge_stores read_store find_study",
@@ -50,6 +52,8 @@ ARGUMENTS = {
     "problems.SampleLoss": "value gradient samples dimension",
     "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov rule",
     "discrete.SGD.moments": "x0 steps record quantities",
+    "discrete.SGD.even_moments": "x0 steps order record",
+    "compare.contraction": "sgd x0 steps p paths record seed",
     "discrete.SGD.simulate": "x0 steps paths observables record seed first_path until",
     "diffusions.HomogenizedSGD.moments": "x0 steps record quantities",
     "diffusions.HomogenizedSGD.simulate": "x0 steps paths observables record seed solver substeps first_path until",
