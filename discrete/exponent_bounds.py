@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from sgdlimits.exact.exponent_bounds import FactorLaw, TailExponentBounds, bound
 from sgdlimits.exact.moment_growth import CONTINUOUS, FactorGrowth, continuous_growth
 
 from .kesten import weighted_values
-from .lipschitz_factors import LipschitzFactors
+from .lipschitz_factors import SAME, LipschitzFactors
 
 
 def tail_exponent_bounds(largest: Any, smallest: Any = None, *, confidence: float = 0.95) -> TailExponentBounds:
@@ -74,9 +75,14 @@ def _of_estimates(factors: LipschitzFactors, confidence: float) -> TailExponentB
             void_lower(f"K_Psi has no finite bound seen: {changed}"),
             void_upper(f"k_Psi depends on the radius: {changed}"),
         )
-    return bounds_of_factors(
+    found = bounds_of_factors(
         FactorLaw.of_samples(factors.largest), FactorLaw.of_samples(factors.smallest), confidence
     )
+    if factors.spread <= 1 + SAME:
+        return found
+    places = f"the factors of a step differ from place to place, up to {factors.spread:.3g} times: among more than "
+    places += f"{factors.states} places the bounds may be wider"
+    return replace(found, note=f"{found.note}; {places}" if found.note else places)
 
 
 def _law(name: str, law: Any) -> FactorLaw:

@@ -132,6 +132,10 @@ def lipschitz_factors(
     places = whole_number("states", states, 1) if given is None else len(given)
     if not places:
         raise InvalidInput("states must hold at least one state, got none")
+    if 2.0 * count * places * dimension**3 * steps > WORK:
+        raise OutOfReach(
+            f"{count} draws at {places} states in {dimension} dimensions take hours: lower draws or states"
+        )
     if given is None:
         half = positive("apart", APART * FAR if apart is None else apart)
         normals = noise.child("directions").normals(DIRECTIONS, 0, places * dimension)
@@ -141,10 +145,6 @@ def lipschitz_factors(
         size = float(np.sqrt(np.square(given).sum(axis=1)).mean())
         half = positive("apart", APART * (size or 1.0) if apart is None else apart)
         about = np.broadcast_to(given, (count, places, dimension))
-    if 2.0 * count * places * dimension**3 * steps > WORK:
-        raise OutOfReach(
-            f"{count} draws at {places} states in {dimension} dimensions take hours: lower draws or states"
-        )
     values = _singular_values(recurrence, about, half, noise, steps)
     largest, smallest = values[..., 0], values[..., -1]
     growth = math.nan
