@@ -95,7 +95,7 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "SavedState", "Until", "Bounds", "ConvexOrder", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
+    "LipschitzFactors", "SavedState", "Until", "Bounds", "ConvexOrder", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
