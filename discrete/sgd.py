@@ -329,10 +329,14 @@ class SGD:
         return self.second_moments.stability()
 
     def tail_index(self, **options: Any) -> TailIndex:
-        """Exact tail index of the stationary law: P(|x| > t) falls as t^-index. Least squares; Kesten's theorem.
+        """Tail index of the stationary law: P(|x| > t) falls as t^-index. Least squares: exact, by Kesten's theorem.
 
         On a line and for isotropic Gaussian features by quadrature, in the plane by a transfer operator, else by
-        populations, whose `error` is half a 95 % interval. inf where no step expands.
+        populations, whose `error` is half a 95 % interval. inf where no step expands. Gaussian noise added to the step
+        (SGLD) leaves the index as it is, except that noise which would die out no longer does.
+
+        With other rules inf where steps are bounded and lead inward, with other losses where gradients are bounded:
+        `note` derives it, and `proved` is False where the drift inward was only seen in a simulation.
 
         Parameters
         ----------
@@ -344,9 +348,9 @@ class SGD:
         NoStationaryLaw
             If the Lyapunov exponent is not below 0; the sentence has it.
         OutOfReach
-            If the index is larger than the method can see.
+            If the index is larger than the method can see, or steps are bounded and no drift inward is seen.
         InvalidInput
-            If the rule is not linear, or the step size follows a schedule.
+            If the step size follows a schedule, or nothing is known of the rule or the loss.
         """
         return tail_indices.tail_index(self, **options)
 

@@ -36,6 +36,8 @@ class TailIndex:
         Of that exponent; nan where it is not known.
     note : str
         What to know of the number; empty where it is all that there is to say.
+    proved : bool
+        False where a part of the argument was only seen in a simulation; `note` says which.
     """
 
     index: float
@@ -44,6 +46,7 @@ class TailIndex:
     lyapunov_exponent: float = math.nan
     lyapunov_error: float = math.nan
     note: str = ""
+    proved: bool = True
 
     @property
     def lower(self) -> float:

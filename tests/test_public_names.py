@@ -15,7 +15,7 @@ NAMES = {
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
     "SGD.even_moments "
-    "NoisyGradientDescent simulate kesten_index "
+    "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors "
     "AdditiveRecurrence.characteristic_function AdditiveRecurrence.cumulants AdditiveRecurrence.distribution "
     "AdditiveRecurrence.distance_to_gaussian AdditiveRecurrence.simulate",
     "diffusions": "GradientFlow OrnsteinUhlenbeck ModifiedEquation HomogenizedSGD UserDiffusion integrate "
@@ -30,6 +30,7 @@ NAMES = {
     "ModifiedEquation.tail_index PearsonDiffusion PearsonDiffusion.of PearsonDiffusion.moments "
     "PearsonDiffusion.stationary PearsonDiffusion.simulate PearsonDiffusion.tail_index convex_order isotropic_law",
     "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped",
+    "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold bounds tails Tails contraction",
