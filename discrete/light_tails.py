@@ -22,7 +22,6 @@ from sgdlimits.problems.sources import Rows
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .rules import Clipped, SignSGD
-from .rules.clipped import linear_response
 from .rules.rule import MoveBound
 
 if TYPE_CHECKING:

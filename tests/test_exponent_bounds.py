@@ -66,7 +66,8 @@ def wishart_root(step_size, batch_size, extreme):
         )
 
     whole = moment(0.0)
-    return optimize.brentq(lambda s: math.log(moment(s) / whole), *((1, 60) if extreme is min else (0.05, 12)), rtol=1e-4)
+    ends = (1, 60) if extreme is min else (0.05, 12)
+    return optimize.brentq(lambda s: math.log(moment(s) / whole), *ends, rtol=1e-4)
 
 
 @pytest.mark.slow

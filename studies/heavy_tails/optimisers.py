@@ -184,7 +184,8 @@ def _cases() -> Iterator[tuple[Any, str, int, TailIndex | None, str, str]]:
     labels = np.sign(draws[0] + 2 * draws[1])
     plain = discrete.SGD(problem, 0.5)
     yield plain, "step size 0.5", 300, None, KESTEN, ""
-    yield discrete.SGD(problem, 0.1, momentum=0.9), "step size 0.1", 600, None, f"{KESTEN}; jointly in (w, w before)", ""
+    jointly = f"{KESTEN}; jointly in (w, w before)"
+    yield discrete.SGD(problem, 0.1, momentum=0.9), "step size 0.1", 600, None, jointly, ""
     yield (
         discrete.SGD(problem, 0.1, momentum=0.9, nesterov=True), "step size 0.1", 600, None,
         f"{KESTEN}; jointly in (w, w before)", "",
