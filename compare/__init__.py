@@ -4,26 +4,32 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.compare, not compare")
 
 from ._bounds import Bounds, bounds
+from ._contraction import Contraction, contraction
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
 from ._paths import Paths, paths
+from ._tails import Tails, tails
 from ._time_scales import TimeScale, TimeScales, time_scales
 from .known_law import KnownLaw
 
 __all__ = [
     "Bounds",
+    "Contraction",
     "KnownLaw",
     "Laws",
     "Manifold",
     "Orders",
     "Paths",
+    "Tails",
     "TimeScale",
     "TimeScales",
     "bounds",
+    "contraction",
     "laws",
     "manifold",
     "orders",
     "paths",
+    "tails",
     "time_scales",
 ]

@@ -194,14 +194,23 @@ def _spread(heights: np.ndarray, sizes: np.ndarray) -> np.ndarray:
 def render(figure: Figure, *kinds: str) -> list[bytes]:
     """The figure as the bytes of "png" or "svg" files, without dates or random names: the same bytes each time."""
     from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the layout is made; each further one would cost as much as drawing
-    files = []
+    files, resolution = [], figure.get_dpi()
     for kind in kinds:
         file = io.BytesIO()
-        empty = dict.fromkeys(("Date", "Creator", "Format", "Type")) if kind == "svg" else None
+        # The canvases' own methods: `savefig` goes through all artists once more before it draws them.
         with rc_context({"svg.hashsalt": "sgdlimits"}):
-            figure.savefig(file, format=kind, dpi=200, metadata=empty)
+            if kind == "svg":
+                nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+                FigureCanvasSVG(figure).print_svg(file, metadata=nothing)
+            else:
+                figure.set_dpi(200)
+                FigureCanvasAgg(figure).print_png(file)
+        figure.set_dpi(resolution)
         files.append(file.getvalue())
+    FigureCanvasAgg(figure)
     return files

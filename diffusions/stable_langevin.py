@@ -66,6 +66,7 @@ class StableLangevin:
     dimension: int | None = None
     label: str = ""
 
+    tail_index_closed: ClassVar[bool] = True
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
             "no moment of order index or more is finite after a step, as an increment is independent of the position "

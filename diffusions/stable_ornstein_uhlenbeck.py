@@ -79,6 +79,7 @@ class StableOrnsteinUhlenbeck:
     step_size: float = 1.0
     label: str = "stable Ornstein-Uhlenbeck"
 
+    tail_index_closed: ClassVar[bool] = True
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
             "the law at every time is stable of the same index, about the solution without noise, and so is the "

@@ -7,11 +7,14 @@ from sgdlimits.exact import schedules
 
 from . import rules
 from .additive_recurrence import AdditiveRecurrence
+from .exponent_bounds import tail_exponent_bounds
 from .kesten import kesten_index
+from .lipschitz_factors import LipschitzFactors, lipschitz_factors
 from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
 
 __all__ = [
-    "SGD", "AdditiveRecurrence", "NoisyGradientDescent", "Recurrence", "kesten_index", "rules", "schedules", "simulate",
+    "SGD", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "kesten_index",
+    "lipschitz_factors", "rules", "schedules", "simulate", "tail_exponent_bounds",
 ]  # fmt: skip

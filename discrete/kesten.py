@@ -86,15 +86,7 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
             "law must be factors, matrices, a pair with probabilities, a distribution of scipy or a linear recurrence, "
             f"got {kind(law)}"
         )
-    values, weights = law if isinstance(law, tuple) and len(law) == 2 else (law, None)
-    values = finite_array("law", values)
-    weights = np.full(len(values), 1.0) if weights is None else finite_array("probabilities", weights, ndim=1)
-    if values.ndim not in (1, 3) or weights.shape != values.shape[:1] or (weights < 0).any() or not weights.sum() > 0:
-        raise InvalidInput(
-            f"law must be factors (n,) or matrices (n, d, d) with n probabilities, got shapes {values.shape} and "
-            f"{weights.shape}"
-        )
-    weights = weights / weights.sum()
+    values, weights = weighted_values("law", law)
     if values.ndim == 1 or values.shape[1:] == (1, 1):
         with np.errstate(divide="ignore"):
             growth = FactorGrowth(np.log(np.abs(values.ravel())), np.log(weights))
@@ -103,6 +95,19 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
         raise InvalidInput(f"matrices must be square, got shape {values.shape}")
     start = np.random.Generator(np.random.Philox(0)).standard_normal(values.shape[1])
     return population_index("the recurrence", _Matrices(values, weights.cumsum()), start, sizes)
+
+
+def weighted_values(name: str, law: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Factors (n,) or matrices (n, d, d) and their probabilities (n,), from a pair or from equally likely values."""
+    values, weights = law if isinstance(law, tuple) and len(law) == 2 else (law, None)
+    values = finite_array(name, values)
+    weights = np.full(len(values), 1.0) if weights is None else finite_array("probabilities", weights, ndim=1)
+    if values.ndim not in (1, 3) or weights.shape != values.shape[:1] or (weights < 0).any() or not weights.sum() > 0:
+        raise InvalidInput(
+            f"{name} must be factors (n,) or matrices (n, d, d) with n probabilities, got shapes {values.shape} and "
+            f"{weights.shape}"
+        )
+    return values, weights / weights.sum()
 
 
 def index_of_factors(
@@ -168,7 +173,7 @@ class _Matrices:
 
 
 @dataclass(frozen=True, eq=False)
-class _Momentum:
+class JointMomentum:
     """The linear part of SGD with momentum as one position (w, w before): no slots beside it."""
 
     plain: Any  # SGD without momentum and noise, whose step gives the gradient
@@ -200,7 +205,7 @@ def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, 
     process: Any = replace(sgd, problem=part, momentum=0.0, nesterov=False, rule=None, label_noise=0.0)
     start = np.random.Generator(np.random.Philox(0)).standard_normal(r)
     if sgd.momentum:
-        process, start = _Momentum(process, sgd.momentum, sgd.nesterov), np.concatenate([start, start])
+        process, start = JointMomentum(process, sgd.momentum, sgd.nesterov), np.concatenate([start, start])
     above = sgd.stability().mean_square_stable
     slowest = float(np.abs(problem.curvatures[: r]).min())
     settling = (1 - sgd.momentum) / (sgd.step_size * slowest) if slowest > 0 else math.inf

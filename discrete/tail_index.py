@@ -1,4 +1,4 @@
-"""Tail index of the stationary law of linear recurrences: plain SGD and momentum on least squares. Kesten's theorem.
+"""Tail index of the stationary law of SGD: of linear recurrences, plain and momentum on least squares, by Kesten.
 
 x' = A x + b with independent (A, b): P(|x| > t) falls as t^-index, index the positive root of log k(s), k(s) = lim (E
 |A_n ... A_1|^s)^(1/n). Every way here finds that root: on a line and for isotropic Gaussian features by quadrature, in
@@ -28,6 +28,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .kesten import Populations, index_of_factors, sampled_index
+from .light_tails import light_tail_index
 from .moment_equations import quadratic_of
 
 if TYPE_CHECKING:
@@ -42,12 +43,15 @@ EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
 
 def tail_index(sgd: SGD, **options: Any) -> TailIndex:
     """As `SGD.tail_index`."""
-    problem, sizes = quadratic_of(sgd), Populations.of(options)
+    sizes = Populations.of(options)
     if isinstance(sgd.step_size, StepSizes):
         raise InvalidInput(
             f"step_size is the schedule {sgd.step_size!r}, so there is no stationary law and no index: take a constant "
             "step size, dataclasses.replace(sgd, step_size=...)"
         )
+    if sgd.rule is not None or not isinstance(sgd.problem, QuadraticProblem):
+        return light_tail_index(sgd, sizes.seed)
+    problem = quadratic_of(sgd)
     problem.sampling_factor(sgd.batch_size, sgd.sampling)
     h = problem.eigenvalues[problem.eigenvalues > 0]
     if h.size < problem.dimension and problem.ridge < 0:
@@ -118,13 +122,13 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
                 "is bounded where they contract",
             )  # fmt: skip
         if h.size == 1:
-            found = _factors(sgd, problem, squares)
+            found = batch_factors(sgd, problem, squares)
             if found is not None:
                 return index_of_factors(sgd.label, found, found, "sum over all batches")
     return sampled_index(sgd, problem, h, sizes)
 
 
-def _factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:
+def batch_factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:
     """The factor of each batch on a line; None where there are too many of them."""
     n, batch = problem.samples, sgd.batch_size
     values, counts = np.unique(squares, return_counts=True)

@@ -15,7 +15,10 @@ from .netcdf import load, save
 from .observables import Reducer
 from .passages import FirstPassage, streams
 
-__all__ = ["ensemble_dataset", "load", "moments_dataset", "path_dataset", "save", "sensitivities_dataset"]
+__all__ = [
+    "ensemble_dataset", "even_moments_dataset", "load", "moments_dataset", "path_dataset", "save",
+    "sensitivities_dataset",
+]  # fmt: skip
 
 if TYPE_CHECKING:
     import xarray
@@ -183,6 +186,20 @@ def sensitivities_dataset(
     variables = {"risk": ("step", risk), "sensitivity": (("parameter", "step"), np.array(list(derivatives.values())))}
     named = _step_coordinates(record, time) | {"parameter": list(derivatives)}
     return xarray.Dataset(variables, named, _attributes(attributes, {}))
+
+
+def even_moments_dataset(
+    record: np.ndarray, orders: np.ndarray, moments: np.ndarray, rates: np.ndarray, stationary: np.ndarray,
+    attributes: Mapping[str, Any], time: np.ndarray | None = None,
+) -> xarray.Dataset:  # fmt: skip
+    """Label moments (orders, recorded) of even orders, and what becomes of each: `rate`, `bounded`, `stationary`."""
+    import xarray
+
+    variables = {
+        "norm_moment": (("order", "step"), moments), "rate": ("order", rates), "bounded": ("order", rates < 1),
+        "stationary": ("order", stationary),
+    }  # fmt: skip
+    return xarray.Dataset(variables, _step_coordinates(record, time) | {"order": orders}, _attributes(attributes, {}))
 
 
 def path_dataset(

@@ -218,7 +218,7 @@ def _block(x: Array, index: float) -> tuple[Array, Array]:
             g = np.exp(_log_g(*((near, away) if first else (away, near)), log_x[:, None], index))
             kept = np.exp(-g) if index > 1 else -np.expm1(-g)
             tail += length * (kept @ weights)
-            slope += length * (np.where(g < 700, g * np.exp(-g), 0.0) @ weights)
+            slope += length * ((np.minimum(g, 700.0) * np.exp(-np.minimum(g, 700.0))) @ weights)
         density = index / (abs(index - 1) * math.pi) * slope / np.maximum(x, 1e-300)
     return tail / math.pi, density
 

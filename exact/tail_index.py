@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from .errors import PositiveLyapunovExponent
 
 LARGEST = 1e4  # index from which on nobody would see a power
+SMALLEST = 1e-9  # index below which growth is rounding
 TOLERANCE = 1e-13
 
 
@@ -35,6 +36,8 @@ class TailIndex:
         Of that exponent; nan where it is not known.
     note : str
         What to know of the number; empty where it is all that there is to say.
+    proved : bool
+        False where a part of the argument was only seen in a simulation; `note` says which.
     """
 
     index: float
@@ -43,6 +46,7 @@ class TailIndex:
     lyapunov_exponent: float = math.nan
     lyapunov_error: float = math.nan
     note: str = ""
+    proved: bool = True
 
     @property
     def lower(self) -> float:
@@ -79,7 +83,7 @@ def refuse_growth(label: str, exponent: float) -> None:
 
 
 def positive_root(log_growth: Callable[[float], float], largest: float = LARGEST) -> float:
-    """The positive root of a convex function that is 0 at 0 and falls there; inf where none is up to `largest`."""
+    """The positive root of a convex function that is 0 at 0; inf where none is up to `largest`, 0 where it rises."""
     from scipy.optimize import brentq
 
     high = 1.0
@@ -89,5 +93,7 @@ def positive_root(log_growth: Callable[[float], float], largest: float = LARGEST
         high = min(2 * high, largest)
     low = high / 2
     while log_growth(low) > 0:  # 0 and this one then lie between
+        if low < SMALLEST:
+            return 0.0
         low, high = low / 2, low
     return float(brentq(log_growth, low, high, xtol=TOLERANCE * low, rtol=8.9e-16 * 4))

@@ -31,10 +31,13 @@ class OutputLoss(ABC):
         exist; the slope finds `out` filled with zeros.
     classifies : bool
         Whether labels are classes, so that `correct` means something.
+    largest_slope : float
+        Supremum of |slope|; inf where it is unbounded or not known.
     """
 
     compiled: bool = True
     classifies: ClassVar[bool] = False
+    largest_slope: ClassVar[float] = math.inf
     compiled_value: Callable[..., float]
     compiled_slope: Callable[..., None]
 
@@ -119,6 +122,7 @@ class LogisticLoss(OutputLoss):
     """log(1 + exp(-label f)) of one output, labels -1 and +1."""
 
     classifies = True
+    largest_slope = 1.0
     compiled_value = staticmethod(logistic_value)
     compiled_slope = staticmethod(logistic_slope)
 
@@ -175,6 +179,7 @@ class CrossEntropy(OutputLoss):
     """log(sum_k exp f_k) - f_label: softmax cross-entropy of K classes, labels 0 ... K - 1."""
 
     classifies = True
+    largest_slope = math.sqrt(2.0)
     compiled_value = staticmethod(cross_entropy_value)
     compiled_slope = staticmethod(cross_entropy_slope)
 

@@ -1,4 +1,4 @@
-"""Printed levels over 1000 repetitions: a two-sided binomial test at 1 % does not reject them."""
+"""Printed levels over many repetitions: a two-sided binomial test at 1 % does not reject them."""
 
 import math
 
@@ -15,9 +15,9 @@ BROWNIAN = UserDiffusion(lambda t, x: 0 * x, lambda t, x: np.ones(1), 1, noise_t
 START = {"x0": [1.0], "t1": 1.0}
 
 
-def accepted(held, level, over=False):
+def accepted(held, level, over=False, repetitions=REPETITIONS):
     """Whether the test does not reject; `over`: only from below, where a method may cover more by design."""
-    law = stats.binom(REPETITIONS, level)
+    law = stats.binom(repetitions, level)
     return law.cdf(held) > 0.005 and (over or law.sf(held - 1) > 0.005)
 
 
@@ -25,9 +25,9 @@ def first(x):
     return x[:, 0]
 
 
-def held(run, truth):
+def held(run, truth, repetitions=REPETITIONS):
     """How many of the intervals hold the truth, and how many would at half their width."""
-    found = [run(seed) for seed in range(REPETITIONS)]
+    found = [run(seed) for seed in range(repetitions)]
     inside = sum(one.interval[0] <= truth <= one.interval[1] for one in found)
     half = sum(abs(one.value - truth) <= (one.interval[1] - one.interval[0]) / 4 for one in found)
     return inside, half
@@ -43,16 +43,21 @@ def test_monte_carlo():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("p", "share"), [(1.35e-3, 0.3), (2.3e-4, 0.3), (3e-5, 1.0)])
-def test_rare_events(p, share):
-    """Assert 95 % at least of the exact intervals of indicators, which cover more by design."""
+@pytest.mark.parametrize(
+    ("p", "share", "repetitions"), [(1.35e-3, 0.3, REPETITIONS), (2.3e-4, 0.3, 300), (3e-5, 1.0, 300)]
+)
+def test_rare_events(p, share, repetitions):
+    """Assert 95 % at least of the exact intervals of indicators, which cover more by design.
+
+    The paths of a repetition go as 1 / p. 300 repetitions see a coverage below 91.4 %, 1000 one below 93.1 %.
+    """
     level = stats.norm.isf(p)
     inside, half = held(
         lambda seed: monte_carlo(
             BROWNIAN, lambda x: x[:, 0] > level, share * p, x0=[0.0], t1=1.0, dt=1.0, seed=seed, threads=1
-        ), p,
+        ), p, repetitions,
     )  # fmt: skip
-    assert accepted(inside, 0.95, over=True) and not accepted(half, 0.95, over=True)
+    assert accepted(inside, 0.95, True, repetitions) and not accepted(half, 0.95, True, repetitions)
 
 
 @pytest.mark.slow

@@ -13,11 +13,9 @@ VELOCITIES = [(0.0, False), (0.9, False), (0.9, True)]  # momentum, nesterov
 
 def data(d):
     rng = np.random.default_rng(d)
-    return (
-        rng.standard_normal((SAMPLES, d)) / np.sqrt(d),
-        rng.standard_normal(SAMPLES),
-        rng.standard_normal((PATHS, d)),
-    )
+    rows, targets = rng.standard_normal((SAMPLES, d)) / np.sqrt(d), rng.standard_normal(SAMPLES)
+    rows.flags.writeable = targets.flags.writeable = False  # as a problem's are: the kernel is compiled for that alone
+    return rows, targets, rng.standard_normal((PATHS, d))
 
 
 def run_minibatch(

@@ -11,6 +11,7 @@ from scipy import stats
 from sgdlimits.diffusions import ExpectationEstimate, UserDiffusion, integrate, monte_carlo, multilevel
 from sgdlimits.diffusions._multilevel import extrapolated_bias
 from sgdlimits.exact.errors import InvalidInput
+from tests.parameters import slowly
 
 GROWTH = UserDiffusion(lambda t, x: x, lambda t, x: 0.5 * x, 1, noise_type="scalar", derivative=lambda t, x, v: 0.5 * v)
 START = {"x0": [1.0], "t1": 1.0}
@@ -115,7 +116,7 @@ def test_multilevel_covers_the_true_mean_with_the_error_that_was_asked(solver):
     assert 0.4 * 0.05 < rms < 1.25 * 0.05  # 1.25: one in a hundred for 40 normal errors of that size
 
 
-@pytest.mark.parametrize("kind", [float, bool])
+@pytest.mark.parametrize("kind", slowly([float, bool], lambda kind: kind is bool))
 def test_multilevel_of_a_digital_covers(kind):
     """Assert coverage of P = 0.0125 over 40 seeds at tolerance P / 10, where most corrections are zero."""
     level = strike(0.0125)
@@ -130,9 +131,10 @@ def test_multilevel_of_a_digital_covers(kind):
 @pytest.mark.parametrize("share", [0.1, 0.3])
 @pytest.mark.parametrize("p", [0.0125, 0.0035, 0.001])
 def test_multilevel_of_rarer_digitals_covers(p, share):
-    """Assert coverage over 100 seeds, from above by design."""
-    held, rms = covered(lambda seed: multilevel(GBM, tail(strike(p)), share * p, seed=seed, **START), p, 100)
-    assert enough(held, 100) and rms < 1.2 * share * p
+    """Assert coverage over 100 seeds, from above by design; over 30 where a seed costs six times the next."""
+    seeds = 30 if share * p < 2e-4 else 100
+    held, rms = covered(lambda seed: multilevel(GBM, tail(strike(p)), share * p, seed=seed, **START), p, seeds)
+    assert enough(held, seeds) and rms < 1.2 * share * p
 
 
 @pytest.mark.parametrize("share", [0.1, 0.3])

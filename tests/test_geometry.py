@@ -85,7 +85,7 @@ def test_limit_map_is_a_projection_onto_the_hyperbola(w):
     close(geometry.limit_map(model, limit), limit, 1e-12)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", slowly(MODELS, lambda name: name == "matrix factorisation"))
 def test_first_derivative_of_the_limit_map_is_the_projector(name):
     """Assert dPhi = P on the set by sixth-order differences of the limit map."""
     model, w = MODELS[name], on_set(name)

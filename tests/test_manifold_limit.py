@@ -9,6 +9,7 @@ from sgdlimits.diffusions.manifold.checks import LargeNoise, NeglectedDrift
 from sgdlimits.diffusions.manifold_limit import ManifoldLimit
 from sgdlimits.exact.errors import InvalidInput, Unstable
 from sgdlimits.problems import geometry, noise, zero_loss
+from tests.parameters import slowly
 from tests.noisy_loss import NoisyLoss
 
 TIMES = np.array([0.0, 0.1, 0.35, 1.0])
@@ -206,7 +207,13 @@ REGIMES = [
 ]
 
 
-@pytest.mark.parametrize(("model", "mechanism", "regime"), REGIMES)
+def is_long(case):
+    """A factorisation, whose decay another quick test has; a network's motion of zero, which smaller models have."""
+    model, _, regime = case
+    return isinstance(model, zero_loss.MatrixFactorisation) or model is NETWORK and regime == "trivial"
+
+
+@pytest.mark.parametrize(("model", "mechanism", "regime"), slowly(REGIMES, is_long))
 def test_regimes_and_clocks(model, mechanism, regime):
     """Assert the regime, its clock, a sentence, and that a trivial limit stays where it starts."""
     limit = ManifoldLimit(model, mechanism, 0.1)

@@ -45,8 +45,11 @@ def by(method, monkeypatch, process, *arguments, **options):
         return process.moments(*arguments, **options)
 
 
-@pytest.mark.parametrize("start", ["point", "cloud", "minimiser"])
-@pytest.mark.parametrize("name", PROBLEMS)
+CASES = [(name, start) for name in PROBLEMS for start in ("point", "cloud", "minimiser")]
+QUICK = {(name, "point") for name in PROBLEMS} | {("finite", "cloud"), ("stream", "cloud"), ("finite", "minimiser")}
+
+
+@pytest.mark.parametrize(("name", "start"), slowly(CASES, lambda case: case not in QUICK))
 def test_spectra_give_what_steps_and_exponentials_give(name, start, monkeypatch):
     """Assert every quantity to 1e-12 of the largest, by eigenproblem and by Krylov space."""
     problem = PROBLEMS[name]

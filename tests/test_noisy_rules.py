@@ -63,8 +63,9 @@ def test_a_rule_in_numpy_gives_the_paths_of_its_compiled_form():
 
 def test_the_plain_rule_is_the_recurrence_without_one():
     """Assert equal bits on a model of two parameters, whose own loop only plain descent has, and on a network."""
-    for model, w0 in ((zero_loss.Hyperbola(), np.array([1.5, 0.6])), (NETWORK, W0)):
-        runs = [NoisyGradientDescent(model, noise.LabelNoise(0.3), 0.05, r) for r in (None, "plain")]
+    cases = ((zero_loss.Hyperbola(), noise.LabelNoise(0.3), np.array([1.5, 0.6])), (NETWORK, MIXED, W0))
+    for model, mechanism, w0 in cases:
+        runs = [NoisyGradientDescent(model, mechanism, 0.05, r) for r in (None, "plain")]
         paths = [process.simulate(w0, 30, 16, "state", seed=4)["state"].values for process in runs]
         assert (paths[0] == paths[1]).all()
 

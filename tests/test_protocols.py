@@ -95,7 +95,8 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "SavedState", "Until", "Bounds", "ConvexOrder", "Laws", "Orders", "Paths", "Manifold", "TimeScale", "TimeScales",
+    "LipschitzFactors", "SavedState", "Until", "Bounds", "Contraction", "ConvexOrder", "Laws", "Orders", "Paths",
+    "Tails", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
@@ -157,7 +158,7 @@ def test_a_model_speaks_its_protocol(name):
     assert model.loss(geometry.limit_map(model, w)) < 1e-12
 
 
-@pytest.mark.parametrize("name", slowly(mechanisms(), lambda name: name not in ("LabelNoise", "Minibatch", "Langevin")))
+@pytest.mark.parametrize("name", slowly(mechanisms(), lambda name: name not in ("Minibatch", "Langevin")))
 def test_a_mechanism_speaks_its_protocol(name):
     """Assert that a network takes a step with it, with finite regulariser and gradient, from any seed alike."""
     mechanism, (model, w) = mechanisms()[name], models()["ShallowNetwork"]

@@ -14,7 +14,8 @@ NAMES = {
     "problems.noise": "Minibatch LabelNoise DropConnect Dropout WeightNoise AntiCorrelated InputNoise Langevin",
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
-    "NoisyGradientDescent simulate kesten_index "
+    "SGD.even_moments "
+    "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors "
     "AdditiveRecurrence.characteristic_function AdditiveRecurrence.cumulants AdditiveRecurrence.distribution "
     "AdditiveRecurrence.distance_to_gaussian AdditiveRecurrence.simulate",
     "diffusions": "GradientFlow OrnsteinUhlenbeck ModifiedEquation HomogenizedSGD UserDiffusion integrate "
@@ -25,15 +26,17 @@ NAMES = {
     "OrnsteinUhlenbeck.of ModifiedEquation.of "
     "GradientFlow.of HomogenizedSGD.moments HomogenizedSGD.sensitivities "
     "HomogenizedSGD.stationary HomogenizedSGD.stability HomogenizedSGD.tail_index HomogenizedSGD.tail_index_bounds "
+    "HomogenizedSGD.even_moments ModifiedEquation.even_moments "
     "ModifiedEquation.tail_index PearsonDiffusion PearsonDiffusion.of PearsonDiffusion.moments "
     "PearsonDiffusion.stationary PearsonDiffusion.simulate PearsonDiffusion.tail_index convex_order isotropic_law "
     "StableOrnsteinUhlenbeck StableOrnsteinUhlenbeck.of StableOrnsteinUhlenbeck.law StableOrnsteinUhlenbeck.stationary "
     "StableOrnsteinUhlenbeck.simulate StableOrnsteinUhlenbeck.moments StableOrnsteinUhlenbeck.tail_index "
     "StableLangevin StableLangevin.of StableLangevin.simulate StableLangevin.tail_index",
     "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped",
+    "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
-    "compare": "laws orders time_scales manifold bounds",
+    "compare": "laws orders time_scales manifold bounds tails Tails contraction",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate",
     "studies": "sweep plot_sweep merge_stores read_store find_study",
@@ -43,7 +46,7 @@ NAMES = {
 LATER = {
     "discrete": "escape fluctuation",
     "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE",
-    "compare": "tails snapping golden_path validity",
+    "compare": "snapping golden_path validity",
 }
 STUDIES_NOW = ("homogenized", "zero-loss")
 STUDIES_LATER = ("finite-step-size", "heavy-tails", "exploration", "golden-path", "validity", "scaling-laws")
@@ -52,6 +55,8 @@ ARGUMENTS = {
     "problems.SampleLoss": "value gradient samples dimension",
     "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov rule",
     "discrete.SGD.moments": "x0 steps record quantities",
+    "discrete.SGD.even_moments": "x0 steps order record",
+    "compare.contraction": "sgd x0 steps p paths record seed",
     "discrete.SGD.simulate": "x0 steps paths observables record seed first_path until",
     "diffusions.HomogenizedSGD.moments": "x0 steps record quantities",
     "diffusions.HomogenizedSGD.simulate": "x0 steps paths observables record seed solver substeps first_path until",

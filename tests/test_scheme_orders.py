@@ -235,7 +235,13 @@ LONG = {
 } | {("heun", "commutative"), ("heun", "general"), ("milstein", "commutative")}
 
 
-@pytest.mark.parametrize(("name", "noise_type"), slowly(STRONG, lambda case: case in LONG))
+def is_between(case):
+    """Whether its scheme runs quickly on a simpler noise and on a richer one."""
+    kinds = [kind for name, kind in STRONG if name == case[0] and (name, kind) not in LONG]
+    return case[1] not in (kinds[0], kinds[-1])
+
+
+@pytest.mark.parametrize(("name", "noise_type"), slowly(STRONG, lambda case: case in LONG or is_between(case)))
 def test_strong_order_on_one_brownian_path(name, noise_type):
     """Assert the claimed strong order, no less and no more, in the differences between a step and its half."""
     order, error = strong_slope(strong_differences(strong_problem(noise_type), name)[0])

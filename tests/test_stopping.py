@@ -64,28 +64,31 @@ def rejected(held, repetitions, level=0.95):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("draw", "truth", "error", "naive_fails"),
+    ("draw", "truth", "error", "naive_fails", "repetitions"),
     [
-        (indicator(1.35e-3), 1.35e-3, 1.35e-4, True),
-        (indicator(1.35e-3, bool), 1.35e-3, 1.35e-4, True),
-        (indicator(3.2e-4, bool), 3.2e-4, 3.2e-4 / 3, True),
-        (indicator(5.9e-4, bool), 5.9e-4, 5.9e-4 / 3, True),
-        (indicator(3e-5, bool), 3e-5, 3e-5, True),
-        (indicator(0.3), 0.3, 0.015, False),
-        (payoff(0.01), 0.01, 1e-3, False),
-        (payoff(1e-3), 1e-3, 3e-4, True),
-        (lognormal, np.exp(0.5), 0.1, False),
-        (lognormal, np.exp(0.5), 0.02, False),
-        (lambda generator, n: generator.standard_normal(n), 0.0, 0.02, False),
+        (indicator(1.35e-3), 1.35e-3, 1.35e-4, True, 300),
+        (indicator(1.35e-3, bool), 1.35e-3, 1.35e-4, True, 300),
+        (indicator(3.2e-4, bool), 3.2e-4, 3.2e-4 / 3, True, 1000),
+        (indicator(5.9e-4, bool), 5.9e-4, 5.9e-4 / 3, True, 1000),
+        (indicator(3e-5, bool), 3e-5, 3e-5, True, 300),
+        (indicator(0.3), 0.3, 0.015, False, 1000),
+        (payoff(0.01), 0.01, 1e-3, False, 1000),
+        (payoff(1e-3), 1e-3, 3e-4, True, 300),
+        (lognormal, np.exp(0.5), 0.1, False, 1000),
+        (lognormal, np.exp(0.5), 0.02, False, 1000),
+        (lambda generator, n: generator.standard_normal(n), 0.0, 0.02, False, 1000),
     ],
     ids=lambda value: str(value) if isinstance(value, float) else "",
 )
-def test_intervals_cover_where_those_of_the_naive_rule_do_not(draw, truth, error, naive_fails):
-    """Assert 95 % over 1000 repetitions and an error below the tolerance; the naive rule is rejected where marked."""
-    held, plain, rms = coverage(draw, truth, error, 1000)
-    assert not rejected(held, 1000)
+def test_intervals_cover_where_those_of_the_naive_rule_do_not(draw, truth, error, naive_fails, repetitions):
+    """Assert 95 % over many repetitions and an error below the tolerance; the naive rule is rejected where marked.
+
+    1000 repetitions see a coverage below 93.1 %, 300, where each is long, one below 91.4 %.
+    """
+    held, plain, rms = coverage(draw, truth, error, repetitions)
+    assert not rejected(held, repetitions)
     assert rms < 1.05 * error
-    assert rejected(plain, 1000) or not naive_fails
+    assert rejected(plain, repetitions) or not naive_fails
 
 
 def test_a_rare_event_is_covered_and_the_naive_rule_misses_it():

@@ -42,8 +42,11 @@ def distance_steps(record: np.ndarray) -> np.ndarray:
     return np.unique([places[np.argmin(np.abs(record[places] - target))] for target in targets])
 
 
-def distances_of(gathered: Gathered, chosen: np.ndarray) -> dict[str, Any]:
-    """W1 and Kolmogorov-Smirnov distance to the first side, with intervals that hold the integrator's part."""
+def distances_of(gathered: Gathered, chosen: np.ndarray, meanless: np.ndarray) -> dict[str, Any]:
+    """W1 and Kolmogorov-Smirnov distance to the first side, with intervals that hold the integrator's part.
+
+    `meanless` (sides, observables): where a mean means nothing, and with it W1.
+    """
     sides, samples, observables, run = gathered.sides, gathered.samples, gathered.observables, gathered.run
     kinds: dict[str, Callable[..., Any]] = {"w1": wasserstein, "ks": kolmogorov_smirnov}
     shape = (len(sides), len(observables), len(chosen))
@@ -56,7 +59,8 @@ def distances_of(gathered: Gathered, chosen: np.ndarray) -> dict[str, Any]:
         for index, kind in product(range(1, len(sides)), kinds):
             values = (np.inf,) * 3  # a path overflowed: no distance is known
             first, second = here[0], here[index]
-            if isinstance(first, ExactLaw) and isinstance(second, ExactLaw):
+            lost = kind == "w1" and meanless[[0, index], place].any()
+            if lost or isinstance(first, ExactLaw) and isinstance(second, ExactLaw):
                 values = (np.nan,) * 3
             elif first is not None and second is not None:
                 distance = kinds[kind](first, second, gathered.confidence)

@@ -69,8 +69,10 @@ def gathered(
     substeps: Any, clock: Any, tolerance: Any, confidence: Any, threads: Any, progress: Any,
 ) -> Gathered:  # fmt: skip
     """Check everything, then compute the moments and draw the samples; arguments and errors as in `laws`."""
+    if len(processes) < 2:
+        raise InvalidInput("nothing to compare with: give at least one process besides the reference")
     capabilities.check_processes(processes)
-    dimension = _dimension(processes, x0)
+    dimension = dimension_of(processes, x0)
     tolerance, confidence = positive("tolerance", tolerance), confidence_level(confidence)
     steps = whole_number("steps", steps, 1)
     substeps = None if substeps is None else whole_number("substeps", substeps, 1)
@@ -97,10 +99,8 @@ def gathered(
     )
 
 
-def _dimension(processes: Sequence[Any], x0: Any) -> int:
+def dimension_of(processes: Sequence[Any], x0: Any) -> int:
     """The dimension that all sides share; that of the start where none states one."""
-    if len(processes) < 2:
-        raise InvalidInput("nothing to compare with: give at least one process besides the reference")
     stated = [getattr(process, "dimension", None) for process in processes]
     for index, process in enumerate(processes):
         inner = capabilities.problem_of(process)

@@ -47,6 +47,7 @@ def dataset_of(found: Gathered, numbers: Numbers) -> xarray.Dataset:
         "claims": claim_notes(found.processes, found.labels),
         "stability": numbers.stability,
         "budget_absent": numbers.budget_absent,
+        "tails": numbers.tails,
     }
     return xr.Dataset(numbers.variables, coords=coordinates, attrs=attributes)
 

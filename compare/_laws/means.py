@@ -22,6 +22,7 @@ class Mean:
 
     `unsure`: steps at which the error of a sampled mean cannot be told, because one path carries it or none differs.
     `shift`: the integrator's part, which is taken off; `part`: what may remain of it, known where `resolved`.
+    `errorless`: where no standard error exists, because the variance is infinite.
     """
 
     value: np.ndarray
@@ -32,6 +33,7 @@ class Mean:
     shift: np.ndarray
     part: np.ndarray
     resolved: bool = True
+    errorless: np.ndarray | bool = False
 
     @property
     def exact(self) -> bool:
@@ -43,7 +45,8 @@ class Mean:
         """Standard error (steps,); infinite where a path overflowed."""
         if self.influence is None:
             return np.zeros(self.value.size)
-        return np.where(np.isfinite(self.value), np.sqrt(np.square(self.influence).sum(axis=0)), np.inf)
+        known = np.isfinite(self.value) & ~np.asarray(self.errorless)
+        return np.where(known, np.sqrt(np.square(self.influence).sum(axis=0)), np.inf)
 
 
 def mean_of(side: Side, observable: Observable, sample: Sample | None, moments: Any, simulated: Any, run: Run) -> Mean:

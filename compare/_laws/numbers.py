@@ -21,6 +21,7 @@ from .gathered import Gathered
 from .noise import noise_shares, off_by_more
 from .sides import Side
 from .statistics import ROUNDING, LawStatistics, law_statistics, worst_of
+from .tails import LOST, tail_notes, tail_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,18 +38,22 @@ class Numbers:
         Thresholds of the processes, as JSON.
     budget_absent : str
         Why some sides have no error budget.
+    tails : str
+        What is known of the tail indices, as JSON.
     """
 
     variables: dict[str, Any]
     distance_places: np.ndarray
     stability: str
     budget_absent: str
+    tails: str
 
 
 def numbers_of(found: Gathered) -> Numbers:
     """Every number of the comparison, from what was gathered."""
     sides, observables, run = found.sides, found.observables, found.run
-    statistics = law_statistics(found)
+    tails = [tail_of(side) for side in sides]
+    statistics = law_statistics(found, tails)
     predicted = np.full(statistics.estimate.shape, np.nan)
     # Theory follows the process; it says nothing where the rows are about a scheme.
     leading = predicted_risk([None if side.scheme else side.process for side in sides], run.x0, run.record)
@@ -80,7 +85,7 @@ def numbers_of(found: Gathered) -> Numbers:
         "quantiles": ((*axes, "quantile"), quantiles_of(found)),
     }
     variables |= {name: (axes[:2], values) for name, values in worst.items()} | spread.variables()
-    variables |= distances_of(found, places)
+    variables |= distances_of(found, places, statistics.lost == LOST[0])
     bound = gelbrich_bounds(found.moments)
     if bound is not None:
         variables["gelbrich"] = (("process", "step"), bound)
@@ -88,7 +93,7 @@ def numbers_of(found: Gathered) -> Numbers:
         variables["budget"] = (("process", "part", "step"), parts[0])
         variables["budget_error"] = (("process", "part", "step"), parts[1])
         variables["budget_sum"] = (("process", "step"), budgets.sums(parts[0], about_scheme))
-    return Numbers(variables, places, stability, absent)
+    return Numbers(variables, places, stability, absent, tail_notes(sides, tails))
 
 
 def predicted_risk(processes: Sequence[Any], x0: Any, record: np.ndarray) -> np.ndarray:
@@ -122,9 +127,11 @@ def cautions_of(
             words.append("scheme replaced")
         if any(unstable[i] for i in (0, index)):
             words.append("unstable")
-        if not np.isfinite(statistics.estimate[row]).all() or not np.isfinite(statistics.estimate[0, row[1]]).all():
+        lost = {str(statistics.lost[i, row[1]]) for i in (0, index)} - {""}
+        words += [word for word in LOST if word in lost]
+        if np.isinf(statistics.estimate[[0, index], row[1]]).any():
             words.append("overflow")
-        if (statistics.unsure[row] & np.isfinite(statistics.difference[row])).any():
+        if not lost and (statistics.unsure[row] & np.isfinite(statistics.difference[row])).any():
             words.append("tails")
         if any(narrow[i, row[1]] and not statistics.exact[i, row[1]] for i in (0, index)):
             words.append("rare paths")

@@ -54,7 +54,8 @@ def laws_page(
             f'<p class="note">{html.escape(" ".join(bounds.notes()))}</p>',
         ]
     sections["Stability"] = [
-        bullets(wording.stability(dataset) or ["No threshold is known for these processes."])
+        bullets(wording.stability(dataset) or ["No threshold is known for these processes."]),
+        paragraphs([text for text in wording.tails(dataset) if not text.startswith("TAILS")]),
     ]
     sections["Data"] = [
         f"<p>{html.escape(str(dataset.attrs.get('preparation') or 'Nothing is recorded.'))}.</p>"

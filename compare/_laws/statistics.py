@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
@@ -10,11 +11,13 @@ import numpy as np
 
 from ..capabilities import risk_floor
 from ..estimates import band_quantile, normal_quantile
+from ..known_tails import KnownTail
 from ..verdicts import verdicts_of
 from .gathered import Gathered
 from .means import difference, mean_of
 from .observables import Observable
 from .sides import Side
+from .tails import without_meaning
 
 ROUNDING = 1e-12
 
@@ -24,7 +27,8 @@ class LawStatistics:
     """Everything over (process, observable, step), the reference first; `exact` over the first two.
 
     Intervals `lower`, `upper` hold at one step at a time, `band_lower` and `band_upper` at all steps at once; both
-    contain the integrator's part. `scale` is what the tolerance is a part of.
+    contain the integrator's part. `scale` is what the tolerance is a part of; `lost`, over the first two, what a tail
+    index takes from the row.
     """
 
     estimate: np.ndarray
@@ -39,21 +43,24 @@ class LawStatistics:
     verdict: np.ndarray
     unsure: np.ndarray
     exact: np.ndarray
+    lost: np.ndarray
 
     def variables(self) -> dict[str, Any]:
         """Name -> (axes, array)."""
         axes = ("process", "observable", "step")
-        return {f.name: (axes[: getattr(self, f.name).ndim], getattr(self, f.name)) for f in fields(self)}
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "lost"}
+        return {name: (axes[: array.ndim], array) for name, array in named.items()}
 
 
-def law_statistics(gathered: Gathered) -> LawStatistics:
+def law_statistics(gathered: Gathered, tails: Sequence[KnownTail]) -> LawStatistics:
     """Estimates, differences to the first side, intervals, bands and verdicts."""
     sides, observables, run, confidence = gathered.sides, gathered.observables, gathered.run, gathered.confidence
     shape = (len(sides), len(observables), len(run.record))
-    names = [f.name for f in fields(LawStatistics) if f.name not in ("exact", "verdict", "unsure")]
+    names = [f.name for f in fields(LawStatistics) if f.name not in ("exact", "verdict", "unsure", "lost")]
     found: dict[str, np.ndarray] = {name: np.zeros(shape) for name in names}
     found |= {"unsure": np.zeros(shape, dtype=bool), "exact": np.zeros(shape[:2], dtype=bool)}
     found["verdict"] = np.full(shape, "reference", dtype=object)
+    found["lost"] = np.full(shape[:2], "", dtype=object)
     z = normal_quantile(confidence)
     for place, observable in enumerate(observables):
         means = [
@@ -61,8 +68,11 @@ def law_statistics(gathered: Gathered) -> LawStatistics:
             for side, sample, exact, scheme in zip(sides, gathered.samples, gathered.moments, gathered.controls)
         ]
         scale = scale_of(observable, sides[0], means[0].value)
-        for index, mean in enumerate(means):
+        kept = [without_meaning(mean, tail, observable, run.record) for mean, tail in zip(means, tails)]
+        means = [mean for mean, _ in kept]
+        for index, (mean, lost) in enumerate(kept):
             row = index, place
+            found["lost"][row] = lost
             found["estimate"][row], found["standard_error"][row] = mean.value, mean.error
             found["exact"][row], found["scale"][row] = mean.exact, scale
             if not index:

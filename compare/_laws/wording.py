@@ -10,6 +10,7 @@ import numpy as np
 from ..text_table import number
 from .deviations import spread
 from .noise import FACTOR, off_by_more
+from .tails import tails
 
 if TYPE_CHECKING:
     import xarray
@@ -64,6 +65,10 @@ CAUTIONS = {
     "scheme replaced": "another scheme than the one that was asked for was run, see below",
     "unstable": "a side is past its mean-square threshold: what it shows is growth, not a law that settles",
     "overflow": "a mean is infinite, by its moment equations or because a path left the range of numbers",
+    "no mean": "the tail index of a side is at most the power of |x| with which the observable grows, see TAILS: the "
+    "mean over the paths estimates nothing that settles, and none is printed",
+    "no variance": "the tail index of a side is at most twice the power of |x| with which the observable grows, see "
+    "TAILS: the stationary variance is infinite, so the paths give no interval",
     "tails": "at some step one path carries more than a quarter of a mean's variance, or none differs from the others: "
     "no interval can be given there, more paths or a bounded observable are needed",
     "rare paths": "the paths show less of the risk's standard deviation than there is, see SPREAD: its intervals are "
@@ -99,8 +104,8 @@ def notes(dataset: xarray.Dataset) -> list[str]:
     """All that must be known to read the tables."""
     return [
         *noise(dataset), *thresholds(dataset), scales(dataset), *cautions(dataset), reading(dataset),
-        *sampling(dataset), *spread(dataset), *schemes(dataset), *budget(dataset), *stability(dataset),
-        *mismatches(dataset), *overflowed(dataset),
+        *sampling(dataset), *spread(dataset), *tails(dataset), *schemes(dataset), *budget(dataset),
+        *stability(dataset), *mismatches(dataset), *overflowed(dataset),
     ]  # fmt: skip
 
 
@@ -173,6 +178,7 @@ def marked(dataset: xarray.Dataset) -> list[str]:
     """What a reader must see before any table."""
     loud = [text for text in noise(dataset) if text.startswith("NOISE")] + thresholds(dataset)
     loud += [text for text in spread(dataset) if text.startswith("SPREAD")]
+    loud += [text for text in tails(dataset) if text.startswith("TAILS")]
     return loud + schemes(dataset) + mismatches(dataset) + overflowed(dataset)
 
 

@@ -5,7 +5,7 @@ from .clipped import Clipped
 from .momentum import HeavyBall, Nesterov, Plain
 from .registry import RULES, find_rule
 from .rmsprop import RMSProp
-from .rule import Rule, UserRule
+from .rule import MoveBound, Rule, UserRule
 from .sign import SignSGD
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "AdamW",
     "Clipped",
     "HeavyBall",
+    "MoveBound",
     "Nesterov",
     "Plain",
     "RMSProp",

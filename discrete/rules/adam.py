@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negative, positive
 
-from .rule import Linear, Rule
+from .rule import Linear, MoveBound, Rule
 
 
 @compiled
@@ -99,6 +100,9 @@ class Adam(Rule):
     def linear(self, step_size: float) -> Linear | None:
         return None
 
+    def move_bound(self) -> MoveBound | None:
+        return adam_bound(self.betas, 0.0)
+
 
 @dataclass(frozen=True)
 class AdamW(Rule):
@@ -142,6 +146,27 @@ class AdamW(Rule):
 
     def linear(self, step_size: float) -> Linear | None:
         return None
+
+    def move_bound(self) -> MoveBound | None:
+        return adam_bound(self.betas, self.weight_decay)
+
+
+def adam_bound(betas: tuple[float, float], decay: float) -> MoveBound | None:
+    """|m^| / sqrt(v^) by the inequality of Cauchy and Schwarz: the largest over all steps and gradients. Derived.
+
+    With r = b1^2 / b2, |m| <= (1 - b1) sqrt(1 + r + r^2 + ...) sqrt(v / (1 - b2)); at step k all sums have k terms, and
+    the bound is attained by gradients in proportion to (b1 / b2)^age. None unless r < 1.
+    """
+    b1, b2 = betas
+    ratio = b1**2 / b2 if b2 > 0 else 0.0 if b1 == 0 else math.inf
+    if ratio >= 1:
+        return None
+    size = (1 - b1) / math.sqrt((1 - b2) * (1 - ratio))
+    return MoveBound(
+        size, "coordinate",
+        "|m / sqrt(v)| <= (1 - b1) / sqrt((1 - b2) (1 - b1^2 / b2)) by the inequality of Cauchy and Schwarz, as "
+        f"b1^2 < b2: {size:.4g}", decay,
+    )  # fmt: skip
 
 
 def check_adam(rule: Adam | AdamW) -> None:

@@ -12,7 +12,7 @@ from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, positive
 
 from .momentum import Plain
-from .rule import Linear, Rule, UserRule
+from .rule import Linear, MoveBound, Rule, UserRule
 
 TINY = 1e-6  # torch divides by norm + 1e-6
 
@@ -86,3 +86,21 @@ class Clipped(Rule):
 
     def linear(self, step_size: float) -> Linear | None:
         return None
+
+    def move_bound(self) -> MoveBound | None:
+        linear = self.rule.linear(1.0)
+        if linear is None:
+            return self.rule.move_bound()
+        response = linear_response(*linear)
+        size = self.max_norm * response
+        summed = f", and the rule sums up {response:.4g} of it" if response != 1 else ""
+        return MoveBound(size, "norm", f"a clipped gradient has norm at most {self.max_norm:g}{summed}")
+
+
+def linear_response(kept: np.ndarray, entry: np.ndarray) -> float:
+    """How far gradients of norm 1 move x in one step at most: sum of the moves that a gradient makes, all steps on."""
+    total, slots = abs(float(entry[0])), entry[1:]
+    while slots.size and np.abs(slots).max() > 1e-16 * total:
+        total += abs(float(kept[0, 1:] @ slots))
+        slots = kept[1:, 1:] @ slots
+    return total

@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, real_number
 
-from .rule import Linear, Rule
+from .rule import Linear, MoveBound, Rule
 
 
 @compiled
@@ -57,6 +57,9 @@ class Plain(Rule):
     def linear(self, step_size: float) -> Linear | None:
         return np.ones((1, 1)), np.array([-step_size])
 
+    def move_bound(self) -> MoveBound | None:
+        return None
+
 
 @dataclass(frozen=True)
 class HeavyBall(Rule):
@@ -95,6 +98,9 @@ class HeavyBall(Rule):
     def linear(self, step_size: float) -> Linear | None:
         mu = self.momentum
         return np.array([[1.0, -step_size * mu], [0.0, mu]]), np.array([-step_size, 1.0])
+
+    def move_bound(self) -> MoveBound | None:
+        return None
 
 
 @dataclass(frozen=True)
@@ -136,6 +142,9 @@ class Nesterov(Rule):
     def linear(self, step_size: float) -> Linear | None:
         mu = self.momentum
         return np.array([[1.0, -step_size * mu**2], [0.0, mu]]), np.array([-step_size * (1 + mu), 1.0])
+
+    def move_bound(self) -> MoveBound | None:
+        return None
 
 
 def check_momentum(momentum: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, flag, non_negative, positive, real_number
 
-from .rule import Linear, Rule
+from .rule import Linear, MoveBound, Rule
 
 
 @compiled
@@ -97,3 +98,12 @@ class RMSProp(Rule):
 
     def linear(self, step_size: float) -> Linear | None:
         return None
+
+    def move_bound(self) -> MoveBound | None:
+        if self.centered:  # the variance may be anything beside g^2
+            return None
+        size = 1 / math.sqrt(1 - self.alpha) / (1 - self.momentum)
+        summed = " and momentum sums a geometric series of them" if self.momentum else ""
+        return MoveBound(
+            size, "coordinate", f"v >= (1 - alpha) g^2, so |g| / sqrt(v) <= 1 / sqrt(1 - alpha){summed}: {size:.4g}"
+        )

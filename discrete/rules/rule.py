@@ -14,6 +14,27 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, whole_number
 Linear = tuple[np.ndarray, np.ndarray]
 
 
+@dataclass(frozen=True)
+class MoveBound:
+    """x' = (1 - step_size decay) x + a move of at most step_size * size, whatever the gradients are.
+
+    Attributes
+    ----------
+    size : float
+    of : str
+        "coordinate" or "norm": what of the move is bounded.
+    derivation : str
+        One sentence.
+    decay : float
+        Decoupled weight decay.
+    """
+
+    size: float
+    of: str
+    derivation: str
+    decay: float = 0.0
+
+
 class Rule(ABC):
     """x, slots <- move(x, slots, gradient): written once in NumPy and once compiled, for one path.
 
@@ -62,6 +83,10 @@ class Rule(ABC):
     @abstractmethod
     def linear(self, step_size: float) -> Linear | None:
         """Matrices T (m + 1, m + 1), e (m + 1,) with (x, slots) <- T (x, slots) + e gradient; None: not linear."""
+
+    @abstractmethod
+    def move_bound(self) -> MoveBound | None:
+        """How far a step can move, whatever the gradients are; None: any distance, or not known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,4 +166,7 @@ class UserRule(Rule):
         return moved, kept
 
     def linear(self, step_size: float) -> Linear | None:
+        return None
+
+    def move_bound(self) -> MoveBound | None:
         return None

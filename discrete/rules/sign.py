@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.exact.compiling import compiled
 
-from .rule import Linear, Rule
+from .rule import Linear, MoveBound, Rule
 
 
 @compiled
@@ -37,3 +37,6 @@ class SignSGD(Rule):
 
     def linear(self, step_size: float) -> Linear | None:
         return None
+
+    def move_bound(self) -> MoveBound:
+        return MoveBound(1.0, "coordinate", "a sign is at most 1 in size")

@@ -1,0 +1,130 @@
+"""What is said of one tail index: one row for each way of knowing it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, PositiveLyapunovExponent
+from sgdlimits.exact.tail_index import TailIndex
+
+from ..tail_estimators import TailEstimate
+
+EXACT, BOUNDS, ESTIMATE = "exact", "bounds", "estimate"
+SLACK = 1e-9  # of an index, by which numbers that are one may differ
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way of knowing the index of one process.
+
+    Attributes
+    ----------
+    kind : {"exact", "bounds", "estimate"}
+    method : str
+    index, lower, upper : float
+        nan where there is none; of bounds, the index is nan.
+    k : int
+        Order statistics used; 0 where that means nothing.
+    notes : tuple of str
+        What to know of the numbers.
+    verdict : str
+        Beside the exact index: "holds" or "violated" (bounds), "covers" or "misses" (estimates); else empty.
+    """
+
+    kind: str
+    method: str
+    index: float = math.nan
+    lower: float = math.nan
+    upper: float = math.nan
+    k: int = 0
+    notes: tuple[str, ...] = ()
+    verdict: str = ""
+
+
+@dataclass(frozen=True)
+class Known:
+    """The exact index of one process, where there is one.
+
+    Attributes
+    ----------
+    index : TailIndex or None
+    lyapunov_exponent : float
+        nan where it is not known.
+    why_not : str
+        Why there is no index.
+    settles : bool
+        Whether there is a stationary law to sample, as far as is known.
+    """
+
+    index: TailIndex | None
+    lyapunov_exponent: float = math.nan
+    why_not: str = ""
+    settles: bool = True
+
+
+def known_index(process: Any) -> Known:
+    """Ask the process for its index."""
+    if not hasattr(process, "tail_index"):
+        return Known(None, why_not="the process has no tail_index()")
+    try:
+        found = process.tail_index()
+    except PositiveLyapunovExponent as error:
+        return Known(None, error.lyapunov_exponent, str(error), settles=False)
+    except NoStationaryLaw as error:
+        return Known(None, why_not=str(error), settles=False)
+    except InvalidInput as error:
+        return Known(None, why_not=str(error))
+    return Known(found, found.lyapunov_exponent)
+
+
+def exact_rows(process: Any, known: Known) -> list[Row]:
+    """The exact index and the bounds, where the process has them."""
+    found = known.index
+    if found is None:
+        rows = [Row(EXACT, "none", notes=(known.why_not,))]
+    else:
+        notes = (found.note,) if found.note else ()
+        rows = [Row(EXACT, found.method, found.index, found.lower, found.upper, notes=notes)]
+    if not hasattr(process, "tail_index_bounds"):
+        return rows
+    try:
+        bounds = process.tail_index_bounds()
+    except InvalidInput as error:
+        return [*rows, Row(BOUNDS, "none", notes=(str(error),))]
+    lower, upper = bounds
+    proved = bounds.lower_proved and bounds.upper_proved
+    notes = ("the lower bound is void",) if bounds.void else ()
+    verdict = "" if found is None else _beside(found, lower, upper, ("holds", "violated"))
+    method = ("proved, " if proved else "") + bounds.regime
+    return [*rows, Row(BOUNDS, method, math.nan, lower, upper, 0, notes, verdict)]
+
+
+def estimate_row(name: str, estimator: Callable[..., TailEstimate], sample: Any, known: Known, level: float) -> Row:
+    """One estimator on a sample, beside the exact index."""
+    try:
+        seen = estimator(sample, confidence=level)
+    except InvalidInput as error:
+        return Row(ESTIMATE, name.replace("_", " "), notes=(str(error),))
+    verdict = "" if known.index is None else _beside(known.index, seen.lower, seen.upper, ("covers", "misses"))
+    return Row(ESTIMATE, seen.method, seen.index, seen.lower, seen.upper, seen.k or 0, seen.warnings, verdict)
+
+
+def _beside(found: TailIndex, lower: float, upper: float, words: Sequence[str]) -> str:
+    """Whether an interval meets what is known of the index."""
+    slack = SLACK * found.index if math.isfinite(found.index) else 0.0
+    return words[0] if lower - slack <= found.upper and found.lower <= upper + slack else words[1]
+
+
+def compared(first: TailIndex | None, other: TailIndex | None) -> str:
+    """"same", "other" or "undecided": the index of a process beside the reference's; empty where one is unknown."""
+    if first is None or other is None:
+        return ""
+    if math.isinf(first.index) or math.isinf(other.index):
+        return "same" if first.index == other.index else "other"
+    gap = abs(first.index - other.index)
+    if gap <= SLACK * first.index:
+        return "same"
+    return "other" if gap > math.hypot(first.error, other.error) else "undecided"

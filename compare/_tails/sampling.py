@@ -1,0 +1,113 @@
+"""Independent ends of paths, along one direction: what the estimators see."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, finite_array, whole_number
+
+from .._laws.sides import DiffusionSide, Run, Side
+from ..capabilities import has_moments, has_one_step_size, problem_of
+
+RELAXATIONS = 10.0  # of the slowest mode, after which a start is forgotten
+FEWEST_STEPS = 200
+MOST_WORK = 2e9  # path-steps times dimension of one process, unless steps are given
+SPLIT = "ninomiya_victoir"  # integrates each noise and the drift exactly: it keeps the index on a line at any increment
+UNSETTLED = 1e-3  # probability by chance, from which the law at half the steps is called another
+ANGLE = 0.1  # decay of the fastest mode over one increment
+
+
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """Ends of paths (paths,) on a line, and what to know of them."""
+
+    values: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """The direction and the point that positions are seen from."""
+
+    direction: np.ndarray
+    origin: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        return (x - self.origin) @ self.direction
+
+
+def line_of(processes: list[Any], direction: Any, dimension: int) -> Line:
+    """Through the minimiser, where there is one; default direction: of the largest eigenvalue, or the first axis."""
+    problem = next((p for p in map(problem_of, processes) if hasattr(p, "minimiser")), None)
+    origin = np.zeros(dimension) if problem is None else np.asarray(problem.minimiser, dtype=float)
+    if direction is None:
+        eigenvectors = getattr(problem, "eigenvectors", np.eye(dimension))
+        largest = int(np.argmax(getattr(problem, "eigenvalues", np.eye(dimension)[0])))
+        return Line(eigenvectors[:, largest], origin)
+    given = finite_array("direction", direction, shape=(dimension,))
+    if not np.any(given):
+        raise InvalidInput("direction is zero: give a vector (d,), or leave it out for that of the largest eigenvalue")
+    return Line(given / np.linalg.norm(given), origin)
+
+
+def steps_of(processes: list[Any], exponents: list[float], steps: Any, paths: int, dimension: int) -> int:
+    """Steps after which starts are forgotten: by the slowest mode, and by the slowest Lyapunov exponent."""
+    if steps is not None:
+        return whole_number("steps", steps, 2)
+    rates = [-exponent for exponent in exponents if exponent < 0]
+    for process in processes:
+        if has_moments(process) and has_one_step_size(process):
+            curvatures = process.problem.curvatures[process.problem.eigenvalues > 0]
+            rates.append(float(process.step_size * curvatures.min(initial=math.inf)))
+    slowest = min((rate for rate in rates if rate > 0), default=math.inf)
+    wanted = max(FEWEST_STEPS, math.ceil(RELAXATIONS / slowest)) if math.isfinite(slowest) else FEWEST_STEPS
+    return int(min(wanted, max(FEWEST_STEPS, MOST_WORK // (paths * dimension))))
+
+
+def ends_of(side: Side, line: Line, run: Run) -> Ends:
+    """The ends of one side's paths, and a doubt where half as many steps gave another law.
+
+    Raises
+    ------
+    InvalidInput
+        If paths left the range of numbers.
+    """
+    from scipy.stats import ks_2samp
+
+    half, last = _positions(side, line, run)
+    if not np.isfinite(last).all():
+        count = int(np.count_nonzero(~np.isfinite(last)))
+        raise InvalidInput(
+            f"{count} of {last.size} paths of {side.label} left the range of floating-point numbers in {run.steps} "
+            "steps: lower the step size, or steps"
+        )
+    # Two halves of the paths, so that the two samples are independent.
+    test = ks_2samp(half[: half.size // 2], last[half.size // 2 :])
+    if test.pvalue >= UNSETTLED:
+        return Ends(last)
+    return Ends(
+        last,
+        (
+            f"not settled: after {run.steps // 2} steps the law was another (KS distance {test.statistic:.2g}, "
+            f"p = {test.pvalue:.1g}): give more steps, or a start nearer to the stationary law",
+        ),
+    )
+
+
+def _positions(side: Side, line: Callable[[np.ndarray], np.ndarray], run: Run) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(side, DiffusionSide) and has_moments(side.process) and not side.process.always_exact:
+        rate = float(side.process.step_size * np.abs(side.process.problem.curvatures).max())
+        increments = min(max(1, math.ceil(rate / ANGLE)), 64)
+        found = side.process.simulate(
+            run.x0, run.steps, run.paths, observables={"line": line}, solver=SPLIT, substeps=increments, **run.options
+        )
+        return found["line"].values[:, 0], found["line"].values[:, 1]
+    sample = side.sample(run, {"line": line}, frozenset())
+    if sample is None:
+        raise InvalidInput(f"{side.label} is a known law, of which nothing is sampled: leave it out")
+    return sample.values["line"][:, 0], sample.values["line"][:, 1]

@@ -1,0 +1,142 @@
+"""Monomials of several variables up to a degree, and polynomials as keys with coefficients.
+
+A monomial z^alpha has the key alpha . numbers, with fixed random whole numbers modulo 2^64: keys of a product add up,
+so that products need no tables. That no two monomials of a basis share a key is checked where it is made.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from .cost import check_memory
+from .errors import OutOfReach
+from .moment_exponents import exponents
+
+MOST = 6000  # monomials of which a matrix is made
+
+
+@dataclass(frozen=True, eq=False)
+class Polynomial:
+    """Sum of coefficients (k,) times the monomials of keys (k,), which may repeat."""
+
+    keys: np.ndarray
+    coefficients: np.ndarray
+
+    def times(self, other: Polynomial) -> Polynomial:
+        """The product."""
+        with np.errstate(over="ignore"):
+            keys = np.add.outer(self.keys, other.keys)
+        return Polynomial(keys.ravel(), np.outer(self.coefficients, other.coefficients).ravel())
+
+
+@dataclass(frozen=True, eq=False)
+class Monomials:
+    """All monomials of `groups * width` variables up to a degree, lower degrees first.
+
+    Variable (slot, k) stands at slot * width + k. With `even`, only those whose degree in each k, over all slots, is
+    even: what is closed where the law does not change when coordinates change sign.
+
+    Attributes
+    ----------
+    width, groups, order : int
+    even : bool
+    """
+
+    width: int
+    groups: int
+    order: int
+    even: bool
+
+    def __post_init__(self) -> None:
+        size = self.count(self.width, self.groups, self.order, self.even)
+        if size > MOST:
+            less = "" if self.order <= 2 else ", a lower order"
+            raise OutOfReach(
+                f"moments of order {self.order} in {self.width * self.groups} variables are {size} numbers that move "
+                f"together, more than {MOST}: take fewer directions{less}, or simulate"
+            )
+        check_memory(f"a matrix of {size} x {size} moments", 16.0 * size**2, "lower the order")
+
+    @staticmethod
+    def count(width: int, groups: int, order: int, even: bool) -> int:
+        """How many there are, from above where several slots share a parity."""
+        if even and groups == 1:
+            return math.comb(width + order // 2, order // 2)
+        return math.comb(width * groups + order, order)
+
+    @property
+    def variables(self) -> int:
+        """Number of variables."""
+        return self.width * self.groups
+
+    @cached_property
+    def exponents(self) -> np.ndarray:
+        """alpha (size, variables)."""
+        if self.even and self.groups == 1:
+            return np.concatenate([2 * exponents(half, self.width) for half in range(self.order // 2 + 1)])
+        whole = np.concatenate([exponents(degree, self.variables) for degree in range(self.order + 1)])
+        if not self.even:
+            return whole
+        totals = whole.reshape(-1, self.groups, self.width).sum(axis=1)
+        return whole[(totals % 2 == 0).all(axis=1)]
+
+    @cached_property
+    def degrees(self) -> np.ndarray:
+        """|alpha| (size,)."""
+        return self.exponents.sum(axis=1)
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Keys (variables,) of the variables."""
+        return np.random.Generator(np.random.Philox(11)).integers(0, 2**64, self.variables, dtype=np.uint64)
+
+    def keys_of(self, alpha: np.ndarray) -> np.ndarray:
+        """Keys (n,) of exponents (n, up to all variables), the first ones."""
+        with np.errstate(over="ignore"):
+            return (alpha.astype(np.uint64) * self.numbers[: alpha.shape[1]]).sum(axis=1, dtype=np.uint64)
+
+    @cached_property
+    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
+        keys = self.keys_of(self.exponents)
+        order = np.argsort(keys)
+        assert (np.diff(keys[order]) > 0).all()  # else the keys would not tell monomials apart
+        return keys[order], order
+
+    def row(self, polynomial: Polynomial) -> np.ndarray:
+        """Coefficients (size,) of a polynomial of the basis."""
+        keys, order = self._sorted
+        places = np.minimum(np.searchsorted(keys, polynomial.keys), keys.size - 1)
+        assert (keys[places] == polynomial.keys).all()
+        return np.bincount(order[places], weights=polynomial.coefficients, minlength=keys.size)
+
+    def values(self, points: np.ndarray) -> np.ndarray:
+        """Means (size,) of the monomials over points (n, variables)."""
+        found = np.ones((len(points), len(self.exponents)))
+        with np.errstate(over="ignore"):
+            for column, powers in zip(points.T, self.exponents.T):
+                used = powers > 0
+                found[:, used] *= column[:, None] ** powers[used]
+            return found.mean(axis=0)
+
+    def norm(self, order: int) -> np.ndarray:
+        """Coefficients (size,) of |z|^order, even, z the variables of the first slot."""
+        half = exponents(order // 2, self.width)
+        return self.row(Polynomial(self.keys_of(2 * half), multinomials(half)))
+
+
+def multinomials(alpha: np.ndarray) -> np.ndarray:
+    """|alpha|! / alpha! (n,) of exponents (n, d)."""
+    return np.array([math.factorial(sum(each)) / math.prod(map(math.factorial, each)) for each in alpha.tolist()])
+
+
+def below(alpha: np.ndarray) -> np.ndarray:
+    """All exponents (n, d) that are at most alpha (d,) in every entry."""
+    used = np.flatnonzero(alpha)
+    grid = np.indices(tuple(alpha[used] + 1)).reshape(used.size, int(np.prod(alpha + 1)))
+    found = np.zeros((grid.shape[1], alpha.size), dtype=int)
+    found[:, used] = grid.T
+    return found

@@ -1,0 +1,59 @@
+"""What tail indices take from the rows of compare.laws."""
+
+import numpy as np
+import pytest
+
+from sgdlimits import compare, diffusions, discrete, problems
+from sgdlimits.compare.known_tails import KnownTail, known_tail, lost_to_tails
+from sgdlimits.exact.errors import StabilityWarning
+
+PLANE = problems.StreamingLeastSquares([1.0, 0.36], 0.3, [1.0, 1.0])
+
+
+def norms(step_size):
+    sgd = discrete.SGD(PLANE, step_size)
+    found = compare.laws(sgd, diffusions.HomogenizedSGD.of(sgd), x0=np.zeros(2), steps=10, paths=200)
+    return sgd, found, found.dataset.sel(observable="norm", process="homogenized SGD")
+
+
+def test_a_variance_that_is_infinite_gives_no_interval_and_a_mean_that_is_none():
+    sgd, found, row = norms(0.2)  # index above 4: everything is printed
+    assert sgd.tail_index().index > 4
+    assert np.isfinite(row["worst_lower"]) and "no" not in str(row["caution"].item()).split()
+    assert not any(note.startswith("TAILS") for note in found.notes())
+
+    with pytest.warns(StabilityWarning):
+        sgd, found, row = norms(0.7)
+    assert 1 < sgd.tail_index().index < 2
+    assert np.isfinite(row["worst_difference"]) and np.isinf(row["worst_upper"])
+    assert "no variance" in str(row["caution"].item()) and str(row["overall"].item()) == "undecided"
+    assert np.isfinite(found.dataset["w1"].sel(observable="norm")).all()
+    assert any(note.startswith("TAILS") and "is not that of SGD" in note for note in found.notes())
+
+    with pytest.warns(StabilityWarning):
+        sgd, found, row = norms(0.95)
+    assert sgd.tail_index().index < 1
+    assert np.isnan(row["worst_difference"]) and "no mean" in str(row["caution"].item())
+    distances = found.dataset.sel(observable="norm", process="homogenized SGD")
+    assert np.isnan(distances["w1"]).all() and np.isfinite(distances["ks"]).all()
+    risk = found.dataset.sel(observable="risk", process="homogenized SGD")
+    assert bool(risk["exact"]) and np.isfinite(risk["worst_difference"])  # what is exact stays
+
+
+def test_what_is_known_holds_the_index():
+    for step_size in (0.3, 0.8):
+        sgd = discrete.SGD(PLANE, step_size)
+        for process in (sgd, diffusions.HomogenizedSGD.of(sgd)):
+            tail, index = known_tail(process), process.tail_index().index
+            assert tail.known and tail.lower * (1 - 1e-9) <= index <= tail.upper * (1 + 1e-9)
+    assert not known_tail(diffusions.UserDiffusion(lambda t, x: -x, lambda t, x: x, 1, noise_type="diagonal")).known
+    gone = known_tail(discrete.SGD(PLANE, 5.0))
+    assert gone.upper == 0 and "no stationary law" in gone.why
+
+
+def test_powers():
+    tail = KnownTail(1.2, 1.8, "so it is said")
+    assert [lost_to_tails(tail, power) for power in (0.5, 1.0, 2.0, None)] == ["", "no variance", "no mean", ""]
+    assert lost_to_tails(KnownTail(), 2.0) == ""
+    assert str(tail) == "between 1.200 and 1.800" and str(KnownTail(4.0, why="x")) == "at least 4.000"
+    assert KnownTail(0, 2, "x").apart_from(KnownTail(2.1, 3, "y")) and not tail.apart_from(KnownTail(0, 1.5, "y"))
