@@ -100,17 +100,18 @@ class StableConvolution:
             return self._norm(self.matrix(time).T @ direction)
         from scipy.integrate import quad
 
-        # In the share of one slowest decay that is left, infinite times end at 0.
-        slow = self.slowest
-
         def power(s: float) -> float:
             return self._norm(self.columns.T @ (self.flow(s).T @ direction)) ** a
 
-        if math.isinf(time):
-            whole, _ = quad(lambda v: power(-math.log(v) / slow / a) / (slow * a * v), 0, 1, epsrel=1e-10, limit=500)
-        else:
-            whole, _ = quad(power, 0, time, epsrel=1e-10, limit=500)
-        return float(whole ** (1 / a))
+        # Panels that double from the fastest time; an infinite one ends where e^-40 of the integrand is left.
+        fastest = float(np.abs(np.linalg.eigvals(self.drift)).max())
+        end = 40 / (a * self.slowest) if math.isinf(time) else time
+        ends, width = [0.0], 1 / max(fastest, 1 / end)
+        while ends[-1] < end:
+            ends.append(min(ends[-1] + width, end))
+            width *= 2
+        parts = [quad(power, low, high, epsabs=0, epsrel=1e-9, limit=500)[0] for low, high in zip(ends, ends[1:])]
+        return float(sum(parts) ** (1 / a))
 
     def _norm(self, v: np.ndarray) -> float:
         order = 2.0 if self.isotropic else self.index
@@ -118,7 +119,10 @@ class StableConvolution:
         return largest * float((np.abs(v / largest) ** order).sum() ** (1 / order)) if largest else 0.0
 
     def _gramian(self, time: float) -> np.ndarray:
-        """Integral over [0, time] of exp(-K s) S S' exp(-K' s), by Van Loan's block exponential (1978)."""
+        """Integral over [0, time] of exp(-K s) S S' exp(-K' s), by Van Loan's block exponential (1978).
+
+        Of a short time, which is then doubled: of a long one the two blocks would lose each other's digits.
+        """
         from scipy.linalg import expm
 
         from .matrix_equations import solve_lyapunov
@@ -126,8 +130,11 @@ class StableConvolution:
         noise, k, d = self.columns @ self.columns.T, self.drift, len(self.drift)
         if math.isinf(time):
             return solve_lyapunov(k, noise)
-        block = expm(time * np.block([[k, noise], [np.zeros((d, d)), -k.T]]))
-        found = block[d:, d:].T @ block[:d, d:]
+        doublings = max(0, math.ceil(math.log2(max(time * float(np.linalg.norm(k)), 1.0))))
+        block = expm(time / 2**doublings * np.block([[k, noise], [np.zeros((d, d)), -k.T]]))
+        found, flow = block[d:, d:].T @ block[:d, d:], block[d:, d:].T
+        for _ in range(doublings):
+            found, flow = found + flow @ found @ flow.T, flow @ flow
         return (found + found.T) / 2
 
 

@@ -2,7 +2,7 @@
 
 At index 2 it is normal with variance 2 scale^2, at index 1 Cauchy's. With Zolotarev's integral (Nolan 1997, theorem 1)
 P(X > x) is a mean of exp(-g), or of 1 - exp(-g) below index 1, over angles; g is monotone in the angle, and the
-double-exponential rule is applied on both sides of the angle where g = 1.
+double-exponential rule is applied on both sides of the angle where g = 1. Far out a series takes over.
 """
 
 from __future__ import annotations
@@ -19,11 +19,14 @@ from .errors import InvalidInput, non_negative, positive, real_array, real_numbe
 
 Array = np.ndarray
 NEAR_ONE = 1e-3  # within it of index 1 a parabola through three indices is taken: the integral loses digits there
-NODES = 161  # of the double-exponential rule, on each side
+NODES, MORE_NODES = 161, 321  # of the double-exponential rule, on each side; the second within SHARP of index 1
+SHARP = 0.1
+TERMS = 6  # of the series in x^-index, which is used where that is below FAR
+FAR = 1e-3
 BLOCK = 4096  # points of one array of nodes
 KNOTS = 8192  # of the table of quantiles
 BISECTIONS = 70
-LEAST_TAIL = 1e-20  # from here on the tail is its leading power
+LEAST_TAIL = 1e-20  # down to which quantiles are tabulated; beyond, the tail is its leading power
 
 
 def stable_index(index: Any) -> float:
@@ -44,7 +47,7 @@ def stable_index(index: Any) -> float:
 class StableLaw:
     """The law; `cdf`, `sf`, `pdf` and `ppf` take arrays, as a frozen distribution of scipy.stats does.
 
-    Probabilities are right to 1e-9, and tails to a relative 1e-6 for indices up to 1.999.
+    Probabilities are right to 1e-9, and tails to a relative 1e-6 for indices from 0.3 to 1.999.
 
     Parameters
     ----------
@@ -147,9 +150,7 @@ def _standard_tail(x: Array, index: float) -> Array:
             return np.arctan(1 / x) / math.pi
     if abs(index - 1) < NEAR_ONE:
         return _across_one(_standard_tail, x, index)
-    with np.errstate(divide="ignore"):
-        far = _tail_constant(index) * x**-index
-    return np.where(far < LEAST_TAIL, far, _integrals(np.minimum(x, _far(index)), index)[0])
+    return np.where(x > _far(index), _series(x, index)[0], _integrals(np.minimum(x, _far(index)), index)[0])
 
 
 def _standard_density(x: Array, index: float) -> Array:
@@ -163,10 +164,8 @@ def _standard_density(x: Array, index: float) -> Array:
     # Near 0 the first terms of the power series, elsewhere the integral over x.
     peak, bend = special.gamma(1 + 1 / index) / math.pi, special.gamma(3 / index) / (2 * math.pi * index)
     near = np.sqrt(peak / bend) * 1e-5
-    with np.errstate(divide="ignore"):
-        far = index * _tail_constant(index) * x ** (-index - 1)
     inside = _integrals(np.clip(x, near, _far(index)), index)[1]
-    return np.where(x < near, peak - bend * x * x, np.where(x > _far(index), far, inside))
+    return np.where(x < near, peak - bend * x * x, np.where(x > _far(index), _series(x, index)[1], inside))
 
 
 def _across_one(function: Any, x: Array, index: float) -> Array:
@@ -177,14 +176,23 @@ def _across_one(function: Any, x: Array, index: float) -> Array:
 
 
 def _far(index: float) -> float:
-    """From here on the tail is its leading power."""
-    return max((_tail_constant(index) / LEAST_TAIL) ** (1 / index), 40.0)
+    """From here on the series is taken."""
+    return max(FAR ** (-1 / index), 40.0)
+
+
+def _series(x: Array, index: float) -> tuple[Array, Array]:
+    """Tail and density by the series in x^-index (Feller 1971, XVII.6), which below index 1 converges."""
+    x, k = np.maximum(x, _far(index)), np.arange(1, TERMS + 1)
+    # sin(pi k index / 2) of the distance from pi k, so that it is exact near index 2
+    signs = np.sin(math.pi * k * (1 - index / 2))
+    terms = signs * special.gamma(index * k) / special.gamma(k + 1) / math.pi * x[..., None] ** (-index * k)
+    return terms.sum(axis=-1), (terms * index * k).sum(axis=-1) / x
 
 
 @lru_cache
-def _rule() -> tuple[Array, Array]:
+def _rule(nodes: int) -> tuple[Array, Array]:
     """Places in (0, 1) and weights of the double-exponential rule; the places are told from 0, not from 1."""
-    u = np.linspace(-4.0, 4.0, NODES)
+    u = np.linspace(-4.0, 4.0, nodes)
     inner = math.pi * np.sinh(u)
     return special.expit(inner), (u[1] - u[0]) * math.pi * np.cosh(u) * special.expit(inner) * special.expit(-inner)
 
@@ -209,7 +217,7 @@ def _block(x: Array, index: float) -> tuple[Array, Array]:
                 index > 1
             )
             low, high = np.where(short, r, low), np.where(short, high, r)
-        share, weights = _rule()
+        share, weights = _rule(MORE_NODES if abs(index - 1) < SHARP else NODES)
         tail, slope = np.zeros(x.shape), np.zeros(x.shape)
         for first in (True, False):  # from angle 0, and from angle pi / 2
             length = math.pi / 2 * special.expit(r if first else -r)
@@ -239,7 +247,8 @@ def _table(index: float) -> Any:
     from scipy.interpolate import CubicHermiteSpline
 
     unit = 1 / float(special.gamma(1 + 1 / index))  # of the order of the width of the density's peak
-    grid = np.linspace(0.0, math.log1p(_far(index) / unit), KNOTS)
+    last = max((_tail_constant(index) / LEAST_TAIL) ** (1 / index), 40.0)
+    grid = np.linspace(0.0, math.log1p(last / unit), KNOTS)
     x = unit * np.expm1(grid)
     tail, density = _standard_tail(x, index), _standard_density(x, index)
     levels = -np.log(tail)
