@@ -1,7 +1,7 @@
 """What linear drift makes of stable noise: the law of the integral over [0, t] of exp(-K s) S dL_s.
 
 Its characteristic function at u is exp(-integral over [0, t] of |S' exp(-K' s) u|_a^a ds), with the a-norm for
-independent coordinates of L and the Euclidean one for isotropic L (Sato 1999, theorem 17.5). Where that is the norm
+independent coordinates of L and the Euclidean one for isotropic L. Where that is the norm
 of a fixed matrix, the integral is that matrix times one stable vector: where K S = S diag(r) for independent
 coordinates, K S S' + S S' K' = 2 r S S' for isotropic L, and always at index 2. Derived.
 """

@@ -1,6 +1,6 @@
 """The symmetric stable law on the line: E exp(i t (X - centre)) = exp(-|scale t|^index).
 
-At index 2 it is normal with variance 2 scale^2, at index 1 Cauchy's. With Zolotarev's integral (Nolan 1997, theorem 1)
+At index 2 it is normal with variance 2 scale^2, at index 1 Cauchy's. With the angle and the exponential variable of Chambers, Mallows and Stuck (1976),
 P(X > x) is a mean of exp(-g), or of 1 - exp(-g) below index 1, over angles; g is monotone in the angle, and the
 double-exponential rule is applied on both sides of the angle where g = 1. Far out a series takes over.
 """
@@ -109,7 +109,7 @@ class StableLaw:
             return self.centre + self.scale * np.sign(p - 0.5) * _standard_place(np.minimum(p, 1 - p), self.index)
 
     def absolute_moment(self, order: float) -> float:
-        """E |X - centre|^order (Samorodnitsky and Taqqu 1994, property 1.2.17); inf from the index on, below 2."""
+        """E |X - centre|^order; inf from the index on, below 2. Derived."""
         p = real_number("order", order)
         if p <= -1 or (p >= self.index and self.index < 2):
             return math.inf
@@ -181,7 +181,7 @@ def _far(index: float) -> float:
 
 
 def _series(x: Array, index: float) -> tuple[Array, Array]:
-    """Tail and density by the series in x^-index (Feller 1971, XVII.6), which below index 1 converges."""
+    """Tail and density by the series in x^-index, which below index 1 converges: the Fourier integral, term by term."""
     x, k = np.maximum(x, _far(index)), np.arange(1, TERMS + 1)
     # sin(pi k index / 2) of the distance from pi k, so that it is exact near index 2
     signs = np.sin(math.pi * k * (1 - index / 2))

@@ -236,7 +236,7 @@ def test_langevin_under_linear_drift_tends_to_the_exact_law():
 
 
 @pytest.mark.parametrize(
-    "make", [LeastSquares, pytest.param(Logistic, marks=pytest.mark.slow)]  # the second compiles its search of a minimum
+    "make", [LeastSquares, pytest.param(Logistic, marks=pytest.mark.slow)]  # the second compiles a search for a minimum
 )
 def test_langevin_of_a_problem(make):
     """Assert that it takes any problem's gradient and risk, with the clock and the noise of the linear one."""
