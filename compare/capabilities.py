@@ -33,7 +33,8 @@ def has_moments(process: Any) -> bool:
     """Whether the first two moments of the process close."""
     quadratic = isinstance(getattr(process, "problem", None), QuadraticProblem)
     rule = getattr(process, "update_rule", None)  # one that is not linear in the gradient closes nothing
-    return quadratic and getattr(process, "sampling", None) != "reshuffle" and (rule is None or linear(rule))
+    closes = quadratic and hasattr(process, "moments")
+    return closes and getattr(process, "sampling", None) != "reshuffle" and (rule is None or linear(rule))
 
 
 def linear(rule: Any) -> bool:

@@ -30,6 +30,8 @@ from .solvers.adapters import (
     to_sdeint,
     to_torchsde,
 )
+from .stable_langevin import StableLangevin
+from .stable_ornstein_uhlenbeck import StableOrnsteinUhlenbeck
 from .user import UserDiffusion
 from .volterra import volterra_risk
 
@@ -49,6 +51,8 @@ __all__ = [
     "PearsonDiffusion",
     "Scheme",
     "Sdeint",
+    "StableLangevin",
+    "StableOrnsteinUhlenbeck",
     "TorchSDE",
     "UserDiffusion",
     "convex_order",

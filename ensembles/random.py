@@ -16,11 +16,12 @@ import numpy as np
 from numba import uint64
 
 from sgdlimits.exact.cost import check_memory
-from sgdlimits.exact.errors import InvalidInput, axes, one_of, seed_number, shown, whole_number
+from sgdlimits.exact.errors import InvalidInput, axes, one_of, positive, seed_number, shown, whole_number
 
 from sgdlimits.exact.compiling import compiled
 from .normals import fill_normals, scratch, unit_interval
 from .philox import PACK, path_words
+from .stable_increments import path_positive_stable, path_symmetric_stable
 from .weak_increments import path_signs
 
 QUALITIES = ("float32", "float64")
@@ -47,6 +48,8 @@ class Purpose(IntEnum):
     AREA = 9
     WEAK = 10
     CROSSING = 11
+    STABLE = 12
+    SUBORDINATOR = 13
     USER = 64
 
 
@@ -235,6 +238,27 @@ class Noise:
         out = np.empty((self.paths.size, size))
         path_signs(out, np.uint64(self.seed), int(purpose), self.paths, int(k) * size)
         return out
+
+    def stable(self, k: int, size: int, index: float, isotropic: bool = False) -> np.ndarray:
+        """Return symmetric stable numbers of step k, (P, size), with E exp(i t X) = exp(-|t|^index).
+
+        At index 2 they are normal of variance 2. Isotropic: each row is one vector with E exp(i t . X) =
+        exp(-|t|^index), the root of a positive stable number times normals (sub-Gaussian; Samorodnitsky and Taqqu
+        1994, section 2.5); otherwise all are independent. `quality` is that of those normals alone.
+        """
+        purpose = Purpose.SUBORDINATOR if isotropic else Purpose.STABLE
+        _, k, size = self._place(purpose, k, size)
+        index = positive("index", index)
+        if index > 2:
+            raise InvalidInput(f"index must be above 0 and at most 2, got {index:g}: no law is stable with more")
+        seed = np.uint64(self.seed)
+        if not isotropic:
+            out = np.empty((self.paths.size, size))
+            path_symmetric_stable(out, seed, int(purpose), self.paths, int(k) * size, index)
+            return out
+        clock = np.empty((self.paths.size, 1))
+        path_positive_stable(clock, seed, int(purpose), self.paths, int(k), index / 2)
+        return np.sqrt(2 * clock) * self.normals(Purpose.BROWNIAN, k, size)
 
     def rows(self, k: int, batch_size: int, samples: int, sampling: str = "with_replacement") -> np.ndarray:
         """Return the minibatch of step k as row indices, (P, batch_size) int64; independent from step to

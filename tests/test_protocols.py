@@ -103,7 +103,7 @@ OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
     "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise", "AdditiveRecurrence",
-    "PearsonDiffusion",
+    "PearsonDiffusion", "StableOrnsteinUhlenbeck", "StableLangevin",
 }  # fmt: skip
 
 

@@ -28,7 +28,10 @@ NAMES = {
     "HomogenizedSGD.stationary HomogenizedSGD.stability HomogenizedSGD.tail_index HomogenizedSGD.tail_index_bounds "
     "HomogenizedSGD.even_moments ModifiedEquation.even_moments "
     "ModifiedEquation.tail_index PearsonDiffusion PearsonDiffusion.of PearsonDiffusion.moments "
-    "PearsonDiffusion.stationary PearsonDiffusion.simulate PearsonDiffusion.tail_index convex_order isotropic_law",
+    "PearsonDiffusion.stationary PearsonDiffusion.simulate PearsonDiffusion.tail_index convex_order isotropic_law "
+    "StableOrnsteinUhlenbeck StableOrnsteinUhlenbeck.of StableOrnsteinUhlenbeck.law StableOrnsteinUhlenbeck.stationary "
+    "StableOrnsteinUhlenbeck.simulate StableOrnsteinUhlenbeck.moments StableOrnsteinUhlenbeck.tail_index "
+    "StableLangevin StableLangevin.of StableLangevin.simulate StableLangevin.tail_index",
     "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped",
     "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
@@ -42,8 +45,7 @@ NAMES = {
 # The issue that builds a name turns its line over: an unexpected pass fails the suite.
 LATER = {
     "discrete": "escape fluctuation",
-    "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE "
-    "StableOrnsteinUhlenbeck StableLangevin",
+    "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE",
     "compare": "snapping golden_path validity",
 }
 STUDIES_NOW = ("homogenized", "zero-loss")

@@ -1,0 +1,178 @@
+"""Gradient descent driven by a stable Levy process, by Euler's scheme."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import numpy as np
+
+from sgdlimits.ensembles.limits import beyond
+from sgdlimits.ensembles.simulators import ArraySimulator
+from sgdlimits.exact.claims import Claim
+from sgdlimits.exact.clock import Clock, gradient_flow_clock
+from sgdlimits.exact.errors import InvalidInput, flag, function, points, positive, text, whole_number
+from sgdlimits.exact.stable_law import stable_index
+from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.exact.user_functions import call, numbers
+from sgdlimits.problems.problem import Objective
+
+from .stable_noise import noise_columns, noise_steps, run_jumps, stated_length
+from .stable_ornstein_uhlenbeck import StableOrnsteinUhlenbeck
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@dataclass(frozen=True, eq=False)
+class StableLangevin:
+    """dX = -grad f(X) dt + S dL, L as in `StableOrnsteinUhlenbeck`, by Euler's scheme with exact stable increments.
+
+    With one substep it is gradient descent x <- x - step_size grad f(x) + step_size^(1 / index) S xi. Whether the
+    equation has one solution, and whether explicit steps stay finite, depends on f: where its gradient grows faster
+    than linearly large jumps throw explicit steps out, and such paths are reported as overflowed. Runs with other
+    substeps share no path of L, so differences between them carry the sampling error of both.
+
+    Parameters
+    ----------
+    gradient : problem, or function of positions (P, d) that gives (P, d)
+    scale : float, (d,) or (d, m) array
+    index : float
+        Above 0, at most 2; at 2 S dL is sqrt(2) S dW.
+    isotropic : bool
+    step_size : float
+        The process's time in one step.
+    substeps : int
+        Euler's increments per step.
+    dimension : int, optional
+        Needed where neither a problem nor the scale states it.
+    label : str, optional
+        Default: names the number of increments.
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used; when it is run, if the function returns something else than (P, d) numbers.
+    """
+
+    gradient: Any
+    scale: Any
+    index: float
+    isotropic: bool = False
+    step_size: float = 1.0
+    substeps: int = 1
+    dimension: int | None = None
+    label: str = ""
+
+    tail_index_closed: ClassVar[bool] = True
+    claims: ClassVar[tuple[Claim, ...]] = (
+        Claim(
+            "no moment of order index or more is finite after a step, as an increment is independent of the position "
+            "before it",
+            ("index below 2",),
+            "derived",
+        ),
+    )
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.gradient, Objective):
+            function("gradient", self.gradient, "of positions (P, d), or a problem")
+        stated = getattr(self.gradient, "dimension", None) if isinstance(self.gradient, Objective) else self.dimension
+        d = stated_length(self.scale) if stated is None else whole_number("dimension", stated, 1)
+        if self.dimension not in (None, d):
+            raise InvalidInput(f"dimension is {self.dimension}, but the problem has {d}: leave it out")
+        columns = noise_columns(self.scale, d)
+        columns.flags.writeable = False
+        substeps = whole_number("substeps", self.substeps, 1)
+        named = f"stable Langevin by Euler, {substeps} increment{'s' if substeps > 1 else ''} a step"
+        fields = {
+            "scale": columns, "index": stable_index(self.index), "isotropic": flag("isotropic", self.isotropic),
+            "step_size": positive("step_size", self.step_size), "substeps": substeps, "dimension": d,
+            "label": text("label", self.label) if self.label else named,
+        }  # fmt: skip
+        for name, value in fields.items():
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def of(cls, sgd: Any, index: float, substeps: int = 1) -> Self:
+        """The objective of an SGD, in gradient-flow time, with the noise of `StableOrnsteinUhlenbeck.of`.
+
+        That noise is matched at the minimiser (of a smooth loss, at a minimum) and is the same everywhere.
+        """
+        linear = StableOrnsteinUhlenbeck.of(sgd, index)
+        return cls(sgd.problem, linear.scale, index, step_size=linear.step_size, substeps=substeps)
+
+    @property
+    def problem(self) -> Objective | None:
+        """The problem, where the gradient is one's."""
+        return self.gradient if isinstance(self.gradient, Objective) else None
+
+    @property
+    def clock(self) -> Clock:
+        """One step is step_size in the process's time."""
+        return cast(Clock, gradient_flow_clock(self.step_size))
+
+    def drift(self, t: Any, x: np.ndarray) -> np.ndarray:
+        """-grad f at x (P, d)."""
+        x = points("x", x, cast(int, self.dimension), finite=False)
+        if self.problem is not None:
+            return -self.problem.gradient(x)
+        return -numbers("gradient", call("gradient", self.gradient, x), x.shape, f" for {len(x)} positions")
+
+    def tail_index(self) -> TailIndex:
+        """That of the position after any number of steps: the index of one increment, infinite at 2."""
+        if self.index == 2:
+            note = "normal increments: every moment of a step is finite where the gradient grows at most linearly"
+            return TailIndex(math.inf, 0.0, "index of one increment", note=note)
+        return TailIndex(
+            self.index, 0.0, "index of one increment, which is independent of the position before it",
+            note="after any number of steps; where the gradient grows faster than linearly, an upper bound",
+        )  # fmt: skip
+
+    def simulate(
+        self,
+        x0: Any,
+        steps: int,
+        paths: int,
+        observables: Any = ("state",),
+        record: int | Sequence[int] | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> xarray.Dataset:
+        """Simulate independent paths; `options` as in `sgdlimits.ensembles.run`.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable an observable, with dims (path, step[, coordinate]).
+
+        Warns
+        -----
+        OverflowedPaths
+            If a path overflowed.
+        """
+        extra = {"solver": "euler", "substeps": self.substeps}
+        return run_jumps(self, self.simulator(), x0, steps, paths, observables, record, seed, options, extra)
+
+    def simulator(self) -> ArraySimulator:
+        """What the engine advances."""
+        length = self.step_size / self.substeps
+
+        def move(x: np.ndarray, k: int) -> np.ndarray:
+            out = beyond(x)  # such paths stand still: no gradient is asked for there
+            return np.where(out[:, None], x, x + length * self.drift(k * length, np.where(out[:, None], 0.0, x)))
+
+        advance = noise_steps(move, length ** (1 / self.index) * self.scale, self.index, self.isotropic)
+        risk = getattr(self.problem, "risk", None)
+        measures = {} if risk is None else {"risk": lambda state: _risk(risk, state.x)}
+        return ArraySimulator(
+            self.label, cast(int, self.dimension), advance, measures=measures, substeps=self.substeps, compiled=False
+        )
+
+
+def _risk(risk: Any, x: np.ndarray) -> np.ndarray:
+    values, inside = np.full(len(x), np.inf), ~beyond(x)
+    values[inside] = risk(x[inside])
+    return values
