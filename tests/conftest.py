@@ -49,7 +49,7 @@ def laws_dataset():
     band = 3.2 / 1.96 * half
     statistics = LawStatistics(
         estimate, error, difference, lower, upper, difference - band, difference + band, 0 * error, scale, verdict,
-        np.zeros(error.shape, dtype=bool), exact,
+        np.zeros(error.shape, dtype=bool), exact, np.full(exact.shape, "", dtype=object),
     )  # fmt: skip
     worst = worst_of(statistics, steps, 0.05)
     caution = np.full(exact.shape, "", dtype=object)
