@@ -243,7 +243,8 @@ class Noise:
         """Return symmetric stable numbers of step k, (P, size), with E exp(i t X) = exp(-|t|^index).
 
         At index 2 they are normal of variance 2. Isotropic: each row is one vector with E exp(i t . X) =
-        exp(-|t|^index), the root of a positive stable number times normals (sub-Gaussian); otherwise all are independent. `quality` is that of those normals alone.
+        exp(-|t|^index), the root of a positive stable number times normals (sub-Gaussian); otherwise all are
+        independent. `quality` is that of those normals alone.
         """
         purpose = Purpose.SUBORDINATOR if isotropic else Purpose.STABLE
         _, k, size = self._place(purpose, k, size)

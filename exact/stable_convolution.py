@@ -1,9 +1,9 @@
 """What linear drift makes of stable noise: the law of the integral over [0, t] of exp(-K s) S dL_s.
 
 Its characteristic function at u is exp(-integral over [0, t] of |S' exp(-K' s) u|_a^a ds), with the a-norm for
-independent coordinates of L and the Euclidean one for isotropic L. Where that is the norm
-of a fixed matrix, the integral is that matrix times one stable vector: where K S = S diag(r) for independent
-coordinates, K S S' + S S' K' = 2 r S S' for isotropic L, and always at index 2. Derived.
+independent coordinates of L and the Euclidean one for isotropic L. Where that is the norm of a fixed matrix, the
+integral is that matrix times one stable vector: where K S = S diag(r) for independent coordinates, K S S' + S S' K' =
+2 r S S' for isotropic L, and always at index 2. Derived.
 """
 
 from __future__ import annotations
@@ -98,6 +98,8 @@ class StableConvolution:
         a = self.index
         if self.closed:
             return self._norm(self.matrix(time).T @ direction)
+        if time == 0:
+            return 0.0
         from scipy.integrate import quad
 
         def power(s: float) -> float:

@@ -1,8 +1,9 @@
 """The symmetric stable law on the line: E exp(i t (X - centre)) = exp(-|scale t|^index).
 
-At index 2 it is normal with variance 2 scale^2, at index 1 Cauchy's. With the angle and the exponential variable of Chambers, Mallows and Stuck (1976),
-P(X > x) is a mean of exp(-g), or of 1 - exp(-g) below index 1, over angles; g is monotone in the angle, and the
-double-exponential rule is applied on both sides of the angle where g = 1. Far out a series takes over.
+At index 2 it is normal with variance 2 scale^2, at index 1 Cauchy's. With the angle and the exponential variable of
+Chambers, Mallows and Stuck (1976), P(X > x) is a mean of exp(-g), or of 1 - exp(-g) below index 1, over angles; g is
+monotone in the angle, and the double-exponential rule is applied on both sides of the angle where g = 1. Far out a
+series takes over.
 """
 
 from __future__ import annotations
