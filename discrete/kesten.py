@@ -245,10 +245,10 @@ def population_index(
             "raise paths"
         )
     note = f"95 % interval; the bias of finite populations, {middle.bias / slope:.1g}, is taken off"
-    if settling > sizes.generations / 4:
+    if settling > sizes.generations:
         note += (
-            f"; directions settle in about {settling:.0f} steps, more than the {sizes.generations // 4} generations "
-            "that are left out: raise generations"
+            f"; directions settle in about {settling:.0f} steps, more than the {sizes.generations} generations: "
+            "raise generations"
         )
     return TailIndex(index, half, "populations", exponent, uncertain, note)
 

@@ -13,14 +13,15 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from scipy.special import gammaincinv, gammaln
+from scipy.special import gammaincinv, gammaln, xlogy
 
 from sgdlimits.ensembles import populations
 from sgdlimits.ensembles.random import Noise, Purpose
 
 PLACES = 96  # purpose of the uniform numbers that choose rows, matrices and cells
-CELLS = 40  # of the radius of a Gaussian batch
+CELLS = 64  # of the radius of a Gaussian batch
 OUTSIDE = 1e-18  # probability of a radius beyond them
+FLAT = 1e-9  # slope of a logarithm that is none
 DEFENCE = 0.02  # of the largest weight that a row has at least, while others are to come
 TILTED = 8  # rows of a batch; the rest are drawn as they come
 MOST_ROWS = 2048  # that a path looks at; of more it draws so many candidates at random
@@ -88,7 +89,7 @@ class TiltedSteps(ABC):
 def grow_tilted(steps: TiltedSteps, start: np.ndarray, **options: Any) -> populations.Growth:
     """Growth rate of E |x|^order by populations; options and errors as `populations.grow`."""
     x0 = np.append(start / np.linalg.norm(start), 0.0)
-    return populations.grow(steps, x0, log_weight=_drawn, project=_to_the_sphere, **options)
+    return populations.grow(steps, x0, log_weight=_drawn, project=_to_the_sphere, halves=False, **options)
 
 
 def _drawn(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -150,7 +151,7 @@ class TiltedRows(TiltedSteps):
         mean, rest = look @ self._hessian, np.square(split.rest).sum(axis=1)
         variance = np.einsum("pi,ij,pj->p", look, self._fourth, look) - np.square(mean).sum(axis=1)
         value, ratio = split.base - scale * batch * mean, np.zeros(len(u))
-        tilted = min(batch, TILTED)
+        tilted = min(batch, TILTED) if self.order > PLAIN else 0  # next to 0 there is nothing to tilt
         chosen = np.empty((len(u), tilted), np.int64)
         candidates = MOST_ROWS // 16 if n > MOST_ROWS else 0
         numbers = noise.uniforms(PLACES, k, tilted * (1 + candidates))
@@ -258,12 +259,11 @@ class TiltedGaussian(TiltedSteps):
 
         low = chi.ppf(OUTSIDE, self.batch_size) if self.batch_size > 1 else 0.0
         edges = np.linspace(low, chi.isf(OUTSIDE, self.batch_size + 2 * self.order), CELLS + 1)
-        middles = (edges[1:] + edges[:-1]) / 2
-        return edges, self._log_density(middles)
+        return edges, self._log_density(edges)
 
     def _log_density(self, radius: np.ndarray) -> np.ndarray:
         half = self.batch_size / 2
-        return (self.batch_size - 1) * np.log(radius) - radius**2 / 2 - (half - 1) * np.log(2) - gammaln(half)
+        return xlogy(self.batch_size - 1, radius) - radius**2 / 2 - (half - 1) * np.log(2) - gammaln(half)
 
     def move(self, k: int, u: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         h, order, split = self.eigenvalues, self.order, self.rule.split(u)
@@ -304,19 +304,26 @@ class TiltedGaussian(TiltedSteps):
         self, base: np.ndarray, pull: np.ndarray, rest: np.ndarray, variance: np.ndarray, scale: float,
         uniforms: np.ndarray,
     ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-        """R (P,) and log p / q: by cells in proportion to about E |A u|^order, evenly within one."""
+        """R (P,) and log p / q: by cells in proportion to about E |A u|^order, the exponential of a line in each."""
         if self.order < PLAIN:
             return np.sqrt(2 * gammaincinv(self.batch_size / 2, uniforms[:, 0])), np.zeros(len(base))
         h, (edges, densities) = self.eigenvalues, self._cells
         own, cross, both = (np.einsum("pi,pi->p", *pair) for pair in ((base, base), (base, pull), (pull, pull)))
         across = h.sum() - both / variance + max(self.order / 2 - 1, 0.0) * np.square(h).sum() / h.sum()
-        squares = (scale * ((edges[1:] + edges[:-1]) / 2) ** 2)[None]
+        squares = (scale * edges**2)[None]
         sizes = (own + rest)[:, None] + squares * (both[:, None] * squares - 2 * cross[:, None])
         sizes += scale * squares * (variance * across)[:, None]
-        cell, drawn = choose(self.order / 2 * np.log(sizes) + densities, uniforms[:, :1])
-        width = edges[1] - edges[0]
-        radius = edges[cell[:, 0]] + width * uniforms[:, 1]
-        return radius, self._log_density(radius) + np.log(width) - drawn[:, 0]
+        logs = self.order / 2 * np.log(sizes) + densities
+        # exp of a line within a cell: its mass, and its inverse distribution.
+        width, slopes = edges[1] - edges[0], np.diff(logs, axis=1)
+        slopes = np.where(np.abs(slopes) < FLAT, FLAT, slopes)
+        cell, drawn = choose(logs[:, :-1] + np.log(np.expm1(slopes) / slopes), uniforms[:, :1])
+        low, slope = (np.take_along_axis(each, cell, axis=1)[:, 0] for each in (logs[:, :-1], slopes))
+        part = np.log1p(uniforms[:, 1] * np.expm1(slope)) / slope
+        radius = edges[cell[:, 0]] + width * part
+        # log q: the cell's, and the line's over the cell's mass.
+        log_drawn = drawn[:, 0] + slope * part - np.log(np.expm1(slope) / slope) - np.log(width)
+        return radius, self._log_density(radius) - log_drawn
 
 
 def choose(logs: np.ndarray, uniforms: np.ndarray, floor: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
