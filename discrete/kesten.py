@@ -27,6 +27,7 @@ LOWEST = 0.02  # the same, downwards
 TINY = 1e-6  # order of moments whose growth is the Lyapunov exponent's
 NEAR = 0.04  # of a root, how far to either side its slope is taken
 FEW_PARENTS = 8.0  # that carry a population: with fewer neither rate nor interval means anything
+PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
 PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
 LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
 
@@ -170,9 +171,9 @@ def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, 
 
 def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray) -> GrowthAt:
     """Growth of E |x|^order of SGD's linear part, by populations of tilted steps."""
-    r, step_size = eigenvalues.size, float(sgd.step_size)
-    rule = LinearRule(step_size, problem.ridge, sgd.momentum, sgd.nesterov)
-    start = np.random.Generator(np.random.Philox(0)).standard_normal(2 * r if sgd.momentum else r)
+    rule = LinearRule(float(sgd.step_size), problem.ridge, sgd.momentum, sgd.nesterov)
+    # In steep directions, where moments grow: of flat ones a path forgets its part slowly, at their own rates.
+    start = np.tile(eigenvalues, 2) if sgd.momentum else eigenvalues
 
     def steps(order: float) -> TiltedSteps:
         if isinstance(problem, LeastSquares):
@@ -245,9 +246,9 @@ def population_index(
             "raise paths"
         )
     note = f"95 % interval; the bias of finite populations, {middle.bias / slope:.1g}, is taken off"
-    if settling > sizes.generations:
+    if settling > PATIENCE * sizes.generations:
         note += (
-            f"; directions settle in about {settling:.0f} steps, more than the {sizes.generations} generations: "
+            f"; directions settle in about {settling:.0f} steps, far more than the {sizes.generations} generations: "
             "raise generations"
         )
     return TailIndex(index, half, "populations", exponent, uncertain, note)
