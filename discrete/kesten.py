@@ -226,17 +226,17 @@ def population_index(
                 "in every sample"
             )
     order = _root_by_halving(lambda s: rate(s).rate, low, high)
-    for _ in range(2):  # Newton, from the rough root to one whose slope is near enough
+    for _ in range(3):  # Newton's method, until the curve is straight from here to the root
         wide = NEAR * order
         ends = [rate(s, 2) for s in (order - wide, order + wide)]
         slope = (ends[1].rate - ends[0].rate) / (2 * wide)
         if not slope > 0:
             raise OutOfReach(f"the growth of moments of {label} does not rise about order {order:.3g}: raise paths")
-        middle = rate(order, 1)
-        index = order - middle.rate / slope
-        if abs(index - order) <= wide:
+        before, order = order, max(order - rate(order, 2).rate / slope, order / 2)
+        if abs(order - before) <= wide / 4:
             break
-        order = max(index, order / 2)
+    middle = rate(order, 1)
+    index = order - middle.rate / slope
     half = (middle.upper - middle.lower) / 2 / slope
     fewest = min(end.fewest_effective for end in (*ends, middle))
     if fewest < FEW_PARENTS or abs(middle.bias) > (middle.upper - middle.lower) / 2 + 3 * middle.bias_error:
