@@ -26,7 +26,7 @@ BEYOND = 64.0  # index that populations do not look for
 LOWEST = 0.02  # the same, downwards
 TINY = 1e-6  # order of moments whose growth is the Lyapunov exponent's
 NEAR = 0.04  # of a root, how far to either side its slope is taken
-FEW_PARENTS = 8.0  # that carry a population: with fewer neither rate nor interval means anything
+FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
 PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
 PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
 LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
@@ -239,13 +239,15 @@ def population_index(
     index = order - middle.rate / slope
     half = (middle.upper - middle.lower) / 2 / slope
     fewest = min(end.fewest_effective for end in (*ends, middle))
-    if fewest < FEW_PARENTS or abs(middle.bias) > (middle.upper - middle.lower) / 2 + 3 * middle.bias_error:
+    if fewest < FEW_PARENTS and abs(middle.bias) > GROSS * index * slope:
         raise OutOfReach(
             f"the tail index of {label} is about {index:.3g}, but at times {fewest:.0f} paths carry the moment that "
             f"decides, and the bias of finite populations is {abs(middle.bias / slope):.1g}: no interval would hold; "
             "raise paths"
         )
     note = f"95 % interval; the bias of finite populations, {middle.bias / slope:.1g}, is taken off"
+    if fewest < FEW_PARENTS:
+        note += f"; at times {fewest:.0f} paths carry a population"
     if settling > PATIENCE * sizes.generations:
         note += (
             f"; directions settle in about {settling:.0f} steps, far more than the {sizes.generations} generations: "

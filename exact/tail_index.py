@@ -78,7 +78,9 @@ def refuse_growth(label: str, exponent: float) -> None:
         )
 
 
-def positive_root(log_growth: Callable[[float], float], largest: float = LARGEST) -> float:
+def positive_root(
+    log_growth: Callable[[float], float], largest: float = LARGEST, precision: float = TOLERANCE
+) -> float:
     """The positive root of a convex function that is 0 at 0 and falls there; inf where none is up to `largest`."""
     from scipy.optimize import brentq
 
@@ -90,4 +92,4 @@ def positive_root(log_growth: Callable[[float], float], largest: float = LARGEST
     low = high / 2
     while log_growth(low) > 0:  # 0 and this one then lie between
         low, high = low / 2, low
-    return float(brentq(log_growth, low, high, xtol=TOLERANCE * low, rtol=8.9e-16 * 4))
+    return float(brentq(log_growth, low, high, xtol=precision * low, rtol=max(precision * 1e-2, 8.9e-16 * 4)))
