@@ -131,8 +131,8 @@ class StableOrnsteinUhlenbeck:
             )
         problem, size = gaussian.quadratic, float(gaussian.step_size)
         deviations = np.sqrt(np.maximum(np.diag(cast(ConstantNoise, gaussian.noise_map).covariance), 0.0))
-        quartiles = float(StableLaw(2.0, math.sqrt(0.5)).ppf(0.75)) / float(StableLaw(index).ppf(0.75))
-        scales = size ** (1 - 1 / index) * quartiles * deviations
+        normal, stable = (law.ppf(np.array([0.75]))[0] for law in (StableLaw(2.0, math.sqrt(0.5)), StableLaw(index)))
+        scales = size ** (1 - 1 / index) * normal / stable * deviations
         vectors = problem.eigenvectors
         drift = (vectors * (gaussian.rates / size)) @ vectors.T
         return cls(drift, vectors * scales, index, problem.minimiser, step_size=size)
