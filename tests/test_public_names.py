@@ -35,7 +35,8 @@ NAMES = {
     "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold bounds tails Tails contraction",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
-    "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate",
+    "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
+    "GoodnessOfFit goodness_of_fit",
     "studies": "sweep plot_sweep merge_stores read_store find_study",
     "exact.errors": "Unstable InfiniteVariance NoStationaryLaw",
 }
