@@ -47,8 +47,8 @@ LATER = {
     "StableOrnsteinUhlenbeck StableLangevin",
     "compare": "snapping golden_path validity",
 }
-STUDIES_NOW = ("homogenized", "zero-loss")
-STUDIES_LATER = ("finite-step-size", "heavy-tails", "exploration", "golden-path", "validity", "scaling-laws")
+STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails")
+STUDIES_LATER = ("finite-step-size", "exploration", "golden-path", "validity", "scaling-laws")
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.SampleLoss": "value gradient samples dimension",

@@ -18,7 +18,7 @@ from sgdlimits.problems import LeastSquares
 ROWS, COLUMNS = 500, 10  # of the synthetic data
 FEATURES = 8  # random features of a data set
 ACCEPTED = 0.05  # p-value below which a law is rejected
-SGD, LIMIT = "SGD", "homogenized SGD"
+SGD, LIMIT = "SGD", "homogenized SGD"  # labels of the two sides
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class TableRow:
         Bounds on the index of homogenized SGD.
     homogenized, sgd : TailIndex
         Exact, of both sides.
-    student, homogenized_student : TailEstimate
-        Student's t fitted to ends of paths of SGD and of homogenized SGD; its degrees of freedom are the index.
+    student : TailEstimate
+        Student's t fitted to ends of paths of SGD; its degrees of freedom are the index.
     student_fit, stable_fit : GoodnessOfFit
         Whether Student's t and the symmetric stable law describe the ends of SGD.
     notes : tuple of str
@@ -51,7 +51,6 @@ class TableRow:
     homogenized: TailIndex
     sgd: TailIndex
     student: TailEstimate
-    homogenized_student: TailEstimate
     student_fit: GoodnessOfFit
     stable_fit: GoodnessOfFit
     notes: tuple[str, ...] = ()
@@ -140,18 +139,16 @@ def table_row(
     sgd = discrete.SGD(problem, fraction * threshold, batch_size)
     limit = diffusions.HomogenizedSGD.of(sgd)
     index = sgd.tail_index(seed=child_seed(seed, name, "populations", batch_size) % 2**32, threads=threads, **populations)
-    exact = {SGD: index, LIMIT: limit.tail_index(threads=threads)}
     found = compare.tails(
-        sgd, limit, paths=paths, estimators=("hill",), indices=exact, seed=seed, confidence=confidence,
+        sgd, paths=paths, estimators=("hill",), indices={SGD: index}, seed=seed, confidence=confidence,
         threads=threads, progress=progress,
     )  # fmt: skip
-    ends = {side: found.dataset["sample"].sel(process=side).values for side in exact}
-    fitted = {side: student(values, confidence=confidence) for side, values in ends.items()}
+    ends = found.dataset["sample"].values[0]
     lower, upper = limit.tail_index_bounds()
-    fits = [goodness_of_fit(ends[SGD], law, resamples, seed) for law in ("student", "stable")]
+    fits = [goodness_of_fit(ends, law, resamples, seed) for law in ("student", "stable")]
     notes = [text for row in found.table() if row["kind"] == "estimate" for text in row["notes"].split("; ")]
     unsettled = tuple(dict.fromkeys(text for text in notes if text.startswith("not settled")))
     return TableRow(
-        name, batch_size, problem.ridge, sgd.step_size, lower, upper, exact[LIMIT], index, fitted[SGD],
-        fitted[LIMIT], fits[0], fits[1], unsettled,
+        name, batch_size, problem.ridge, sgd.step_size, lower, upper, limit.tail_index(threads=threads), index,
+        student(ends, confidence=confidence), fits[0], fits[1], unsettled,
     )  # fmt: skip
