@@ -84,12 +84,16 @@ def plot_rows(result: HeavyTailsResult) -> Figure:
         ends = np.array([[nu.index - nu.lower], [min(nu.upper, top) - nu.index]])
         ax.errorbar(min(nu.index, top), place + 0.12, xerr=ends, fmt="o", color=blue, markersize=4, linewidth=1)
     first = found[0]
-    for x, text, colour in (
-        (first.sgd.index, SGD, black), (first.student.index, "\nfitted nu", blue), (first.upper, LIMIT, orange),
-    ):  # fmt: skip
-        ax.annotate(text, (x, -0.45), fontsize=SMALL, color=colour, ha="center", va="bottom")
+    left = first.sgd.index <= first.student.index
+    for x, text, colour, side in (
+        (first.sgd.index, f" {SGD} ", black, "right" if left else "left"),
+        (first.student.index, " fitted nu ", blue, "left" if left else "right"),
+        (first.homogenized.index, LIMIT, orange, "center"),
+    ):
+        height = -0.85 if text == LIMIT else -0.35
+        ax.annotate(text, (x, height), fontsize=SMALL, color=colour, ha=side, va="bottom")
     ax.set_yticks(range(len(found)), [f"{row.data}, batch {row.batch_size}" for row in found])
-    ax.set_ylim(len(found) - 0.4, -1.2)
+    ax.set_ylim(len(found) - 0.4, -1.5)
     ax.set_xlim(0, top)
     dress(ax, "", "tail index")
     ax.tick_params(axis="y", length=0)

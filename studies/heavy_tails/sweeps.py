@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NOISE = 0.3  # of the labels; no index depends on it
-STEP, ISOTROPIC_STEP = 0.5, 0.05
+STEP, ISOTROPIC_STEP = 0.5, 0.15
 PLANE = (1.0, 0.36)
 HIGHEST = 100.0  # index that a panel shows at most
+BAND = "\n(band: bounds)"
 SIDES = {"sgd": SGD, "homogenized": LIMIT}
 
 
@@ -74,7 +75,7 @@ def axes() -> dict[str, Axis]:
         ),
         Axis(
             "dimension", "dimension", f"eigenvalues 1, step size {ISOTROPIC_STEP:g}, batch size 1, no ridge",
-            (1, 2, 4, 8, 16, 32), lambda value: ((1.0,) * int(value), ISOTROPIC_STEP, 1, 0.0),
+            (1, 2, 3, 4, 6, 8), lambda value: ((1.0,) * int(value), ISOTROPIC_STEP, 1, 0.0),
         ),
     )  # fmt: skip
     return {axis.name: axis for axis in found}
@@ -134,7 +135,7 @@ def _panel(ax: Axes, data: xarray.Dataset, axis: Axis) -> None:
         ax.plot(x, exact, color=look["color"], linestyle=look["linestyle"], linewidth=1.3)
         last = np.flatnonzero(np.isfinite(exact))
         if last.size:
-            ends.append((x[last[-1]], float(exact[last[-1]]), side, look["color"]))
+            ends.append((x[last[-1]], float(exact[last[-1]]), side + BAND * (side == LIMIT), look["color"]))
     estimate, low, high = (data[f"estimate{end}"].values for end in ("", "_lower", "_upper"))
     shown = np.isfinite(estimate)
     bars = np.array([estimate - low, np.minimum(high, 10 * top) - estimate])[:, shown]
@@ -146,8 +147,4 @@ def _panel(ax: Axes, data: xarray.Dataset, axis: Axis) -> None:
     ax.set_ylim(0, top)
     dress(ax, "tail index", axis.label)
     ax.set_title(axis.setting, fontsize=SMALL, loc="left", color=GREY)
-    middle = np.flatnonzero(np.isfinite(data["upper"].values) & (data["upper"].values < top))
-    if middle.size:
-        place = middle[len(middle) // 2]
-        ends.append((x[place], float(data["upper"].values[place]), f"bounds of\n{LIMIT}", colour))
     direct_labels(ax, ends)
