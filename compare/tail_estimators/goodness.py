@@ -18,7 +18,7 @@ from .stable_table import LEAST, MOST, index_of, ratios
 from .student_fits import LARGEST_INDEX, distance, fit_student, standardised
 
 LAWS = ("student", "stable")
-INDICES, PLACES = 31, 161  # of the table of stable distribution functions: right to 2e-4 for indices above 0.8, to 3e-3 at 0.5
+INDICES, PLACES = 31, 161  # of the table of stable laws: right to 2e-4 for indices above 0.8, to 3e-3 at 0.5
 
 
 @dataclass(frozen=True)
