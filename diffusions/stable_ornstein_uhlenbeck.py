@@ -131,7 +131,7 @@ class StableOrnsteinUhlenbeck:
             )
         problem, size = gaussian.quadratic, float(gaussian.step_size)
         deviations = np.sqrt(np.maximum(np.diag(cast(ConstantNoise, gaussian.noise_map).covariance), 0.0))
-        normal, stable = (float(law.ppf(np.array(0.75))) for law in (StableLaw(2.0, math.sqrt(0.5)), StableLaw(index)))
+        normal, stable = (law.ppf(np.array([0.75]))[0] for law in (StableLaw(2.0, math.sqrt(0.5)), StableLaw(index)))
         scales = size ** (1 - 1 / index) * normal / stable * deviations
         vectors = problem.eigenvectors
         drift = (vectors * (gaussian.rates / size)) @ vectors.T

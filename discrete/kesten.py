@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles import populations
-from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind, one_of
 from sgdlimits.exact.moment_growth import CONTINUOUS, FactorGrowth, continuous_growth
 from sgdlimits.exact.tail_index import LARGEST, TailIndex, positive_root, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
-from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .tilted_steps import LinearRule, TiltedGaussian, TiltedMatrices, TiltedRows, TiltedSteps, grow_tilted
 
 if TYPE_CHECKING:
     from .sgd import SGD
 
-DRAWS = 96  # purpose of the random numbers of a law of matrices
+GrowthAt = Callable[..., populations.Growth]  # of an order, and of options of `populations.grow`
 BEYOND = 64.0  # index that populations do not look for
-LOWEST = 0.02  # order of moments whose growth stands for the Lyapunov exponent's sign
+LOWEST = 0.02  # the same, downwards
+TINY = 1e-6  # order of moments whose growth is the Lyapunov exponent's
+NEAR = 0.04  # of a root, how far to either side its slope is taken
+FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
+PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
+PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
 LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
 
 
@@ -31,8 +36,8 @@ LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
 class Populations:
     """How many paths look for a root: sizes of the search and of the final estimate."""
 
-    paths: int = 2048
-    generations: int = 400
+    paths: int | None = None
+    generations: int = 300
     groups: int = 8
     seed: int = 0
     threads: int | None = None
@@ -80,7 +85,10 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
         if x0 is None:
             raise InvalidInput("x0 is missing: any direction (d,) from which the recurrence starts")
         start: Any = finite_array("x0", x0, ndim=1)
-        return population_index("the recurrence", law, start, sizes)
+        sizes = replace(sizes, paths=sizes.paths or PLAIN)
+        return population_index(
+            "the recurrence", lambda order, **sized: populations.grow_norm(law, start, order, **sized), sizes
+        )
     if isinstance(law, str) or axes(law) == 0 and not isinstance(law, tuple):
         raise InvalidInput(
             "law must be factors, matrices, a pair with probabilities, a distribution of scipy or a linear recurrence, "
@@ -94,7 +102,11 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     if values.shape[1] != values.shape[2]:
         raise InvalidInput(f"matrices must be square, got shape {values.shape}")
     start = np.random.Generator(np.random.Philox(0)).standard_normal(values.shape[1])
-    return population_index("the recurrence", _Matrices(values, weights.cumsum()), start, sizes)
+    with np.errstate(divide="ignore"):
+        logs = np.log(weights)
+    return population_index(
+        "the recurrence", lambda order, **sized: grow_tilted(TiltedMatrices(order, values, logs), start, **sized), sizes
+    )
 
 
 def weighted_values(name: str, law: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -154,88 +166,63 @@ def lattice_step(growth: FactorGrowth) -> float:
     return step if (np.abs(parts - np.rint(parts)) < 1e-6).all() else 0.0
 
 
-@dataclass(frozen=True, eq=False)
-class _Matrices:
-    """x <- A x with A from a list."""
-
-    matrices: np.ndarray
-    cumulated: np.ndarray
-
-    def initial_state(self, x0: np.ndarray) -> np.ndarray:
-        return x0.copy()
-
-    def step(self, k: int, state: np.ndarray, noise: Noise) -> np.ndarray:
-        places = np.searchsorted(self.cumulated, noise.uniforms(DRAWS, k, 1)[:, 0] * self.cumulated[-1], side="right")
-        return np.einsum("pij,pj->pi", self.matrices[np.minimum(places, len(self.matrices) - 1)], state)
-
-    def position(self, state: np.ndarray) -> np.ndarray:
-        return state
-
-
-@dataclass(frozen=True, eq=False)
-class JointMomentum:
-    """The linear part of SGD with momentum as one position (w, w before): no slots beside it."""
-
-    plain: Any  # SGD without momentum and noise, whose step gives the gradient
-    momentum: float
-    nesterov: bool
-
-    def initial_state(self, x0: np.ndarray) -> np.ndarray:
-        return x0.copy()
-
-    def step(self, k: int, state: np.ndarray, noise: Noise) -> np.ndarray:
-        now, before = np.split(state, 2, axis=1)
-        ahead = now + self.momentum * (now - before)
-        at = ahead if self.nesterov else now
-        moved = self.plain.position(self.plain.step(k, self.plain.initial_state(at), noise))
-        return np.concatenate([moved + ahead - at, now], axis=1)
-
-    def position(self, state: np.ndarray) -> np.ndarray:
-        return state
-
-
 def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, sizes: Populations) -> TailIndex:
     """The index of SGD on least squares by populations, of its linear part on the range of the data."""
-    r = eigenvalues.size
-    part: QuadraticProblem
-    if isinstance(problem, LeastSquares):
-        part = LeastSquares.from_arrays(problem.range_modes, np.zeros(problem.samples), problem.ridge)
-    else:
-        part = StreamingLeastSquares(eigenvalues, 0.0, np.zeros(r), problem.ridge)
-    process: Any = replace(sgd, problem=part, momentum=0.0, nesterov=False, rule=None, label_noise=0.0)
-    start = np.random.Generator(np.random.Philox(0)).standard_normal(r)
-    if sgd.momentum:
-        process, start = JointMomentum(process, sgd.momentum, sgd.nesterov), np.concatenate([start, start])
     above = sgd.stability().mean_square_stable
-    slowest = float(np.abs(problem.curvatures[: r]).min())
+    slowest = float(np.abs(problem.curvatures[: eigenvalues.size]).min())
     settling = (1 - sgd.momentum) / (sgd.step_size * slowest) if slowest > 0 else math.inf
-    return population_index(sgd.label, process, start, sizes, above, settling)
+    return population_index(sgd.label, growth_of(sgd, problem, eigenvalues), sizes, above, settling)
+
+
+def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray) -> GrowthAt:
+    """Growth of E |x|^order of SGD's linear part, by populations of tilted steps."""
+    rule = LinearRule(float(sgd.step_size), problem.ridge, sgd.momentum, sgd.nesterov)
+    # In steep directions, where moments grow: of flat ones a path forgets its part slowly, at their own rates.
+    start = np.tile(eigenvalues, 2) if sgd.momentum else eigenvalues
+
+    def steps(order: float) -> TiltedSteps:
+        if isinstance(problem, LeastSquares):
+            replace = sgd.sampling == "with_replacement"
+            return TiltedRows(order, rule, problem.range_modes, sgd.batch_size, replace)
+        return TiltedGaussian(order, rule, eigenvalues, sgd.batch_size)
+
+    return lambda order, **options: grow_tilted(steps(order), start, **options)
 
 
 def population_index(
-    label: str, process: Any, start: np.ndarray, sizes: Populations, above_two: bool | None = None,
-    settling: float = 0.0,
-) -> TailIndex:  # fmt: skip
-    """The root of log k(s) by cloning: a search with a few generations, then an estimate with an interval.
+    label: str, grow: GrowthAt, sizes: Populations, above_two: bool | None = None, settling: float = 0.0
+) -> TailIndex:
+    """The root of log k(s) by cloning: a search with few paths, then an estimate with an interval.
 
-    `settling`: steps in which directions forget where they began, about.
+    Parameters
+    ----------
+    grow : function of an order and of options of `populations.grow`
+    above_two : bool, optional
+        Whether the second moment is known to settle.
+    settling : float
+        Steps in which directions forget where they began, about.
 
     Raises
     ------
     NoStationaryLaw, OutOfReach
     """
 
-    def rate(order: float, generations: int = sizes.generations // 4, groups: int = 2) -> populations.Growth:
-        return populations.grow_norm(
-            process, start, order, generations=max(generations, 20), paths=sizes.paths, groups=groups,
-            seed=sizes.seed, threads=sizes.threads, burn_in=max(generations, 20) // 4,
+    def rate(order: float, share: int = 4) -> populations.Growth:
+        generations = max(sizes.generations // share, 20)
+        return grow(
+            order, generations=generations, paths=sizes.paths or TILTED, groups=2 if share == 4 else sizes.groups,
+            seed=sizes.seed, threads=sizes.threads, burn_in=generations // 4,
         )  # fmt: skip
 
-    exponent = 2 * rate(LOWEST).rate / LOWEST - rate(2 * LOWEST).rate / (2 * LOWEST)
+    exponent, uncertain = lyapunov_exponent(lambda order: rate(order, 1 if above_two is None else 2))
     if not above_two:
         refuse_growth(label, exponent)
-    low = 2.0 if above_two else LOWEST
-    high = 2.0 * low if above_two else 2.0
+        if exponent + uncertain > 0:
+            raise OutOfReach(
+                f"the Lyapunov exponent of {label} is {exponent:.3g} +- {uncertain:.2g} a step, so that populations "
+                "cannot tell whether there is a stationary law: raise generations or paths, or move the step size"
+            )
+    low, high = (2.0, 4.0) if above_two else (LOWEST, 2.0)
     while rate(high).rate < 0:
         low, high = high, 2 * high
         if high > BEYOND:
@@ -244,23 +231,40 @@ def population_index(
                 "in every sample"
             )
     order = _root_by_halving(lambda s: rate(s).rate, low, high)
-    wide = 0.04 * order
-    ends = [rate(s, sizes.generations, sizes.groups) for s in (order - wide, order + wide)]
-    slope = (ends[1].rate - ends[0].rate) / (2 * wide)
-    middle = rate(order, sizes.generations, sizes.groups)
-    if not slope > 0:
-        raise OutOfReach(f"the growth of moments of {label} does not rise about order {order:.3g}: raise paths")
+    for _ in range(3):  # Newton's method, until the curve is straight from here to the root
+        wide = NEAR * order
+        ends = [rate(s, 2) for s in (order - wide, order + wide)]
+        slope = (ends[1].rate - ends[0].rate) / (2 * wide)
+        if not slope > 0:
+            raise OutOfReach(f"the growth of moments of {label} does not rise about order {order:.3g}: raise paths")
+        before, order = order, max(order - rate(order, 2).rate / slope, order / 2)
+        if abs(order - before) <= wide / 4:
+            break
+    middle = rate(order, 1)
+    index = order - middle.rate / slope
     half = (middle.upper - middle.lower) / 2 / slope
     fewest = min(end.fewest_effective for end in (*ends, middle))
-    note = f"95 % interval; the bias of finite populations, {middle.bias / slope:.1g}, is taken off"
-    if fewest < sizes.paths / 100:
-        note += f"; at times {fewest:.0f} paths carry a population: raise paths"
-    if settling > sizes.generations:
-        note += (
-            f"; directions settle in about {settling:.0f} steps, more than the {sizes.generations} generations: raise "
-            "generations"
+    if fewest < FEW_PARENTS and abs(middle.bias) > GROSS * index * slope:
+        raise OutOfReach(
+            f"the tail index of {label} is about {index:.3g}, but at times {fewest:.0f} paths carry the moment that "
+            f"decides, and the bias of finite populations is {abs(middle.bias / slope):.1g}: no interval would hold; "
+            "raise paths"
         )
-    return TailIndex(order - middle.rate / slope, half, "populations", exponent, note=note)
+    note = f"95 % interval; the bias of finite populations, {middle.bias / slope:.1g}, is taken off"
+    if fewest < FEW_PARENTS:
+        note += f"; at times {fewest:.0f} paths carry a population"
+    if settling > PATIENCE * sizes.generations:
+        note += (
+            f"; directions settle in about {settling:.0f} steps, far more than the {sizes.generations} generations: "
+            "raise generations"
+        )
+    return TailIndex(index, half, "populations", exponent, uncertain, note)
+
+
+def lyapunov_exponent(rate: Callable[[float], populations.Growth]) -> tuple[float, float]:
+    """Mean growth of log |x| and half its 95 % interval: that of a moment whose order is next to 0."""
+    found = rate(TINY)
+    return found.rate / TINY, (found.upper - found.lower) / 2 / TINY
 
 
 def _root_by_halving(function: Callable[[float], float], low: float, high: float) -> float:

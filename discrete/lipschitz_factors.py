@@ -22,7 +22,6 @@ from sgdlimits.exact.errors import (
 )
 from sgdlimits.exact.schedules import StepSizes
 
-from .kesten import JointMomentum
 from .sgd import SGD
 
 DIRECTIONS = 96  # purpose of the random numbers of directions
@@ -224,3 +223,25 @@ def _singular_values(recurrence: Any, about: np.ndarray, half: float, noise: Noi
         sides = after.reshape(len(part), m, 2, d, d)
         found[first : first + block] = np.linalg.svd((sides[:, :, 0] - sides[:, :, 1]) / (2 * half), compute_uv=False)
     return found
+
+
+@dataclass(frozen=True, eq=False)
+class JointMomentum:
+    """The linear part of SGD with momentum as one position (w, w before): no slots beside it."""
+
+    plain: Any  # SGD without momentum and noise, whose step gives the gradient
+    momentum: float
+    nesterov: bool
+
+    def initial_state(self, x0: np.ndarray) -> np.ndarray:
+        return x0.copy()
+
+    def step(self, k: int, state: np.ndarray, noise: Noise) -> np.ndarray:
+        now, before = np.split(state, 2, axis=1)
+        ahead = now + self.momentum * (now - before)
+        at = ahead if self.nesterov else now
+        moved = self.plain.position(self.plain.step(k, self.plain.initial_state(at), noise))
+        return np.concatenate([moved + ahead - at, now], axis=1)
+
+    def position(self, state: np.ndarray) -> np.ndarray:
+        return state

@@ -22,6 +22,8 @@ from sgdlimits.exact.circle_growth import CircleGrowth, gaussian_circle, scalar_
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, chi_panels, isotropic_growth
 from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.sphere_growth import ORDERS as FURTHEST
+from sgdlimits.exact.sphere_growth import Resolution, SphereGrowth
 from sgdlimits.exact.tail_index import TailIndex, positive_root, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -38,6 +40,8 @@ ALIKE = 1e-12  # of the largest: eigenvalues that are one
 MOST_BATCHES = 10**6  # that are gone through one by one
 SETTLED = 1e-9  # change of a root, relative to itself, between two resolutions
 TERMS = (12, 18, 27, 40, 60)  # of the series of the plane
+FINENESS = tuple(Resolution(*sizes) for sizes in ((4, 5, 24, 16), (6, 6, 32, 20), (8, 8, 40, 28)))  # in space
+SEEN, ROUGH = 1e-7, 1e-4  # the same change in space, and of the first root there
 EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
 
 
@@ -85,6 +89,10 @@ def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: P
         return index_of_factors(sgd.label, found, coarse, "quadrature of |A e|, whose products are independent", ORDERS)
     if h.size == 2:
         return _by_circle(sgd.label, lambda terms: gaussian_circle(h, kept, scale, batch, terms, 6 + terms // 8))
+    if h.size == 3:
+        seen = _by_sphere(sgd.label, lambda fineness: SphereGrowth(h, kept, scale, batch, fineness))
+        if seen is not None:
+            return seen
     return sampled_index(sgd, problem, h, sizes)
 
 
@@ -163,3 +171,25 @@ def _by_circle(label: str, make: Callable[[int], CircleGrowth]) -> TailIndex:
     if not math.isfinite(index):
         raise OutOfReach(f"the tail index of {label} is over {REACHED:g}: no power that a sample could show")
     return TailIndex(index, error + 1e-10 * index, method, growth.exponent)
+
+
+def _by_sphere(label: str, make: Callable[[Resolution], SphereGrowth]) -> TailIndex | None:
+    """From one resolution to the next, until the root stays; None where it is over what they reach."""
+    coarse = make(FINENESS[0])
+    refuse_growth(label, coarse.exponent)
+    index = positive_root(coarse, FURTHEST, ROUGH)
+    if not math.isfinite(index):
+        return None
+    slope, error = coarse.slope(index), math.inf
+    for fineness in FINENESS[1:]:
+        before, growth = index, make(fineness)
+        for _ in range(3):  # Newton's steps with one slope: each gains as many digits as the coarse one had
+            step = growth(index) / slope
+            index -= step
+            if abs(step) <= SETTLED * index:
+                break
+        error = abs(index - before)
+        if error <= SEEN * index:
+            break
+    return TailIndex(index, error + SETTLED * index, "the transfer operator on the sphere, by Galerkin's method",
+                     growth.exponent)  # fmt: skip

@@ -19,6 +19,7 @@ from sgdlimits.exact.errors import (
     axes,
     calling,
     finite_array,
+    flag,
     function,
     one_of,
     positive,
@@ -60,7 +61,7 @@ class Growth:
     lower, upper : float
         Interval of `confidence`, from independent populations by Student's t.
     bias, bias_error : float
-        What finite populations add, estimated against populations of half the size, with its standard error.
+        What finite populations add, with its standard error: by populations of half the size, or from a variance.
     fewest_effective : float
         Least effective number of parents in any generation, (sum w)^2 / sum w^2: small numbers mean that few paths
         carry all, and that neither rate nor bias can be trusted.
@@ -123,6 +124,7 @@ def grow(
     quality: str = "float32",
     confidence: float = 0.95,
     threads: int | None = None,
+    halves: bool = True,
 ) -> Growth:
     """Growth rate of the mean of a product of weights along the paths of a process, by cloning.
 
@@ -148,6 +150,9 @@ def grow(
     seed, quality, threads
         As in `run`; results do not depend on `threads`.
     confidence : float
+    halves : bool
+        Whether populations of half the size measure the bias. Otherwise it is half the variance of the product's
+        logarithm: a shorter interval in less time, which holds where most paths carry a population.
 
     Returns
     -------
@@ -162,6 +167,7 @@ def grow(
     groups, quality = whole_number("groups", groups, 2), one_of("quality", quality, QUALITIES)
     paths = -(-whole_number("paths", paths, 2 * PACK) // (2 * PACK)) * 2 * PACK
     burn_in = whole_number("burn_in", generations // 10 if burn_in is None else burn_in, 0, generations - 1)
+    halves = flag("halves", halves)
     seed, log_weight = seed_number(seed), function("log_weight", log_weight, "of positions before and after")
     project = project if project is None else function("project", project, "of positions, or None")
     if not positive("confidence", confidence) < 1:
@@ -178,8 +184,13 @@ def grow(
         return _run(crowd, generations, every, log_weight, project, burn_in)
 
     with one_blas_thread(), thread_pool(threads) as pool:
-        found = np.array(list(pool.map(population, range(2 * groups))))
-    return _growth(found[:groups], found[groups:, 0], every, confidence, paths, generations)
+        found = np.array(list(pool.map(population, range(2 * groups if halves else groups))))
+    rates = found[:, 0] / every
+    if halves:
+        measured = _by_halves(rates[:groups], rates[groups:])
+    else:
+        measured = _by_variance(rates, (generations - burn_in) * every)
+    return _growth(measured, float(found[:groups, 1].min()), confidence, paths, generations, groups)
 
 
 def grow_norm(process: Process | Any, x0: np.ndarray, order: float, **options: Any) -> Growth:
@@ -243,19 +254,40 @@ def _run(
     return total / (generations - burn_in), fewest
 
 
+@dataclass(frozen=True)
+class _Measured:
+    """Rate, bias taken off, and bias, each with its standard error."""
+
+    rate: float
+    error: float
+    bias: float
+    bias_error: float
+
+
+def _by_halves(rates: np.ndarray, halves: np.ndarray) -> _Measured:
+    """The bias is c / paths: halves have twice as much of it, so that the difference is the bias itself."""
+    bias = float(halves.mean() - rates.mean())
+    errors = rates.std(ddof=1) / math.sqrt(rates.size), halves.std(ddof=1) / math.sqrt(rates.size)
+    rate, error = float(2 * rates.mean() - halves.mean()), math.hypot(2 * errors[0], errors[1])
+    return _Measured(rate, error, bias, math.hypot(*errors))
+
+
+def _by_variance(rates: np.ndarray, steps: int) -> _Measured:
+    """The product is unbiased and lognormal: the mean of its logarithm is too low by half its variance."""
+    variance = float(rates.var(ddof=1))
+    bias = -0.5 * steps * variance
+    bias_error = abs(bias) * math.sqrt(2 / (rates.size - 1))
+    return _Measured(float(rates.mean()) - bias, math.hypot(math.sqrt(variance / rates.size), bias_error), bias,
+                     bias_error)  # fmt: skip
+
+
 def _growth(
-    whole: np.ndarray, halves: np.ndarray, every: int, confidence: float, paths: int, generations: int
+    measured: _Measured, fewest: float, confidence: float, paths: int, generations: int, groups: int
 ) -> Growth:
     from scipy.stats import t
 
-    rates, halves = whole[:, 0] / every, halves / every
-    groups = len(rates)
-    # The bias is c / paths: halves have twice as much of it, so that the difference is the bias itself.
-    bias = float(halves.mean() - rates.mean())
-    errors = rates.std(ddof=1) / math.sqrt(groups), halves.std(ddof=1) / math.sqrt(groups)
-    rate, error = float(2 * rates.mean() - halves.mean()), math.hypot(2 * errors[0], errors[1])
-    half = float(t.ppf((1 + confidence) / 2, groups - 1)) * error
+    half = float(t.ppf((1 + confidence) / 2, groups - 1)) * measured.error
     return Growth(
-        rate, rate - half, rate + half, confidence, bias, math.hypot(*errors), float(whole[:, 1].min()), paths,
-        generations, groups,
+        measured.rate, measured.rate - half, measured.rate + half, confidence, measured.bias, measured.bias_error,
+        fewest, paths, generations, groups,
     )  # fmt: skip

@@ -82,7 +82,9 @@ def refuse_growth(label: str, exponent: float) -> None:
         )
 
 
-def positive_root(log_growth: Callable[[float], float], largest: float = LARGEST) -> float:
+def positive_root(
+    log_growth: Callable[[float], float], largest: float = LARGEST, precision: float = TOLERANCE
+) -> float:
     """The positive root of a convex function that is 0 at 0; inf where none is up to `largest`, 0 where it rises."""
     from scipy.optimize import brentq
 
@@ -96,4 +98,4 @@ def positive_root(log_growth: Callable[[float], float], largest: float = LARGEST
         if low < SMALLEST:
             return 0.0
         low, high = low / 2, low
-    return float(brentq(log_growth, low, high, xtol=TOLERANCE * low, rtol=8.9e-16 * 4))
+    return float(brentq(log_growth, low, high, xtol=precision * low, rtol=max(precision * 1e-2, 8.9e-16 * 4)))

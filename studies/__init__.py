@@ -16,6 +16,7 @@ __all__ = ["STUDIES", "find_study", "merge_stores", "plot_sweep", "read_store", 
 STUDIES = {
     "homogenized": "SGD on least squares against homogenized SGD and other diffusions that approximate it",
     "zero-loss": "noisy gradient descent along a set of zero loss: limits, time scales, and what each noise selects",
+    "heavy-tails": "how heavy the tails of SGD are, exactly, and whether they are those of homogenized SGD",
 }
 _LATE = {"sweep": "driver", "plot_sweep": "plots", "merge_stores": "merging", "read_store": "merging"}
 

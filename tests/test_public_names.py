@@ -38,7 +38,8 @@ NAMES = {
     "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold bounds tails Tails contraction",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
-    "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate",
+    "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
+    "GoodnessOfFit goodness_of_fit",
     "studies": "sweep plot_sweep merge_stores read_store find_study",
     "exact.errors": "Unstable InfiniteVariance NoStationaryLaw",
 }
@@ -48,8 +49,8 @@ LATER = {
     "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE",
     "compare": "snapping golden_path validity",
 }
-STUDIES_NOW = ("homogenized", "zero-loss")
-STUDIES_LATER = ("finite-step-size", "heavy-tails", "exploration", "golden-path", "validity", "scaling-laws")
+STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails")
+STUDIES_LATER = ("finite-step-size", "exploration", "golden-path", "validity", "scaling-laws")
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.SampleLoss": "value gradient samples dimension",

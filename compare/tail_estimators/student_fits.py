@@ -16,6 +16,7 @@ from .result import TailEstimate
 from .samples import SIDES, whole_sample
 
 SMALLEST, LARGEST_INDEX = 0.1, 500.0  # beyond, a sample does not tell the law from a normal one
+ENDS = (math.log(SMALLEST), math.log(LARGEST_INDEX))
 MISFIT = 1.2  # Kolmogorov-Smirnov distance times sqrt(n); a fitted law exceeds it in less than 1 % of samples
 CLOSE = 2e-3  # of the quantile, to which the ends of an interval are found
 Likelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -44,8 +45,6 @@ def student(sample: Any, *, confidence: float = 0.95) -> TailEstimate:
     InvalidInput
         If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
-    from scipy.special import stdtr
-
     confidence = confidence_level(confidence)
     values = whole_sample(sample)
     unit, centre, x = standardised(values)
@@ -53,21 +52,33 @@ def student(sample: Any, *, confidence: float = 0.95) -> TailEstimate:
     def likelihood(point: np.ndarray) -> tuple[float, np.ndarray]:
         return student_likelihood(x, point)
 
-    start = np.array([math.log(3.0), 0.0, math.log(0.7)])
-    ends = (math.log(SMALLEST), math.log(LARGEST_INDEX))
-    best, point = lowest(likelihood, start, [ends, *FREE])
+    best, point, ks = _student_point(x)
 
     def profile(log_index: float, near: np.ndarray) -> tuple[float, np.ndarray]:
         near = np.r_[log_index, near[1:]]
         return lowest(likelihood, near, [(log_index, log_index), *FREE])
 
-    lower, upper = interval(profile, point[0], point, best, len(x), confidence, ends)
+    lower, upper = interval(profile, point[0], point, best, len(x), confidence, ENDS)
     index, location, scale = math.exp(point[0]), point[1], math.exp(point[2])
-    ks = distance(stdtr(index, np.sort(x - location) / scale))
     return _fitted(
         index, lower, upper, confidence, "Student t, maximum likelihood", values,
         {"location": centre + unit * location, "scale": unit * scale, "ks": ks},
     )  # fmt: skip
+
+
+def fit_student(x: np.ndarray) -> tuple[float, float, float, float]:
+    """Degrees of freedom, location, scale and Kolmogorov-Smirnov distance of the fit to standardised values (n,)."""
+    _, point, ks = _student_point(x)
+    return math.exp(point[0]), float(point[1]), math.exp(point[2]), ks
+
+
+def _student_point(x: np.ndarray) -> tuple[float, np.ndarray, float]:
+    """Least mean of -log density, where it is, and the distance there."""
+    from scipy.special import stdtr
+
+    start = np.array([math.log(3.0), 0.0, math.log(0.7)])
+    best, point = lowest(lambda at: student_likelihood(x, at), start, [ENDS, *FREE])
+    return best, point, distance(stdtr(math.exp(point[0]), np.sort(x - point[1]) / math.exp(point[2])))
 
 
 def skewed_student(sample: Any, *, side: str = "both", confidence: float = 0.95) -> TailEstimate:

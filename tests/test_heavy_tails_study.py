@@ -1,0 +1,161 @@
+"""The study of heavy tails: its claims at tiny sizes, tests of fitted laws that keep their level, and its report."""
+
+import numpy as np
+import pytest
+from scipy.stats import kstest, kstwo, levy_stable
+
+from sgdlimits import problems
+from sgdlimits.__main__ import main
+from sgdlimits.compare.output_folder import written_files
+from sgdlimits.compare.tail_estimators import goodness, goodness_of_fit, student
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.studies.heavy_tails import HeavyTailsStudy, paper_table, study, sweeps, tables
+
+TINY = {"paths": 128, "generations": 60, "groups": 4}
+
+
+def generator(*key):
+    return np.random.Generator(np.random.Philox(key=list(key)))
+
+
+def p_values(law, draw, count, resamples=19):
+    """Of `count` samples; spread over the steps of a bootstrap, so that they are uniform if the test is right."""
+    found = [goodness_of_fit(draw(generator(3, i)), law, resamples, seed=i).p_value for i in range(count)]
+    return np.array(found) - generator(4, 0).random(count) / (resamples + 1)
+
+
+def test_the_table_of_stable_laws_is_that_of_scipy():
+    """Assert it at indices between those of the table, and that draws follow it."""
+    x = np.array([-30.0, -2.0, -0.1, 0.0, 0.3, 1.0, 7.0, 200.0])
+    for index in (0.93, 1.51):
+        assert np.abs(goodness.stable_distribution(x, index) - levy_stable.cdf(x, index, 0.0)).max() < 2e-4
+        drawn = goodness._draw_stable(index, 4000, generator(1, 1))
+        assert kstest(drawn, lambda values, at=index: goodness.stable_distribution(values, at)).pvalue > 1e-3
+
+
+@pytest.mark.slow
+def test_p_values_are_uniform_under_the_true_stable_law():
+    """Assert it of 60 samples."""
+    found = p_values("stable", lambda rng: goodness._draw_stable(1.5, 100, rng), 60)
+    assert kstest(found, "uniform").pvalue > 1e-3
+
+
+@pytest.mark.slow
+def test_p_values_are_uniform_under_the_true_student_law():
+    """Assert it of 150 samples; the control, which forgets the fit, accepts nearly all of them."""
+    found = p_values("student", lambda rng: rng.standard_t(3, 200), 150)
+    assert kstest(found, "uniform").pvalue > 1e-3
+    forgotten = [kstwo.sf(student(generator(3, i).standard_t(3, 200)).details["ks"], 200) for i in range(150)]
+    assert kstest(forgotten, "uniform").pvalue < 1e-6
+
+
+def test_other_laws_are_rejected():
+    """Assert that a skewed and a two-sided exponential sample reject both laws, and a uniform one the stable law."""
+    for values in (generator(5, 0).exponential(size=3000), generator(5, 1).laplace(size=6000)):
+        for law in goodness.LAWS:
+            assert goodness_of_fit(values, law, 19).p_value == 0.05
+    uniform = generator(5, 2).random(2000)
+    assert goodness_of_fit(uniform, "stable", 19).p_value == 0.05
+
+
+def test_a_law_of_fixed_index_is_rejected_by_another_sample():
+    """Assert that a normal sample is far from every t with two degrees of freedom: the fit is needed."""
+    values = generator(6, 0).standard_normal(2000)
+    assert kstest(values / 1.2, "t", args=(2,)).pvalue < 1e-6
+    assert goodness_of_fit(values, "student", 39).p_value > 0.05
+
+
+@pytest.mark.slow
+def test_a_long_student_sample_rejects_the_stable_law_and_a_stable_sample_rejects_student():
+    """Assert it at 60 000 values of t with 3 degrees of freedom; some thousands do not tell the laws apart."""
+    values = generator(8, 0).standard_t(3, 60_000)
+    assert goodness_of_fit(values, "stable", 39).p_value <= 0.05 < goodness_of_fit(values, "student", 39).p_value
+    stable = goodness._draw_stable(1.5, 60_000, generator(8, 1))
+    assert goodness_of_fit(stable, "student", 39).p_value <= 0.05 < goodness_of_fit(stable, "stable", 39).p_value
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"law": "studnt"}, "student"), ({"resamples": 5}, "resamples must be at least 19"), ({"seed": -1}, "seed")],
+)
+def test_bad_arguments_of_the_test_are_refused(options, word):
+    """Assert the sentence."""
+    with pytest.raises(InvalidInput, match=word):
+        goodness_of_fit(generator(7, 0).standard_normal(100), **options)
+
+
+def test_the_limit_has_another_index_along_every_parameter():
+    """Assert it where both are exact, in the plane and of isotropic data, and that the bounds hold for the limit."""
+    for name, value in (("step_size", 0.5), ("dimension", 4)):
+        found = sweeps.sweep_axis(sweeps.axes()[name], 500, 0, (value,))
+        sgd, limit = float(found["sgd"][0]), float(found["homogenized"][0])
+        assert limit > 1.05 * sgd
+        assert float(found["lower"][0]) - 1e-6 <= limit <= float(found["upper"][0]) + 1e-6
+        assert float(found["estimate_lower"][0]) < float(found["estimate_upper"][0])
+
+
+def test_random_features_repeat():
+    """Assert the same bits for one seed, others for another, and rows and targets of the data set."""
+    diabetes = problems.LeastSquares.from_dataset("diabetes", 0.1)
+    one, same, other = (paper_table.random_features(diabetes, seed) for seed in (0, 0, 1))
+    assert one.features.shape == (442, paper_table.FEATURES)
+    assert np.array_equal(one.features, same.features) and not np.array_equal(one.features, other.features)
+    assert np.array_equal(one.targets, diabetes.targets) and one.ridge == 0.1
+
+
+@pytest.fixture(scope="module")
+def small():
+    """The study with one data set and tiny populations."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(study, "QUICK", TINY)
+        patch.setattr(sweeps, "axes", lambda kept=sweeps.axes: {"dimension": kept()["dimension"]})
+        patch.setattr(paper_table, "COLUMNS", 3)
+        return HeavyTailsStudy(
+            datasets="airfoil", batch_sizes="4", paths=500, resamples=19, quick=True
+        ).run(threads=1)  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_table_says_what_its_numbers_say(small):
+    """Assert verdicts against the numbers, the finding's counts, and one shape of the summary."""
+    listed = tables.rows(small)
+    assert [row["data"] for row in listed] == ["Gaussian rows", "airfoil", "random features of airfoil"]
+    for row in listed:
+        assert row["lower"] <= row["homogenized"] <= row["upper"]
+        assert ("fitted nu inside" in row["verdict"]) == (row["lower"] <= row["nu"] <= row["upper"])
+        assert ("; t rejected" in row["verdict"]) == (row["student_p"] <= 0.05)
+    assert "of 3 rows" in small.finding and small.finding.split(":")[0] in str(small).replace("\n", " ")
+    assert small.summary.sizes == {"row": 3}
+    assert np.array_equal(small.summary["sgd"], [row["sgd"] for row in listed])
+
+
+@pytest.mark.slow
+def test_the_report_is_whole_and_its_settings_give_the_study_back(small, tmp_path):
+    """Assert the files of the folder, and the settings read from it."""
+    folder = small.write(tmp_path / "report")
+    names = {path.name for path in folder.iterdir()}
+    assert {"report.html", "study.toml", "table.csv", "table.tex", "index-dimension.csv", "sweeps.svg"} <= names
+    assert written_files(folder) == names
+    assert HeavyTailsStudy.from_toml(folder / "study.toml") == small.study
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "could not be drawn" not in page and page.count("<figure>") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--datasets", "diabets"], "did you mean 'diabetes'"),
+        (["--batch-sizes", "1,x"], "batch_sizes must be whole numbers from 1, separated by commas, got '1,x'"),
+        (["--fraction", "1"], "fraction must be below 1"),
+        (["--paths", "10"], "paths must be at least 500"),
+        (["--resamples", "5"], "resamples must be at least 19"),
+        (["--ridge", "-1"], "ridge"),
+        (["--momentum", "0.5"], "the study 'heavy-tails' has no option '--momentum'"),
+    ],
+)
+def test_wrong_options_give_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
+    """Assert code 2, one sentence, and an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["study", "heavy-tails", "--quiet", *arguments]) == 2
+    assert sentence in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
