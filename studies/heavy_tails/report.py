@@ -57,9 +57,9 @@ def figures(result: HeavyTailsResult) -> list[tuple[str, str, Callable[[], Figur
     level = f"{100 * result.study.confidence:g} %"
     return [
         (
-            "table", "Every row of the table: bounds of homogenized SGD (band) and its exact index (bar), the exact index "
-            f"of SGD with its error (square), and the degrees of freedom fitted to SGD with their {level} intervals "
-            "(circle).", partial(plot_rows, result),
+            "table", "Every row of the table: bounds of homogenized SGD (band) and its exact index (bar), the exact "
+            f"index of SGD with its error (square), and the degrees of freedom fitted to SGD with their {level} "
+            "intervals (circle).", partial(plot_rows, result),
         ),
         (
             "sweeps", "Tail index against one parameter, all else held. Lines: exact, of both sides; band: bounds of "
