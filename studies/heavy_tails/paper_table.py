@@ -138,7 +138,8 @@ def table_row(
     threshold = discrete.SGD(problem, 1e-3, batch_size).stability().mean_square_threshold
     sgd = discrete.SGD(problem, fraction * threshold, batch_size)
     limit = diffusions.HomogenizedSGD.of(sgd)
-    index = sgd.tail_index(seed=child_seed(seed, name, "populations", batch_size) % 2**32, threads=threads, **populations)
+    own = child_seed(seed, name, "populations", batch_size) % 2**32
+    index = sgd.tail_index(seed=own, threads=threads, **populations)
     found = compare.tails(
         sgd, paths=paths, estimators=("hill",), indices={SGD: index}, seed=seed, confidence=confidence,
         threads=threads, progress=progress,

@@ -57,9 +57,9 @@ def figures(result: HeavyTailsResult) -> list[tuple[str, str, Callable[[], Figur
     level = f"{100 * result.study.confidence:g} %"
     return [
         (
-            "table", "Every row of the table: bounds of homogenized SGD (band) and its exact index (bar), the exact index "
-            f"of SGD with its error (square), and the degrees of freedom fitted to SGD with their {level} intervals "
-            "(circle).", partial(plot_rows, result),
+            "table", "Every row of the table: bounds of homogenized SGD (band) and its exact index (bar), the exact "
+            f"index of SGD with its error (square), and the degrees of freedom fitted to SGD with their {level} "
+            "intervals (circle).", partial(plot_rows, result),
         ),
         (
             "sweeps", "Tail index against one parameter, all else held. Lines: exact, of both sides; band: bounds of "
@@ -81,13 +81,14 @@ def plot_rows(result: HeavyTailsResult) -> Figure:
         ax.plot(row.homogenized.index, place, "|", color=orange, markersize=12)
         ax.errorbar(row.sgd.index, place - 0.12, xerr=row.sgd.error, fmt="s", color=black, markersize=4, linewidth=1)
         nu = row.student
-        ends = np.array([[nu.index - nu.lower], [min(nu.upper, top) - nu.index]])
-        ax.errorbar(min(nu.index, top), place + 0.12, xerr=ends, fmt="o", color=blue, markersize=4, linewidth=1)
+        middle = min(nu.index, top)  # an infinite one stands at the edge
+        ends = np.array([[max(0.0, middle - nu.lower)], [max(0.0, min(nu.upper, top) - middle)]])
+        ax.errorbar(middle, place + 0.12, xerr=ends, fmt="o", color=blue, markersize=4, linewidth=1)
     first = found[0]
     left = first.sgd.index <= first.student.index
     for x, text, colour, side in (
         (first.sgd.index, f" {SGD} ", black, "right" if left else "left"),
-        (first.student.index, " fitted nu ", blue, "left" if left else "right"),
+        (min(first.student.index, top), " fitted nu ", blue, "left" if left else "right"),
         (first.homogenized.index, LIMIT, orange, "center"),
     ):
         height = -0.85 if text == LIMIT else -0.35

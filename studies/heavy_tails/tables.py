@@ -35,10 +35,11 @@ NUMBERS = {  # column -> long name
 }
 ROW = ("data", "batch_size", "ridge", *NUMBERS, "verdict", "notes")
 READING = (
-    "index: P(|w| > t) falls as t^-index, so that moments of smaller order are finite. Bounds and the exact index of "
-    "homogenized SGD are numerical, that of SGD is Kesten's, by populations (95 % interval). nu: Student's t by "
+    "index: P(|w| > t) falls as t^-index, so that moments of smaller order are finite. Bounds and the exact index "
+    "of homogenized SGD are numerical, that of SGD is Kesten's, by populations (95 % interval). nu: Student's t by "
     "maximum likelihood on ends of independent paths of SGD. p: Kolmogorov-Smirnov, by parametric bootstrap of the "
-    "whole fit; a law is rejected at 5 %. A law that is not rejected is not thereby right: the distance hardly sees tails."
+    "whole fit; a law is rejected at 5 %. A law that is not rejected is not thereby right: the distance hardly sees "
+    "tails."
 )
 
 
