@@ -12,7 +12,7 @@ from sgdlimits.exact.tail_index import TailIndex
 from .capabilities import fourth_moments_settle, has_moments, has_one_step_size, is_recurrence
 from .text_table import number
 
-SMALL = {"paths": 512, "generations": 100}  # populations that take seconds
+SMALL = {"paths": 64, "generations": 80, "groups": 4}  # populations that take seconds
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 NAME = "heavy-tails"
 FEWEST = 500  # paths, of which a tail of any index can be fitted
-FULL = {"paths": 2048, "generations": 200, "groups": 8}  # populations behind each index of SGD in the table
-QUICK = {"paths": 1024, "generations": 100, "groups": 4}
+FULL = {"paths": 128, "generations": 150, "groups": 4}  # populations behind each index of SGD in the table
+QUICK = {"paths": 64, "generations": 80, "groups": 4}
 
 
 @dataclass(frozen=True)
