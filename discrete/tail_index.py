@@ -78,7 +78,7 @@ def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: P
     kept, scale = 1 - size * problem.ridge, size / batch
     if sgd.momentum:
         if h.size == 1:
-            return _momentum_on_a_line(sgd, problem, float(h[0]))
+            return _by_circle(sgd.label, lambda terms: momentum_circle(sgd, problem, float(h[0]), terms))
         return sampled_index(sgd, problem, h, sizes)
     if h.size == 1 or np.ptp(h) <= ALIKE * h[0]:
         found, coarse = (isotropic_growth(h.size, kept, scale * float(h[0]), batch, nodes) for nodes in (16, 12))
@@ -92,7 +92,7 @@ def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: P
     return sampled_index(sgd, problem, h, sizes)
 
 
-def _momentum_on_a_line(sgd: SGD, problem: QuadraticProblem, h: float) -> TailIndex:
+def momentum_circle(sgd: SGD, problem: QuadraticProblem, h: float, terms: int) -> CircleGrowth:
     """State (w, w before) of heavy ball, or of Nesterov's rule, with a scalar random curvature."""
     mu, size, batch = sgd.momentum, sgd.step_size, sgd.batch_size
     radii, log_weights = chi_panels(batch, 0.0, 12, 1e-6, 2 * REACHED)
@@ -101,9 +101,7 @@ def _momentum_on_a_line(sgd: SGD, problem: QuadraticProblem, h: float) -> TailIn
         first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size * (1 + mu), size * mu], [0.0, 0.0]])
     else:
         first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size, 0.0], [0.0, 0.0]])
-    return _by_circle(
-        sgd.label, lambda terms: scalar_circle(first, second, curvatures, log_weights, 2 * terms + 1)
-    )
+    return scalar_circle(first, second, curvatures, log_weights, 2 * terms + 1)
 
 
 def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:
@@ -126,13 +124,13 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
                 "is bounded where they contract",
             )  # fmt: skip
         if h.size == 1:
-            found = _factors(sgd, problem, squares)
+            found = factors_of_batches(sgd, problem, squares)
             if found is not None:
                 return index_of_factors(sgd.label, found, found, "sum over all batches")
     return sampled_index(sgd, problem, h, sizes)
 
 
-def _factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:
+def factors_of_batches(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:
     """The factor of each batch on a line; None where there are too many of them."""
     n, batch = problem.samples, sgd.batch_size
     values, counts = np.unique(squares, return_counts=True)
