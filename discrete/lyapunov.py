@@ -17,7 +17,7 @@ from sgdlimits.exact.sphere_growth import SphereGrowth
 from sgdlimits.exact.stationary_law import Threshold
 from sgdlimits.problems.least_squares import LeastSquares
 
-from .kesten import Populations, growth_of, lyapunov_exponent
+from .kesten import TILTED, Populations, growth_of, lyapunov_exponent
 from .moment_equations import quadratic_of
 from .tail_index import ALIKE, FINENESS, factors_of_batches, momentum_circle
 
@@ -107,7 +107,7 @@ def _exponent(sgd: SGD) -> tuple[Exponent, bool]:
     def sampled(size: float, fine: bool) -> tuple[float, float]:
         grow = growth_of(replace(sgd, step_size=size), problem, h)
         return lyapunov_exponent(lambda order: grow(
-            order, generations=sizes.generations, paths=sizes.paths or 256, groups=sizes.groups, seed=sizes.seed,
+            order, generations=sizes.generations, paths=TILTED, groups=sizes.groups, seed=sizes.seed,
             burn_in=sizes.generations // 4,
         ))  # fmt: skip
 

@@ -294,8 +294,8 @@ class SGD:
     def tail_index(self, **options: Any) -> TailIndex:
         """Exact tail index of the stationary law: P(|x| > t) falls as t^-index. Least squares; Kesten's theorem.
 
-        On a line and for isotropic Gaussian features by quadrature, in the plane by a transfer operator, else by
-        populations, whose `error` is half a 95 % interval. inf where no step expands.
+        On a line and for isotropic Gaussian features by quadrature, of two or three unlike Gaussian features by a
+        transfer operator, else by populations, whose `error` is half a 95 % interval. inf where no step expands.
 
         Parameters
         ----------
