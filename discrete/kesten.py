@@ -34,7 +34,7 @@ LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
 
 @dataclass(frozen=True)
 class Populations:
-    """How many paths look for a root: sizes of the search and of the final estimate."""
+    """How many paths look for a root: sizes of the final estimate; a search takes fewer generations and groups."""
 
     paths: int | None = None
     generations: int = 300

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,6 +32,7 @@ from sgdlimits.problems.sensitivities import sensitivities
 from . import moment_equations
 from . import tail_index as tail_indices
 from .even_moments import even_moments as even_equations
+from .lyapunov import lyapunov_threshold
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
 from .rules.momentum import check_momentum
 from .sources import Source, drawn_rows, source_of
@@ -324,16 +325,18 @@ class SGD:
         """Step sizes below which mean and second moment settle, on the range of the data.
 
         The mean: 2 (1 + mu) / k_max, Nesterov 2 (1 + mu) / ((1 + 2 mu) k_max), k_max the largest curvature.
-        The second moment: where the noise feeds itself by the whole, to about 1e-12. Derived.
+        The second moment: where the noise feeds itself by the whole, to about 1e-12. Derived. Of the Lyapunov exponent,
+        past which no law is stationary, when `.lyapunov_threshold` is read.
         """
-        return self.second_moments.stability()
+        return replace(self.second_moments.stability(), lyapunov=lambda: lyapunov_threshold(self))
 
     def tail_index(self, **options: Any) -> TailIndex:
         """Tail index of the stationary law: P(|x| > t) falls as t^-index. Least squares: exact, by Kesten's theorem.
 
-        On a line and for isotropic Gaussian features by quadrature, in the plane by a transfer operator, else by
-        populations, whose `error` is half a 95 % interval. inf where no step expands. Gaussian noise added to the step
-        (SGLD) leaves the index as it is, except that noise which would die out no longer does.
+        On a line and for isotropic Gaussian features by quadrature, of two or three unlike Gaussian features by a
+        transfer operator, else by populations, whose `error` is half a 95 % interval. inf where no step expands.
+        Gaussian noise added to the step (SGLD) leaves the index as it is, except that noise which would die out no
+        longer does.
 
         With other rules inf where steps are bounded and lead inward, with other losses where gradients are bounded:
         `note` derives it, and `proved` is False where the drift inward was only seen in a simulation.

@@ -2,7 +2,7 @@
 
 x' = A x + b with independent (A, b): P(|x| > t) falls as t^-index, index the positive root of log k(s), k(s) = lim (E
 |A_n ... A_1|^s)^(1/n). Every way here finds that root: on a line and for isotropic Gaussian features by quadrature, in
-the plane by a transfer operator, else by populations, with an interval.
+the plane and in space by a transfer operator, else by populations, with an interval.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: P
     kept, scale = 1 - size * problem.ridge, size / batch
     if sgd.momentum:
         if h.size == 1:
-            return _momentum_on_a_line(sgd, problem, float(h[0]))
+            return _by_circle(sgd.label, lambda terms: momentum_circle(sgd, problem, float(h[0]), terms))
         return sampled_index(sgd, problem, h, sizes)
     if h.size == 1 or np.ptp(h) <= ALIKE * h[0]:
         found, coarse = (isotropic_growth(h.size, kept, scale * float(h[0]), batch, nodes) for nodes in (16, 12))
@@ -96,7 +96,7 @@ def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: P
     return sampled_index(sgd, problem, h, sizes)
 
 
-def _momentum_on_a_line(sgd: SGD, problem: QuadraticProblem, h: float) -> TailIndex:
+def momentum_circle(sgd: SGD, problem: QuadraticProblem, h: float, terms: int) -> CircleGrowth:
     """State (w, w before) of heavy ball, or of Nesterov's rule, with a scalar random curvature."""
     mu, size, batch = sgd.momentum, sgd.step_size, sgd.batch_size
     radii, log_weights = chi_panels(batch, 0.0, 12, 1e-6, 2 * REACHED)
@@ -105,9 +105,7 @@ def _momentum_on_a_line(sgd: SGD, problem: QuadraticProblem, h: float) -> TailIn
         first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size * (1 + mu), size * mu], [0.0, 0.0]])
     else:
         first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size, 0.0], [0.0, 0.0]])
-    return _by_circle(
-        sgd.label, lambda terms: scalar_circle(first, second, curvatures, log_weights, 2 * terms + 1)
-    )
+    return scalar_circle(first, second, curvatures, log_weights, 2 * terms + 1)
 
 
 def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:

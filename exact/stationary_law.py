@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
+from .errors import InvalidInput
 
 THRESHOLD_ERROR = 1e-12  # relative; nearer to a threshold nothing is called stable
 
@@ -40,6 +43,14 @@ class StationaryLaw:
 
 
 @dataclass(frozen=True)
+class Threshold:
+    """A step size with its numerical error, or half a 95 % interval."""
+
+    value: float
+    error: float
+
+
+@dataclass(frozen=True)
 class Stability:
     """Step sizes below which the moments settle, on the range of the data when the problem is singular.
 
@@ -51,11 +62,45 @@ class Stability:
         The second moment converges for step sizes below it.
     step_size : float
         The step size of the process that was asked.
+    lyapunov : function, optional
+        What finds the threshold of almost sure stability; it is asked when that is read.
     """
 
     mean_threshold: float
     mean_square_threshold: float
     step_size: float
+    lyapunov: Callable[[], Threshold] | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def lyapunov_threshold(self) -> float:
+        """The first step size, from 0 up, at which the top Lyapunov exponent is 0; its error beside it.
+
+        Between it and the mean-square threshold there is a stationary law of infinite variance. Finite data may be
+        stable again beyond: `tail_index` decides at the step size itself. Computed when it is read: at once for
+        isotropic streams and on a line, in seconds in the plane, up to a few minutes by populations.
+
+        Raises
+        ------
+        InvalidInput
+            If it is not known for this process.
+        OutOfReach
+            If no crossing is found.
+        """
+        return self._almost_sure.value
+
+    @property
+    def lyapunov_threshold_error(self) -> float:
+        """Numerical error of that, or half a 95 % interval where it is sampled."""
+        return self._almost_sure.error
+
+    @cached_property
+    def _almost_sure(self) -> Threshold:
+        if self.lyapunov is None:
+            raise InvalidInput(
+                "the threshold of the Lyapunov exponent is known for SGD on least squares alone: use "
+                "mean_square_threshold, or SGD(...).stability()"
+            )
+        return self.lyapunov()
 
     @property
     def mean_stable(self) -> bool:

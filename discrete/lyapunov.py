@@ -1,0 +1,133 @@
+"""Lyapunov exponent of SGD on least squares, and the step size from which paths run away almost surely."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sgdlimits.ensembles.blas_threads import one_blas_thread
+from sgdlimits.exact.circle_growth import gaussian_circle
+from sgdlimits.exact.errors import OutOfReach
+from sgdlimits.exact.moment_growth import isotropic_growth
+from sgdlimits.exact.sphere_growth import SphereGrowth
+from sgdlimits.exact.stationary_law import Threshold
+from sgdlimits.problems.least_squares import LeastSquares
+
+from .kesten import TILTED, Populations, growth_of, lyapunov_exponent
+from .moment_equations import quadratic_of
+from .tail_index import ALIKE, FINENESS, batch_factors, momentum_circle
+
+if TYPE_CHECKING:
+    from .sgd import SGD
+
+Exponent = Callable[[float, bool], tuple[float, float]]  # of a step size, roughly or finely: value and error
+FIRST, LARGEST = 1e-3, 1e3  # of the mean-square threshold, how far past it the search begins and ends
+CLOSE, ROUGH = 1e-8, 1e-3  # part of the gap between thresholds to which a root is found, of numbers and of samples
+WIDE = 0.02  # part of the gap over which the slope of an error is taken
+
+
+def lyapunov_threshold(sgd: SGD) -> Threshold:
+    """The first step size, from 0 up, at which the exponent is 0; with its error. Derived.
+
+    It lies past the mean-square threshold, where the exponent is below 0: E |x|^2 bounds exp(2 E log |x|).
+
+    Raises
+    ------
+    OutOfReach
+        If a curvature is negative, or no crossing is found.
+    """
+    problem = quadratic_of(sgd)
+    stability = sgd.stability()
+    if sgd.sampling == "without_replacement" and sgd.batch_size == getattr(problem, "samples", 0):
+        return Threshold(stability.mean_threshold, 0.0)  # nothing is random
+    below = stability.mean_square_threshold
+    if not 0 < below < math.inf:
+        raise OutOfReach(
+            f"the mean-square threshold of {sgd.label} is {below:g}, from which the search for that of the Lyapunov "
+            "exponent goes up: give a problem with data and without negative curvature"
+        )
+    with one_blas_thread():
+        return first_crossing(*_exponent(sgd), below, sgd.label)
+
+
+def first_crossing(exponent: Exponent, sampled: bool, below: float, label: str) -> Threshold:
+    """Where the exponent rises through 0, past a step size at which it is below 0."""
+    from scipy.optimize import brentq
+
+    def rough(size: float) -> float:
+        return exponent(size, False)[0]
+
+    gap, low = FIRST * below, below
+    while rough(below + gap) <= 0:
+        low, gap = below + gap, 2 * gap
+        if gap > LARGEST * below:
+            raise OutOfReach(f"the Lyapunov exponent of {label} stays below 0 up to step size {below + gap:.4g}")
+    if not rough(low) < 0:  # the exponent is 0 there, up to its error
+        low = below * (1 - FIRST)
+    close = (ROUGH if sampled else CLOSE) * gap
+    root = float(brentq(rough, low, below + gap, xtol=close))
+    part = WIDE * (root - below + gap)
+    slope = (rough(root + part) - rough(root - part)) / (2 * part)
+    value, error = exponent(root, True)
+    return Threshold(root - value / slope, error / abs(slope) + close)
+
+
+def _exponent(sgd: SGD) -> tuple[Exponent, bool]:
+    """Of a step size: the exponent with its error; and whether it is sampled."""
+    problem, batch = quadratic_of(sgd), sgd.batch_size
+    h = problem.eigenvalues[problem.eigenvalues > 0]
+    if isinstance(problem, LeastSquares):
+        if not sgd.momentum and h.size == 1:
+            squares = np.square(problem.range_modes).sum(axis=1)
+            if batch_factors(sgd, problem, squares) is not None:
+                return lambda size, fine: (_factor(replace(sgd, step_size=size), problem, squares), 0.0), False
+    elif sgd.momentum and h.size == 1:
+        return _refined(lambda size, fine: momentum_circle(
+            replace(sgd, step_size=size), problem, float(h[0]), 60 if fine else 40
+        ).exponent), False  # fmt: skip
+    elif not sgd.momentum:
+        if np.ptp(h) <= ALIKE * h[0]:
+            return _refined(lambda size, fine: isotropic_growth(
+                h.size, 1 - size * problem.ridge, size / batch * float(h[0]), batch, 16 if fine else 12
+            ).exponent), False  # fmt: skip
+        if h.size == 2:
+            return _refined(lambda size, fine: gaussian_circle(
+                h, 1 - size * problem.ridge, size / batch, batch, 27 if fine else 18, 9
+            ).exponent), False  # fmt: skip
+        if h.size == 3:
+            return _refined(lambda size, fine: SphereGrowth(
+                h, 1 - size * problem.ridge, size / batch, batch, FINENESS[int(fine)]
+            ).exponent), False  # fmt: skip
+    sizes = Populations()
+
+    def sampled(size: float, fine: bool) -> tuple[float, float]:
+        grow = growth_of(replace(sgd, step_size=size), problem, h)
+        return lyapunov_exponent(lambda order: grow(
+            order, generations=sizes.generations, paths=TILTED, groups=sizes.groups, seed=sizes.seed,
+            burn_in=sizes.generations // 4,
+        ))  # fmt: skip
+
+    return sampled, True
+
+
+def _factor(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> float:
+    found = batch_factors(sgd, problem, squares)
+    assert found is not None  # the same batches at every step size
+    return max(found.exponent, -1e3)  # a factor 0 makes it -inf
+
+
+def _refined(exponent: Callable[[float, bool], float]) -> Exponent:
+    """With the difference of two resolutions as error, where the fine one is asked."""
+
+    def found(size: float, fine: bool) -> tuple[float, float]:
+        rough = exponent(size, False)
+        if not fine:
+            return rough, 0.0
+        better = exponent(size, True)
+        return better, abs(better - rough)
+
+    return found
