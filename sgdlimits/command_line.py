@@ -160,12 +160,12 @@ def _options(name: str, study: type, arguments: Iterable[str], verb: str = "stud
 
 
 def _hint(name: str, word: str, parser: argparse.ArgumentParser) -> str:
-    """The nearest option of this study, or the study that the option belongs to."""
+    """The nearest option of this study, or the studies that the option belongs to."""
     if not word.startswith("-"):
         return ""
-    for other in STUDIES:
-        if other != name and word in [flag_of(entry) for entry, _ in options_of(find_study(other))]:
-            return f"; it belongs to {other!r}, --help names those of {name!r}"
+    owners = [other for other in STUDIES if word in [flag_of(entry) for entry, _ in options_of(find_study(other))]]
+    if owners:
+        return f"; it belongs to {' and '.join(map(repr, owners))}, --help names those of {name!r}"
     allowed = [spelling for action in parser._actions for spelling in action.option_strings]
     return f"; {nearest(word[:LONGEST], allowed)}"
 
