@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,14 +15,17 @@ from sgdlimits.exact.monomials import multinomials
 from sgdlimits.exact.noise_maps import RankOneNoise
 from sgdlimits.exact.polynomial_moments import PolynomialMoments
 from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.problems.even_moments import even_moments, even_order
 
 from .tails import linear_noise
 
 if TYPE_CHECKING:
+    import xarray
+
     from .diffusion import Diffusion
 
 
-def even_moments(process: Diffusion, order: int) -> EvenMoments:
+def even_equations(process: Diffusion, order: int) -> EvenMoments:
     """The closed equations up to an even order, per SGD step, in the modes that the data move.
 
     Raises
@@ -63,3 +67,43 @@ def even_moments(process: Diffusion, order: int) -> EvenMoments:
             return np.mean([np.prod(point**alpha, axis=1) for point in points], axis=0)
 
     return EvenMoments(moments.generator, alpha.sum(axis=1), values, norms, False, alpha)
+
+
+class WithEvenMoments:
+    """What a diffusion of least squares has whose moments of even order close."""
+
+    def even_moments(
+        self: Any, x0: Any, steps: int, order: int = 4, record: int | Sequence[int] | None = None
+    ) -> xarray.Dataset:
+        """Exact E |x - minimiser|^p for p = 2, 4, ..., `order`, below the tail index and above it; no Monte Carlo.
+
+        Derived: the generator keeps polynomials of each degree (`exact.polynomial_moments`); k(p) is exp of its largest
+        eigenvalue on those of degree p. Of a modified equation on a stream.
+
+        Parameters
+        ----------
+        x0 : array (d,), or (paths, d) over which is averaged
+        steps : int
+        order : int
+            Even.
+        record : None, int or sequence of int
+            As in `moments`.
+
+        Returns
+        -------
+        xarray.Dataset
+            `norm_moment(order, step)`; `rate(order)`: k(p), by which the moment grows per step where it is above 1;
+            `bounded(order)`: whether k(p) < 1, that is p below the tail index; `stationary(order)`, inf where it is
+            not. Distances are taken in the range of the data. Moments past the range of numbers are inf.
+
+        Raises
+        ------
+        InvalidInput
+            If the moments do not close, or an argument cannot be used.
+        OutOfReach
+            If there are too many of them.
+        """
+        return even_moments(
+            self.quadratic, lambda: even_equations(self, even_order(order)), x0, steps, record,
+            self._attributes(None, 1), self.clock.time,
+        )  # fmt: skip

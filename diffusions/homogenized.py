@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,7 +16,6 @@ from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.exact.tail_index_bounds import TailIndexBounds
-from sgdlimits.problems.even_moments import even_moments, even_order
 
 from .array_form import ArrayForm
 from .diffusion import Diffusion, check_quadratic, check_settings
@@ -25,15 +23,15 @@ from .homogenized_modes import HomogenizedModes
 from .linear_forms import level_times_spread, linear_form, risk_level
 from .simulators import diagonal_simulator
 from .solvers import find_scheme
-from .even_moments import even_moments as even_equations
+from .even_moments import WithEvenMoments
 from .tails import diffusion_tail_index, homogenized_tail_bounds
 
 if TYPE_CHECKING:
-    import xarray
+    pass
 
 
 @dataclass(frozen=True, eq=False)
-class HomogenizedSGD(Diffusion):
+class HomogenizedSGD(WithEvenMoments, Diffusion):
     """dX = -eta grad f(X) dt + eta sqrt((2 L(X) + s^2) H / B) dW in step time: one step is one unit.
 
     L is the risk without the ridge, H its Hessian, eta the step size, B the batch size and s the label noise. In
@@ -139,42 +137,6 @@ class HomogenizedSGD(Diffusion):
             If the step size is a schedule, the data are all zero, or the noise vanishes at the minimiser.
         """
         return homogenized_tail_bounds(self)
-
-    def even_moments(
-        self, x0: Any, steps: int, order: int = 4, record: int | Sequence[int] | None = None
-    ) -> xarray.Dataset:
-        """Exact E |x - minimiser|^p for p = 2, 4, ..., `order`, below the tail index and above it; no Monte Carlo.
-
-        Derived: the generator keeps polynomials of each degree (`exact.polynomial_moments`); k(p) is exp of its largest
-        eigenvalue on those of degree p.
-
-        Parameters
-        ----------
-        x0 : array (d,), or (paths, d) over which is averaged
-        steps : int
-        order : int
-            Even.
-        record : None, int or sequence of int
-            As in `moments`.
-
-        Returns
-        -------
-        xarray.Dataset
-            `norm_moment(order, step)`; `rate(order)`: k(p), by which the moment grows per step where it is above 1;
-            `bounded(order)`: whether k(p) < 1, that is p below the tail index; `stationary(order)`, inf where it is
-            not. Distances are taken in the range of the data. Moments past the range of numbers are inf.
-
-        Raises
-        ------
-        InvalidInput
-            If the moments do not close, or an argument cannot be used.
-        OutOfReach
-            If there are too many of them.
-        """
-        return even_moments(
-            self.quadratic, lambda: even_equations(self, even_order(order)), x0, steps, record,
-            self._attributes(None, 1), self.clock.time,
-        )  # fmt: skip
 
     def tail_index(self, seed: int = 0, threads: int | None = None) -> TailIndex:
         """Tail index of the stationary law: E |X|^p is finite below it and infinite above. Derived.

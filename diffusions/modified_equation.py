@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +15,6 @@ from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.tail_index import TailIndex
-from sgdlimits.problems.even_moments import even_moments, even_order
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -40,15 +38,15 @@ from .simulators import (
     sample_simulator,
     sampled_simulator,
 )
-from .even_moments import even_moments as even_equations
+from .even_moments import WithEvenMoments
 from .tails import diffusion_tail_index
 
 if TYPE_CHECKING:
-    import xarray
+    pass
 
 
 @dataclass(frozen=True, eq=False)
-class ModifiedEquation(Diffusion):
+class ModifiedEquation(WithEvenMoments, Diffusion):
     """dX = -grad f(X) dt + sqrt(eta C(X) / B) dW in gradient-flow time: one step is eta, the step size.
 
     C is the covariance of one sample's gradient (and of its label noise). Order 2 has the drift
@@ -185,42 +183,6 @@ class ModifiedEquation(Diffusion):
             self.rates[moving], spread, push, self.step_size**2 / self.batch_size
         )
         return settles and problem.curvatures.min() >= 0
-
-    def even_moments(
-        self, x0: Any, steps: int, order: int = 4, record: int | Sequence[int] | None = None
-    ) -> xarray.Dataset:
-        """Exact E |x - minimiser|^p for p = 2, 4, ..., `order`, below the tail index and above it; no Monte Carlo.
-
-        Derived: the generator keeps polynomials of each degree (`exact.polynomial_moments`); k(p) is exp of its largest
-        eigenvalue on those of degree p. On a stream.
-
-        Parameters
-        ----------
-        x0 : array (d,), or (paths, d) over which is averaged
-        steps : int
-        order : int
-            Even.
-        record : None, int or sequence of int
-            As in `moments`.
-
-        Returns
-        -------
-        xarray.Dataset
-            `norm_moment(order, step)`; `rate(order)`: k(p), by which the moment grows per step where it is above 1;
-            `bounded(order)`: whether k(p) < 1, that is p below the tail index; `stationary(order)`, inf where it is
-            not. Distances are taken in the range of the data. Moments past the range of numbers are inf.
-
-        Raises
-        ------
-        InvalidInput
-            If the moments do not close, or an argument cannot be used.
-        OutOfReach
-            If there are too many of them.
-        """
-        return even_moments(
-            self.quadratic, lambda: even_equations(self, even_order(order)), x0, steps, record,
-            self._attributes(None, 1), self.clock.time,
-        )  # fmt: skip
 
     def tail_index(self, seed: int = 0, threads: int | None = None) -> TailIndex:
         """Tail index of the stationary law on a stream of Gaussian features, as `HomogenizedSGD.tail_index`. Derived.

@@ -8,7 +8,7 @@ import pytest
 
 from sgdlimits import diffusions, discrete, ensembles
 from sgdlimits.discrete.even_moments import even_moments
-from sgdlimits.diffusions.even_moments import even_moments as of_diffusion
+from sgdlimits.diffusions.even_moments import even_equations as of_diffusion
 from sgdlimits.exact.affine_moments import affine_moments
 from sgdlimits.exact.batch_polynomials import GaussianBatch
 from sgdlimits.exact.circle_growth import gaussian_circle
