@@ -29,6 +29,8 @@ def draws():
             drawn = Noise(noise.seed, noise.paths, quality).normals(purpose, 7, 3)
             found[f"normals {purpose.name} {quality}"] = drawn.ravel().tolist()
     found["uniforms"] = noise.uniforms(Purpose.MASK, 5, 3).ravel().tolist()
+    for isotropic in (False, True):
+        found[f"stable isotropic {isotropic}"] = noise.stable(5, 3, 1.5, isotropic).ravel().tolist()
     found["signs"] = noise.two_point(Purpose.WEAK, 41, 5).ravel().tolist()
     for sampling in ("with_replacement", "without_replacement"):
         found[f"rows {sampling}"] = noise.rows(9, 4, 442, sampling).ravel().tolist()
@@ -141,6 +143,12 @@ def diffusions():
                     START, 11, 10, observables=("state",), record=[11], seed=5, threads=1, solver=solver, substeps=2
                 )
                 found[f"simulate {kind} {process.label} {solver}"] = last(run)
+    for process in (
+        d.StableOrnsteinUhlenbeck([1.0, 0.5, 0.2], [0.3, 0.2, 0.1], 1.5, step_size=0.1),
+        d.StableLangevin(lambda x: x**3 / (1 + x * x), [0.3, 0.2, 0.1], 1.5, step_size=0.1),
+    ):
+        run = process.simulate(START, 11, 10, observables=("state",), record=[11], seed=5, threads=1)
+        found[f"simulate {process.label}"] = last(run)
     forms = {
         "additive": (lambda t, x: -x, lambda t, x: np.array([[0.3, 0.1], [0.0, 0.2]])),
         "diagonal": (lambda t, x: -x, lambda t, x: 0.4 * x),
