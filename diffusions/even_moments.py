@@ -10,10 +10,11 @@ import numpy as np
 from sgdlimits.exact.affine_moments import radial_flow
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.even_moments import EvenMoments, check_cost
-from sgdlimits.exact.moment_exponents import exponents
-from sgdlimits.exact.monomials import multinomials
+from sgdlimits.exact.monomials import exponents
+from sgdlimits.exact.monomials import Monomials, multinomials
 from sgdlimits.exact.noise_maps import RankOneNoise
 from sgdlimits.exact.polynomial_moments import PolynomialMoments
+from sgdlimits.exact.quadratic_noise import QuadraticNoise
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.even_moments import even_moments, even_order
 
@@ -41,8 +42,14 @@ def even_equations(process: Diffusion, order: int) -> EvenMoments:
             "take dataclasses.replace(process, step_size=...)"
         )
     linear, noise, moving = linear_noise(process), process.noise_map, process.quadratic.eigenvalues > 0
-    assert isinstance(noise, RankOneNoise)  # `linear_noise` refuses others
     process.quadratic.check_centre()
+    if isinstance(linear, QuadraticNoise):
+        basis = Monomials(linear.dimension, 1, order, False)
+        alpha = basis.exponents
+        check_cost(len(alpha), order, len(alpha) * linear.dimension**2 / 8)
+        norms = np.column_stack([basis.norm(each) for each in range(2, order + 1, 2)])
+        return EvenMoments(linear.generator(alpha), basis.degrees, basis.values, norms, False, alpha)
+    assert isinstance(noise, RankOneNoise)
     slope, offsets = noise.slope[moving], noise.offsets[moving]
     even = not slope.any() and not (offsets.any() and linear.own.any())
     if even and linear.isotropic:
@@ -78,7 +85,7 @@ class WithEvenMoments:
         """Exact E |x - minimiser|^p for p = 2, 4, ..., `order`, below the tail index and above it; no Monte Carlo.
 
         Derived: the generator keeps polynomials of each degree (`exact.polynomial_moments`); k(p) is exp of its largest
-        eigenvalue on those of degree p. Of a modified equation on a stream.
+        eigenvalue on those of degree p.
 
         Parameters
         ----------

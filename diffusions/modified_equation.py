@@ -185,7 +185,10 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
         return settles and problem.curvatures.min() >= 0
 
     def tail_index(self, seed: int = 0, threads: int | None = None) -> TailIndex:
-        """Tail index of the stationary law on a stream of Gaussian features, as `HomogenizedSGD.tail_index`. Derived.
+        """Tail index of the stationary law, as `HomogenizedSGD.tail_index`. Derived.
+
+        On finitely many samples the spectrum resolves it in few modes, and in any number where the index is 2 or 4;
+        between, populations of many modes take minutes.
 
         Raises
         ------
@@ -194,7 +197,9 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
         NoStationaryLaw
             If coordinates without data run away under a negative ridge.
         InvalidInput
-            If the problem has finitely many samples or no data, or the step size is a schedule.
+            If there are no data, or the step size is a schedule.
+        OutOfReach
+            If the covariance of finitely many samples, or the sampling, takes hours.
         """
         return diffusion_tail_index(self, seed, threads)
 

@@ -14,9 +14,13 @@ import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.populations import Growth, grow_norm
+from sgdlimits.exact.cost import check_time
 from sgdlimits.exact.errors import PositiveLyapunovExponent
 from sgdlimits.exact.moment_exponents import LinearNoise
+from sgdlimits.exact.quadratic_noise import QuadraticNoise
 from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .integration import simulator_of
@@ -25,6 +29,8 @@ from .solvers import find_scheme
 INCREMENT = 0.2  # of the fastest decay or growth in one increment of the scheme
 RUN, LONGEST = 15.0, 400.0  # e-folds that a population lives: of the slowest mode, of the fastest at most
 COARSE, FINE = (256, 4), (1024, 8)  # paths and populations
+NORMAL = 12.0  # multiplications that one random number costs, with its part of the step
+FEWER = 4  # times, where each path takes the noise of all samples
 CONFIDENCE = 0.99  # of eight populations, whose spread tells little of rare large weights
 APART = 0.1  # relative, on either side of a guess, of the orders through which a parabola is laid
 SEARCHES, CLOSE = 5, 0.05  # with coarse populations, and the last one's relative length
@@ -32,43 +38,57 @@ SEARCHES, CLOSE = 5, 0.05  # with coarse populations, and the last one's relativ
 
 @dataclass(frozen=True, eq=False)
 class LinearPart:
-    """The linear part about its fixed point, in modes, as a process for `populations.grow`.
+    """The linear part about its fixed point, as a process for `populations.grow`.
 
     Attributes
     ----------
     modes : Any
         The diffusion, whose noise vanishes at the origin.
+    scheme : str
     increment : float
         In its time.
     generations, seed : int
     """
 
     modes: Any
+    scheme: str
     increment: float
     generations: int
     seed: int
 
     @classmethod
-    def of(cls, process: Any, noise: LinearNoise, share: float, seed: int) -> LinearPart:
+    def of(cls, process: Any, noise: LinearNoise | QuadraticNoise, share: float, seed: int) -> LinearPart:
         """Of a diffusion on the range of its data; `share` shortens the increments."""
         problem = process.quadratic
-        eigenvalues = problem.eigenvalues[problem.eigenvalues > 0]
-        still = StreamingLeastSquares(eigenvalues, 0.0, np.zeros(eigenvalues.size), problem.ridge)
+        still = _without_noise_at_the_minimiser(problem, noise)
         speed = max(float(np.abs(noise.rates).max()), float(noise.squares.sum()) / 2)
         increment = share * INCREMENT / speed  # in SGD steps
         life = min(RUN / float(np.abs(noise.rates).min()), LONGEST / speed)
         generations = int(life / increment)
-        modes = replace(process, problem=still, label_noise=0.0).in_modes()
-        return cls(modes, float(process.clock.time(increment)), generations, seed)
+        linear = replace(process, problem=still, label_noise=0.0)
+        if isinstance(noise, QuadraticNoise):
+            return cls(linear, "euler", float(process.clock.time(increment)), generations, seed)
+        return cls(linear.in_modes(), "ninomiya_victoir", float(process.clock.time(increment)), generations, seed)
 
     def simulator(self) -> Simulator:
         """What a population advances."""
-        scheme, start = find_scheme("ninomiya_victoir"), np.ones(self.modes.dimension)
+        scheme, start = find_scheme(self.scheme), np.ones(self.modes.dimension)
         end = self.generations * self.increment
         return simulator_of(self.modes, start, scheme, 0.0, end, self.generations, self.seed, "float32", None, None)
 
 
-def population_index(process: Any, noise: LinearNoise, start: float, seed: int, threads: int | None) -> TailIndex:
+def _without_noise_at_the_minimiser(problem: Any, noise: LinearNoise | QuadraticNoise) -> QuadraticProblem:
+    """The problem in its modes with labels that the origin fits."""
+    if isinstance(noise, QuadraticNoise):
+        rows = problem.range_modes
+        return LeastSquares.from_arrays(rows, np.zeros(len(rows)), problem.ridge)
+    eigenvalues = problem.eigenvalues[problem.eigenvalues > 0]
+    return StreamingLeastSquares(eigenvalues, 0.0, np.zeros(eigenvalues.size), problem.ridge)
+
+
+def population_index(
+    process: Any, noise: LinearNoise | QuadraticNoise, start: float, seed: int, threads: int | None
+) -> TailIndex:
     """The index with its error: half a 99 % interval, and what halving the scheme's increments changes.
 
     Parameters
@@ -105,22 +125,30 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
         return root, float(np.abs(weights) @ halves / abs(slopes @ values))
 
     part, p = LinearPart.of(process, noise, 1.0, seed), start
+    share = FEWER if isinstance(noise, QuadraticNoise) else 1
+    coarse_size, fine_size = ((paths // share, groups) for paths, groups in (COARSE, FINE))
+    if share > 1:
+        steps = 3 * part.generations * (SEARCHES * coarse_size[0] * coarse_size[1] + 3 * fine_size[0] * fine_size[1])
+        samples = process.problem.samples
+        check_time(
+            f"the tail index of {process.label} on {samples} samples in {noise.dimension} modes",
+            NORMAL * steps * samples, "take HomogenizedSGD, or even_moments", warn=True,
+        )  # fmt: skip
     for _ in range(SEARCHES):
-        before, p = p, float(np.clip(refined(part, p, COARSE)[0], 0.5 * p, 2 * p))
+        before, p = p, float(np.clip(refined(part, p, coarse_size)[0], 0.5 * p, 2 * p))
         if abs(p - before) < CLOSE * p:
             break
-    coarse, _ = refined(part, p, FINE)
-    index, half = refined(LinearPart.of(process, noise, 0.5, seed), p, FINE)
+    coarse, _ = refined(part, p, fine_size)
+    index, half = refined(LinearPart.of(process, noise, 0.5, seed), p, fine_size)
     error = half + abs(index - coarse)
     if not index > error:
         raise PositiveLyapunovExponent(
             f"populations find the tail index {index:.3g} +- {error:.2g}, which is not above zero: there is no "
             "stationary law, or nearly none; lower the step size or raise the batch size"
         )
-    method = (
-        f"population dynamics: {FINE[1]} populations of {FINE[0]} directions in {noise.dimension} coordinates, "
-        "Ninomiya and Victoir's scheme"
-    )
+    by = "Euler's scheme" if part.scheme == "euler" else "Ninomiya and Victoir's scheme"
+    paths, groups = fine_size
+    method = f"population dynamics: {groups} populations of {paths} directions in {noise.dimension} coordinates, {by}"
     note = "the error is half a 99 % interval, and what halving the scheme's increments changed"
     return TailIndex(index, error, method, note=note)
 

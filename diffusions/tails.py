@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from sgdlimits.exact.diffusion_index import isotropic_index, spectral_index
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
 from sgdlimits.exact.moment_exponents import LinearNoise
-from sgdlimits.exact.noise_maps import RankOneNoise
+from sgdlimits.exact.noise_maps import RankOneNoise, SampledNoise
+from sgdlimits.exact.quadratic_noise import QuadraticNoise
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.exact.tail_index_bounds import TailIndexBounds, homogenized_bounds
 
@@ -59,22 +60,19 @@ def diffusion_tail_index(process: Diffusion, seed: int, threads: int | None) -> 
     )  # fmt: skip
 
 
-def linear_noise(process: Diffusion) -> LinearNoise:
+def linear_noise(process: Diffusion) -> LinearNoise | QuadraticNoise:
     """The linear part about the minimiser, of the modes that the data move, per SGD step.
 
     Raises
     ------
     InvalidInput
-        If the step size is a schedule, there are no data, or the noise is not that of Gaussian features or homogenized.
+        If the step size is a schedule, or there are no data.
+    OutOfReach
+        If the covariance of finitely many samples is too large.
     NoStationaryLaw
         If a mode without data runs away.
     """
     size, problem, noise = float(process.step_size), process.quadratic, process.noise_map
-    if not isinstance(noise, RankOneNoise):
-        raise InvalidInput(
-            f"{process.label} on {type(problem).__name__} has noise of finitely many samples, for which no tail index "
-            "is computed here; take StreamingLeastSquares, or HomogenizedSGD on the same data"
-        )
     moving = problem.eigenvalues > 0
     if not moving.any():
         raise InvalidInput(
@@ -87,6 +85,10 @@ def linear_noise(process: Diffusion) -> LinearNoise:
             0.0,
         )
     scale = size**2
+    if isinstance(noise, SampledNoise):
+        rows, residuals, moved = problem.range_modes, problem.residuals_at_minimiser, noise.added[moving]
+        return QuadraticNoise.of_samples(process.rates[moving], rows, residuals, scale * noise.factor, scale * moved)
+    assert isinstance(noise, RankOneNoise)  # the only other that is linear in the state
     return LinearNoise(
         process.rates[moving], scale * noise.spread[moving], noise.coupling[moving], size * noise.own[moving]
     )

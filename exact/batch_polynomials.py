@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .cost import CALLS, check_memory, check_time
-from .moment_exponents import exponents
+from .monomials import exponents
 from .monomials import Monomials, Polynomial, below, multinomials
 
 ADVICE = "lower the order, take fewer directions, or simulate"

@@ -14,7 +14,7 @@ import numpy as np
 
 from .circle_growth import CircleGrowth
 from .even_moments import EvenMoments
-from .moment_exponents import exponents
+from .monomials import exponents
 from .monomials import multinomials
 
 LARGEST_FORM = 1500  # coefficients up to which a form's bounds are sharpened

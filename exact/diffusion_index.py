@@ -7,20 +7,18 @@ below zero a stationary law exists, and its tail index is the second root of Lam
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from .direction_spaces import FEW, Pencil, Space
 from .errors import PositiveLyapunovExponent
-from .moment_exponents import FEW, LinearNoise, Pencil, exponents
+from .moment_exponents import LinearNoise
+from .quadratic_noise import QuadraticNoise
 from .tail_index import TailIndex
 
 Choose = Callable[[np.ndarray, np.ndarray], np.ndarray]
-DEGREES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48)
-MOST_FUNCTIONS = 1600  # matrices of 20 MB, seconds
-SURE_DEGREE = 12  # beyond, the functions are dependent to rounding; the root is not moved by that
-FINE, GROWTH = 0.25, 1.8  # of a budget; of the number of functions from one budget to the next that is used
 MOST_BY_EIGENVALUES = 60  # functions up to which all eigenvalues are found
 ROUNDING = 1e-12  # relative, of a root where degrees agree
 MOST_BELOW_ZERO = 0.1  # of a function's largest value, that a positive function may fall below zero
@@ -32,15 +30,6 @@ SHIFT = 1e-10  # relative: what makes a singular matrix regular in inverse itera
 
 
 @dataclass(frozen=True)
-class Space:
-    """Functions that Galerkin's method takes: a name, exponents (size, d), and whether they are surely independent."""
-
-    name: str
-    alpha: np.ndarray
-    sure: bool
-
-
-@dataclass(frozen=True)
 class Root:
     """What one space gives: the root, and how far below zero the values of its eigenfunction fall."""
 
@@ -49,55 +38,19 @@ class Root:
     positivity: float
 
 
-def spaces(noise: LinearNoise) -> Iterator[Space]:
-    """Ever larger ones. Of many modes, those with little noise get low degrees: sum alpha_i weight_i <= budget."""
-    d = noise.dimension
-    if d <= FEW:
-        for degree in DEGREES:
-            if math.comb(degree + d - 1, degree) <= MOST_FUNCTIONS:
-                yield Space(f"polynomials of degree {degree}", exponents(degree, d), degree <= SURE_DEGREE)
-        return
-    weights = 1 + 0.5 * np.log(noise.squares.max() / noise.squares)
-    order = np.argsort(weights)[:-1]  # the shares w sum to one: the quietest follows from the others
-    budget, size = 1.0, 1
-    while True:
-        found = _within(weights[order], budget)
-        if found is None:
-            return
-        if len(found) > GROWTH * size:
-            size, alpha = len(found), np.zeros((len(found), d), dtype=np.int64)
-            alpha[:, order] = found
-            name = f"{size} polynomials of weighted degree {budget:g}"
-            yield Space(name, alpha, bool(alpha.max() <= SURE_DEGREE))
-        budget += FINE
-
-
-def _within(weights: np.ndarray, budget: float) -> np.ndarray | None:
-    """All alpha (size, m) with sum alpha_i weights_i <= budget, of increasing weights; None if they are too many."""
-    found: list[tuple[int, ...]] = []
-    stack: list[tuple[tuple[int, ...], float]] = [((), budget)]
-    while stack:
-        head, left = stack.pop()
-        if len(head) == weights.size or left < weights[len(head)]:
-            found.append(head + (0,) * (weights.size - len(head)))
-            if len(found) > MOST_FUNCTIONS:
-                return None
-            continue
-        step = weights[len(head)]
-        stack += [((*head, k), left - k * step) for k in range(int(left / step + 1e-9) + 1)]
-    return np.array(found, dtype=np.int64)
-
-
-def isotropic_index(noise: LinearNoise) -> TailIndex:
+def isotropic_index(noise: LinearNoise | QuadraticNoise) -> TailIndex:
     """In closed form, where all directions are alike or there is one."""
     index, lyapunov = noise.isotropic_index(), noise.isotropic_slope()
     if lyapunov >= 0:
         raise no_law(lyapunov)
+    if index == math.inf:
+        why = "the noise does not grow with the state, so that all moments are finite"
+        return TailIndex(index, 0.0, "closed form, one dimension", lyapunov, note=why)
     method = "closed form, one dimension" if noise.dimension == 1 else "closed form, all directions alike"
     return TailIndex(index, 4 * np.finfo(float).eps * max(index, noise.dimension), method, lyapunov)
 
 
-def spectral_index(noise: LinearNoise) -> TailIndex | None:
+def spectral_index(noise: LinearNoise | QuadraticNoise) -> TailIndex | None:
     """By Galerkin's method on directions, to rounding or as far as memory allows; None where it does not converge.
 
     The error is three times the change from the space before the last, or more.
@@ -120,10 +73,12 @@ def spectral_index(noise: LinearNoise) -> TailIndex | None:
     last, doubt = found[-1], float(abs(slopes[-1] - slopes[-2]))
     error = SAFETY * _change(found) + ROUNDING * max(1.0, abs(last.index))
     if last.index <= error:
+        if slopes[-1] <= -doubt:
+            return None
         raise no_law(slopes[-1])
     if slopes[-1] > SAFETY * doubt:
         return None  # a root above zero has a slope below zero: one of the two is not resolved
-    method = f"spectral: {last.space.name} in the squares of {noise.dimension} coordinates"
+    method = f"spectral: {last.space.name}"
     return TailIndex(last.index, error, method, slopes[-1], doubt)
 
 
@@ -136,12 +91,12 @@ def no_law(exponent: float) -> PositiveLyapunovExponent:
     )
 
 
-def _ladder(noise: LinearNoise, choose: Choose, slopes: list[float]) -> list[Root]:
+def _ladder(noise: LinearNoise | QuadraticNoise, choose: Choose, slopes: list[float]) -> list[Root]:
     """Roots of larger and larger spaces until they agree; Lyapunov exponents of the sure ones are put into the list."""
     found: list[Root] = []
     slopes.clear()
     tolerance = 1e-11 if noise.dimension <= FEW else 1e-8
-    for space in spaces(noise):
+    for space in noise.spaces():
         pencil = noise.pencil(space.alpha)
         root = _root(pencil, space, found[-1].index if found else noise.search_start, not found, choose)
         if space.sure:
@@ -176,7 +131,7 @@ def _root(pencil: Pencil, space: Space, p: float, first: bool, choose: Choose) -
     if first and not by_eigenvalues:
         return None
     d = space.alpha.shape[1]
-    right = left = pencil.constant()
+    right = left = pencil.constant
     for step in range(3 * STEPS if first else STEPS):
         if by_eigenvalues:
             found = _eigenvalue(pencil, p, choose)
@@ -197,9 +152,9 @@ def _root(pencil: Pencil, space: Space, p: float, first: bool, choose: Choose) -
             break
     if abs(change) > 1e-6 * max(1.0, abs(p)):
         return None
-    draws = np.random.Generator(np.random.Philox(5)).standard_normal((LOOKS, d)) ** 2
-    values = pencil.values(right, draws / draws.sum(axis=1, keepdims=True))
-    return Root(space, p, _positivity(values))
+    draws = np.random.Generator(np.random.Philox(5)).standard_normal((LOOKS, d))
+    directions = draws / np.linalg.norm(draws, axis=1, keepdims=True)
+    return Root(space, p, _positivity(pencil.functions(directions) @ right))
 
 
 def _largest(values: np.ndarray, functions: np.ndarray) -> np.ndarray:
@@ -238,6 +193,8 @@ def _nearest(
     from scipy.linalg import lu_factor, lu_solve
 
     matrix = pencil.at(p)
+    if len(matrix) == 1:
+        return float(matrix[0, 0] / pencil.mass[0, 0]), right, left
     factors = lu_factor(matrix - SHIFT * np.abs(matrix).max() / np.abs(pencil.mass).max() * pencil.mass)
     for _ in range(rounds):
         right = lu_solve(factors, pencil.mass @ right)
@@ -250,7 +207,7 @@ def _nearest(
 
 def _lyapunov_exponent(pencil: Pencil) -> float:
     """Slope of Lambda at 0, where 1 is the eigenfunction."""
-    constant = pencil.constant()
+    constant = pencil.constant
     found = _nearest(pencil, 0.0, constant, constant, 4)
     if found is None:
         return math.nan

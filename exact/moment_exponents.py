@@ -15,13 +15,15 @@ It converges geometrically in the degree; for p = 2 n monomials of degree n clos
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 from scipy.special import gammaln
 
-FEW = 3  # modes up to which all directions count alike
+from .direction_spaces import FEW, Pencil, Space, square_spaces
+
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +101,10 @@ class LinearNoise:
         tilt = 0.25 if self.dimension > FEW else 0.0
         return 0.5 * (self.squares / self.squares.max()) ** tilt
 
+    def spaces(self) -> Iterator[Space]:
+        """Of functions of the squares of the modes."""
+        return square_spaces(self.squares)
+
     def pencil(self, alpha: np.ndarray) -> Pencil:
         """Galerkin's matrices on N^(p/2) w^alpha, for exponents alpha (size, d); columns are scaled to norm one.
 
@@ -125,47 +131,15 @@ class LinearNoise:
         second = 2 * (level * along(g) + along(h * g) + driven**2 + along(own**2)) / (total * (total + 1))
         # a = p / 2 - |alpha| differs from column to column.
         mass, scales = _direction_moments(alpha, theta)
+        constant = np.exp(gammaln(degrees[0] + 1) - gammaln(alpha + 1).sum(axis=1) + scales)
+
+        def functions(z: np.ndarray) -> np.ndarray:
+            return np.exp(2 * np.log(np.abs(z)) @ alpha.T - scales)
+
         return Pencil(
-            alpha, mass * (still - degrees * first + degrees * (degrees + 1) * second),
-            mass * (first / 2 - (degrees + 0.5) * second), mass * second / 4, mass, scales,
+            mass * (still - degrees * first + degrees * (degrees + 1) * second),
+            mass * (first / 2 - (degrees + 0.5) * second), mass * second / 4, mass, constant, functions,
         )  # fmt: skip
-
-
-@dataclass(frozen=True, eq=False)
-class Pencil:
-    """A(p) - Lambda mass, A(p) = still + p first + p^2 second.
-
-    Attributes
-    ----------
-    alpha : (size, d) array
-    still, first, second, mass : (size, size) arrays
-    scales : (size,) array
-        log of what w^alpha is divided by.
-    """
-
-    alpha: np.ndarray
-    still: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    mass: np.ndarray
-    scales: np.ndarray
-
-    def values(self, coefficients: np.ndarray, w: np.ndarray) -> np.ndarray:
-        """f (m,) at directions w (m, d)."""
-        return np.exp(np.log(w) @ self.alpha.T - self.scales) @ coefficients
-
-    def constant(self) -> np.ndarray:
-        """Coefficients of the function 1, where all degrees are the same."""
-        degree = self.alpha[0].sum()
-        return np.exp(gammaln(degree + 1) - gammaln(self.alpha + 1).sum(axis=1) + self.scales)
-
-    def at(self, p: float) -> np.ndarray:
-        """A(p)."""
-        return self.still + p * self.first + p**2 * self.second
-
-    def slope_at(self, p: float) -> np.ndarray:
-        """Derivative of A(p)."""
-        return self.first + 2 * p * self.second
 
 
 def _direction_moments(alpha: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -183,15 +157,3 @@ def _direction_moments(alpha: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray
     logs += gammaln(theta.sum()) - gammaln(theta.sum() + np.add.outer(degrees, degrees))
     half = np.diagonal(logs) / 2
     return np.exp(logs - half[:, None] - half), half
-
-
-@lru_cache(maxsize=64)
-def exponents(degree: int, d: int) -> np.ndarray:
-    """All alpha (size, d) with this sum, the last coordinate running fastest."""
-    if d == 1:
-        return np.array([[degree]])
-    parts = []
-    for first in range(degree + 1):
-        rest = exponents(degree - first, d - 1)
-        parts.append(np.column_stack([np.full(len(rest), first), rest]))
-    return np.concatenate(parts)

@@ -8,15 +8,40 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from .cost import check_memory
 from .errors import OutOfReach
-from .moment_exponents import exponents
 
 MOST = 6000  # monomials of which a matrix is made
+
+
+def numbers(count: int) -> np.ndarray:
+    """Keys (count,) of the first variables."""
+    return np.random.Generator(np.random.Philox(11)).integers(0, 2**64, count, dtype=np.uint64)
+
+
+def keys_of(alpha: np.ndarray) -> np.ndarray:
+    """Keys (n,) of exponents (n, variables)."""
+    with np.errstate(over="ignore"):
+        return (alpha.astype(np.uint64) * numbers(alpha.shape[1])).sum(axis=1, dtype=np.uint64)
+
+
+class Table:
+    """Where a monomial stands among those of keys (n,), which differ."""
+
+    def __init__(self, keys: np.ndarray) -> None:
+        self._order = np.argsort(keys)
+        self._keys = keys[self._order]
+        assert (np.diff(self._keys) > 0).all()  # else the keys would not tell monomials apart
+
+    def places(self, keys: np.ndarray) -> np.ndarray:
+        """Places (m,) of keys (m,), all of them keys of the table."""
+        found = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
+        assert (self._keys[found] == keys).all()
+        return self._order[found]
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,29 +114,24 @@ class Monomials:
         """|alpha| (size,)."""
         return self.exponents.sum(axis=1)
 
-    @cached_property
+    @property
     def numbers(self) -> np.ndarray:
         """Keys (variables,) of the variables."""
-        return np.random.Generator(np.random.Philox(11)).integers(0, 2**64, self.variables, dtype=np.uint64)
+        return numbers(self.variables)
 
-    def keys_of(self, alpha: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def keys_of(alpha: np.ndarray) -> np.ndarray:
         """Keys (n,) of exponents (n, up to all variables), the first ones."""
-        with np.errstate(over="ignore"):
-            return (alpha.astype(np.uint64) * self.numbers[: alpha.shape[1]]).sum(axis=1, dtype=np.uint64)
+        return keys_of(alpha)
 
     @cached_property
-    def _sorted(self) -> tuple[np.ndarray, np.ndarray]:
-        keys = self.keys_of(self.exponents)
-        order = np.argsort(keys)
-        assert (np.diff(keys[order]) > 0).all()  # else the keys would not tell monomials apart
-        return keys[order], order
+    def _table(self) -> Table:
+        return Table(self.keys_of(self.exponents))
 
     def row(self, polynomial: Polynomial) -> np.ndarray:
         """Coefficients (size,) of a polynomial of the basis."""
-        keys, order = self._sorted
-        places = np.minimum(np.searchsorted(keys, polynomial.keys), keys.size - 1)
-        assert (keys[places] == polynomial.keys).all()
-        return np.bincount(order[places], weights=polynomial.coefficients, minlength=keys.size)
+        places = self._table.places(polynomial.keys)
+        return np.bincount(places, weights=polynomial.coefficients, minlength=len(self.exponents))
 
     def values(self, points: np.ndarray) -> np.ndarray:
         """Means (size,) of the monomials over points (n, variables)."""
@@ -126,6 +146,18 @@ class Monomials:
         """Coefficients (size,) of |z|^order, even, z the variables of the first slot."""
         half = exponents(order // 2, self.width)
         return self.row(Polynomial(self.keys_of(2 * half), multinomials(half)))
+
+
+@lru_cache(maxsize=64)
+def exponents(degree: int, d: int) -> np.ndarray:
+    """All alpha (size, d) with this sum, the last coordinate running fastest."""
+    if d == 1:
+        return np.array([[degree]])
+    parts = []
+    for first in range(degree + 1):
+        rest = exponents(degree - first, d - 1)
+        parts.append(np.column_stack([np.full(len(rest), first), rest]))
+    return np.concatenate(parts)
 
 
 def multinomials(alpha: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ import numpy as np
 
 from .errors import InvalidInput
 from .linear_maps import exponential_action
-from .moment_exponents import exponents
+from .monomials import exponents
 
 MOST_MONOMIALS = 20_000  # of which a state is made
 

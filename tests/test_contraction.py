@@ -8,7 +8,7 @@ from sgdlimits.compare._contraction.result import Contraction
 from sgdlimits.discrete.contraction import contraction_bound
 from sgdlimits.exact.contraction import form_bounds
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.exact.moment_exponents import exponents
+from sgdlimits.exact.monomials import exponents
 from sgdlimits.exact.monomials import multinomials
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares
 
