@@ -244,7 +244,6 @@ def test_what_is_refused():
         (lambda: discrete.SGD(stream, 0.1, rule="adam").even_moments(X0, 3), "not linear"),
         (lambda: discrete.SGD(data, 0.1, 4, "reshuffle").even_moments(X0, 3), "reshuffled"),
         (lambda: discrete.SGD(data, 0.1, 20, "without_replacement").even_moments(X0, 3), "with_replacement"),
-        (lambda: diffusions.ModifiedEquation(data, 0.1).even_moments(X0, 3), "StreamingLeastSquares"),
     ):
         with pytest.raises(InvalidInput, match=sentence):
             call()
