@@ -1,0 +1,1 @@
+"""Online SGD against its noiseless path, as a test that can fail."""

@@ -1,0 +1,226 @@
+"""What would falsify the golden path, each as a test on seeds with a stated level. Derived.
+
+Gaps are differences of losses of arms that share starts, seed by seed: means with Student's t, so that a ratio of means
+is asked without dividing: mean(gap) > margin mean(drop) is a test of mean(gap - margin drop) > 0, and the interval of
+the ratio is Fieller's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from sgdlimits.compare.estimates import band_quantile, heaviest_share, student_quantile
+
+HOLDS, MARGINAL, FAILS, VOID = "holds", "marginal", "fails", "void"
+POWER = 0.8  # with which the number of seeds that is told would decide
+CARRIED = 0.5  # of a variance, that one seed carries where it is said
+NAMES = {
+    "F1": "the snapped run joins the low-noise run",
+    "F2": "noise does not help",
+    "F3": "the functions are those of the low-noise run",
+    "F4": "noise does not beat the noiseless run",
+}
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """A verdict on one way to fail.
+
+    Attributes
+    ----------
+    name : {"F1", "F2", "F3", "F4"}
+    verdict : {"holds", "marginal", "fails", "void"}
+        holds: the interval lies within the margin; fails: outside; marginal: neither; void: it cannot be measured.
+    value, lower, upper : float
+        What is judged, with its interval: nan where there is none.
+    margin : float
+    level : float
+        Probability of each wrong verdict, holds and fails, at the margin's edge or at zero.
+    against : str
+        The baseline.
+    at : float
+        Steps after the drop at which it is worst; nan of a mean over a window.
+    seeds : float
+        About how many would decide; nan where it is decided, inf where no number would.
+    why : str
+        A sentence.
+    """
+
+    name: str
+    verdict: str
+    value: float = math.nan
+    lower: float = math.nan
+    upper: float = math.nan
+    margin: float = math.nan
+    level: float = math.nan
+    against: str = ""
+    at: float = math.nan
+    seeds: float = math.nan
+    why: str = ""
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def claim(self) -> str:
+        """What is said to hold."""
+        return NAMES[self.name]
+
+
+def fieller(gap: np.ndarray, drop: np.ndarray, level: float) -> tuple[float, float, float]:
+    """mean(gap) / mean(drop) of pairs (R,), with the interval that errs with probability `level` on each side.
+
+    nan, and an infinite interval, where the mean of `drop` is not known to be above zero at that level: the ratio has
+    no meaning then.
+    """
+    n, t = len(gap), student_quantile(1 - 2 * level, len(gap) - 1)
+    a, b = float(gap.mean()), float(drop.mean())
+    (aa, ab), (_, bb) = np.cov(gap, drop) / n * t**2
+    if b <= 0 or b**2 <= bb:
+        return math.nan, -math.inf, math.inf
+    middle, left = a * b - ab, b**2 - bb
+    root = math.sqrt(max(middle**2 - left * (a**2 - aa), 0.0))
+    return a / b, (middle - root) / left, (middle + root) / left
+
+
+def joins(
+    gaps: np.ndarray, drop: np.ndarray, steps: np.ndarray, margin: float, level: float, window: float = 0.25
+) -> Criterion:
+    """F1: whether the gap, over that at the drop, ends within the margin: two one-sided tests, and their opposite.
+
+    Parameters
+    ----------
+    gaps : (R, K) array
+        L_snapped - L_low of each seed at the recorded steps after the drop, less what the noiseless arms differ by.
+    drop : (R,) array
+        L_high - L_low at the drop.
+    steps : (K,) array
+        After the drop.
+    margin, level : float
+    window : float
+        The last part of the steps, over which gaps are averaged.
+    """
+    last = gaps[:, steps >= steps[-1] * (1 - window)]
+    end = last.mean(axis=1)
+    value, low, high = fieller(end, drop, level)
+    if math.isnan(value):
+        why = "the runs do not differ at the drop by more than their error, so that a part of that has no meaning"
+        return Criterion("F1", VOID, margin=margin, level=level, why=why)
+    above, below = end - margin * drop, end + margin * drop
+    if _surely_positive(above, level) or _surely_positive(-below, level):
+        halves = np.array_split(last, 2, axis=1) if last.shape[1] > 1 else (last, last)
+        fall = np.sign(value) * (halves[0].mean(axis=1) - halves[1].mean(axis=1))
+        if last.shape[1] > 1 and _surely_positive(fall, level):
+            verdict, why = MARGINAL, f"{value:.2g} of the gap at the drop is left, and still falls: run longer"
+        else:
+            verdict, why = FAILS, f"{value:.2g} of the gap at the drop is left and does not fall any more"
+    elif _surely_positive(-above, level) and _surely_positive(below, level):
+        verdict, why = HOLDS, f"at most {max(abs(low), abs(high)):.2g} of the gap at the drop is left"
+    else:
+        verdict, why = MARGINAL, f"between {low:.2g} and {high:.2g} of the gap at the drop is left"
+    seeds = math.nan
+    if verdict == MARGINAL and "still" not in why:
+        seeds = max(seeds_for(side, level) for side in ((above,) if value > 0 else (below,)))
+    return Criterion(
+        "F1", verdict, value, low, high, margin, level, "low", seeds=seeds, why=why, notes=_carried(above)
+    )  # fmt: skip
+
+
+def does_not_help(
+    name: str, gaps: np.ndarray, scale: np.ndarray, steps: np.ndarray, margin: float, level: float, against: str
+) -> Criterion:
+    """F2 and F4: whether a noisy run is ahead of a quieter one at any recorded step, by a band that holds at all.
+
+    Parameters
+    ----------
+    name : {"F2", "F4"}
+    gaps : (R, K) array
+        Loss of the noisy run less that of the other.
+    scale : (K,) array
+        The other's mean loss, of which the margin is a part.
+    steps : (K,) array
+    margin, level : float
+        It holds where the band lies above -margin scale, fails where it lies below zero somewhere.
+    against : str
+    """
+    means, influence = gaps.mean(axis=0), (gaps - gaps.mean(axis=0)) / math.sqrt(len(gaps) * (len(gaps) - 1))
+    errors = np.sqrt(np.square(influence).sum(axis=0))
+    half = band_quantile(influence, 1 - 2 * level, len(gaps) - 1) * errors
+    lower, upper = (means - half) / scale, (means + half) / scale
+    where = int(np.argmin(upper))
+    if upper[where] < 0:
+        verdict, why = FAILS, f"it is ahead by {-means[where] / scale[where]:.2g} of the loss {steps[where]:g} steps on"
+    elif (lower > -margin).all():
+        where, verdict = int(np.argmin(lower)), HOLDS
+        why = f"it is never ahead by more than {max(-lower[where], 0):.2g} of the loss"
+    else:
+        where, verdict = int(np.argmin(lower)), MARGINAL
+        why = f"it may be ahead by {-lower[where]:.2g} of the loss, over the margin {margin:g}, or not at all"
+    seeds = seeds_for(gaps[:, where] + margin * scale[where], level) if verdict == MARGINAL else math.nan
+    return Criterion(
+        name, verdict, float(means[where] / scale[where]), float(lower[where]), float(upper[where]), margin, level,
+        against, float(steps[where]), seeds, why, _carried(gaps[:, where]),
+    )  # fmt: skip
+
+
+def same_functions(
+    distances: np.ndarray, baselines: Mapping[str, np.ndarray], margin: float, level: float
+) -> tuple[Criterion, ...]:
+    """F3: whether the snapped run is farther from the low-noise run, at equal loss, than two runs are anyway.
+
+    Parameters
+    ----------
+    distances : (R,) array
+        Between the functions of snapped and low-noise run of each seed.
+    baselines : mapping from names to (R,) arrays
+        Of pairs of runs that differ in something else.
+    margin, level : float
+        It holds where the distance is surely below (1 + margin) baseline, fails where it is surely above the baseline.
+
+    Returns
+    -------
+    One `Criterion` a baseline; `value` is the ratio of the means.
+    """
+    found = []
+    for name, baseline in baselines.items():
+        value, low, high = fieller(distances, baseline, level)
+        if math.isnan(value):
+            why = f"the distance '{name}' is not above zero by its error"
+            found.append(Criterion("F3", VOID, margin=margin, level=level, against=name, why=why))
+            continue
+        over, within = distances - baseline, (1 + margin) * baseline - distances
+        if _surely_positive(over, level):
+            verdict = FAILS
+        else:
+            verdict = HOLDS if _surely_positive(within, level) else MARGINAL
+        seeds = seeds_for(over if value > 1 else within, level) if verdict == MARGINAL else math.nan
+        why = f"{value:.2g} times as far from the low-noise run as '{name}'"
+        found.append(
+            Criterion("F3", verdict, value, low, high, margin, level, name, seeds=seeds, why=why, notes=_carried(over))
+        )
+    return tuple(found)
+
+
+def seeds_for(values: np.ndarray, level: float) -> float:
+    """About how many seeds show the sign of a mean of values (R,), were mean and spread what they look like."""
+    mean, spread = abs(float(values.mean())), float(values.std(ddof=1))
+    if mean == 0:
+        return math.inf
+    need = student_quantile(1 - 2 * level, math.inf) + student_quantile(2 * POWER - 1, math.inf)
+    return max(math.ceil((need * spread / mean) ** 2), len(values) + 1)
+
+
+def _surely_positive(values: np.ndarray, level: float) -> bool:
+    """Student's one-sided test: values without spread are known."""
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    return float(values.mean()) > student_quantile(1 - 2 * level, len(values) - 1) * error
+
+
+def _carried(values: np.ndarray) -> tuple[str, ...]:
+    """What to beware of."""
+    share = float(heaviest_share((values - values.mean())[:, None])[0])
+    if share <= CARRIED:
+        return ()
+    return (f"one seed carries {share:.0%} of the variance: the interval may not cover, run more seeds",)
