@@ -1,4 +1,4 @@
-"""The four ways in which the golden path may fail: each fires on a case that is built to violate it, at its level else."""
+"""Ways in which the golden path may fail: each fires on a case built to violate it, and else at its level."""
 
 import math
 
