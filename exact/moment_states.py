@@ -13,17 +13,18 @@ from typing import Any
 import numpy as np
 
 from .chebyshev import ChebyshevMoments
-from .cost import available_bytes
+from .cost import CALLS, available_bytes, check_time
 from .moment_maps import MomentMap
 from .moment_spectra import Functional, MomentSpectra
-from .momentum_moments import numbers_after
+from .momentum_moments import numbers_after, size_of
 from .noise_maps import ConstantNoise
 from .routes import LARGEST_PACKED, Method, choose_route
 from .spectral_sums import Factors
 
 AT_ONCE = 64  # steps that are walked without a choice of the way
-BLOCK = 32  # states that powers of a matrix are taken for at once
+HELD = 2**23  # numbers of the states that powers of a matrix are taken for at once
 Curve = Callable[[np.ndarray], np.ndarray]  # of steps (k,): values (k,)
+LARGEST_POWERS = 500  # numbers of a system whose powers are taken
 DENSE = 3 * 8.0  # bytes for each entry of a matrix of eigenvectors, and of what is made with it
 
 
@@ -82,7 +83,7 @@ def states(equations: MomentMap, start: MomentState, times: Sequence[int] | np.n
         method = choose_route(equations, ("covariance",) if whole else ("risk",), len(times), last).method
     if method is Method.POWERS:
         yield from _leaped(equations, start, times)
-    elif method is Method.CHEBYSHEV or (method is Method.EIGENPROBLEM and _fits(start)):
+    elif method is Method.CHEBYSHEV or (method is Method.EIGENPROBLEM and _fits(start, last)):
         spectra: Any = MomentSpectra(equations)
         means = spectra.means(start.means[0], times)
         way = ChebyshevMoments(spectra) if method is Method.CHEBYSHEV else spectra
@@ -102,8 +103,9 @@ def _walked(equations: MomentMap, start: MomentState, times: Sequence[int] | np.
 
 
 def _leaped(equations: MomentMap, start: MomentState, times: Sequence[int] | np.ndarray) -> Iterator[MomentState]:
-    for first in range(0, len(times), BLOCK):
-        found = numbers_after(equations, start.means, start.spread, times[first : first + BLOCK])
+    block = max(1, HELD // start.spread.size)
+    for first in range(0, len(times), block):
+        found = numbers_after(equations, start.means, start.spread, times[first : first + block])
         for means, spread in zip(*found):
             yield MomentState(means, spread)
 
@@ -120,10 +122,21 @@ def _faded(equations: MomentMap, start: MomentState, times: Sequence[int] | np.n
         yield MomentState(powers * start.means, both * start.spread)
 
 
-def _fits(start: MomentState) -> bool:
-    """Whether a matrix of eigenvectors of this many numbers has room."""
+def _fits(start: MomentState, last: int) -> bool:
+    """Whether a matrix of eigenvectors of this many numbers has room; else steps are walked, unless that takes hours.
+    """
     d = start.means.shape[1]
-    return start.spread.ndim == 4 or DENSE * d**2 < available_bytes() / 4
+    if start.spread.ndim == 4 or DENSE * d**2 < available_bytes() / 4:
+        return True
+    check_time(f"{last:.3g} steps of {d} modes", last * (CALLS + 4.0 * d), "ask for fewer steps")
+    return False
+
+
+def leaps_far(equations: MomentMap) -> bool:
+    """Whether `weighted_variances` and `states` reach any step at about the same cost."""
+    if equations.numbers == 1 or isinstance(equations.noise, ConstantNoise):
+        return True
+    return size_of(equations.noise.structure, equations.dimension, equations.numbers) <= LARGEST_POWERS
 
 
 def weighted_variances(equations: MomentMap, spread: np.ndarray, weights: np.ndarray) -> Curve:
@@ -144,10 +157,11 @@ def weighted_variances(equations: MomentMap, spread: np.ndarray, weights: np.nda
     if equations.spectral:
         return _by_spectrum(equations, here, weights)
     first = MomentState(np.zeros((equations.numbers, weights.size)), spread)
+    way = _leaped if leaps_far(equations) else states
 
     def curve(steps: np.ndarray) -> np.ndarray:
         kept, back = np.unique(steps, return_inverse=True)
-        return np.array([0.5 * weights @ state.variances for state in states(equations, first, kept)])[back]
+        return np.array([0.5 * weights @ state.variances for state in way(equations, first, kept)])[back]
 
     return curve
 

@@ -14,7 +14,7 @@ from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 MapAt = Callable[[float], MomentMap]
-MOST = 10**7  # steps of a schedule that are added up
+MOST = 2**18  # steps of a schedule that are added up
 NEAR = 1e-9  # of a step, by which sums of step sizes may differ and still coincide
 
 

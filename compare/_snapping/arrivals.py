@@ -14,7 +14,7 @@ from .curves import GapCurve
 
 EVERY, AT_ONCE = 1000, 64  # steps after the drop that are looked at one by one, without a proof and with one
 PER_DECADE, BETWEEN = 40, 30  # steps of a grid, and between two of them
-LONGEST = 10**15
+LONGEST, FARTHEST = 10**15, 10**5  # steps that are leaped to, and that are walked
 ROUNDING = 1e-13  # of what a gap is the difference of
 NEVER = -1
 PROVED = "exact: proved to fall from there on"
@@ -66,8 +66,19 @@ def arrivals(gap: GapCurve, fractions: Sequence[float] | np.ndarray, scale: floa
         elif limit is not None:
             found[fraction] = Arrival(NEVER, float("nan"), f"not within the {limit} steps after the drop")
         else:
-            found[fraction] = _far(curve, level, every, proved)
+            found[fraction] = (_far if gap.leaps else _walk_on)(curve, level, every, proved)
     return [found[fraction] for fraction in fractions]
+
+
+def _walk_on(curve: Curve, level: float, first: int, proved: bool) -> Arrival:
+    """Every step from `first` on, where far ones cost more than near ones."""
+    while first < FARTHEST:
+        last = 8 * first
+        below = np.flatnonzero(np.abs(values := curve(np.arange(last + 1))) <= level)
+        if below.size:
+            return Arrival(int(below[0]), float(values[below[0]]), LOOKED)
+        first = last
+    return Arrival(NEVER, float("nan"), f"not within {first} steps, and more are not walked")
 
 
 def _far(curve: Curve, level: float, first: int, proved: bool) -> Arrival:

@@ -14,7 +14,14 @@ import numpy as np
 
 from sgdlimits.discrete import SGD
 from sgdlimits.exact.moment_maps import MomentMap
-from sgdlimits.exact.moment_states import Curve, MomentState, states, weighted_variances, without_noise
+from sgdlimits.exact.moment_states import (
+    Curve,
+    MomentState,
+    leaps_far,
+    states,
+    weighted_variances,
+    without_noise,
+)
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
@@ -39,12 +46,15 @@ class GapCurve:
         Step from which on its size is proved to fall; -1 without a proof.
     limit : int or None
         The last step at which it is known: under a schedule.
+    leaps : bool
+        Whether far steps cost no more than near ones.
     """
 
     values: Curve
     own: bool
     falls_from: int = NEVER
     limit: int | None = None
+    leaps: bool = True
 
 
 def gap_curve(asked: Plan, met: Mapping[str, MomentState]) -> GapCurve:
@@ -70,7 +80,8 @@ def gap_curve(asked: Plan, met: Mapping[str, MomentState]) -> GapCurve:
     if own:
         ((map_at, start, sign),) = runs
         curve = weighted_variances(map_at(size), start.spread, weights)
-        return GapCurve(lambda steps: sign * curve(steps), True, falls_from(map_at(size), start))
+        falls = falls_from(map_at(size), start)
+        return GapCurve(lambda steps: sign * curve(steps), True, falls, leaps=leaps_far(map_at(size)))
 
     def values(steps: np.ndarray) -> np.ndarray:
         kept, back = np.unique(steps, return_inverse=True)
@@ -79,7 +90,7 @@ def gap_curve(asked: Plan, met: Mapping[str, MomentState]) -> GapCurve:
             found += sign * _levels(states(map_at(size), start, kept), weights)
         return found[back]
 
-    return GapCurve(values, False)
+    return GapCurve(values, False, leaps=leaps_far(asked.low_map(size)))
 
 
 def _levels(found: Iterable[MomentState], weights: np.ndarray) -> np.ndarray:

@@ -104,8 +104,8 @@ class Window:
         Exponent.
     step : int
         In the middle; -1 where the window is too narrow.
-    measured : float
-        Local exponent there; nan where the window is too narrow.
+    measured, between : float
+        Local exponents there, seen and predicted; nan where the window is too narrow.
     """
 
     first: float
@@ -113,6 +113,7 @@ class Window:
     predicted: float
     step: int
     measured: float
+    between: float
 
 
 def windows(curve: Curve, eigenvalues: np.ndarray, law: PowerLaw, size: float, time: float) -> list[Window]:
@@ -120,7 +121,8 @@ def windows(curve: Curve, eigenvalues: np.ndarray, law: PowerLaw, size: float, t
 
     With D_i nearly alike over the modes that have settled, the gap is a sum of lambda_i exp(-2 lambda_i t): it falls as
     t^-(1 - 1/exponent); after longer than the time before the drop slower modes carry it, whose D_i grew in proportion
-    to lambda_i: t^-(2 - 1/exponent). Derived.
+    to lambda_i: t^-(2 - 1/exponent). Between, with a = 1 - 1/exponent and the time T before the drop, as
+    t^-a - (t + T)^-a, to which both are limits that are come to slowly. Derived.
 
     Parameters
     ----------
@@ -135,10 +137,16 @@ def windows(curve: Curve, eigenvalues: np.ndarray, law: PowerLaw, size: float, t
     for first, last, whole in ((fastest, min(before, slowest), 1), (max(before, fastest), slowest, 2)):
         exponent = 1 / law.exponent - whole
         if last < WIDE * first:
-            found.append(Window(first, last, exponent, -1, float("nan")))
+            found.append(Window(first, last, exponent, -1, float("nan"), float("nan")))
             continue
         middle = int(round((first * last) ** 0.5))
-        found.append(Window(first, last, exponent, middle, float(slopes(curve, np.array([middle]))[0])))
+        seen, power = float(slopes(curve, np.array([middle]))[0]), 1 - 1 / law.exponent
+
+        def crossing(steps: np.ndarray) -> np.ndarray:
+            return np.power(steps, -power) - np.power(steps + before, -power)
+
+        between = float(slopes(crossing, np.array([middle]))[0])
+        found.append(Window(first, last, exponent, middle, seen, between))
     return found
 
 

@@ -28,7 +28,7 @@ AXES = {
     ("after",): "gap noiseless_gap phi psi over_excess slope quasi_static",
     ("fraction",): "time_to flow_to gap_then how",
     ("run",): "floor",
-    ("window",): "exponent_predicted exponent middle first last",
+    ("window",): "exponent_predicted exponent_between exponent middle first last",
 }
 CLAIMS = (
     {
@@ -64,8 +64,8 @@ class Snapping(Result):
         / d log after over a factor of two; nan before 2 and where the gap changes sign), quasi_static (predicted gap).
         Over fraction: time_to (first steps after the drop with at most so much of the gap, -1: not reached), flow_to
         (the same as a sum of step sizes), gap_then, how (it is known). Over run: floor (stationary excess risk above
-        that of gradient descent, nan under a schedule). Over window: exponent and exponent_predicted at the step
-        `middle` after the drop, between the ends first and last.
+        that of gradient descent, nan under a schedule). Over window: exponent_predicted, the limit far inside
+        the ends first and last; exponent and exponent_between, seen and predicted at the step `middle` after the drop.
     """
 
     kind: ClassVar[str] = "snapping"
@@ -141,11 +141,11 @@ class Snapping(Result):
             here = self.dataset.sel(window=name)
             step = int(here["middle"])
             rows.append((
-                number(float(here["exponent"])), number(float(here["exponent_predicted"])),
-                NOTHING if step < 0 else str(step), number(float(here["first"])), number(float(here["last"])),
+                number(float(here["exponent"])), number(float(here["exponent_between"])),
+                number(float(here["exponent_predicted"])), NOTHING if step < 0 else str(step), number(float(here["first"])), number(float(here["last"])),
                 SEEN[name] if step > 0 else f"not judged: no factor of 100 between the ends ({name})",
             ))  # fmt: skip
-        heads = ("slope", "predicted", "at step", "window from", "to", "window")
+        heads = ("slope", "predicted", "limit", "at step", "window from", "to", "window")
         return TextTable(heads, (("exponents of the gap", tuple(rows)),), "Exponents")
 
     def notes(self) -> list[str]:

@@ -43,6 +43,7 @@ class Numbers:
     floor: np.ndarray
     exponent_predicted: np.ndarray
     exponent: np.ndarray
+    exponent_between: np.ndarray
     middle: np.ndarray
     first: np.ndarray
     last: np.ndarray
@@ -152,7 +153,7 @@ def _floors(asked: Plan) -> np.ndarray:
 
 
 def _windows(asked: Plan, gap: GapCurve, before: float) -> dict[str, Any]:
-    names = ("first", "last", "exponent_predicted", "middle", "exponent")
+    names = ("first", "last", "exponent_predicted", "exponent_between", "middle", "exponent")
     nothing = {name: np.full(2, NEVER if name == "middle" else UNKNOWN) for name in names}
     eigenvalues = asked.low.problem.eigenvalues
     law = predicted.power_law(eigenvalues)
@@ -164,5 +165,6 @@ def _windows(asked: Plan, gap: GapCurve, before: float) -> dict[str, Any]:
     return told | {
         "first": np.array([each.first for each in found]), "last": np.array([each.last for each in found]),
         "exponent_predicted": np.array([each.predicted for each in found]),
+        "exponent_between": np.array([each.between for each in found]),
         "middle": np.array([each.step for each in found]), "exponent": np.array([each.measured for each in found]),
     }  # fmt: skip

@@ -109,6 +109,7 @@ def _power(told: Mapping[str, Any]) -> list[str]:
         ]
     return [
         f"Eigenvalues are c i^-{power:.4g}, to {told['deviation']:.1g} of themselves: the gap should fall as "
-        f"steps^-{1 - 1 / power:.4g} far below, and steps^-{2 - 1 / power:.4g} far above, the steps before the drop "
+        f"steps^-{1 - 1 / power:.4g} far below, and steps^-{2 - 1 / power:.4g} far above, the steps before the drop, "
+        f"and between as j^-a - (j + k)^-a, a = {1 - 1 / power:.4g}, k steps before it, which comes to these slowly "
         "(derived, for quasi-static noise and many modes; without a ridge and with one step size after the drop)."
     ]
