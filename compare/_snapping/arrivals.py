@@ -12,7 +12,7 @@ from sgdlimits.exact.moment_states import Curve
 
 from .curves import GapCurve
 
-EVERY, AT_ONCE = 1000, 64  # steps after the drop that are looked at one by one, without a proof and with one
+EVERY, AT_ONCE = 4096, 64  # steps after the drop that are looked at one by one, without a proof and with one
 PER_DECADE, BETWEEN = 40, 30  # steps of a grid, and between two of them
 LONGEST, FARTHEST = 10**15, 10**5  # steps that are leaped to, and that are walked
 ROUNDING = 1e-13  # of what a gap is the difference of

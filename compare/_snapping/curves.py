@@ -104,12 +104,12 @@ def _still(map_at: MapAt) -> MapAt:
 def linear_part(sgd: SGD) -> SGD:
     """SGD with the same features and labels that the point 0 fits: its noise is what is linear in second moments."""
     problem = sgd.problem
-    nothing = np.zeros(problem.dimension)
+    part: LeastSquares | StreamingLeastSquares
     if isinstance(problem, LeastSquares):
         part = LeastSquares(problem.features, np.zeros(problem.samples), problem.ridge)
     else:
         assert isinstance(problem, StreamingLeastSquares)  # the only other leaf
-        part = StreamingLeastSquares(problem.given, 0.0, nothing, problem.ridge)
+        part = StreamingLeastSquares(problem.given, 0.0, np.zeros(problem.dimension), problem.ridge)
     return replace(sgd, problem=part, label_noise=0.0)
 
 

@@ -22,6 +22,8 @@ from .plan import SAME, Plan, plan
 from .result import ARMS, AXES, CLAIMS, WINDOWS, Snapping
 from .statistics import Numbers, numbers
 
+SOON = 64  # steps after the drop that are kept besides, evenly in their logarithm
+
 
 @one_blas_thread
 def snapping(
@@ -41,8 +43,9 @@ def snapping(
     throughout), `noiseless` (gradient descent with the step sizes of `low`) and `gradient flow` (at the same sums of
     step sizes, over 1 - momentum). The gap is the risk of `snapped` less that of `low`, less the same of two runs of
     gradient descent with these step sizes. After a drop of the batch size runs are matched at equal steps: they have
-    one mean path, and the gap is a linear recurrence of its own. After a drop of the step size they are matched at equal
-    sums of step sizes; where no step of `low` falls on the drop, it takes one shorter step before.
+    one mean path, and the gap is a linear recurrence of its own. After a drop of the step size they are matched at
+    equal sums of step sizes; where no step of `low` falls on the drop, it takes one shorter step before. What momentum
+    keeps from before the drop is kept.
 
     Parameters
     ----------
@@ -61,7 +64,8 @@ def snapping(
         Of the gap at the drop, between 0 and 1: the first steps after the drop with at most so much are found, beyond
         `steps` too where the step size after it is one number.
     record : None, int or sequence of int
-        Steps to keep, 0 and `drop_at` always among them: None for all of at most 1000, about 200 of more.
+        Steps to keep, 0 and `drop_at` always among them: None for all of at most 1000, about 250 of more, densely
+        after the drop.
 
     Returns
     -------
@@ -89,6 +93,9 @@ def snapping(
     asked = plan(sgd, drop_at, batch_size, step_size, steps)
     wanted = _fractions(fractions)
     kept = np.union1d(moment_steps(record, asked.steps), asked.drop_at)
+    if record is None:
+        late = np.geomspace(1, asked.steps - asked.drop_at, SOON)
+        kept = np.union1d(kept, asked.drop_at + np.rint(late).astype(np.int64))
     found = numbers(asked, _start(sgd, x0), kept, wanted)
     coordinates = {
         "arm": list(ARMS), "step": kept, "after": kept[kept >= asked.drop_at] - asked.drop_at, "fraction": wanted,

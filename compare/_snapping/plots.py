@@ -33,8 +33,11 @@ def curves(dataset: xarray.Dataset, ax: Axes) -> None:
     """Excess risk of the arms: against steps, or sums of step sizes where these are matched."""
     told = dataset.attrs
     by_steps = told["drops"] == "batch size"
+    last = float((dataset["step"] if by_steps else dataset["time"].sel(arm="snapped"))[-1])
     ends = []
     for name, place in PLACES.items():
+        if name == "noiseless" and not told["batch_size_after"]:
+            continue  # the low run itself
         here = dataset.sel(arm=name)
         x = here["step"].values if by_steps else here["time"].values
         y = here["excess"].values
@@ -42,11 +45,13 @@ def curves(dataset: xarray.Dataset, ax: Axes) -> None:
         wide = 1.8 if name == "snapped" else 1.1
         ax.plot(x[shown], y[shown], color=COLOURS[place], linestyle=LINES[place], linewidth=wide)
         if shown.any():
-            ends.append((float(x[shown][-1]), float(y[shown][-1]), name, COLOURS[place]))
+            text = "low, noiseless" if name == "low" and not told["batch_size_after"] else name
+            ends.append((min(float(x[shown][-1]), last), float(y[shown][-1]), text, COLOURS[place]))
     at = dataset["step"].values.tolist().index(told["drop_at"])
     drop = told["drop_at"] if by_steps else float(dataset["time"].sel(arm="snapped")[at])
     ax.axvline(drop, color=GREY, linewidth=0.7, linestyle=":")
     ax.set_yscale("log")
+    ax.set_xlim(-0.04 * last, 1.04 * last)
     dress(ax, "excess risk", "SGD step" if by_steps else "sum of step sizes")
     ax.set_title(f"dotted: the {told['drops']} drops", fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)

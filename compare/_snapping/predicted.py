@@ -19,7 +19,7 @@ WIDE = 100.0  # ratio of the ends of a window in whose middle an exponent is rea
 APART = 2.0**0.5  # a slope is that between the step times and over this
 
 
-def effective(sgd: SGD, time: np.ndarray | float) -> np.ndarray | float:
+def effective(sgd: SGD, time: float) -> float:
     """Gradient-flow time of a sum of step sizes: momentum lengthens each step."""
     return time / (1 - sgd.momentum)
 
@@ -32,7 +32,8 @@ class QuasiStatic:
 
         C_i = eta level lambda_i (1 - exp(-2 c_i t)) / (2 c_i),     level = 2 E L * (covariance factor of a batch),
 
-    c_i the curvatures: the difference of two runs then fades as exp(-2 c_i t). Derived; its error is measured, not bounded.
+    c_i the curvatures: the difference of two runs then fades as exp(-2 c_i t). Derived; its error is measured, not
+    bounded.
 
     Attributes
     ----------
@@ -116,7 +117,9 @@ class Window:
     between: float
 
 
-def windows(curve: Curve, eigenvalues: np.ndarray, law: PowerLaw, size: float, time: float) -> list[Window]:
+def windows(
+    curve: Curve, eigenvalues: np.ndarray, law: PowerLaw, size: float, time: float, memory: float
+) -> list[Window]:
     """The two windows: while the drop is recent beside the run before it, and after that.
 
     With D_i nearly alike over the modes that have settled, the gap is a sum of lambda_i exp(-2 lambda_i t): it falls as
@@ -130,8 +133,11 @@ def windows(curve: Curve, eigenvalues: np.ndarray, law: PowerLaw, size: float, t
         Effective step size after the drop.
     time : float
         Effective time before it.
+    memory : float
+        Steps over which momentum averages.
     """
     fastest, slowest = (1 / (2 * size * value) for value in (eigenvalues.max(), eigenvalues[eigenvalues > 0].min()))
+    fastest = max(fastest, memory)
     before = time / size
     found = []
     for first, last, whole in ((fastest, min(before, slowest), 1), (max(before, fastest), slowest, 2)):

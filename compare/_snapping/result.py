@@ -32,8 +32,8 @@ AXES = {
 }
 CLAIMS = (
     {
-        "statement": "the mean path is that of gradient descent whatever the batch sizes, so that noise adds a positive "
-        "part to the expected risk",
+        "statement": "the mean path is that of gradient descent whatever the batch sizes, so that noise adds a "
+        "positive part to the expected risk",
         "assumptions": ["least squares", "independent batches", "a rule that is linear in the gradient"],
     },
     {
@@ -42,8 +42,8 @@ CLAIMS = (
         "assumptions": ["as above", "the spectral radius of A is below 1"],
     },
     {
-        "statement": "for eigenvalues i^-a the gap falls as j^-(1 - 1/a) for j far below the steps before the drop, and "
-        "as j^-(2 - 1/a) far above",
+        "statement": "for eigenvalues i^-a the gap falls as j^-(1 - 1/a) for j far below the steps before the drop, "
+        "and as j^-(2 - 1/a) far above",
         "assumptions": ["quasi-static noise", "modes many enough for the windows"],
     },
 )
@@ -61,7 +61,8 @@ class Snapping(Result):
         step sizes), risk (expected, without the ridge) and excess (risk above its least value). Over after, steps
         since the drop: gap (risk of snapped less that of low, less noiseless_gap, the same of gradient descent), phi
         (gap over that at the drop), psi (gap over the risk of low), over_excess (gap over its excess), slope (d log gap
-        / d log after over a factor of two; nan before 2 and where the gap changes sign), quasi_static (predicted gap).
+        / d log after over a factor of two; nan before 2 and where the gap changes sign), quasi_static (predicted gap);
+        quotients are nan where they are void: there is no gap at the drop, or no risk.
         Over fraction: time_to (first steps after the drop with at most so much of the gap, -1: not reached), flow_to
         (the same as a sum of step sizes), gap_then, how (it is known). Over run: floor (stationary excess risk above
         that of gradient descent, nan under a schedule). Over window: exponent_predicted, the limit far inside
@@ -142,7 +143,8 @@ class Snapping(Result):
             step = int(here["middle"])
             rows.append((
                 number(float(here["exponent"])), number(float(here["exponent_between"])),
-                number(float(here["exponent_predicted"])), NOTHING if step < 0 else str(step), number(float(here["first"])), number(float(here["last"])),
+                number(float(here["exponent_predicted"])), NOTHING if step < 0 else str(step),
+                number(float(here["first"])), number(float(here["last"])),
                 SEEN[name] if step > 0 else f"not judged: no factor of 100 between the ends ({name})",
             ))  # fmt: skip
         heads = ("slope", "predicted", "limit", "at step", "window from", "to", "window")

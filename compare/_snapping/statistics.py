@@ -161,7 +161,7 @@ def _windows(asked: Plan, gap: GapCurve, before: float) -> dict[str, Any]:
     if law is None or gap.limit is not None or asked.low.problem.ridge:
         return nothing | told
     size, time = (predicted.effective(asked.low, value) for value in (float(asked.low.step_size), before))
-    found = predicted.windows(gap.values, eigenvalues, law, size, time)
+    found = predicted.windows(gap.values, eigenvalues, law, size, time, 1 / (1 - asked.low.momentum))
     return told | {
         "first": np.array([each.first for each in found]), "last": np.array([each.last for each in found]),
         "exponent_predicted": np.array([each.predicted for each in found]),
