@@ -215,6 +215,7 @@ def test_the_example_of_the_theory():
     seen = found.dataset["over_excess"].sel(after=[0, 300, 1500]).values
     assert [f"{value:.2g}" for value in seen] == ["8.7", "0.49", "0.3"]
     assert found.dataset.attrs["falls_from"] == 0
+    assert compare.snapping(SHEET, np.zeros(100), 30, batch_size=8, record=2).dataset["step"][-1] == 120
     np.testing.assert_allclose(
         found.dataset["excess"].sel(arm="gradient flow"),
         compare_flow(SHEET, found.dataset["step"].values), rtol=1e-12,

@@ -33,7 +33,7 @@ def snapping(
     *,
     batch_size: Any = SAME,
     step_size: Any = SAME,
-    steps: int = 1000,
+    steps: int | None = None,
     fractions: Sequence[float] = (1 / 2, 1 / 10, 1 / 100),
     record: int | Sequence[int] | None = None,
 ) -> Snapping:
@@ -58,8 +58,8 @@ def snapping(
         From the drop on; None, inf and "n": gradient descent, without any noise.
     step_size : float or function of the step
         From the drop on, instead of a batch size. A function is of the steps of the low run.
-    steps : int
-        Of the run whose noise drops, those before the drop included.
+    steps : int, optional
+        Of the run whose noise drops, those before the drop included; four times `drop_at` by default.
     fractions : sequence of float
         Of the gap at the drop, between 0 and 1: the first steps after the drop with at most so much are found, beyond
         `steps` too where the step size after it is one number.

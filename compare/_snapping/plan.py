@@ -24,6 +24,7 @@ from .arms import Arm, MapAt, Piece, pieces_of, steps_within
 
 SAME = "same"  # stands for what does not drop
 BATCH, SIZE = "batch size", "step size"
+USUAL = 4  # times the steps before the drop: a run
 EVERYTHING = ("n", "full")  # batches that hold all, beside None and inf
 STEPS = "equal steps"
 SUMS = "equal sums of step sizes, which coincide at a step of the low run"
@@ -105,7 +106,7 @@ class Plan:
         return found
 
 
-def plan(sgd: Any, drop_at: int, batch_size: Any, step_size: Any, steps: int) -> Plan:
+def plan(sgd: Any, drop_at: int, batch_size: Any, step_size: Any, steps: int | None) -> Plan:
     """Check what was asked.
 
     Raises
@@ -118,8 +119,8 @@ def plan(sgd: Any, drop_at: int, batch_size: Any, step_size: Any, steps: int) ->
     instance_of("sgd", sgd, SGD, "the run before the drop")
     sgd.second_moments  # raises where they do not close
     sgd.problem.check_centre()
-    steps = whole_number("steps", steps, 1)
-    drop_at = whole_number("drop_at", drop_at, 0)
+    drop_at = whole_number("drop_at", drop_at, 1)
+    steps = USUAL * drop_at if steps is None else whole_number("steps", steps, 1)
     if not 0 < drop_at < steps:
         raise InvalidInput(
             f"drop_at is {drop_at}, of {steps} steps: the noise must drop after the first step and before the last, "
