@@ -81,7 +81,7 @@ def gap(dataset: xarray.Dataset, ax: Axes) -> None:
     ax.set_yscale("log")
     marks = "dots: times to fractions of the gap at the drop"
     guided = bool(np.isfinite(dataset["exponent_predicted"]).any())
-    ax.set_title(marks + ("; thin: predicted slopes" if guided else ""), fontsize=SMALL, loc="left", color=GREY)
+    ax.set_title(marks + ("; thin: slopes in the limits" if guided else ""), fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)
 
 
