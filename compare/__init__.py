@@ -6,6 +6,7 @@ if not __name__.startswith("sgdlimits."):
 from ._bounds import Bounds, bounds
 from ._contraction import Contraction, contraction
 from ._laws import Laws, laws
+from ._golden_path import GoldenPath, golden_path
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
 from ._paths import Paths, paths
@@ -17,6 +18,7 @@ from .known_law import KnownLaw
 __all__ = [
     "Bounds",
     "Contraction",
+    "GoldenPath",
     "KnownLaw",
     "Laws",
     "Manifold",
@@ -28,6 +30,7 @@ __all__ = [
     "TimeScales",
     "bounds",
     "contraction",
+    "golden_path",
     "laws",
     "manifold",
     "orders",

@@ -44,8 +44,8 @@ class Criterion:
         The baseline.
     at : float
         Steps after the drop at which it is worst; nan of a mean over a window.
-    seeds : float
-        About how many would decide; nan where it is decided, inf where no number would.
+    needed : float
+        About how many seeds would decide; nan where it is decided, inf where no number would.
     why : str
         A sentence.
     """
@@ -59,7 +59,7 @@ class Criterion:
     level: float = math.nan
     against: str = ""
     at: float = math.nan
-    seeds: float = math.nan
+    needed: float = math.nan
     why: str = ""
     notes: tuple[str, ...] = field(default=())
 
@@ -72,13 +72,13 @@ class Criterion:
 def fieller(gap: np.ndarray, drop: np.ndarray, level: float) -> tuple[float, float, float]:
     """mean(gap) / mean(drop) of pairs (R,), with the interval that errs with probability `level` on each side.
 
-    nan, and an infinite interval, where the mean of `drop` is not known to be above zero at that level: the ratio has
-    no meaning then.
+    nan, and an infinite interval, where the sign of the mean of `drop` is not known at that level: the ratio has no
+    meaning then.
     """
     n, t = len(gap), student_quantile(1 - 2 * level, len(gap) - 1)
     a, b = float(gap.mean()), float(drop.mean())
     (aa, ab), (_, bb) = np.cov(gap, drop) / n * t**2
-    if b <= 0 or b**2 <= bb:
+    if b**2 <= bb:
         return math.nan, -math.inf, math.inf
     middle, left = a * b - ab, b**2 - bb
     root = math.sqrt(max(middle**2 - left * (a**2 - aa), 0.0))
@@ -95,7 +95,7 @@ def joins(
     gaps : (R, K) array
         L_snapped - L_low of each seed at the recorded steps after the drop, less what the noiseless arms differ by.
     drop : (R,) array
-        L_high - L_low at the drop.
+        L_high - L_low at the drop; negative where noise helped.
     steps : (K,) array
         After the drop.
     margin, level : float
@@ -108,6 +108,8 @@ def joins(
     if math.isnan(value):
         why = "the runs do not differ at the drop by more than their error, so that a part of that has no meaning"
         return Criterion("F1", VOID, margin=margin, level=level, why=why)
+    if drop.mean() < 0:
+        end, drop, last = -end, -drop, -last
     above, below = end - margin * drop, end + margin * drop
     if _surely_positive(above, level) or _surely_positive(-below, level):
         halves = np.array_split(last, 2, axis=1) if last.shape[1] > 1 else (last, last)
@@ -124,7 +126,7 @@ def joins(
     if verdict == MARGINAL and "still" not in why:
         seeds = max(seeds_for(side, level) for side in ((above,) if value > 0 else (below,)))
     return Criterion(
-        "F1", verdict, value, low, high, margin, level, "low", seeds=seeds, why=why, notes=_carried(above)
+        "F1", verdict, value, low, high, margin, level, "low", needed=seeds, why=why, notes=_carried(above)
     )  # fmt: skip
 
 
@@ -198,7 +200,7 @@ def same_functions(
         seeds = seeds_for(over if value > 1 else within, level) if verdict == MARGINAL else math.nan
         why = f"{value:.2g} times as far from the low-noise run as '{name}'"
         found.append(
-            Criterion("F3", verdict, value, low, high, margin, level, name, seeds=seeds, why=why, notes=_carried(over))
+            Criterion("F3", verdict, value, low, high, margin, level, name, needed=seeds, why=why, notes=_carried(over))
         )
     return tuple(found)
 

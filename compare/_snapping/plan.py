@@ -126,7 +126,7 @@ def plan(sgd: Any, drop_at: int, batch_size: Any, step_size: Any, steps: int | N
             f"drop_at is {drop_at}, of {steps} steps: the noise must drop after the first step and before the last, "
             f"take 1 to {steps - 1}" if steps > 1 else f"steps is {steps}: a drop needs steps before it and after it"
         )
-    dropped = [not _same(value) for value in (batch_size, step_size)]
+    dropped = [not same(value) for value in (batch_size, step_size)]
     if sum(dropped) != 1:
         raise InvalidInput(
             "batch_size and step_size both change at the drop, and what each does could not be told: change one"
@@ -134,7 +134,7 @@ def plan(sgd: Any, drop_at: int, batch_size: Any, step_size: Any, steps: int | N
         )
     _check_settles(sgd, "before the drop")
     if dropped[0]:
-        still = _is_everything(batch_size)
+        still = is_everything(batch_size)
         low = sgd if still else replace(sgd, batch_size=batch_size)
         if not still:
             _check_settles(low, "after the drop")
@@ -147,11 +147,12 @@ def plan(sgd: Any, drop_at: int, batch_size: Any, step_size: Any, steps: int | N
     return Plan(sgd, low, False, SIZE, drop_at, steps, int(count[0]) + (cut > 0), cut)
 
 
-def _same(value: Any) -> bool:
+def same(value: Any) -> bool:
+    """Whether nothing was asked to change."""
     return isinstance(value, str) and value == SAME
 
 
-def _is_everything(batch_size: Any) -> bool:
+def is_everything(batch_size: Any) -> bool:
     """Whether a batch is so large that nothing of it is random."""
     if isinstance(batch_size, str):
         if batch_size not in EVERYTHING:

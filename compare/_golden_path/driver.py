@@ -1,0 +1,242 @@
+"""compare.golden_path: a noise drop on a learning task, and four ways in which the golden path may fail there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.discrete import SGD
+from sgdlimits.ensembles.random import Noise
+from sgdlimits.exact.errors import SgdlimitsError
+from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.tasks import Task
+
+from .._snapping import snapping
+from .._snapping.plan import BATCH, SAME, SIZE
+from ..capabilities import one_blas_thread
+from ..results import labelled
+from .arms import Arm, Runner, branch
+from .criteria import VOID, Criterion, does_not_help, fieller, joins, same_functions
+from .functions import MINE, Functions, functions_at_equal_loss, measurable
+from .plan import Plan, plan
+from .result import AXES, GoldenPath
+
+if TYPE_CHECKING:
+    import xarray
+
+ROUNDING = 1e-14  # of the first loss, below which losses are taken for zero
+HALF = 0.025  # on each side, of the intervals at single steps
+ARMS = ("high", "snapped", "low", "noiseless")
+
+
+@one_blas_thread
+def golden_path(
+    task: Task,
+    sgd: SGD,
+    drop_at: int,
+    *,
+    batch_size: Any = SAME,
+    step_size: Any = SAME,
+    rule: Any = SAME,
+    steps: int,
+    seeds: int = 16,
+    seed: int = 0,
+    margin: float = 0.05,
+    level: float = 0.05,
+    window: float = 0.25,
+    record: int | Sequence[int] | None = None,
+    functions: bool = True,
+    threads: int | None = None,
+) -> GoldenPath:
+    """Drop the noise of SGD on a task, and test whether it joins the run with little noise, and the noiseless one.
+
+    Four arms from common starts: `high` (never dropped), `snapped` (a branch of `high` at the drop), `low` (little
+    noise throughout) and `noiseless` (the settings of `low` on the population, the full batch, or large fresh batches).
+    Each draws its own data. Gaps are L_snapped - L_low, less the same of two noiseless runs where the drop changes step
+    size or rule: phi is a gap over that at the drop, psi over the loss of `low`. After a drop of the step size runs are
+    matched at equal sums of step sizes, else at equal steps. What falsifies the golden path (criteria derived):
+
+    F1  phi ends outside the margin, and falls no more (two one-sided tests at the margin's edge; void without a drop);
+    F2  the snapped run is ahead of `low` at some step;
+    F3  their functions are farther apart, at equal loss, than those of two runs that should agree (four baselines);
+    F4  the snapped run is ahead of the noiseless one at some step.
+
+    Parameters
+    ----------
+    task : problems.tasks.Task
+    sgd : discrete.SGD
+        Before the drop, on the task's problem.
+    drop_at : int
+        The first step with less noise.
+    batch_size, step_size, rule
+        After the drop; one of them. A batch of None, inf or "n": without noise. What a rule keeps (momentum) is carried
+        where it stays of one type, and starts at zero otherwise.
+    steps : int
+        Of the snapped run, from step 0.
+    seeds : int
+        Runs of each arm; at least 4.
+    seed : int
+    margin : float
+        Of phi in F1, relative to the loss in F2 and F4, to the baseline in F3.
+    level : float
+        Probability of a wrong verdict, for each criterion.
+    window : float
+        Last part of the steps after the drop, over which F1 averages.
+    record : None, int or sequence of int
+        Steps to look at from the drop on; default about 24.
+    functions : bool
+        Whether functions are compared (F3), which takes three more runs.
+    threads : int, optional
+
+    Returns
+    -------
+    GoldenPath
+
+    Raises
+    ------
+    InvalidInput
+        If an argument cannot be used.
+
+    Notes
+    -----
+    The hypothesis is that of Vyas et al. (2023); the criteria and their tests are this package's own.
+    """
+    asked = plan(task, sgd, drop_at, batch_size, step_size, rule, steps, record, seeds, seed, margin, level, window)
+    why_not = measurable(task) if functions else "functions were not asked for"
+    arms, noiseless_gap = _run(asked, threads, not why_not)
+    snapped, low, quiet = (arms[name].after for name in ARMS[1:])
+    gaps = snapped - low - noiseless_gap
+    judged = [
+        joins(gaps, gaps[:, 0], asked.after, margin, level, window),
+        does_not_help("F2", gaps, _scale(asked, arms, low), asked.after, margin, level, "low"),
+    ]
+    compared = None
+    if why_not:
+        judged.append(Criterion("F3", VOID, margin=margin, level=level, why=why_not))
+    else:
+        compared = functions_at_equal_loss(task, arms, asked.after)
+        baselines = {pair: values for pair, values in compared.distances.items() if pair != MINE}
+        judged += same_functions(compared.distances[MINE], baselines, margin, level)
+    ahead = snapped - quiet - noiseless_gap
+    judged.append(does_not_help("F4", ahead, _scale(asked, arms, quiet), asked.after, margin, level, "noiseless"))
+    return GoldenPath(_dataset(asked, arms, gaps, noiseless_gap, judged, compared))
+
+
+def _scale(asked: Plan, arms: dict[str, Arm], losses: np.ndarray) -> np.ndarray:
+    """Mean losses (K,) of which a margin is a part; not below rounding of the first loss."""
+    return np.maximum(losses.mean(axis=0), ROUNDING * arms["high"].losses[:, 0].mean())
+
+
+def _run(asked: Plan, threads: int | None, compared: bool) -> tuple[dict[str, Arm], np.ndarray]:
+    """All arms, and what the noiseless ones differ by (R, K)."""
+    task, high, low = asked.task, asked.high, asked.low
+    runner, kept = Runner(task, asked.seeds, threads), len(asked.after)
+    starts = task.starts(asked.seeds, asked.seed)
+    before, after = [*asked.before, asked.drop_at], asked.drop_at + asked.after
+    early = np.unique(np.round(asked.before * asked.met_at / asked.drop_at).astype(int))
+    matched = [*early, *(asked.met_at + asked.after)]
+
+    def seed_of(name: str) -> int:
+        return int(Noise(asked.seed, np.arange(1)).child(name).seed)
+
+    def dropped(name: str, first: SGD, then: SGD) -> tuple[Arm, Arm]:
+        """One run up to the drop, and the branch of it with other settings."""
+        own = seed_of(name)
+        lead, state = runner.run(name, first, starts, before, 0, own)
+        branched, _ = runner.run(name, then, branch(state, first, then), after, kept, own)
+        return lead, branched
+
+    own = seed_of("high")
+    lead, state = runner.run("high", high, starts, before, 0, own)
+    rest, _ = runner.run("high", high, state, after, kept, own)
+    snapped, _ = runner.run("snapped", low, branch(state, high, low), after, kept, own)
+    arms = {
+        "high": Arm("high", np.concatenate([lead.losses[:, :-1], rest.losses], axis=1), rest.positions),
+        "snapped": snapped,
+        "low": runner.run("low", low, starts, matched, kept, seed_of("low"))[0],
+        "noiseless": runner.run("noiseless", asked.noiseless, starts, matched, kept, seed_of("noiseless"))[0],
+    }
+    if compared:
+        elsewhere = task.starts(asked.seeds, asked.seed, asked.seeds)
+        arms["low twin"] = runner.run("low twin", low, starts, matched, kept, seed_of("low twin"))[0]
+        arms["low from elsewhere"] = runner.run(
+            "low from elsewhere", low, elsewhere, matched, kept, seed_of("low from elsewhere")
+        )[0]
+        arms["snapped twin"] = dropped("snapped twin", high, low)[1]
+    if asked.kind == BATCH:
+        return arms, np.zeros((asked.seeds, kept))
+    other = dropped("noiseless", asked.noiseless_before, asked.noiseless)[1]
+    return arms, other.after - arms["noiseless"].after
+
+
+def _dataset(
+    asked: Plan, arms: dict[str, Arm], gaps: np.ndarray, noiseless_gap: np.ndarray, judged: list[Criterion],
+    compared: Functions | None,
+) -> xarray.Dataset:  # fmt: skip
+    """Every number, as `GoldenPath` says."""
+    low, each, nothing = arms["low"].after, asdict_of(judged), np.full(len(arms), np.nan)
+    phi = np.array([fieller(gap, gaps[:, 0], HALF) for gap in gaps.T]).T
+    psi = np.array([fieller(gap, over, HALF) for gap, over in zip(gaps.T, low.T)]).T
+    psi[:, low.mean(axis=0) < ROUNDING * arms["high"].losses[:, 0].mean()] = np.nan
+    pairs = {} if compared is None else compared.distances
+    record = SimpleNamespace(
+        loss=np.array([arm.after for arm in arms.values()]), gap=gaps, noiseless_gap=noiseless_gap,
+        phi=phi[0], phi_lower=phi[1], phi_upper=phi[2], psi=psi[0], psi_lower=psi[1], psi_upper=psi[2],
+        exact_gap=_exact_gap(asked), early_high=arms["high"].losses[:, : len(asked.before)],
+        distance=np.array(list(pairs.values())).reshape(len(pairs), asked.seeds),
+        compared_loss=nothing if compared is None else np.array([compared.losses[name] for name in arms]),
+        compared_at=nothing if compared is None else np.array([compared.steps[name] for name in arms]), **each,
+    )  # fmt: skip
+    coordinates = {
+        "arm": list(arms), "seed": np.arange(asked.seeds), "after": asked.after, "before": asked.before,
+        "pair": list(pairs), "criterion": [f"{one.name} {one.against}".strip() for one in judged],
+    }  # fmt: skip
+    settings = {
+        "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
+        "noiseless": told(asked.noiseless), "drop": asked.kind, "matched": asked.matched, "drop_at": asked.drop_at,
+        "met_at": asked.met_at, "steps": asked.steps, "seeds": asked.seeds, "seed_of_runs": asked.seed,
+        "margin": asked.margin, "level": asked.level, "window": asked.window, "online": int(asked.task.online),
+        "epochs": asked.epochs, "classifier": int(asked.task.classifier), "about": asked.task.about,
+        "target": np.nan if compared is None else compared.target,
+        "loss_error": float(np.sqrt(np.mean(asked.task.risk_error(arms["low"].positions[:, -1]) ** 2))),
+        "formula": int(asked.task.population is not None),
+    }  # fmt: skip
+    return labelled(record, AXES, coordinates, settings)
+
+
+def told(sgd: SGD) -> str:
+    """Settings of a run in a few words."""
+    whole = sgd.sampling == "without_replacement" and sgd.batch_size == sgd.problem.samples
+    batch = "no noise" if whole else f"batch size {sgd.batch_size}"
+    rule = "" if sgd.rule is None and not sgd.momentum else f", {sgd.update_rule!r}"
+    return f"{batch}, step size {sgd.step_size if isinstance(sgd.step_size, float) else repr(sgd.step_size)}{rule}"
+
+
+def asdict_of(judged: list[Criterion]) -> dict[str, np.ndarray]:
+    """Fields of the criteria, side by side."""
+    numbers = ("value", "lower", "upper", "at", "needed")
+    found = {name: np.array([getattr(one, name) for one in judged], dtype=float) for name in numbers}
+    words = {name: np.array([getattr(one, name) for one in judged], dtype=object)
+             for name in ("name", "verdict", "against", "why")}  # fmt: skip
+    return found | words | {"beware": np.array(["; ".join(one.notes) for one in judged], dtype=object)}
+
+
+def _exact_gap(asked: Plan) -> np.ndarray:
+    """The mean gap (K,) over these starts, where moments close; nan elsewhere."""
+    unknown = np.full(len(asked.after), np.nan)
+    if not isinstance(asked.task.problem, QuadraticProblem) or asked.kind not in (BATCH, SIZE):
+        return unknown
+    changed = {"batch_size": None} if asked.low.problem is not asked.high.problem else (
+        {"batch_size": asked.low.batch_size} if asked.kind == BATCH else {"step_size": asked.low.step_size}
+    )
+    try:
+        exact = snapping(
+            asked.high, asked.task.starts(asked.seeds, asked.seed), asked.drop_at, steps=asked.steps,
+            record=(asked.drop_at + asked.after).tolist(), **changed,
+        )  # fmt: skip
+    except SgdlimitsError:
+        return unknown
+    return np.asarray(exact.dataset["gap"].sel(step=asked.drop_at + asked.after))

@@ -1,0 +1,159 @@
+"""The result of compare.golden_path."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..results import Result
+from ..text_table import NOTHING, TextTable, number
+from . import plots
+from .criteria import NAMES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+AXES = {
+    ("arm", "seed", "after"): "loss",
+    ("seed", "after"): "gap noiseless_gap",
+    ("seed", "before"): "early_high",
+    ("after",): "phi phi_lower phi_upper psi psi_lower psi_upper exact_gap",
+    ("pair", "seed"): "distance",
+    ("arm",): "compared_loss compared_at",
+    ("criterion",): "name verdict against value lower upper at needed why beware",
+}
+ROW = ("name", "claim", "against", "value", "lower", "upper", "margin", "at", "needed", "verdict", "why", "beware")
+QUANTITY = {"F1": "phi at the end", "F2": "gap / loss", "F3": "distance ratio", "F4": "gap / loss"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GoldenPath(Result):
+    """Arms of a noise drop, their gaps, and what would falsify the golden path: what `compare.golden_path` returns.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        Over (arm, seed, after), `after` in steps of the snapped run since the drop: loss. Over (seed, after): gap
+        (snapped less low, less `noiseless_gap`). Over after: phi and psi with 95 % intervals that count the
+        denominator's error, and exact_gap where moments close (nan elsewhere). Over (pair, seed): distance of
+        functions, seen at compared_at(arm) with mean loss compared_loss(arm). Over criterion: verdict, value, lower,
+        upper, at, needed (seeds that would decide), why, beware.
+    """
+
+    kind: ClassVar[str] = "golden path"
+    columns: ClassVar[tuple[str, ...]] = ROW
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """Criterion, with its baseline, to holds, marginal, fails or void."""
+        names, found = (self.dataset[key].values.tolist() for key in ("criterion", "verdict"))
+        return dict(zip(names, found))
+
+    def heading(self) -> list[str]:
+        told = self.dataset.attrs
+        data = "fresh samples" if told["online"] else f"{told['epochs']:.3g} epochs of the same samples"
+        return [
+            f"{told['name']}: {told['drop']} drops at step {told['drop_at']} of {told['steps']}, {data}; "
+            f"{told['seeds']} seeds, matched at {told['matched']}",
+            f"high: {told['high']}; low: {told['low']}; noiseless: {told['noiseless']}.",
+        ]
+
+    def table(self) -> list[dict[str, Any]]:
+        """One dict for each criterion and baseline."""
+        rows = []
+        for place in range(self.dataset.sizes["criterion"]):
+            here = self.dataset.isel(criterion=place)
+            row = {key: here[key].item() for key in ("name", "against", "verdict", "why", "beware")}
+            row |= {key: float(here[key]) for key in ("value", "lower", "upper", "at", "needed")}
+            rows.append(row | {"claim": NAMES[row["name"]], "margin": self.dataset.attrs["margin"]})
+        return rows
+
+    def tables(self) -> list[TextTable]:
+        """The criteria; the gaps by steps; functions."""
+        return [self._criteria(), self._gaps(), *([self._functions()] if self.dataset.sizes["pair"] else [])]
+
+    def notes(self) -> list[str]:
+        """Why, criterion by criterion, and how to read the tables."""
+        told = self.dataset.attrs
+        whys = []
+        for row in self.table():
+            needed = "" if not math.isfinite(row["needed"]) else f" (about {row['needed']:.0f} seeds would decide)"
+            whys.append(f"{row['name']} {row['verdict']}: {row['why']}{needed}.")
+        level = f"{100 * told['level']:g} %"
+        notes = [
+            f"A verdict holds where the interval lies within the margin {told['margin']:g}, fails where it lies "
+            f"outside (F2 to F4: beyond none at all), each wrong with probability {level} at most; marginal: neither. "
+            "F1 takes the mean over the last "
+            f"{100 * told['window']:g} % of the steps, F2 and F4 a band that holds at all recorded steps.",
+            "phi: the gap over that at the drop; psi: over the loss of the low run. Gap: loss of the snapped run less "
+            "that of the low run" + ("." if told["drop"] == "batch size" else ", less the same of two noiseless runs."),
+        ]
+        if not told["formula"]:
+            notes.append(
+                f"Losses are means over the test rows, with a common error of {told['loss_error']:.2g} that no seed "
+                "shows: verdicts are about these rows."
+            )
+        notes += sorted({str(each) for each in self.dataset["beware"].values if each})
+        return [*whys, *notes]
+
+    def _criteria(self) -> TextTable:
+        groups: dict[str, list[tuple[str, ...]]] = {}
+        for row in self.table():
+            low, high = number(row["lower"], 3, sign=True), number(row["upper"], 3, sign=True)
+            interval = NOTHING if math.isnan(row["value"]) else f"[{low}, {high}]"
+            groups.setdefault(f"{row['name']}: {row['claim']} ({QUANTITY[row['name']]})", []).append((
+                number(row["value"], 3, sign=row["name"] != "F3"), interval,
+                NOTHING if math.isnan(row["at"]) else f"{row['at']:g}",
+                f"{row['verdict']}" + (f", against {row['against']}" if row["against"] else ""),
+            ))  # fmt: skip
+        heads = ("value", "interval", "steps on", "verdict")
+        return TextTable(heads, tuple((title, tuple(rows)) for title, rows in groups.items()))
+
+    def _gaps(self) -> TextTable:
+        data, rows = self.dataset, []
+        exact = bool(np.isfinite(data["exact_gap"].values).all())
+        for place in _some(data.sizes["after"]):
+            here = data.isel(after=place)
+            means = here["loss"].mean("seed")
+            rows.append((
+                f"{int(here['after'])}", *(number(float(means.sel(arm=name))) for name in plots.CURVES),
+                number(float(here["noiseless_gap"].mean()), 2), _interval(here, "phi"), _interval(here, "psi"),
+                *([number(float(here["exact_gap"] / data["exact_gap"][0]), 3)] if exact else []),
+            ))  # fmt: skip
+        heads = ("steps on", *plots.CURVES, "noiseless gap", "phi", "psi", *(["exact phi"] if exact else []))
+        return TextTable(heads, (("mean losses after the drop; phi and psi with 95 % intervals", tuple(rows)),), "gaps")
+
+    def _functions(self) -> TextTable:
+        what = "total variation of class probabilities" if self.dataset.attrs["classifier"] else "1 - rho of residuals"
+        rows = []
+        for pair in self.dataset["pair"].values.tolist():
+            values = self.dataset["distance"].sel(pair=pair).values
+            error = values.std(ddof=1) / math.sqrt(values.size)
+            rows.append((f"{number(values.mean(), 3)} ±{number(error, 2)}", pair))
+        title = f"{what} at the loss {self.dataset.attrs['target']:.4g} (mean ± standard error over seeds)"
+        return TextTable(("distance", "between"), ((title, tuple(rows)),), "functions")
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Losses with the drop; see `plots.losses`."""
+        return plots.losses(self.dataset, ax)
+
+    def plot_gap(self, ax: Axes | None = None) -> Figure:
+        """phi against steps; see `plots.gaps`."""
+        return plots.gaps(self.dataset, ax)
+
+    def plot_functions(self, ax: Axes | None = None) -> Figure:
+        """Distances of functions; see `plots.functions`."""
+        return plots.functions(self.dataset, ax)
+
+
+def _some(count: int, most: int = 8) -> list[int]:
+    return sorted({int(round(place)) for place in np.linspace(0, count - 1, min(count, most))})
+
+
+def _interval(here: Any, name: str) -> str:
+    value, low, high = (float(here[name + end]) for end in ("", "_lower", "_upper"))
+    return NOTHING if math.isnan(value) else f"{number(value, 2, sign=True)} [{number(low, 2)}, {number(high, 2)}]"
