@@ -15,7 +15,8 @@ from tests.hostile_cases import DRIFTING, ROWS, TARGETS, Walk, norm, sample_grad
 from tests.parameters import slowly
 
 FOLDERS = (
-    "problems", "problems.noise", "problems.tasks", "problems.zero_loss", "discrete", "diffusions", "ensembles", "compare",
+    "problems", "problems.noise", "problems.tasks", "problems.zero_loss", "discrete", "diffusions", "ensembles",
+    "compare",
 )  # fmt: skip
 START = np.array([1.0, -0.5])
 
