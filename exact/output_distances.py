@@ -62,7 +62,7 @@ def residual_correlation(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     sizes = [np.abs(each).max(axis=-1, keepdims=True) for each in pair]
     if not all(size.all() for size in sizes):
         raise InvalidInput(
-            "a model fits every label exactly, so its residuals have no direction; compare it earlier, at a loss above 0"
+            "a model fits every label exactly, so its residuals have no direction; compare at a loss above 0"
         )
     first, second = (each / size for each, size in zip(pair, sizes))  # squares of tiny residuals would underflow
     losses = [0.5 * np.square(each).mean(axis=-1) for each in (first, second)]

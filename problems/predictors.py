@@ -17,7 +17,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import flag, one_of, whole_number
 
-from .diagonal_network import DiagonalNetwork
+from .diagonal_network import DiagonalNetwork as DiagonalNetwork
 from .predictor import Predictor, hessian_gradient_by_differences
 from .zero_loss.activations import ACTIVATIONS, PIECEWISE_LINEAR
 

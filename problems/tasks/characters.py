@@ -59,11 +59,11 @@ def next_character(
     text : str, optional
         By default eight sonnets of Shakespeare.
     """
-    K, c = len(ALPHABET), whole_number("context", context, 1, LONGEST)
-    h, p = whole_number("width", width, 0), len(ALPHABET) * whole_number("context", context, 1, LONGEST)
+    K, c, h = len(ALPHABET), whole_number("context", context, 1, LONGEST), whole_number("width", width, 0)
+    p = K * c
     codes = letters(sonnets() if text is None else text)
     if codes.size < c + 2:
-        raise InvalidInput(f"the text has {codes.size} characters; it must have more than the context of {c}, and one more")
+        raise InvalidInput(f"the text has {codes.size} characters; for a context of {c} it needs at least {c + 2}")
     law = Stream(_draw, p, 0, 1, arrays=(codes, [float(K)]))
     everywhere = _all_places(codes, c, K)
     source, _ = samples_of(law, seed, rows, 1)

@@ -45,7 +45,7 @@ def _draw(normals, uniforms, out, inner, outer, drawn):
 
 
 def relu_classification(
-    inputs: int = 10, width: int = 32, classes: int = 4, teacher: int = 16, sharpness: float = 4.0,
+    inputs: int = 10, width: int = 32, classes: int = 4, teacher: int = 4, sharpness: float = 4.0,
     labels: str = "softmax", rows: int | None = None, seed: int = 0, test_rows: int = TEST_ROWS,
 ) -> Task:  # fmt: skip
     """Inputs N(0, I); the teacher's outputs have standard deviation `sharpness`; cross-entropy of the student.

@@ -66,7 +66,7 @@ def random_features(
     problem = least_squares(source, test) if rows is not None else supervised(
         Linear(m, bias=False), "squares", source, test, "random features"
     )  # fmt: skip
-    about = f"{m} random Fourier features of inputs N(0, I) in dimension {p}, labels of {waves} waves and noise {noise:g}"
+    about = f"{m} random Fourier features of inputs N(0, I) in dimension {p}, labels of {waves} waves, noise {noise:g}"
     population = _population(frequencies, phases, weights, m, noise)
     return Task("random features", problem, test, Starts(np.zeros(m), np.zeros(m)), population, about)
 

@@ -53,5 +53,5 @@ def logistic_regression(
         Linear(d, bias=False), "logistic", source, test, "logistic regression"
     )  # fmt: skip
     start = Starts(np.zeros(d), np.full(d, non_negative("spread", spread)))
-    about = f"inputs N(0, diag(i^-{decay:g})), labels of the logistic model with margins of standard deviation {signal:g}"
+    about = f"inputs N(0, diag(i^-{decay:g})), labels of the logistic model, margins of standard deviation {signal:g}"
     return Task("logistic regression", problem, test, start, logistic(variances, truth), about)

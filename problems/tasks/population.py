@@ -1,4 +1,4 @@
-"""Expected losses that are known by formula, as problems of one sample: SGD on them is gradient descent without noise."""
+"""Expected losses known by formula, as problems of one sample: SGD on them is gradient descent without noise."""
 
 from __future__ import annotations
 

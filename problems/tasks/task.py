@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.random import Noise, Purpose
-from sgdlimits.exact.errors import InvalidInput, finite_array, instance_of, non_negative, one_of, points, text, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    finite_array,
+    instance_of,
+    non_negative,
+    one_of,
+    points,
+    text,
+    whole_number,
+)
 
 from ..losses import CrossEntropy, LogisticLoss, OutputLoss, logistic
 from ..prediction import PredictionProblem
