@@ -111,8 +111,8 @@ def branch(state: SavedState, before: SGD, after: SGD) -> SavedState:
     if type(before.update_rule) is type(after.update_rule):
         if after.update_rule.slots and state.process != simulator.name:
             raise InvalidInput(
-                f"{after.update_rule!r} keeps numbers in the coordinates of {state.process}, and after the drop runs as "
-                f"{simulator.name}: drop to a large finite batch instead of all samples"
+                f"{after.update_rule!r} keeps numbers in the coordinates of {state.process}, and after the drop runs "
+                f"as {simulator.name}: drop to a large finite batch instead of all samples"
             )
         arrays |= {name: values for name, values in state.arrays.items() if name in arrays and name != "x"}
     return replace(state, process=simulator.name, arrays=arrays, past=f"{state.past}, then {after!r}")

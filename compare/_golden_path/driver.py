@@ -239,4 +239,4 @@ def _exact_gap(asked: Plan) -> np.ndarray:
         )  # fmt: skip
     except SgdlimitsError:
         return unknown
-    return np.asarray(exact.dataset["gap"].sel(step=asked.drop_at + asked.after))
+    return np.asarray(exact.dataset["gap"].sel(after=asked.after))

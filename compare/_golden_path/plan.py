@@ -101,7 +101,7 @@ def plan(
     instance_of("task", task, Task, "take one of problems.tasks, or build a Task of your own problem")
     instance_of("sgd", sgd, SGD, "the run before the drop")
     if sgd.problem is not task.problem:
-        raise InvalidInput("sgd descends another problem than the task's: build it with discrete.SGD(task.problem, ...)")
+        raise InvalidInput("sgd descends another problem than the task's: use discrete.SGD(task.problem, ...)")
     drop_at = whole_number("drop_at", drop_at, 1)
     steps = whole_number("steps", steps, 1)
     if drop_at >= steps:
@@ -146,13 +146,15 @@ def _ahead(high: SGD, low: SGD, drop_at: int) -> int:
         raise InvalidInput(
             "runs are matched at equal sums of step sizes, and here one is a schedule: change the batch size instead"
         )
-    met = drop_at * high.step_size / low.step_size
+    share = high.step_size / low.step_size
+    met = drop_at * share
     if abs(met - round(met)) > NEAR * met:
-        fits = [k for k in range(1, 10 * drop_at) if abs((m := k * high.step_size / low.step_size) - round(m)) < NEAR * m]
-        near = min(fits, key=lambda k: abs(k - drop_at), default=None)
+        tried = np.arange(1, 10 * drop_at)
+        fits = tried[np.abs(tried * share - np.round(tried * share)) < NEAR * tried * share]
+        what = f"take {fits[np.argmin(np.abs(fits - drop_at))]}" if fits.size else "take step sizes in a whole ratio"
         raise InvalidInput(
             f"drop_at is {drop_at}, after which no step of the low run has the same sum of step sizes "
-            f"({met:.6g} steps of {low.step_size:g}): " + (f"take {near}" if near else "take step sizes in a whole ratio")
+            f"({met:.6g} steps of {low.step_size:g}): {what}"
         )
     return round(met) - drop_at
 
@@ -160,8 +162,8 @@ def _ahead(high: SGD, low: SGD, drop_at: int) -> int:
 def _check_samples(task: Task, drawn: int) -> None:
     if task.online and drawn > ENDLESS:
         raise InvalidInput(
-            f"a run draws {drawn:.3g} samples, and a stream has {ENDLESS:.3g} before it repeats: fewer steps or smaller "
-            "batches"
+            f"a run draws {drawn:.3g} samples, and a stream has {ENDLESS:.3g} before it repeats: take fewer "
+            "steps or smaller batches"
         )
 
 

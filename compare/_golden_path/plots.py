@@ -52,8 +52,9 @@ def gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     ax.axhspan(-told["margin"], told["margin"], color=GREY, alpha=0.15, linewidth=0)
     ax.axhline(0, color=GREY, linewidth=0.8)
     ax.errorbar(
-        after, value, (value - low, high - value), color=COLOURS[1], marker="o", markersize=3, linewidth=1, elinewidth=0.7
-    )
+        after, value, (value - low, high - value), color=COLOURS[1], marker="o", markersize=3, linewidth=1,
+        elinewidth=0.7,
+    )  # fmt: skip
     exact = dataset["exact_gap"].values
     if np.isfinite(exact).all() and not void:
         ax.plot(after, exact / exact[0], color="black", linestyle="--", linewidth=1)

@@ -1,0 +1,128 @@
+"""compare.golden_path: what it says of cases built to hold and to fail, against exact gaps, and what it refuses."""
+
+import numpy as np
+import pytest
+from sgdlimits import compare
+from sgdlimits.compare._golden_path.arms import branch
+from sgdlimits.discrete import SGD, rules
+from sgdlimits.ensembles import saved_state
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems import tasks
+
+
+@pytest.fixture(scope="module")
+def linear():
+    task = tasks.linear_regression(dimension=20, seed=1)
+    return task, compare.golden_path(
+        task, SGD(task.problem, 0.05, batch_size=4), 60, batch_size=32, steps=240, seeds=64, functions=False
+    )
+
+
+def test_linear_gaps_are_the_exact_ones(linear):
+    """Assert the mean gap within 4 standard errors of the moment equations at every recorded step."""
+    data = linear[1].dataset
+    error = data["gap"].std("seed", ddof=1) / np.sqrt(data.sizes["seed"])
+    assert (np.abs(data["gap"].mean("seed") - data["exact_gap"]) < 4 * error).all()
+    assert data["exact_gap"].values[0] > 4 * error.values[0]  # there is something to see
+    assert not (np.abs(data["gap"].mean("seed") - 1.5 * data["exact_gap"]) < 4 * error).all()
+
+
+def test_a_linear_run_joins_and_is_not_ahead(linear):
+    """Assert the verdicts where theory proves them, and that F3 is void where functions were not asked for."""
+    verdicts = linear[1].verdicts
+    assert verdicts["F2 low"] in ("holds", "marginal") and verdicts["F4 noiseless"] in ("holds", "marginal")
+    assert verdicts["F3"] == "void" and verdicts["F1 low"] != "fails"
+
+
+@pytest.mark.parametrize("rows", [None, 40])
+def test_the_diagonal_network_snaps_online_and_forks_offline(rows):
+    """Assert phi below 0.02 online; offline F1, F2 and F4 fail with phi above 1 at the end."""
+    task = tasks.diagonal_network(rows=rows)
+    result = compare.golden_path(
+        task, SGD(task.problem, 0.02), 1000, batch_size=None, steps=4000, seeds=8, record=[2000, 3000, 4000],
+        functions=False,
+    )  # fmt: skip
+    phi = result.dataset["phi"].values[-1]
+    if rows is None:
+        assert 0 <= phi < 0.02 and result.verdicts["F1 low"] == "holds"
+        assert "fails" not in result.verdicts.values()
+    else:
+        assert phi > 1
+        assert [result.verdicts[key] for key in ("F1 low", "F2 low", "F4 noiseless")] == ["fails"] * 3
+
+
+def test_a_step_size_drop_is_matched_at_equal_sums():
+    """Assert which step of the low run is met, the noiseless gap taken off, and the sentence where none is."""
+    task = tasks.linear_regression(dimension=5, seed=2)
+    sgd = SGD(task.problem, 0.05, batch_size=8)
+    result = compare.golden_path(task, sgd, 40, step_size=0.02, steps=120, seeds=64, functions=False)
+    data = result.dataset
+    assert data.attrs["met_at"] == 100 and data.attrs["matched"] == "equal sums of step sizes"
+    assert np.abs(data["noiseless_gap"]).max() > 0
+    error = data["gap"].std("seed", ddof=1) / np.sqrt(64)
+    assert (np.abs(data["gap"].mean("seed") - data["exact_gap"]) < 4 * error).all()
+    with pytest.raises(InvalidInput, match="take 42"):
+        compare.golden_path(task, sgd, 41, step_size=0.02, steps=120)
+
+
+def test_the_same_seed_gives_the_same_bits_and_more_seeds_extend_it():
+    """Assert reproducible losses, whatever the threads, and that the first seeds stay when more are run."""
+    task = tasks.relu_classification(seed=1)
+    sgd = SGD(task.problem, 0.2, batch_size=4)
+    few, more = (
+        compare.golden_path(task, sgd, 20, batch_size=32, steps=40, seeds=seeds, record=10, threads=threads)
+        for seeds, threads in ((8, 1), (16, 2))
+    )
+    np.testing.assert_array_equal(few.dataset["loss"].sel(arm="snapped"), more.dataset["loss"].sel(arm="snapped")[:8])
+
+
+def test_a_branch_keeps_what_it_may():
+    """Assert slots carried between rules of one type, zero for another, and positions always."""
+    task = tasks.logistic_regression(seed=1)
+    before = SGD(task.problem, 0.05, batch_size=4, rule=rules.HeavyBall(0.9))
+    state = saved_state(before.simulate(task.starts(8, 0), 10, 8, keep_state=True))
+    same = branch(state, before, SGD(task.problem, 0.05, batch_size=16, rule=rules.HeavyBall(0.5)))
+    other = branch(state, before, SGD(task.problem, 0.05, batch_size=4, rule="adam"))
+    np.testing.assert_array_equal(same.arrays["slots"], state.arrays["slots"])
+    assert np.abs(state.arrays["slots"]).max() > 0 and not other.arrays["slots"].any()
+    np.testing.assert_array_equal(other.positions, state.positions)
+    unbroken = before.simulate(task.starts(8, 0), 20, 8, observables=("state",), record=[20])
+    resumed = before.simulate(branch(state, before, before), 20, 8, observables=("state",), record=[20])
+    np.testing.assert_array_equal(unbroken["state"].values, resumed["state"].values)
+
+
+def test_the_result_prints_draws_and_is_saved(linear, tmp_path):
+    """Assert the table, the figures and a netCDF file that gives the same verdicts."""
+    result = linear[1]
+    assert "F1: the snapped run joins the low-noise run" in str(result) and "<table" in result._repr_html_()
+    for figure in (result.plot(), result.plot_gap()):
+        assert figure.axes[0].get_xlabel()
+    result.save(tmp_path / "golden.nc")
+    assert type(result).load(tmp_path / "golden.nc").verdicts == result.verdicts
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({}, "nothing changes"),
+        ({"batch_size": 8, "step_size": 0.01}, "change one"),
+        ({"batch_size": 8, "seeds": 3}, "seeds is 3"),
+        ({"batch_size": 8, "steps": 20}, "before the last step"),
+        ({"batch_size": 8, "level": 0.5}, "below 0.5"),
+        ({"batch_size": 8, "margin": 0.0}, "margin"),
+        ({"batch_size": 2**20, "steps": 5000}, "before it repeats"),
+        ({"batch_size": 8, "record": [10, 30]}, "record"),
+    ],
+)
+def test_what_is_refused(change, says):
+    """Assert one sentence that names what was got."""
+    task = tasks.linear_regression(dimension=5, seed=2)
+    with pytest.raises(InvalidInput, match=says):
+        compare.golden_path(task, SGD(task.problem, 0.05, batch_size=4), 20, **({"steps": 40} | change))
+
+
+def test_another_problem_is_refused():
+    """Assert that the run must be on the task's problem."""
+    task, other = tasks.linear_regression(dimension=5, seed=2), tasks.linear_regression(dimension=5, seed=3)
+    with pytest.raises(InvalidInput, match="another problem"):
+        compare.golden_path(task, SGD(other.problem, 0.05), 20, batch_size=8, steps=40)
