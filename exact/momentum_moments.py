@@ -19,7 +19,7 @@ import numpy as np
 
 from .map_powers import Forcing, Power, leaps
 from .moment_spectra import MomentSpectra
-from .noise_maps import NoiseMap, RankOneNoise, Structure
+from .noise_maps import ConstantNoise, NoiseMap, RankOneNoise, Structure
 
 GROUPS = 2**14  # systems of pairs that move alone, solved at once
 
@@ -76,31 +76,69 @@ def size_of(structure: Structure, dimension: int, numbers: int) -> int:
 
 def means_after(equations: Recurrence, mean: np.ndarray, times: Sequence[int] | np.ndarray) -> np.ndarray:
     """Mean positions (times, d)."""
-    start = np.zeros((mean.size, equations.entry.size))
-    start[:, 0] = mean
-    return np.moveaxis(leaps(Power.of(-equations.lost), start, (), times)[:, 0], -1, 0)
+    return _means(equations, _at_rest(mean, equations.entry.size), times)[:, 0]
 
 
 def variances_after(
     equations: Recurrence, mean: np.ndarray, spread: np.ndarray, times: Sequence[int] | np.ndarray
 ) -> np.ndarray:
     """Variances (times, d), or covariances (times, d, d) where those of the start are given."""
-    whole = spread.ndim == 2
-    found = np.empty((len(times),) + spread.shape)
-    start = spread if whole else np.diag(spread)
+    s = equations.entry.size
+    start = np.zeros((s, s, *spread.shape))
+    start[0, 0] = spread
+    return _spread(equations, _at_rest(mean, s), start, times, 1)[:, 0, 0]
+
+
+def numbers_after(
+    equations: Recurrence, means: np.ndarray, spread: np.ndarray, times: Sequence[int] | np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Means (times, s, d) and covariances (times, s, s, d) or (times, s, s, d, d) of all numbers, from theirs.
+
+    Parameters
+    ----------
+    means : (s, d) array
+    spread : (s, s, d) or (s, s, d, d) array
+    """
+    return _means(equations, means, times), _spread(equations, means, spread, times, equations.entry.size)
+
+
+def _at_rest(mean: np.ndarray, numbers: int) -> np.ndarray:
+    """Means (s, d) whose momentum is zero."""
+    means = np.zeros((numbers, mean.size))
+    means[0] = mean
+    return means
+
+
+def _means(equations: Recurrence, means: np.ndarray, times: Sequence[int] | np.ndarray) -> np.ndarray:
+    states = leaps(Power.of(-equations.lost), np.ascontiguousarray(means.T), (), times)
+    return np.transpose(states, (2, 1, 0))
+
+
+def _spread(
+    equations: Recurrence, means: np.ndarray, start: np.ndarray, times: Sequence[int] | np.ndarray, kept: int
+) -> np.ndarray:
+    """Covariances (times, kept, kept, d) or (times, kept, kept, d, d) of the first numbers of modes."""
+    whole, s = start.ndim == 4, equations.entry.size
+    found = np.empty((len(times), kept, kept) + start.shape[2:])
     for part in closed(equations, whole):
-        states = np.moveaxis(_positions(equations, part, mean, start, times), -1, 0)
-        if whole:
-            found[:, part.rows, part.columns] = found[:, part.columns, part.rows] = states
-        else:
-            found[:, part.rows[0]] = states[:, 0]
+        states = _numbers(equations, part, means, start, times)
+        for a in range(kept):
+            for b in range(kept):
+                values = np.moveaxis(states[:, :, a * s + b], -1, 0)
+                if whole:
+                    found[:, a, b, part.rows, part.columns] = values
+                    found[:, b, a, part.columns, part.rows] = values
+                else:
+                    found[:, a, b, part.rows] = values
     return found
 
 
 def closed(equations: Recurrence, whole: bool) -> Iterator[Closed]:
     """The pairs that are asked, of all pairs or of each mode with itself."""
     noise: Any = equations.noise
-    if isinstance(noise, RankOneNoise):
+    if isinstance(noise, ConstantNoise):
+        yield from _unseeing(equations, whole)
+    elif isinstance(noise, RankOneNoise):
         yield _variances(noise)
         if whole:
             yield from _alone(noise)
@@ -115,6 +153,18 @@ def _variances(noise: RankOneNoise) -> Closed:
         (np.outer(noise.spread, noise.slope) + np.diag(2 * own * noise.offsets))[None],
         (noise.floor * noise.spread + own * noise.offsets**2)[None],
     )  # fmt: skip
+
+
+def _unseeing(equations: Recurrence, whole: bool) -> Iterator[Closed]:
+    """Of a noise that does not see the modes: each pair alone."""
+    noise: Any = equations.noise
+    d = equations.lost.shape[0]
+    rows, columns = np.triu_indices(d) if whole else (np.arange(d), np.arange(d))
+    floor = np.broadcast_to(noise.covariance, (d, d))
+    for first in range(0, rows.size, GROUPS):
+        i, j = (modes[first : first + GROUPS, None] for modes in (rows, columns))
+        nothing = np.zeros((len(i), 1, 1))
+        yield Closed(i, j, nothing, i, nothing, floor[i, j])
 
 
 def _alone(noise: RankOneNoise) -> Iterator[Closed]:
@@ -137,12 +187,12 @@ def _coupled(equations: Recurrence) -> Closed:
     return Closed(rows[None], columns[None], response, np.arange(d)[None], tilt, still)
 
 
-def _positions(
-    equations: Recurrence, part: Closed, mean: np.ndarray, start: np.ndarray, times: Sequence[int] | np.ndarray
+def _numbers(
+    equations: Recurrence, part: Closed, means: np.ndarray, start: np.ndarray, times: Sequence[int] | np.ndarray
 ) -> np.ndarray:
-    """Covariances of positions (groups, K, times)."""
+    """Covariances (groups, K, s^2, times) of the numbers of pairs of modes."""
     s, (groups, count) = equations.entry.size, part.rows.shape
-    d, width, one = mean.size, s * s, np.eye(s)
+    d, width, one = means.shape[1], s * s, np.eye(s)
     moved = -equations.lost
     left, right = moved[part.rows], moved[part.columns]
     both = (  # of T_i x T_j, less 1
@@ -159,18 +209,17 @@ def _positions(
     n, modes = count * width, part.forcing.shape[1]
     tilts = np.zeros((groups, count, width, modes, s))
     tilts[..., 0] = enters[..., None] * part.tilt[:, :, None]
-    means, pairs = np.zeros((d, s)), np.zeros((groups, count, width))
-    means[:, 0] = mean
-    pairs[..., 0] = mean[part.rows] * mean[part.columns]
+    mean = means.T
+    pairs = (mean[part.rows][..., :, None] * mean[part.columns][..., None, :]).reshape(groups, count, width)
     forcings = [
         Forcing(products.reshape(groups, n, count, width), Power.of(both), pairs),
-        Forcing(tilts.reshape(groups, n, modes, s), Power.of(moved[part.forcing]), means[part.forcing]),
+        Forcing(tilts.reshape(groups, n, modes, s), Power.of(moved[part.forcing]), mean[part.forcing]),
         Forcing(
             (enters * part.floor[:, :, None]).reshape(groups, n, 1, 1), Power.of(np.zeros((groups, 1, 1, 1))),
             np.ones((groups, 1, 1)),
         ),
     ]  # fmt: skip
-    first = np.zeros((groups, count, width))
-    first[..., 0] = start[part.rows, part.columns]
-    states = leaps(Power.of(step.reshape(groups, n, n)), first.reshape(groups, n), forcings, times)
-    return states.reshape(groups, count, width, -1)[:, :, 0]
+    places = (part.rows, part.columns) if start.ndim == 4 else (part.rows,)
+    first = np.moveaxis(start[:, :, *places], (0, 1), (2, 3)).reshape(groups, count * width)
+    states = leaps(Power.of(step.reshape(groups, n, n)), first, forcings, times)
+    return states.reshape(groups, count, width, -1)

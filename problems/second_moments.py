@@ -104,7 +104,7 @@ class SecondMoments:
         """
         chosen = some_of("quantities", quantities, QUANTITIES, FURTHER)
         self.problem.check_centre()
-        mean, covariance = _start(x0, self.problem.dimension)
+        mean, covariance = start_moments(x0, self.problem.dimension)
         kept = moment_steps(record, steps)
         further = [name for name in chosen if name in FURTHER]
         if further:
@@ -244,7 +244,7 @@ class SecondMoments:
 
         What is needed for them all is made once.
         """
-        mean, covariance = _start(x0, self.problem.dimension)
+        mean, covariance = start_moments(x0, self.problem.dimension)
         self.problem.check_centre()
         equations = self.equations
         route = choose_route(equations, ("risk",), len(times), self._last_without_schedule(times), LOOKS)
@@ -343,7 +343,7 @@ class SecondMoments:
         return found
 
 
-def _start(x0: Any, dimension: int) -> tuple[np.ndarray, np.ndarray | None]:
+def start_moments(x0: Any, dimension: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Mean (d,) and covariance (d, d) of the start; None at a point, where d may be large."""
     if not isinstance(x0, SavedState):
         initial = initial_state(x0, dimension)

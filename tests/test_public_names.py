@@ -36,7 +36,7 @@ NAMES = {
     "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
-    "compare": "laws orders time_scales manifold bounds tails Tails contraction",
+    "compare": "laws orders time_scales manifold bounds tails Tails contraction snapping",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
     "GoodnessOfFit goodness_of_fit",
@@ -47,7 +47,7 @@ NAMES = {
 LATER = {
     "discrete": "escape fluctuation",
     "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE",
-    "compare": "snapping golden_path validity",
+    "compare": "golden_path validity",
 }
 STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails")
 STUDIES_LATER = ("finite-step-size", "exploration", "golden-path", "validity", "scaling-laws")
@@ -58,6 +58,7 @@ ARGUMENTS = {
     "discrete.SGD.moments": "x0 steps record quantities",
     "discrete.SGD.even_moments": "x0 steps order record",
     "compare.contraction": "sgd x0 steps p paths record seed",
+    "compare.snapping": "sgd x0 drop_at batch_size step_size steps fractions record",
     "discrete.SGD.simulate": "x0 steps paths observables record seed first_path until",
     "diffusions.HomogenizedSGD.moments": "x0 steps record quantities",
     "diffusions.HomogenizedSGD.simulate": "x0 steps paths observables record seed solver substeps first_path until",
