@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.compare.html_page import Picture, document, figure, theory, wide
+from sgdlimits import diffusions, discrete
+from sgdlimits.compare.html_page import Picture, note, wide
+from sgdlimits.compare.html_page import figures as figures_of
 from sgdlimits.compare.reports import Report
-from sgdlimits.compare.results import csv_text, paragraphs
+from sgdlimits.compare.results import csv_text
 from sgdlimits.compare.style import COLOURS, SMALL, dress, panels, styles
-from sgdlimits.studies.settings import RERUN
+from sgdlimits.studies.results import study_page
 
 from . import sweeps, tables
 from .paper_table import LIMIT, SGD
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from .study import HeavyTailsResult
 
 TITLE = "How heavy are the tails of SGD, and are they those of homogenized SGD?"
+OPENING = (
+    "A step of SGD on least squares multiplies the distance to the minimiser by a random matrix, so that its "
+    "stationary law has a power tail (Kesten 1973). Homogenized SGD has one too. The table asks on data whether the "
+    "two are one, whether bounds on the limit's index hold for SGD, and what a fitted Student's t or stable law says "
+    "of it; the panels vary one parameter at a time where both indices are exact."
+)
 
 
 def report(result: HeavyTailsResult) -> Report:
     """Everything that goes into the folder."""
-
-    def page(pictures: Sequence[Picture], failed: Sequence[str], now: Mapping[str, str]) -> str:
-        return _page(result, {picture.name: picture for picture in pictures}, failed, now)
-
-    def settings(folder: Path, names: Sequence[str]) -> str:
-        return result.study.to_toml(names)
 
     files: dict[str, Callable[[Path], Any]] = {
         "table.csv": lambda path: path.write_text(csv_text(tables.rows(result), tables.ROW), encoding="utf-8"),
@@ -43,7 +43,7 @@ def report(result: HeavyTailsResult) -> Report:
     }
     for name, data in result.sweeps.items():
         files[f"index-{name.replace('_', '-')}.csv"] = partial(_write_sweep, name, data)
-    return Report(files, settings, figures(result), page)
+    return Report(files, result.study.to_toml, figures(result), partial(_page, result))
 
 
 def _write_sweep(name: str, data: Any, path: Path) -> None:
@@ -102,35 +102,14 @@ def plot_rows(result: HeavyTailsResult) -> Figure:
 
 
 def _page(
-    result: HeavyTailsResult, pictures: Mapping[str, Picture], failed: Sequence[str], now: Mapping[str, str]
+    result: HeavyTailsResult, pictures: Sequence[Picture], failed: Sequence[str], now: Mapping[str, str]
 ) -> str:
-    def shown(name: str) -> list[str]:
-        return [figure(pictures[name])] if name in pictures else []
-
-    def note(text: str) -> str:
-        return f'<p class="note">{html.escape(text)}</p>'
-
     unsettled = [f"{row.data}, batch size {row.batch_size}: {text}." for row in result.rows for text in row.notes]
     sections = {
         "Bounds, exact indices and fitted laws": [
-            wide(tables.grid(result)), note(tables.READING), *map(note, unsettled), *shown("table"),
+            wide(tables.grid(result)), note(tables.READING), *map(note, unsettled), *figures_of(pictures, "table"),
         ],
-        "The index against each parameter": shown("sweeps"),
-        "Theory": theory(_claims()),
+        "The index against each parameter": figures_of(pictures, "sweeps"),
     }  # fmt: skip
-    opening = paragraphs(
-        [
-            "A step of SGD on least squares multiplies the distance to the minimiser by a random matrix, so that its "
-            "stationary law has a power tail (Kesten 1973). Homogenized SGD has one too. The table asks on data "
-            "whether the two are one, whether bounds on the limit's index hold for SGD, and what a fitted Student's t "
-            "or stable law says of it; the panels vary one parameter at a time where both indices are exact."
-        ]
-    )
-    return document(TITLE, result.finding, failed, opening, sections, asdict(result.study), now, RERUN)
-
-
-def _claims() -> list[tuple[Any, list[str]]]:
-    from sgdlimits.diffusions import HomogenizedSGD
-    from sgdlimits.discrete import SGD as Sgd
-
-    return [(claim, [name]) for name, kind in ((SGD, Sgd), (LIMIT, HomogenizedSGD)) for claim in kind.claims]
+    kinds = {SGD: discrete.SGD, LIMIT: diffusions.HomogenizedSGD}
+    return study_page(result, TITLE, OPENING, sections, kinds, failed, now)

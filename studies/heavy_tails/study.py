@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, whole_number
-from sgdlimits.studies import settings as files
 from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.studies.results import ResultOfStudy
+from sgdlimits.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     import xarray
 
+    from sgdlimits.compare.reports import Report
+
     from .paper_table import TableRow
 
-NAME = "heavy-tails"
 FEWEST = 500  # paths, of which a tail of any index can be fitted
 FULL = {"paths": 128, "generations": 150, "groups": 4}  # populations behind each index of SGD in the table
 QUICK = {"paths": 64, "generations": 80, "groups": 4}
 
 
 @dataclass(frozen=True)
-class HeavyTailsStudy:
+class HeavyTailsStudy(StudySettings):
     """Settings of the study; `run` computes it.
 
     Attributes
@@ -48,6 +48,7 @@ class HeavyTailsStudy:
         Fewer values in each sweep and smaller populations.
     """
 
+    name: ClassVar[str] = "heavy-tails"
     datasets: str = option(
         "diabetes,airfoil,concrete", "table",
         lambda: f"data sets of the table, separated by commas: {', '.join(dataset_names())}", metavar="NAMES",
@@ -100,23 +101,6 @@ class HeavyTailsStudy:
             )
         return [int(word) for word in words]
 
-    @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> HeavyTailsStudy:
-        """Read study.toml.
-
-        Raises
-        ------
-        InvalidInput
-            If the file is no settings file of this study, or a setting is not known or not allowed.
-        """
-        return cls(**files.read_settings(cls, NAME, path))
-
-    def to_toml(self, names: Sequence[str] = ()) -> str:
-        """Text of study.toml; `names`: the files of its folder."""
-        from sgdlimits.compare.reports import versions
-
-        return files.to_toml(NAME, files.stored(self, asdict(self)), versions(), names)
-
     def run(self, progress: Any = None, threads: int | None = None) -> HeavyTailsResult:
         """Compute the table and the sweeps.
 
@@ -158,7 +142,7 @@ class HeavyTailsStudy:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HeavyTailsResult:
+class HeavyTailsResult(ResultOfStudy):
     """What a run of the study gave.
 
     Attributes
@@ -201,15 +185,8 @@ class HeavyTailsResult:
 
         return rows(self)
 
-    def write(
-        self,
-        folder: str | os.PathLike[str] | None = None,
-        overwrite: bool = False,
-        progress: Callable[[str], None] | None = None,
-    ) -> Path:
-        """Write the report; see `compare.reports.write`. None: results/heavy-tails-001, -002, ..."""
-        from sgdlimits.compare.reports import write
-
+    def report(self) -> Report:
+        """Everything that goes into the folder."""
         from .report import report
 
-        return write(folder, report(self), NAME, overwrite, progress)
+        return report(self)
