@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from sgdlimits.compare.reports import Report
 
+    from .optimisers import OptimiserTail
     from .paper_table import TableRow
 
 FEWEST = 500  # paths, of which a tail of any index can be fitted
@@ -38,7 +39,7 @@ class HeavyTailsStudy(StudySettings):
         Step size over SGD's exact mean-square threshold, below 1.
     ridge : float
     paths : int
-        Of each sample.
+        Of each sample; of the optimisers at least 20 000.
     resamples : int
         Of each bootstrap.
     seed : int
@@ -57,7 +58,7 @@ class HeavyTailsStudy(StudySettings):
     batch_sizes: str = option("1,4", "table", "batch sizes of the table, separated by commas", metavar="NUMBERS")
     fraction: float = option(0.9, "table", "step size over SGD's exact mean-square threshold, below 1")
     ridge: float = option(0.1, "table", "of the objective")
-    paths: int = option(6000, "run", "of each sample, one end each")
+    paths: int = option(6000, "run", "of each sample, one end each; of the optimisers at least 20 000")
     resamples: int = option(99, "run", "of each bootstrap of a fitted law: at least 19")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
     confidence: float = option(0.95, "run", "of each interval")
@@ -118,7 +119,7 @@ class HeavyTailsStudy(StudySettings):
         from sgdlimits.ensembles.blas_threads import one_blas_thread
         from sgdlimits.ensembles.progress import KeptOpen, open_progress
 
-        from . import paper_table, sweeps
+        from . import optimisers, paper_table, sweeps
 
         problems = list(paper_table.data_sets(self.seed, self.ridge, self.names))  # wrong data are reported first
         bar = open_progress(progress, math.inf)
@@ -133,12 +134,17 @@ class HeavyTailsStudy(StudySettings):
                     for batch_size in self.sizes
                 )  # fmt: skip
                 along = {
-                    name: sweeps.sweep_axis(axis, self.paths, self.seed, axis.values[::2] if self.quick else None)
+                    name: sweeps.sweep_axis(
+                        axis, self.paths, self.seed, axis.values[::2] if self.quick else None, self.confidence, threads
+                    )
                     for name, axis in sweeps.axes().items()
-                }
+                }  # fmt: skip
+                tried = optimisers.optimiser_tails(
+                    max(self.paths, optimisers.FEWEST), self.seed, threads, self.confidence
+                )
         finally:
             bar.close()
-        return HeavyTailsResult(self, rows, along)
+        return HeavyTailsResult(self, rows, along, tried)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,11 +158,14 @@ class HeavyTailsResult(ResultOfStudy):
         The table on data.
     sweeps : mapping from parameters to xarray.Dataset
         See `sweeps.sweep_axis`.
+    optimisers : tuple of OptimiserTail
+        Which rules have a power tail, and why.
     """
 
     study: HeavyTailsStudy
     rows: tuple[TableRow, ...]
     sweeps: Mapping[str, xarray.Dataset]
+    optimisers: tuple[OptimiserTail, ...]
 
     def __str__(self) -> str:
         from .tables import text
@@ -174,8 +183,13 @@ class HeavyTailsResult(ResultOfStudy):
 
     @property
     def summary(self) -> xarray.Dataset:
-        """The table as one dataset over row, whose shape depends on the number of data sets and batch sizes alone."""
-        from .tables import summary
+        """All tables as one dataset, whose shape depends on the number of data sets and batch sizes alone.
+
+        Over row: the table on data. Over sweep_row (a parameter and its value): indices of both sides, bounds and
+        estimates, and what to know of them; values that a quick run leaves out are missing, with a word. Over
+        optimiser_row: theory and what paths show.
+        """
+        from .summary import summary
 
         return summary(self)
 
