@@ -84,7 +84,8 @@ def _page(
     unsettled = [f"{row.data}, batch size {row.batch_size}: {text}." for row in result.rows for text in row.notes]
     sections = {
         "Bounds, exact indices and fitted laws": [
-            wide(tables.grid(result)), note(tables.READING), *map(note, unsettled), *figures_of(pictures, "table"),
+            wide(tables.grid(result)), note(tables.reading(result)), *map(note, unsettled),
+            *figures_of(pictures, "table"),
         ],
         "The index against each parameter": [*figures_of(pictures, "sweeps"), note("All numbers: sweeps.csv.")],
         "Light or heavy: which optimisers have a power tail, and why": [

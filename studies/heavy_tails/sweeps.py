@@ -181,6 +181,7 @@ def _panel(ax: Axes, data: xarray.Dataset, axis: Axis) -> None:
             )  # fmt: skip
     ax.axhline(2, color=GREY, linewidth=0.7, linestyle=":")
     ax.set_ylim(0, top)
+    ax.set_xticks(x, [f"{value:g}" for value in x])  # where it was computed
     dress(ax, "tail index", axis.label)
     ax.set_title(axis.setting, fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)
