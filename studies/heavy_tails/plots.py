@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from .study import HeavyTailsResult
 
-REACH = 1.6  # times the largest estimate, to which the picture of optimisers goes
+TICKS = (1, 2, 3, 5, 10, 20, 30)  # of the indices of optimisers
 
 
 def plot_rows(result: HeavyTailsResult) -> Figure:
@@ -54,13 +54,12 @@ def plot_optimisers(result: HeavyTailsResult) -> Figure:
     """A group an optimiser: Hill's estimates from the outer parts of the sample, the farther out the paler; theory."""
     found = result.optimisers
     pictured, (ax,) = panels(height=1.0 + 0.32 * len(found))
-    top = REACH * max(middle for row in found for _, middle, _ in row.along)
     for place, row in enumerate(found):
         if row.heavy:
-            ax.plot(row.theory.index, place, "|", color=COLOURS[1], markersize=16, markeredgewidth=2)
+            ax.plot(row.theory.index, place, "|", color=COLOURS[1], markersize=18, markeredgewidth=1.5, zorder=4)
         colour = COLOURS[0] if row.heavy else COLOURS[2]
         for step, (low, middle, high) in enumerate(row.along):
-            bars = np.array([[middle - low], [min(high, top) - middle]])
+            bars = np.array([[middle - low], [high - middle]])
             face = (colour, "0.7", "white")[step]
             ax.errorbar(
                 middle, place + 0.2 * (step - 1), xerr=bars, fmt="o", color=colour, markersize=4, linewidth=1,
@@ -68,7 +67,9 @@ def plot_optimisers(result: HeavyTailsResult) -> Figure:
             )  # fmt: skip
     ax.set_yticks(range(len(found)), [row.name for row in found])
     ax.set_ylim(len(found) - 0.4, -0.6)
-    ax.set_xlim(0, top)
+    ax.set_xscale("log")
+    ax.set_xticks(TICKS, [f"{tick:g}" for tick in TICKS])
+    ax.set_xticks([], minor=True)
     dress(ax, "", "tail index")
     ax.tick_params(axis="y", length=0)
     return pictured

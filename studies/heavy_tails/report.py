@@ -61,8 +61,8 @@ def figures(result: HeavyTailsResult) -> list[tuple[str, str, Callable[[], Figur
     return [
         (
             "table", "Every row of the table: bounds of homogenized SGD (band) and its exact index (bar), the exact "
-            f"index of SGD with its error (square), and the degrees of freedom fitted to SGD with their {level} "
-            "intervals (circle).", partial(plots.plot_rows, result),
+            "index of SGD (square, mostly wider than its error), and the degrees of freedom fitted to SGD with their "
+            f"{level} intervals (circle).", partial(plots.plot_rows, result),
         ),
         (
             "sweeps", "Tail index against one parameter, all else held. Lines: exact, of both sides; band: bounds of "
@@ -87,7 +87,7 @@ def _page(
             wide(tables.grid(result)), note(tables.reading(result)), *map(note, unsettled),
             *figures_of(pictures, "table"),
         ],
-        "The index against each parameter": [*figures_of(pictures, "sweeps"), note("All numbers: sweeps.csv.")],
+        "The index against each parameter": [*figures_of(pictures, "sweeps"), note(tables.sweep_reading(result))],
         "Light or heavy: which optimisers have a power tail, and why": [
             wide(tables.optimiser_grid(result)), note(tables.optimiser_reading(result)),
             bullets(tables.optimiser_reasons(result)), *figures_of(pictures, "optimisers"),
