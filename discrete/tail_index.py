@@ -20,7 +20,7 @@ from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.circle_growth import ORDERS as REACHED
 from sgdlimits.exact.circle_growth import CircleGrowth, gaussian_circle, scalar_circle
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
-from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, chi_panels, isotropic_growth
+from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, alike, chi_panels, isotropic_growth
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.sphere_growth import ORDERS as FURTHEST
 from sgdlimits.exact.sphere_growth import Resolution, SphereGrowth
@@ -36,7 +36,6 @@ from .moment_equations import quadratic_of
 if TYPE_CHECKING:
     from .sgd import SGD
 
-ALIKE = 1e-12  # of the largest: eigenvalues that are one
 MOST_BATCHES = 10**6  # that are gone through one by one
 SETTLED = 1e-9  # change of a root, relative to itself, between two resolutions
 TERMS = (12, 18, 27, 40, 60)  # of the series of the plane
@@ -84,7 +83,7 @@ def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: P
         if h.size == 1:
             return _by_circle(sgd.label, lambda terms: momentum_circle(sgd, problem, float(h[0]), terms))
         return sampled_index(sgd, problem, h, sizes)
-    if h.size == 1 or np.ptp(h) <= ALIKE * h[0]:
+    if alike(h):
         found, coarse = (isotropic_growth(h.size, kept, scale * float(h[0]), batch, nodes) for nodes in (16, 12))
         return index_of_factors(sgd.label, found, coarse, "quadrature of |A e|, whose products are independent", ORDERS)
     if h.size == 2:

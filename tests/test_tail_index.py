@@ -45,6 +45,18 @@ def test_the_index_is_two_where_the_second_moment_has_its_threshold(d, batch_siz
     assert SGD(stream(np.ones(d)), 0.999 * edge, batch_size).tail_index().index > 2 + 1e-4
 
 
+def test_eigenvalues_that_rounding_sets_apart_are_one_everywhere():
+    """Assert that index and even moments both see an isotropic stream, and that neither does of a larger spread."""
+    for spread, one in ((5e-13, True), (1e-10, False)):
+        sgd = SGD(stream(np.linspace(1 + spread, 1, 60)), 0.01)
+        assert ("quadrature" in SGD(stream([1 + spread, 1.0]), 0.3).tail_index().method) == one
+        if one:
+            sgd.even_moments(np.zeros(60), 1, 6)
+        else:
+            with pytest.raises(OutOfReach):
+                sgd.even_moments(np.zeros(60), 1, 6)
+
+
 @pytest.mark.parametrize(
     ("d", "size", "ridge", "index"),
     [(1, 1.0, 0, 1.0908), (1, 0.5, 0, 2.9040), (5, 0.3, 0, 1.5146), (2, 0.3, 0, 4.6428)]
