@@ -7,6 +7,8 @@ one dimension there is none at any length of the increments.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +16,7 @@ import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.populations import Growth, grow_norm
-from sgdlimits.exact.errors import PositiveLyapunovExponent
+from sgdlimits.exact.errors import OutOfReach, PositiveLyapunovExponent
 from sgdlimits.exact.moment_exponents import LinearNoise
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -27,7 +29,9 @@ RUN, LONGEST = 15.0, 400.0  # e-folds that a population lives: of the slowest mo
 COARSE, FINE = (256, 4), (1024, 8)  # paths and populations
 CONFIDENCE = 0.99  # of eight populations, whose spread tells little of rare large weights
 APART = 0.1  # relative, on either side of a guess, of the orders through which a parabola is laid
-SEARCHES, CLOSE = 5, 0.05  # with coarse populations, and the last one's relative length
+SEARCHES, AGAIN = 5, 3  # of Newton's steps on the parabola, and of parabolas
+CLOSE = 0.05  # relative, how far a search with coarse populations goes
+LOWEST, BEYOND = 0.02, 64.0  # indices between which it looks
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,22 +83,27 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
     Raises
     ------
     PositiveLyapunovExponent
-        If the index is not above zero by its error.
+        If moments of every order grow.
+    OutOfReach
+        If the index is larger than populations see, or they cannot tell it from zero.
     """
 
     def growth(part: LinearPart, p: float, size: tuple[int, int]) -> Growth:
         return grow_norm(
             part, np.ones(noise.dimension), p, generations=part.generations, paths=size[0], groups=size[1],
-            burn_in=part.generations // 3, seed=seed, threads=threads, confidence=CONFIDENCE,
+            burn_in=part.generations // 3, seed=seed, threads=threads, confidence=CONFIDENCE, halves=False,
         )  # fmt: skip
 
-    def refined(part: LinearPart, p: float, size: tuple[int, int]) -> tuple[float, float]:
+    def refined(part: LinearPart, p: float) -> tuple[float, float]:
         """The root of a parabola through Lambda(p) / p at three orders about a guess, and half of its interval."""
         orders = p * np.array([1 - APART, 1.0, 1 + APART])
-        found = [growth(part, order, size) for order in orders]
+        found = [growth(part, order, FINE) for order in orders]
         values = np.array([each.rate for each in found]) / orders
         if values[2] <= values[0]:
-            return (2.0 if values[1] < 0 else 0.5) * p, np.inf
+            raise OutOfReach(
+                f"the growth of moments of {process.label} does not rise about the order {p:.3g}, as populations see "
+                "it, so that they find no tail index: take another seed"
+            )
         root = p - values[1] * 2 * APART * p / (values[2] - values[0])
         for _ in range(SEARCHES):
             weights, slopes = _lagrange(orders, root)
@@ -104,18 +113,20 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
         # One seed for all three: errors go the same way, and add up.
         return root, float(np.abs(weights) @ halves / abs(slopes @ values))
 
-    part, p = LinearPart.of(process, noise, 1.0, seed), start
-    for _ in range(SEARCHES):
-        before, p = p, float(np.clip(refined(part, p, COARSE)[0], 0.5 * p, 2 * p))
-        if abs(p - before) < CLOSE * p:
+    part = LinearPart.of(process, noise, 1.0, seed)
+    p = _search(process.label, lambda order: growth(part, order, COARSE), start)
+    coarse, _ = refined(part, p)
+    for _ in range(AGAIN):
+        if abs(coarse - p) <= APART * p:  # else the root lies outside of the parabola's orders
             break
-    coarse, _ = refined(part, p, FINE)
-    index, half = refined(LinearPart.of(process, noise, 0.5, seed), p, FINE)
+        p = float(np.clip(coarse, 0.5 * p, 2 * p))
+        coarse, _ = refined(part, p)
+    index, half = refined(LinearPart.of(process, noise, 0.5, seed), p)
     error = half + abs(index - coarse)
     if not index > error:
-        raise PositiveLyapunovExponent(
-            f"populations find the tail index {index:.3g} +- {error:.2g}, which is not above zero: there is no "
-            "stationary law, or nearly none; lower the step size or raise the batch size"
+        raise OutOfReach(
+            f"populations find the tail index {index:.3g} +- {error:.2g} of {process.label}, which they cannot tell "
+            "from zero, so that there may be no stationary law: lower the step size or raise the batch size"
         )
     method = (
         f"population dynamics: {FINE[1]} populations of {FINE[0]} directions in {noise.dimension} coordinates, "
@@ -123,6 +134,31 @@ def population_index(process: Any, noise: LinearNoise, start: float, seed: int, 
     )
     note = "the error is half a 99 % interval, and what halving the scheme's increments changed"
     return TailIndex(index, error, method, note=note)
+
+
+def _search(label: str, growth: Callable[[float], Growth], start: float) -> float:
+    """About where Lambda, convex and 0 at 0, rises through 0: by halving, which noise does not lead astray."""
+    low = high = min(start, BEYOND)
+    while growth(high).rate <= 0:
+        if high >= BEYOND:
+            raise OutOfReach(
+                f"the tail index of {label} is over {BEYOND:g}: beyond what populations see, and no power that a "
+                "sample could show"
+            )
+        low, high = high, min(2 * high, BEYOND)
+    while low == high or growth(low).rate > 0:
+        low, high = low / 2, low
+        if low < LOWEST:
+            exponent = growth(low).rate / low
+            raise PositiveLyapunovExponent(
+                f"populations find no tail index of {label} above {high:.2g}: moments of that order grow, so that "
+                "there is no stationary law, or nearly none; lower the step size or raise the batch size",
+                lyapunov_exponent=exponent,
+            )
+    while high > (1 + CLOSE) * low:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if growth(middle).rate > 0 else (middle, high)
+    return math.sqrt(low * high)
 
 
 def _lagrange(at: np.ndarray, x: float) -> tuple[np.ndarray, np.ndarray]:

@@ -239,7 +239,7 @@ def hill_of_diabetes(step_size, batch_size, paths, ridge=0.1):
 
 @pytest.mark.slow
 def test_hill_of_a_million_chains_of_diabetes():
-    """Assert 10 % where fourth moments make the index 4 for batches of 4; next to the step size of the index 2 it fails.
+    """Assert 10 % where fourth moments make the index 4 for batches of 4; beside the step size of index 2 it fails.
 
     The tail of one sample a step falls in stairs: it fails there too, by less.
     """
