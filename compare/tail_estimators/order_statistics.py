@@ -30,6 +30,10 @@ def hill(
     1 / index is the mean of log(x_(i) / x_(k+1)) over the k largest. The interval is exact for Pareto tails and
     given k; it knows nothing of the bias of a k chosen too large (see docs/tail_estimators.md, and `corrected_hill`).
 
+    Of a recurrence whose large factors are rare the tail falls in stairs, and a smaller k is no cure. SGD on the data
+    set diabetes, one sample a step of which one in 442 multiplies by 3.8 and index 4, has 3.6, 4.4, 3.9 and 4.2 at
+    the 2e-3, 5e-4, 2e-5 and 2e-6 largest; batches of 4 have 4.0 to 4.1 at all of them (weighted ensembles, to 0.03).
+
     Parameters
     ----------
     sample : (n,) array
