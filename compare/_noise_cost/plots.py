@@ -1,0 +1,102 @@
+"""Pictures of compare.noise_cost."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..style import COLOURS, GREY, LINES, MARKERS, SMALL, direct_labels, dress, panels
+from ..text_table import number
+
+if TYPE_CHECKING:
+    import xarray
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST = 6  # curves in a picture
+NAMES = {"fixed": "step size as given", "tuned": "tuned step size", "measured": "measured"}
+LOOKS = {"fixed": 2, "tuned": 1, "measured": 0}  # places in the palette
+
+
+def losses(dataset: xarray.Dataset) -> Figure:
+    """Excess against samples and against steps, logarithmic, at a few batch sizes; the level dotted."""
+    figure, (left, right) = panels(1, height=3.4, columns=2)
+    sizes, steps = dataset["batch_size"].values, dataset["step"].values
+    shown = _some(sizes)
+    ends = []
+    for place, row in enumerate(shown):
+        size, values = sizes[row], dataset["excess"].values[row]
+        colour, line = COLOURS[place % len(COLOURS)], LINES[place % len(LINES)]
+        seen = np.isfinite(values) & (steps > 0) & (values < 3 * float(dataset.attrs["initial"]))
+        if not seen.any():
+            continue
+        right.plot(steps[seen], values[seen], color=colour, linestyle=line, linewidth=1.2)
+        if math.isfinite(size):
+            left.plot(size * steps[seen], values[seen], color=colour, linestyle=line, linewidth=1.2)
+        ends.append((steps[seen][-1], values[seen][-1], f"B = {size:g}" if math.isfinite(size) else "no noise", colour))
+    level = float(dataset.attrs["level"])
+    for ax, name in ((left, "samples"), (right, "SGD steps")):
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        ax.axhline(level, color=GREY, linestyle=":", linewidth=1.2)
+        dress(ax, "excess risk" if ax is left else "", name)
+    right.set_ylim(left.get_ylim())
+    measured = ", measured" if dataset.attrs["measured"] else f" at step size {dataset.attrs['step_size']:g}"
+    left.set_title(f"excess risk{measured}; dotted: the level", fontsize=SMALL, loc="left", color=GREY)
+    figure.draw_without_rendering()
+    direct_labels(right, ends)
+    return figure
+
+
+def costs(dataset: xarray.Dataset) -> Figure:
+    """Samples to the level against batch size with the critical one marked; samples against steps with the fit."""
+    figure, (left, right) = panels(1, height=3.4, columns=2)
+    ends: list[tuple[float, float, str, str]] = []
+    for name in dataset["choice"].values.tolist():
+        _choice(dataset.sel(choice=name), name, left, right, ends)
+    for ax, x, y in ((left, "batch size B", "samples to the level"), (right, "steps to the level", "")):
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        dress(ax, y, x)
+    left.set_title("dashed: the critical batch size", fontsize=SMALL, loc="left", color=GREY)
+    right.set_title("dotted: the hyperbola fitted", fontsize=SMALL, loc="left", color=GREY)
+    figure.draw_without_rendering()
+    direct_labels(right, ends)
+    return figure
+
+
+def _choice(here: Any, name: str, left: Axes, right: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    place = LOOKS[name]
+    colour, marker = COLOURS[place], MARKERS[place]
+    sizes, steps, samples = (here[key].values for key in ("batch_size", "steps", "samples"))
+    seen = np.isfinite(samples)
+    if not seen.any():
+        return
+    low, high = sizes * here["steps_low"].values, sizes * here["steps_high"].values
+    look = {"color": colour, "marker": marker, "markersize": 3.5, "linewidth": 1.0}
+    spread = (samples - low)[seen], (np.where(np.isfinite(high), high, samples) - samples)[seen]
+    left.errorbar(sizes[seen], samples[seen], spread, elinewidth=0.7, **look)
+    right.plot(steps[seen], samples[seen], **look)
+    critical, least = float(here["critical_batch_size"]), float(here["least_samples"])
+    if math.isfinite(critical):
+        left.plot([critical] * 2, [least, 2 * least], color=colour, linestyle="--", linewidth=1.2)
+        left.annotate(
+            f"{number(critical, 3)}", (critical, 2 * least), (3, -9), textcoords="offset points", fontsize=SMALL,
+            color=colour,
+        )  # fmt: skip
+    fit = float(here["fit_steps"]), float(here["fit_samples"])
+    if math.isfinite(fit[0]):
+        first = int(np.argmin(np.where(seen, samples, np.inf)))
+        fine = np.geomspace(sizes[first], sizes[seen].max(), 100)
+        count = fit[0] + fit[1] / fine
+        right.plot(count, fine * count, color=colour, linestyle=":", linewidth=2.2, alpha=0.6)
+    top = int(np.flatnonzero(seen)[np.argmin(steps[seen])])
+    said = "beyond" if math.isinf(critical) else number(critical, 3)
+    ends.append((steps[top], samples[top], f"{NAMES[name]}\ncritical B {said}", colour))
+
+
+def _some(sizes: np.ndarray) -> np.ndarray:
+    """Places of at most so many batch sizes, the ends among them."""
+    return np.unique(np.rint(np.linspace(0, sizes.size - 1, min(MOST, sizes.size))).astype(int))
