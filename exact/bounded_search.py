@@ -6,8 +6,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-GOLDEN = (math.sqrt(5) - 1) / 2
+import numpy as np
+
 CLOSE = 1.1  # every local minimum of the ladder within this factor of the least is looked into
+DEEPEST = 1e-18  # of the highest rung
 PATIENCE = 3  # rungs in a row that do not fall before a ladder ends
 
 
@@ -39,7 +41,7 @@ def ladder_down(
         found[place] = value
         rises = rises + 1 if value >= before and math.isfinite(least) else 0
         before, least = value, min(least, value)
-        if place <= low or rises >= patience or place < 1e-300:
+        if place <= low or rises >= patience or place <= DEEPEST * high:
             return found
         place = max(place / ratio, low)
 
@@ -47,7 +49,7 @@ def ladder_down(
 def least_between(
     function: Callable[[float], float], known: dict[float, float], tolerance: float = 1e-3
 ) -> Least:
-    """The least value within the range of a ladder of known values, by golden sections of the logarithm.
+    """The least value within the range of a ladder of known values, by sections of the logarithm.
 
     About each local minimum of the ladder that comes near the least; more than one valley between two rungs is not
     seen. inf where no rung is finite.
@@ -74,17 +76,18 @@ def least_between(
 
 
 def _sections(function: Callable[[float], float], low: float, high: float, tolerance: float) -> dict[float, float]:
-    a, b = math.log(low), math.log(high)
-    c, d = b - GOLDEN * (b - a), a + GOLDEN * (b - a)
-    at_c, at_d = function(math.exp(c)), function(math.exp(d))
-    found = {math.exp(c): at_c, math.exp(d): at_d}
-    while b - a > tolerance:
-        if at_c < at_d:
-            b, d, at_d = d, c, at_c
-            c = b - GOLDEN * (b - a)
-            at_c = found[math.exp(c)] = function(math.exp(c))
-        else:
-            a, c, at_c = c, d, at_d
-            d = a + GOLDEN * (b - a)
-            at_d = found[math.exp(d)] = function(math.exp(d))
+    """Values by Brent's method, which falls back on golden sections where values are inf."""
+    from scipy.optimize import minimize_scalar
+
+    found = {}
+
+    def of_logarithm(logarithm: float) -> float:
+        place = math.exp(float(logarithm))
+        found[place] = float(function(place))
+        return found[place]
+
+    with np.errstate(invalid="ignore"):
+        minimize_scalar(
+            of_logarithm, bounds=(math.log(low), math.log(high)), method="bounded", options={"xatol": tolerance}
+        )
     return found

@@ -65,6 +65,9 @@ def best_of_steps(costs: Costs, steps: int, tolerance: float) -> Best:
 
     found = costs.tuned_excess(math.inf, steps)
     level = (1 + tolerance) * found.value
+    edge = ["no noise (an infinite batch size)"] + _held(found.edge)
+    if not level > 0:  # without noise all is over, and no batch size comes within a part of nothing
+        return Best(steps, math.inf, found.place, found.value, " and ".join(edge), math.inf)
 
     def apart(logarithm: float) -> float:
         return costs.tuned_excess(math.exp(logarithm), steps).value / level - 1
@@ -78,7 +81,6 @@ def best_of_steps(costs: Costs, steps: int, tolerance: float) -> Best:
         enough = 1.0
     else:
         enough = math.exp(brentq(apart, math.log(high / RATIO), math.log(high), xtol=TOLERANCE / 10))
-    edge = ["no noise (an infinite batch size)"] + _held(found.edge)
     return Best(steps, math.inf, found.place, found.value, " and ".join(edge), enough)
 
 

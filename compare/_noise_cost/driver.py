@@ -13,6 +13,7 @@ from sgdlimits.discrete.sgd import SGD
 from sgdlimits.exact.errors import InvalidInput, instance_of, positive, real_array, whole_number
 from sgdlimits.exact.level_passages import LONGEST
 from sgdlimits.exact.trade_off import trade_off
+from sgdlimits.problems.quadratic import NO_NOISE
 
 from ..capabilities import claim_notes, has_moments, has_one_step_size, one_blas_thread
 from ..results import labelled
@@ -178,7 +179,8 @@ def _window(costs: Costs, batch_size: float, own: float, record: Costed) -> floa
 def _level(costs: Costs, fraction: float | None, excess: float | None) -> float:
     if fraction is not None and excess is not None:
         raise InvalidInput(f"both fraction={fraction!r} and excess={excess!r} are given: leave one out")
-    if not costs.initial > 0:
+    # What rounding leaves of none is none.
+    if costs.initial <= NO_NOISE * float(costs.problem.risk(np.zeros(costs.problem.dimension))):
         raise InvalidInput("x0 has the least risk, so that nothing is to be reached: start elsewhere")
     if excess is not None:
         level = positive("excess", excess)

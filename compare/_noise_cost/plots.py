@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..estimates import normal_quantile
 from ..style import COLOURS, GREY, LINES, MARKERS, SMALL, direct_labels, dress, panels
 from ..text_table import number
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST = 6  # curves in a picture
-NAMES = {"fixed": "step size as given", "tuned": "tuned step size", "measured": "measured"}
+NAMES = {"tuned": "tuned step size", "measured": "measured"}
 LOOKS = {"fixed": 2, "tuned": 1, "measured": 0}  # places in the palette
 
 
@@ -25,16 +26,20 @@ def losses(dataset: xarray.Dataset) -> Figure:
     figure, (left, right) = panels(1, height=3.4, columns=2)
     sizes, steps = dataset["batch_size"].values, dataset["step"].values
     shown = _some(sizes)
-    ends = []
+    ends, z = [], normal_quantile(dataset.attrs["confidence"]) if dataset.attrs["intervals"] else 0.0
     for place, row in enumerate(shown):
         size, values = sizes[row], dataset["excess"].values[row]
         colour, line = COLOURS[place % len(COLOURS)], LINES[place % len(LINES)]
         seen = np.isfinite(values) & (steps > 0) & (values < 3 * float(dataset.attrs["initial"]))
         if not seen.any():
             continue
-        right.plot(steps[seen], values[seen], color=colour, linestyle=line, linewidth=1.2)
-        if math.isfinite(size):
-            left.plot(size * steps[seen], values[seen], color=colour, linestyle=line, linewidth=1.2)
+        for ax, scale in ((right, 1.0), (left, size)):
+            if math.isfinite(scale):
+                ax.plot(scale * steps[seen], values[seen], color=colour, linestyle=line, linewidth=1.2)
+                if "excess_error" in dataset:
+                    error = z * dataset["excess_error"].values[row][seen]
+                    low = np.maximum(values[seen] - error, 1e-3 * values[seen])  # an axis of logarithms has no zero
+                    ax.fill_between(scale * steps[seen], low, values[seen] + error, color=colour, alpha=0.2, linewidth=0)
         ends.append((steps[seen][-1], values[seen][-1], f"B = {size:g}" if math.isfinite(size) else "no noise", colour))
     level = float(dataset.attrs["level"])
     for ax, name in ((left, "samples"), (right, "SGD steps")):
@@ -74,9 +79,9 @@ def _choice(here: Any, name: str, left: Axes, right: Axes, ends: list[tuple[floa
     seen = np.isfinite(samples)
     if not seen.any():
         return
-    low, high = sizes * here["steps_low"].values, sizes * here["steps_high"].values
+    low, high = (sizes[seen] * here[key].values[seen] for key in ("steps_low", "steps_high"))
+    spread = samples[seen] - low, np.where(np.isfinite(high), high, samples[seen]) - samples[seen]
     look = {"color": colour, "marker": marker, "markersize": 3.5, "linewidth": 1.0}
-    spread = (samples - low)[seen], (np.where(np.isfinite(high), high, samples) - samples)[seen]
     left.errorbar(sizes[seen], samples[seen], spread, elinewidth=0.7, **look)
     right.plot(steps[seen], samples[seen], **look)
     critical, least = float(here["critical_batch_size"]), float(here["least_samples"])
@@ -94,7 +99,8 @@ def _choice(here: Any, name: str, left: Axes, right: Axes, ends: list[tuple[floa
         right.plot(count, fine * count, color=colour, linestyle=":", linewidth=2.2, alpha=0.6)
     top = int(np.flatnonzero(seen)[np.argmin(steps[seen])])
     said = "beyond" if math.isinf(critical) else number(critical, 3)
-    ends.append((steps[top], samples[top], f"{NAMES[name]}\ncritical B {said}", colour))
+    named = f"step size {float(here['step_size'][0]):g}" if name == "fixed" else NAMES[name]
+    ends.append((steps[top], samples[top], f"{named}\ncritical B {said}", colour))
 
 
 def _some(sizes: np.ndarray) -> np.ndarray:
