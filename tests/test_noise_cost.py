@@ -126,7 +126,7 @@ def test_one_dimension_without_label_noise_in_closed_form():
 
 
 def test_batch_sizes_far_up_and_small_steps():
-    """Assert T -> that of descent without noise as B grows, like 1/B, and T step_size -> the flow's time, in order 1."""
+    """Assert T -> that without noise as B grows, like 1/B, and T step_size -> the flow's time, in order 1."""
     costs = Costs(discrete.SGD(POWER, 0.2), np.zeros(12), 0.05)
     alone = costs.steps(math.inf, 0.2)
     gaps = [costs.steps(size, 0.2) / alone - 1 for size in (1e4, 1e5)]
@@ -154,7 +154,7 @@ def test_more_noise_never_helps_and_the_search_finds_the_best_step_size():
     assert all(np.diff(steps) < 0)
     for size in (2.0, 30.0, math.inf):
         best = costs.tuned(size)
-        grid = np.geomspace(1e-3, 1, 80) * costs.threshold(size) * (1 - 1e-9)
+        grid = np.geomspace(1e-2, 1, 40) * costs.threshold(size) * (1 - 1e-9)
         assert best.value <= min(costs.steps(size, eta) for eta in grid) * (1 + 1e-5)
 
 
@@ -178,7 +178,7 @@ def test_a_level_below_the_floor_is_never_reached_or_in_passing():
     curve = dense(slow, 64.0, 0.5, np.zeros(2), 400)
     level = 0.5 * (curve.min() + costs.floor(64.0, 0.5))
     assert curve.min() < level < costs.floor(64.0, 0.5)
-    passing = compare.noise_cost(sgd, np.zeros(2), excess=level, batch_sizes=[32, 64, 4096]).dataset
+    passing = compare.noise_cost(sgd, np.zeros(2), excess=level, batch_sizes=[32, 64, 4096], steps=3, samples=8).dataset
     here = passing.sel(choice="fixed", batch_size=64)
     assert here["verdict"].item() == "reached in passing"
     assert math.ceil(float(here["steps"])) == int(np.argmax(curve <= level))
@@ -203,8 +203,8 @@ def test_budgets_by_brute_force():
     assert best.steps * best.batch_size == pytest.approx(48)
     own = costs.curve(best.batch_size, best.step_size)(np.array([best.steps]))[0]
     assert best.excess == pytest.approx(own, rel=1e-12)
-    for size in (1, 2, 3, 4, 6, 8, 12, 16, 24, 48):
-        for eta in np.geomspace(0.02, 0.999, 25) * costs.threshold(float(size)):
+    for size in (1, 2, 3, 6, 12, 48):
+        for eta in np.geomspace(0.02, 0.999, 12) * costs.threshold(float(size)):
             assert costs.curve(float(size), eta)(np.array([48 // size]))[0] >= best.excess * (1 - 1e-6)
     many = best_of_steps(costs, 10, 0.1)
     for eta in np.linspace(0.2, 1.999, 40):
@@ -283,16 +283,16 @@ def test_curves_that_are_exact_give_what_moments_give():
     """Assert that the statistics of exact curves are those of noise_cost, to what the ladder leaves open."""
     sizes = 2.0 ** np.arange(1, 9, 0.5)
     sgd, steps = discrete.SGD(POWER, 0.2, 4), np.arange(0, 400)
-    exact = compare.noise_cost(sgd, np.zeros(12), excess=0.03, batch_sizes=sizes)
-    costs = Costs(sgd, np.zeros(12))
+    costs = Costs(sgd, np.zeros(12), 0.03)
+    exact = trade_off(lambda size: costs.steps(size, 0.2), sizes.tolist(), costs.steps(math.inf, 0.2))
     every = [*sizes, math.inf]
     curves = [costs.curve(size, 0.2)(steps) + POWER.least_risk for size in every]
     found = compare.noise_cost_of_curves(steps, curves, every, 0.03 + POWER.least_risk, least=POWER.least_risk)
-    right = exact.dataset.sel(choice="fixed")
-    np.testing.assert_allclose(found.dataset["steps"][0], right["steps"], rtol=1e-9)
-    assert found.critical_batch_size() == pytest.approx(exact.critical_batch_size("fixed"), rel=3e-3)
+    right = [costs.steps(size, 0.2) for size in every]
+    np.testing.assert_allclose(found.dataset["steps"][0], right, rtol=1e-9)
+    assert found.critical_batch_size() == pytest.approx(exact.critical_batch_size, rel=3e-3)
     low, high = (float(found.dataset[f"critical_{side}"][0]) for side in ("low", "high"))
-    assert low <= exact.critical_batch_size("fixed") <= high and high < 1.1 * low
+    assert low <= exact.critical_batch_size <= high and high < 1.1 * low
     assert "no intervals" in str(found) and found.plot() and found.plot_costs()
 
 
@@ -354,18 +354,18 @@ def simulated(sgd_at, sizes, steps, paths, x0, seed):
 
 @pytest.mark.slow
 def test_simulated_curves_cover_the_exact_costs():
-    """Assert on the linear case that intervals hold the exact steps and critical batch size, in 20 of 20 ensembles.
+    """Assert on the linear case that intervals hold the exact steps and critical batch size, ensemble after ensemble.
 
-    At 95 % for all batch sizes at once, one miss in 20 would be expected of intervals that are not widened; these are.
+    At 95 % for all batch sizes at once half a miss in 10 is expected of the steps; what follows from them is wider.
     """
-    sizes, steps = 2 ** np.arange(1, 8), np.arange(0, 260)
+    sizes, steps = 2 ** np.arange(1, 7), np.arange(0, 200)
     sgd = discrete.SGD(POWER, 0.2, 4)
     exact = compare.noise_cost(sgd, np.zeros(12), excess=0.03, batch_sizes=sizes)
     right = exact.dataset.sel(choice="fixed")
     held = np.zeros(2, dtype=int)
-    for seed in range(20):
+    for seed in range(10):
         means, errors = simulated(
-            lambda size: discrete.SGD(POWER, 0.2, int(size)), sizes, steps, 400, np.zeros(12), 100 * seed
+            lambda size: discrete.SGD(POWER, 0.2, int(size)), sizes, steps, 300, np.zeros(12), 100 * seed
         )
         found = compare.noise_cost_of_curves(
             steps, means, sizes, 0.03 + POWER.least_risk, errors, POWER.least_risk
@@ -374,7 +374,7 @@ def test_simulated_curves_cover_the_exact_costs():
         low, high = float(found["critical_low"]), float(found["critical_high"])
         held += [bool(within.all()), low <= exact.critical_batch_size("fixed") <= high]
         assert high < 2 * low  # and they say something
-    assert held[0] >= 17 and held[1] >= 19, held
+    assert held[0] >= 9 and held[1] == 10, held
 
 
 @pytest.mark.slow
@@ -383,24 +383,20 @@ def test_streaming_logistic_regression_has_a_critical_batch_size():
     from sgdlimits.problems import Supervised, predictors, sources
 
     centres = np.array([[1.0, 0.5, 0.0], [-1.0, -0.5, 0.2]])
-    stream = sources.Stream.gaussian_classes(centres, noise=1.0, seed=3, evaluated=1024)
+    stream = sources.Stream.gaussian_classes(centres, noise=1.0, seed=3, evaluated=256)
     problem = Supervised(predictors.Linear(3, 2), "cross_entropy", stream)
-    sizes, steps = [2, 4, 8, 16, 32, 64], np.arange(0, 121, 2)
-    found = []
+    sizes, steps = [2, 4, 8, 16, 32, 64], np.arange(0, 61, 3)
+    found, level, least = [], 0.0, 0.0
     for seed in (0, 1000):
         means, errors = simulated(
-            lambda size: discrete.SGD(problem, 0.15, size), sizes, steps, 400, np.zeros(problem.dimension), seed
+            lambda size: discrete.SGD(problem, 0.6, size), sizes, steps, 150, np.zeros(problem.dimension), seed
         )
-        least = 0.9 * means.min()
-        level = 0.25 * means[:, 0].max() + 0.75 * means.min()
-        level = level if not found else found[0][1]
-        result = compare.noise_cost_of_curves(
-            steps, means, sizes, level, errors, least if not found else found[0][2], label="streaming logistic regression"
-        )
-        found.append((result, level, least))
-    first, second = (each[0].dataset.isel(choice=0) for each in found)
-    assert np.isfinite(first["steps"]).all()
+        if not found:
+            least, level = 0.9 * means.min(), 0.1 * means[:, 0].max() + 0.9 * means.min()
+        found.append(compare.noise_cost_of_curves(steps, means, sizes, level, errors, least, label="logistic"))
+    first, second = (each.dataset.isel(choice=0) for each in found)
+    assert first["verdict"].values.tolist() == ["never reached"] + 5 * ["reached"]
     assert (first["steps_low"] <= second["steps_high"]).all() and (second["steps_low"] <= first["steps_high"]).all()
     assert float(first["critical_low"]) <= float(second["critical_high"])
     assert float(second["critical_low"]) <= float(first["critical_high"])
-    assert 2 < found[0][0].critical_batch_size() < 64
+    assert all(4 < each.critical_batch_size() < 64 for each in found)

@@ -77,7 +77,7 @@ def noise_cost(
     >>> stream = problems.StreamingLeastSquares([1.0], 0.5, [1.0])
     >>> found = compare.noise_cost(discrete.SGD(stream, 0.1), np.zeros(1), excess=0.05, batch_sizes=[1, 2, 4, 8, 16])
     >>> print(f"{found.critical_batch_size('fixed'):.2f}")
-    3.83
+    2.22
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""compare.noise_cost_of_curves: steps and samples to a level from loss curves, simulated or a user's, with intervals."""
+"""compare.noise_cost_of_curves: steps and samples to a level from loss curves, with intervals."""
 
 from __future__ import annotations
 
@@ -116,9 +116,8 @@ def _summary(sizes: np.ndarray, found: np.ndarray, low: np.ndarray, high: np.nda
     critical_high = _critical(sizes, low, 2 * least_high, True)
     if math.isnan(critical_low):
         critical_low = float(sizes[0])
-    return Summary(
-        point, (least_low * dip, least_high), (critical_low / allowance, critical_high * allowance), fitted(sizes, found)
-    )
+    critical = critical_low / allowance, critical_high * allowance
+    return Summary(point, (least_low * dip, least_high), critical, fitted(sizes, found))
 
 
 def _both_ways(sizes: np.ndarray, steps: np.ndarray) -> tuple[TradeOff, float]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..estimates import normal_quantile
-from ..style import COLOURS, GREY, LINES, MARKERS, SMALL, direct_labels, dress, panels
+from ..style import COLOURS, GREY, LINES, MARKERS, SMALL, direct_labels, dress, panels, scale_ladders
 from ..text_table import number
 
 if TYPE_CHECKING:
@@ -39,7 +39,8 @@ def losses(dataset: xarray.Dataset) -> Figure:
                 if "excess_error" in dataset:
                     error = z * dataset["excess_error"].values[row][seen]
                     low = np.maximum(values[seen] - error, 1e-3 * values[seen])  # an axis of logarithms has no zero
-                    ax.fill_between(scale * steps[seen], low, values[seen] + error, color=colour, alpha=0.2, linewidth=0)
+                    high = values[seen] + error
+                    ax.fill_between(scale * steps[seen], low, high, color=colour, alpha=0.2, linewidth=0)
         ends.append((steps[seen][-1], values[seen][-1], f"B = {size:g}" if math.isfinite(size) else "no noise", colour))
     level = float(dataset.attrs["level"])
     for ax, name in ((left, "samples"), (right, "SGD steps")):
@@ -61,11 +62,14 @@ def costs(dataset: xarray.Dataset) -> Figure:
     ends: list[tuple[float, float, str, str]] = []
     for name in dataset["choice"].values.tolist():
         _choice(dataset.sel(choice=name), name, left, right, ends)
-    for ax, x, y in ((left, "batch size B", "samples to the level"), (right, "steps to the level", "")):
-        ax.set_xscale("log")
-        ax.set_yscale("log")
-        dress(ax, y, x)
-    left.set_title("dashed: the critical batch size", fontsize=SMALL, loc="left", color=GREY)
+    sizes, counts = dataset["batch_size"].values, dataset["steps"].values
+    noisy = np.isfinite(sizes)
+    scale_ladders(left, sizes[noisy][:: -(-int(noisy.sum()) // 6)])  # at most six labels fit side by side
+    scale_ladders(right, _round_numbers(counts[:, noisy]))
+    dress(left, "samples to the level", "batch size B")
+    dress(right, "", "steps to the level")
+    marked = "dashed: the critical batch size" + (", interval" if dataset.attrs["intervals"] else "")
+    left.set_title(marked, fontsize=SMALL, loc="left", color=GREY)
     right.set_title("dotted: the hyperbola fitted", fontsize=SMALL, loc="left", color=GREY)
     figure.draw_without_rendering()
     direct_labels(right, ends)
@@ -87,6 +91,9 @@ def _choice(here: Any, name: str, left: Axes, right: Axes, ends: list[tuple[floa
     critical, least = float(here["critical_batch_size"]), float(here["least_samples"])
     if math.isfinite(critical):
         left.plot([critical] * 2, [least, 2 * least], color=colour, linestyle="--", linewidth=1.2)
+        ends_of = float(here["critical_low"]), float(here["critical_high"])
+        if ends_of[0] < ends_of[1]:
+            left.plot(ends_of, [2 * least] * 2, color=colour, linewidth=2.5, alpha=0.4)
         left.annotate(
             f"{number(critical, 3)}", (critical, 2 * least), (3, -9), textcoords="offset points", fontsize=SMALL,
             color=colour,
@@ -101,6 +108,19 @@ def _choice(here: Any, name: str, left: Axes, right: Axes, ends: list[tuple[floa
     said = "beyond" if math.isinf(critical) else number(critical, 3)
     named = f"step size {float(here['step_size'][0]):g}" if name == "fixed" else NAMES[name]
     ends.append((steps[top], samples[top], f"{named}\ncritical B {said}", colour))
+
+
+def _round_numbers(values: np.ndarray) -> np.ndarray:
+    """A few round numbers over the range of these, for an axis of logarithms."""
+    values = values[np.isfinite(values) & (values > 0)]
+    low, high = values.min(), values.max()
+    powers = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for leading in ((1,), (1, 3), (1, 2, 5)):
+        found = np.outer(powers, leading).ravel()
+        found = found[(found >= low) & (found <= high)]
+        if found.size >= 3:
+            return found[:: -(-found.size // 6)]
+    return np.unique([float(f"{value:.2g}") for value in np.geomspace(low, high, 3)])
 
 
 def _some(sizes: np.ndarray) -> np.ndarray:

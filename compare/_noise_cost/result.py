@@ -51,7 +51,8 @@ class NoiseCost(Result):
 
     def heading(self) -> list[str]:
         told = self.dataset.attrs
-        level = f"excess risk {number(told['level'])} ({number(100 * told['level'] / told['initial'], 3)} % of the first)"
+        share = number(100 * told["level"] / told["initial"], 3)
+        level = f"excess risk {number(told['level'])} ({share} % of the first)"
         if told["measured"]:
             return [f"What noise costs: {told['process']}, down to a loss {number(told['level'])} above the least"]
         return [
@@ -173,7 +174,8 @@ class NoiseCost(Result):
                 "directions has come up."
             )
         if NEVER in verdicts and not told["measured"]:
-            found.append(f"{NEVER}: the floor, which noise leaves for ever, lies above the level {number(told['level'])}.")
+            level = number(told["level"])
+            found.append(f"{NEVER}: the floor, which noise leaves for ever, lies above the level {level}.")
         if UNSTABLE in verdicts:
             found.append(f"{UNSTABLE}: the step size is not below the mean-square threshold of that batch size.")
         return found
@@ -194,16 +196,16 @@ class NoiseCost(Result):
     def _of_curves(self) -> list[str]:
         told = self.dataset.attrs
         between = (
-            "Between batch sizes samples follow a monotone cubic in both logarithms; the least samples are the least at "
-            "the batch sizes given."
+            "Between batch sizes samples follow a monotone cubic in both logarithms; the least samples are the least "
+            "at the batch sizes given."
         )
         if not told["intervals"]:
             return [between, "No standard errors were given, so there are no intervals: curves are taken as they are."]
         return [
             between,
-            f"[low, high]: with {100 * told['confidence']:g} % for the steps at all batch sizes at once, from the first "
-            "step at which the lower band is at the level to the last at which the upper one is above it; samples and "
-            "critical batch size from these ends, widened by how far broken lines differ from the cubic, and a "
+            f"[low, high]: with {100 * told['confidence']:g} % for the steps at all batch sizes at once, from the "
+            "first step at which the lower band is at the level to the last at which the upper one is above it; "
+            "samples and critical batch size from these ends, widened by how far broken lines differ from the cubic, and a "
             "parabola's least from theirs.",
         ]
 
