@@ -100,7 +100,7 @@ def first_of_records(steps: np.ndarray, values: np.ndarray, level: float) -> flo
     place = int(hit[0])
     if not place:
         return float(steps[0])
-    return between(*map(float, (*steps[place - 1 : place + 1], *values[place - 1 : place + 1])), level)
+    return _between_records(steps, values, place - 1, level)
 
 
 def last_of_records(steps: np.ndarray, values: np.ndarray, level: float) -> float:
@@ -111,7 +111,12 @@ def last_of_records(steps: np.ndarray, values: np.ndarray, level: float) -> floa
     place = int(above[-1])
     if place == len(steps) - 1:
         return math.inf
-    return between(*map(float, (*steps[place : place + 2], *values[place : place + 2])), level)
+    return _between_records(steps, values, place, level)
+
+
+def _between_records(steps: np.ndarray, values: np.ndarray, place: int, level: float) -> float:
+    ends, sizes = steps[place : place + 2].tolist(), values[place : place + 2].tolist()
+    return between(ends[0], ends[1], sizes[0], sizes[1], level)
 
 
 def at_real_steps(curve: Curve, steps: np.ndarray) -> np.ndarray:

@@ -85,7 +85,7 @@ def _choice(here: Any, name: str, left: Axes, right: Axes, ends: list[tuple[floa
         return
     low, high = (sizes[seen] * here[key].values[seen] for key in ("steps_low", "steps_high"))
     spread = samples[seen] - low, np.where(np.isfinite(high), high, samples[seen]) - samples[seen]
-    look = {"color": colour, "marker": marker, "markersize": 3.5, "linewidth": 1.0}
+    look: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 3.5, "linewidth": 1.0}
     left.errorbar(sizes[seen], samples[seen], spread, elinewidth=0.7, **look)
     right.plot(steps[seen], samples[seen], **look)
     critical, least = float(here["critical_batch_size"]), float(here["least_samples"])

@@ -80,13 +80,14 @@ def costed(rows: Sequence[Row], sizes: np.ndarray) -> Costed:
     least = np.array([each.trade_off.least_samples for each in told])
     with np.errstate(invalid="ignore"):
         product = (steps / least_steps[:, :1] - 1) * (samples / least[:, None] - 1)
+    ends_of_samples = np.array([each.least_samples for each in told])
+    ends = np.array([each.critical_batch_size for each in told])
     return Costed(
         step_size, steps, low, high, samples, floor, np.where(np.isfinite(product), product, math.nan),
-        verdict.astype(object), *least_steps.T, least, *np.array([each.least_samples for each in told]).T,
-        np.array([each.trade_off.least_samples_at for each in told]),
+        verdict.astype(object), least_steps[:, 0], least_steps[:, 1], least_steps[:, 2], least,
+        ends_of_samples[:, 0], ends_of_samples[:, 1], np.array([each.trade_off.least_samples_at for each in told]),
         np.array([each.trade_off.edge for each in told], dtype=object),
-        np.array([each.trade_off.critical_batch_size for each in told]),
-        *np.array([each.critical_batch_size for each in told]).T,
+        np.array([each.trade_off.critical_batch_size for each in told]), ends[:, 0], ends[:, 1],
         np.array([each.hyperbola.steps for each in told]), np.array([each.hyperbola.samples for each in told]),
         np.array([each.hyperbola.deviation for each in told]),
     )  # fmt: skip

@@ -205,8 +205,8 @@ class NoiseCost(Result):
             between,
             f"[low, high]: with {100 * told['confidence']:g} % for the steps at all batch sizes at once, from the "
             "first step at which the lower band is at the level to the last at which the upper one is above it; "
-            "samples and critical batch size from these ends, widened by how far broken lines differ from the cubic, and a "
-            "parabola's least from theirs.",
+            "samples and critical batch size from these ends, widened by how far broken lines differ from the cubic, "
+            "and a parabola's least from theirs.",
         ]
 
     def plot(self) -> Figure:
