@@ -7,6 +7,7 @@ from ._bounds import Bounds, bounds
 from ._contraction import Contraction, contraction
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
+from ._noise_cost import NoiseCost, noise_cost, noise_cost_of_curves
 from ._orders import Orders, orders
 from ._paths import Paths, paths
 from ._snapping import Snapping, snapping
@@ -20,6 +21,7 @@ __all__ = [
     "KnownLaw",
     "Laws",
     "Manifold",
+    "NoiseCost",
     "Orders",
     "Paths",
     "Snapping",
@@ -30,6 +32,8 @@ __all__ = [
     "contraction",
     "laws",
     "manifold",
+    "noise_cost",
+    "noise_cost_of_curves",
     "orders",
     "paths",
     "snapping",
