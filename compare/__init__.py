@@ -8,6 +8,7 @@ from ._contraction import Contraction, contraction
 from ._laws import Laws, laws
 from ._golden_path import GoldenPath, golden_path
 from ._manifold import Manifold, manifold
+from ._noise_cost import NoiseCost, noise_cost, noise_cost_of_curves
 from ._orders import Orders, orders
 from ._paths import Paths, paths
 from ._snapping import Snapping, snapping
@@ -22,6 +23,7 @@ __all__ = [
     "KnownLaw",
     "Laws",
     "Manifold",
+    "NoiseCost",
     "Orders",
     "Paths",
     "Snapping",
@@ -33,6 +35,8 @@ __all__ = [
     "golden_path",
     "laws",
     "manifold",
+    "noise_cost",
+    "noise_cost_of_curves",
     "orders",
     "paths",
     "snapping",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -40,6 +41,12 @@ def has_moments(process: Any) -> bool:
 def linear(rule: Any) -> bool:
     """Whether an update rule is linear in the gradient."""
     return rule.linear(1.0) is not None
+
+
+def stated_number(process: Any, name: str, missing: float = math.nan) -> float:
+    """A number that the process states under this name; `missing` where it states none, or no number."""
+    value = getattr(process, name, missing)
+    return float(value) if isinstance(value, (int, float)) else missing
 
 
 def has_one_step_size(process: Any) -> bool:

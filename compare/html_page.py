@@ -88,6 +88,16 @@ def figure(picture: Picture) -> str:
     )
 
 
+def figures(pictures: Sequence[Picture], *starts: str) -> list[str]:
+    """Those pictures whose names begin so."""
+    return [figure(picture) for picture in pictures if picture.name.startswith(starts)]
+
+
+def note(text: str) -> str:
+    """A sentence on how to read what stands above it."""
+    return f'<p class="note">{html.escape(text)}</p>'
+
+
 def theory(found: Sequence[tuple[Claim, Sequence[str]]]) -> list[str]:
     """Claims, each with the processes it is made of, and the BibTeX of their sources."""
     if not found:

@@ -33,7 +33,7 @@ class Report:
     ----------
     files : mapping of names to functions that write to a path
         Numbers and tables: written before any figure is drawn.
-    settings : function of (folder, names of all files)
+    settings : function of (names of all files, folder)
         Gives the text of study.toml; the folder stands beside the final one.
     figures : sequence of (file name without ending, caption, function that gives the figure)
     page : function of (pictures, sentences on figures that failed, versions)
@@ -41,7 +41,7 @@ class Report:
     """
 
     files: Mapping[str, Callable[[Path], Any]]
-    settings: Callable[[Path, Sequence[str]], str]
+    settings: Callable[[Sequence[str], Path], str]
     figures: Sequence[tuple[str, str, Callable[[], Figure]]]
     page: Callable[[Sequence[Picture], Sequence[str], Mapping[str, str]], str]
 
@@ -89,7 +89,7 @@ def write(
     def fill(partial: Path) -> None:
         for name, put in report.files.items():
             put(partial / name)
-        (partial / SETTINGS).write_text(report.settings(partial, report.names), encoding="utf-8")
+        (partial / SETTINGS).write_text(report.settings(report.names, partial), encoding="utf-8")
         pictures, failed = [], []
         for name, caption, draw in report.figures:
             tell(f"figure {name}")

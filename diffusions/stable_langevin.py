@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Self, cast
 
 import numpy as np
 
 from sgdlimits.ensembles.limits import beyond
 from sgdlimits.ensembles.simulators import ArraySimulator
 from sgdlimits.exact.claims import Claim
-from sgdlimits.exact.clock import Clock, gradient_flow_clock
 from sgdlimits.exact.errors import InvalidInput, flag, function, points, positive, text, whole_number
 from sgdlimits.exact.stable_law import stable_index
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.exact.user_functions import call, numbers
 from sgdlimits.problems.problem import Objective
 
-from .stable_noise import noise_columns, noise_steps, run_jumps, stated_length
+from .stable_noise import StableProcess, noise_columns, noise_steps, stated_length
 from .stable_ornstein_uhlenbeck import StableOrnsteinUhlenbeck
-
-if TYPE_CHECKING:
-    import xarray
 
 
 @dataclass(frozen=True, eq=False)
-class StableLangevin:
+class StableLangevin(StableProcess):
     """dX = -grad f(X) dt + S dL, L as in `StableOrnsteinUhlenbeck`, by Euler's scheme with exact stable increments.
 
     With one substep it is gradient descent x <- x - step_size grad f(x) + step_size^(1 / index) S xi. Whether the
@@ -66,7 +61,6 @@ class StableLangevin:
     dimension: int | None = None
     label: str = ""
 
-    tail_index_closed: ClassVar[bool] = True
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
             "no moment of order index or more is finite after a step, as an increment is independent of the position "
@@ -109,11 +103,6 @@ class StableLangevin:
         """The problem, where the gradient is one's."""
         return self.gradient if isinstance(self.gradient, Objective) else None
 
-    @property
-    def clock(self) -> Clock:
-        """One step is step_size in the process's time."""
-        return cast(Clock, gradient_flow_clock(self.step_size))
-
     def drift(self, t: Any, x: np.ndarray) -> np.ndarray:
         """-grad f at x (P, d)."""
         x = points("x", x, cast(int, self.dimension), finite=False)
@@ -131,30 +120,9 @@ class StableLangevin:
             note="after any number of steps; where the gradient grows faster than linearly, an upper bound",
         )  # fmt: skip
 
-    def simulate(
-        self,
-        x0: Any,
-        steps: int,
-        paths: int,
-        observables: Any = ("state",),
-        record: int | Sequence[int] | None = None,
-        seed: int = 0,
-        **options: Any,
-    ) -> xarray.Dataset:
-        """Simulate independent paths; `options` as in `sgdlimits.ensembles.run`.
-
-        Returns
-        -------
-        xarray.Dataset
-            One variable an observable, with dims (path, step[, coordinate]).
-
-        Warns
-        -----
-        OverflowedPaths
-            If a path overflowed.
-        """
-        extra = {"solver": "euler", "substeps": self.substeps}
-        return run_jumps(self, self.simulator(), x0, steps, paths, observables, record, seed, options, extra)
+    def scheme(self) -> dict[str, Any]:
+        """Euler's, and how many increments a step."""
+        return {"solver": "euler", "substeps": self.substeps}
 
     def simulator(self) -> ArraySimulator:
         """What the engine advances."""

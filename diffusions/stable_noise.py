@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from sgdlimits.ensembles.limits import mark
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.results import ensemble_dataset
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, rotated
+from sgdlimits.exact.clock import Clock, gradient_flow_clock
 from sgdlimits.exact.errors import InvalidInput, axes, finite_array
 
 if TYPE_CHECKING:
@@ -64,17 +66,63 @@ def noise_steps(
     return advance
 
 
-def run_jumps(
-    process: Any, simulator: ArraySimulator, x0: Any, steps: int, paths: int, observables: Any,
-    record: int | Sequence[int] | None, seed: int, options: dict[str, Any], attributes: dict[str, Any],
-) -> xarray.Dataset:  # fmt: skip
-    """Run and label; `options` as in `sgdlimits.ensembles.run`."""
-    ensemble = run(
-        simulator, x0, steps=steps, paths=paths, observables=observables, record=record, seed=seed, local_noise=JUMPS,
-        **options,
-    )  # fmt: skip
-    attributes = {
-        "process": process.label, "index": process.index, "isotropic": int(process.isotropic),
-        "step_size": process.step_size, "clock": repr(process.clock), **attributes,
-    }  # fmt: skip
-    return ensemble_dataset(ensemble, attributes, process.clock.time(ensemble.record), process)
+class StableProcess(ABC):
+    """What the processes driven by stable noise are run with; a leaf is a frozen dataclass with these fields."""
+
+    index: float
+    isotropic: bool
+    step_size: float
+    label: str
+
+    tail_index_closed: ClassVar[bool] = True
+
+    @abstractmethod
+    def simulator(self) -> ArraySimulator:
+        """What the engine advances."""
+
+    @abstractmethod
+    def scheme(self) -> dict[str, Any]:
+        """How a step is sampled, as attributes of a run; empty where by its exact law."""
+
+    @property
+    def clock(self) -> Clock:
+        """One step is step_size in the process's time."""
+        return cast(Clock, gradient_flow_clock(self.step_size))
+
+    def simulate(
+        self,
+        x0: Any,
+        steps: int,
+        paths: int,
+        observables: Any = ("state",),
+        record: int | Sequence[int] | None = None,
+        seed: int = 0,
+        **options: Any,
+    ) -> xarray.Dataset:
+        """Sample independent paths, each step as `simulator` says; `options` as in `sgdlimits.ensembles.run`.
+
+        Returns
+        -------
+        xarray.Dataset
+            One variable an observable, with dims (path, step[, coordinate]). The same bits for the same seed, whatever
+            the threads and the chunk size; runs under one seed with other step sizes are no refinements of one path.
+
+        Raises
+        ------
+        InvalidInput
+            If the law of a step is not sampled exactly, and no scheme stands in for it.
+
+        Warns
+        -----
+        OverflowedPaths
+            If a path overflowed.
+        """
+        ensemble = run(
+            self.simulator(), x0, steps=steps, paths=paths, observables=observables, record=record, seed=seed,
+            local_noise=JUMPS, **options,
+        )  # fmt: skip
+        attributes = {
+            "process": self.label, "index": self.index, "isotropic": int(self.isotropic), "step_size": self.step_size,
+            "clock": repr(self.clock), **self.scheme(),
+        }  # fmt: skip
+        return ensemble_dataset(ensemble, attributes, self.clock.time(ensemble.record), self)

@@ -14,7 +14,6 @@ from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.results import moments_dataset
 from sgdlimits.ensembles.simulators import ArraySimulator, rotated
 from sgdlimits.exact.claims import Claim
-from sgdlimits.exact.clock import Clock, gradient_flow_clock
 from sgdlimits.exact.errors import (
     InvalidInput,
     PositiveLyapunovExponent,
@@ -33,14 +32,14 @@ from sgdlimits.exact.stable_law import StableLaw, stable_index
 from sgdlimits.exact.tail_index import TailIndex
 
 from .ornstein_uhlenbeck import OrnsteinUhlenbeck
-from .stable_noise import noise_columns, noise_steps, run_jumps, stated_length
+from .stable_noise import StableProcess, noise_columns, noise_steps, stated_length
 
 if TYPE_CHECKING:
     import xarray
 
 
 @dataclass(frozen=True, eq=False)
-class StableOrnsteinUhlenbeck:
+class StableOrnsteinUhlenbeck(StableProcess):
     """dX = -K (X - centre) dt + S dL, with L symmetric stable: E exp(i u . L_t) = exp(-t |u|^index).
 
     |u|^index is the sum of |u_j|^index for independent coordinates of L, and (u . u)^(index / 2) for isotropic ones.
@@ -79,7 +78,6 @@ class StableOrnsteinUhlenbeck:
     step_size: float = 1.0
     label: str = "stable Ornstein-Uhlenbeck"
 
-    tail_index_closed: ClassVar[bool] = True
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
             "the law at every time is stable of the same index, about the solution without noise, and so is the "
@@ -141,11 +139,6 @@ class StableOrnsteinUhlenbeck:
     def dimension(self) -> int:
         """Number of coordinates d."""
         return len(self.centre)
-
-    @property
-    def clock(self) -> Clock:
-        """One step is step_size in the process's time."""
-        return cast(Clock, gradient_flow_clock(self.step_size))
 
     @cached_property
     def _convolution(self) -> StableConvolution:
@@ -209,32 +202,9 @@ class StableOrnsteinUhlenbeck:
             covariances = np.array([flow @ covariance @ flow.T + 2 * r @ r.T for flow, r in zip(flows, roots)])
         return moments_dataset(kept, means, covariances, None, None, {"process": self.label}, times)
 
-    def simulate(
-        self,
-        x0: Any,
-        steps: int,
-        paths: int,
-        observables: Any = ("state",),
-        record: int | Sequence[int] | None = None,
-        seed: int = 0,
-        **options: Any,
-    ) -> xarray.Dataset:
-        """Sample independent paths from the exact law of a step; `options` as in `sgdlimits.ensembles.run`.
-
-        Runs with other step sizes are exact too, but under one seed they are no refinements of one path.
-
-        Returns
-        -------
-        xarray.Dataset
-            One variable an observable, with dims (path, step[, coordinate]). The same bits for the same seed, whatever
-            the threads and the chunk size.
-
-        Raises
-        ------
-        InvalidInput
-            If the law of a step is not sampled exactly; `StableLangevin` then takes the process.
-        """
-        return run_jumps(self, self.simulator(), x0, steps, paths, observables, record, seed, options, {})
+    def scheme(self) -> dict[str, Any]:
+        """None: the law of a step is exact."""
+        return {}
 
     def simulator(self) -> ArraySimulator:
         """What the engine advances: the exact law of a step."""

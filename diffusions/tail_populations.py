@@ -7,6 +7,8 @@ one dimension there is none at any length of the increments.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +17,7 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.populations import Growth, grow_norm
 from sgdlimits.exact.cost import check_time
-from sgdlimits.exact.errors import PositiveLyapunovExponent
+from sgdlimits.exact.errors import OutOfReach, PositiveLyapunovExponent
 from sgdlimits.exact.moment_exponents import LinearNoise
 from sgdlimits.exact.quadratic_noise import QuadraticNoise
 from sgdlimits.exact.tail_index import TailIndex
@@ -33,7 +35,9 @@ NORMAL = 12.0  # multiplications that one random number costs, with its part of 
 FEWER = 4  # times, where each path takes the noise of all samples
 CONFIDENCE = 0.99  # of eight populations, whose spread tells little of rare large weights
 APART = 0.1  # relative, on either side of a guess, of the orders through which a parabola is laid
-SEARCHES, CLOSE = 5, 0.05  # with coarse populations, and the last one's relative length
+SEARCHES, AGAIN = 5, 3  # of Newton's steps on the parabola, and of parabolas
+CLOSE = 0.05  # relative, how far a search with coarse populations goes
+LOWEST, BEYOND = 0.02, 64.0  # indices between which it looks
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,22 +103,37 @@ def population_index(
     Raises
     ------
     PositiveLyapunovExponent
-        If the index is not above zero by its error.
+        If moments of every order grow.
+    OutOfReach
+        If the index is larger than populations see, or they cannot tell it from zero.
     """
+
+    part = LinearPart.of(process, noise, 1.0, seed)
+    share = FEWER if isinstance(noise, QuadraticNoise) else 1
+    coarse_size, fine_size = ((paths // share, groups) for paths, groups in (COARSE, FINE))
+    drawn = process.problem.samples if share > 1 else noise.dimension
+    runs = (10 * math.prod(coarse_size) + 9 * math.prod(fine_size)) * part.generations
+    check_time(
+        f"the tail index of {process.label} in {noise.dimension} modes, by populations that live "
+        f"{part.generations:.3g} generations,", NORMAL * runs * drawn, "take even_moments, or tail_index_bounds", warn=True,
+    )  # fmt: skip
 
     def growth(part: LinearPart, p: float, size: tuple[int, int]) -> Growth:
         return grow_norm(
             part, np.ones(noise.dimension), p, generations=part.generations, paths=size[0], groups=size[1],
-            burn_in=part.generations // 3, seed=seed, threads=threads, confidence=CONFIDENCE,
+            burn_in=part.generations // 3, seed=seed, threads=threads, confidence=CONFIDENCE, halves=False,
         )  # fmt: skip
 
-    def refined(part: LinearPart, p: float, size: tuple[int, int]) -> tuple[float, float]:
+    def refined(part: LinearPart, p: float) -> tuple[float, float]:
         """The root of a parabola through Lambda(p) / p at three orders about a guess, and half of its interval."""
         orders = p * np.array([1 - APART, 1.0, 1 + APART])
-        found = [growth(part, order, size) for order in orders]
+        found = [growth(part, order, fine_size) for order in orders]
         values = np.array([each.rate for each in found]) / orders
         if values[2] <= values[0]:
-            return (2.0 if values[1] < 0 else 0.5) * p, np.inf
+            raise OutOfReach(
+                f"the growth of moments of {process.label} does not rise about the order {p:.3g}, as populations see "
+                "it, so that they find no tail index: take another seed"
+            )
         root = p - values[1] * 2 * APART * p / (values[2] - values[0])
         for _ in range(SEARCHES):
             weights, slopes = _lagrange(orders, root)
@@ -124,33 +143,50 @@ def population_index(
         # One seed for all three: errors go the same way, and add up.
         return root, float(np.abs(weights) @ halves / abs(slopes @ values))
 
-    part, p = LinearPart.of(process, noise, 1.0, seed), start
-    share = FEWER if isinstance(noise, QuadraticNoise) else 1
-    coarse_size, fine_size = ((paths // share, groups) for paths, groups in (COARSE, FINE))
-    if share > 1:
-        steps = 3 * part.generations * (SEARCHES * coarse_size[0] * coarse_size[1] + 3 * fine_size[0] * fine_size[1])
-        samples = process.problem.samples
-        check_time(
-            f"the tail index of {process.label} on {samples} samples in {noise.dimension} modes",
-            NORMAL * steps * samples, "take HomogenizedSGD, or even_moments", warn=True,
-        )  # fmt: skip
-    for _ in range(SEARCHES):
-        before, p = p, float(np.clip(refined(part, p, coarse_size)[0], 0.5 * p, 2 * p))
-        if abs(p - before) < CLOSE * p:
+    p = _search(process.label, lambda order: growth(part, order, coarse_size), start)
+    coarse, _ = refined(part, p)
+    for _ in range(AGAIN):
+        if abs(coarse - p) <= APART * p:  # else the root lies outside of the parabola's orders
             break
-    coarse, _ = refined(part, p, fine_size)
-    index, half = refined(LinearPart.of(process, noise, 0.5, seed), p, fine_size)
+        p = float(np.clip(coarse, 0.5 * p, 2 * p))
+        coarse, _ = refined(part, p)
+    index, half = refined(LinearPart.of(process, noise, 0.5, seed), p)
     error = half + abs(index - coarse)
     if not index > error:
-        raise PositiveLyapunovExponent(
-            f"populations find the tail index {index:.3g} +- {error:.2g}, which is not above zero: there is no "
-            "stationary law, or nearly none; lower the step size or raise the batch size"
+        raise OutOfReach(
+            f"populations find the tail index {index:.3g} +- {error:.2g} of {process.label}, which they cannot tell "
+            "from zero, so that there may be no stationary law: lower the step size or raise the batch size"
         )
     by = "Euler's scheme" if part.scheme == "euler" else "Ninomiya and Victoir's scheme"
     paths, groups = fine_size
     method = f"population dynamics: {groups} populations of {paths} directions in {noise.dimension} coordinates, {by}"
     note = "the error is half a 99 % interval, and what halving the scheme's increments changed"
     return TailIndex(index, error, method, note=note)
+
+
+def _search(label: str, growth: Callable[[float], Growth], start: float) -> float:
+    """About where Lambda, convex and 0 at 0, rises through 0: by halving, which noise does not lead astray."""
+    low = high = min(start, BEYOND)
+    while growth(high).rate <= 0:
+        if high >= BEYOND:
+            raise OutOfReach(
+                f"the tail index of {label} is over {BEYOND:g}: beyond what populations see, and no power that a "
+                "sample could show"
+            )
+        low, high = high, min(2 * high, BEYOND)
+    while low == high or growth(low).rate > 0:
+        low, high = low / 2, low
+        if low < LOWEST:
+            exponent = growth(low).rate / low
+            raise PositiveLyapunovExponent(
+                f"populations find no tail index of {label} above {high:.2g}: moments of that order grow, so that "
+                "there is no stationary law, or nearly none; lower the step size or raise the batch size",
+                lyapunov_exponent=exponent,
+            )
+    while high > (1 + CLOSE) * low:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if growth(middle).rate > 0 else (middle, high)
+    return math.sqrt(low * high)
 
 
 def _lagrange(at: np.ndarray, x: float) -> tuple[np.ndarray, np.ndarray]:

@@ -10,11 +10,11 @@ import numpy as np
 from sgdlimits.exact.circle_growth import gaussian_circle
 from sgdlimits.exact.contraction import ContractionBound, bound_between, bound_of_form, bound_on_the_circle
 from sgdlimits.exact.errors import InvalidInput, positive
-from sgdlimits.exact.moment_growth import isotropic_growth
+from sgdlimits.exact.moment_growth import alike, isotropic_growth
 from sgdlimits.problems.even_moments import HIGHEST
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .even_moments import ALIKE, even_moments
+from .even_moments import even_moments
 from .tail_index import batch_factors
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def contraction_bound(sgd: SGD, order: float) -> ContractionBound:
     h = problem.eigenvalues[problem.eigenvalues > 0]
     kept, scale = 1 - sgd.step_size * problem.ridge, sgd.step_size / sgd.batch_size
     if isinstance(problem, StreamingLeastSquares):
-        if np.ptp(h) <= ALIKE * h[0]:
+        if alike(h):
             growth = isotropic_growth(h.size, kept, scale * float(h[0]), sgd.batch_size)
             return ContractionBound(order, math.exp(growth(order)), 1.0, "all directions are alike")
         if h.size == 2:

@@ -13,6 +13,7 @@ from sgdlimits.exact.affine_moments import affine_moments, radial_moments
 from sgdlimits.exact.batch_polynomials import GaussianBatch, Series, about, centred, listed_batches, sampled_batch
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.even_moments import EvenMoments
+from sgdlimits.exact.moment_growth import alike
 from sgdlimits.exact.monomials import Monomials, Polynomial
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.least_squares import LeastSquares
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from .sgd import SGD
 
 MOST_BATCHES = 4000  # without replacement, that are listed one by one
-ALIKE = 1e-13  # relative spread of eigenvalues that count as equal
 
 
 def even_moments(sgd: SGD, order: int) -> EvenMoments:
@@ -51,7 +51,7 @@ def even_moments(sgd: SGD, order: int) -> EvenMoments:
     kept, entry = linear_of(sgd, sgd.step_size)
     streaming, offset = isinstance(problem, StreamingLeastSquares), problem.offset_modes[: h.size]
     variance = sgd.label_noise**2 + getattr(problem, "noise", 0.0) ** 2
-    if streaming and not sgd.momentum and not offset.any() and np.ptp(h) <= ALIKE * h[0]:
+    if streaming and not sgd.momentum and not offset.any() and alike(h):
         return radial_moments(
             h.size, float(h[0]), variance, 1 - sgd.step_size * problem.ridge, sgd.step_size, sgd.batch_size, order
         )

@@ -12,14 +12,14 @@ import numpy as np
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.circle_growth import gaussian_circle
 from sgdlimits.exact.errors import OutOfReach
-from sgdlimits.exact.moment_growth import isotropic_growth
+from sgdlimits.exact.moment_growth import alike, isotropic_growth
 from sgdlimits.exact.sphere_growth import SphereGrowth
 from sgdlimits.exact.stationary_law import Threshold
 from sgdlimits.problems.least_squares import LeastSquares
 
 from .kesten import TILTED, Populations, growth_of, lyapunov_exponent
 from .moment_equations import quadratic_of
-from .tail_index import ALIKE, FINENESS, batch_factors, momentum_circle
+from .tail_index import FINENESS, batch_factors, momentum_circle
 
 if TYPE_CHECKING:
     from .sgd import SGD
@@ -90,7 +90,7 @@ def _exponent(sgd: SGD) -> tuple[Exponent, bool]:
             replace(sgd, step_size=size), problem, float(h[0]), 60 if fine else 40
         ).exponent), False  # fmt: skip
     elif not sgd.momentum:
-        if np.ptp(h) <= ALIKE * h[0]:
+        if alike(h):
             return _refined(lambda size, fine: isotropic_growth(
                 h.size, 1 - size * problem.ridge, size / batch * float(h[0]), batch, 16 if fine else 12
             ).exponent), False  # fmt: skip

@@ -17,7 +17,7 @@ from sgdlimits.exact.products_of_squares import squares_of_gaussian_batches
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.risk_deviations import RiskProducts
-from sgdlimits.problems.samplings import batch_moments, sampling_factor_slope
+from sgdlimits.problems.samplings import batch_moments, sampling_factor, sampling_factor_slope
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import noise_by_batch
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -56,26 +56,30 @@ def linear_of(sgd: SGD, step_size: float) -> Linear:
     return linear
 
 
-def noise_map(sgd: SGD) -> NoiseMap:
+def noise_map(sgd: SGD, batch_size: float | None = None) -> NoiseMap:
     """Covariance of the batch gradient in modes; derived.
 
     The covariance of one sample's gradient times the sampling factor, plus label_noise^2 H / batch_size: label noise is
-    fresh at every draw, whatever the sampling.
+    fresh at every draw, whatever the sampling. Both are formulas of a real batch size, inf among them: of steps whose
+    whole batch sizes are drawn afresh, with that mean of the factor.
     """
     problem = quadratic_of(sgd)
-    factor = problem.sampling_factor(sgd.batch_size, sgd.sampling)
-    return problem.gradient_noise_map(factor, sgd.label_noise**2 / sgd.batch_size)
+    if batch_size is None:
+        factor, batch_size = problem.sampling_factor(sgd.batch_size, sgd.sampling), sgd.batch_size
+    else:
+        factor = sampling_factor(batch_size, sgd.sampling, getattr(problem, "samples", 0))
+    return problem.gradient_noise_map(factor, sgd.label_noise**2 / batch_size)
 
 
-def moment_map(sgd: SGD, step_size: float) -> MomentMap:
-    """One step of the exact moment equations in modes, at this step size."""
+def moment_map(sgd: SGD, step_size: float, batch_size: float | None = None) -> MomentMap:
+    """One step of the exact moment equations in modes, at this step size, and at a real batch size if one is given."""
     problem = quadratic_of(sgd)
     kept, entry = linear_of(sgd, step_size)
     transition = np.repeat(kept[None], problem.dimension, axis=0)
     transition[:, :, 0] += problem.curvatures[:, None] * entry  # the gradient of a mode
     lost = np.repeat((np.eye(entry.size) - kept)[None], problem.dimension, axis=0)
     lost[:, :, 0] -= problem.curvatures[:, None] * entry
-    return MomentMap(transition, entry, noise_map(sgd), np.ones((1, 1)), lost=lost)
+    return MomentMap(transition, entry, noise_map(sgd, batch_size), np.ones((1, 1)), lost=lost)
 
 
 def mean_threshold(sgd: SGD) -> float:
@@ -89,8 +93,8 @@ def mean_threshold(sgd: SGD) -> float:
     return float(2 * (1 + mu) / ((1 + 2 * mu if sgd.nesterov else 1.0) * largest))
 
 
-def second_moments(sgd: SGD) -> SecondMoments:
-    """What its first two moments obey.
+def second_moments(sgd: SGD, batch_size: float | None = None) -> SecondMoments:
+    """What its first two moments obey; at a real batch size if one is given.
 
     Raises
     ------
@@ -100,7 +104,8 @@ def second_moments(sgd: SGD) -> SecondMoments:
     problem = quadratic_of(sgd)
     problem.sampling_factor(sgd.batch_size, sgd.sampling)
     return SecondMoments(
-        problem, sgd.label, sgd.step_size, lambda step_size: moment_map(sgd, step_size), mean_threshold(sgd),
+        problem, sgd.label, sgd.step_size, lambda step_size: moment_map(sgd, step_size, batch_size),
+        mean_threshold(sgd),
         products_at=lambda step_size, hours: risk_products(sgd, step_size, hours),
     )  # fmt: skip
 

@@ -338,6 +338,9 @@ class SGD:
         Gaussian noise added to the step (SGLD) leaves the index as it is, except that noise which would die out no
         longer does.
 
+        A power of the tail may begin far out: `note` names data of which one sample dominates large moments, whose
+        tail falls in stairs that samples of a million do not see past.
+
         With other rules inf where steps are bounded and lead inward, with other losses where gradients are bounded:
         `note` derives it, and `proved` is False where the drift inward was only seen in a simulation.
 

@@ -19,6 +19,7 @@ FINEST = 1e-9  # width of the panels next to a singular point
 MOST = 400.0  # power of a chi variable that its panels reach
 ORDERS = MOST / 2  # of moments of a factor that is quadratic in such variables
 CONTINUOUS = 32.0  # the same of a distribution, from its quantiles
+ALIKE = 1e-12  # of the largest: eigenvalues that are one; what is isotropic is then right to about that
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,11 @@ class FactorGrowth:
         """Derivative of log E |factor|^order."""
         terms = order * self._seen + self._weights
         return float(np.exp(terms - logsumexp(terms)) @ self._seen)
+
+
+def alike(eigenvalues: np.ndarray) -> bool:
+    """Whether eigenvalues (d,) are one number, up to rounding."""
+    return bool(np.ptp(eigenvalues) <= ALIKE * np.abs(eigenvalues).max())
 
 
 def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: int, nodes: int = 16) -> FactorGrowth:

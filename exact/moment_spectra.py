@@ -93,8 +93,8 @@ class MomentSpectra:
             sums = self._packed_risk(mean, spread, functional)
 
         def risk(times: Sequence[float] | np.ndarray) -> np.ndarray:
-            linear = self.means(mean, times) @ functional.slope + functional.constant
-            return np.asarray(linear + _totals(sums, times))
+            linear = self.means(mean, times) @ functional.slope if functional.slope.any() else 0.0
+            return np.asarray(linear + functional.constant + sums.totals(np.asarray(times)))
 
         return risk
 
@@ -323,7 +323,7 @@ class MomentSpectra:
                 sums = self._in_space(diagonal[: k + 1], beside[:k], basis[: k + 1] @ right, length)
                 if last and (k + 1 == read.size or k + 1 < len(basis)):
                     return sums  # the space is all that the functional reaches
-                found = _totals(sums, times)
+                found = sums.totals(np.asarray(times))
                 room = SETTLED * np.abs(found) + GONE * np.abs(found).max()
                 if before is not None and (np.abs(found - before) <= room).all():
                     return sums
@@ -346,10 +346,6 @@ class MomentSpectra:
             values, self.equations.discrete, read * coefficients[:, 0], read * coefficients[:, 1],
             self.equations.mean_decays, read[:, None] * coefficients[:, 2:],
         )  # fmt: skip
-
-
-def _totals(sums: SpectralSums, times: Sequence[float] | np.ndarray) -> np.ndarray:
-    return np.array([sums.at(time).sum() for time in times])
 
 
 def collected(

@@ -56,6 +56,10 @@ class NoiseFeedback(ABC):
     def stationary_covariance(self) -> np.ndarray:
         """Fixed point (d, d) of the covariance; needs a spectral radius below one."""
 
+    def stationary_variances(self) -> np.ndarray:
+        """Its diagonal (d,)."""
+        return np.diagonal(self.stationary_covariance())
+
 
 @dataclass(frozen=True, eq=False)
 class NoFeedback(NoiseFeedback):
@@ -116,14 +120,18 @@ class RankOneFeedback(NoiseFeedback):
         left = 1 - self._own
         return bool((left > 0).all() and (self._shared / left).sum() < 1)
 
-    def stationary_covariance(self) -> np.ndarray:
+    def stationary_variances(self) -> np.ndarray:
         noise, responses = self.noise, self.responses
         left = 1 - self._own
         constant = responses.variances * np.square(noise.own * noise.offsets) / left
         entry = responses.variances * noise.spread / left
         seen = noise.coupling * np.square(responses.seen)
         level = (noise.floor + float(seen @ constant)) / (1 - float(seen @ entry))
-        covariance = np.diag(constant + entry * level)
+        return constant + entry * level
+
+    def stationary_covariance(self) -> np.ndarray:
+        noise, responses = self.noise, self.responses
+        covariance = np.diag(self.stationary_variances())
         if (noise.own * noise.offsets).any():
             weights = responses.covariances() * noise.own[:, None] * noise.own
             fixed = weights * np.outer(noise.offsets, noise.offsets) / (1 - weights * np.outer(*[responses.seen] * 2))

@@ -33,7 +33,7 @@ def check_sampling(batch_size: int, sampling: str, samples: int | None) -> int:
     return batch
 
 
-def sampling_factor(batch_size: int, sampling: str, samples: int) -> float:
+def sampling_factor(batch_size: float, sampling: str, samples: int) -> float:
     """Covariance of a batch's mean over that of one sample: 1/B, or (n - B) / (B (n - 1)) without replacement."""
     if sampling == "with_replacement":
         return 1 / batch_size

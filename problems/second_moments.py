@@ -239,26 +239,30 @@ class SecondMoments:
         """The last step, of which a route may make a leap; 0 under a schedule, whose steps are walked."""
         return 0 if isinstance(self.step_size, StepSizes) else int(grid[-1])
 
-    def risk_curve(self, x0: Any, times: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """The exact expected risk from `x0` on as a function of steps, none beyond the last of `times`.
+    def risk_curve(
+        self, x0: Any, times: np.ndarray, above: float = 0.0
+    ) -> Callable[[np.ndarray], np.ndarray]:
+        """The exact expected risk from `x0` on, less `above`, as a function of steps, none beyond the last of `times`.
 
-        What is needed for them all is made once.
+        What is needed for them all is made once. Above the least risk a small excess keeps its digits.
         """
         mean, covariance = start_moments(x0, self.problem.dimension)
         self.problem.check_centre()
         equations = self.equations
         route = choose_route(equations, ("risk",), len(times), self._last_without_schedule(times), LOOKS)
         if route.method in (Method.EIGENPROBLEM, Method.KRYLOV):
-            return self._curve(MomentSpectra(equations), self.problem.to_modes(mean), covariance, times, route)
+            modes = self.problem.to_modes(mean)
+            return self._curve(MomentSpectra(equations), modes, covariance, times, route, above)
         return lambda steps: self.moments(
             x0, int(np.max(steps)), np.unique(steps), ("risk",), {}, lambda steps: None
-        ).risk.sel(step=steps).values  # fmt: skip
+        ).risk.sel(step=steps).values - above  # fmt: skip
 
     def _curve(
-        self, spectra: MomentSpectra, mean: np.ndarray, covariance: np.ndarray | None, times: np.ndarray, route: Route
+        self, spectra: MomentSpectra, mean: np.ndarray, covariance: np.ndarray | None, times: np.ndarray, route: Route,
+        above: float = 0.0,
     ) -> Callable[[np.ndarray], np.ndarray]:
         problem, start = self.problem, self._in_modes(covariance, route)
-        functional = Functional(problem.risk_at_minimiser, problem.risk_slope, problem.eigenvalues)
+        functional = Functional(problem.risk_at_minimiser - above, problem.risk_slope, problem.eigenvalues)
         assert start is not None  # the mean alone is another route
         # Products with a vector or two: threads of BLAS would only wait for each other.
         with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():

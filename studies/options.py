@@ -29,6 +29,8 @@ class Option:
         The names that may be given, where they are known beforehand.
     several : bool
         Whether more than one of them may be given, separated by commas.
+    file : bool
+        Whether it names a file: study.toml then holds the way to it from its own folder.
     """
 
     help: str | Callable[[], str]
@@ -39,6 +41,7 @@ class Option:
     stored: bool = True
     allowed: Callable[[], Sequence[str]] | None = None
     several: bool = False
+    file: bool = False
 
 
 def option(default: Any, group: str, help: str | Callable[[], str], **words: Any) -> Any:

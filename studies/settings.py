@@ -10,9 +10,9 @@ import stat
 import tomllib
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from sgdlimits.exact.errors import InvalidInput, nearest
 
@@ -20,6 +20,41 @@ from .options import options_of, shortened
 
 RERUN = "sgdlimits study --from study.toml"
 LARGEST = 1_000_000  # bytes of a settings file
+
+
+class StudySettings:
+    """What the settings of every study can do; a leaf is a frozen dataclass of fields made by `options.option`."""
+
+    name: ClassVar[str]
+
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str]) -> Self:
+        """Read study.toml; a file that it names is looked for from its folder, and beside it if it has moved.
+
+        Raises
+        ------
+        InvalidInput
+            If the file is no settings file of this study, or a setting is not known or not allowed.
+        """
+        found = _read_settings(cls, path)
+        for name in _files_of(cls):
+            if isinstance(found.get(name), str):
+                found[name] = found_from(path, found[name])
+        return cls(**found)
+
+    def to_toml(self, names: Sequence[str] = (), folder: Path | None = None) -> str:
+        """Text of study.toml; `names`: the files of its folder, from which a file that it names is seen if given."""
+        from sgdlimits.compare.reports import versions
+
+        settings: dict[str, Any] = asdict(self)  # type: ignore[call-overload]
+        for name in _files_of(type(self)):
+            if settings[name] is not None and folder is not None:
+                settings[name] = relative_to(folder, settings[name])
+        return to_toml(self.name, stored(self, settings), versions(), names)
+
+
+def _files_of(study: type) -> list[str]:
+    return [entry.name for entry, found in options_of(study) if found.file]
 
 
 def to_toml(
@@ -76,46 +111,22 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[str, dict[str, Any], dict[s
     return study, settings, versions
 
 
-def read_settings(study: type, name: str, path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Settings of a study's class from a file that `to_toml` wrote; warns of other versions.
-
-    Raises
-    ------
-    InvalidInput
-        If the file is no settings file of this study, or a setting is not known.
-    """
+def _read_settings(study: type[StudySettings], path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Settings of this study from a file that `to_toml` wrote; warns of other versions."""
     from sgdlimits.compare.reports import versions
 
-    found, then = read_study(path, name, [entry.name for entry in fields(study)])
-    warn_of_versions(then, versions())
-    return found
-
-
-def read_study(
-    path: str | os.PathLike[str], study: str, allowed: list[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Settings of this study and versions, from a file that `to_toml` wrote.
-
-    Raises
-    ------
-    InvalidInput
-        If the file holds another study, or a setting that is not allowed.
-    """
-    found, settings, then = read_toml(path)
-    if found != study:
-        raise InvalidInput(f"{shortened(os.fspath(path), 200)} holds the study {shortened(found)}, not {study!r}")
-    check_names(settings, allowed)
-    return settings, then
-
-
-def check_names(settings: Mapping[str, Any], allowed: list[str]) -> None:
-    """Raise at the first setting that the study does not have."""
+    stated, settings, then = read_toml(path)
+    if stated != study.name:
+        raise InvalidInput(f"{shortened(os.fspath(path), 200)} holds the study {shortened(stated)}, not {study.name!r}")
+    allowed = [entry.name for entry in fields(study)]  # type: ignore[arg-type]
     for name in settings:
         if name not in allowed:
             raise InvalidInput(f"setting {shortened(name)} is not known; {nearest(name[:60], allowed)}")
+    _warn_of_versions(then, versions())
+    return settings
 
 
-def warn_of_versions(then: Mapping[str, Any], now: Mapping[str, str]) -> None:
+def _warn_of_versions(then: Mapping[str, Any], now: Mapping[str, str]) -> None:
     """Warn if the settings were run with other versions than those installed."""
     changed = [
         f"{name} {then[name]} (now {now[name]})" for name in now if name in then and then[name] != now[name]
@@ -123,7 +134,7 @@ def warn_of_versions(then: Mapping[str, Any], now: Mapping[str, str]) -> None:
     if changed:
         warnings.warn(
             f"the study was run with {', '.join(changed)}: numbers may differ in their last digits",
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

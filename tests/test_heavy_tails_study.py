@@ -1,5 +1,8 @@
 """The study of heavy tails: its claims at tiny sizes, tests of fitted laws that keep their level, and its report."""
 
+import html
+from itertools import islice
+
 import numpy as np
 import pytest
 from scipy.stats import kstest, kstwo, levy_stable
@@ -9,7 +12,7 @@ from sgdlimits.__main__ import main
 from sgdlimits.compare.output_folder import written_files
 from sgdlimits.compare.tail_estimators import goodness, goodness_of_fit, student
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.studies.heavy_tails import HeavyTailsStudy, paper_table, study, sweeps, tables
+from sgdlimits.studies.heavy_tails import HeavyTailsStudy, optimisers, paper_table, study, summary, sweeps, tables
 
 TINY = {"paths": 128, "generations": 60, "groups": 4}
 
@@ -91,7 +94,19 @@ def test_the_limit_has_another_index_along_every_parameter():
         sgd, limit = float(found["sgd"][0]), float(found["homogenized"][0])
         assert limit > 1.05 * sgd
         assert float(found["lower"][0]) - 1e-6 <= limit <= float(found["upper"][0]) + 1e-6
-        assert float(found["estimate_lower"][0]) < float(found["estimate_upper"][0])
+        for side in sweeps.SIDES:
+            assert float(found[f"{side}_error"][0]) < 1e-3
+            assert float(found[f"{side}_estimate_lower"][0]) < float(found[f"{side}_estimate_upper"][0])
+
+
+def test_the_level_of_a_sweep_is_the_one_asked_for():
+    """Assert that at half the confidence the estimates are the same and their intervals lie inside."""
+    axis = sweeps.axes()["step_size"]
+    wide, narrow = (sweeps.sweep_axis(axis, 1000, 0, (0.7,), level)[{"step_size": 0}] for level in (0.95, 0.5))
+    for side in sweeps.SIDES:
+        low, estimate, high = (f"{side}_estimate{end}" for end in ("_lower", "", "_upper"))
+        assert float(wide[estimate]) == float(narrow[estimate])
+        assert float(wide[low]) < float(narrow[low]) < float(narrow[high]) < float(wide[high])
 
 
 def test_random_features_repeat():
@@ -105,13 +120,14 @@ def test_random_features_repeat():
 
 @pytest.fixture(scope="module")
 def small():
-    """The study with one data set and tiny populations."""
+    """The study with one data set, tiny populations, and few sweeps and optimisers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(study, "QUICK", TINY)
         patch.setattr(sweeps, "axes", lambda kept=sweeps.axes: {"dimension": kept()["dimension"]})
         patch.setattr(paper_table, "COLUMNS", 3)
+        patch.setattr(optimisers, "_cases", lambda kept=optimisers._cases: islice(kept(), 3, 5))
         return HeavyTailsStudy(
-            datasets="airfoil", batch_sizes="4", paths=500, resamples=19, quick=True
+            datasets="airfoil", batch_sizes="4", paths=500, resamples=19, confidence=0.9, quick=True
         ).run(threads=1)  # fmt: skip
 
 
@@ -124,9 +140,33 @@ def test_the_table_says_what_its_numbers_say(small):
         assert row["lower"] <= row["homogenized"] <= row["upper"]
         assert ("fitted nu inside" in row["verdict"]) == (row["lower"] <= row["nu"] <= row["upper"])
         assert ("; t rejected" in row["verdict"]) == (row["student_p"] <= 0.05)
+    told = [cells[-1] for _, group in tables.grid(small).groups for cells in group]
+    assert told == ["agrees" if row.one_index else "differs" for row in small.rows] and "differs" in told
     assert "of 3 rows" in small.finding and small.finding in " ".join(str(small).split())
-    assert small.summary.sizes == {"row": 3}
     assert np.array_equal(small.summary["sgd"], [row["sgd"] for row in listed])
+
+
+@pytest.mark.slow
+def test_the_summary_holds_every_table(small):
+    """Assert its shape, the numbers of sweeps and optimisers, and a word where a number is missing."""
+    data = small.summary
+    every, run = sum(len(axis.values) for axis in sweeps.axes().values()), small.sweeps["dimension"]
+    assert data.sizes == {"row": 3, "sweep_row": every, "optimiser_row": 2}
+    for name, axis in sweeps.axes().items():
+        for value in axis.values:
+            here = data.sel(sweep_row=f"{name.replace('_', ' ')} {value:g}")
+            if name == "dimension" and value in run["dimension"]:
+                assert here["sweep_note"] == "" and here["sweep_value"] == value
+                assert all(here[f"sweep_{each}"] == run[each].sel(dimension=value) for each in sweeps.NUMBERS)
+            else:
+                assert here["sweep_note"] == summary.LEFT_OUT and np.isnan(here["sweep_sgd"])
+    assert all(tail.whole.confidence == 0.9 for tail in small.optimisers)
+    for tail, row in zip(small.optimisers, tables.optimiser_rows(small)):
+        here = data.sel(optimiser_row=f"{tail.optimiser}, {tail.setting}")
+        assert here["optimiser_theory"] == row["theory"] == tail.theory.index
+        ends = [here[f"optimiser_hill_1{end}"].item() for end in ("_lower", "", "_upper")]
+        assert tuple(ends) == tail.along[0]
+        assert here["optimiser_verdict"] == tail.verdict
 
 
 @pytest.mark.slow
@@ -134,11 +174,14 @@ def test_the_report_is_whole_and_its_settings_give_the_study_back(small, tmp_pat
     """Assert the files of the folder, and the settings read from it."""
     folder = small.write(tmp_path / "report")
     names = {path.name for path in folder.iterdir()}
-    assert {"report.html", "study.toml", "table.csv", "table.tex", "index-dimension.csv", "sweeps.svg"} <= names
+    assert {"report.html", "study.toml", "table.csv", "table.tex", "sweeps.csv", "sweeps.svg"} <= names
+    assert {"optimisers.csv", "optimisers.tex", "optimisers.png"} <= names
     assert written_files(folder) == names
     assert HeavyTailsStudy.from_toml(folder / "study.toml") == small.study
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "could not be drawn" not in page and page.count("<figure>") == 2
+    assert "could not be drawn" not in page and page.count("<figure>") == 3
+    assert all(html.escape(tail.derivation) in page for tail in small.optimisers)
+    assert "90 %" in page and len((folder / "sweeps.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ def test_theory_and_paths_agree_for_every_optimiser():
     for row in rows:
         assert row.agrees, row.verdict
         assert row.rises != row.heavy, row.verdict
-        assert row.derivation and row.setting
+        assert row.derivation and row.setting and row.outcome == "agrees"
     plain, adam = rows[0], next(row for row in rows if row.claim)
-    assert not replace(plain, theory=TailIndex(1.5, 0.0, "wrong")).agrees
+    wrong = replace(plain, theory=TailIndex(1.5, 0.0, "wrong"))
+    assert not wrong.agrees and wrong.outcome == "differs"
     assert replace(plain, theory=TailIndex(math.inf, 0.0, "wrong")).agrees is None
     assert adam.optimiser == "Adam" and not adam.theory.proved
     assert adam.verdict.endswith("heavy-tailed cases: not seen at this setting")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from sgdlimits.compare.tail_estimators import hill
 from sgdlimits.discrete import SGD, kesten_index
 from sgdlimits.discrete.kesten import Populations, growth_of, lyapunov_exponent, sampled_index
 from sgdlimits.discrete.lyapunov import first_crossing
@@ -43,6 +44,18 @@ def test_the_index_is_two_where_the_second_moment_has_its_threshold(d, batch_siz
     found = SGD(stream(np.ones(d)), edge, batch_size).tail_index()
     assert found.index == pytest.approx(2, abs=2e-8) and found.error < 2e-8
     assert SGD(stream(np.ones(d)), 0.999 * edge, batch_size).tail_index().index > 2 + 1e-4
+
+
+def test_eigenvalues_that_rounding_sets_apart_are_one_everywhere():
+    """Assert that index and even moments both see an isotropic stream, and that neither does of a larger spread."""
+    for spread, one in ((5e-13, True), (1e-10, False)):
+        sgd = SGD(stream(np.linspace(1 + spread, 1, 60)), 0.01)
+        assert ("quadrature" in SGD(stream([1 + spread, 1.0]), 0.3).tail_index().method) == one
+        if one:
+            sgd.even_moments(np.zeros(60), 1, 6)
+        else:
+            with pytest.raises(OutOfReach):
+                sgd.even_moments(np.zeros(60), 1, 6)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +215,7 @@ def test_populations_of_momentum(nesterov):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("batch_size", "ridge"), [(1, 0.1), (4, 0.0)])
+@pytest.mark.parametrize(("batch_size", "ridge"), list(DIABETES))
 def test_diabetes_where_even_moments_make_the_index_whole(batch_size, ridge):
     """Assert a radius of 1 of the fourth moments, and within the interval 2 and 4 where they are exact."""
     problem = LeastSquares.from_dataset("diabetes", ridge=ridge)
@@ -212,6 +225,40 @@ def test_diabetes_where_even_moments_make_the_index_whole(batch_size, ridge):
     for sgd, exact in ((fourth, 4), (at_its_threshold(problem, batch_size), 2)):
         found = sampled(sgd, paths=64, generations=100)
         assert abs(found.index - exact) < 1.5 * found.error < 0.03 * exact
+
+
+def hill_of_diabetes(step_size, batch_size, paths, ridge=0.1):
+    """At the 0.2 % largest along the steepest mode, after 200 steps from the minimiser: 13 e-folds of the exponent."""
+    problem = LeastSquares.from_dataset("diabetes", ridge=ridge)
+    steepest, centre = problem.eigenvectors[:, 0], problem.minimiser
+    run = SGD(problem, step_size, batch_size).simulate(
+        centre, 200, paths, observables={"line": lambda x: (x - centre) @ steepest}, record=[200], seed=5
+    )  # fmt: skip
+    return hill(run["line"].values[:, 0], 0.002).index
+
+
+@pytest.mark.slow
+def test_hill_of_a_million_chains_of_diabetes():
+    """Assert 10 % where fourth moments make the index 4 for batches of 4; beside the step size of index 2 it fails.
+
+    The tail of one sample a step falls in stairs: it fails there too, by less.
+    """
+    assert hill_of_diabetes(DIABETES[4, 0.1], 4, 10**6) == pytest.approx(4, rel=0.1)
+    second = at_its_threshold(LeastSquares.from_dataset("diabetes", ridge=0.1), 4).step_size
+    assert hill_of_diabetes(0.99 * second, 4, 10**5) == pytest.approx(2, rel=0.2)
+    assert hill_of_diabetes(DIABETES[1, 0.1], 1, 10**6) < 0.95 * 4
+
+
+def test_a_tail_that_falls_in_stairs_is_named():
+    """Assert the share of one row's own steps in the growth, on a line by hand, and silence for larger batches."""
+    rows = np.append(np.sqrt(np.linspace(0.1, 1.0, 30)), 3.0)[:, None]
+    problem = LeastSquares.from_arrays(rows, np.arange(31.0))
+    found = SGD(problem, 0.5).tail_index()
+    share = 3.5**found.index / 31
+    assert f"which multiply by 3.5, have {100 * share:.0f} % of the growth" in found.note and 1 / 3 < share < 1
+    assert not SGD(problem, 0.5, 2).tail_index().note
+    even = LeastSquares.from_arrays(np.sqrt(np.linspace(0.1, 5.0, 31))[:, None], np.arange(31.0))
+    assert not SGD(even, 0.5).tail_index().note
 
 
 @pytest.mark.slow

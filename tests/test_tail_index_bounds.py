@@ -6,11 +6,13 @@ import itertools
 import numpy as np
 import pytest
 from scipy.linalg import eigvals
+from scipy.stats import binom
 
-from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation, tails
+from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation, tail_populations, tails
 from sgdlimits.diffusions.tail_populations import population_index
+from sgdlimits.ensembles.populations import Growth
 from sgdlimits.exact import diffusion_index
-from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, PositiveLyapunovExponent
+from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach, PositiveLyapunovExponent
 from sgdlimits.exact.moment_exponents import LinearNoise
 from sgdlimits.exact.monomials import exponents
 from sgdlimits.exact.polynomial_moments import PolynomialMoments
@@ -184,6 +186,36 @@ def test_populations_agree_with_the_spectrum():
     found = population_index(process, noise, 3.0, 1, None)
     assert abs(found.index - exact.index) < found.error < 0.1 * exact.index
     assert "population" in found.method
+
+
+@pytest.mark.slow
+def test_intervals_of_populations_cover(monkeypatch):
+    """Assert 99 % where the index is exactly 2, from a guess far off; a tenth of the interval does not hold it."""
+    monkeypatch.setattr(tail_populations, "COARSE", (128, 2))
+    monkeypatch.setattr(tail_populations, "FINE", (128, 4))
+    variances = np.linspace(1, 0.8, 5)
+    process = HomogenizedSGD(stream(variances), threshold(variances, 0.0, 1))
+    noise = tails.linear_noise(process)
+    assert noise.search_start > 4
+    runs = [population_index(process, noise, noise.search_start, seed, 1) for seed in range(20)]
+    held = [sum(abs(run.index - 2) < part * run.error for run in runs) for part in (1, 0.1)]
+    assert binom(20, 0.99).cdf(held[0]) > 0.005 > binom(20, 0.99).cdf(held[1])
+
+
+def test_populations_without_a_root_say_what_they_saw():
+    """Assert growth at small orders as no law, growth at none as an index beyond sight, and the root between."""
+    def rates(function):
+        return lambda order: Growth(function(order), 0.0, 0.0, 0.99, 0.0, 0.0, 9.0, 8, 8, 2)
+
+    for root in (0.3, 2.0, 50.0):
+        for start in (0.1, 3.0, 60.0):
+            found = tail_populations._search("it", rates(lambda p, at=root: p * (p - at)), start)
+            assert found == pytest.approx(root, rel=0.05)
+    with pytest.raises(PositiveLyapunovExponent, match="moments of that order grow") as caught:
+        tail_populations._search("it", rates(lambda p: p * (p + 1)), 3.0)
+    assert caught.value.lyapunov_exponent > 1
+    with pytest.raises(OutOfReach, match="over 64"):
+        tail_populations._search("it", rates(lambda p: -p), 3.0)
 
 
 def test_what_has_no_index_is_refused():

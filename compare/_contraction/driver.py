@@ -24,6 +24,7 @@ from sgdlimits.exact.errors import (
     seed_number,
     whole_number,
 )
+from sgdlimits.exact.moment_growth import alike
 
 from ..capabilities import one_blas_thread
 from ..estimates import confidence_level, student_quantile
@@ -209,7 +210,7 @@ def _lines(curvatures: np.ndarray, start: np.ndarray) -> tuple[list[str], np.nda
     slowest = np.eye(start.size)[int(np.argmin(np.abs(curvatures)))]
     if start.any():
         found["W_p along the start"] = start / np.linalg.norm(start)
-    if np.ptp(curvatures) > 1e-12 * np.abs(curvatures).max() or not found:
+    if not alike(curvatures) or not found:
         found["W_p along the slowest mode"] = slowest
     return list(found), np.array(list(found.values()))
 

@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.ensembles.initial import Gaussian
 from sgdlimits.exact.schedules import StepSizes
 
-from ..capabilities import claim_notes
+from ..capabilities import claim_notes, stated_number
 from .budget import PARTS
 from .gathered import Gathered
 from .noise import PLACES
@@ -81,18 +81,13 @@ def _settings(found: Gathered) -> dict[str, Any]:
         "known": json.dumps([side.label for side in sides if isinstance(side, KnownSide)]),
         "tolerance": found.tolerance,
         "confidence": found.confidence,
-        "step_size": _number(first, "step_size"),
+        "step_size": stated_number(first, "step_size"),
         "schedule": repr(first.step_size) if isinstance(getattr(first, "step_size", None), StepSizes) else "",
-        "batch_size": int(getattr(first, "batch_size", 0)),
+        "batch_size": int(stated_number(first, "batch_size", 0.0)),
         "x0": _describe_start(run.x0),
         "version": sgdlimits.__version__,
         "overflowed": json.dumps(overflowed),
     }
-
-
-def _number(process: Any, name: str) -> float:
-    value = getattr(process, name, np.nan)
-    return float(value) if isinstance(value, (int, float)) else float("nan")
 
 
 def _describe_start(x0: Any) -> str:

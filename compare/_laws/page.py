@@ -8,7 +8,7 @@ from typing import Any
 
 from .._bounds import Bounds
 from .._orders import Orders
-from ..html_page import Picture, bullets, document, figure, theory, wide
+from ..html_page import Picture, bullets, document, figures, note, theory, wide
 from ..results import claims_of, fold, paragraphs
 from . import tables, wording
 from .result import Laws
@@ -26,32 +26,31 @@ def laws_page(
 ) -> str:
     """The whole page. `notes`: sentences on how the study was set up; `rerun`: the command to repeat it."""
     dataset = laws.dataset
-    by_name = {picture.name: picture for picture in pictures}
     opening = f"<p>{html.escape(wording.setting(dataset))}.</p>" + paragraphs(notes)
     sections = {
         "Verdicts": [
             wide(tables.summary_table(dataset)),
             paragraphs([wording.scales(dataset), *wording.cautions(dataset)]),
             fold(tables.steps_table(dataset)),
-            f'<p class="note">{html.escape(wording.reading(dataset))} Every recorded step: table.csv.</p>',
+            note(f"{wording.reading(dataset)} Every recorded step: table.csv."),
             paragraphs(wording.sampling(dataset)),
-            *_figures(by_name, "means"),
+            *figures(pictures, "means"),
         ],
-        "Where the difference in risk comes from": _budget(laws, by_name),
-        "Distance of the laws": [*_figures(by_name, "laws"), *_gelbrich(laws)],
+        "Where the difference in risk comes from": _budget(laws, pictures),
+        "Distance of the laws": [*figures(pictures, "laws"), *_gelbrich(laws)],
     }
     if said := wording.spread(dataset):
-        sections["Standard deviation of the risk"] = [paragraphs(said), *_figures(by_name, "deviations")]
+        sections["Standard deviation of the risk"] = [paragraphs(said), *figures(pictures, "deviations")]
     if orders is not None:
         sections["Observed weak order"] = [
             *(wide(table) for table in orders.tables()),
-            f'<p class="note">{html.escape(" ".join(orders.notes()))}</p>',
-            *_figures(by_name, "orders"),
+            note(" ".join(orders.notes())),
+            *figures(pictures, "orders"),
         ]
     if bounds is not None:
         sections["How wrong at worst, ever"] = [
             *(wide(table) for table in bounds.tables()),
-            f'<p class="note">{html.escape(" ".join(bounds.notes()))}</p>',
+            note(" ".join(bounds.notes())),
         ]
     sections["Stability"] = [
         bullets(wording.stability(dataset) or ["No threshold is known for these processes."]),
@@ -73,11 +72,7 @@ def laws_page(
     )
 
 
-def _figures(pictures: Mapping[str, Picture], start: str) -> list[str]:
-    return [figure(picture) for name, picture in pictures.items() if name.startswith(start)]
-
-
-def _budget(laws: Laws, pictures: Mapping[str, Picture]) -> list[str]:
+def _budget(laws: Laws, pictures: Sequence[Picture]) -> list[str]:
     dataset = laws.dataset
     grid = tables.budget_table(dataset)
     if not grid.groups:
@@ -95,7 +90,7 @@ def _budget(laws: Laws, pictures: Mapping[str, Picture]) -> list[str]:
         "simulation add up to the difference in the table, which stands below them. Parts that are "
         f"zero to rounding are left out. Largest: {html.escape('; '.join(dominating))}.</p>",
         wide(grid),
-        *_figures(pictures, "budget"),
+        *figures(pictures, "budget"),
         paragraphs([absent] if absent else []),
     ]
 

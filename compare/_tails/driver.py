@@ -164,12 +164,8 @@ def _dataset(
             "title": f"Tail indices of {labels[0]}" + (f" against {', '.join(labels[1:])}" if labels[1:] else ""),
             "problem": "" if problem is None else repr(problem), "steps": run.steps, "paths": run.paths,
             "seed": run.seed, "confidence": level,
-            "step_size": _number(processes[0], "step_size"), "batch_size": int(_number(processes[0], "batch_size")),
+            "step_size": capabilities.stated_number(processes[0], "step_size", 0.0),
+            "batch_size": int(capabilities.stated_number(processes[0], "batch_size", 0.0)),
             "claims": capabilities.claim_notes(processes, labels), "version": __version__,
         },
     )  # fmt: skip
-
-
-def _number(process: Any, name: str) -> float:
-    value = getattr(process, name, 0)
-    return float(value) if isinstance(value, (int, float)) else 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -103,14 +103,15 @@ def ends_of(side: Side, line: Line, run: Run) -> Ends:
 
 
 def _positions(side: Side, line: Callable[[np.ndarray], np.ndarray], run: Run) -> tuple[np.ndarray, np.ndarray]:
-    if isinstance(side, DiffusionSide) and has_moments(side.process) and not side.process.always_exact:
-        rate = float(side.process.step_size * np.abs(side.process.problem.curvatures).max())
-        increments = min(max(1, math.ceil(rate / ANGLE)), 64)
-        found = side.process.simulate(
-            run.x0, run.steps, run.paths, observables={"line": line}, solver=SPLIT, substeps=increments, **run.options
-        )
-        return found["line"].values[:, 0], found["line"].values[:, 1]
-    sample = side.sample(run, {"line": line}, frozenset())
+    sample = _keeping_the_index(side).sample(run, {"line": line}, frozenset())
     if sample is None:
         raise InvalidInput(f"{side.label} is a known law, of which nothing is sampled: leave it out")
     return sample.values["line"][:, 0], sample.values["line"][:, 1]
+
+
+def _keeping_the_index(side: Side) -> Side:
+    """The side by another scheme, where that which samples its law best would give its tail another index."""
+    if not isinstance(side, DiffusionSide) or not has_moments(side.process) or side.process.always_exact:
+        return side
+    rate = float(side.process.step_size * np.abs(side.process.problem.curvatures).max())
+    return replace(side, asked=SPLIT, substeps=min(max(1, math.ceil(rate / ANGLE)), 64))

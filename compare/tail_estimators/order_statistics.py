@@ -30,6 +30,10 @@ def hill(
     1 / index is the mean of log(x_(i) / x_(k+1)) over the k largest. The interval is exact for Pareto tails and
     given k; it knows nothing of the bias of a k chosen too large (see docs/tail_estimators.md, and `corrected_hill`).
 
+    Of a recurrence whose large factors are rare the tail falls in stairs, and a smaller k is no cure. SGD on the data
+    set diabetes, one sample a step of which one in 442 multiplies by 3.8 and index 4, has 3.6, 4.4, 3.9 and 4.2 at
+    the 2e-3, 5e-4, 2e-5 and 2e-6 largest; batches of 4 have 4.0 to 4.1 at all of them (weighted ensembles, to 0.03).
+
     Parameters
     ----------
     sample : (n,) array
@@ -85,26 +89,18 @@ def corrected_hill(
 
     Parameters
     ----------
-    sample : (n,) array
-        Independent values, in the order in which they came.
     k : int, float or None
         A count or a fraction of n below one; by default 500 (n / 10^4)^(2/3), taken a third smaller as long as the
         spacings still bend away from the line.
     rho : float
         Second-order parameter, from -4 to -0.2.
-    side : {"both", "right", "left"}
-        |x|, x or -x.
-    confidence : float
+    sample, side, confidence
+        As in `hill`, with its errors.
 
     Returns
     -------
     TailEstimate
         `details`: the threshold, `hill` (Hill's estimate at this k), `bend` (in standard errors).
-
-    Raises
-    ------
-    InvalidInput
-        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence, rho = confidence_level(confidence), real_number("rho", rho)
     if not -4 <= rho <= -0.2:
@@ -153,23 +149,15 @@ def moment(
 
     Parameters
     ----------
-    sample : (n,) array
-        Independent values, in the order in which they came.
     k : int, float or None
         A count or a fraction of n below one; by default a fiftieth, at least 50.
-    side : {"both", "right", "left"}
-        |x|, x or -x.
-    confidence : float
+    sample, side, confidence
+        As in `hill`, with its errors.
 
     Returns
     -------
     TailEstimate
         `details`: the threshold, `shape` (xi) and its `shape_error`.
-
-    Raises
-    ------
-    InvalidInput
-        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence = confidence_level(confidence)
     tail = tail_of(sample, side)
@@ -187,23 +175,15 @@ def pickands(
 
     Parameters
     ----------
-    sample : (n,) array
-        Independent values, in the order in which they came.
     k : int, float or None
         A count or a fraction of n below one; 4 k order statistics are used. By default a hundredth, at least 50.
-    side : {"both", "right", "left"}
-        |x|, x or -x.
-    confidence : float
+    sample, side, confidence
+        As in `hill`, with its errors.
 
     Returns
     -------
     TailEstimate
         `details`: the threshold x_(4k), `shape` (xi) and its `shape_error`.
-
-    Raises
-    ------
-    InvalidInput
-        If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence = confidence_level(confidence)
     tail = tail_of(sample, side)

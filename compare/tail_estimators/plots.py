@@ -83,17 +83,10 @@ def qq_plot(
 
     Parameters
     ----------
-    sample : (n,) array
     k : int or float
         A count, or a fraction of n below one.
-    side : {"both", "right", "left"}
-        |x|, x or -x.
-    confidence : float
-    ax : matplotlib Axes or None
-
-    Returns
-    -------
-    matplotlib Figure
+    sample, side, confidence, ax
+        As in `hill_plot`.
     """
     from scipy.special import betaincinv
 
@@ -122,17 +115,10 @@ def survival_plot(
 
     Parameters
     ----------
-    sample : (n,) array
     *estimates : TailEstimate
         Each with a finite index and a k is drawn from its threshold on, with the lines of its interval's ends.
-    side : {"both", "right", "left"}
-        |x|, x or -x.
-    confidence : float
-    ax : matplotlib Axes or None
-
-    Returns
-    -------
-    matplotlib Figure
+    sample, side, confidence, ax
+        As in `hill_plot`.
     """
     from scipy.special import betaincinv
 

@@ -6,11 +6,12 @@ import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sgdlimits import discrete
+from sgdlimits.compare.estimates import confidence_level
 from sgdlimits.compare.tail_estimators import TailEstimate, corrected_hill, hill
 from sgdlimits.compare.tail_estimators.order_statistics import gamma_interval
 from sgdlimits.discrete import rules
@@ -19,9 +20,14 @@ from sgdlimits.exact.errors import StabilityWarning, whole_number
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems import Logistic, StreamingLeastSquares
 
+FEWEST = 20_000  # paths: of the last depth
 DEPTHS = (0.05, 0.01, 0.002)  # shares of the sample above the threshold
 LANGEVIN, FEATURES, LABELS = 98, 99, 100  # purposes of random numbers
-KESTEN = "Kesten's theorem: the linear part expands at times, and is below 1 on average"
+KESTEN = (
+    "Kesten's theorem: a step multiplies w by 1 - step_size a^2, at times above 1 in size, its logarithm below 0 in "
+    "the mean; the index solves E |1 - step_size a^2|^index = 1"
+)
+JOINTLY = "Kesten's theorem for products of the random 2 x 2 matrices that move w and the w before it"
 IN_ABSTRACT = "the abstract of Hodgkinson and Mahoney (2021) counts it among heavy-tailed cases"
 
 
@@ -54,6 +60,12 @@ class OptimiserTail:
     claim: str = ""
 
     @property
+    def name(self) -> str:
+        """The optimiser, and its loss and ridge where they are not those of the other rows."""
+        loss = self.setting.rpartition(", step size")[0] if self.setting.startswith("logistic") else ""
+        return f"{self.optimiser}, {loss}" if loss else self.optimiser
+
+    @property
     def heavy(self) -> bool:
         """Whether theory says a power."""
         return math.isfinite(self.theory.index)
@@ -82,6 +94,11 @@ class OptimiserTail:
         return True if self.rises else None
 
     @property
+    def outcome(self) -> str:
+        """In a word: "agrees", "differs" or "undecided"."""
+        return {True: "agrees", False: "differs", None: "undecided"}[self.agrees]
+
+    @property
     def verdict(self) -> str:
         """In words, with the verdict on the claim."""
         along = " -> ".join(f"{index:.3g}" for _, index, _ in self.along)
@@ -105,6 +122,8 @@ class Langevin:
     sgd: discrete.SGD
     sigma: float
 
+    label: ClassVar[str] = "SGLD"
+
     def initial_state(self, x0: np.ndarray) -> np.ndarray:
         """The positions."""
         return x0.copy()
@@ -125,6 +144,8 @@ class Proximal:
 
     step_size: float
 
+    label: ClassVar[str] = "proximal steps"
+
     def initial_state(self, x0: np.ndarray) -> np.ndarray:
         """The positions."""
         return x0.copy()
@@ -139,7 +160,9 @@ class Proximal:
         return state
 
 
-def optimiser_tails(paths: int = 40_000, seed: int = 0, threads: int | None = None) -> tuple[OptimiserTail, ...]:
+def optimiser_tails(
+    paths: int = 40_000, seed: int = 0, threads: int | None = None, confidence: float = 0.95
+) -> tuple[OptimiserTail, ...]:
     """The table: SGD and its momenta, SGLD, proximal steps, and rules and losses with bounded steps.
 
     On y = N(0, 1) with one feature a ~ N(0, 1), batch size 1; logistic regression on ten samples of it.
@@ -150,14 +173,16 @@ def optimiser_tails(paths: int = 40_000, seed: int = 0, threads: int | None = No
         At least 20 000: the last depth keeps 0.2 % of them.
     seed : int
     threads : int, optional
+    confidence : float
+        Of each interval.
     """
-    paths = whole_number("paths", paths, 20_000)
-    return tuple(_row(paths, seed, threads, *case) for case in _cases())
+    paths, confidence = whole_number("paths", paths, FEWEST), confidence_level(confidence)
+    return tuple(_row(paths, seed, threads, confidence, *case) for case in _cases())
 
 
 def _row(
-    paths: int, seed: int, threads: int | None, process: Any, setting: str, steps: int, theory: TailIndex | None,
-    derivation: str, claim: str,
+    paths: int, seed: int, threads: int | None, confidence: float, process: Any, setting: str, steps: int,
+    theory: TailIndex | None, derivation: str, claim: str,
 ) -> OptimiserTail:  # fmt: skip
     options: dict[str, Any] = {"record": [steps], "seed": seed, "threads": threads}
     observables = {"x": lambda x: x[:, 0]}
@@ -165,16 +190,15 @@ def _row(
     if isinstance(process, discrete.SGD):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", StabilityWarning)  # infinite variance is what is looked for
-            run, name = process.simulate(start, steps, paths, observables, **options), process.label
+            run = process.simulate(start, steps, paths, observables, **options)
     else:
-        run, name = discrete.simulate(process, start, steps, paths, observables, **options), type(process).__name__
+        run = discrete.simulate(process, start, steps, paths, observables, **options)
     theory = process.tail_index() if theory is None else theory
     last = run["x"].values[:, -1].ravel()
     values = last - np.median(last)
-    estimates = tuple(hill(values, depth) for depth in DEPTHS)
-    return OptimiserTail(
-        name, setting, theory, derivation or theory.note, estimates, corrected_hill(values), claim
-    )  # fmt: skip
+    estimates = tuple(hill(values, depth, confidence=confidence) for depth in DEPTHS)
+    whole = corrected_hill(values, confidence=confidence)
+    return OptimiserTail(process.label, setting, theory, derivation or theory.note, estimates, whole, claim)
 
 
 def _cases() -> Iterator[tuple[Any, str, int, TailIndex | None, str, str]]:
@@ -184,12 +208,9 @@ def _cases() -> Iterator[tuple[Any, str, int, TailIndex | None, str, str]]:
     labels = np.sign(draws[0] + 2 * draws[1])
     plain = discrete.SGD(problem, 0.5)
     yield plain, "step size 0.5", 300, None, KESTEN, ""
-    jointly = f"{KESTEN}; jointly in (w, w before)"
-    yield discrete.SGD(problem, 0.1, momentum=0.9), "step size 0.1", 600, None, jointly, ""
-    yield (
-        discrete.SGD(problem, 0.1, momentum=0.9, nesterov=True), "step size 0.1", 600, None,
-        f"{KESTEN}; jointly in (w, w before)", "",
-    )  # fmt: skip
+    for nesterov in (False, True):
+        moving = discrete.SGD(problem, 0.1, momentum=0.9, nesterov=nesterov)
+        yield moving, "step size 0.1", 600, None, JOINTLY, ""
     yield (
         Langevin(plain, 0.5), "step size 0.5, sigma 0.5", 300, plain.tail_index(),
         "Gaussian noise enters the additive part alone, so the index is that of SGD", "",
@@ -207,4 +228,5 @@ def _cases() -> Iterator[tuple[Any, str, int, TailIndex | None, str, str]]:
         yield discrete.SGD(problem, size, rule=rule), f"{rule!r}, step size {size:g}", steps, None, "", claim
     for ridge in (0.1, 0.0):
         logistic = Logistic.from_arrays(draws[0][:, None], labels, ridge)
-        yield discrete.SGD(logistic, 1.0), f"logistic regression, ridge {ridge:g}, step size 1", 1000, None, "", ""
+        labelled = f"logistic loss, ridge {ridge:g}, step size 1"
+        yield discrete.SGD(logistic, 1.0), labelled, 1000, None, "", ""

@@ -3,29 +3,30 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, whole_number
-from sgdlimits.studies import settings as files
 from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.studies.results import ResultOfStudy
+from sgdlimits.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     import xarray
 
+    from sgdlimits.compare.reports import Report
+
+    from .optimisers import OptimiserTail
     from .paper_table import TableRow
 
-NAME = "heavy-tails"
 FEWEST = 500  # paths, of which a tail of any index can be fitted
 FULL = {"paths": 128, "generations": 150, "groups": 4}  # populations behind each index of SGD in the table
 QUICK = {"paths": 64, "generations": 80, "groups": 4}
 
 
 @dataclass(frozen=True)
-class HeavyTailsStudy:
+class HeavyTailsStudy(StudySettings):
     """Settings of the study; `run` computes it.
 
     Attributes
@@ -38,7 +39,7 @@ class HeavyTailsStudy:
         Step size over SGD's exact mean-square threshold, below 1.
     ridge : float
     paths : int
-        Of each sample.
+        Of each sample; of the optimisers at least 20 000.
     resamples : int
         Of each bootstrap.
     seed : int
@@ -48,6 +49,7 @@ class HeavyTailsStudy:
         Fewer values in each sweep and smaller populations.
     """
 
+    name: ClassVar[str] = "heavy-tails"
     datasets: str = option(
         "diabetes,airfoil,concrete", "table",
         lambda: f"data sets of the table, separated by commas: {', '.join(dataset_names())}", metavar="NAMES",
@@ -56,7 +58,7 @@ class HeavyTailsStudy:
     batch_sizes: str = option("1,4", "table", "batch sizes of the table, separated by commas", metavar="NUMBERS")
     fraction: float = option(0.9, "table", "step size over SGD's exact mean-square threshold, below 1")
     ridge: float = option(0.1, "table", "of the objective")
-    paths: int = option(6000, "run", "of each sample, one end each")
+    paths: int = option(6000, "run", "of each sample, one end each; of the optimisers at least 20 000")
     resamples: int = option(99, "run", "of each bootstrap of a fitted law: at least 19")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
     confidence: float = option(0.95, "run", "of each interval")
@@ -100,23 +102,6 @@ class HeavyTailsStudy:
             )
         return [int(word) for word in words]
 
-    @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> HeavyTailsStudy:
-        """Read study.toml.
-
-        Raises
-        ------
-        InvalidInput
-            If the file is no settings file of this study, or a setting is not known or not allowed.
-        """
-        return cls(**files.read_settings(cls, NAME, path))
-
-    def to_toml(self, names: Sequence[str] = ()) -> str:
-        """Text of study.toml; `names`: the files of its folder."""
-        from sgdlimits.compare.reports import versions
-
-        return files.to_toml(NAME, files.stored(self, asdict(self)), versions(), names)
-
     def run(self, progress: Any = None, threads: int | None = None) -> HeavyTailsResult:
         """Compute the table and the sweeps.
 
@@ -134,7 +119,7 @@ class HeavyTailsStudy:
         from sgdlimits.ensembles.blas_threads import one_blas_thread
         from sgdlimits.ensembles.progress import KeptOpen, open_progress
 
-        from . import paper_table, sweeps
+        from . import optimisers, paper_table, sweeps
 
         problems = list(paper_table.data_sets(self.seed, self.ridge, self.names))  # wrong data are reported first
         bar = open_progress(progress, math.inf)
@@ -149,16 +134,21 @@ class HeavyTailsStudy:
                     for batch_size in self.sizes
                 )  # fmt: skip
                 along = {
-                    name: sweeps.sweep_axis(axis, self.paths, self.seed, axis.values[::2] if self.quick else None)
+                    name: sweeps.sweep_axis(
+                        axis, self.paths, self.seed, axis.values[::2] if self.quick else None, self.confidence, threads
+                    )
                     for name, axis in sweeps.axes().items()
-                }
+                }  # fmt: skip
+                tried = optimisers.optimiser_tails(
+                    max(self.paths, optimisers.FEWEST), self.seed, threads, self.confidence
+                )
         finally:
             bar.close()
-        return HeavyTailsResult(self, rows, along)
+        return HeavyTailsResult(self, rows, along, tried)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HeavyTailsResult:
+class HeavyTailsResult(ResultOfStudy):
     """What a run of the study gave.
 
     Attributes
@@ -168,11 +158,14 @@ class HeavyTailsResult:
         The table on data.
     sweeps : mapping from parameters to xarray.Dataset
         See `sweeps.sweep_axis`.
+    optimisers : tuple of OptimiserTail
+        Which rules have a power tail, and why.
     """
 
     study: HeavyTailsStudy
     rows: tuple[TableRow, ...]
     sweeps: Mapping[str, xarray.Dataset]
+    optimisers: tuple[OptimiserTail, ...]
 
     def __str__(self) -> str:
         from .tables import text
@@ -190,8 +183,13 @@ class HeavyTailsResult:
 
     @property
     def summary(self) -> xarray.Dataset:
-        """The table as one dataset over row, whose shape depends on the number of data sets and batch sizes alone."""
-        from .tables import summary
+        """All tables as one dataset, whose shape depends on the number of data sets and batch sizes alone.
+
+        Over row: the table on data. Over sweep_row (a parameter and its value): indices of both sides, bounds and
+        estimates, and what to know of them; values that a quick run leaves out are missing, with a word. Over
+        optimiser_row: theory and what paths show.
+        """
+        from .summary import summary
 
         return summary(self)
 
@@ -201,15 +199,8 @@ class HeavyTailsResult:
 
         return rows(self)
 
-    def write(
-        self,
-        folder: str | os.PathLike[str] | None = None,
-        overwrite: bool = False,
-        progress: Callable[[str], None] | None = None,
-    ) -> Path:
-        """Write the report; see `compare.reports.write`. None: results/heavy-tails-001, -002, ..."""
-        from sgdlimits.compare.reports import write
-
+    def report(self) -> Report:
+        """Everything that goes into the folder."""
         from .report import report
 
-        return write(folder, report(self), NAME, overwrite, progress)
+        return report(self)

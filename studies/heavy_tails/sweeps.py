@@ -15,6 +15,7 @@ from sgdlimits import compare, diffusions, discrete
 from sgdlimits.compare.style import GREY, SMALL, direct_labels, dress, panels, styles
 from sgdlimits.exact.errors import StabilityWarning
 from sgdlimits.problems import StreamingLeastSquares
+from sgdlimits.studies.summaries import joined
 
 from .paper_table import LIMIT, SGD
 
@@ -27,8 +28,19 @@ NOISE = 0.3  # of the labels; no index depends on it
 STEP, ISOTROPIC_STEP = 0.5, 0.15
 PLANE = (1.0, 0.36)
 HIGHEST = 100.0  # index that a panel shows at most
+APART = 0.006  # of the width of a panel, by which the markers of the two sides are moved apart
 BAND = "\n(band: bounds)"
 SIDES = {"sgd": SGD, "homogenized": LIMIT}
+NUMBERS = {  # column -> long name
+    f"{short}{ending}": words.format(side)
+    for short, side in SIDES.items()
+    for ending, words in (
+        ("", "exact index of {}"), ("_error", "numerical error of the exact index of {}"),
+        ("_estimate", "corrected Hill estimate of the index of {}"), ("_estimate_lower", "lower end of its interval"),
+        ("_estimate_upper", "upper end of its interval"),
+    )
+} | {"lower": "lower bound on the index of homogenized SGD", "upper": "upper bound on the index of homogenized SGD"}
+WARNINGS = {f"{short}_warning": f"what to know of the numbers of {side}" for short, side in SIDES.items()}
 
 
 @dataclass(frozen=True)
@@ -81,42 +93,64 @@ def axes() -> dict[str, Axis]:
     return {axis.name: axis for axis in found}
 
 
-def sweep_axis(axis: Axis, paths: int, seed: int, values: tuple[float, ...] | None = None) -> xarray.Dataset:
+def sweep_axis(
+    axis: Axis, paths: int, seed: int, values: tuple[float, ...] | None = None, confidence: float = 0.95,
+    threads: int | None = None,
+) -> xarray.Dataset:  # fmt: skip
     """Indices of both sides, bounds and estimates along one parameter.
+
+    Parameters
+    ----------
+    axis : Axis
+    paths : int
+        Of each side, one end each.
+    seed : int
+    values : tuple of numbers, optional
+        Instead of all of the axis.
+    confidence : float
+        Of the estimates' intervals.
+    threads : int, optional
 
     Returns
     -------
     xarray.Dataset
-        Over the parameter: sgd, homogenized (exact; nan without a stationary law), lower and upper bounds of
-        homogenized SGD, and estimate, estimate_lower and estimate_upper: corrected_hill's of SGD from `paths` ends.
+        Over the parameter: `NUMBERS` (exact indices are nan without a stationary law), and `WARNINGS`, which say why a
+        number is missing or not to be trusted.
     """
     from sgdlimits.studies import sweep
 
+    cell = partial(_cell, axis.name, paths, confidence, threads)
     chosen = axis.values if values is None else values
-    return sweep(partial(_cell, axis.name, paths), {"value": list(chosen)}, seed=seed).rename(value=axis.name)
+    return sweep(cell, {"value": list(chosen)}, seed=seed).rename(value=axis.name)
 
 
-def _cell(name: str, paths: int, value: Any, seed: int) -> dict[str, float]:
+def _cell(
+    name: str, paths: int, confidence: float, threads: int | None, value: Any, seed: int
+) -> dict[str, float | str]:
     eigenvalues, step_size, batch_size, ridge = axes()[name].settings(value)
     problem = StreamingLeastSquares(np.array(eigenvalues), NOISE, np.ones(len(eigenvalues)), ridge)
     sgd = discrete.SGD(problem, step_size, batch_size)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StabilityWarning)  # infinite variance is looked for
-        found = compare.tails(sgd, paths=paths, estimators=("corrected_hill",), seed=seed)
-        beside = compare.tails(diffusions.HomogenizedSGD.of(sgd), sample=False)  # its sample is dear, its index exact
-    rows = {row["kind"]: row for row in found.table()}
-    others = {row["kind"]: row for row in beside.table()}
-    estimate: Mapping[str, Any] = rows.get("estimate", {})
-    return {
-        "sgd": rows["exact"]["index"], "homogenized": others["exact"]["index"],
-        "lower": others["bounds"]["lower"], "upper": others["bounds"]["upper"],
-        "estimate": estimate.get("index", math.nan), "estimate_lower": estimate.get("lower", math.nan),
-        "estimate_upper": estimate.get("upper", math.nan),
-    }  # fmt: skip
+        tails = compare.tails(
+            sgd, diffusions.HomogenizedSGD.of(sgd), paths=paths, estimators=("corrected_hill",), seed=seed,
+            confidence=confidence, threads=threads,
+        )  # fmt: skip
+    rows = {(row["process"], row["kind"]): row for row in tails.table()}
+    bounds = rows[LIMIT, "bounds"]
+    found = {"lower": bounds["lower"], "upper": bounds["upper"]}
+    for short, side in SIDES.items():
+        exact, estimate = rows[side, "exact"], rows.get((side, "estimate"), {})
+        found |= {short: exact["index"], f"{short}_error": (exact["upper"] - exact["lower"]) / 2}
+        found |= {f"{short}_estimate": estimate.get("index", math.nan)}
+        found |= {f"{short}_estimate_{end}": estimate.get(end, math.nan) for end in ("lower", "upper")}
+        missing = exact["notes"] if math.isnan(exact["index"]) else ""
+        found[f"{short}_warning"] = joined(missing, estimate.get("notes", ""))
+    return found
 
 
 def plot(found: Mapping[str, xarray.Dataset]) -> Figure:
-    """A panel each parameter: lines exact, band bounds of homogenized SGD, markers estimates of SGD's."""
+    """A panel each parameter: lines exact, band bounds of homogenized SGD, markers estimates, open with a warning."""
     known = axes()
     figure, places = panels(len(found), 2.5 * len(found))
     for place, (name, data) in zip(places, found.items()):
@@ -130,21 +164,24 @@ def _panel(ax: Axes, data: xarray.Dataset, axis: Axis) -> None:
     top = min(HIGHEST, 1.15 * float(np.nanmax([data[short].values for short in SIDES])))
     colour = looks[LIMIT]["color"]
     ax.fill_between(x, data["lower"], data["upper"].clip(max=10 * top), color=colour, alpha=0.15, linewidth=0)
-    for short, side in SIDES.items():
+    for sign, (short, side) in zip((-1, 1), SIDES.items()):
         look, exact = looks[side], data[short].values
         ax.plot(x, exact, color=look["color"], linestyle=look["linestyle"], linewidth=1.3)
         last = np.flatnonzero(np.isfinite(exact))
         if last.size:
             ends.append((x[last[-1]], float(exact[last[-1]]), side + BAND * (side == LIMIT), look["color"]))
-    estimate, low, high = (data[f"estimate{end}"].values for end in ("", "_lower", "_upper"))
-    shown = np.isfinite(estimate)
-    bars = np.array([estimate - low, np.minimum(high, 10 * top) - estimate])[:, shown]
-    look = looks[SGD]
-    ax.errorbar(
-        x[shown], estimate[shown], bars, fmt=look["marker"], color=look["color"], markersize=3.5, linewidth=0.8
-    )
+        estimate, low, high = (data[f"{short}_estimate{end}"].values for end in ("", "_lower", "_upper"))
+        middle = np.minimum(estimate, 10 * top)  # an infinite one stands beyond the frame, its interval reaches in
+        bars = np.array([middle - low, np.minimum(high, 10 * top) - middle])
+        moved, doubted = x + sign * APART * np.ptp(x), data[f"{short}_warning"].values != ""
+        for chosen, face in ((~doubted, look["color"]), (doubted, "white")):
+            ax.errorbar(
+                moved[chosen], middle[chosen], bars[:, chosen], fmt=look["marker"], color=look["color"], markersize=3.5,
+                markerfacecolor=face, linewidth=0.8,
+            )  # fmt: skip
     ax.axhline(2, color=GREY, linewidth=0.7, linestyle=":")
     ax.set_ylim(0, top)
+    ax.set_xticks(x, [f"{value:g}" for value in x])  # where it was computed
     dress(ax, "tail index", axis.label)
     ax.set_title(axis.setting, fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)

@@ -40,14 +40,11 @@ def report(result: StudyResult) -> Report:
     if bounds is not None:
         files |= {"bounds.nc": bounds.save, "bounds.csv": bounds.to_csv, "bounds.tex": _latex(bounds)}
 
-    def settings(folder: Path, names: Sequence[str]) -> str:
-        return result.study.to_toml(names, folder)
-
     def page(pictures: Sequence[Picture], failed: Sequence[str], versions: Mapping[str, str]) -> str:
         shown = {name: value for name, value in asdict(result.study).items() if value is not None}
         return laws_page(laws, orders, bounds, pictures, shown, versions, [*result.notes, *failed], RERUN)
 
-    return Report(files, settings, figures(laws, orders), page)
+    return Report(files, result.study.to_toml, figures(laws, orders), page)
 
 
 def _latex(result: Laws | Orders | Bounds) -> Callable[[Path], Any]:

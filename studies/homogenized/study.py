@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,8 +20,9 @@ from sgdlimits.exact.errors import (
     seed_number,
     whole_number,
 )
-from sgdlimits.studies import settings as files
 from sgdlimits.studies.options import dataset_names, option, shortened
+from sgdlimits.studies.results import ResultOfStudy
+from sgdlimits.studies.settings import StudySettings, file_sha256
 
 from .cost import affordable
 from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     import xarray
 
     from sgdlimits.compare import Bounds, Laws, Orders
+    from sgdlimits.compare.reports import Report
     from sgdlimits.problems import LeastSquares
 
-NAME = "homogenized"
 DATA, SGD_GROUP, RUN = "data", "SGD", "run"
 PROCESSES = ("homogenized", "modified", "ornstein-uhlenbeck", "gradient-flow")
 TEXTS = ("dataset", "data", "target", "data_sha256", "one_hot", "drop", "delimiter", "decimal", "processes", "solver")
@@ -46,18 +46,19 @@ MOST_BATCH, MOST_PATHS, MOST_STEPS, MOST_SUBSTEPS = 10**7, 10**9, 10**9, 10**6
 
 
 @dataclass(frozen=True)
-class HomogenizedStudy:
+class HomogenizedStudy(StudySettings):
     """Settings of the study; `run` computes it. What each means stands beside it, and in the help of the command line.
 
     `data_sha256` is the checksum that the data file must have. `step_size` and `steps` are computed where they are
     None, see `resolved`.
     """
 
+    name: ClassVar[str] = "homogenized"
     dataset: str | None = option(
         None, DATA, lambda: f"named data set: {', '.join(dataset_names())}", shown="diabetes, unless --data is given",
         metavar="NAME", allowed=dataset_names,
     )  # fmt: skip
-    data: str | None = option(None, DATA, "CSV file with a header line", metavar="CSV")
+    data: str | None = option(None, DATA, "CSV file with a header line", metavar="CSV", file=True)
     target: str | None = option(None, DATA, "column of the CSV file to predict", metavar="COLUMN")
     one_hot: str | None = option(
         None, DATA, "columns of texts, separated by commas: each becomes columns of 0 and 1", metavar="COLUMNS"
@@ -166,29 +167,6 @@ class HomogenizedStudy:
             name = next(n for n in ("test_fraction", "confidence", "momentum") if getattr(self, n) >= 1)
             raise InvalidInput(f"{name} must be below 1, got {getattr(self, name)!r}")
 
-    @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> HomogenizedStudy:
-        """Read study.toml; a data file is looked for from its folder, and beside it if it has moved.
-
-        Raises
-        ------
-        InvalidInput
-            If the file is no settings file of this study, or a setting is not known or not allowed.
-        """
-        found = files.read_settings(cls, NAME, path)
-        if isinstance(found.get("data"), str):
-            found["data"] = files.found_from(path, found["data"])
-        return cls(**found)
-
-    def to_toml(self, names: Sequence[str] = (), folder: Path | None = None) -> str:
-        """Text of study.toml; `names`: the files of its folder, from which the data file is named if it is given."""
-        from sgdlimits.compare.reports import versions
-
-        settings = asdict(self)
-        if self.data is not None and folder is not None:
-            settings["data"] = files.relative_to(folder, self.data)
-        return files.to_toml(NAME, files.stored(self, settings), versions(), names)
-
     def problem(self) -> LeastSquares:
         """The least-squares problem.
 
@@ -203,7 +181,7 @@ class HomogenizedStudy:
         if self.data is None:
             assert self.dataset is not None  # __post_init__ names one
             return LeastSquares.from_dataset(self.dataset, *options)
-        if self.data_sha256 is not None and (found := files.file_sha256(self.data)) != self.data_sha256:
+        if self.data_sha256 is not None and (found := file_sha256(self.data)) != self.data_sha256:
             raise InvalidInput(
                 f"{shortened(self.data, 200)} is not the file that this study was run with: its SHA-256 is "
                 f"{found[:12]}..., "
@@ -225,7 +203,7 @@ class HomogenizedStudy:
         study, notes = self, []
         if study.data is not None:
             data = os.path.abspath(study.data)
-            study = replace(study, data=data, data_sha256=files.file_sha256(data))
+            study = replace(study, data=data, data_sha256=file_sha256(data))
         if study.step_size is None:
             study, note = study._with_step_size(problem)
             notes.append(note)
@@ -350,7 +328,7 @@ class HomogenizedStudy:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class StudyResult:
+class StudyResult(ResultOfStudy):
     """What a run of the study gave.
 
     Attributes
@@ -392,18 +370,11 @@ class StudyResult:
         tables = [str(table) for table in (self.laws, self.orders, self.bounds) if table is not None]
         return "\n\n".join([*tables, finding(self.laws.dataset)])
 
-    def write(
-        self,
-        folder: str | os.PathLike[str] | None = None,
-        overwrite: bool = False,
-        progress: Callable[[str], None] | None = None,
-    ) -> Path:
-        """Write the report; see `compare.reports.write`. None: results/homogenized-001, -002, ..."""
-        from sgdlimits.compare.reports import write
-
+    def report(self) -> Report:
+        """Everything that goes into the folder."""
         from .report import report
 
-        return write(folder, report(self), NAME, overwrite, progress)
+        return report(self)
 
 
 def _samplings() -> tuple[str, ...]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sgdlimits.compare.results import csv_text, paragraphs
-from sgdlimits.compare.html_page import Picture, bullets, document, figure, theory, wide
+from sgdlimits.compare.html_page import Picture, bullets, note, wide
+from sgdlimits.compare.html_page import figures as figures_of
 from sgdlimits.compare.reports import Report, file_name
-from sgdlimits.studies.settings import RERUN
+from sgdlimits.compare.results import csv_text
+from sgdlimits.diffusions import ManifoldLimit
+from sgdlimits.discrete import NoisyGradientDescent
+from sgdlimits.studies.results import study_page
 
 from . import plots
 from . import regression_tables as regression
@@ -24,16 +26,15 @@ if TYPE_CHECKING:
     from .study import ZeroLossResult
 
 TITLE = "What does noise do to gradient descent once the loss is zero?"
+OPENING = (
+    "Gradient descent whose gradient is noisy first falls to the set of zero loss, and then moves along it, slowly and "
+    "in a direction that depends on the kind of noise. Three small models show the motion, its time scales are "
+    "measured, and a diagonal network on a regression with more features than rows shows what it is good for."
+)
 
 
 def report(result: ZeroLossResult) -> Report:
     """Everything that goes into the folder."""
-
-    def page(pictures: Sequence[Picture], failed: Sequence[str], now: Mapping[str, str]) -> str:
-        return _page(result, {picture.name: picture for picture in pictures}, failed, now)
-
-    def settings(folder: Path, names: Sequence[str]) -> str:
-        return result.study.to_toml(names)
 
     files: dict[str, Any] = {
         "table.csv": lambda path: path.write_text(csv_text(own.rows(result), own.ROW), encoding="utf-8"),
@@ -44,7 +45,7 @@ def report(result: ZeroLossResult) -> Report:
     numbers |= {f"paths-{file_name(each.name)}.nc": each.found.dataset for each in result.paths}
     numbers |= {f"regression-{file_name(data.attrs['task'])}.nc": data for data in result.regressions}
     files |= {name: _saving(data) for name, data in numbers.items()}
-    return Report(files, settings, figures(result), page)
+    return Report(files, result.study.to_toml, figures(result), partial(_page, result))
 
 
 def _latex(result: ZeroLossResult) -> str:
@@ -137,15 +138,9 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
 
 
 def _page(
-    result: ZeroLossResult, pictures: Mapping[str, Picture], failed: Sequence[str], now: Mapping[str, str]
+    result: ZeroLossResult, pictures: Sequence[Picture], failed: Sequence[str], now: Mapping[str, str]
 ) -> str:
-    def shown(*starts: str) -> list[str]:
-        return [figure(picture) for name, picture in pictures.items() if name.startswith(starts)]
-
-    def note(text: str) -> str:
-        return f'<p class="note">{html.escape(text)}</p>'
-
-    study = result.study
+    shown = partial(figures_of, pictures)
     sections: dict[str, list[str]] = {
         "Verdicts on the limits": [
             wide(own.motion_grid(result)), note(own.motion_reading(result) + " All predictions: table.csv.")
@@ -188,17 +183,8 @@ def _page(
         wide(own.subsets_grid(result)),
     ]
     sections["Why each mechanism moves as it does"] = [bullets(_explanations(result))]
-    sections["Theory"] = theory(_claims())
-    opening = paragraphs(
-        [
-            "Gradient descent whose gradient is noisy first falls to the set of zero loss, and then moves along it, "
-            "slowly and in a direction that depends on the kind of noise. Three small models show the motion, its "
-            "time scales are measured, and a diagonal network on a regression with more features than rows shows what "
-            "it is good for."
-        ]
-    )
-    settings = asdict(study)
-    return document(TITLE, result.finding, failed, opening, sections, settings, now, RERUN)
+    kinds = {"noisy gradient descent": NoisyGradientDescent, "limit on the set": ManifoldLimit}
+    return study_page(result, TITLE, OPENING, sections, kinds, failed, now)
 
 
 def _explanations(result: ZeroLossResult) -> list[str]:
@@ -208,11 +194,3 @@ def _explanations(result: ZeroLossResult) -> list[str]:
         for along in result.trajectories
         for name in along.comparisons
     ]
-
-
-def _claims() -> list[tuple[Any, list[str]]]:
-    from sgdlimits.diffusions import ManifoldLimit
-    from sgdlimits.discrete import NoisyGradientDescent
-
-    sides = {"noisy gradient descent": NoisyGradientDescent.claims, "limit on the set": ManifoldLimit.claims}
-    return [(claim, [name]) for name, claims in sides.items() for claim in claims]

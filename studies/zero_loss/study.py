@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
-from sgdlimits.studies import settings as files
 from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.studies.results import ResultOfStudy
+from sgdlimits.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     import xarray
 
     from sgdlimits.compare import TimeScales
+    from sgdlimits.compare.reports import Report
 
     from .path_convergence import PathConvergence
     from .trajectories import Trajectories
 
-NAME = "zero-loss"
 FEWEST, MOST_PATHS = 4, 10**9  # a comparison of paths takes no fewer
 SHARE = 12  # of the paths, a regression's: its networks are large
 
@@ -43,7 +42,7 @@ FULL, QUICK = Sizes(3, 4, 41, 8000, 50), Sizes(2, 3, 11, 1500, 5)
 
 
 @dataclass(frozen=True)
-class ZeroLossStudy:
+class ZeroLossStudy(StudySettings):
     """Settings of the study; `run` computes it.
 
     Attributes
@@ -61,6 +60,7 @@ class ZeroLossStudy:
         Shorter ladders and runs.
     """
 
+    name: ClassVar[str] = "zero-loss"
     dataset: str = option(
         "diabetes", "regression", lambda: f"data set of the regression on real data: {', '.join(dataset_names())}",
         metavar="NAME", allowed=dataset_names,
@@ -90,23 +90,6 @@ class ZeroLossStudy:
             object.__setattr__(self, name, value)
         if self.confidence >= 1:
             raise InvalidInput(f"confidence must be below 1, got {self.confidence!r}")
-
-    @classmethod
-    def from_toml(cls, path: str | os.PathLike[str]) -> ZeroLossStudy:
-        """Read study.toml.
-
-        Raises
-        ------
-        InvalidInput
-            If the file is no settings file of this study, or a setting is not known or not allowed.
-        """
-        return cls(**files.read_settings(cls, NAME, path))
-
-    def to_toml(self, names: Sequence[str] = ()) -> str:
-        """Text of study.toml; `names`: the files of its folder."""
-        from sgdlimits.compare.reports import versions
-
-        return files.to_toml(NAME, files.stored(self, asdict(self)), versions(), names)
 
     @property
     def sizes(self) -> Sizes:
@@ -169,7 +152,7 @@ class ZeroLossStudy:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ZeroLossResult:
+class ZeroLossResult(ResultOfStudy):
     """What a run of the study gave.
 
     Attributes
@@ -226,16 +209,8 @@ class ZeroLossResult:
 
         return rows(self)
 
-    def write(
-        self,
-        folder: str | os.PathLike[str] | None = None,
-        overwrite: bool = False,
-        progress: Callable[[str], None] | None = None,
-    ) -> Path:
-        """Write the report; see `compare.reports.write`. None: results/zero-loss-001, -002, ..."""
-        from sgdlimits.compare.reports import write
-
+    def report(self) -> Report:
+        """Everything that goes into the folder."""
         from .report import report
 
-        return write(folder, report(self), NAME, overwrite, progress)
-
+        return report(self)
