@@ -18,7 +18,7 @@ from .matrix_equations import solve_stein
 
 Noise = Callable[[np.ndarray], np.ndarray]
 ROUNDS, SETTLED = 40, 1e-8
-SHARE = 1e-3  # of noise alike in all directions, for parts of the state that the others never feel
+SHARE = 0.2  # of noise alike in all directions, for parts of the state that others never feel
 BEYOND = 1.02  # times the growth of an unstable mean, to which moments are discounted
 THIN = 1e-10  # of the mean eigenvalue of P, what is added to all
 
