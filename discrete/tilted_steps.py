@@ -22,6 +22,7 @@ from .linear_rule import LinearRule
 
 PLACES = 96  # purpose of the uniform numbers that choose rows, matrices and cells
 CELLS = 64  # of the radius of a Gaussian batch
+FIRST = 16  # cells that the first one is cut into: densities of chi are steep next to 0
 OUTSIDE = 1e-18  # probability of a radius beyond them
 FLAT = 1e-9  # slope of a logarithm that is none
 DEFENCE = 0.02  # of the largest weight that a row has at least, while others are to come
@@ -240,6 +241,8 @@ class TiltedGaussian(TiltedSteps):
 
         low = chi.ppf(OUTSIDE, self.batch_size) if self.batch_size > 1 else 0.0
         edges = np.linspace(low, chi.isf(OUTSIDE, self.batch_size + 2 * self.order), CELLS + 1)
+        if low:
+            edges = np.concatenate([np.geomspace(low, edges[1], FIRST + 1), edges[2:]])
         return edges, self._log_density(edges)
 
     def _log_density(self, radius: np.ndarray) -> np.ndarray:
@@ -296,11 +299,12 @@ class TiltedGaussian(TiltedSteps):
         sizes += scale * squares * (variance * across)[:, None]
         logs = self.order / 2 * np.log(sizes) + densities
         # exp of a line within a cell: its mass, and its inverse distribution.
-        width, slopes = edges[1] - edges[0], np.diff(logs, axis=1)
+        widths, slopes = np.diff(edges), np.diff(logs, axis=1)
         slopes = np.where(np.abs(slopes) < FLAT, FLAT, slopes)
-        cell, drawn = choose(logs[:, :-1] + np.log(np.expm1(slopes) / slopes), uniforms[:, :1])
+        cell, drawn = choose(logs[:, :-1] + np.log(widths * np.expm1(slopes) / slopes), uniforms[:, :1])
         low, slope = (np.take_along_axis(each, cell, axis=1)[:, 0] for each in (logs[:, :-1], slopes))
         part = np.log1p(uniforms[:, 1] * np.expm1(slope)) / slope
+        width = widths[cell[:, 0]]
         radius = edges[cell[:, 0]] + width * part
         # log q: the cell's, and the line's over the cell's mass.
         log_drawn = drawn[:, 0] + slope * part - np.log(np.expm1(slope) / slope) - np.log(width)
