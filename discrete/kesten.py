@@ -249,7 +249,8 @@ def population_index(
             break
     middle = rate(order, 1)
     index = order - middle.rate / slope
-    half = (middle.upper - middle.lower) / 2 / slope
+    bent = math.hypot(*(end.upper - end.lower for end in ends)) / (4 * wide * slope)  # of the slope, relative to it
+    half = math.hypot((middle.upper - middle.lower) / 2 / slope, bent * middle.rate / slope)
     fewest = min(end.fewest_effective for end in (*ends, middle))
     if fewest < FEW_PARENTS and abs(middle.bias) > GROSS * index * slope:
         raise OutOfReach(
