@@ -80,10 +80,10 @@ def test_an_index_of_two(problem, nesterov):
     (4, FEW, 1, "with_replacement"), (2, MORE, 3, "without_replacement"),
 ])  # fmt: skip
 def test_whole_indices(order, problem, batch_size, sampling, nesterov):
-    """Assert 2 to 2 % and 4 to 5 %, within about the interval, in 2 to 10 dimensions."""
+    """Assert 2 to 2 % and 4 to 5 %, in 2 to 10 dimensions, within twice the interval: of eight, one may miss."""
     sgd = at_index(order, problem, batch_size, sampling=sampling, momentum=0.9, nesterov=nesterov)
     found = sampled(sgd, paths=128, generations=200)
-    assert abs(found.index - order) < 1.5 * found.error < (0.02 if order == 2 else 0.05) * order
+    assert abs(found.index - order) < 2 * found.error < (0.02 if order == 2 else 0.05) * order
 
 
 @pytest.mark.slow
