@@ -39,7 +39,7 @@ def dataset(name: str) -> Table:
         raise InvalidInput(f"data set is {str(name)[:60]!r}, which is not known; {nearest(str(name)[:60], DATASETS)}")
     if name in EMBEDDED:
         target = EMBEDDED[name]
-        raw = read_csv(Path(__file__).parent / "data" / f"{name}.csv", target, name)
+        raw = embedded(name)
         columns, features, targets = raw.columns, raw.features, raw.targets
     else:
         target = "target"
@@ -47,6 +47,11 @@ def dataset(name: str) -> Table:
     varying = features.std(axis=0) > 0
     kept = tuple(column for column, keep in zip(columns, varying) if keep)
     return Table(name, kept, features[:, varying], targets, target)
+
+
+def embedded(name: str) -> Table:
+    """Return a data set of `EMBEDDED` with all its columns, blank ones too."""
+    return read_csv(Path(__file__).parent / "data" / f"{name}.csv", EMBEDDED[name], name)
 
 
 def _from_scikit_learn(name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:

@@ -74,16 +74,20 @@ class PredictionProblem(SampledProblem):
         return self.predictor.pullback(x, inputs, self.loss.slope(self.predictor.predict(x, inputs), labels))
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
-        """Hessian (d, d) of L at x (d,), without the ridge: exact for outputs affine in x, else by differences."""
+        """Hessian (d, d) of L at x (d,), without the ridge: exact where the predictor's are, else by differences."""
         x = finite_array("x", x, shape=(self.dimension,))
-        if not self.predictor.affine:
+        if not self.predictor.exact_hessians:
             return self._hessian_by_differences(x)
         total = np.zeros((self.dimension, self.dimension))
-        for rows in self._all_rows(self.predictor.outputs):
+        for rows in self._all_rows(self.predictor.outputs if self.predictor.affine else self.dimension):
             inputs, labels = self.source.sample(rows[0])
             tangents = self._tangents(x, inputs)  # (B, K, d)
-            curved = self.loss.curvature(self.predictor.predict(x[None], inputs[None])[0], labels) @ tangents
+            outputs = self.predictor.predict(x[None], inputs[None])[0]
+            curved = self.loss.curvature(outputs, labels) @ tangents
             total += tangents.reshape(-1, x.size).T @ curved.reshape(-1, x.size)
+            if not self.predictor.affine:
+                slopes = self.loss.slope(outputs, labels)
+                total += self.predictor.hessians(x[None], inputs[None], slopes[None])[0].sum(axis=0)
         return total / self.evaluated
 
     def outputs(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:

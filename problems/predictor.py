@@ -26,12 +26,15 @@ class Predictor(ReadOnlyFields):
         input, and `work` (work_size,) is as they left it.
     affine : bool
         Outputs are affine in the parameters.
+    exact_hessians : bool
+        `hessians` are no differences of the pullback.
     """
 
     inputs: int
     outputs: int
     compiled: bool = True
     affine: ClassVar[bool] = False
+    exact_hessians: ClassVar[bool] = False
     compiled_outputs: Callable[..., None]
     compiled_pullback: Callable[..., None]
 

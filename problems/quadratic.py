@@ -15,6 +15,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, LARGEST, finite_array, points
 from sgdlimits.exact.noise_maps import NoiseMap, RankOneNoise
 
+from .losses import OutputLoss, Squares
 from .problem import Problem
 
 LOST_DIGITS = 1e-7  # largest part of a risk that may be rounding
@@ -29,6 +30,7 @@ class QuadraticProblem(Problem):
     """
 
     quadratic: ClassVar[bool] = True
+    loss: ClassVar[OutputLoss] = Squares()
     ridge: float
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property
@@ -134,6 +136,12 @@ class QuadraticProblem(Problem):
         with np.errstate(over="ignore"):
             modes = self.into_basis(x - self.least_risk_point)
             return self.least_risk + 0.5 * np.square(modes) @ self.eigenvalues
+
+    def outputs(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Outputs <a, x> (..., b, 1) of positions (..., d) at inputs a (b, d)."""
+        x = points("x", x, self.dimension, finite=False)
+        inputs = finite_array("inputs", inputs, shape=(None, self.dimension))
+        return (x @ inputs.T)[..., None]
 
     def risk_of_modes(self, modes: np.ndarray) -> np.ndarray:
         """L at modes (..., d)."""

@@ -19,6 +19,7 @@ import numpy as np
 
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.normals import unit_interval
+from sgdlimits.ensembles.philox import path_words
 from sgdlimits.ensembles.random import Purpose, path_word64
 from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, whole_number
 
@@ -29,6 +30,7 @@ from .tables import Table, checked_rows, read_csv
 from sgdlimits.exact.user_functions import user_function
 
 ENDLESS = 2**32  # rows of a stream: as many as a row number may have
+_32 = np.uint64(32)
 EVALUATED = 4096  # rows of a stream that stand for its risk, unless said otherwise
 
 
@@ -159,12 +161,19 @@ class Rows(Source):
         return self.inputs[rows], self.labels[rows]
 
 
+def stored(source: Source, rows: int, description: str = "") -> Rows:
+    """The first so many rows of a source, drawn once and kept."""
+    count = whole_number("rows", rows, 1, source.rows)
+    return Rows(*source.sample(np.arange(count)), description or f"the first {count} rows of a {type(source).__name__}")
+
+
 @compiled
 def row_numbers(seed, row, normals, uniforms):
     """The normals (Box-Muller) and uniforms of one row of a stream, from its own words."""
     for j in range(0, normals.size, 2):
-        radius = math.sqrt(-2.0 * math.log(unit_interval(path_word64(seed, Purpose.FEATURES, row, j))))
-        angle = 2.0 * math.pi * unit_interval(path_word64(seed, Purpose.FEATURES, row, j + 1))
+        w0, w1, w2, w3 = path_words(seed, Purpose.FEATURES, row, j >> 1)  # words j and j + 1 of path_word64
+        radius = math.sqrt(-2.0 * math.log(unit_interval(w0 | (w1 << _32))))
+        angle = 2.0 * math.pi * unit_interval(w2 | (w3 << _32))
         normals[j] = radius * math.cos(angle)
         if j + 1 < normals.size:
             normals[j + 1] = radius * math.sin(angle)
@@ -217,12 +226,12 @@ def _drawing(draw: Callable[..., float]) -> Callable[..., float]:
     """A compiled draw as a sample of a stream."""
 
     @numba.njit(nogil=True, error_model="numpy")
-    def sample(i, out, seed, sizes):
+    def sample(i, out, seed, sizes, *arrays):
         normals, uniforms = np.empty(sizes[0]), np.empty(sizes[1])
         row_numbers(seed[0], i, normals, uniforms)
         for j in range(out.size):
             out[j] = 0.0
-        return draw(normals, uniforms, out)
+        return draw(normals, uniforms, out, *arrays)
 
     return sample
 
@@ -233,7 +242,7 @@ class Stream(DrawnSource):
 
     Parameters
     ----------
-    draw : numba-compiled function (normals (normals,), uniforms (uniforms,), out (p,)) -> label
+    draw : numba-compiled function (normals (normals,), uniforms (uniforms,), out (p,), *arrays) -> label
         Writes an input, zero on entry, and returns its label, from independent standard normals and uniforms on (0, 1).
     columns : int
         p.
@@ -243,6 +252,9 @@ class Stream(DrawnSource):
         Of the stream; the seed of a simulation chooses which of its rows are met.
     evaluated : int
         Rows that stand for the risk.
+    arrays : tuple of arrays
+        What the law depends on, a teacher's weights for example: handed to `draw`, so that another teacher is nothing
+        to compile.
 
     Raises
     ------
@@ -258,10 +270,15 @@ class Stream(DrawnSource):
     evaluated: int = EVALUATED
     rows: int = ENDLESS
     endless: bool = True
+    arrays: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        user_function("draw", self.draw, True, "draw(normals, uniforms, out) -> label")
+        user_function("draw", self.draw, True, "draw(normals, uniforms, out, *arrays) -> label")
         self._check_numbers()
+        arrays = tuple(np.array(finite_array("arrays", each), order="C") for each in self.arrays)
+        for each in arrays:
+            each.flags.writeable = False
+        object.__setattr__(self, "arrays", arrays)
         for name, most in (("columns", None), ("evaluated", ENDLESS)):
             object.__setattr__(self, name, whole_number(name, getattr(self, name), 1, most))
 
@@ -274,8 +291,8 @@ class Stream(DrawnSource):
 
     @property
     def data(self):
-        """Seed and sizes."""
-        return np.array([self.seed], dtype=np.uint64), np.array([self.normals, self.uniforms])
+        """Seed, sizes and the arrays."""
+        return np.array([self.seed], dtype=np.uint64), np.array([self.normals, self.uniforms]), *self.arrays
 
     @property
     def compiled_sample(self):
@@ -298,15 +315,23 @@ def _gaussian_draw(centres: bytes, shape: tuple[int, int], noise: float) -> Call
     return draw
 
 
+@compiled
+def same_label(label, normals, uniforms):
+    """The stored label."""
+    return label
+
+
 @lru_cache(maxsize=None)
-def _augmenting(sample: Callable[..., float], change: Callable[..., None]) -> Callable[..., float]:
+def _augmenting(
+    sample: Callable[..., float], change: Callable[..., None], relabel: Callable[..., float]
+) -> Callable[..., float]:
     @numba.njit(nogil=True, error_model="numpy")
     def augmented(i, out, seed, sizes, *data):
         label = sample(i % sizes[2], out, *data)
         normals, uniforms = np.empty(sizes[0]), np.empty(sizes[1])
         row_numbers(seed[0], i, normals, uniforms)
         change(out, normals, uniforms)
-        return label
+        return relabel(label, normals, uniforms)
 
     return augmented
 
@@ -325,6 +350,8 @@ class Augmented(DrawnSource):
     seed : int
     evaluated : int or None
         Rows that stand for the risk; None: every stored row once.
+    relabel : numba-compiled function (label, normals (normals,), uniforms (uniforms,)) -> label
+        Changes the label too; by default it stays.
     """
 
     base: Rows
@@ -334,11 +361,13 @@ class Augmented(DrawnSource):
     seed: int = 0
     evaluated: int = None  # type: ignore[assignment]  # None is taken, and __post_init__ puts the number
     endless: bool = True
+    relabel: Callable[..., float] = same_label
 
     def __post_init__(self) -> None:
         if not isinstance(self.base, Rows):
             raise InvalidInput(f"base must be stored Rows, got {type(self.base).__name__}")
         user_function("change", self.change, True, "change(input, normals, uniforms)")
+        user_function("relabel", self.relabel, True, "relabel(label, normals, uniforms) -> label")
         self._check_numbers()
         count = self.base.rows if self.evaluated is None else self.evaluated
         object.__setattr__(self, "evaluated", whole_number("evaluated", count, 1, ENDLESS))
@@ -362,4 +391,4 @@ class Augmented(DrawnSource):
     @property
     def compiled_sample(self):
         """The stored row, changed."""
-        return _augmenting(self.base.compiled_sample, self.change)
+        return _augmenting(self.base.compiled_sample, self.change, self.relabel)

@@ -14,7 +14,10 @@ from sgdlimits.problems import LeastSquares, Logistic, SampleLoss, StreamingLeas
 from tests.hostile_cases import DRIFTING, ROWS, TARGETS, Walk, norm, sample_gradient, sample_value
 from tests.parameters import slowly
 
-FOLDERS = ("problems", "problems.noise", "problems.zero_loss", "discrete", "diffusions", "ensembles", "compare")
+FOLDERS = (
+    "problems", "problems.noise", "problems.tasks", "problems.zero_loss", "discrete", "diffusions", "ensembles",
+    "compare",
+)  # fmt: skip
 START = np.array([1.0, -0.5])
 
 
@@ -103,7 +106,7 @@ OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
     "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise", "AdditiveRecurrence",
-    "PearsonDiffusion", "StableOrnsteinUhlenbeck", "StableLangevin",
+    "PearsonDiffusion", "StableOrnsteinUhlenbeck", "StableLangevin", "Population", "Starts", "Task",
 }  # fmt: skip
 
 

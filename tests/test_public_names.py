@@ -12,6 +12,9 @@ NAMES = {
     "problems.zero_loss": "Hyperbola ProductSum QuadraticDifference DiagonalLinearNetwork MatrixFactorisation "
     "ShallowNetwork UserLoss",
     "problems.noise": "Minibatch LabelNoise DropConnect Dropout WeightNoise AntiCorrelated InputNoise Langevin",
+    "problems.tasks": "Task Task.starts Task.outputs Task.probabilities Task.residuals Task.risk Task.test_risk "
+    "Task.test_accuracy Task.noiseless Starts Population linear_regression random_features logistic_regression "
+    "diagonal_network relu_regression relu_classification digits next_character",
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
     "SGD.even_moments "
@@ -42,6 +45,7 @@ NAMES = {
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
     "GoodnessOfFit goodness_of_fit",
     "studies": "sweep plot_sweep merge_stores read_store find_study",
+    "exact.output_distances": "total_variation residual_correlation",
     "exact.errors": "Unstable InfiniteVariance NoStationaryLaw",
 }
 # The issue that builds a name turns its line over: an unexpected pass fails the suite.
@@ -55,6 +59,12 @@ STUDIES_LATER = ("finite-step-size", "exploration", "golden-path", "validity", "
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.SampleLoss": "value gradient samples dimension",
+    "problems.tasks.Task": "name problem test start population about",
+    "problems.tasks.Task.starts": "paths seed first_path",
+    **{f"problems.tasks.{name}": "rows seed" for name in (
+        "linear_regression", "random_features", "logistic_regression", "diagonal_network", "relu_regression",
+        "relu_classification", "digits", "next_character",
+    )},
     "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov rule",
     "discrete.SGD.moments": "x0 steps record quantities",
     "discrete.SGD.even_moments": "x0 steps order record",

@@ -58,6 +58,9 @@ PREDICTORS = {
     "linear": predictors.Linear(3, 2),
     "linear without bias": predictors.Linear(3, 2, bias=False),
     "two layers": predictors.TwoLayer(3, 2, 2, "sine"),
+    "two layers without biases": predictors.TwoLayer(3, 2, 2, "gelu", bias=False),
+    "ReLU": predictors.TwoLayer(3, 2, 2, "relu"),
+    "diagonal": predictors.DiagonalNetwork(3),
 }
 PREDICTORS["user's"] = predictors.UserPredictor(PREDICTORS["linear"].predict, PREDICTORS["linear"].pullback, 3, 2, 8)
 
@@ -68,7 +71,8 @@ def test_derivatives_of_several_outputs_agree_with_differences(name):
     predictor = PREDICTORS[name]
     draw = np.random.Generator(np.random.Philox(9))
     x, inputs, slopes = draw.standard_normal((2, predictor.dimension)), *draw.standard_normal((2, 2, 4, 3))
-    slopes, matrix = slopes[..., :2], np.stack([symmetric(predictor.dimension, seed) for seed in (1, 2)])
+    slopes = slopes[..., : predictor.outputs]
+    matrix = np.stack([symmetric(predictor.dimension, seed) for seed in (1, 2)])
     inner = lambda place: (predictor.predict(place, inputs) * slopes).sum(-1)  # noqa: E731
     outputs, pulled = predictor.predict_and_pullback(x, inputs, slopes)
     close(outputs, predictor.predict(x, inputs), 0)

@@ -1,4 +1,4 @@
-"""Smooth activations with their first three derivatives, and compiled twins that give value and slope."""
+"""Activations with their first three derivatives, and compiled twins that give value and slope."""
 
 from __future__ import annotations
 
@@ -56,6 +56,16 @@ def _gelu(z: np.ndarray) -> Derivatives:
     return z * ndtr(z), ndtr(z) + z * density, (2 - z * z) * density, z * (z * z - 4) * density
 
 
+def _relu(z: np.ndarray) -> Derivatives:
+    zero = np.zeros_like(z)
+    return np.maximum(z, 0.0), np.where(z > 0, 1.0, 0.0), zero, zero
+
+
+@compiled
+def _compiled_relu(z):
+    return max(z, 0.0), 1.0 if z > 0.0 else 0.0
+
+
 @compiled
 def _compiled_tanh(z):
     t = math.tanh(z)
@@ -95,7 +105,7 @@ def _compiled_gelu(z):
     return z * below, below + z * math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
 
 
-# name -> (value and three derivatives in NumPy, compiled value and slope)
+# smooth: name -> (value and three derivatives in NumPy, compiled value and slope)
 ACTIVATIONS: dict[str, tuple[Callable[[np.ndarray], Derivatives], Callable]] = {
     "tanh": (_tanh, _compiled_tanh),
     "sigmoid": (_sigmoid, _compiled_sigmoid),
@@ -105,3 +115,5 @@ ACTIVATIONS: dict[str, tuple[Callable[[np.ndarray], Derivatives], Callable]] = {
     "erf": (_erf, _compiled_erf),
     "gelu": (_gelu, _compiled_gelu),
 }
+# not smooth, for networks without a set of zero loss: the derivatives hold outside the kinks
+PIECEWISE_LINEAR: dict[str, tuple[Callable[[np.ndarray], Derivatives], Callable]] = {"relu": (_relu, _compiled_relu)}
