@@ -11,12 +11,14 @@ import numpy as np
 
 from sgdlimits.ensembles import populations
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind, one_of
+from sgdlimits.exact.even_coordinates import even_coordinates
 from sgdlimits.exact.moment_growth import CONTINUOUS, FactorGrowth, continuous_growth
 from sgdlimits.exact.tail_index import LARGEST, TailIndex, positive_root, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 
-from .tilted_steps import LinearRule, TiltedGaussian, TiltedMatrices, TiltedRows, TiltedSteps, grow_tilted
+from .linear_rule import linear_rule
+from .tilted_steps import TiltedGaussian, TiltedMatrices, TiltedRows, TiltedSteps, grow_tilted
 
 if TYPE_CHECKING:
     from .sgd import SGD
@@ -101,12 +103,19 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
         return index_of_factors("the recurrence", growth, growth, "sum over the factors")
     if values.shape[1] != values.shape[2]:
         raise InvalidInput(f"matrices must be square, got shape {values.shape}")
-    start = np.random.Generator(np.random.Philox(0)).standard_normal(values.shape[1])
+    mean = np.einsum("n,nij->ij", weights, values)
+    apart = values - mean
+    even = even_coordinates(
+        mean, lambda second: np.einsum("n,nij,jk,nlk->il", weights, apart, second, apart, optimize=True),
+        lambda form: np.einsum("n,nji,jk,nkl->il", weights, apart, form, apart, optimize=True),
+    )  # fmt: skip
+    values = even.root @ values @ even.back
     with np.errstate(divide="ignore"):
         logs = np.log(weights)
     return population_index(
-        "the recurrence", lambda order, **sized: grow_tilted(TiltedMatrices(order, values, logs), start, **sized), sizes
-    )
+        "the recurrence",
+        lambda order, **sized: grow_tilted(TiltedMatrices(order, values, logs), even.spread, **sized), sizes,
+    )  # fmt: skip
 
 
 def weighted_values(name: str, law: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -176,9 +185,7 @@ def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, 
 
 def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray) -> GrowthAt:
     """Growth of E |x|^order of SGD's linear part, by populations of tilted steps."""
-    rule = LinearRule(float(sgd.step_size), problem.ridge, sgd.momentum, sgd.nesterov)
-    # In steep directions, where moments grow: of flat ones a path forgets its part slowly, at their own rates.
-    start = np.tile(eigenvalues, 2) if sgd.momentum else eigenvalues
+    rule = linear_rule(sgd, problem, eigenvalues)
 
     def steps(order: float) -> TiltedSteps:
         if isinstance(problem, LeastSquares):
@@ -186,7 +193,7 @@ def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray) -> G
             return TiltedRows(order, rule, problem.range_modes, sgd.batch_size, replace)
         return TiltedGaussian(order, rule, eigenvalues, sgd.batch_size)
 
-    return lambda order, **options: grow_tilted(steps(order), start, **options)
+    return lambda order, **options: grow_tilted(steps(order), rule.spread, **options)
 
 
 def population_index(
@@ -242,7 +249,8 @@ def population_index(
             break
     middle = rate(order, 1)
     index = order - middle.rate / slope
-    half = (middle.upper - middle.lower) / 2 / slope
+    bent = math.hypot(*(end.upper - end.lower for end in ends)) / (4 * wide * slope)  # of the slope, relative to it
+    half = math.hypot((middle.upper - middle.lower) / 2 / slope, bent * middle.rate / slope)
     fewest = min(end.fewest_effective for end in (*ends, middle))
     if fewest < FEW_PARENTS and abs(middle.bias) > GROSS * index * slope:
         raise OutOfReach(

@@ -18,8 +18,11 @@ from scipy.special import gammaincinv, gammaln, xlogy
 from sgdlimits.ensembles import populations
 from sgdlimits.ensembles.random import Noise, Purpose
 
+from .linear_rule import LinearRule
+
 PLACES = 96  # purpose of the uniform numbers that choose rows, matrices and cells
 CELLS = 64  # of the radius of a Gaussian batch
+FIRST = 16  # cells that the first one is cut into: densities of chi are steep next to 0
 OUTSIDE = 1e-18  # probability of a radius beyond them
 FLAT = 1e-9  # slope of a logarithm that is none
 DEFENCE = 0.02  # of the largest weight that a row has at least, while others are to come
@@ -27,40 +30,6 @@ TILTED = 8  # rows of a batch; the rest are drawn as they come
 MOST_ROWS = 2048  # that a path looks at; of more it draws so many candidates at random
 PLAIN = 1e-3  # order below which a radius is drawn as it comes
 ROUNDS = 4  # of the fixed point of a Gaussian tilt
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """What a linear step leaves as it is and where it looks: A x = (base - noise(look), rest).
-
-    Attributes
-    ----------
-    base, look : (P, r) arrays
-    rest : (P, m) array
-    """
-
-    base: np.ndarray
-    look: np.ndarray
-    rest: np.ndarray
-
-
-@dataclass(frozen=True)
-class LinearRule:
-    """Plain SGD, heavy ball or Nesterov's rule, in the state (w,) or (w, w before)."""
-
-    step_size: float
-    ridge: float
-    momentum: float
-    nesterov: bool
-
-    def split(self, state: np.ndarray) -> Split:
-        """State (P, r) or (P, 2 r) at unit norm."""
-        if not self.momentum:
-            return Split((1 - self.step_size * self.ridge) * state, state, state[:, :0])
-        now, before = np.split(state, 2, axis=1)
-        ahead = now + self.momentum * (now - before)
-        at = ahead if self.nesterov else now
-        return Split(ahead - self.step_size * self.ridge * at, at, now)
 
 
 class TiltedSteps(ABC):
@@ -73,7 +42,7 @@ class TiltedSteps(ABC):
         """A u (P, D) of the drawn A, and log p / q (P,)."""
 
     def initial_state(self, x0: np.ndarray) -> np.ndarray:
-        return x0.copy()
+        return _to_the_sphere(x0)
 
     def step(self, k: int, state: np.ndarray, noise: Noise) -> np.ndarray:
         moved, ratio = self.move(k, state[:, :-1], noise)
@@ -86,9 +55,12 @@ class TiltedSteps(ABC):
         return state
 
 
-def grow_tilted(steps: TiltedSteps, start: np.ndarray, **options: Any) -> populations.Growth:
-    """Growth rate of E |x|^order by populations; options and errors as `populations.grow`."""
-    x0 = np.append(start / np.linalg.norm(start), 0.0)
+def grow_tilted(steps: TiltedSteps, spread: np.ndarray, **options: Any) -> populations.Growth:
+    """Growth rate of E |y|^order by populations, whose directions start as those of N(0, spread), (D, D).
+
+    Options and errors as `populations.grow`.
+    """
+    x0 = np.zeros(len(spread) + 1), np.pad(spread, (0, 1))
     return populations.grow(steps, x0, log_weight=_drawn, project=_to_the_sphere, halves=False, **options)
 
 
@@ -133,8 +105,13 @@ class TiltedRows(TiltedSteps):
     replace: bool
 
     @cached_property
+    def _pushes(self) -> np.ndarray:
+        """What a row moves."""
+        return self.rows @ self.rule.lift.T
+
+    @cached_property
     def _squares(self) -> np.ndarray:
-        return np.square(self.rows).sum(axis=1)
+        return np.square(self._pushes).sum(axis=1)
 
     @cached_property
     def _hessian(self) -> np.ndarray:
@@ -142,13 +119,13 @@ class TiltedRows(TiltedSteps):
 
     @cached_property
     def _fourth(self) -> np.ndarray:
-        """E |a|^2 a a^T."""
+        """E |lift a|^2 a a^T."""
         return (self.rows * self._squares[:, None]).T @ self.rows / len(self.rows)
 
     def move(self, k: int, u: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         split, batch, n = self.rule.split(u), self.batch_size, len(self.rows)
-        look, scale = split.look, self.rule.step_size / batch
-        mean, rest = look @ self._hessian, np.square(split.rest).sum(axis=1)
+        look, scale = split.look, self.rule.scale
+        mean, rest = look @ self._hessian @ self.rule.lift.T, np.square(split.rest).sum(axis=1)
         variance = np.einsum("pi,ij,pj->p", look, self._fourth, look) - np.square(mean).sum(axis=1)
         value, ratio = split.base - scale * batch * mean, np.zeros(len(u))
         tilted = min(batch, TILTED) if self.order > PLAIN else 0  # next to 0 there is nothing to tilt
@@ -164,13 +141,12 @@ class TiltedRows(TiltedSteps):
             place, drawn = self._one(value, look, spare, scale, own, taken, free, b + 1 < batch)
             chosen[:, b] = place
             ratio += drawn
-            row = self.rows[place]
-            value -= scale * np.einsum("pi,pi->p", row, look)[:, None] * row
+            value -= scale * np.einsum("pi,pi->p", self.rows[place], look)[:, None] * self._pushes[place]
         if tilted < batch:
             further = self._further(k, chosen, noise)
-            rows = self.rows[further]
             value += scale * (batch - tilted) * mean
-            value -= scale * np.einsum("pb,pbi->pi", np.einsum("pbi,pi->pb", rows, look), rows)
+            along = np.einsum("pbi,pi->pb", self.rows[further], look)
+            value -= scale * np.einsum("pb,pbi->pi", along, self._pushes[further])
         return np.concatenate([value, split.rest], axis=1), ratio
 
     def _one(
@@ -190,15 +166,15 @@ class TiltedRows(TiltedSteps):
             Rows that must not come again; `free` others are equally likely.
         """
         many = numbers.shape[1] > 1
-        rows, squares, count = self._single[0], self._single[1][None], len(self.rows)
+        rows, pushes, squares, count = *self._single[:2], self._single[2][None], len(self.rows)
         look, other = look.astype(np.float32), others.astype(np.float32)
         if many:  # some stand for all
             cumulated, log_drawn = self._candidates
             places = np.minimum(np.searchsorted(cumulated, numbers[:, 1:] * cumulated[-1], side="right"), count - 1)
-            rows, squares, count = rows[places], squares[0, places], places.shape[1]
-            along, toward = np.einsum("pci,pi->pc", rows, look), np.einsum("pci,pi->pc", rows, other)
+            squares, count = squares[0, places], places.shape[1]
+            along, toward = np.einsum("pci,pi->pc", rows[places], look), np.einsum("pci,pi->pc", pushes[places], other)
         else:
-            along, toward = look @ rows.T, other @ rows.T
+            along, toward = look @ rows.T, other @ pushes.T
         still = (np.square(others).sum(axis=1) + spare).astype(np.float32)
         sizes = np.float32(scale**2) * along * squares - np.float32(2 * scale) * toward
         sizes *= along
@@ -218,9 +194,9 @@ class TiltedRows(TiltedSteps):
         return at[:, 0], -np.log(free) - drawn[:, 0]
 
     @cached_property
-    def _single(self) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and their squared norms in single precision: any law may draw, as its p / q is known."""
-        return self.rows.astype(np.float32), self._squares.astype(np.float32)
+    def _single(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rows, pushes and their squared norms in single precision: any law may draw, as its p / q is known."""
+        return self.rows.astype(np.float32), self._pushes.astype(np.float32), self._squares.astype(np.float32)
 
     def _further(self, k: int, chosen: np.ndarray, noise: Noise) -> np.ndarray:
         """The rest of a batch (P, m), as it comes."""
@@ -234,7 +210,8 @@ class TiltedRows(TiltedSteps):
     @cached_property
     def _candidates(self) -> tuple[np.ndarray, np.ndarray]:
         """Cumulated probabilities of candidates, and their logarithms: half by what a row could do at most."""
-        could = self.order * np.log1p(self.rule.step_size / self.batch_size * self._squares)
+        seen = np.square(self.rows @ self.rule.look).sum(axis=1)
+        could = self.order * np.log1p(self.rule.scale * np.sqrt(seen * self._squares))
         could = np.exp(could - could.max())
         mixed = 0.5 / len(could) + 0.5 * could / could.sum()
         return np.cumsum(mixed), np.log(mixed)
@@ -254,11 +231,18 @@ class TiltedGaussian(TiltedSteps):
     batch_size: int
 
     @cached_property
+    def _roots(self) -> np.ndarray:
+        """Deviations of what a batch moves, (r,)."""
+        return np.diagonal(self.rule.lift) * np.sqrt(self.eigenvalues)
+
+    @cached_property
     def _cells(self) -> tuple[np.ndarray, np.ndarray]:
         from scipy.stats import chi
 
         low = chi.ppf(OUTSIDE, self.batch_size) if self.batch_size > 1 else 0.0
         edges = np.linspace(low, chi.isf(OUTSIDE, self.batch_size + 2 * self.order), CELLS + 1)
+        if low:
+            edges = np.concatenate([np.geomspace(low, edges[1], FIRST + 1), edges[2:]])
         return edges, self._log_density(edges)
 
     def _log_density(self, radius: np.ndarray) -> np.ndarray:
@@ -266,20 +250,20 @@ class TiltedGaussian(TiltedSteps):
         return xlogy(self.batch_size - 1, radius) - radius**2 / 2 - (half - 1) * np.log(2) - gammaln(half)
 
     def move(self, k: int, u: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
-        h, order, split = self.eigenvalues, self.order, self.rule.split(u)
-        scale, uniforms = self.rule.step_size / self.batch_size, noise.uniforms(PLACES, k, 2)
-        base, pull = split.base, split.look * h
-        rest, variance = np.square(split.rest).sum(axis=1), np.einsum("pi,pi->p", pull, split.look)
+        order, split, roots, h = self.order, self.rule.split(u), self._roots, self._roots**2
+        scale, uniforms = self.rule.scale, noise.uniforms(PLACES, k, 2)
+        seen = split.look * np.sqrt(self.eigenvalues)
+        base, pull = split.base, seen * roots
+        rest, variance = np.square(split.rest).sum(axis=1), np.square(seen).sum(axis=1)
         radius, ratio = self._radius(base, pull, rest, variance, scale, uniforms)
         middle = base - (scale * radius**2)[:, None] * pull  # mean of A u, given R
         spread = scale * radius * np.sqrt(variance)
         still = np.square(middle).sum(axis=1) + rest
-        roots = np.sqrt(h)
-        along = split.look * roots / np.sqrt(variance)[:, None]  # the unit vector that g = roots * xi is without
+        along = seen / np.sqrt(variance)[:, None]  # the unit vector that g = roots * xi is without
         turned = middle * roots
         turned -= np.einsum("pi,pi->p", turned, along)[:, None] * along
         # exp(order / 2 |A u|^2 / size) is normal in xi; size is then the mean of |A u|^2, by a fixed point from above.
-        most = order * spread**2 * h[0]
+        most = order * spread**2 * h.max()
         size = still + spread**2 * h.sum() + most
         for _ in range(ROUNDS):
             tilt = order / size
@@ -307,7 +291,7 @@ class TiltedGaussian(TiltedSteps):
         """R (P,) and log p / q: by cells in proportion to about E |A u|^order, the exponential of a line in each."""
         if self.order < PLAIN:
             return np.sqrt(2 * gammaincinv(self.batch_size / 2, uniforms[:, 0])), np.zeros(len(base))
-        h, (edges, densities) = self.eigenvalues, self._cells
+        h, (edges, densities) = self._roots**2, self._cells
         own, cross, both = (np.einsum("pi,pi->p", *pair) for pair in ((base, base), (base, pull), (pull, pull)))
         across = h.sum() - both / variance + max(self.order / 2 - 1, 0.0) * np.square(h).sum() / h.sum()
         squares = (scale * edges**2)[None]
@@ -315,11 +299,12 @@ class TiltedGaussian(TiltedSteps):
         sizes += scale * squares * (variance * across)[:, None]
         logs = self.order / 2 * np.log(sizes) + densities
         # exp of a line within a cell: its mass, and its inverse distribution.
-        width, slopes = edges[1] - edges[0], np.diff(logs, axis=1)
+        widths, slopes = np.diff(edges), np.diff(logs, axis=1)
         slopes = np.where(np.abs(slopes) < FLAT, FLAT, slopes)
-        cell, drawn = choose(logs[:, :-1] + np.log(np.expm1(slopes) / slopes), uniforms[:, :1])
+        cell, drawn = choose(logs[:, :-1] + np.log(widths * np.expm1(slopes) / slopes), uniforms[:, :1])
         low, slope = (np.take_along_axis(each, cell, axis=1)[:, 0] for each in (logs[:, :-1], slopes))
         part = np.log1p(uniforms[:, 1] * np.expm1(slope)) / slope
+        width = widths[cell[:, 0]]
         radius = edges[cell[:, 0]] + width * part
         # log q: the cell's, and the line's over the cell's mass.
         log_drawn = drawn[:, 0] + slope * part - np.log(np.expm1(slope) / slope) - np.log(width)

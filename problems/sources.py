@@ -270,7 +270,7 @@ class Stream(DrawnSource):
     evaluated: int = EVALUATED
     rows: int = ENDLESS
     endless: bool = True
-    arrays: tuple[np.ndarray, ...] = ()
+    arrays: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
         user_function("draw", self.draw, True, "draw(normals, uniforms, out, *arrays) -> label")

@@ -207,14 +207,6 @@ def test_populations_where_the_index_is_two(case):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("nesterov", [False, True])
-def test_populations_of_momentum(nesterov):
-    """Assert 2 within the interval, which is wide: the norm of the state swings."""
-    found = sampled(at_its_threshold(stream([1.0, 0.2]), momentum=0.8, nesterov=nesterov), paths=128, generations=150)
-    assert abs(found.index - 2) < 1.5 * found.error < 0.6
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "ridge"), list(DIABETES))
 def test_diabetes_where_even_moments_make_the_index_whole(batch_size, ridge):
     """Assert a radius of 1 of the fourth moments, and within the interval 2 and 4 where they are exact."""

@@ -10,10 +10,9 @@ import numpy as np
 from sgdlimits.ensembles.random import Noise, Purpose, child_seed
 
 from ..least_squares import LeastSquares
-from ..losses import OutputLoss
 from ..prediction import Supervised
 from ..predictor import Predictor
-from ..sources import DrawnSource, Rows, stored
+from ..sources import Rows, stored
 
 TEST_ROWS = 2000
 
@@ -30,7 +29,7 @@ def teacher_uniforms(seed: int, size: int) -> np.ndarray:
     return noise.uniforms(Purpose.FEATURES, 0, size)[0]
 
 
-def samples_of(law: Any, seed: int, rows: int | None, test_rows: int) -> tuple[DrawnSource | Rows, Rows]:
+def samples_of(law: Any, seed: int, rows: int | None, test_rows: int) -> tuple[Any, Rows]:
     """The source to learn from and the test rows: three streams of one law under seeds of their own.
 
     Parameters
@@ -49,7 +48,7 @@ def samples_of(law: Any, seed: int, rows: int | None, test_rows: int) -> tuple[D
     return stored(replace(law, seed=child_seed(seed, "rows")), rows, "rows drawn once"), test
 
 
-def supervised(predictor: Predictor, loss: str | OutputLoss, source: Any, test: Rows, name: str) -> Supervised:
+def supervised(predictor: Predictor, loss: Any, source: Any, test: Rows, name: str) -> Supervised:
     """Predictor x loss x source with test rows and without a ridge."""
     return Supervised(predictor, loss, source, test=test, name=name)
 
