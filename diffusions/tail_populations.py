@@ -115,7 +115,8 @@ def population_index(
     runs = (10 * math.prod(coarse_size) + 9 * math.prod(fine_size)) * part.generations
     check_time(
         f"the tail index of {process.label} in {noise.dimension} modes, by populations that live "
-        f"{part.generations:.3g} generations,", NORMAL * runs * drawn, "take even_moments, or tail_index_bounds", warn=True,
+        f"{part.generations:.3g} generations,", NORMAL * runs * drawn,
+        "take even_moments, or tail_index_bounds", warn=True,
     )  # fmt: skip
 
     def growth(part: LinearPart, p: float, size: tuple[int, int]) -> Growth:
