@@ -14,7 +14,7 @@ from sgdlimits.problems import tasks
 def linear():
     task = tasks.linear_regression(dimension=20, seed=1)
     return task, compare.golden_path(
-        task, SGD(task.problem, 0.05, batch_size=4), 60, batch_size=32, steps=240, seeds=64, functions=False
+        task, SGD(task.problem, 0.05, batch_size=4), 60, batch_size=32, steps=240, seeds=256, functions=False
     )
 
 
@@ -23,15 +23,14 @@ def test_linear_gaps_are_the_exact_ones(linear):
     data = linear[1].dataset
     error = data["gap"].std("seed", ddof=1) / np.sqrt(data.sizes["seed"])
     assert (np.abs(data["gap"].mean("seed") - data["exact_gap"]) < 4 * error).all()
-    assert data["exact_gap"].values[0] > 4 * error.values[0]  # there is something to see
-    assert not (np.abs(data["gap"].mean("seed") - 1.5 * data["exact_gap"]) < 4 * error).all()
+    assert not (np.abs(data["gap"].mean("seed") - 3 * data["exact_gap"]) < 4 * error).all()  # there is something to see
 
 
 def test_a_linear_run_joins_and_is_not_ahead(linear):
     """Assert the verdicts where theory proves them, and that F3 is void where functions were not asked for."""
     verdicts = linear[1].verdicts
-    assert verdicts["F2 low"] in ("holds", "marginal") and verdicts["F4 noiseless"] in ("holds", "marginal")
-    assert verdicts["F3"] == "void" and verdicts["F1 low"] != "fails"
+    assert verdicts["F2"] in ("holds", "marginal") and verdicts["F4"] in ("holds", "marginal")
+    assert verdicts["F3"] == "void" and verdicts["F1"] != "fails"
 
 
 @pytest.mark.parametrize("rows", [None, 40])
@@ -44,11 +43,11 @@ def test_the_diagonal_network_snaps_online_and_forks_offline(rows):
     )  # fmt: skip
     phi = result.dataset["phi"].values[-1]
     if rows is None:
-        assert 0 <= phi < 0.02 and result.verdicts["F1 low"] == "holds"
+        assert 0 <= phi < 0.02 and result.verdicts["F1"] == "holds"
         assert "fails" not in result.verdicts.values()
     else:
         assert phi > 1
-        assert [result.verdicts[key] for key in ("F1 low", "F2 low", "F4 noiseless")] == ["fails"] * 3
+        assert [result.verdicts[key] for key in ("F1", "F2", "F4")] == ["fails"] * 3
 
 
 def test_a_step_size_drop_is_matched_at_equal_sums():
@@ -61,7 +60,7 @@ def test_a_step_size_drop_is_matched_at_equal_sums():
     assert np.abs(data["noiseless_gap"]).max() > 0
     error = data["gap"].std("seed", ddof=1) / np.sqrt(64)
     assert (np.abs(data["gap"].mean("seed") - data["exact_gap"]) < 4 * error).all()
-    with pytest.raises(InvalidInput, match="take 42"):
+    with pytest.raises(InvalidInput, match="take 40"):
         compare.golden_path(task, sgd, 41, step_size=0.02, steps=120)
 
 

@@ -192,7 +192,7 @@ def _dataset(
     )  # fmt: skip
     coordinates = {
         "arm": list(arms), "seed": np.arange(asked.seeds), "after": asked.after, "before": asked.before,
-        "pair": list(pairs), "criterion": [f"{one.name} {one.against}".strip() for one in judged],
+        "pair": list(pairs), "criterion": [f"F3 {one.against}".strip() if one.name == "F3" else one.name for one in judged],
     }  # fmt: skip
     settings = {
         "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
