@@ -190,9 +190,10 @@ def _dataset(
         compared_loss=nothing if compared is None else np.array([compared.losses[name] for name in arms]),
         compared_at=nothing if compared is None else np.array([compared.steps[name] for name in arms]), **each,
     )  # fmt: skip
+    names = [f"F3 {one.against}".strip() if one.name == "F3" else one.name for one in judged]
     coordinates = {
         "arm": list(arms), "seed": np.arange(asked.seeds), "after": asked.after, "before": asked.before,
-        "pair": list(pairs), "criterion": [f"F3 {one.against}".strip() if one.name == "F3" else one.name for one in judged],
+        "pair": list(pairs), "criterion": names,
     }  # fmt: skip
     settings = {
         "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
