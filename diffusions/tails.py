@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
-
+from typing import TYPE_CHECKING, Any
 
 from sgdlimits.exact.diffusion_index import isotropic_index, spectral_index
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from .homogenized import HomogenizedSGD
 
 GOOD = 0.05  # relative error up to which nothing is sampled
+ROUNDING = 1e-12  # relative, of bounds
 
 
 def homogenized_tail_bounds(process: HomogenizedSGD) -> TailIndexBounds:
@@ -48,6 +48,7 @@ def diffusion_tail_index(process: Diffusion, seed: int, threads: int | None) -> 
     """By a closed form where there is one, else by the spectrum of the generator on directions, else by sampling."""
     noise = linear_noise(process)
     found = isotropic_index(noise) if noise.isotropic else spectral_index(noise)
+    found = _within_bounds(process, found)
     if found is None or found.error > GOOD * found.index:
         sampled = population_index(process, noise, noise.search_start if found is None else found.index, seed, threads)
         found = sampled if found is None or sampled.error < found.error else found
@@ -58,6 +59,21 @@ def diffusion_tail_index(process: Diffusion, seed: int, threads: int | None) -> 
         "the risk is zero at the minimiser and there is no label noise: paths end there, and no other law is "
         f"stationary; E |X_t - minimiser|^p falls to zero for p below {found.index:.6g} and grows above it",
     )  # fmt: skip
+
+
+def _within_bounds(process: Diffusion, found: TailIndex | None) -> TailIndex | None:
+    """The middle of proved bounds, where these are closer than the error; an index that lies outside is dropped."""
+    bounded: Any = getattr(process, "tail_index_bounds", None)
+    if bounded is None or process.quadratic.curvatures.min() < 0 or noise_dies(process):
+        return found
+    bounds = bounded()
+    upper = min(bounds.upper, bounds.sharpest_upper)
+    middle, half = (bounds.lower + upper) / 2, (upper - bounds.lower) / 2 + ROUNDING * upper
+    outside = found is not None and not abs(found.index - middle) <= half + found.error
+    if half <= GOOD * middle and (found is None or outside or found.error > half):
+        exponent, error = (math.nan, math.nan) if found is None else (found.lyapunov_exponent, found.lyapunov_error)
+        return TailIndex(middle, half, "proved bounds, which leave no more room", exponent, error)
+    return None if outside else found
 
 
 def linear_noise(process: Diffusion) -> LinearNoise | QuadraticNoise:

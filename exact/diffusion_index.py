@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from . import planar_diffusion
 from .direction_spaces import FEW, Pencil, Space
 from .errors import PositiveLyapunovExponent
 from .moment_exponents import LinearNoise
@@ -25,6 +26,7 @@ MOST_BELOW_ZERO = 0.1  # of a function's largest value, that a positive function
 MOST_SHARE = 0.9  # of a change in the next one, in what is taken for a geometric series
 SAFETY = 3.0  # of the error: spectra far apart converge more slowly than the last two changes show
 LOOKS = 256  # random directions in which a function is looked at
+CLOSE = 1e-7  # relative error of polynomials in two modes, past which panels are tried
 STEPS = 12  # of Newton's method
 SHIFT = 1e-10  # relative: what makes a singular matrix regular in inverse iteration
 
@@ -51,6 +53,30 @@ def isotropic_index(noise: LinearNoise | QuadraticNoise) -> TailIndex:
 
 
 def spectral_index(noise: LinearNoise | QuadraticNoise) -> TailIndex | None:
+    """By polynomials in the direction; in two modes, where these do not converge, by panels.
+
+    Raises
+    ------
+    PositiveLyapunovExponent
+        If no stationary law exists.
+    """
+    if not (isinstance(noise, LinearNoise) and noise.dimension == 2):
+        return polynomial_index(noise)
+    slope, doubt = planar_diffusion.lyapunov_exponent(noise)
+    if slope >= doubt:
+        raise no_law(slope)
+    try:
+        found = polynomial_index(noise)
+    except PositiveLyapunovExponent:
+        found = None  # by an exponent that is less well known
+    if found is None or found.error > CLOSE * found.index:
+        root = planar_diffusion.planar_root(noise)
+        if math.isfinite(root.error) and (found is None or root.error < found.error):
+            found = TailIndex(root.index, root.error, "spectral: panels in the logarithm of the ratio of 2 coordinates")
+    return None if found is None else replace(found, lyapunov_exponent=slope, lyapunov_error=doubt)
+
+
+def polynomial_index(noise: LinearNoise | QuadraticNoise) -> TailIndex | None:
     """By Galerkin's method on directions, to rounding or as far as memory allows; None where it does not converge.
 
     The error is three times the change from the space before the last, or more.
