@@ -165,7 +165,11 @@ CALLS = {
     "NoisyGradientDescent.simulate": (NOISY.simulate, SIMULATED_W),
     "NoisyGradientDescent.regulariser": (NOISY.regulariser, dict(w=START)),
     "discrete.simulate": (discrete.simulate, {"recurrence": Walk(), **SIMULATED, "risk": norm}),
-    "GradientFlow": (diffusions.GradientFlow, dict(problem=SMALL, step_size=0.05, batch_size=1, label_noise=0.0)),
+    "GradientFlow": (
+        diffusions.GradientFlow,
+        dict(problem=SMALL, step_size=0.05, batch_size=1, label_noise=0.0, drift_order=1, rtol=1e-8, atol=1e-10),
+    ),
+    "GradientFlow.solve": (diffusions.GradientFlow(SMALL, 0.05).solve, dict(x0=START, steps=3, record=[3])),
     "OrnsteinUhlenbeck": (
         diffusions.OrnsteinUhlenbeck, dict(problem=SMALL, step_size=0.05, batch_size=1, label_noise=0.0),
     ),

@@ -24,7 +24,7 @@ NAMES = {
     "from_diffrax ManifoldLimit "
     "ManifoldLimit.solve ManifoldLimit.simulate ManifoldLimit.of limit_map HomogenizedSGD.of "
     "OrnsteinUhlenbeck.of ModifiedEquation.of "
-    "GradientFlow.of HomogenizedSGD.moments HomogenizedSGD.sensitivities "
+    "GradientFlow.of GradientFlow.solve HomogenizedSGD.moments HomogenizedSGD.sensitivities "
     "HomogenizedSGD.stationary HomogenizedSGD.stability HomogenizedSGD.tail_index HomogenizedSGD.tail_index_bounds "
     "HomogenizedSGD.even_moments ModifiedEquation.even_moments "
     "ModifiedEquation.tail_index PearsonDiffusion PearsonDiffusion.of PearsonDiffusion.moments "
