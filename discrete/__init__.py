@@ -7,6 +7,7 @@ from sgdlimits.exact import schedules
 
 from . import rules
 from .additive_recurrence import AdditiveRecurrence
+from .curvature import Sharpness, sharpness
 from .exponent_bounds import tail_exponent_bounds
 from .kesten import kesten_index
 from .lipschitz_factors import LipschitzFactors, lipschitz_factors
@@ -15,6 +16,6 @@ from .recurrence import Recurrence, simulate
 from .sgd import SGD
 
 __all__ = [
-    "SGD", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "kesten_index",
-    "lipschitz_factors", "rules", "schedules", "simulate", "tail_exponent_bounds",
+    "SGD", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
+    "kesten_index", "lipschitz_factors", "rules", "schedules", "sharpness", "simulate", "tail_exponent_bounds",
 ]  # fmt: skip

@@ -95,7 +95,8 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "LipschitzFactors", "SavedState", "Until", "Bounds", "Contraction", "ConvexOrder", "Laws", "Orders", "Paths",
+    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "Contraction", "ConvexOrder", "Laws", "Orders",
+    "Paths",
     "Tails", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}

@@ -15,7 +15,7 @@ NAMES = {
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
     "SGD.even_moments "
-    "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors "
+    "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors sharpness "
     "AdditiveRecurrence.characteristic_function AdditiveRecurrence.cumulants AdditiveRecurrence.distribution "
     "AdditiveRecurrence.distance_to_gaussian AdditiveRecurrence.simulate",
     "diffusions": "GradientFlow OrnsteinUhlenbeck ModifiedEquation HomogenizedSGD UserDiffusion integrate "
