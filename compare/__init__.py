@@ -9,6 +9,7 @@ from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._orders import Orders, orders
 from ._paths import Paths, paths
+from ._step_size_effect import StepSizeEffect, step_size_effect
 from ._tails import Tails, tails
 from ._time_scales import TimeScale, TimeScales, time_scales
 from .known_law import KnownLaw
@@ -21,6 +22,7 @@ __all__ = [
     "Manifold",
     "Orders",
     "Paths",
+    "StepSizeEffect",
     "Tails",
     "TimeScale",
     "TimeScales",
@@ -30,6 +32,7 @@ __all__ = [
     "manifold",
     "orders",
     "paths",
+    "step_size_effect",
     "tails",
     "time_scales",
 ]

@@ -210,8 +210,8 @@ class GradientFlow(Diffusion):
             when = f" at flow time {explosion[first]:.6g}" if math.isfinite(explosion[first]) else ""
             warnings.warn(
                 f"gradient flow from {gone.any(axis=1).sum()} of {len(starts)} starts leaves the range of numbers, "
-                f"path {first}{when}: its risk is inf from there on; the loss is not bounded below, or x0 lies outside the "
-                "basin of a minimum",
+                f"path {first}{when}: its risk is inf from there on; the loss is not bounded below, or x0 lies outside "
+                "the basin of a minimum",
                 OverflowedPaths,
                 stacklevel=2,
             )
