@@ -14,8 +14,9 @@ from .lipschitz_factors import LipschitzFactors, lipschitz_factors
 from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
+from .svag import SVAG
 
 __all__ = [
-    "SGD", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
+    "SGD", "SVAG", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
     "kesten_index", "lipschitz_factors", "rules", "schedules", "sharpness", "simulate", "tail_exponent_bounds",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ NAMES = {
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
     "SGD.even_moments "
+    "SVAG SVAG.moments SVAG.stationary SVAG.stability SVAG.simulate "
     "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors sharpness "
     "AdditiveRecurrence.characteristic_function AdditiveRecurrence.cumulants AdditiveRecurrence.distribution "
     "AdditiveRecurrence.distance_to_gaussian AdditiveRecurrence.simulate",
