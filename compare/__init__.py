@@ -7,6 +7,7 @@ from ._bounds import Bounds, bounds
 from ._contraction import Contraction, contraction
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
+from ._matched_noise import MatchedNoise, linear_scaling, svag
 from ._orders import Orders, orders
 from ._paths import Paths, paths
 from ._step_size_effect import StepSizeEffect, step_size_effect
@@ -20,6 +21,7 @@ __all__ = [
     "KnownLaw",
     "Laws",
     "Manifold",
+    "MatchedNoise",
     "Orders",
     "Paths",
     "StepSizeEffect",
@@ -29,10 +31,12 @@ __all__ = [
     "bounds",
     "contraction",
     "laws",
+    "linear_scaling",
     "manifold",
     "orders",
     "paths",
     "step_size_effect",
+    "svag",
     "tails",
     "time_scales",
 ]

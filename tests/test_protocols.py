@@ -97,7 +97,7 @@ INTERFACES = {
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
     "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "Contraction", "ConvexOrder", "Laws", "Orders",
-    "Paths", "StepSizeEffect", "Tails", "Manifold", "TimeScale", "TimeScales",
+    "MatchedNoise", "Paths", "StepSizeEffect", "Tails", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}

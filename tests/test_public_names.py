@@ -37,7 +37,8 @@ NAMES = {
     "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
-    "compare": "laws orders time_scales manifold bounds tails Tails contraction step_size_effect",
+    "compare": "laws orders time_scales manifold bounds tails Tails contraction step_size_effect svag "
+    "linear_scaling",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
     "GoodnessOfFit goodness_of_fit",
