@@ -130,8 +130,9 @@ class FlowSimulator:
     def start(self, positions: np.ndarray, noise: Noise) -> Flow:
         starts, member = np.unique(positions, axis=0, return_inverse=True)
         u = len(starts)
-        times = (np.full(u, value) for value in (np.nan, 0.0, np.inf))
-        return Flow(starts, starts.copy(), *times, np.full(u, -1, dtype=np.int64), member.ravel())
+        when, length, gone = (np.full(u, value) for value in (np.nan, 0.0, np.inf))
+        overflow = np.full(u, -1, dtype=np.int64)
+        return Flow(starts, starts.copy(), when, length, gone, overflow, member.ravel())
 
     def advance(self, state: Flow, first: int, last: int, noise: Noise) -> None:
         times = elapsed(self.step_size, np.arange(first, last + 1))

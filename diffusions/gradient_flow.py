@@ -223,7 +223,7 @@ class GradientFlow(Diffusion):
         grid = np.union1d(0, kept)
         with np.errstate(over="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            means = [self.moments(x, int(kept[-1]), grid, ("mean",))["mean"].values for x in starts]
+            means = [self.moments(x, int(kept[-1]), grid.tolist(), ("mean",))["mean"].values for x in starts]
         return np.array(means)[:, np.isin(grid, kept)]
 
     def _walked(self, starts: np.ndarray, kept: np.ndarray, looser: float) -> tuple[np.ndarray, np.ndarray]:

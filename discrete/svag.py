@@ -159,8 +159,9 @@ class SVAG:
         """What its first two moments obey, increment by increment, where they close."""
         second = moment_equations.second_moments(self.sgd)
         return SecondMoments(
-            second.problem, self.label, self.step_size, self.moment_map, self.l * second.mean_threshold
-        )
+            second.problem, self.label, self.step_size, self.moment_map, self.l * second.mean_threshold,
+            increments=self.l,
+        )  # fmt: skip
 
     def moments(
         self,
@@ -186,9 +187,7 @@ class SVAG:
         """
         chosen, second = some_of("quantities", quantities, QUANTITIES), self.second_moments
         second.warn_if_unstable()
-        return second.moments(
-            x0, steps, record, chosen, self._attributes(), lambda kept: None, progress, self.moment_map, self.l
-        )
+        return second.moments(x0, steps, record, chosen, self._attributes(), lambda kept: None, progress)
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law; errors as of `SGD.stationary`."""

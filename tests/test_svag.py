@@ -89,6 +89,8 @@ def test_the_mean_is_that_of_small_steps_and_moments_are_those_of_a_batch_of_b_o
     for name in ("mean", "covariance", "risk"):
         np.testing.assert_allclose(mine[name], small[name], rtol=1e-12, atol=1e-15)
     np.testing.assert_allclose(process.stationary().covariance, SGD(SQUARES, 0.1, 2).stationary().covariance, rtol=1e-9)
+    curve = process.second_moments.risk_curve(X0, np.array([3, 8]))
+    np.testing.assert_allclose(curve(np.array([3, 8])), mine["risk"].values[1:], rtol=1e-12)
     threshold = process.stability().mean_square_threshold
     assert abs(threshold / (3 * SGD(SQUARES, 0.1, 2).stability().mean_square_threshold) - 1) < 1e-9
     with pytest.raises(InfiniteVariance):

@@ -95,7 +95,7 @@ def step_size_effect(
     if sgd is not None:
         _check_noise(sgd, problem, step_size)
     flows = [
-        GradientFlow(problem, step_size, drift_order=order, rtol=rtol, atol=atol).solve(x0, steps, kept)
+        GradientFlow(problem, step_size, drift_order=order, rtol=rtol, atol=atol).solve(x0, steps, kept.tolist())
         for order in (1, 2)
     ]
     places = descent_path(problem, x0, step_size, kept)
@@ -111,8 +111,9 @@ def step_size_effect(
     edges = [sharpness(problem, place) if look and not gone else None
              for place, look, gone in zip(places, looks, lost)]  # fmt: skip
     noisy, error, exact = (None, None, 1) if sgd is None else _noise(sgd, problem, x0, kept, paths, seed)
+    flow, modified = ((each["risk"].values[0], each["risk_error"].values[0]) for each in flows)
     found = Effects.of(
-        descent, *((flow["risk"].values[0], flow["risk_error"].values[0]) for flow in flows),
+        descent, flow, modified,
         [math.nan if edge is None else step_size * edge.value for edge in edges],
         [math.nan if edge is None else step_size * (edge.error + 2 * edge.sampling_error) for edge in edges],
         noisy, error,
@@ -147,9 +148,9 @@ def _noise(
         warnings.simplefilter("ignore", StabilityWarning)  # the result marks the edge itself
         if has_moments(sgd) and problem.quadratic:
             grid = np.union1d(0, kept)
-            risk = sgd.moments(x0, int(kept[-1]), grid, ("risk",))["risk"].values[np.isin(grid, kept)]
+            risk = sgd.moments(x0, int(kept[-1]), grid.tolist(), ("risk",))["risk"].values[np.isin(grid, kept)]
             return risk, np.zeros(kept.size), True
         paths = whole_number("paths", paths, 2)
-        run = sgd.simulate(x0, int(kept[-1]), paths, {"risk": problem.risk}, kept, seed)["risk"].values
+        run = sgd.simulate(x0, int(kept[-1]), paths, {"risk": problem.risk}, kept.tolist(), seed)["risk"].values
     with np.errstate(invalid="ignore"):
         return run.mean(axis=0), run.std(axis=0, ddof=1) / math.sqrt(paths), False

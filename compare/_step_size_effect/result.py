@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-AXES = {
+AXES: dict[tuple[str, ...], str] = {
     ("step",): "descent flow modified difference difference_error leading leading_error edge edge_error sgd noise "
     "noise_error",
 }
