@@ -20,6 +20,7 @@ from sgdlimits.exact.errors import (
     instance_of,
     positive,
     seed_number,
+    shown,
     whole_number,
 )
 from sgdlimits.exact.schedules import StepSizes
@@ -140,13 +141,13 @@ def linear_scaling(
     sizes, steps = _ladder("factors", factors), whole_number("steps", steps, 1)
     common = math.lcm(*sizes)
     if steps < common:
-        raise InvalidInput(f"steps is {steps}, and factors {sizes} meet first at step {common}: take more steps")
+        raise InvalidInput(f"steps is {steps}, and factors {shown(sizes)} meet first at step {common}: take more steps")
     if record is None:
         kept = common * recorded_steps(None, steps // common)
     else:
         kept = recorded_steps(record, steps)
         if (kept % common).any():
-            raise InvalidInput(f"record must hold multiples of {common}, where factors {sizes} meet, got {record!r}")
+            raise InvalidInput(f"record must hold multiples of {common}, where factors {sizes} meet, got {shown(record)}")
     rungs = [
         Rung(float(k), float(k), replace(sgd, step_size=k * sgd.step_size, batch_size=k * sgd.batch_size), k)
         for k in sizes
@@ -164,10 +165,10 @@ def _check(sgd: Any) -> None:
 
 def _ladder(name: str, values: Any) -> list[int]:
     if axes(values) != 1:
-        raise InvalidInput(f"{name} must be a list of increasing whole numbers, got {values!r}")
+        raise InvalidInput(f"{name} must be a list of increasing whole numbers, got {shown(values)}")
     found = [whole_number(name, value, 1) for value in values]
     if found != sorted(set(found)) or not found:
-        raise InvalidInput(f"{name} must be increasing whole numbers, got {found}")
+        raise InvalidInput(f"{name} must be increasing whole numbers, got {shown(found)}")
     found = found if found[0] == 1 else [1, *found]
     if len(found) < 2:
         raise InvalidInput(f"{name} must hold a number above 1, got {found}")
