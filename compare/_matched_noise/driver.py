@@ -147,7 +147,7 @@ def linear_scaling(
     else:
         kept = recorded_steps(record, steps)
         if (kept % common).any():
-            raise InvalidInput(f"record must hold multiples of {common}, where factors {sizes} meet, got {shown(record)}")
+            raise InvalidInput(f"record must hold multiples of {common}, where all factors meet, got {shown(record)}")
     rungs = [
         Rung(float(k), float(k), replace(sgd, step_size=k * sgd.step_size, batch_size=k * sgd.batch_size), k)
         for k in sizes
