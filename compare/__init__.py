@@ -5,13 +5,15 @@ if not __name__.startswith("sgdlimits."):
 
 from ._bounds import Bounds, bounds
 from ._contraction import Contraction, contraction
-from ._laws import Laws, laws
 from ._golden_path import GoldenPath, golden_path
+from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
+from ._matched_noise import MatchedNoise, linear_scaling, svag
 from ._noise_cost import NoiseCost, noise_cost, noise_cost_of_curves
 from ._orders import Orders, orders
 from ._paths import Paths, paths
 from ._snapping import Snapping, snapping
+from ._step_size_effect import StepSizeEffect, step_size_effect
 from ._tails import Tails, tails
 from ._time_scales import TimeScale, TimeScales, time_scales
 from .known_law import KnownLaw
@@ -23,10 +25,12 @@ __all__ = [
     "KnownLaw",
     "Laws",
     "Manifold",
+    "MatchedNoise",
     "NoiseCost",
     "Orders",
     "Paths",
     "Snapping",
+    "StepSizeEffect",
     "Tails",
     "TimeScale",
     "TimeScales",
@@ -34,12 +38,15 @@ __all__ = [
     "contraction",
     "golden_path",
     "laws",
+    "linear_scaling",
     "manifold",
     "noise_cost",
     "noise_cost_of_curves",
     "orders",
     "paths",
     "snapping",
+    "step_size_effect",
+    "svag",
     "tails",
     "time_scales",
 ]

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from sgdlimits.ensembles import limits, packs
-from sgdlimits.ensembles.crowd import Arrays, PathState
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.packs import PACK
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
-from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
+from .flow_simulator import FlowSimulator
 from .kernels import covariance_noise, dense_noise, diagonal_noise, sample_noise
 
 NONE = np.empty(0)
@@ -63,7 +62,7 @@ def scheduled_simulator(at: Callable[[float], Simulator], sizes: StepSizes) -> S
     """Under a schedule: each step by the simulator of its own step size, in the coordinates of the first one."""
     at, first = lru_cache(MOST_SIZES)(at), at(sizes(0))
     if isinstance(first, FlowSimulator):
-        return replace(first, length=sizes)
+        return replace(first, step_size=sizes)
     assert isinstance(first, ArraySimulator)  # the only other kind
 
     def advance(state: PathArrays, begin: int, end: int, noise: Noise) -> None:
@@ -189,76 +188,3 @@ def sampled_simulator(process: Any, substeps: int) -> Simulator:
         process.label, process.dimension, advance, measures=risk_of(problem.risk), substeps=substeps,
         compiled=False,  # the problem's functions may be a user's NumPy
     )  # fmt: skip
-
-
-@dataclass(eq=False)
-class Flow(PathState):
-    """Distinct starts (u, d), which of them each path (P,) follows, and the step (u,) at which they overflowed."""
-
-    x: np.ndarray
-    member: np.ndarray
-    overflow: np.ndarray
-
-    @property
-    def overflow_steps(self) -> np.ndarray:
-        return self.overflow[self.member]
-
-    def dump(self) -> Arrays:
-        return {"x": self.x[self.member], "overflow": self.overflow[self.member]}
-
-    def load(self, arrays: Mapping[str, np.ndarray]) -> None:
-        self.x, first, member = np.unique(arrays["x"], axis=0, return_index=True, return_inverse=True)
-        self.member, self.overflow = member.ravel(), np.array(arrays["overflow"])[first]
-
-
-@dataclass(frozen=True, eq=False)
-class FlowSimulator:
-    """Gradient flow of any loss, by an adaptive Runge-Kutta method to a relative 1e-10 a step."""
-
-    problem: Any
-    length: float | StepSizes
-    compiled: bool = True  # a path's bits do not depend on its company
-    name: str = "gradient flow"
-    substeps: int = 1
-    whole: str = ""
-
-    @property
-    def dimension(self) -> int:
-        return self.problem.dimension
-
-    def start(self, positions: np.ndarray, noise: Noise) -> Flow:
-        starts, member = np.unique(positions, axis=0, return_inverse=True)
-        return Flow(starts, member.ravel(), np.full(len(starts), -1, dtype=np.int64))
-
-    def advance(self, state: Flow, first: int, last: int, noise: Noise) -> None:
-        # Step by step: how a run is cut into calls must not change any bit.
-        for row in range(len(state.x)):
-            for step in range(first, last):
-                if state.overflow[row] >= 0:
-                    break
-                length = self.length(step) if isinstance(self.length, StepSizes) else self.length
-                state.x[row] = self._moved(state.x[row], step, length)
-                limits.mark(state.overflow[row : row + 1], state.x[row : row + 1], step + 1)
-
-    def _moved(self, x: np.ndarray, step: int, length: float) -> np.ndarray:
-        from scipy.integrate import solve_ivp
-
-        def drift(t: float, y: np.ndarray) -> np.ndarray:
-            return -self.problem.gradient(y)
-
-        with np.errstate(over="ignore", invalid="ignore"):
-            solved = solve_ivp(drift, (0, length), x, "DOP853", rtol=1e-10, atol=1e-12)
-        if solved.success:
-            return solved.y[:, -1]
-        if np.linalg.norm(solved.y[:, -1]) > 1e10 * (1 + np.linalg.norm(x)):
-            return np.full_like(x, np.inf)  # it explodes in finite time
-        raise InvalidInput(f"gradient flow cannot be solved past step {step}: {solved.message.lower()}")
-
-    def positions(self, state: Flow) -> np.ndarray:
-        return state.x[state.member]
-
-    def measure(self, name: str, state: Flow) -> np.ndarray | None:
-        if name != "risk":
-            return None
-        risks = [np.inf if gone >= 0 else float(self.problem.risk(x)) for x, gone in zip(state.x, state.overflow)]
-        return np.array(risks)[state.member]

@@ -7,14 +7,16 @@ from sgdlimits.exact import schedules
 
 from . import rules
 from .additive_recurrence import AdditiveRecurrence
+from .curvature import Sharpness, sharpness
 from .exponent_bounds import tail_exponent_bounds
 from .kesten import kesten_index
 from .lipschitz_factors import LipschitzFactors, lipschitz_factors
 from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
+from .svag import SVAG
 
 __all__ = [
-    "SGD", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "kesten_index",
-    "lipschitz_factors", "rules", "schedules", "simulate", "tail_exponent_bounds",
+    "SGD", "SVAG", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
+    "kesten_index", "lipschitz_factors", "rules", "schedules", "sharpness", "simulate", "tail_exponent_bounds",
 ]  # fmt: skip

@@ -122,17 +122,18 @@ def _any_too_large(x, overflow, first):
 
 def _minibatch(
     x, slots, overflow, orders, epochs, rows, targets, step_sizes, ridge, label_noise, rule, settings, plain,
-    batch_size, sampling, seed, path, first, last, normals, words,
+    batch_weights, sampling, seed, path, first, last, normals, words,
 ):  # fmt: skip
-    """SGD on rows (n, d) and targets (n,): g = mean_b a_b (a_b.x - y_b - label_noise eps_b) + ridge x.
+    """SGD on rows (n, d) and targets (n,): g = mean_b w_b a_b (a_b.x - y_b - label_noise eps_b) + ridge x.
 
     x is (P, d) float64 and slots (P, m, d) what the rule keeps; `rule` and `settings` are those of
     `rules.registry`, `plain` says that the rule is x <- x - step_size g. `step_sizes` holds the one step size,
-    or that of each step first..last-1. `sampling` is a place in SAMPLINGS. For reshuffle `orders` (P, n) int64 holds
-    each path's permutation and `epochs` (P,) its epoch, -1 at the start; n // batch_size steps make an
-    epoch. Otherwise both are empty, (0, n) and (0,).
+    or that of each step first..last-1; `batch_weights` (B,) the w, which a single row has not. `sampling` is a place in
+    SAMPLINGS. For reshuffle `orders` (P, n) int64 holds each path's permutation and `epochs` (P,) its epoch, -1 at the
+    start; n // B steps make an epoch. Otherwise both are empty, (0, n) and (0,).
     """
     paths, d = x.shape
+    batch_size = batch_weights.size
     samples, tile, constant = rows.shape[0], max(1, TILE // batch_size), step_sizes.size == 1
     single = batch_size == 1 and plain and constant
     per_epoch = samples // batch_size
@@ -188,7 +189,8 @@ def _minibatch(
                             )
                         for b in range(batch_size):
                             error = label_noise * eps[(step - start) * batch_size + b, lane]
-                            residuals[b] = scale * (_dot(rows, chosen[b], x, p) - targets[chosen[b]] - error)
+                            residual = _dot(rows, chosen[b], x, p) - targets[chosen[b]] - error
+                            residuals[b] = scale * batch_weights[b] * residual
                         if plain:
                             _combine(x, p, 1.0 - step_size * ridge, residuals, chosen, rows)
                         else:
@@ -227,7 +229,7 @@ def _add_sample(gradient, residual, x, minimiser, roots, xi, error, factor):
 
 
 def _streaming(
-    state, slots, overflow, roots, minimiser, vectors, step_sizes, ridge, noise, rule, settings, plain, batch_size,
+    state, slots, overflow, roots, minimiser, vectors, step_sizes, ridge, noise, rule, settings, plain, batch_weights,
     seed, path, first, last, normals, words,
 ):  # fmt: skip
     """SGD on fresh samples in the eigenbasis: features root_i xi_i, labels features.minimiser + noise eps.
@@ -237,7 +239,7 @@ def _streaming(
     state is packs (packs, d, PACK), slots (packs, m, d, PACK), overflow (packs, PACK); roots are the square roots of
     the features' eigenvalues, (d,), and minimiser (d,). The rest as in `minibatch`.
     """
-    d, lanes, turned = state.shape[1], state.shape[2], vectors.shape[0] > 0
+    d, lanes, turned, batch_size = state.shape[1], state.shape[2], vectors.shape[0] > 0, batch_weights.size
     transposed, modes, along = np.ascontiguousarray(vectors.T), np.empty((d, lanes)), np.empty((d, lanes))
     xi, gradient, residual = np.empty((d, lanes)), np.empty((d, lanes)), np.empty(lanes)
     eps, squares = np.zeros((batch_size, lanes)), np.empty(lanes)
@@ -254,7 +256,8 @@ def _streaming(
                 multiply(modes, transposed, x)
             for b in range(batch_size):
                 pack_normals(xi, normals, words, seed, Purpose.FEATURES, number, (step * batch_size + b) * d)
-                _add_sample(along, residual, modes if turned else x, minimiser, roots, xi, eps[b], 1.0 / batch_size)
+                factor = batch_weights[b] / batch_size
+                _add_sample(along, residual, modes if turned else x, minimiser, roots, xi, eps[b], factor)
             if turned:
                 multiply(gradient, vectors, along)
             else:

@@ -15,13 +15,14 @@ from .rules.registry import apply_rule
 @in_memory
 def compiled_loss(
     gradient, data, x, slots, overflow, orders, epochs, samples, step_sizes, ridge, rule, settings,
-    batch_size, sampling, seed, path, first, last,
+    batch_weights, sampling, seed, path, first, last,
 ):  # fmt: skip
-    """SGD with g = mean_b gradient of sample b + ridge x; arguments and rows as in `kernels.minibatch`.
+    """SGD with g = mean_b w_b gradient of sample b + ridge x; arguments and rows as in `kernels.minibatch`.
 
     `gradient(x (d,), i, out (d,), *data)` writes the gradient of sample i.
     """
     paths, d = x.shape
+    batch_size = batch_weights.size
     per_epoch, constant = samples // batch_size, step_sizes.size == 1
     one, total = np.empty(d), np.empty((1, d))
     chosen, identity = np.empty(batch_size, np.int64), np.arange(samples if sampling == 1 else 0)
@@ -42,7 +43,7 @@ def compiled_loss(
                 one[:] = 0.0  # what a gradient does not write is zero
                 gradient(x[p], chosen[b], one, *data)
                 for j in range(d):
-                    total[0, j] += one[j]
+                    total[0, j] += batch_weights[b] * one[j]
             for j in range(d):
                 total[0, j] = total[0, j] / batch_size + ridge * x[p, j]
             apply_rule(rule, x, slots, p, total, 0, step_sizes[0 if constant else step - first], step, settings)

@@ -141,6 +141,11 @@ class SGD:
         """Where the gradients come from."""
         return source_of(self.problem, self.batch_size, self.sampling, self.label_noise)
 
+    @property
+    def batch_weights(self) -> np.ndarray:
+        """Weights (batch_size,) of a batch's samples: 1."""
+        return np.ones(self.batch_size)
+
     def step_sizes(self, first: int, last: int) -> np.ndarray:
         """The one step size, (1,), or those of steps first..last-1."""
         return sizes_between(self.step_size, first, last)

@@ -16,7 +16,7 @@ from .observables import Reducer
 from .passages import FirstPassage, streams
 
 __all__ = [
-    "ensemble_dataset", "even_moments_dataset", "load", "moments_dataset", "path_dataset", "save",
+    "ensemble_dataset", "even_moments_dataset", "flow_dataset", "load", "moments_dataset", "path_dataset", "save",
     "sensitivities_dataset",
 ]  # fmt: skip
 
@@ -210,6 +210,19 @@ def path_dataset(
 
     named = {"time": times, "step": ("time", steps), "coordinate": np.arange(w.shape[1])}
     return xarray.Dataset({"w": (("time", "coordinate"), w)}, named, _attributes(attributes, {}))
+
+
+def flow_dataset(
+    steps: np.ndarray, variables: Mapping[str, np.ndarray], attributes: Mapping[str, Any], time: np.ndarray
+) -> xarray.Dataset:
+    """Label what was solved from several starts: arrays over (path), (path, step) or (path, step, coordinate)."""
+    import xarray
+
+    axes = ("path", "step", "coordinate")
+    return xarray.Dataset(
+        {name: (axes[: values.ndim], values) for name, values in variables.items()}, _step_coordinates(steps, time),
+        _attributes(attributes, {}),
+    )  # fmt: skip
 
 
 def _step_coordinates(record: np.ndarray, time: np.ndarray | None) -> dict[str, Any]:

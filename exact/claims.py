@@ -14,6 +14,13 @@ BIBTEX = {
   number  = {40},
   year    = {2019}
 }""",
+    "li2021": """@inproceedings{li2021,
+  author    = {Li, Zhiyuan and Malladi, Sadhika and Arora, Sanjeev},
+  title     = {On the Validity of Modeling {SGD} with Stochastic Differential Equations ({SDEs})},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {34},
+  year      = {2021}
+}""",
     "paquette2022": """@misc{paquette2022,
   author = {Paquette, Courtney and Paquette, Elliot and Adlam, Ben and Pennington, Jeffrey},
   title  = {Homogenization of {SGD} in High-Dimensions: Exact Dynamics and Generalization Properties},

@@ -76,6 +76,11 @@ class DiagonalNetwork(Predictor):
         """2 slope diag(a, -a)."""
         return (2 * slopes * self._signed(inputs))[..., None] * np.eye(self.dimension)
 
+    def differentials(self, x, inputs, slopes, direction):
+        """2 a . (u u' - v v'), and 2 slope (a u', -a v')."""
+        signed = self._signed(inputs)
+        return 2 * signed @ (x * direction)[..., None], 2 * slopes * signed * direction[:, None, :]
+
     def hessian_gradient(self, x, inputs, slopes, matrix):
         """Zero: the Hessians do not depend on x."""
         return np.zeros((*slopes.shape[:-1], self.dimension))

@@ -90,6 +90,25 @@ class PredictionProblem(SampledProblem):
                 total += self.predictor.hessians(x[None], inputs[None], slopes[None])[0].sum(axis=0)
         return total / self.evaluated
 
+    @property
+    def exact_hessians(self) -> bool:
+        """The predictor's are."""
+        return self.predictor.exact_hessians
+
+    def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Hessian of L at x (d,), without the ridge, times a direction (d,): exact where the predictor's are."""
+        if not self.exact_hessians:
+            return self._hessian_product_by_differences(x, direction)
+        place, along, total = x[None], direction[None], np.zeros(self.dimension)
+        for rows in self._all_rows(1):
+            inputs, labels = (values[None] for values in self.source.sample(rows[0]))
+            outputs = self.predictor.predict(place, inputs)
+            slopes = self.loss.slope(outputs, labels)
+            moved, bent = self.predictor.differentials(place, inputs, slopes, along)
+            curved = (self.loss.curvature(outputs, labels) @ moved[..., None])[..., 0]
+            total += (self.predictor.pullback(place, inputs, curved) + bent)[0].sum(axis=0)
+        return total / self.evaluated
+
     def outputs(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:
         """Outputs (..., b, K) of parameters x (..., d) at inputs (b, p)."""
         flat, shape = self._flat(x)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.numerical_derivatives import contraction, derivative
+from sgdlimits.exact.numerical_derivatives import contraction, derivative, slope_along
 
 from .problem import ReadOnlyFields
 
@@ -68,6 +68,12 @@ class Predictor(ReadOnlyFields):
         """Hessians (P, B, d, d) of <slopes, outputs> in the parameters."""
 
     @abstractmethod
+    def differentials(
+        self, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray, direction: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Derivatives of outputs (P, B, K) and of the pullback (P, B, d) of slopes, along `direction` (P, d)."""
+
+    @abstractmethod
     def hessian_gradient(
         self, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray, matrix: np.ndarray
     ) -> np.ndarray:
@@ -92,6 +98,17 @@ def hessians_by_differences(
     """`hessians` from the pullback."""
     full = derivative(lambda point: predictor.pullback(point, inputs, slopes), x)
     return (full + full.swapaxes(-1, -2)) / 2
+
+
+def differentials_by_differences(
+    predictor: Predictor, x: np.ndarray, inputs: np.ndarray, slopes: np.ndarray, direction: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """`differentials` from outputs and pullback."""
+    length = np.linalg.norm(direction, axis=-1, keepdims=True)
+    unit = direction / np.where(length > 0, length, 1.0)
+    outputs = slope_along(lambda point: predictor.predict(point, inputs), x, unit)
+    pulled = slope_along(lambda point: predictor.pullback(point, inputs, slopes), x, unit)
+    return length[:, None] * outputs, length[:, None] * pulled
 
 
 def hessian_gradient_by_differences(

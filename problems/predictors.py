@@ -98,6 +98,10 @@ class Linear(Predictor):
         """Zero."""
         return np.zeros((*slopes.shape[:-1], self.dimension, self.dimension))
 
+    def differentials(self, x, inputs, slopes, direction):
+        """The outputs of the direction, and zero."""
+        return self.predict(direction, inputs), np.zeros((*slopes.shape[:-1], self.dimension))
+
     def hessian_gradient(self, x, inputs, slopes, matrix):
         """Zero."""
         return np.zeros((*slopes.shape[:-1], self.dimension))
@@ -259,6 +263,25 @@ class TwoLayer(Predictor):
         total[..., outward, own] = across
         total[..., own, outward] = across
         return total
+
+    def differentials(self, x, inputs, slopes, direction):
+        """Exact: hidden values move by phi' z', and slopes of hidden values by phi'' z'."""
+        (hidden, rise, bend), outer, _ = self._forward(x, inputs, 2)
+        h, p, K, lead = self.width, self.inputs, self.outputs, slopes.shape[:-1]
+        second = h * (p + self.bias)
+        moved = inputs @ direction[:, : h * p].reshape(-1, h, p).swapaxes(-1, -2)
+        if self.bias:
+            moved = moved + direction[:, None, h * p : second]
+        turned = direction[:, second : second + K * h].reshape(-1, K, h)
+        outputs = (rise * moved) @ outer.swapaxes(-1, -2) + hidden @ turned.swapaxes(-1, -2)
+        if self.bias:
+            outputs = outputs + direction[:, None, second + K * h :]
+        inner = (slopes @ turned) * rise + (slopes @ outer) * bend * moved
+        parts = [
+            (inner[..., :, None] * inputs[..., None, :]).reshape(*lead, -1), inner,
+            (slopes[..., :, None] * (rise * moved)[..., None, :]).reshape(*lead, -1), np.zeros((*lead, K)),
+        ]  # fmt: skip
+        return outputs, np.concatenate(parts if self.bias else parts[::2], axis=-1)
 
     def hessian_gradient(self, x, inputs, slopes, matrix):
         """By differences; zero for the ReLU, whose Hessians are constant between its kinks."""

@@ -103,6 +103,10 @@ class QuadraticProblem(Problem):
         """Hessian (d, d) of L, without the ridge."""
         return (self.eigenvectors * self.eigenvalues) @ self.eigenvectors.T
 
+    def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Hessian of L, without the ridge, times a direction (d,); the same at every x."""
+        return self.out_of_basis(self.eigenvalues * self.into_basis(direction))
+
     def into_basis(self, x: np.ndarray) -> np.ndarray:
         """Vectors (..., d) in the eigenbasis, not centred."""
         return x @ self.eigenvectors

@@ -242,6 +242,12 @@ class SampleLoss(SampledProblem):
         """Hessian (d, d) of L at x (d,) by central differences of the gradient, without the ridge."""
         return self._hessian_by_differences(finite_array("x", x, shape=(self.dimension,)))
 
+    exact_hessians = False
+
+    def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Hessian of L at x (d,), without the ridge, times a direction (d,), by differences of the gradient."""
+        return self._hessian_product_by_differences(x, direction)
+
     def __repr__(self) -> str:
         form = "compiled" if self.compiled else "NumPy"
         return f"SampleLoss(n={self.samples}, d={self.dimension}, ridge={self.ridge:g}; {form})"

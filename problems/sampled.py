@@ -73,6 +73,15 @@ class SampledProblem(Problem):
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,), without the ridge."""
 
+    @property
+    @abstractmethod
+    def exact_hessians(self) -> bool:
+        """Whether `hessian_product` is no difference of gradients."""
+
+    @abstractmethod
+    def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """Hessian of L at x (d,), without the ridge, times a direction (d,)."""
+
     def sample_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) that SGD averages over a batch: each with the ridge."""
         return self.sample_loss_gradients(x, rows) + self.ridge * x[:, None, :]
@@ -118,6 +127,13 @@ class SampledProblem(Problem):
         """Hessian (d, d) of L at x (d,), without the ridge, from the gradient."""
         full = derivative(lambda point: self.gradient(point) - self.ridge * point, x)
         return (full + full.T) / 2
+
+    def _hessian_product_by_differences(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
+        """`hessian_product` from the gradient."""
+        length = float(np.linalg.norm(direction))
+        if not length:
+            return np.zeros(self.dimension)
+        return length * slope_along(lambda point: self.gradient(point) - self.ridge * point, x, direction / length)
 
     def gradient_noise_covariance(self, x: np.ndarray) -> np.ndarray:
         """Covariance (d, d) of one sample's gradient at x (d,); the ridge shifts all alike and drops out."""

@@ -66,6 +66,8 @@ class SecondMoments:
     products_at : callable, optional
         Products of modes at a step size, for the variance of the risk; raises where they do not close, or take more
         than so many hours.
+    increments : int
+        How often the equations are taken for a step.
     """
 
     problem: QuadraticProblem
@@ -75,6 +77,7 @@ class SecondMoments:
     mean_threshold: float
     proportional: bool = False
     products_at: Callable[[float, float], RiskProducts] = unknown_products
+    increments: int = 1
 
     @property
     def equations(self) -> MomentMap | MomentFlow:
@@ -120,7 +123,8 @@ class SecondMoments:
                 rest = self.moments(x0, steps, record, chosen, attributes, clock, progress)
             return rest.assign({name: ("step", values) for name, values in given.items()})
         equations: MomentMap | MomentFlow = self.equations if scheme_at is None else scheme_at(self.first_size)
-        grid = kept if scheme_at is None else kept * substeps
+        each = self.increments if scheme_at is None else substeps
+        grid = kept * each
         route = choose_route(equations, chosen, len(kept), self._last_without_schedule(grid))
         leaps = route.method in (Method.EIGENPROBLEM, Method.KRYLOV) and not isinstance(self.step_size, StepSizes)
         if leaps and "covariance" not in chosen:
@@ -137,7 +141,7 @@ class SecondMoments:
             means, spread = self._propagate(
                 equations, self.problem.to_modes(mean), self._in_modes(covariance, route), grid, route,
                 reported.update if pace is None else pace.update, scheme_at or self.equations_at,
-                1 if scheme_at is None else substeps,
+                each,
             )  # fmt: skip
         finally:
             reported.close()
@@ -249,10 +253,12 @@ class SecondMoments:
         mean, covariance = start_moments(x0, self.problem.dimension)
         self.problem.check_centre()
         equations = self.equations
-        route = choose_route(equations, ("risk",), len(times), self._last_without_schedule(times), LOOKS)
+        last = self.increments * self._last_without_schedule(times)
+        route = choose_route(equations, ("risk",), len(times), last, LOOKS)
         if route.method in (Method.EIGENPROBLEM, Method.KRYLOV):
-            modes = self.problem.to_modes(mean)
-            return self._curve(MomentSpectra(equations), modes, covariance, times, route, above)
+            modes, each = self.problem.to_modes(mean), self.increments
+            curve = self._curve(MomentSpectra(equations), modes, covariance, each * times, route, above)
+            return lambda steps: curve(each * steps)
         return lambda steps: self.moments(
             x0, int(np.max(steps)), np.unique(steps), ("risk",), {}, lambda steps: None
         ).risk.sel(step=steps).values - above  # fmt: skip

@@ -15,6 +15,7 @@ from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
 from .predictor import (
     Predictor,
+    differentials_by_differences,
     hessian_gradient_by_differences,
     hessians_by_differences,
     input_pullback_by_differences,
@@ -158,6 +159,10 @@ class UserPredictor(Predictor):
             return hessians_by_differences(self, x, inputs, slopes)
         return self._call("hessian_function", (self.dimension, self.dimension), x, inputs, slopes)
 
+    def differentials(self, x, inputs, slopes, direction):
+        """By differences."""
+        return differentials_by_differences(self, x, inputs, slopes, direction)
+
     def hessian_gradient(self, x, inputs, slopes, matrix):
         """The user's, or by differences."""
         if self.third_function is None:
@@ -264,6 +269,10 @@ class TorchPredictor(Predictor):
     def hessians(self, x, inputs, slopes):
         """By torch."""
         return self._vmapped["hessians"](x, inputs, slopes)
+
+    def differentials(self, x, inputs, slopes, direction):
+        """By differences."""
+        return differentials_by_differences(self, x, inputs, slopes, direction)
 
     def hessian_gradient(self, x, inputs, slopes, matrix):
         """By torch."""

@@ -159,13 +159,21 @@ CALLS = {
     ),
     "SGD.simulate": (DESCENT.simulate, SIMULATED),
     "SGD.moments": (DESCENT.moments, MOMENTS),
+    "SVAG": (discrete.SVAG, dict(sgd=DESCENT, l=2)),
+    "SVAG.simulate": (discrete.SVAG(DESCENT, 2).simulate, SIMULATED),
+    "SVAG.moments": (discrete.SVAG(DESCENT, 2).moments, MOMENTS),
+    "sharpness": (discrete.sharpness, dict(problem=SMALL, x=START, tolerance=1e-6)),
     "NoisyGradientDescent": (
         discrete.NoisyGradientDescent, dict(model=HYPERBOLA, noise=noise.LabelNoise(0.1), step_size=0.05),
     ),
     "NoisyGradientDescent.simulate": (NOISY.simulate, SIMULATED_W),
     "NoisyGradientDescent.regulariser": (NOISY.regulariser, dict(w=START)),
     "discrete.simulate": (discrete.simulate, {"recurrence": Walk(), **SIMULATED, "risk": norm}),
-    "GradientFlow": (diffusions.GradientFlow, dict(problem=SMALL, step_size=0.05, batch_size=1, label_noise=0.0)),
+    "GradientFlow": (
+        diffusions.GradientFlow,
+        dict(problem=SMALL, step_size=0.05, batch_size=1, label_noise=0.0, drift_order=1, rtol=1e-8, atol=1e-10),
+    ),
+    "GradientFlow.solve": (diffusions.GradientFlow(SMALL, 0.05).solve, dict(x0=START, steps=3, record=[3])),
     "OrnsteinUhlenbeck": (
         diffusions.OrnsteinUhlenbeck, dict(problem=SMALL, step_size=0.05, batch_size=1, label_noise=0.0),
     ),
@@ -282,6 +290,21 @@ CALLS = {
         compare.time_scales,
         dict(scales=[DESCENT], w0=START, step_sizes=[0.8, 0.4], noise_levels=None, rungs=2, paths=4, steps=100,
              seed=1, tolerance=0.05, confidence=0.95, threads=1, progress=None),
+    ),
+    "compare.svag": (
+        compare.svag,
+        dict(sgd=DESCENT, x0=START, steps=3, l=(2,), paths=2, record=[0, 3], seed=1, tolerance=0.1, confidence=0.9,
+             risk=None),
+    ),
+    "compare.linear_scaling": (
+        compare.linear_scaling,
+        dict(sgd=DESCENT, x0=START, steps=4, factors=(2,), paths=2, record=[0, 4], seed=1, tolerance=0.1,
+             confidence=0.9, risk=None),
+    ),
+    "compare.step_size_effect": (
+        compare.step_size_effect,
+        dict(problem=SMALL, x0=START, step_size=0.05, steps=3, record=[0, 3], sgd=None, paths=2, seed=1, rtol=1e-6,
+             atol=1e-8, sharpness_looks=1),
     ),
     "KnownLaw": (compare.KnownLaw, dict(laws={"norm": stats.norm()}, label="mine")),
     "LeastSquares.from_csv": (

@@ -12,6 +12,8 @@ from tests.parameters import slowly
 
 LONGEST = 300
 OURS = ("StabilityWarning", "OverflowedPaths", "MismatchedProcesses", "NeglectedDrift", "LargeNoise")
+# Results in which nan says that nothing is predicted, estimated or looked at, or that there is no error.
+EMPTY = ("Laws", "Manifold", "TimeScales", "ExpectationEstimate", "MatchedNoise", "StepSizeEffect")
 # Functions of positions that the engine calls on paths that have overflowed: what is no number goes through them.
 PASS_THROUGH = (
     "LeastSquares.gradient", "Hyperbola.loss", "Hyperbola.gradient", "NoisyGradientDescent.regulariser",
@@ -27,8 +29,8 @@ def has_nan(result):
         return any(has_nan(result[name].values) for name in result.data_vars)
     if isinstance(result, np.ndarray | np.floating | float):
         return np.asarray(result).dtype.kind == "f" and bool(np.isnan(np.asarray(result)).any())
-    if type(result).__name__ in ("Laws", "Manifold", "TimeScales", "ExpectationEstimate"):
-        return False  # nan there says that nothing is predicted or estimated, or that there is no error
+    if type(result).__name__ in EMPTY:
+        return False
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         return any(has_nan(getattr(result, field.name)) for field in dataclasses.fields(result))
     return False

@@ -29,8 +29,8 @@ def run_minibatch(
     for first, last in pieces:
         kernels.minibatch(
             x, slots, overflow, orders, epochs, rows, targets, np.array([step_size]), ridge, label_noise,
-            *rule(momentum, nesterov), batch_size, SAMPLINGS.index(sampling), np.uint64(SEED), path, first, last,
-            *scratch(quality),
+            *rule(momentum, nesterov), np.ones(batch_size), SAMPLINGS.index(sampling), np.uint64(SEED), path, first,
+            last, *scratch(quality),
         )  # fmt: skip
     return x, overflow
 
@@ -91,7 +91,7 @@ def test_streaming_equals_the_numpy_recursion(d, batch_size, quality, momentum, 
     state, overflow = pack(x), np.full((2, PACK), -1)
     slots, still = np.zeros((2, int(momentum > 0), d, PACK)), 0.0
     settings = (
-        roots, minimiser, np.zeros((0, 0)), np.array([0.3]), 0.1, 0.2, *rule(momentum, nesterov), batch_size,
+        roots, minimiser, np.zeros((0, 0)), np.array([0.3]), 0.1, 0.2, *rule(momentum, nesterov), np.ones(batch_size),
         np.uint64(SEED), 0,
     )  # fmt: skip
     kernels.streaming(state, slots, overflow, *settings, 0, 9, *scratch(quality))
@@ -152,7 +152,7 @@ def test_streaming_records_overflow_and_keeps_finite_paths_apart():
     state, overflow = pack(x), np.full((1, PACK), -1)
     kernels.streaming(
         state, np.zeros((1, 0, 3, PACK)), overflow, np.ones(3), np.zeros(3), np.zeros((0, 0)), np.array([0.1]), -1e6,
-        0.1, *rule(0.0, False), 1, np.uint64(SEED), 0, 0, 4, *scratch("float32"),
+        0.1, *rule(0.0, False), np.ones(1), np.uint64(SEED), 0, 0, 4, *scratch("float32"),
     )  # fmt: skip
     assert overflow[0, 4] == 3  # 1e137 grows by about 1e5 a step: past 1e150 with the third
     assert np.all(np.delete(overflow[0], 4) == -1)

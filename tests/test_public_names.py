@@ -18,7 +18,8 @@ NAMES = {
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
     "SGD.even_moments "
-    "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors "
+    "SVAG SVAG.moments SVAG.stationary SVAG.stability SVAG.simulate "
+    "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors sharpness "
     "AdditiveRecurrence.characteristic_function AdditiveRecurrence.cumulants AdditiveRecurrence.distribution "
     "AdditiveRecurrence.distance_to_gaussian AdditiveRecurrence.simulate",
     "diffusions": "GradientFlow OrnsteinUhlenbeck ModifiedEquation HomogenizedSGD UserDiffusion integrate "
@@ -27,7 +28,7 @@ NAMES = {
     "from_diffrax ManifoldLimit "
     "ManifoldLimit.solve ManifoldLimit.simulate ManifoldLimit.of limit_map HomogenizedSGD.of "
     "OrnsteinUhlenbeck.of ModifiedEquation.of "
-    "GradientFlow.of HomogenizedSGD.moments HomogenizedSGD.sensitivities "
+    "GradientFlow.of GradientFlow.solve HomogenizedSGD.moments HomogenizedSGD.sensitivities "
     "HomogenizedSGD.stationary HomogenizedSGD.stability HomogenizedSGD.tail_index HomogenizedSGD.tail_index_bounds "
     "HomogenizedSGD.even_moments ModifiedEquation.even_moments "
     "ModifiedEquation.tail_index PearsonDiffusion PearsonDiffusion.of PearsonDiffusion.moments "
@@ -40,7 +41,7 @@ NAMES = {
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold bounds tails Tails contraction snapping golden_path GoldenPath "
-    "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size",
+    "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size step_size_effect svag linear_scaling",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
     "GoodnessOfFit goodness_of_fit",

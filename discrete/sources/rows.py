@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +17,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from ..kernels import minibatch, minibatch_in_memory
 from ..rules.momentum import Plain
 from ..rules.registry import compiled_rule
-from .source import Source, drawn_rows, kept_of_rows, loop_for
-
-if TYPE_CHECKING:
-    from ..sgd import SGD
+from .source import Descent, Source, drawn_rows, kept_of_rows, loop_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +35,7 @@ class Rows(Source):
         features, labels = self.problem.features[rows], self.problem.targets[rows]
         return batch_gradient(self.problem, features, labels, self.label_noise, k, x, noise)
 
-    def simulator(self, descent: SGD) -> Simulator:
+    def simulator(self, descent: Descent) -> Simulator:
         return ArraySimulator(
             "SGD on rows", self.problem.dimension, partial(_advance, descent), kept=partial(kept_of_rows, descent),
             measures=risk_of(partial(least_squares_risk, self.problem)),
@@ -64,14 +60,14 @@ def batch_gradient(
     return np.einsum("pbj,pb->pj", features, residuals) / batch + problem.ridge * x
 
 
-def _advance(descent: SGD, state: PathArrays, first: int, last: int, noise: Noise) -> None:
+def _advance(descent: Descent, state: PathArrays, first: int, last: int, noise: Noise) -> None:
     problem, kept = descent.problem, state.kept
     rule, settings = compiled_rule(descent.update_rule)
     loop_for(rule, minibatch, minibatch_in_memory)(
         state.x, kept["slots"], state.overflow, kept["orders"], kept["epochs"], problem.features, problem.targets,
         descent.step_sizes(first, last), problem.ridge, descent.label_noise, rule, settings,
         isinstance(descent.update_rule, Plain),
-        descent.batch_size, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
+        descent.batch_weights, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
         *scratch(noise.quality),
     )  # fmt: skip
 

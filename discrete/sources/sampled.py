@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -14,10 +14,7 @@ from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 
 from ..loss_kernels import compiled_loss
 from ..rules.registry import compiled_rule
-from .source import Source, drawn_rows, kept_of_rows
-
-if TYPE_CHECKING:
-    from ..sgd import SGD
+from .source import Descent, Source, drawn_rows, kept_of_rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,17 +34,17 @@ class Samples(Source):
         rows = drawn_rows(k, noise, self.batch_size, self.problem.samples, self.sampling)
         return self.problem.sample_gradients(x, rows).mean(axis=1)
 
-    def simulator(self, descent: SGD) -> Simulator:
+    def simulator(self, descent: Descent) -> Simulator:
         return ArraySimulator(
             "SGD on samples", self.problem.dimension, partial(_advance, descent), kept=partial(kept_of_rows, descent),
             measures=risk_of(self.problem.risk),
         )  # fmt: skip
 
 
-def _advance(descent: SGD, state: PathArrays, first: int, last: int, noise: Noise) -> None:
+def _advance(descent: Descent, state: PathArrays, first: int, last: int, noise: Noise) -> None:
     problem, kept = descent.problem, state.kept
     compiled_loss(
         problem.compiled_gradient, problem.data, state.x, kept["slots"], state.overflow, kept["orders"], kept["epochs"],
         problem.samples, descent.step_sizes(first, last), problem.ridge, *compiled_rule(descent.update_rule),
-        descent.batch_size, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
+        descent.batch_weights, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
     )  # fmt: skip

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.random import Noise
 
-if TYPE_CHECKING:
-    from ..sgd import SGD
+
+
+class Descent(Protocol):
+    """What a compiled loop asks of a recurrence: SGD itself, or what amplifies its noise."""
+
+    @property
+    def problem(self) -> Any: ...
+
+    @property
+    def update_rule(self) -> Any: ...
+
+    @property
+    def batch_weights(self) -> np.ndarray:
+        """Weights (B,) of a batch's samples, of mean 1."""
+
+    @property
+    def sampling(self) -> str: ...
+
+    @property
+    def label_noise(self) -> float: ...
+
+    def step_sizes(self, first: int, last: int) -> np.ndarray:
+        """The one step size, (1,), or those of steps first..last-1."""
 
 
 class Source(ABC):
@@ -27,7 +48,7 @@ class Source(ABC):
         """Gradient (P, d) of the batch of step k at positions x (P, d), ridge included."""
 
     @abstractmethod
-    def simulator(self, descent: SGD) -> Simulator:
+    def simulator(self, descent: Descent) -> Simulator:
         """The compiled loop for a descent whose rule has a compiled form."""
 
 
@@ -39,7 +60,7 @@ def drawn_rows(k: int, noise: Noise, batch_size: int, samples: int, sampling: st
     return noise.permutation(epoch, samples)[:, place * batch_size :][:, :batch_size]
 
 
-def kept_of_rows(descent: SGD, x: np.ndarray) -> dict[str, np.ndarray]:
+def kept_of_rows(descent: Descent, x: np.ndarray) -> dict[str, np.ndarray]:
     """What a loop over rows keeps beside x (P, d): the rule's slots, and the permutations of reshuffled epochs."""
     stored = len(x) if descent.sampling == "reshuffle" else 0
     return {

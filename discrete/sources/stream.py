@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,10 +17,7 @@ from ..kernels import streaming, streaming_in_memory
 from ..rules.momentum import Plain
 from ..rules.registry import compiled_rule
 from .rows import batch_gradient
-from .source import Source, loop_for
-
-if TYPE_CHECKING:
-    from ..sgd import SGD
+from .source import Descent, Source, loop_for
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +38,7 @@ class Stream(Source):
         scale = float(np.hypot(problem.noise, self.label_noise))
         return batch_gradient(problem, features, features @ problem.truth, scale, k, x, noise)
 
-    def simulator(self, descent: SGD) -> Simulator:
+    def simulator(self, descent: Descent) -> Simulator:
         """In packs of paths: in the eigenbasis (not centred) where the rule allows."""
         problem, modal = self.problem, descent.update_rule.equivariant
         basis = np.ascontiguousarray(problem.eigenvectors)
@@ -69,7 +65,7 @@ class Stream(Source):
                 problem.eigenvectors.T @ problem.truth, np.zeros((0, 0)) if modal else basis,
                 descent.step_sizes(first, last), problem.ridge,
                 float(np.hypot(problem.noise, descent.label_noise)), rule, settings,
-                isinstance(descent.update_rule, Plain), descent.batch_size,
+                isinstance(descent.update_rule, Plain), descent.batch_weights,
                 np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality),
             )  # fmt: skip
 

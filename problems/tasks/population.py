@@ -43,6 +43,7 @@ class Population(SampledProblem):
     compiled: ClassVar[bool] = True
     samples: ClassVar[int] = 1
     evaluated: ClassVar[int] = 1
+    exact_hessians: ClassVar[bool] = False
 
     @property
     def data(self):
@@ -60,6 +61,10 @@ class Population(SampledProblem):
     def hessian(self, x):
         """Hessian (d, d) of L by differences of the gradient."""
         return self._hessian_by_differences(x)
+
+    def hessian_product(self, x, direction):
+        """Hessian of L times a direction (d,), by differences of the gradient."""
+        return self._hessian_product_by_differences(x, direction)
 
     def __repr__(self) -> str:
         return f"Population({self.name}: d={self.dimension})"
