@@ -153,8 +153,8 @@ def _measured(
     last = np.array([min(place, int(np.argmax(row)) - 1) if row.any() else place for place, row in zip(last, gone)])
     if last.min() < 0:
         raise InvalidInput(
-            "the paths start at distance zero from the stationary law, which is the minimiser itself: there is no label "
-            "noise, and x0 lies there; take another x0"
+            "the paths start at distance zero from the stationary law, which is the minimiser itself: there is no "
+            "label noise, and x0 lies there; take another x0"
         )
     slopes = [_slopes(steps, values[:, row], place) for row, place in enumerate(last)]
     factor = bound.constant * growth ** (steps / bound.order)
