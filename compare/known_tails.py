@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, PositiveLyapunovExponent
-from sgdlimits.exact.tail_index import TailIndex
 
 from .capabilities import fourth_moments_settle, has_moments, has_one_step_size, is_recurrence
 from .text_table import number
@@ -52,8 +51,8 @@ def known_tail(process: Any) -> KnownTail:
     Only where the second moment does not settle is the index itself sought, by small populations where need be.
     """
     if getattr(process, "tail_index_closed", False):
-        found: TailIndex = process.tail_index()
-        return KnownTail(found.index, found.index, found.method)
+        index = math.inf if process.index == 2 else process.index
+        return KnownTail(index, index, "index of one increment, which that of every step is")
     lower, upper, why = 0.0, math.inf, []
     if has_moments(process) and has_one_step_size(process) and hasattr(process, "stability"):
         stability = process.stability()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self, cast
 
@@ -19,6 +18,7 @@ from sgdlimits.problems.problem import Objective
 
 from .stable_noise import StableProcess, noise_columns, noise_steps, stated_length
 from .stable_ornstein_uhlenbeck import StableOrnsteinUhlenbeck
+from .stable_tails import langevin_tail_index
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,14 +111,16 @@ class StableLangevin(StableProcess):
         return -numbers("gradient", call("gradient", self.gradient, x), x.shape, f" for {len(x)} positions")
 
     def tail_index(self) -> TailIndex:
-        """That of the position after any number of steps: the index of one increment, infinite at 2."""
-        if self.index == 2:
-            note = "normal increments: every moment of a step is finite where the gradient grows at most linearly"
-            return TailIndex(math.inf, 0.0, "index of one increment", note=note)
-        return TailIndex(
-            self.index, 0.0, "index of one increment, which is independent of the position before it",
-            note="after any number of steps; where the gradient grows faster than linearly, an upper bound",
-        )  # fmt: skip
+        """That of the stationary law: of an increment under an inward linear drift, less under a weaker one. Derived.
+
+        See `diffusions.stable_tails`. After finitely many steps it is that of one increment.
+
+        Raises
+        ------
+        NoStationaryLaw
+            If the drift is not inward far out, too weak, or explicit steps do not come back.
+        """
+        return langevin_tail_index(self)
 
     def scheme(self) -> dict[str, Any]:
         """Euler's, and how many increments a step."""

@@ -173,8 +173,10 @@ def _not_separable(sgd: SGD) -> str:
     if problem.dimension > problem.predictor.inputs:
         inputs = np.hstack([inputs, np.ones((len(inputs), 1))])
     signed = inputs * problem.source.labels[:, None]
-    scale = float(np.abs(signed).max()) or 1.0
-    found = linprog(-signed.sum(axis=0) / scale, A_ub=-signed / scale, b_ub=np.zeros(len(signed)), bounds=(-1, 1))
+    for axis in (0, 1, 0):  # units of columns, and lengths of rows, change no answer
+        sizes = np.abs(signed).max(axis=axis, keepdims=True)
+        signed = signed / np.where(sizes > 0, sizes, 1.0)
+    found = linprog(-signed.sum(axis=0), A_ub=-signed, b_ub=np.zeros(len(signed)), bounds=(-1, 1))
     if -found.fun > ZERO * len(signed):
         raise NoStationaryLaw(
             f"{sgd.label} has no stationary law: there is no ridge and the labels can be separated, so one linear "

@@ -149,6 +149,13 @@ def _measured(
     floor = np.concatenate([[0.0], seen.floors.mean(axis=0)])
     last = np.array([_last_above(row, ABOVE * low) for row, low in zip(mean, floor)])
     last[0] = np.flatnonzero(steps <= reach)[-1]
+    gone = (values == 0).any(axis=0)  # below the range of numbers, or rounding has closed the gap
+    last = np.array([min(place, int(np.argmax(row)) - 1) if row.any() else place for place, row in zip(last, gone)])
+    if last.min() < 0:
+        raise InvalidInput(
+            "the paths start at distance zero from the stationary law, which is the minimiser itself: there is no "
+            "label noise, and x0 lies there; take another x0"
+        )
     slopes = [_slopes(steps, values[:, row], place) for row, place in enumerate(last)]
     factor = bound.constant * growth ** (steps / bound.order)
     # What a sample adds to a distance is at most W_p of it and its law, twice; a floor is about as much.
