@@ -28,6 +28,7 @@ from sgdlimits.exact.errors import (
     real_number,
     whole_number,
 )
+from sgdlimits.exact.moment_exponents import LinearNoise
 from sgdlimits.exact.multivariate_t import MultivariateT
 from sgdlimits.exact.pearson_law import PearsonLaw, check_noise
 from sgdlimits.exact.polynomial_moments import PolynomialMoments
@@ -96,6 +97,7 @@ class PearsonDiffusion:
         """
         instance_of("process", process, HomogenizedSGD)
         noise, problem = linear_noise(process), process.quadratic
+        assert isinstance(noise, LinearNoise)  # as of every homogenized SGD
         mode = whole_number("mode", mode, 0, noise.dimension - 1)
         spread, coupling = float(noise.spread[mode]), float(noise.coupling[mode])
         offset = float(problem.offset_modes[mode])
@@ -231,6 +233,7 @@ def isotropic_law(process: HomogenizedSGD) -> MultivariateT:
     """
     instance_of("process", process, HomogenizedSGD)
     noise, problem = linear_noise(process), process.quadratic
+    assert isinstance(noise, LinearNoise)
     if not noise.isotropic or noise.dimension < problem.dimension:
         raise InvalidInput(
             f"the eigenvalues of the Hessian lie between {problem.eigenvalues.min():g} and "

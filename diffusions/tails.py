@@ -12,6 +12,7 @@ from sgdlimits.exact.noise_maps import RankOneNoise, SampledNoise
 from sgdlimits.exact.quadratic_noise import QuadraticNoise
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.exact.tail_index_bounds import TailIndexBounds, homogenized_bounds
+from sgdlimits.problems.least_squares import LeastSquares
 
 from .tail_populations import population_index
 
@@ -102,6 +103,7 @@ def linear_noise(process: Diffusion) -> LinearNoise | QuadraticNoise:
         )
     scale = size**2
     if isinstance(noise, SampledNoise):
+        assert isinstance(problem, LeastSquares)  # whose samples they are
         rows, residuals, moved = problem.range_modes, problem.residuals_at_minimiser, noise.added[moving]
         return QuadraticNoise.of_samples(process.rates[moving], rows, residuals, scale * noise.factor, scale * moved)
     assert isinstance(noise, RankOneNoise)  # the only other that is linear in the state

@@ -208,7 +208,9 @@ class Terms:
         )  # fmt: skip
 
 
-def _panels(noise: LinearNoise, nodes: int):  # type: ignore[no-untyped-def]
+def _panels(
+    noise: LinearNoise, nodes: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
     """Places t, derivative matrices, and the rows that join panels and close the ends."""
     count = math.ceil(2 * reach(noise) / PANEL)
     edges = np.linspace(-reach(noise), reach(noise), count + 1)
@@ -238,7 +240,9 @@ def _panels(noise: LinearNoise, nodes: int):  # type: ignore[no-untyped-def]
     return t, first, second, (np.array(rows), inner)
 
 
-def _matrices(noise: LinearNoise, t: np.ndarray, first: np.ndarray, second: np.ndarray):  # type: ignore[no-untyped-def]
+def _matrices(
+    noise: LinearNoise, t: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
     """still + p linear + p^2 square, the mass D, and the rows at both ends."""
     terms = Terms.at(noise, t)
     plain = terms.drift[:, None] * first

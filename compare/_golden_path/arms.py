@@ -57,7 +57,7 @@ class Runner:
     threads: int | None
 
     def run(
-        self, name: str, sgd: SGD, start: np.ndarray | SavedState, record: Sequence[int], kept: int, seed: int
+        self, name: str, sgd: SGD, start: np.ndarray | SavedState, record: Sequence[int] | np.ndarray, kept: int, seed: int
     ) -> tuple[Arm, SavedState]:
         """An arm, and its end.
 
