@@ -57,8 +57,9 @@ class Runner:
     threads: int | None
 
     def run(
-        self, name: str, sgd: SGD, start: np.ndarray | SavedState, record: Sequence[int] | np.ndarray, kept: int, seed: int
-    ) -> tuple[Arm, SavedState]:
+        self, name: str, sgd: SGD, start: np.ndarray | SavedState, record: Sequence[int] | np.ndarray, kept: int,
+        seed: int,
+    ) -> tuple[Arm, SavedState]:  # fmt: skip
         """An arm, and its end.
 
         Parameters
