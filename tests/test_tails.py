@@ -51,6 +51,22 @@ def test_the_ends_are_of_the_stationary_law(both):
     assert any("not settled" in row["notes"] for row in early.table())
 
 
+def test_each_process_is_seen_from_its_own_centre_and_named_with_its_own_settings():
+    """Assert it of two ridges, whose minimisers lie ten deviations apart, and of what states no minimiser."""
+    on = [problems.StreamingLeastSquares([1.0], 0.3, [10.0], ridge=ridge) for ridge in (1, 0)]
+    ridged = [discrete.SGD(problem, size) for problem, size in zip(on, (0.3, 0.4))]
+    levy = diffusions.StableOrnsteinUhlenbeck(1.0, 0.1, 1.7, centre=[-50.0])
+    found = compare.tails(*ridged, levy, Recurrence(), paths=400, estimators=("corrected_hill",), steps=150)
+    for sample in found.dataset["sample"].values[:3]:
+        assert abs(np.median(sample)) < 5 * np.median(np.abs(sample)) / np.sqrt(400)
+    first, second, own = (of_kind(found, n, "estimate")[0] for n in ("SGD (1)", "SGD (2)", "two factors"))
+    assert "origin" in own["notes"] and "origin" not in first["notes"] + second["notes"]
+    (text,) = found.heading()[1:]
+    assert "ridge=1" in text and "(SGD (1))" in text and "ridge=0" in text and "step size 0.3 (SGD (1))" in text
+    alike = compare.tails(ridged[0], diffusions.HomogenizedSGD.of(ridged[0]), sample=False).heading()[1]
+    assert "(SGD" not in alike and alike.count("StreamingLeastSquares") == 1
+
+
 def test_no_stationary_law_and_no_noise_are_named():
     gone = compare.tails(discrete.SGD(PLANE, 5.0), paths=100)
     (row,) = gone.table()
@@ -109,8 +125,14 @@ def test_saved_and_drawn(both, tmp_path):
         ({"indices": {"nobody": TailIndex(1.0, 0.0, "x")}}, "nobody"),
         ({"indices": {"SGD": 2.0}}, "tail_index"),
         ({"confidence": 95}, "confidence"),
+        ({"seed": -1}, "seed"),
+        ({"sample": 2}, "sample"),
+        ({"steps": 1}, "steps"),
+        ({"x0": np.zeros(3)}, "x0"),
     ],
 )
-def test_bad_input(options, word):
+def test_bad_input(options, word, monkeypatch):
+    """Assert the refusal, before any index is sought."""
+    monkeypatch.setattr(discrete.SGD, "tail_index", None)
     with pytest.raises(InvalidInput, match=word):
         compare.tails(discrete.SGD(PLANE, 0.5), **options)

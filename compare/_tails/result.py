@@ -34,7 +34,8 @@ class Tails(Result):
         Over row: kind ("exact", "bounds", "estimate"), method, index with lower and upper (numerical errors, bounds,
         or an interval at attrs["confidence"]), k, verdict, notes (JSON), of (place of the process). Over process:
         lyapunov_exponent (per step), settles, beside_reference ("same", "other", "undecided"). sample (process, path):
-        the ends of paths along the direction, less the minimiser.
+        the ends of paths along the direction, each process's less its own centre: its `centre` where it has one, else
+        the minimiser of its problem, else the origin, which is then said.
     """
 
     kind: ClassVar[str] = "tails"
@@ -42,9 +43,7 @@ class Tails(Result):
 
     def heading(self) -> list[str]:
         attrs = self.dataset.attrs
-        parts = [str(attrs["problem"])] if attrs["problem"] else []
-        parts += [f"step size {attrs['step_size']:g}"] if attrs["step_size"] else []
-        parts += [f"batch size {attrs['batch_size']}"] if attrs["batch_size"] else []
+        parts: list[str] = json.loads(attrs.get("settings", "[]"))
         if np.isfinite(self.dataset["sample"]).any():
             parts.append(f"{attrs['paths']} ends of independent paths of {attrs['steps']} steps, seed {attrs['seed']}")
         return [str(attrs["title"]), "; ".join(parts)]
