@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from sgdlimits import compare, diffusions, discrete, problems
+from sgdlimits.compare._laws.growth import growth_of
 from sgdlimits.compare.known_tails import KnownTail, known_tail, lost_to_tails
+from sgdlimits.ensembles import Maximum
 from sgdlimits.exact.errors import StabilityWarning
 
 PLANE = problems.StreamingLeastSquares([1.0, 0.36], 0.3, [1.0, 1.0])
@@ -38,6 +40,48 @@ def test_a_variance_that_is_infinite_gives_no_interval_and_a_mean_that_is_none()
     assert np.isnan(distances["w1"]).all() and np.isfinite(distances["ks"]).all()
     risk = found.dataset.sel(observable="risk", process="homogenized SGD")
     assert bool(risk["exact"]) and np.isfinite(risk["worst_difference"])  # what is exact stays
+
+
+POWERS = {
+    "cube": (lambda x: np.abs(x[:, 0]) ** 3, 3),
+    "root of the norm": (lambda x: np.linalg.norm(x, axis=1) ** 0.5, 0.5),
+    "a cube that shows late": (lambda x: np.abs(x[:, 0]) ** 3 + 1e3 * x[:, 1] ** 2, 3),
+    "a difference of squares": (lambda x: (x[:, 0] - 1) ** 2 - x[:, 0] ** 2, 1),
+    "a wave": (lambda x: x[:, 1] * np.cos(x[:, 0]), 1),
+    "a product with a logarithm": (lambda x: np.abs(x[:, 0]) * np.log1p(np.abs(x[:, 0])), 1),
+    "a logarithm": (lambda x: np.log(0.1 + np.square(x).sum(axis=1)), 0),
+    "an indicator": (lambda x: np.abs(x[:, 0]) > 2, 0),
+    "a bell": (lambda x: np.exp(-np.square(x).sum(axis=1)), 0),
+    "an exponential": (lambda x: np.exp(x[:, 0]), np.inf),
+    "no number": (lambda x: np.full(len(x), np.nan), None),
+}
+
+
+@pytest.mark.parametrize("name", POWERS)
+def test_growth_is_seen_on_rays(name):
+    function, power = POWERS[name]
+    found = growth_of(function, np.ones(2))
+    assert found is None if power is None else found == pytest.approx(power, abs=0.01)
+
+
+@pytest.mark.filterwarnings("ignore::sgdlimits.exact.errors.StabilityWarning")
+def test_a_users_function_is_judged_by_its_growth():
+    """Assert no mean of |x|^3 at indices below 3, no error of |x|^0.9 at 1.7, and both of what is bounded."""
+    observables = {name: POWERS[name][0] for name in ("cube", "a logarithm", "an indicator")}
+    observables |= {"power": lambda x: np.abs(x[:, 0]) ** 0.9, "late": Maximum(lambda x: np.abs(x[:, 0]) ** 3)}
+    for step_size in (0.5, 0.7):  # indices 2.9 and 1.7: at the first only the index itself decides
+        sgd = discrete.SGD(PLANE, step_size)
+        levy = diffusions.StableOrnsteinUhlenbeck.of(sgd, 1.7)
+        found = compare.laws(sgd, levy, x0=np.zeros(2), steps=10, paths=200, observables=observables, record=[10])
+        means = found.dataset["estimate"].isel(step=-1)
+        assert np.isnan(means.sel(observable=["cube", "late"])).all()
+        kept = ["a logarithm", "an indicator", "power"]
+        assert np.isfinite(means.sel(observable=kept)).all()
+        errors = found.dataset["standard_error"].isel(step=-1).sel(observable=kept).values
+        assert np.isfinite(errors[:, :2]).all()
+        assert np.isinf(errors[:, 2]).tolist() == [step_size > 0.6, True]
+        said = " ".join(found.notes())
+        assert "cube grows like |x|^3" in said and "a logarithm grows slower than every power" in said
 
 
 def test_what_is_known_holds_the_index():

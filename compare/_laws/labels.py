@@ -48,6 +48,7 @@ def dataset_of(found: Gathered, numbers: Numbers) -> xarray.Dataset:
         "stability": numbers.stability,
         "budget_absent": numbers.budget_absent,
         "tails": numbers.tails,
+        "growth": numbers.growth,
     }
     return xr.Dataset(numbers.variables, coords=coordinates, attrs=attributes)
 

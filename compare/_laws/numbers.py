@@ -21,7 +21,7 @@ from .gathered import Gathered
 from .noise import noise_shares, off_by_more
 from .sides import Side
 from .statistics import ROUNDING, LawStatistics, law_statistics, worst_of
-from .tails import LOST, tail_notes, tail_of
+from .tails import LOST, growth_notes, powers_of, tail_notes, tail_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,8 @@ class Numbers:
         Thresholds of the processes, as JSON.
     budget_absent : str
         Why some sides have no error budget.
-    tails : str
-        What is known of the tail indices, as JSON.
+    tails, growth : str
+        What is known of the tail indices, and with which powers of |x| users' functions grow, as JSON.
     """
 
     variables: dict[str, Any]
@@ -47,13 +47,15 @@ class Numbers:
     stability: str
     budget_absent: str
     tails: str
+    growth: str
 
 
 def numbers_of(found: Gathered) -> Numbers:
     """Every number of the comparison, from what was gathered."""
     sides, observables, run = found.sides, found.observables, found.run
-    tails = [tail_of(side) for side in sides]
-    statistics = law_statistics(found, tails)
+    powers = powers_of(found)
+    tails = [tail_of(side, power) for side, power in zip(sides, powers)]
+    statistics = law_statistics(found, tails, powers)
     predicted = np.full(statistics.estimate.shape, np.nan)
     # Theory follows the process; it says nothing where the rows are about a scheme.
     leading = predicted_risk([None if side.scheme else side.process for side in sides], run.x0, run.record)
@@ -93,7 +95,7 @@ def numbers_of(found: Gathered) -> Numbers:
         variables["budget"] = (("process", "part", "step"), parts[0])
         variables["budget_error"] = (("process", "part", "step"), parts[1])
         variables["budget_sum"] = (("process", "step"), budgets.sums(parts[0], about_scheme))
-    return Numbers(variables, places, stability, absent, tail_notes(sides, tails))
+    return Numbers(variables, places, stability, absent, tail_notes(sides, tails), growth_notes(observables, powers))
 
 
 def predicted_risk(processes: Sequence[Any], x0: Any, record: np.ndarray) -> np.ndarray:

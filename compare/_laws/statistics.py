@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
@@ -52,7 +52,9 @@ class LawStatistics:
         return {name: (axes[: array.ndim], array) for name, array in named.items()}
 
 
-def law_statistics(gathered: Gathered, tails: Sequence[KnownTail]) -> LawStatistics:
+def law_statistics(
+    gathered: Gathered, tails: Sequence[KnownTail], powers: Sequence[Mapping[str, float | None]]
+) -> LawStatistics:
     """Estimates, differences to the first side, intervals, bands and verdicts."""
     sides, observables, run, confidence = gathered.sides, gathered.observables, gathered.run, gathered.confidence
     shape = (len(sides), len(observables), len(run.record))
@@ -68,7 +70,10 @@ def law_statistics(gathered: Gathered, tails: Sequence[KnownTail]) -> LawStatist
             for side, sample, exact, scheme in zip(sides, gathered.samples, gathered.moments, gathered.controls)
         ]
         scale = scale_of(observable, sides[0], means[0].value)
-        kept = [without_meaning(mean, tail, observable, run.record) for mean, tail in zip(means, tails)]
+        kept = [
+            without_meaning(mean, tail, power.get(observable.name), run.record)
+            for mean, tail, power in zip(means, tails, powers)
+        ]
         means = [mean for mean, _ in kept]
         for index, (mean, lost) in enumerate(kept):
             row = index, place
