@@ -138,6 +138,7 @@ def laws_dataset():
                         "mean_threshold": 0.49,
                         "mean_square_threshold": 0.2,
                         "step_size": 0.05,
+                        "stable": True,
                         "sentence": "SGD: stable, step size 0.05 is 0.25 of the threshold 0.2.",
                     }
                 ]

@@ -7,7 +7,7 @@ from sgdlimits import compare, diffusions, discrete, problems
 from sgdlimits.compare._laws.growth import growth_of
 from sgdlimits.compare.known_tails import KnownTail, known_tail, lost_to_tails
 from sgdlimits.ensembles import Maximum
-from sgdlimits.exact.errors import StabilityWarning
+from sgdlimits.exact.errors import MismatchedProcesses, StabilityWarning
 
 PLANE = problems.StreamingLeastSquares([1.0, 0.36], 0.3, [1.0, 1.0])
 
@@ -82,6 +82,27 @@ def test_a_users_function_is_judged_by_its_growth():
         assert np.isinf(errors[:, 2]).tolist() == [step_size > 0.6, True]
         said = " ".join(found.notes())
         assert "cube grows like |x|^3" in said and "a logarithm grows slower than every power" in said
+
+
+@pytest.mark.filterwarnings("ignore::sgdlimits.exact.errors.StabilityWarning")
+def test_a_scheme_is_judged_by_its_own_moments():
+    """Assert no error bar of Euler with increments past its threshold, where the process is stable, and one below."""
+    sgd = discrete.SGD(PLANE, 0.5)
+    limit = diffusions.HomogenizedSGD(PLANE, 1.2)
+    assert limit.stability().mean_square_stable
+    assert not limit.scheme_settles("euler") and limit.scheme_settles("euler", 8)
+    for substeps in (1, 8):
+        with pytest.warns(MismatchedProcesses):
+            found = compare.laws(
+                sgd, limit, x0=np.zeros(2), steps=10, paths=200, solver="euler", substeps=substeps, record=[10]
+            )
+        row = found.dataset.sel(process="homogenized SGD by euler", observable="norm").isel(step=-1)
+        assert np.isinf(row["standard_error"]) == (substeps == 1)
+        caution = str(row["caution"].item())
+        assert ("no variance" in caution) == ("unstable" in caution) == (substeps == 1)
+        said = " ".join(found.notes())
+        assert ("by euler: NOT stable" if substeps == 1 else "by euler: stable") in said
+        assert ("by euler at most 2" if substeps == 1 else "by euler at least 2") in said
 
 
 def test_what_is_known_holds_the_index():

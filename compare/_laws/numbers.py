@@ -69,8 +69,8 @@ def numbers_of(found: Gathered) -> Numbers:
     cancelling, main = budgets.cancellations(
         None if parts is None else parts[0], about_scheme, about_risk, run.record, worst["worst_step"]
     )
-    stability = stability_notes(found.processes, found.labels)
-    unstable = {note["process"] for note in json.loads(stability) if note["step_size"] >= note["mean_square_threshold"]}
+    stability = stability_of(sides)
+    unstable = {note["process"] for note in stability if not note["stable"]}
     shares = noise_shares(found.processes, run.x0)
     cautions = cautions_of(
         sides, statistics, predicted, cancelling, [side.label in unstable for side in sides],
@@ -95,7 +95,21 @@ def numbers_of(found: Gathered) -> Numbers:
         variables["budget"] = (("process", "part", "step"), parts[0])
         variables["budget_error"] = (("process", "part", "step"), parts[1])
         variables["budget_sum"] = (("process", "step"), budgets.sums(parts[0], about_scheme))
-    return Numbers(variables, places, stability, absent, tail_notes(sides, tails), growth_notes(observables, powers))
+    said = tail_notes(sides, tails), growth_notes(observables, powers)
+    return Numbers(variables, places, json.dumps(stability), absent, *said)
+
+
+def stability_of(sides: Sequence[Side]) -> list[dict[str, Any]]:
+    """Thresholds of the processes; of a scheme, whether it settles at its increments."""
+    notes = []
+    for side in sides:
+        if not side.scheme:
+            notes += stability_notes([side.process], [side.label])
+        elif side.scheme_settles is not None:
+            state = "stable" if side.scheme_settles else "NOT stable"
+            sentence = f"{side.label}: {state} in mean square at {side.scheme['substeps']} of its increments a step."
+            notes.append({"process": side.label, "stable": side.scheme_settles, "sentence": sentence})
+    return notes
 
 
 def predicted_risk(processes: Sequence[Any], x0: Any, record: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -58,9 +59,15 @@ def powers_of(found: Gathered) -> list[dict[str, float | None]]:
 
 
 def tail_of(side: Side, powers: Mapping[str, float | None]) -> KnownTail:
-    """What is known of the tail of what the rows are about: of a process, not of a scheme for it."""
-    if isinstance(side, KnownSide) or side.scheme:
+    """What is known of the tail of what the rows are about: of a process, or of a scheme whose moments close."""
+    if isinstance(side, KnownSide):
         return KnownTail()
+    if side.scheme:
+        return {
+            None: KnownTail(),
+            True: KnownTail(2.0, math.inf, "the scheme's own second moment settles"),
+            False: KnownTail(0.0, 2.0, "the scheme's own second moment does not settle"),
+        }[side.scheme_settles]
     orders = [times * power for power in powers.values() if power is not None for times in (1, 2)]
     return known_tail(side.process, orders)
 
