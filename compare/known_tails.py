@@ -44,7 +44,7 @@ class KnownTail:
 
     def apart_from(self, other: KnownTail) -> bool:
         """Whether the two indices cannot be the same."""
-        return self.known and other.known and (self.lower > other.upper or other.lower > self.upper)
+        return self.known and other.known and bool(self.lower > other.upper or other.lower > self.upper)
 
 
 def known_tail(process: Any, orders: Iterable[float] = ()) -> KnownTail:

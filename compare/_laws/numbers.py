@@ -67,7 +67,7 @@ def numbers_of(found: Gathered) -> Numbers:
     worst = worst_of(statistics, run.record, found.tolerance)
     about_scheme = [bool(side.scheme) for side in sides]
     cancelling, main = budgets.cancellations(
-        None if parts is None else parts[0], about_scheme, about_risk, run.record, worst["worst_step"]
+        parts.get("budget"), about_scheme, about_risk, run.record, worst["worst_step"]
     )
     stability = stability_of(sides)
     unstable = {note["process"] for note in stability if not note["stable"]}
@@ -91,10 +91,8 @@ def numbers_of(found: Gathered) -> Numbers:
     bound = gelbrich_bounds(found.moments)
     if bound is not None:
         variables["gelbrich"] = (("process", "step"), bound)
-    if parts is not None:
-        variables["budget"] = (("process", "part", "step"), parts[0])
-        variables["budget_error"] = (("process", "part", "step"), parts[1])
-        variables["budget_sum"] = (("process", "step"), budgets.sums(parts[0], about_scheme))
+    over = {3: ("process", "part", "step"), 2: ("process", "step")}
+    variables |= {name: (over[array.ndim], array) for name, array in parts.items()}
     said = tail_notes(sides, tails), growth_notes(observables, powers)
     return Numbers(variables, places, json.dumps(stability), absent, *said)
 

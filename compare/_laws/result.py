@@ -28,9 +28,9 @@ class Laws(Result):
         estimate, standard_error, exact, difference (other minus reference) with difference_lower and
         difference_upper (one step at a time), band_lower and band_upper (all steps at once), integrator (its part
         of the intervals), scale, predicted, verdict, quantiles, w1 and ks with their intervals, and where defined
-        gelbrich, budget, budget_error and budget_sum. Over (process, step): deviation (exact standard deviation
-        of the risk), deviation_sampled (over the paths) and deviation_error (its standard error). Over
-        (process, place): noise_share, how much of the reference's gradient noise a process has. Over (process,
+        gelbrich, budget, budget_error, budget_rounding and budget_sum. Over (process, step): deviation (exact
+        standard deviation of the risk), deviation_sampled (over the paths) and deviation_error (its standard error).
+        Over (process, place): noise_share, how much of the reference's gradient noise a process has. Over (process,
         observable): the worst difference of all steps (worst_difference, worst_lower, worst_upper, worst_scale,
         worst_step, worst_part), overall (its verdict) and caution (why not to trust the row).
     """

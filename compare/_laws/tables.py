@@ -189,7 +189,7 @@ def budget_table(dataset: xarray.Dataset) -> TextTable:
     groups = []
     for process in dataset["process"].values.tolist()[1:]:
         parts = tuple(
-            (number(value, sign=True), wording.error_of_part(error), part)
+            (number(value, sign=True), error, part)
             for part, value, error in wording.budget_parts(dataset, process)
         )
         if parts:

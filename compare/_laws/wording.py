@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import xarray
 
 ROUNDING = 1e-10  # of the largest part: smaller ones are zero but for rounding
+SHOWN = 1e-3  # of a part: the rounding that its printed digits would show
 LABELS = {
     "risk": "expected risk",
     "excess": "expected risk above the least",
@@ -273,23 +274,28 @@ def dominating_part(dataset: xarray.Dataset, process: str) -> str | None:
 SUM = "sum of the parts that make the difference above"
 
 
-def error_of_part(error: float) -> str:
-    """The standard error of a part; exact parts have none, and where tails may be heavy none is known."""
-    return "±?" if np.isnan(error) else "±" + number(error, 1) if error else "exact"
+def error_of_part(error: float, rounding: float = 0.0, value: float = 1.0) -> str:
+    """The standard error of a part, or what rounding may make of it; where tails may be heavy none is known."""
+    if np.isnan(error):
+        return "±?"
+    if error:
+        return "±" + number(error, 1)
+    return f"±{number(rounding, 1)} (rounding)" if rounding > SHOWN * abs(value) else "exact"
 
 
-def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float, float]]:
-    """(part, value, standard error) at the last step, largest first, without those that are rounding."""
+def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float, str]]:
+    """(part, value, its error in words) at the last step, largest first, without those that are rounding."""
     if "budget" not in dataset:
         return []
     here = dataset.sel(process=process).isel(step=-1)
     parts = [
-        (str(part), float(here["budget"].sel(part=part)), float(here["budget_error"].sel(part=part)))
+        (str(part), *(float(here[name].sel(part=part)) for name in ("budget", "budget_error", "budget_rounding")))
         for part in dataset["part"].values
     ]
     largest = max((abs(part[1]) for part in parts if np.isfinite(part[1])), default=0.0)
-    parts = [part for part in parts if abs(part[1]) > ROUNDING * largest]
-    return sorted(parts, key=lambda part: -abs(part[1]))
+    kept = [part for part in parts if abs(part[1]) > max(ROUNDING * largest, part[3])]
+    kept.sort(key=lambda part: -abs(part[1]))
+    return [(name, value, error_of_part(error, rounding, value)) for name, value, error, rounding in kept]
 
 
 def budget(dataset: xarray.Dataset) -> list[str]:
@@ -301,7 +307,7 @@ def budget(dataset: xarray.Dataset) -> list[str]:
         if not parts:
             continue
         listed = "; ".join(
-            f"{part} {number(value, 3, sign=True)} {error_of_part(error)}"
+            f"{part} {number(value, 3, sign=True)} {error}"
             + (" (the largest)" if place == 0 and len(parts) > 1 else "")
             for place, (part, value, error) in enumerate(parts)
         )
