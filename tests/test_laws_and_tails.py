@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sgdlimits import compare, diffusions, discrete, problems
+from sgdlimits.compare._laws import wording
 from sgdlimits.compare._laws.growth import growth_of
 from sgdlimits.compare.known_tails import KnownTail, known_tail, lost_to_tails
 from sgdlimits.ensembles import Maximum
@@ -103,6 +105,25 @@ def test_a_scheme_is_judged_by_its_own_moments():
         said = " ".join(found.notes())
         assert ("by euler: NOT stable" if substeps == 1 else "by euler: stable") in said
         assert ("by euler at most 2" if substeps == 1 else "by euler at least 2") in said
+
+
+def test_a_known_law_without_a_mean_is_no_verdict():
+    """Assert it of undefined and infinite means, whatever scipy calls them; a law that has one keeps its verdict."""
+    sgd = discrete.SGD(problems.StreamingLeastSquares([1.0], 0.3, [0.0]), 0.2)
+    observables = {name: lambda x: np.sin(x[:, 0]) for name in "abcd"}
+    laws = {"a": stats.cauchy(), "b": stats.t(0.8), "c": stats.pareto(0.5), "d": stats.norm()}
+    found = compare.laws(
+        sgd, compare.KnownLaw(laws), x0=[0.0], steps=2, record=[2], paths=200, observables=observables
+    )
+    row = found.dataset.sel(process="known law").isel(step=-1)
+    assert row["overall"].values.tolist()[:3] == ["none"] * 3 == row["verdict"].values.tolist()[:3]
+    for name in ("estimate", "w1"):
+        assert np.isnan(row[name].values.reshape(4)).tolist() == [True, True, True, False]
+    assert np.isfinite(row["ks"]).all() and str(row["overall"][3].item()) != "none"
+    assert ["no mean" in str(text) for text in row["caution"].values] == [True, True, True, False]
+    said = [note for note in found.notes() if note.startswith("LAW")]
+    assert len(said) == 3 and "no verdict on known law and SGD in a" in wording.finding(found.dataset)
+    assert not any(note.startswith("TAILS") for note in found.notes())
 
 
 def test_what_is_known_holds_the_index():

@@ -49,6 +49,7 @@ def dataset_of(found: Gathered, numbers: Numbers) -> xarray.Dataset:
         "budget_absent": numbers.budget_absent,
         "tails": numbers.tails,
         "growth": numbers.growth,
+        "meanless": numbers.meanless,
     }
     return xr.Dataset(numbers.variables, coords=coordinates, attrs=attributes)
 

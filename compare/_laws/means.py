@@ -55,6 +55,7 @@ def mean_of(side: Side, observable: Observable, sample: Sample | None, moments: 
     none, zeros = np.zeros(steps, dtype=bool), np.zeros(steps)
     if isinstance(side, KnownSide):
         known = np.array([float(side.process.at(observable.name, step).mean()) for step in run.record])
+        known[~np.isfinite(known)] = np.nan  # infinite or undefined: distributions do not tell the two apart
         return Mean(known, None, None, Controls(), none, zeros, zeros)
     expected = side.expectation(observable, moments)
     if expected is not None:

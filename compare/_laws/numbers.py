@@ -21,7 +21,7 @@ from .gathered import Gathered
 from .noise import noise_shares, off_by_more
 from .sides import Side
 from .statistics import ROUNDING, LawStatistics, law_statistics, worst_of
-from .tails import LOST, growth_notes, powers_of, tail_notes, tail_of
+from .tails import LOST, growth_notes, meanless_notes, powers_of, tail_notes, tail_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,8 @@ class Numbers:
         Why some sides have no error budget.
     tails, growth : str
         What is known of the tail indices, and with which powers of |x| users' functions grow, as JSON.
+    meanless : str
+        Which known laws have no mean, as JSON.
     """
 
     variables: dict[str, Any]
@@ -48,6 +50,7 @@ class Numbers:
     budget_absent: str
     tails: str
     growth: str
+    meanless: str
 
 
 def numbers_of(found: Gathered) -> Numbers:
@@ -93,7 +96,7 @@ def numbers_of(found: Gathered) -> Numbers:
         variables["gelbrich"] = (("process", "step"), bound)
     over = {3: ("process", "part", "step"), 2: ("process", "step")}
     variables |= {name: (over[array.ndim], array) for name, array in parts.items()}
-    said = tail_notes(sides, tails), growth_notes(observables, powers)
+    said = tail_notes(sides, tails), growth_notes(observables, powers), meanless_notes(found, statistics.lost)
     return Numbers(variables, places, json.dumps(stability), absent, *said)
 
 

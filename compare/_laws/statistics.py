@@ -17,7 +17,7 @@ from .gathered import Gathered
 from .means import difference, mean_of
 from .observables import Observable
 from .sides import Side
-from .tails import without_meaning
+from .tails import LOST, without_meaning
 
 ROUNDING = 1e-12
 
@@ -82,6 +82,7 @@ def law_statistics(
             found["exact"][row], found["scale"][row] = mean.exact, scale
             if not index:
                 continue
+            meanless = LOST[0] in (lost, kept[0][1])
             gap, influence = difference(mean, means[0])
             # All start from one law: what differs at step 0 is rounding.
             same = (run.record == 0) & (np.abs(gap) <= ROUNDING)
@@ -89,17 +90,18 @@ def law_statistics(
             error = np.sqrt(np.square(influence).sum(axis=0)) if influence is not None else np.zeros(shape[2])
             wide = z if influence is None else band_quantile(influence, confidence)
             part = mean.part + means[0].part
-            lost = np.isinf(gap) & (not (mean.resolved and means[0].resolved))  # by the scheme perhaps
-            unsure = ((mean.unsure | means[0].unsure) & np.isfinite(gap)) | lost
+            doubtful = np.isinf(gap) & (not (mean.resolved and means[0].resolved))  # by the scheme perhaps
+            unsure = ((mean.unsure | means[0].unsure) & np.isfinite(gap)) | doubtful
             found["difference"][row], found["integrator"][row], found["unsure"][row] = gap, part, unsure
             for ends, width in (("difference", z), ("band", wide)):
                 half = np.where(unsure | np.isnan(gap), np.inf, np.where(np.isinf(gap), 0.0, width * error + part))
                 half = np.where(same, 0.0, half)
-                centre = np.where(np.isnan(gap) | lost, 0.0, gap)
+                centre = np.where(np.isnan(gap) | doubtful, 0.0, gap)
                 found[f"{ends}_lower"][row], found[f"{ends}_upper"][row] = centre - half, centre + half
-            found["verdict"][row] = verdicts_of(
+            verdicts = verdicts_of(
                 found["difference_lower"][row], found["difference_upper"][row], gathered.tolerance * scale
             )
+            found["verdict"][row] = np.where(np.isnan(gap) & meanless, "none", verdicts)
     return LawStatistics(**found)
 
 
@@ -124,7 +126,8 @@ def floor_of(observable: Observable, reference: Side) -> float | None:
 def worst_of(statistics: LawStatistics, record: np.ndarray, tolerance: float) -> dict[str, np.ndarray]:
     """Over (process, observable): the worst difference of all recorded steps on its scale, its band, the verdict.
 
-    agrees: the whole band lies within the margins; differs: at some step it lies outside.
+    agrees: the whole band lies within the margins; differs: at some step it lies outside; none: at some step a side
+    has no mean.
     """
     shape = statistics.exact.shape
     names = ("worst_difference", "worst_lower", "worst_upper", "worst_scale")
@@ -139,7 +142,9 @@ def worst_of(statistics: LawStatistics, record: np.ndarray, tolerance: float) ->
         place = moved[int(np.argmax(np.where(np.isnan(size), -1.0, size)))]
         lower, upper = statistics.band_lower[row], statistics.band_upper[row]
         verdicts = verdicts_of(lower[moved], upper[moved], tolerance * scale)
-        found["overall"][row] = next((w for w in ("differs", "undecided") if (verdicts == w).any()), "agrees")
+        verdicts = np.where(statistics.verdict[row][moved] == "none", "none", verdicts)
+        order = ("differs", "undecided", "none")
+        found["overall"][row] = next((word for word in order if (verdicts == word).any()), "agrees")
         found["worst_step"][row] = record[place]
         values = statistics.difference[row], lower, upper, statistics.scale[row]
         for name, array in zip(names, values):

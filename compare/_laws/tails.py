@@ -75,9 +75,11 @@ def tail_of(side: Side, powers: Mapping[str, float | None]) -> KnownTail:
 def without_meaning(mean: Mean, tail: KnownTail, power: float | None, record: np.ndarray) -> tuple[Mean, str]:
     """The mean less what its side's tail makes meaningless, and what that was, one of `LOST` or nothing.
 
-    What is exact stays: at every finite step it is finite or known to be infinite.
+    What is exact stays: at every finite step it is finite or known to be infinite; but for a known law without a mean.
     """
-    lost = "" if mean.exact else lost_to_tails(tail, power)
+    if mean.exact:
+        return mean, LOST[0] if np.isnan(mean.value).any() else ""
+    lost = lost_to_tails(tail, power)
     moved = record > 0
     if not lost or not moved.any():
         return mean, ""
@@ -106,6 +108,24 @@ def growth_notes(observables: Sequence[Observable], powers: Sequence[Mapping[str
     return json.dumps({name: None if power is None else min(power, 1e300) for name, power in seen.items()})
 
 
+def meanless_notes(found: Gathered, lost: np.ndarray) -> str:
+    """JSON: a sentence for each observable of a known law, `lost` over (process, observable), that has no mean."""
+    return json.dumps(
+        [
+            f"the law of {observable.name} that {side.label} states has no finite mean, so that no means are compared "
+            "and there is no verdict; quantiles and the Kolmogorov-Smirnov distance stand"
+            for side, row in zip(found.sides, lost)
+            for observable, word in zip(found.observables, row)
+            if isinstance(side, KnownSide) and word == LOST[0]
+        ]
+    )
+
+
+def meanless(dataset: xarray.Dataset) -> list[str]:
+    """Which known laws have no mean."""
+    return [f"LAW: {sentence}." for sentence in json.loads(dataset.attrs.get("meanless", "[]"))]
+
+
 def tails(dataset: xarray.Dataset) -> list[str]:
     """What is known of the tail indices; marked where it takes a mean or an interval away, or sides are not alike."""
     known = json.loads(dataset.attrs.get("tails", "[]"))
@@ -114,12 +134,13 @@ def tails(dataset: xarray.Dataset) -> list[str]:
         return []
     reference = dataset["process"].values.tolist()[0]
     lost = any(word in text for text in dataset["caution"].values.ravel().tolist() for word in LOST)
+    lost = lost and any(note["upper"] < 1e300 for note in known)  # else a known law lost it
     apart = [note["process"] for note in known if note["other"]]
     heavy = any(note["upper"] <= 2 for note in known)
     text = f"Tail indices of the stationary laws: {said}."
     grown = json.loads(dataset.attrs.get("growth", "{}"))
     said = "; ".join(f"{name} {growth_in_words(power)}" for name, power in grown.items())
-    text += f" Far out, as seen along rays: {said}." if said else ""
+    text += f" Far out, as seen along rays: {said}." if said and lost else ""
     if apart:
         text += f" The index of {' and of '.join(apart)} is not that of {reference}."
     return [f"TAILS: {text}" if apart or lost or heavy else text]

@@ -10,7 +10,7 @@ import numpy as np
 from ..text_table import number
 from .deviations import spread
 from .noise import FACTOR, off_by_more
-from .tails import tails
+from .tails import meanless, tails
 
 if TYPE_CHECKING:
     import xarray
@@ -58,7 +58,7 @@ def reading(dataset: xarray.Dataset) -> str:
         f"standard error. A {level} band holds at all recorded steps at once, a {level} interval at one; both contain "
         "the integrator's part. predicted: leading term of theory in the step size. agrees: the whole interval lies "
         f"within {tolerance} of the scale; differs: all of it lies outside (for a band: at some step); undecided: "
-        "neither. mostly: the largest part of the budget there."
+        "neither; none: a side has no mean. mostly: the largest part of the budget there."
     )
 
 
@@ -66,8 +66,8 @@ CAUTIONS = {
     "scheme replaced": "another scheme than the one that was asked for was run, see below",
     "unstable": "the second moment of a side grows without bound: what it shows is growth, not a law that settles",
     "overflow": "a mean is infinite, by its moment equations or because a path left the range of numbers",
-    "no mean": "the tail index of a side is at most the power of |x| with which the observable grows, see TAILS: the "
-    "mean over the paths estimates nothing that settles, and none is printed",
+    "no mean": "the tail index of a side is at most the power of |x| with which the observable grows, see TAILS, so "
+    "that a mean over paths estimates nothing that settles, or a known law has none, see LAW: none is printed",
     "no variance": "the tail index of a side is at most twice the power of |x| with which the observable grows, see "
     "TAILS: the stationary variance is infinite, so the paths give no interval",
     "tails": "at some step one path carries more than a quarter of a mean's variance, or none differs from the others: "
@@ -105,7 +105,7 @@ def notes(dataset: xarray.Dataset) -> list[str]:
     """All that must be known to read the tables."""
     return [
         *noise(dataset), *thresholds(dataset), scales(dataset), *cautions(dataset), reading(dataset),
-        *sampling(dataset), *spread(dataset), *tails(dataset), *schemes(dataset), *budget(dataset),
+        *sampling(dataset), *spread(dataset), *tails(dataset), *meanless(dataset), *schemes(dataset), *budget(dataset),
         *stability(dataset), *mismatches(dataset), *overflowed(dataset),
     ]  # fmt: skip
 
@@ -180,7 +180,7 @@ def marked(dataset: xarray.Dataset) -> list[str]:
     loud = [text for text in noise(dataset) if text.startswith("NOISE")] + thresholds(dataset)
     loud += [text for text in spread(dataset) if text.startswith("SPREAD")]
     loud += [text for text in tails(dataset) if text.startswith("TAILS")]
-    return loud + schemes(dataset) + mismatches(dataset) + overflowed(dataset)
+    return loud + meanless(dataset) + schemes(dataset) + mismatches(dataset) + overflowed(dataset)
 
 
 def finding(dataset: xarray.Dataset) -> str:
@@ -193,6 +193,7 @@ def finding(dataset: xarray.Dataset) -> str:
     judged = {
         "agrees": f"{first} agrees with {reference} in {name}",
         "differs": f"{first} differs from {reference} in {name}",
+        "none": f"There is no verdict on {sides} in {name}",
     }.get(verdict, f"It is undecided whether {sides} agree in {name}")
     scale = dict(zip(dataset["observable"].values.tolist(), json.loads(dataset.attrs["scales"])))[observable]
     text = (
@@ -256,7 +257,7 @@ def _over_steps(dataset: xarray.Dataset, observable: str, process: str) -> str:
     moved = dataset.sel(observable=observable, process=process)
     moved = moved.sel(step=moved["step"] > 0)
     verdicts = moved["verdict"].values.astype(str)
-    counts = {word: int((verdicts == word).sum()) for word in ("agrees", "differs", "undecided")}
+    counts = {word: int((verdicts == word).sum()) for word in ("agrees", "differs", "undecided", "none")}
     said = ", ".join(f"{word} at {count}" for word, count in counts.items() if count)
     return f"Of {verdicts.size} recorded steps it {said}."
 
