@@ -54,8 +54,13 @@ def known_tail(process: Any, orders: Iterable[float] = ()) -> KnownTail:
     the index itself sought, by small populations where need be.
     """
     if getattr(process, "tail_index_closed", False):
-        found: TailIndex = process.tail_index()
-        return KnownTail(found.index, found.index, found.method)
+        try:
+            found: TailIndex = process.tail_index()
+            return KnownTail(found.index, found.index, found.method)
+        except NoStationaryLaw:
+            return KnownTail(0.0, 0.0, "it has no stationary law")
+        except InvalidInput:  # closed on other problems
+            return KnownTail()
     lower, upper, why = 0.0, math.inf, []
     if has_moments(process) and has_one_step_size(process) and hasattr(process, "stability"):
         stability = process.stability()

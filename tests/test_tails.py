@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from sgdlimits import compare, diffusions, discrete, problems
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.compare.known_tails import known_tail
+from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 
 PLANE = problems.StreamingLeastSquares([1.0, 0.36], 0.3, [1.0, 1.0])
@@ -65,6 +66,33 @@ def test_each_process_is_seen_from_its_own_centre_and_named_with_its_own_setting
     assert "ridge=1" in text and "(SGD (1))" in text and "ridge=0" in text and "step size 0.3 (SGD (1))" in text
     alike = compare.tails(ridged[0], diffusions.HomogenizedSGD.of(ridged[0]), sample=False).heading()[1]
     assert "(SGD" not in alike and alike.count("StreamingLeastSquares") == 1
+
+
+def test_a_gaussian_law_and_a_point_have_an_infinite_index_that_is_not_sgds():
+    sgd = discrete.SGD(PLANE, 0.5)
+    others = diffusions.OrnsteinUhlenbeck.of(sgd), diffusions.GradientFlow.of(sgd)
+    found = compare.tails(sgd, *others, sample=False)
+    for process, sentence in zip(others, found.findings(), strict=True):
+        (row,) = of_kind(found, process.label, "exact")
+        assert np.isinf(row["index"]) and row["beside_reference"] == "other" and "not SGD's" in row["notes"]
+        assert row["lyapunov_exponent"] == pytest.approx(-0.5 * 0.36)
+        assert "infinite tail index" in sentence and f"p above {sgd.tail_index().index:.7g}" in sentence
+    assert known_tail(others[0]).lower == np.inf
+    away = diffusions.OrnsteinUhlenbeck(problems.StreamingLeastSquares([1.0, 0.36], 0.3, [1.0, 1.0], ridge=-0.5), 0.1)
+    with pytest.raises(NoStationaryLaw, match="ridge"):
+        away.tail_index()
+    with pytest.raises(InvalidInput, match="schedule"):
+        diffusions.OrnsteinUhlenbeck(PLANE, lambda k: 0.1).tail_index()
+    assert known_tail(away).upper == 0
+
+
+def test_a_limit_that_settles_where_sgd_does_not_is_another():
+    """Assert it at step size 3, and that two processes without a stationary law are said to be so."""
+    sgd = discrete.SGD(PLANE, 3.0)
+    found = compare.tails(sgd, diffusions.HomogenizedSGD.of(sgd), sgd, sample=False)
+    assert found.dataset["beside_reference"].values.tolist() == ["reference", "other", "neither"]
+    one, other = found.findings()
+    assert "has no stationary law: not the same" in one and other.startswith("Neither SGD (2) nor SGD (1)")
 
 
 def test_no_stationary_law_and_no_noise_are_named():

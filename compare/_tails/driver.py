@@ -152,8 +152,7 @@ def _dataset(
     }
     by_row["notes"] = ("row", np.array([json.dumps(row.notes) for _, row in flat], dtype=object))
     by_row["of"] = ("row", np.array([place for place, _ in flat]))
-    first = known[0].index
-    verdicts = ["reference", *(compared(first, each.index) for each in known[1:])]
+    verdicts = ["reference", *(compared(known[0], each) for each in known[1:])]
     return xr.Dataset(
         by_row
         | {
