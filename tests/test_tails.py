@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from sgdlimits import compare, diffusions, discrete, problems
+from sgdlimits.compare._tails.driver import ESTIMATORS
+from sgdlimits.compare._tails.rows import Known, estimate_row
 from sgdlimits.compare.known_tails import known_tail
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
@@ -131,6 +133,18 @@ def test_a_recurrence_of_the_users_own_with_its_index():
     assert "lattice" in str(found)
     bare = compare.tails(Recurrence(), x0=[1.0], steps=20, paths=100, estimators=())
     assert "no tail_index()" in str(bare)
+
+
+def test_independent_ends_are_not_called_dependent():
+    """Assert that every estimator leaves out the note on clusters where it is told so, and keeps it otherwise."""
+    walk = np.cumsum(np.random.default_rng(3).standard_t(3, 2000))
+    for name in ESTIMATORS:
+        estimator = getattr(compare.tail_estimators, name)
+        more = {"resamples": 100} if name == "power_law" else {}
+        told, alone = (estimator(walk, **more, **known).warnings for known in ({"independent": True}, {}))
+        assert any("dependent" in text for text in alone) and not any("dependent" in text for text in told)
+    row = estimate_row("student", compare.tail_estimators.student, walk, Known(None), 0.95)
+    assert row.notes and not any("dependent" in text for text in row.notes)
 
 
 def test_saved_and_drawn(both, tmp_path):

@@ -103,9 +103,9 @@ def exact_rows(process: Any, known: Known) -> list[Row]:
 
 
 def estimate_row(name: str, estimator: Callable[..., TailEstimate], sample: Any, known: Known, level: float) -> Row:
-    """One estimator on a sample, beside the exact index."""
+    """One estimator on a sample of independent ends, beside the exact index."""
     try:
-        seen = estimator(sample, confidence=level)
+        seen = estimator(sample, confidence=level, independent=True)
     except InvalidInput as error:
         return Row(ESTIMATE, name.replace("_", " "), notes=(str(error),))
     verdict = "" if known.index is None else _beside(known.index, seen.lower, seen.upper, ("covers", "misses"))
