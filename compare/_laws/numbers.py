@@ -79,6 +79,7 @@ def numbers_of(found: Gathered) -> Numbers:
         sides, statistics, predicted, cancelling, [side.label in unstable for side in sides],
         off_by_more(shares)[:, None] & (worst["overall"] == "agrees"),
         short(spread.exact, spread.sampled, spread.error).any(axis=1)[:, None] & about_risk,
+        [sample is not None and sample.overflowed is not None for sample in found.samples], run.record > 0,
     )  # fmt: skip
     places = distance_steps(run.record)
     axes = ("process", "observable", "step")
@@ -133,6 +134,7 @@ def predicted_risk(processes: Sequence[Any], x0: Any, record: np.ndarray) -> np.
 def cautions_of(
     sides: Sequence[Side], statistics: LawStatistics, predicted: np.ndarray,
     cancelling: np.ndarray, unstable: Sequence[bool], other_noise: np.ndarray, narrow: np.ndarray,
+    overflowed: Sequence[bool], moved: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Words (process, observable) on why not to trust a row, "; " between them; empty when there is nothing to say."""
     shape = statistics.exact.shape
@@ -146,8 +148,9 @@ def cautions_of(
             words.append("unstable")
         lost = {str(statistics.lost[i, row[1]]) for i in (0, index)} - {""}
         words += [word for word in LOST if word in lost]
-        if np.isinf(statistics.estimate[[0, index], row[1]]).any():
-            words.append("overflow")
+        infinite = np.isinf(statistics.estimate[:, row[1]])[:, moved].any(axis=1)
+        overflows = [bool(statistics.exact[i, row[1]] or overflowed[i]) for i in (0, index) if infinite[i]]
+        words += ["overflow"] * (True in overflows) + ["infinite value"] * (False in overflows)
         if not lost and (statistics.unsure[row] & np.isfinite(statistics.difference[row])).any():
             words.append("tails")
         if any(narrow[i, row[1]] and not statistics.exact[i, row[1]] for i in (0, index)):

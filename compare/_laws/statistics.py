@@ -20,6 +20,7 @@ from .sides import Side
 from .tails import LOST, without_meaning
 
 ROUNDING = 1e-12
+ALIKE = 1e-9  # of a difference on its scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +140,10 @@ def worst_of(statistics: LawStatistics, record: np.ndarray, tolerance: float) ->
         gap, scale = statistics.difference[row][moved], statistics.scale[row][moved]
         with np.errstate(invalid="ignore", divide="ignore"):
             size = np.abs(gap) / np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
-        place = moved[int(np.argmax(np.where(np.isnan(size), -1.0, size)))]
+        size = np.where(np.isnan(size), -1.0, size)
+        # Of steps alike on the scale that of the largest difference: where one side grows away all are 100 % of it.
+        alike = size >= size.max() * (1 - ALIKE) if 0 <= size.max() < np.inf else size == size.max()
+        place = moved[int(np.argmax(np.where(alike, np.abs(gap), -1.0)))]
         lower, upper = statistics.band_lower[row], statistics.band_upper[row]
         verdicts = verdicts_of(lower[moved], upper[moved], tolerance * scale)
         verdicts = np.where(statistics.verdict[row][moved] == "none", "none", verdicts)

@@ -56,7 +56,8 @@ def reading(dataset: xarray.Dataset) -> str:
     return (
         "difference = other − reference. exact: computed from moment equations or a closed form, not sampled; ±: one "
         f"standard error. A {level} band holds at all recorded steps at once, a {level} interval at one; both contain "
-        "the integrator's part. predicted: leading term of theory in the step size. agrees: the whole interval lies "
+        "the integrator's part. worst difference: at the step where it is the largest part of its scale. predicted: "
+        "leading term of theory in the step size. agrees: the whole interval lies "
         f"within {tolerance} of the scale; differs: all of it lies outside (for a band: at some step); undecided: "
         "neither; none: a side has no mean. mostly: the largest part of the budget there."
     )
@@ -66,6 +67,7 @@ CAUTIONS = {
     "scheme replaced": "another scheme than the one that was asked for was run, see below",
     "unstable": "the second moment of a side grows without bound: what it shows is growth, not a law that settles",
     "overflow": "a mean is infinite, by its moment equations or because a path left the range of numbers",
+    "infinite value": "the observable is infinite on some path, and with it its mean",
     "no mean": "the tail index of a side is at most the power of |x| with which the observable grows, see TAILS, so "
     "that a mean over paths estimates nothing that settles, or a known law has none, see LAW: none is printed",
     "no variance": "the tail index of a side is at most twice the power of |x| with which the observable grows, see "
