@@ -135,6 +135,15 @@ def test_a_recurrence_of_the_users_own_with_its_index():
     assert "no tail_index()" in str(bare)
 
 
+def test_a_footnote_with_a_semicolon_is_one_footnote():
+    """Assert that as many notes are numbered as there are, none beginning in the middle of another."""
+    found = compare.tails(discrete.SGD(PLANE, 5.0), sample=False)
+    row = found.table()[0]
+    assert "; lower the step size" in row["notes"]
+    numbered = [note for note in found.notes() if note.startswith("(")]
+    assert numbered[0] == f"(1) {row['notes']}." and not any(note[4:].startswith("lower") for note in numbered)
+
+
 def test_independent_ends_are_not_called_dependent():
     """Assert that every estimator leaves out the note on clusters where it is told so, and keeps it otherwise."""
     walk = np.cumsum(np.random.default_rng(3).standard_t(3, 2000))

@@ -70,8 +70,8 @@ class Tails(Result):
         """A group a process: the exact index, bounds, estimates."""
         numbers = {text: place for place, text in enumerate(self._said(), start=1)}
         groups: dict[str, list[tuple[str, ...]]] = {}
-        for row in self.table():
-            beware = [str(numbers[text]) for text in self._texts(row)]
+        for row, texts in zip(self.table(), self._texts()):
+            beware = [str(numbers[text]) for text in texts]
             groups.setdefault(self._title(row), []).append(
                 (
                     _value(row), _interval(row), str(row["k"]) if row["k"] else "",
@@ -123,11 +123,12 @@ class Tails(Result):
         known = "" if math.isnan(exponent) else f"; Lyapunov exponent {number(exponent)} a step"
         return f"{row['process']}{known}"
 
-    def _texts(self, row: dict[str, Any]) -> list[str]:
-        return [text for text in row["notes"].split("; ") if text]
+    def _texts(self) -> list[list[str]]:
+        """The notes of each row."""
+        return [[text for text in json.loads(str(notes)) if text] for notes in self.dataset["notes"].values]
 
     def _said(self) -> list[str]:
-        return list(dict.fromkeys(text for row in self.table() for text in self._texts(row)))
+        return list(dict.fromkeys(text for texts in self._texts() for text in texts))
 
 
 def _beside(first: dict[str, Any], other: dict[str, Any], settles: dict[str, bool]) -> list[str]:
