@@ -291,14 +291,13 @@ def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float
     if "budget" not in dataset:
         return []
     here = dataset.sel(process=process).isel(step=-1)
-    parts = [
-        (str(part), *(float(here[name].sel(part=part)) for name in ("budget", "budget_error", "budget_rounding")))
-        for part in dataset["part"].values
+    values, errors, rounding = (here[name].values for name in ("budget", "budget_error", "budget_rounding"))
+    sizes = np.abs(values)
+    least = np.maximum(ROUNDING * sizes.max(initial=0.0, where=np.isfinite(sizes)), rounding)
+    kept = sorted(np.flatnonzero(sizes > least), key=lambda place: -sizes[place])
+    return [
+        (str(here["part"].values[i]), float(values[i]), error_of_part(errors[i], rounding[i], values[i])) for i in kept
     ]
-    largest = max((abs(part[1]) for part in parts if np.isfinite(part[1])), default=0.0)
-    kept = [part for part in parts if abs(part[1]) > max(ROUNDING * largest, part[3])]
-    kept.sort(key=lambda part: -abs(part[1]))
-    return [(name, value, error_of_part(error, rounding, value)) for name, value, error, rounding in kept]
 
 
 def budget(dataset: xarray.Dataset) -> list[str]:

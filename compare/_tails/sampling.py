@@ -65,9 +65,11 @@ def centre_of(process: Any, dimension: int) -> tuple[np.ndarray, tuple[str, ...]
         return finite_array("centre", process.centre, shape=(dimension,)), ()
     why = "the process states neither a centre nor a problem with a minimiser"
     try:
-        for problem in (getattr(process, "problem", None), problem_of(process)):
-            if hasattr(problem, "minimiser"):
-                return np.asarray(problem.minimiser, dtype=float), ()
+        known = getattr(process, "problem", None), problem_of(process)  # of a smooth loss the first has its minimum
+        stated = (getattr(problem, "minimiser", None) for problem in known)
+        minimiser = next((point for point in stated if point is not None), None)
+        if minimiser is not None:
+            return np.asarray(minimiser, dtype=float), ()
     except InvalidInput as error:
         why = str(error)
     return np.zeros(dimension), (f"seen from the origin: {why}",)
