@@ -146,8 +146,8 @@ def _shown(setting: Any) -> str:
     return repr(setting) if isinstance(setting, StepSizes) else f"{setting:g}"
 
 
-def stability_notes(processes: Sequence[Any], labels: Sequence[str]) -> str:
-    """JSON list of thresholds, with a sentence for each process that has them."""
+def stability_notes(processes: Sequence[Any], labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Thresholds, with a sentence, of each process that has them."""
     notes = []
     for process, label in zip(processes, labels):
         if not (has_moments(process) and has_one_step_size(process) and hasattr(process, "stability")):
@@ -168,10 +168,11 @@ def stability_notes(processes: Sequence[Any], labels: Sequence[str]) -> str:
                 "mean_threshold": stability.mean_threshold,
                 "mean_square_threshold": threshold,
                 "step_size": stability.step_size,
+                "stable": bool(stability.mean_square_stable),
                 "sentence": sentence,
             }
         )
-    return json.dumps(notes)
+    return notes
 
 
 def claim_notes(processes: Sequence[Any], labels: Sequence[str]) -> str:

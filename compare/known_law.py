@@ -25,6 +25,8 @@ class Distribution(Protocol):
 class KnownLaw:
     """Laws of observables, each known in closed form.
 
+    One without a finite mean gets no verdict on means, and a sentence; its quantiles and distances stand.
+
     Parameters
     ----------
     laws : mapping

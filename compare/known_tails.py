@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, PositiveLyapunovExponent
+from sgdlimits.exact.tail_index import TailIndex
 
 from .capabilities import fourth_moments_settle, has_moments, has_one_step_size, is_recurrence
 from .text_table import number
@@ -42,17 +44,26 @@ class KnownTail:
 
     def apart_from(self, other: KnownTail) -> bool:
         """Whether the two indices cannot be the same."""
-        return self.known and other.known and (self.lower > other.upper or other.lower > self.upper)
+        return self.known and other.known and bool(self.lower > other.upper or other.lower > self.upper)
 
 
-def known_tail(process: Any) -> KnownTail:
+def known_tail(process: Any, orders: Iterable[float] = ()) -> KnownTail:
     """From a closed index, proved bounds, and whether second and fourth moments settle.
 
-    Only where the second moment does not settle is the index itself sought, by small populations where need be.
+    Only where the second moment does not settle, or these leave open whether moments of these `orders` are finite, is
+    the index itself sought, by small populations where need be.
     """
     if getattr(process, "tail_index_closed", False):
-        index = math.inf if process.index == 2 else process.index
-        return KnownTail(index, index, "index of one increment, which that of every step is")
+        if hasattr(process, "index"):  # of stable increments: that of the position after finitely many steps
+            index = math.inf if process.index == 2 else process.index
+            return KnownTail(index, index, "index of one increment")
+        try:
+            found: TailIndex = process.tail_index()
+            return KnownTail(found.index, found.index, found.method)
+        except NoStationaryLaw:
+            return KnownTail(0.0, 0.0, "it has no stationary law")
+        except InvalidInput:  # closed on other problems
+            return KnownTail()
     lower, upper, why = 0.0, math.inf, []
     if has_moments(process) and has_one_step_size(process) and hasattr(process, "stability"):
         stability = process.stability()
@@ -74,14 +85,27 @@ def known_tail(process: Any) -> KnownTail:
         if math.isfinite(above):
             lower, upper = max(lower, below), min(upper, above)
             why = ["bounds in closed form"]
+    if why and any(lower < order < upper for order in orders):
+        try:
+            found = _sought_index(process)
+        except (AttributeError, InvalidInput, NoStationaryLaw):  # no index is known of it
+            pass
+        else:
+            if math.isfinite(found.index):
+                return KnownTail(max(lower, found.lower), min(upper, found.upper), found.method)
     return KnownTail(lower, upper, " and ".join(why))
+
+
+def _sought_index(process: Any) -> TailIndex:
+    index: TailIndex = process.tail_index(**SMALL) if is_recurrence(process) else process.tail_index()
+    return index
 
 
 def _past_the_threshold(process: Any) -> KnownTail:
     """Of a process whose second moment does not settle, so that the index, if there is a law, is at most 2."""
     why = "its second moment does not settle"
     try:
-        found = process.tail_index(**SMALL) if is_recurrence(process) else process.tail_index()
+        found = _sought_index(process)
     except NoStationaryLaw:
         return KnownTail(0.0, 0.0, "it has no stationary law")
     except (AttributeError, InvalidInput):  # no index is known of it: other problems, other rules
@@ -96,6 +120,6 @@ def lost_to_tails(tail: KnownTail, power: float | None) -> str:
 
     The stationary mean is infinite where the index is at most the power, the variance where it is at most twice that.
     """
-    if power is None or not tail.known:
+    if not power or not tail.known:  # what is bounded has all moments under every law
         return ""
     return "no mean" if tail.upper <= power else "no variance" if tail.upper <= 2 * power else ""

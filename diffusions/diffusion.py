@@ -281,6 +281,18 @@ class Diffusion(ABC):
         noise = self.noise_map
         return lambda step_size: self.at(step_size).modal_step(solver, substeps).moment_map(noise)
 
+    def scheme_settles(self, solver: str | Scheme, substeps: int = 1) -> bool | None:
+        """Whether mean and second moment of a scheme settle, from its own equations; None where that takes long.
+
+        Raises
+        ------
+        InvalidInput
+            If the scheme has no closed moments here, or the step size is a schedule.
+        """
+        if isinstance(self.step_size, StepSizes):
+            raise InvalidInput(f"step_size is the schedule {self.step_size!r}, under which nothing settles")
+        return self.second_moments.scheme_settles(self._scheme_at(solver, substeps))
+
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
 

@@ -84,8 +84,8 @@ class WithEvenMoments:
     ) -> xarray.Dataset:
         """Exact E |x - minimiser|^p for p = 2, 4, ..., `order`, below the tail index and above it; no Monte Carlo.
 
-        Derived: the generator keeps polynomials of each degree (`exact.polynomial_moments`); k(p) is exp of its largest
-        eigenvalue on those of degree p.
+        Derived: the generator keeps polynomials of each degree (module `sgdlimits.exact.polynomial_moments`); k(p) is
+        exp of its largest eigenvalue on those of degree p.
 
         Parameters
         ----------

@@ -124,8 +124,8 @@ class HomogenizedSGD(WithEvenMoments, Diffusion):
         """Bounds (lower, upper) of the tail index of the stationary law, on both sides of the threshold. Derived.
 
         Below the step size up to which the second moment is finite, eta_* <= index <= eta^*; above it other bounds hold
-        (`exact.tail_index_bounds` has formulas and proofs). Label noise moves neither; with drift_order=2 they hold of
-        its own rates; coordinates on which neither data nor ridge acts are left out.
+        (the module `sgdlimits.exact.tail_index_bounds` has formulas and proofs). Label noise moves neither; with
+        drift_order=2 they hold of its own rates; coordinates on which neither data nor ridge acts are left out.
 
         Raises
         ------

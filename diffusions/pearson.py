@@ -78,6 +78,7 @@ class PearsonDiffusion:
         ),
     )
     dimension: ClassVar[int] = 1
+    centre: ClassVar[tuple[float]] = (0.0,)
     noise_dimension: ClassVar[int] = 1
     noise_type: ClassVar[str] = "diagonal"
 

@@ -31,6 +31,7 @@ NEAR = 0.04  # of a root, how far to either side its slope is taken
 FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
 PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
 PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
+ROUNDED = 1e-9  # by which probabilities may miss 1
 LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
 
 
@@ -122,13 +123,19 @@ def weighted_values(name: str, law: Any) -> tuple[np.ndarray, np.ndarray]:
     """Factors (n,) or matrices (n, d, d) and their probabilities (n,), from a pair or from equally likely values."""
     values, weights = law if isinstance(law, tuple) and len(law) == 2 else (law, None)
     values = finite_array(name, values)
-    weights = np.full(len(values), 1.0) if weights is None else finite_array("probabilities", weights, ndim=1)
+    given = weights is not None
+    weights = finite_array("probabilities", weights, ndim=1) if given else np.full(len(values), 1.0)
     if values.ndim not in (1, 3) or weights.shape != values.shape[:1] or (weights < 0).any() or not weights.sum() > 0:
         raise InvalidInput(
             f"{name} must be factors (n,) or matrices (n, d, d) with n probabilities, got shapes {values.shape} and "
             f"{weights.shape}"
         )
-    return values, weights / weights.sum()
+    total = float(weights.sum())
+    if given and abs(total - 1) > ROUNDED:
+        raise InvalidInput(
+            f"the probabilities of {name} must add up to 1, got {total:.10g}: divide them by their sum if that is meant"
+        )
+    return values, weights / total
 
 
 def index_of_factors(

@@ -227,9 +227,10 @@ class SGD:
     ) -> xarray.Dataset:
         """Exact E |x - minimiser|^p for p = 2, 4, ..., `order`, below the tail index and above it; no Monte Carlo.
 
-        Least squares, independent batches, linear rules; derived (`exact.even_moments`). k(p) is the spectral radius of
-        E[A^(x)p] on symmetric tensors, A the linear part of a step. A stream with equal variances is no matter of the
-        dimension; without a ridge order 4 reaches some hundred directions of a stream, on finite data some ten.
+        Least squares, independent batches, linear rules; derived (module `sgdlimits.exact.even_moments`). k(p) is the
+        spectral radius of E[A^(x)p] on symmetric tensors, A the linear part of a step. A stream with equal variances is
+        no matter of the dimension; without a ridge order 4 reaches some hundred directions of a stream, on finite data
+        some ten.
 
         Parameters
         ----------

@@ -305,6 +305,7 @@ def finite_array(
         )
         if not fits:
             wanted = "(" + ", ".join("any" if n is None else str(n) for n in shape) + ")"
+            wanted = "(n,), one axis" if shape == (None,) else wanted
             raise InvalidInput(f"{name} must have shape {wanted}, got {array.shape}")
     if ndim is not None and array.ndim != ndim:
         raise InvalidInput(f"{name} must have {ndim} dimension(s), got shape {array.shape}")

@@ -31,7 +31,7 @@ def dataset(name: str) -> Table:
     Raises
     ------
     InvalidInput
-        If the name is not known.
+        If the name is not known, or the set has to be downloaded and cannot be.
     MissingLibrary
         If the set comes through scikit-learn, which is not installed.
     """
@@ -61,6 +61,12 @@ def _from_scikit_learn(name: str) -> tuple[tuple[str, ...], np.ndarray, np.ndarr
         raise MissingLibrary(
             f"data set {name!r} comes through scikit-learn, which is not installed: pip install '.[datasets]'"
         ) from None
-    bunch = getattr(datasets, SCIKIT_LEARN[name])()
+    try:
+        bunch = getattr(datasets, SCIKIT_LEARN[name])()
+    except OSError as error:  # also what urllib raises without a network
+        raise InvalidInput(
+            f"data set {name!r} is downloaded by scikit-learn, and that failed ({' '.join(str(error).split())[:100]}): "
+            f"connect to the network once, or take one that ships with the package, {', '.join(map(repr, EMBEDDED))}"
+        ) from error
     features = finite_array(name, bunch.data)
     return tuple(map(str, bunch.feature_names)), features, finite_array("target", bunch.target)

@@ -89,7 +89,7 @@ class LeastSquares(QuadraticProblem):
         test_fraction: float = 0.0,
         seed: int = 0,
     ) -> LeastSquares:
-        """Split off a test set, standardise by the training rows, and build the problem."""
+        """Split off a test set, standardise by the training rows, and build the problem; `ridge` may be negative."""
         training, test, preparation = table.prepare(standardise, test_fraction, seed)
         return cls(
             training[0], training[1], ridge, table.columns, preparation, test[0], test[1], name=table.name
@@ -115,7 +115,8 @@ class LeastSquares(QuadraticProblem):
         Every column, the target too, is shifted to mean 0 and scaled to variance 1 (over the training rows)
         unless `standardise` is false. `test_fraction` of the rows, drawn by `seed`, is held out. Columns of texts are
         named in `one_hot` (columns of 0 and 1) or in `drop`; delimiter (comma, semicolon, tab, bar) and decimal
-        comma are recognised where they are not given, and `preparation` says so.
+        comma are recognised where they are not given, and `preparation` says so. `ridge` may be negative, as in the
+        class: an objective that then runs away is refused where a stationary law is asked for, not here.
         """
         form = CsvFormat(delimiter, decimal, one_hot, drop)
         return cls.from_table(read_csv(path, target, form=form), ridge, standardise, test_fraction, seed)

@@ -202,6 +202,14 @@ class SecondMoments:
         largest = float(self.problem.curvatures.max())
         return threshold_from(radius_at, 1 / largest, self.proportional) if largest > 0 else np.inf
 
+    def scheme_settles(self, scheme_at: SchemeAt) -> bool | None:
+        """Whether mean and second moment of a scheme settle at the step size; None where that takes long to decide."""
+        scheme = scheme_at(self.first_size)
+        if not scheme.mean_stable:
+            return False
+        settled = _settles(scheme)
+        return None if settled and not scheme.proved_stable() and _too_dear(scheme) else settled
+
     def warn_if_unstable(self, scheme_at: SchemeAt | None = None, callers: int = 1) -> None:
         """Warn past a known threshold, in the name of the caller so many calls up; nothing dear runs below one."""
         if isinstance(self.step_size, StepSizes):
@@ -366,7 +374,9 @@ def _settles(equations: MomentMap | MomentFlow) -> bool:
     """Whether second moments settle, for a warning: what a bounded cost cannot decide counts as settled."""
     if equations.proved_stable():
         return True
+    return _too_dear(equations) or equations.feedback.is_stable()
+
+
+def _too_dear(equations: MomentMap | MomentFlow) -> bool:
     noise = equations.noise
-    if isinstance(noise, SampledNoise) and noise.cost > mean_square.TOO_DEAR:
-        return True
-    return equations.feedback.is_stable()
+    return isinstance(noise, SampledNoise) and noise.cost > mean_square.TOO_DEAR

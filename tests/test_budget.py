@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from scipy.linalg import expm
+from sgdlimits import compare
 from sgdlimits.compare._laws.budget import PARTS, Sampled, error_budget, obstacle
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
-from sgdlimits.problems import LeastSquares
+from sgdlimits.problems import LeastSquares, StreamingLeastSquares
 
 STEPS, SUBSTEPS = 7, 2
 
@@ -145,6 +146,23 @@ def test_reshuffled_reference_is_measured_not_computed():
     assert found.errors[PARTS.index("sampling correction")] == 0.05
     assert found.errors[PARTS.index("Monte Carlo, reference")] == 0
     np.testing.assert_allclose(found.total, 0, atol=1e-14)
+
+
+@pytest.mark.filterwarnings("ignore::sgdlimits.exact.errors.StabilityWarning")
+def test_parts_that_cancel_past_their_digits_are_refused():
+    """Assert that parts add up to the table's difference at every step that has some, and a reason at the others."""
+    sgd = SGD(StreamingLeastSquares([1.0], 0.3, [1.0]), 3.0)  # the limit of true covariance grows by e^12 a step
+    found = compare.laws(sgd, HomogenizedSGD.of(sgd), x0=[0.0], steps=20, paths=4)
+    data = found.dataset.sel(process="homogenized SGD")
+    parts, rounding = data["budget"].values[:3].sum(axis=0), data["budget_rounding"].values[:3].sum(axis=0)
+    difference, kept = data["difference"].sel(observable="risk").values, np.isfinite(parts)
+    assert kept.any() and not kept.all()
+    assert (np.abs(parts - difference)[kept] <= rounding[kept] + 1e-12 * np.abs(difference[kept])).all()
+    np.testing.assert_allclose(data["budget_sum"].values[kept], difference[kept], rtol=1e-12, atol=1e-15)
+    size = np.abs(data["budget"].values[:3]).max(axis=0)[kept]
+    assert (1e-12 * size < np.abs(difference[kept]) + 1e-9).all()
+    assert "leaves nothing of it" in found.dataset.attrs["budget_absent"]
+    assert "There is no budget at" in " ".join(found.notes())
 
 
 def test_pairs_without_a_budget_say_why():

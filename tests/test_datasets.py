@@ -60,3 +60,17 @@ def test_an_unknown_name_is_a_short_sentence(name, answer):
     with pytest.raises(InvalidInput, match=answer) as caught:
         LeastSquares.from_dataset(name)
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.extras
+def test_a_download_that_fails_is_a_sentence(monkeypatch):
+    """Assert it of what urllib raises without a network."""
+    from urllib.error import URLError
+
+    def fails():
+        raise URLError("name resolution")
+
+    monkeypatch.setattr(optional("sklearn.datasets"), "fetch_california_housing", fails)
+    with pytest.raises(InvalidInput, match="connect to the network") as caught:
+        LeastSquares.from_dataset("california_housing")
+    assert "name resolution" in str(caught.value) and "diabetes" in str(caught.value)

@@ -12,7 +12,7 @@ from sgdlimits.discrete import SGD
 from sgdlimits.ensembles import Gaussian
 from sgdlimits.ensembles.observables import Recorded
 from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses, OverflowedPaths, StabilityWarning
-from sgdlimits.problems import LeastSquares, Logistic
+from sgdlimits.problems import LeastSquares, Logistic, StreamingLeastSquares
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +206,37 @@ def test_printed_intervals_cover():
         alone += gap <= 1.96 * float(found["standard_error"].isel(process=0, observable=0, step=0))
     assert binomtest(inside, 1000, 0.95).pvalue > 0.01 and binomtest(alone, 1000, 0.95).pvalue > 0.01
     assert shrunk < 930
+
+
+@pytest.mark.filterwarnings("ignore::sgdlimits.exact.errors.StabilityWarning")
+def test_the_worst_of_steps_alike_on_the_scale_is_the_largest():
+    """Assert it where SGD grows away, so that all late differences are 100 % of the scale to rounding."""
+    sgd = SGD(StreamingLeastSquares([1.0], 0.3, [1.0]), 1.2)
+    found = compare.laws(sgd, HomogenizedSGD.of(sgd), x0=[0.0], steps=200, paths=2, observables=("risk",))
+    row = found.dataset.isel(process=1, observable=0)
+    assert int(row["worst_step"]) == 200
+    assert float(row["worst_difference"]) == float(row["difference"][-1])
+    assert np.abs(row["difference"] / row["scale"])[1:].max() == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_an_infinite_value_at_the_start_is_no_overflow():
+    """Assert that log |x| from the origin is not said to overflow, and what is infinite later is named as such."""
+    sgd = SGD(StreamingLeastSquares([1.0], 0.3, [1.0]), 0.1)
+
+    def log(x):
+        with np.errstate(divide="ignore"):
+            return np.log(np.abs(x[:, 0]))
+
+    def later(x):
+        with np.errstate(divide="ignore"):
+            return np.log(np.maximum(x[:, 0], 0.0))
+
+    found = compare.laws(
+        sgd, HomogenizedSGD.of(sgd), x0=[0.0], steps=2, paths=200, observables={"log": log, "later": later}
+    )
+    cautions = [str(text) for text in found.dataset["caution"].values[1]]
+    assert "overflow" not in cautions[0] and "infinite value" not in cautions[0]
+    assert "infinite value" in cautions[1] and "overflow" not in cautions[1]
+    means = found.dataset["estimate"].sel(observable="later").values
+    assert np.isneginf(means).all()

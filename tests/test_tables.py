@@ -171,6 +171,7 @@ def test_nothing_is_printed_with_an_error_of_zero(value):
         text = with_error(value, 0.0, exact)
         assert word in text and "±" not in text
     assert wording.error_of_part(0.0) == "exact"
+    assert wording.error_of_part(0.0, 2e-3, 1.0) == "±0.002 (rounding)" and wording.error_of_part(0.0, 1e-9) == "exact"
 
 
 class _Balanced(HTMLParser):

@@ -216,7 +216,7 @@ def test_the_extremal_index_of_a_moving_maximum():
 BAD = {
     "an infinite value": (np.r_[np.ones(99), np.inf], "finite, got inf at index"),
     "nan": (np.r_[np.ones(99), np.nan], "finite, got nan"),
-    "two axes": (np.ones((100, 2)), "must have shape"),
+    "two axes": (np.ones((100, 2)), "one axis"),
     "texts": (["a"] * 100, "texts"),
     "too short": (np.arange(20.0), "20 values, at least 50"),
     "empty": ([], "0 values"),

@@ -398,3 +398,12 @@ def test_a_lattice_is_named_on_finite_data():
     assert not SGD(problem(-2.0, 0.3), 1.0).tail_index().note
     index = SGD(problem(-2.0, 0.25), 1.0).tail_index().index
     assert 2**index + 4**-index == pytest.approx(2, abs=1e-12)
+
+
+@pytest.mark.parametrize("values", [[2.0, 0.25], np.stack([np.eye(2) * 2, np.eye(2) / 4])])
+def test_probabilities_that_do_not_add_up_are_refused(values):
+    """Assert it beyond rounding, of factors and of matrices; rounding itself passes."""
+    with pytest.raises(InvalidInput, match="add up to 1, got 1.1"):
+        kesten_index((values, [0.5, 0.6]))
+    exact, rounded = (kesten_index(([2.0, 0.25], [0.5, weight])).index for weight in (0.5, 0.5 + 1e-12))
+    assert rounded == pytest.approx(exact, rel=1e-10)

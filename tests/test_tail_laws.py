@@ -263,7 +263,7 @@ def test_the_same_seed_gives_the_same_numbers(name):
 BAD = {
     "an infinite value": (np.r_[student_sample(2, 99, 1), np.inf], "finite, got inf at index"),
     "nan": (np.r_[student_sample(2, 99, 1), np.nan], "finite, got nan"),
-    "two axes": (np.ones((100, 2)), "must have shape"),
+    "two axes": (np.ones((100, 2)), "one axis"),
     "texts": (["a"] * 100, "texts"),
     "too short": (np.arange(20.0), "20 values, at least 50"),
     "zeros": (np.zeros(1000), "0 nonzero values|holds 0 1000 times"),

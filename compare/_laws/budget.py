@@ -17,6 +17,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 
 from ..capabilities import fourth_moments_settle, has_one_step_size
 from ..estimates import Controls
+from ..text_table import number
 from .gathered import Gathered
 from .means import noiseless, plain_mean
 
@@ -28,6 +29,9 @@ PARTS = (
     "Monte Carlo, other",
     "Monte Carlo, reference",
 )
+ROUNDED = 1e-12  # part of an exact risk that may be rounding
+LEFT = 0.01  # part of a difference up to which rounding of the parts that cancel in it may go
+SMALL = 1e-9  # of the risks: a rounding below this is none, whatever the difference
 OF_THE_PROCESS = 3  # the first parts make the difference of the processes; with the integrator, that of a scheme
 
 
@@ -41,15 +45,43 @@ class Sampled:
 
 @dataclass(frozen=True, eq=False)
 class Budget:
-    """Parts (parts, steps) that add up to simulated other minus simulated reference, with standard errors."""
+    """Parts (parts, steps) that add up to simulated other minus simulated reference.
+
+    Attributes
+    ----------
+    parts, errors : arrays (parts, steps)
+        With standard errors.
+    rounding : array (parts, steps)
+        Of the exact ones: what rounding of the two risks, of which each is the difference, may make of it.
+    reference, process, scheme : arrays (steps,)
+        Exact risks: where the parts begin, and where those before the simulation end.
+    """
 
     parts: np.ndarray
     errors: np.ndarray
+    rounding: np.ndarray
+    reference: np.ndarray
+    process: np.ndarray
+    scheme: np.ndarray
 
     @property
     def total(self) -> np.ndarray:
         """Sum (steps,) of the parts."""
         return self.parts.sum(axis=0)
+
+    def difference(self, about_scheme: bool) -> np.ndarray:
+        """What a row is about (steps,), the process or its scheme, less the reference; no part cancels in it."""
+        with np.errstate(invalid="ignore"):
+            return (self.scheme if about_scheme else self.process) - self.reference
+
+    def lost(self, about_scheme: bool) -> np.ndarray:
+        """Steps (steps,) at which rounding of the parts leaves nothing of their sum, or a part is no number."""
+        count, difference = OF_THE_PROCESS + about_scheme, np.abs(self.difference(about_scheme))
+        with np.errstate(invalid="ignore"):
+            rounding = self.rounding[:count].max(axis=0)
+            risks = np.abs(self.reference) + difference
+            blind = (rounding > LEFT * difference) & (rounding > SMALL * risks)
+        return blind | ~np.isfinite(self.rounding).all(axis=0)
 
 
 def obstacle(reference: Any, other: Any) -> str | None:
@@ -104,19 +136,14 @@ def error_budget(
     reshuffled = reference.sampling == "reshuffle"
     origin = reference_sample.mean if reshuffled else exact(reference)
     none = np.zeros(len(record))
+    chain = [origin, independent, limit, process, integrated]
     with np.errstate(invalid="ignore"):
-        parts = [
-            independent - origin,
-            limit - independent,
-            process - limit,
-            integrated - process,
-            other_sample.mean - integrated,
-            origin - reference_sample.mean,
-        ]
+        parts = [after - before for before, after in zip(chain, chain[1:])]
+        parts += [other_sample.mean - integrated, origin - reference_sample.mean]
+        rounding = [ROUNDED * (np.abs(before) + np.abs(after)) for before, after in zip(chain, chain[1:])]
     errors = [reference_sample.error if reshuffled else none, none, none, none, other_sample.error]
     errors.append(none if reshuffled else reference_sample.error)
-    # Past the range of numbers any part is possible.
-    return Budget(np.nan_to_num(np.array(parts), nan=np.inf), np.array(errors))
+    return Budget(np.array(parts), np.array(errors), np.array([*rounding, none, none]), origin, process, integrated)
 
 
 def expected_risk(process: Any, x0: Any, record: np.ndarray, **scheme: Any) -> np.ndarray:
@@ -124,12 +151,6 @@ def expected_risk(process: Any, x0: Any, record: np.ndarray, **scheme: Any) -> n
     with np.errstate(over="ignore", invalid="ignore"):
         moments = process.moments(x0, int(record[-1]), record=record, **scheme)
     return moments["risk"].sel(step=record).values
-
-
-def sums(parts: np.ndarray, about_scheme: Sequence[bool]) -> np.ndarray:
-    """Sum (processes, steps) of the parts that make the difference which a row is about: exact, no simulation."""
-    counts = [OF_THE_PROCESS + bool(scheme) for scheme in about_scheme]
-    return np.array([part[:count].sum(axis=0) for part, count in zip(parts, counts)])
 
 
 def cancellations(
@@ -150,15 +171,19 @@ def cancellations(
     return cancel, main
 
 
-def budgets_of(gathered: Gathered, deviations: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray] | None, str]:
-    """Budgets of E risk over (process, part, step) with standard errors, and why some sides have none.
+def budgets_of(gathered: Gathered, deviations: np.ndarray) -> tuple[dict[str, np.ndarray], str]:
+    """Budgets of E risk, and why some sides have none, or none at some steps.
+
+    `budget`, `budget_error` (standard errors) and `budget_rounding` over (process, part, step), `budget_sum`, the
+    difference that the parts before the simulation add up to, over (process, step); empty where no side has any.
 
     The error of a Monte Carlo part is exact where the standard deviation of the risk is, `deviations` over (process,
     step); else that of the paths, and nan unless a fourth moment is proved finite.
     """
     sides, samples, run = gathered.sides, gathered.samples, gathered.run
     shape = (len(sides), len(PARTS), len(run.record))
-    parts, errors = np.full(shape, np.nan), np.full(shape, np.nan)
+    numbers = {name: np.full(shape, np.nan) for name in ("budget", "budget_error", "budget_rounding")}
+    numbers["budget_sum"] = np.full((shape[0], shape[2]), np.nan)
     reasons = []
     known: dict[Any, np.ndarray] = {}
     means: list[Sampled | None] = []
@@ -187,5 +212,27 @@ def budgets_of(gathered: Gathered, deviations: np.ndarray) -> tuple[tuple[np.nda
         found = error_budget(
             sides[0].process, side.process, run.x0, run.record, reference, other, scheme, known
         )
-        parts[index], errors[index] = found.parts, found.errors
-    return (None if np.isnan(parts).all() else (parts, errors)), " ".join(reasons)
+        scheme_row = bool(side.scheme)
+        lost = found.lost(scheme_row)
+        if lost.any():
+            reasons.append(f"{side.label}: {_why_lost(found, lost, run.record, scheme_row)}")
+        arrays = found.parts, found.errors, found.rounding, found.difference(scheme_row)
+        for name, array in zip(numbers, arrays):
+            numbers[name][index] = np.where(lost, np.nan, array)
+    return ({} if np.isnan(numbers["budget"]).all() else numbers), " ".join(reasons)
+
+
+def _why_lost(found: Budget, lost: np.ndarray, record: np.ndarray, about_scheme: bool) -> str:
+    """Why there is no budget at some steps, by the last of them."""
+    place = int(np.flatnonzero(lost)[-1])
+    steps = f"at {np.count_nonzero(lost)} of {len(record)} recorded steps, {record[place]} the last"
+    if not np.isfinite(found.rounding[:, place]).all():
+        return f"There is no budget {steps}: a mean of its chain is past the range of floating-point numbers."
+    count = OF_THE_PROCESS + about_scheme
+    rounding, difference = found.rounding[:count, place].max(), found.difference(about_scheme)[place]
+    size = np.abs(found.parts[:count, place]).max()
+    return (
+        f"There is no budget {steps}: its parts, of up to {number(size, 2)}, cancel in "
+        f"a difference of {number(difference, 2, sign=True)}, and their rounding, {number(rounding, 1)}, leaves "
+        "nothing of it."
+    )

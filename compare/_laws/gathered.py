@@ -27,6 +27,7 @@ class Gathered:
     sides : list of Side
     observables : list of Observable
     run : Run
+    dimension : int
     problem : the first problem that a side states, or None
     mismatches : list of str
         In what the sides do not match.
@@ -44,6 +45,7 @@ class Gathered:
     sides: list[Side]
     observables: Sequence[Observable]
     run: Run
+    dimension: int
     problem: Any
     mismatches: list[str]
     moments: list[Any]
@@ -95,8 +97,9 @@ def gathered(
         ]
     controls = [_simulated_moments(side, sample, found, run) for side, sample, found in zip(sides, samples, moments)]
     return Gathered(
-        sides, looked_at, run, problem, wrong, moments, samples, controls, tolerance, confidence, (solver, substeps)
-    )
+        sides, looked_at, run, dimension, problem, wrong, moments, samples, controls, tolerance, confidence,
+        (solver, substeps),
+    )  # fmt: skip
 
 
 def dimension_of(processes: Sequence[Any], x0: Any) -> int:

@@ -48,6 +48,8 @@ def dataset_of(found: Gathered, numbers: Numbers) -> xarray.Dataset:
         "stability": numbers.stability,
         "budget_absent": numbers.budget_absent,
         "tails": numbers.tails,
+        "growth": numbers.growth,
+        "meanless": numbers.meanless,
     }
     return xr.Dataset(numbers.variables, coords=coordinates, attrs=attributes)
 

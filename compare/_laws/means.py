@@ -55,6 +55,7 @@ def mean_of(side: Side, observable: Observable, sample: Sample | None, moments: 
     none, zeros = np.zeros(steps, dtype=bool), np.zeros(steps)
     if isinstance(side, KnownSide):
         known = np.array([float(side.process.at(observable.name, step).mean()) for step in run.record])
+        known[~np.isfinite(known)] = np.nan  # infinite or undefined: distributions do not tell the two apart
         return Mean(known, None, None, Controls(), none, zeros, zeros)
     expected = side.expectation(observable, moments)
     if expected is not None:
@@ -99,9 +100,10 @@ def difference(mean: Mean, reference: Mean) -> tuple[np.ndarray, np.ndarray | No
 
 
 def plain_mean(values: np.ndarray, controls: Controls) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and influence; the mean is infinite from the step on at which a path overflowed."""
+    """Mean and influence; the mean is infinite where a value is, and from the step on at which a path overflowed."""
     finite = np.isfinite(values).all(axis=0)
-    mean, influence = np.full(finite.size, np.inf), np.zeros(values.shape)
+    falls = np.isneginf(values).any(axis=0) & (np.isfinite(values) | np.isneginf(values)).all(axis=0)
+    mean, influence = np.where(falls, -np.inf, np.inf), np.zeros(values.shape)
     if finite.any():
         mean[finite], influence[:, finite] = mean_and_influence(values[:, finite], controls.at(finite))
     return mean, influence

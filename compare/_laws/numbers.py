@@ -21,7 +21,7 @@ from .gathered import Gathered
 from .noise import noise_shares, off_by_more
 from .sides import Side
 from .statistics import ROUNDING, LawStatistics, law_statistics, worst_of
-from .tails import LOST, tail_notes, tail_of
+from .tails import LOST, growth_notes, meanless_notes, powers_of, tail_notes, tail_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,8 +38,10 @@ class Numbers:
         Thresholds of the processes, as JSON.
     budget_absent : str
         Why some sides have no error budget.
-    tails : str
-        What is known of the tail indices, as JSON.
+    tails, growth : str
+        What is known of the tail indices, and with which powers of |x| users' functions grow, as JSON.
+    meanless : str
+        Which known laws have no mean, as JSON.
     """
 
     variables: dict[str, Any]
@@ -47,13 +49,16 @@ class Numbers:
     stability: str
     budget_absent: str
     tails: str
+    growth: str
+    meanless: str
 
 
 def numbers_of(found: Gathered) -> Numbers:
     """Every number of the comparison, from what was gathered."""
     sides, observables, run = found.sides, found.observables, found.run
-    tails = [tail_of(side) for side in sides]
-    statistics = law_statistics(found, tails)
+    powers = powers_of(found)
+    tails = [tail_of(side, power) for side, power in zip(sides, powers)]
+    statistics = law_statistics(found, tails, powers)
     predicted = np.full(statistics.estimate.shape, np.nan)
     # Theory follows the process; it says nothing where the rows are about a scheme.
     leading = predicted_risk([None if side.scheme else side.process for side in sides], run.x0, run.record)
@@ -65,15 +70,16 @@ def numbers_of(found: Gathered) -> Numbers:
     worst = worst_of(statistics, run.record, found.tolerance)
     about_scheme = [bool(side.scheme) for side in sides]
     cancelling, main = budgets.cancellations(
-        None if parts is None else parts[0], about_scheme, about_risk, run.record, worst["worst_step"]
+        parts.get("budget"), about_scheme, about_risk, run.record, worst["worst_step"]
     )
-    stability = stability_notes(found.processes, found.labels)
-    unstable = {note["process"] for note in json.loads(stability) if note["step_size"] >= note["mean_square_threshold"]}
+    stability = stability_of(sides)
+    unstable = {note["process"] for note in stability if not note["stable"]}
     shares = noise_shares(found.processes, run.x0)
     cautions = cautions_of(
         sides, statistics, predicted, cancelling, [side.label in unstable for side in sides],
         off_by_more(shares)[:, None] & (worst["overall"] == "agrees"),
         short(spread.exact, spread.sampled, spread.error).any(axis=1)[:, None] & about_risk,
+        [sample is not None and sample.overflowed is not None for sample in found.samples], run.record > 0,
     )  # fmt: skip
     places = distance_steps(run.record)
     axes = ("process", "observable", "step")
@@ -89,11 +95,23 @@ def numbers_of(found: Gathered) -> Numbers:
     bound = gelbrich_bounds(found.moments)
     if bound is not None:
         variables["gelbrich"] = (("process", "step"), bound)
-    if parts is not None:
-        variables["budget"] = (("process", "part", "step"), parts[0])
-        variables["budget_error"] = (("process", "part", "step"), parts[1])
-        variables["budget_sum"] = (("process", "step"), budgets.sums(parts[0], about_scheme))
-    return Numbers(variables, places, stability, absent, tail_notes(sides, tails))
+    over = {3: ("process", "part", "step"), 2: ("process", "step")}
+    variables |= {name: (over[array.ndim], array) for name, array in parts.items()}
+    said = tail_notes(sides, tails), growth_notes(observables, powers), meanless_notes(found, statistics.lost)
+    return Numbers(variables, places, json.dumps(stability), absent, *said)
+
+
+def stability_of(sides: Sequence[Side]) -> list[dict[str, Any]]:
+    """Thresholds of the processes; of a scheme, whether it settles at its increments."""
+    notes = []
+    for side in sides:
+        if not side.scheme:
+            notes += stability_notes([side.process], [side.label])
+        elif side.scheme_settles is not None:
+            state = "stable" if side.scheme_settles else "NOT stable"
+            sentence = f"{side.label}: {state} in mean square at {side.scheme['substeps']} of its increments a step."
+            notes.append({"process": side.label, "stable": side.scheme_settles, "sentence": sentence})
+    return notes
 
 
 def predicted_risk(processes: Sequence[Any], x0: Any, record: np.ndarray) -> np.ndarray:
@@ -116,6 +134,7 @@ def predicted_risk(processes: Sequence[Any], x0: Any, record: np.ndarray) -> np.
 def cautions_of(
     sides: Sequence[Side], statistics: LawStatistics, predicted: np.ndarray,
     cancelling: np.ndarray, unstable: Sequence[bool], other_noise: np.ndarray, narrow: np.ndarray,
+    overflowed: Sequence[bool], moved: np.ndarray,
 ) -> np.ndarray:  # fmt: skip
     """Words (process, observable) on why not to trust a row, "; " between them; empty when there is nothing to say."""
     shape = statistics.exact.shape
@@ -129,8 +148,9 @@ def cautions_of(
             words.append("unstable")
         lost = {str(statistics.lost[i, row[1]]) for i in (0, index)} - {""}
         words += [word for word in LOST if word in lost]
-        if np.isinf(statistics.estimate[[0, index], row[1]]).any():
-            words.append("overflow")
+        infinite = np.isinf(statistics.estimate[:, row[1]])[:, moved].any(axis=1)
+        overflows = [bool(statistics.exact[i, row[1]] or overflowed[i]) for i in (0, index) if infinite[i]]
+        words += ["overflow"] * (True in overflows) + ["infinite value"] * (False in overflows)
         if not lost and (statistics.unsure[row] & np.isfinite(statistics.difference[row])).any():
             words.append("tails")
         if any(narrow[i, row[1]] and not statistics.exact[i, row[1]] for i in (0, index)):

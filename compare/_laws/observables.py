@@ -107,7 +107,7 @@ def observables_of(asked: Any, problem: Any, x0: Any, dimension: int, closes: bo
         If an observable cannot be used; the sentence names it.
     """
     named = _named(asked, problem)
-    start = _starting_points(x0, dimension)
+    start = starting_points(x0, dimension)
     found = []
     for name, source in named.items():
         if source == "excess":
@@ -173,7 +173,8 @@ def compared_steps(record: Any, steps: int) -> np.ndarray:
     return np.union1d(chosen, [step for step in early if step <= steps]).astype(np.int64)
 
 
-def _starting_points(x0: Any, dimension: int) -> np.ndarray:
+def starting_points(x0: Any, dimension: int) -> np.ndarray:
+    """Points (n, d), at most 16, where paths start; the mean of a Gaussian."""
     initial = initial_state(x0, dimension)
     if isinstance(initial, Gaussian):
         return initial.mean[None]

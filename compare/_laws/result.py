@@ -28,11 +28,12 @@ class Laws(Result):
         estimate, standard_error, exact, difference (other minus reference) with difference_lower and
         difference_upper (one step at a time), band_lower and band_upper (all steps at once), integrator (its part
         of the intervals), scale, predicted, verdict, quantiles, w1 and ks with their intervals, and where defined
-        gelbrich, budget, budget_error and budget_sum. Over (process, step): deviation (exact standard deviation
-        of the risk), deviation_sampled (over the paths) and deviation_error (its standard error). Over
-        (process, place): noise_share, how much of the reference's gradient noise a process has. Over (process,
-        observable): the worst difference of all steps (worst_difference, worst_lower, worst_upper, worst_scale,
-        worst_step, worst_part), overall (its verdict) and caution (why not to trust the row).
+        gelbrich, budget, budget_error, budget_rounding and budget_sum. Over (process, step): deviation (exact
+        standard deviation of the risk), deviation_sampled (over the paths) and deviation_error (its standard error).
+        Over (process, place): noise_share, how much of the reference's gradient noise a process has. Over (process,
+        observable): the difference where it is the largest part of its scale, of all steps but 0 (worst_difference,
+        worst_lower, worst_upper, worst_scale, worst_step, worst_part), overall (the verdict on all of them) and caution
+        (why not to trust the row).
     """
 
     kind: ClassVar[str] = "laws"
@@ -56,7 +57,7 @@ class Laws(Result):
         return self.table(self.dataset["step"].values.tolist())
 
     def summary(self) -> list[dict[str, Any]]:
-        """One dict for each observable and other process: the worst difference of all recorded steps."""
+        """One dict for each observable and other process: the worst difference on its scale of all recorded steps."""
         return tables.summary_rows(self.dataset)
 
     def plot(self, ax: Axes | None = None, observable: str | None = None) -> Figure:

@@ -6,6 +6,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, positive
 from sgdlimits.exact.schedules import StepSizes
 
-from ..capabilities import has_moments, is_diffusion, is_local, is_recurrence, problem_of, shown
+from ..capabilities import has_moments, has_one_step_size, is_diffusion, is_local, is_recurrence, problem_of, shown
 from ..known_law import KnownLaw
 from .integrator import Increments, chosen_increments
 
@@ -92,6 +93,12 @@ class Side(ABC):
     def scheme(self) -> dict[str, Any]:
         """Scheme that its rows are about, as keyword arguments of `moments`; empty for the process itself."""
         return {}
+
+    @cached_property
+    def scheme_settles(self) -> bool | None:
+        """Whether the second moment of the scheme that its rows are about settles; None where that is not known."""
+        known = self.scheme and self.closes and has_one_step_size(self.process)
+        return self.process.scheme_settles(**self.scheme) if known else None
 
     @property
     def closes(self) -> bool:

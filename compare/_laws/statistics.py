@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import product
 from typing import Any
@@ -17,9 +17,10 @@ from .gathered import Gathered
 from .means import difference, mean_of
 from .observables import Observable
 from .sides import Side
-from .tails import without_meaning
+from .tails import LOST, without_meaning
 
 ROUNDING = 1e-12
+ALIKE = 1e-9  # of a difference on its scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +53,9 @@ class LawStatistics:
         return {name: (axes[: array.ndim], array) for name, array in named.items()}
 
 
-def law_statistics(gathered: Gathered, tails: Sequence[KnownTail]) -> LawStatistics:
+def law_statistics(
+    gathered: Gathered, tails: Sequence[KnownTail], powers: Sequence[Mapping[str, float | None]]
+) -> LawStatistics:
     """Estimates, differences to the first side, intervals, bands and verdicts."""
     sides, observables, run, confidence = gathered.sides, gathered.observables, gathered.run, gathered.confidence
     shape = (len(sides), len(observables), len(run.record))
@@ -68,7 +71,10 @@ def law_statistics(gathered: Gathered, tails: Sequence[KnownTail]) -> LawStatist
             for side, sample, exact, scheme in zip(sides, gathered.samples, gathered.moments, gathered.controls)
         ]
         scale = scale_of(observable, sides[0], means[0].value)
-        kept = [without_meaning(mean, tail, observable, run.record) for mean, tail in zip(means, tails)]
+        kept = [
+            without_meaning(mean, tail, power.get(observable.name), run.record)
+            for mean, tail, power in zip(means, tails, powers)
+        ]
         means = [mean for mean, _ in kept]
         for index, (mean, lost) in enumerate(kept):
             row = index, place
@@ -77,6 +83,7 @@ def law_statistics(gathered: Gathered, tails: Sequence[KnownTail]) -> LawStatist
             found["exact"][row], found["scale"][row] = mean.exact, scale
             if not index:
                 continue
+            meanless = LOST[0] in (lost, kept[0][1])
             gap, influence = difference(mean, means[0])
             # All start from one law: what differs at step 0 is rounding.
             same = (run.record == 0) & (np.abs(gap) <= ROUNDING)
@@ -84,17 +91,18 @@ def law_statistics(gathered: Gathered, tails: Sequence[KnownTail]) -> LawStatist
             error = np.sqrt(np.square(influence).sum(axis=0)) if influence is not None else np.zeros(shape[2])
             wide = z if influence is None else band_quantile(influence, confidence)
             part = mean.part + means[0].part
-            lost = np.isinf(gap) & (not (mean.resolved and means[0].resolved))  # by the scheme perhaps
-            unsure = ((mean.unsure | means[0].unsure) & np.isfinite(gap)) | lost
+            doubtful = np.isinf(gap) & (not (mean.resolved and means[0].resolved))  # by the scheme perhaps
+            unsure = ((mean.unsure | means[0].unsure) & np.isfinite(gap)) | doubtful
             found["difference"][row], found["integrator"][row], found["unsure"][row] = gap, part, unsure
             for ends, width in (("difference", z), ("band", wide)):
                 half = np.where(unsure | np.isnan(gap), np.inf, np.where(np.isinf(gap), 0.0, width * error + part))
                 half = np.where(same, 0.0, half)
-                centre = np.where(np.isnan(gap) | lost, 0.0, gap)
+                centre = np.where(np.isnan(gap) | doubtful, 0.0, gap)
                 found[f"{ends}_lower"][row], found[f"{ends}_upper"][row] = centre - half, centre + half
-            found["verdict"][row] = verdicts_of(
+            verdicts = verdicts_of(
                 found["difference_lower"][row], found["difference_upper"][row], gathered.tolerance * scale
             )
+            found["verdict"][row] = np.where(np.isnan(gap) & meanless, "none", verdicts)
     return LawStatistics(**found)
 
 
@@ -119,7 +127,8 @@ def floor_of(observable: Observable, reference: Side) -> float | None:
 def worst_of(statistics: LawStatistics, record: np.ndarray, tolerance: float) -> dict[str, np.ndarray]:
     """Over (process, observable): the worst difference of all recorded steps on its scale, its band, the verdict.
 
-    agrees: the whole band lies within the margins; differs: at some step it lies outside.
+    agrees: the whole band lies within the margins; differs: at some step it lies outside; none: at some step a side
+    has no mean.
     """
     shape = statistics.exact.shape
     names = ("worst_difference", "worst_lower", "worst_upper", "worst_scale")
@@ -131,10 +140,15 @@ def worst_of(statistics: LawStatistics, record: np.ndarray, tolerance: float) ->
         gap, scale = statistics.difference[row][moved], statistics.scale[row][moved]
         with np.errstate(invalid="ignore", divide="ignore"):
             size = np.abs(gap) / np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
-        place = moved[int(np.argmax(np.where(np.isnan(size), -1.0, size)))]
+        size = np.where(np.isnan(size), -1.0, size)
+        # Of steps alike on the scale that of the largest difference: where one side grows away all are 100 % of it.
+        alike = size >= size.max() * (1 - ALIKE) if 0 <= size.max() < np.inf else size == size.max()
+        place = moved[int(np.argmax(np.where(alike, np.abs(gap), -1.0)))]
         lower, upper = statistics.band_lower[row], statistics.band_upper[row]
         verdicts = verdicts_of(lower[moved], upper[moved], tolerance * scale)
-        found["overall"][row] = next((w for w in ("differs", "undecided") if (verdicts == w).any()), "agrees")
+        verdicts = np.where(statistics.verdict[row][moved] == "none", "none", verdicts)
+        order = ("differs", "undecided", "none")
+        found["overall"][row] = next((word for word in order if (verdicts == word).any()), "agrees")
         found["worst_step"][row] = record[place]
         values = statistics.difference[row], lower, upper, statistics.scale[row]
         for name, array in zip(names, values):

@@ -80,7 +80,7 @@ def _row(arrays: dict[Any, np.ndarray], observable: int, process: int, step: int
 
 
 def summary_rows(dataset: xarray.Dataset) -> list[dict[str, Any]]:
-    """One dict for each observable and other process: its worst difference of all recorded steps."""
+    """One dict for each observable and other process: its worst difference, as a part of its scale, of all steps."""
     found = []
     for observable in dataset["observable"].values.tolist():
         for process in dataset["process"].values.tolist()[1:]:
@@ -189,7 +189,7 @@ def budget_table(dataset: xarray.Dataset) -> TextTable:
     groups = []
     for process in dataset["process"].values.tolist()[1:]:
         parts = tuple(
-            (number(value, sign=True), wording.error_of_part(error), part)
+            (number(value, sign=True), error, part)
             for part, value, error in wording.budget_parts(dataset, process)
         )
         if parts:

@@ -10,12 +10,13 @@ import numpy as np
 from ..text_table import number
 from .deviations import spread
 from .noise import FACTOR, off_by_more
-from .tails import tails
+from .tails import meanless, tails
 
 if TYPE_CHECKING:
     import xarray
 
 ROUNDING = 1e-10  # of the largest part: smaller ones are zero but for rounding
+SHOWN = 1e-3  # of a part: the rounding that its printed digits would show
 LABELS = {
     "risk": "expected risk",
     "excess": "expected risk above the least",
@@ -55,18 +56,20 @@ def reading(dataset: xarray.Dataset) -> str:
     return (
         "difference = other − reference. exact: computed from moment equations or a closed form, not sampled; ±: one "
         f"standard error. A {level} band holds at all recorded steps at once, a {level} interval at one; both contain "
-        "the integrator's part. predicted: leading term of theory in the step size. agrees: the whole interval lies "
+        "the integrator's part. worst difference: at the step where it is the largest part of its scale. predicted: "
+        "leading term of theory in the step size. agrees: the whole interval lies "
         f"within {tolerance} of the scale; differs: all of it lies outside (for a band: at some step); undecided: "
-        "neither. mostly: the largest part of the budget there."
+        "neither; none: a side has no mean. mostly: the largest part of the budget there."
     )
 
 
 CAUTIONS = {
     "scheme replaced": "another scheme than the one that was asked for was run, see below",
-    "unstable": "a side is past its mean-square threshold: what it shows is growth, not a law that settles",
+    "unstable": "the second moment of a side grows without bound: what it shows is growth, not a law that settles",
     "overflow": "a mean is infinite, by its moment equations or because a path left the range of numbers",
-    "no mean": "the tail index of a side is at most the power of |x| with which the observable grows, see TAILS: the "
-    "mean over the paths estimates nothing that settles, and none is printed",
+    "infinite value": "the observable is infinite on some path, and with it its mean",
+    "no mean": "the tail index of a side is at most the power of |x| with which the observable grows, see TAILS, so "
+    "that a mean over paths estimates nothing that settles, or a known law has none, see LAW: none is printed",
     "no variance": "the tail index of a side is at most twice the power of |x| with which the observable grows, see "
     "TAILS: the stationary variance is infinite, so the paths give no interval",
     "tails": "at some step one path carries more than a quarter of a mean's variance, or none differs from the others: "
@@ -104,7 +107,7 @@ def notes(dataset: xarray.Dataset) -> list[str]:
     """All that must be known to read the tables."""
     return [
         *noise(dataset), *thresholds(dataset), scales(dataset), *cautions(dataset), reading(dataset),
-        *sampling(dataset), *spread(dataset), *tails(dataset), *schemes(dataset), *budget(dataset),
+        *sampling(dataset), *spread(dataset), *tails(dataset), *meanless(dataset), *schemes(dataset), *budget(dataset),
         *stability(dataset), *mismatches(dataset), *overflowed(dataset),
     ]  # fmt: skip
 
@@ -179,7 +182,7 @@ def marked(dataset: xarray.Dataset) -> list[str]:
     loud = [text for text in noise(dataset) if text.startswith("NOISE")] + thresholds(dataset)
     loud += [text for text in spread(dataset) if text.startswith("SPREAD")]
     loud += [text for text in tails(dataset) if text.startswith("TAILS")]
-    return loud + schemes(dataset) + mismatches(dataset) + overflowed(dataset)
+    return loud + meanless(dataset) + schemes(dataset) + mismatches(dataset) + overflowed(dataset)
 
 
 def finding(dataset: xarray.Dataset) -> str:
@@ -192,6 +195,7 @@ def finding(dataset: xarray.Dataset) -> str:
     judged = {
         "agrees": f"{first} agrees with {reference} in {name}",
         "differs": f"{first} differs from {reference} in {name}",
+        "none": f"There is no verdict on {sides} in {name}",
     }.get(verdict, f"It is undecided whether {sides} agree in {name}")
     scale = dict(zip(dataset["observable"].values.tolist(), json.loads(dataset.attrs["scales"])))[observable]
     text = (
@@ -227,9 +231,9 @@ def finding(dataset: xarray.Dataset) -> str:
 
 
 def unstable_processes(dataset: xarray.Dataset) -> list[str]:
-    """Processes past their mean-square threshold."""
+    """Processes past their mean-square threshold, and schemes whose second moments grow."""
     notes = json.loads(dataset.attrs.get("stability", "[]"))
-    return [note["process"] for note in notes if note["step_size"] >= note["mean_square_threshold"]]
+    return [note["process"] for note in notes if not note["stable"]]
 
 
 def main_observable(dataset: xarray.Dataset) -> str:
@@ -255,7 +259,7 @@ def _over_steps(dataset: xarray.Dataset, observable: str, process: str) -> str:
     moved = dataset.sel(observable=observable, process=process)
     moved = moved.sel(step=moved["step"] > 0)
     verdicts = moved["verdict"].values.astype(str)
-    counts = {word: int((verdicts == word).sum()) for word in ("agrees", "differs", "undecided")}
+    counts = {word: int((verdicts == word).sum()) for word in ("agrees", "differs", "undecided", "none")}
     said = ", ".join(f"{word} at {count}" for word, count in counts.items() if count)
     return f"Of {verdicts.size} recorded steps it {said}."
 
@@ -273,23 +277,27 @@ def dominating_part(dataset: xarray.Dataset, process: str) -> str | None:
 SUM = "sum of the parts that make the difference above"
 
 
-def error_of_part(error: float) -> str:
-    """The standard error of a part; exact parts have none, and where tails may be heavy none is known."""
-    return "±?" if np.isnan(error) else "±" + number(error, 1) if error else "exact"
+def error_of_part(error: float, rounding: float = 0.0, value: float = 1.0) -> str:
+    """The standard error of a part, or what rounding may make of it; where tails may be heavy none is known."""
+    if np.isnan(error):
+        return "±?"
+    if error:
+        return "±" + number(error, 1)
+    return f"±{number(rounding, 1)} (rounding)" if rounding > SHOWN * abs(value) else "exact"
 
 
-def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float, float]]:
-    """(part, value, standard error) at the last step, largest first, without those that are rounding."""
+def budget_parts(dataset: xarray.Dataset, process: str) -> list[tuple[str, float, str]]:
+    """(part, value, its error in words) at the last step, largest first, without those that are rounding."""
     if "budget" not in dataset:
         return []
     here = dataset.sel(process=process).isel(step=-1)
-    parts = [
-        (str(part), float(here["budget"].sel(part=part)), float(here["budget_error"].sel(part=part)))
-        for part in dataset["part"].values
+    values, errors, rounding = (here[name].values for name in ("budget", "budget_error", "budget_rounding"))
+    sizes = np.abs(values)
+    least = np.maximum(ROUNDING * sizes.max(initial=0.0, where=np.isfinite(sizes)), rounding)
+    kept = sorted(np.flatnonzero(sizes > least), key=lambda place: -sizes[place])
+    return [
+        (str(here["part"].values[i]), float(values[i]), error_of_part(errors[i], rounding[i], values[i])) for i in kept
     ]
-    largest = max((abs(part[1]) for part in parts if np.isfinite(part[1])), default=0.0)
-    parts = [part for part in parts if abs(part[1]) > ROUNDING * largest]
-    return sorted(parts, key=lambda part: -abs(part[1]))
 
 
 def budget(dataset: xarray.Dataset) -> list[str]:
@@ -301,7 +309,7 @@ def budget(dataset: xarray.Dataset) -> list[str]:
         if not parts:
             continue
         listed = "; ".join(
-            f"{part} {number(value, 3, sign=True)} {error_of_part(error)}"
+            f"{part} {number(value, 3, sign=True)} {error}"
             + (" (the largest)" if place == 0 and len(parts) > 1 else "")
             for place, (part, value, error) in enumerate(parts)
         )

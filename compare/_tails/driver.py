@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.ensembles.initial import initial_state
 from sgdlimits.exact.errors import InvalidInput, flag, instance_of, one_of, seed_number, whole_number
 from sgdlimits.exact.tail_index import TailIndex
 
@@ -19,7 +20,7 @@ from ..estimates import confidence_level
 from ..known_law import KnownLaw
 from .result import Tails
 from .rows import Known, Row, compared, estimate_row, exact_rows, known_index
-from .sampling import ends_of, line_of, steps_of
+from .sampling import ends_of, lines_of, steps_of
 
 if TYPE_CHECKING:
     import xarray
@@ -56,7 +57,7 @@ def tails(
         Of the same dimension: limits, or anything that `compare.laws` takes. Their index is asked of `tail_index()`,
         bounds of `tail_index_bounds()`, where they have them.
     x0 : array (d,), array (paths, d) or tuple, optional
-        Where the sampled paths start; default: the minimiser.
+        Where the sampled paths start; default: each process at its own centre, see `Tails`.
     steps : int, optional
         Of the sampled paths, whose ends are the sample. Default: ten relaxations of the slowest mode, less where this
         would be too much work; that the law was another at half of them is said.
@@ -91,23 +92,26 @@ def tails(
         raise InvalidInput("a KnownLaw has no stationary law to sample and states no index: leave it out")
     labels = capabilities.distinct_labels(processes)
     functions = {name: getattr(tail_estimators, one_of("estimators", name, ESTIMATORS)) for name in estimators}
+    flag("sample", sample)
     level, paths = confidence_level(confidence), whole_number("paths", paths, 50)
+    steps = None if steps is None else whole_number("steps", steps, 2)
+    dimension = dimension_of(processes, x0)
+    if x0 is not None:
+        initial_state(x0, dimension, paths)
+    lines = lines_of(processes, direction, dimension)
+    run = Run(x0, 0, np.zeros(0), paths, seed_number(seed), threads, progress)
     known = _known(processes, labels, indices)
     rows = [exact_rows(process, each) for process, each in zip(processes, known)]
-    dimension = dimension_of(processes, x0)
-    line = line_of(processes, direction, dimension)
     count = steps_of(processes, [each.lyapunov_exponent for each in known], steps, paths, dimension)
-    run = Run(
-        line.origin if x0 is None else x0, count, np.array([count // 2, count]), paths, seed_number(seed), threads,
-        progress,
-    )  # fmt: skip
+    run = replace(run, steps=count, record=np.array([count // 2, count]))
     samples = np.full((len(processes), paths), np.nan)
-    if flag("sample", sample) and functions:
-        for place, side in enumerate(sides_of(processes, labels, run.x0, None, None, None)):
+    if sample and functions:
+        for place, side in enumerate(sides_of(processes, labels, lines[0].origin, None, None, None)):
             if not known[place].settles:
                 continue
+            line = lines[place]
             try:
-                ends = ends_of(side, line, run)
+                ends = ends_of(side, line, run if x0 is not None else replace(run, x0=line.origin))
             except InvalidInput as error:
                 rows[place].append(Row("estimate", "none", notes=(str(error),)))
                 continue
@@ -148,9 +152,7 @@ def _dataset(
     }
     by_row["notes"] = ("row", np.array([json.dumps(row.notes) for _, row in flat], dtype=object))
     by_row["of"] = ("row", np.array([place for place, _ in flat]))
-    first = known[0].index
-    verdicts = ["reference", *(compared(first, each.index) for each in known[1:])]
-    problem = next((p for p in map(capabilities.problem_of, processes) if p is not None), None)
+    verdicts = ["reference", *(compared(known[0], each) for each in known[1:])]
     return xr.Dataset(
         by_row
         | {
@@ -162,10 +164,30 @@ def _dataset(
         {"process": list(labels)},
         {
             "title": f"Tail indices of {labels[0]}" + (f" against {', '.join(labels[1:])}" if labels[1:] else ""),
-            "problem": "" if problem is None else repr(problem), "steps": run.steps, "paths": run.paths,
+            "settings": json.dumps(_settings(processes, labels)), "steps": run.steps, "paths": run.paths,
             "seed": run.seed, "confidence": level,
             "step_size": capabilities.stated_number(processes[0], "step_size", 0.0),
             "batch_size": int(capabilities.stated_number(processes[0], "batch_size", 0.0)),
             "claims": capabilities.claim_notes(processes, labels), "version": __version__,
         },
     )  # fmt: skip
+
+
+def _settings(processes: Sequence[Any], labels: Sequence[str]) -> list[str]:
+    """Problem, step size and batch size in words: once where the processes share them, else of each that has one."""
+    problems = [capabilities.problem_of(process) for process in processes]
+    shared = len({id(problem) for problem in problems if problem is not None}) <= 1
+    said = _each("", problems, labels, shared)
+    for name in ("step size", "batch size"):
+        values = [getattr(process, name.replace(" ", "_"), None) for process in processes]
+        said += _each(f"{name} ", values, labels, len({_shown(value) for value in values if value is not None}) <= 1)
+    return said
+
+
+def _each(word: str, values: Sequence[Any], labels: Sequence[str], shared: bool) -> list[str]:
+    said = [(word + _shown(value), label) for value, label in zip(values, labels) if value is not None]
+    return [text for text, _ in said[:1]] if shared else [f"{text} ({label})" for text, label in said]
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, (int, float)) else repr(value)

@@ -33,8 +33,9 @@ class Tails(Result):
     dataset : xarray.Dataset
         Over row: kind ("exact", "bounds", "estimate"), method, index with lower and upper (numerical errors, bounds,
         or an interval at attrs["confidence"]), k, verdict, notes (JSON), of (place of the process). Over process:
-        lyapunov_exponent (per step), settles, beside_reference ("same", "other", "undecided"). sample (process, path):
-        the ends of paths along the direction, less the minimiser.
+        lyapunov_exponent (per step), settles, beside_reference ("same", "other", "undecided", or "neither" has a
+        stationary law). sample (process, path): the ends of paths along the direction, each process's less its own
+        centre: its `centre` where it has one, else the minimiser of its problem, else the origin, which is then said.
     """
 
     kind: ClassVar[str] = "tails"
@@ -42,9 +43,7 @@ class Tails(Result):
 
     def heading(self) -> list[str]:
         attrs = self.dataset.attrs
-        parts = [str(attrs["problem"])] if attrs["problem"] else []
-        parts += [f"step size {attrs['step_size']:g}"] if attrs["step_size"] else []
-        parts += [f"batch size {attrs['batch_size']}"] if attrs["batch_size"] else []
+        parts: list[str] = json.loads(attrs.get("settings", "[]"))
         if np.isfinite(self.dataset["sample"]).any():
             parts.append(f"{attrs['paths']} ends of independent paths of {attrs['steps']} steps, seed {attrs['seed']}")
         return [str(attrs["title"]), "; ".join(parts)]
@@ -71,8 +70,8 @@ class Tails(Result):
         """A group a process: the exact index, bounds, estimates."""
         numbers = {text: place for place, text in enumerate(self._said(), start=1)}
         groups: dict[str, list[tuple[str, ...]]] = {}
-        for row in self.table():
-            beware = [str(numbers[text]) for text in self._texts(row)]
+        for row, texts in zip(self.table(), self._texts()):
+            beware = [str(numbers[text]) for text in texts]
             groups.setdefault(self._title(row), []).append(
                 (
                     _value(row), _interval(row), str(row["k"]) if row["k"] else "",
@@ -100,20 +99,10 @@ class Tails(Result):
         exact = {row["process"]: row for row in self.table() if row["kind"] == EXACT}
         reference, *others = self.dataset["process"].values.tolist()
         first = exact[reference]
-        said = []
+        settles = dict(zip(self.dataset["process"].values.tolist(), self.dataset["settles"].values.tolist()))
+        said: list[str] = []
         for name in others:
-            other = exact[name]
-            if not other["beside_reference"]:
-                continue
-            sides = f"{name} has the tail index {_value(other)}, {reference} {_value(first)}"
-            if other["beside_reference"] == "other":
-                low, high = sorted((first, other), key=lambda row: row["index"])
-                said.append(
-                    f"{sides}: not the same. For p between the two, E |x|^p is infinite for {low['process']} and "
-                    f"finite for {high['process']}."
-                )
-            else:
-                said.append(f"{sides}: {other['beside_reference']}.")
+            said += _beside(first, exact[name], settles)
         return said
 
     def index(self, process: str | None = None) -> float:
@@ -134,11 +123,39 @@ class Tails(Result):
         known = "" if math.isnan(exponent) else f"; Lyapunov exponent {number(exponent)} a step"
         return f"{row['process']}{known}"
 
-    def _texts(self, row: dict[str, Any]) -> list[str]:
-        return [text for text in row["notes"].split("; ") if text]
+    def _texts(self) -> list[list[str]]:
+        """The notes of each row."""
+        return [[text for text in json.loads(str(notes)) if text] for notes in self.dataset["notes"].values]
 
     def _said(self) -> list[str]:
-        return list(dict.fromkeys(text for row in self.table() for text in self._texts(row)))
+        return list(dict.fromkeys(text for texts in self._texts() for text in texts))
+
+
+def _beside(first: dict[str, Any], other: dict[str, Any], settles: dict[str, bool]) -> list[str]:
+    """What the index of a process is beside the reference's, in at most one sentence."""
+    verdict, pair = other["beside_reference"], (other, first)
+    if not verdict:
+        return []
+    if verdict == "neither":
+        return [f"Neither {other['process']} nor {first['process']} has a stationary law."]
+    sides = " and ".join(
+        f"{row['process']} has "
+        + (
+            "no stationary law" if not settles[row["process"]]
+            else "an infinite tail index" if math.isinf(row["index"]) else f"the tail index {_value(row)}"
+        )
+        for row in pair
+    )  # fmt: skip
+    if verdict != "other":
+        return [f"{sides}: {verdict}."]
+    low, high = sorted(pair, key=lambda row: row["index"] if settles[row["process"]] else 0.0)
+    if not settles[low["process"]]:
+        return [f"{sides}: not the same."]
+    between = f"above {_value(low)}" if math.isinf(high["index"]) else "between the two"
+    return [
+        f"{sides}: not the same. For p {between}, E |x|^p is infinite for {low['process']} and finite for "
+        f"{high['process']}."
+    ]
 
 
 def _value(row: dict[str, Any]) -> str:

@@ -103,9 +103,9 @@ def exact_rows(process: Any, known: Known) -> list[Row]:
 
 
 def estimate_row(name: str, estimator: Callable[..., TailEstimate], sample: Any, known: Known, level: float) -> Row:
-    """One estimator on a sample, beside the exact index."""
+    """One estimator on a sample of independent ends, beside the exact index."""
     try:
-        seen = estimator(sample, confidence=level)
+        seen = estimator(sample, confidence=level, independent=True)
     except InvalidInput as error:
         return Row(ESTIMATE, name.replace("_", " "), notes=(str(error),))
     verdict = "" if known.index is None else _beside(known.index, seen.lower, seen.upper, ("covers", "misses"))
@@ -118,13 +118,21 @@ def _beside(found: TailIndex, lower: float, upper: float, words: Sequence[str]) 
     return words[0] if lower - slack <= found.upper and found.lower <= upper + slack else words[1]
 
 
-def compared(first: TailIndex | None, other: TailIndex | None) -> str:
-    """"same", "other" or "undecided": the index of a process beside the reference's; empty where one is unknown."""
-    if first is None or other is None:
+def compared(first: Known, other: Known) -> str:
+    """"same", "other" or "undecided": the index of a process beside the reference's; empty where one is unknown.
+
+    Also "other" where one of them has a stationary law and the other has none, and "neither" where both have none.
+    """
+    if not (first.settles or other.settles):
+        return "neither"
+    if not (first.settles and other.settles):
+        return "other" if first.index or other.index else ""
+    if first.index is None or other.index is None:
         return ""
-    if math.isinf(first.index) or math.isinf(other.index):
-        return "same" if first.index == other.index else "other"
-    gap = abs(first.index - other.index)
-    if gap <= SLACK * first.index:
+    one, two = first.index, other.index
+    if math.isinf(one.index) or math.isinf(two.index):
+        return "same" if one.index == two.index else "other"
+    gap = abs(one.index - two.index)
+    if gap <= SLACK * one.index:
         return "same"
-    return "other" if gap > math.hypot(first.error, other.error) else "undecided"
+    return "other" if gap > math.hypot(one.error, two.error) else "undecided"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, StabilityWarning, finite_array, whole_number
+from sgdlimits.exact.errors import InvalidInput, StabilityWarning, finite_array
 
 from .._laws.sides import DiffusionSide, Run, Side
 from ..capabilities import has_moments, has_one_step_size, problem_of
@@ -33,33 +33,52 @@ class Ends:
 
 @dataclass(frozen=True, eq=False)
 class Line:
-    """The direction and the point that positions are seen from."""
+    """The direction and the point that positions are seen from, with what must be said of it."""
 
     direction: np.ndarray
     origin: np.ndarray
+    notes: tuple[str, ...] = ()
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         return (x - self.origin) @ self.direction
 
 
-def line_of(processes: list[Any], direction: Any, dimension: int) -> Line:
-    """Through the minimiser, where there is one; default direction: of the largest eigenvalue, or the first axis."""
-    problem = next((p for p in map(problem_of, processes) if hasattr(p, "minimiser")), None)
-    origin = np.zeros(dimension) if problem is None else np.asarray(problem.minimiser, dtype=float)
+def lines_of(processes: list[Any], direction: Any, dimension: int) -> list[Line]:
+    """One a process, through its own centre; default direction: of the largest eigenvalue, or the first axis."""
+    problem = next((p for p in map(problem_of, processes) if hasattr(p, "eigenvectors")), None)
     if direction is None:
-        eigenvectors = getattr(problem, "eigenvectors", np.eye(dimension))
-        largest = int(np.argmax(getattr(problem, "eigenvalues", np.eye(dimension)[0])))
-        return Line(eigenvectors[:, largest], origin)
-    given = finite_array("direction", direction, shape=(dimension,))
-    if not np.any(given):
-        raise InvalidInput("direction is zero: give a vector (d,), or leave it out for that of the largest eigenvalue")
-    return Line(given / np.linalg.norm(given), origin)
+        largest = 0 if problem is None else int(np.argmax(problem.eigenvalues))
+        along = (np.eye(dimension) if problem is None else problem.eigenvectors)[:, largest]
+    else:
+        along = finite_array("direction", direction, shape=(dimension,))
+        if not np.any(along):
+            raise InvalidInput(
+                "direction is zero: give a vector (d,), or leave it out for that of the largest eigenvalue"
+            )
+        along = along / np.linalg.norm(along)
+    return [Line(along, *centre_of(process, dimension)) for process in processes]
 
 
-def steps_of(processes: list[Any], exponents: list[float], steps: Any, paths: int, dimension: int) -> int:
+def centre_of(process: Any, dimension: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """What a process settles about (d,): its `centre`, else the minimiser of its problem; the origin, with a note."""
+    if getattr(process, "centre", None) is not None:
+        return finite_array("centre", process.centre, shape=(dimension,)), ()
+    why = "the process states neither a centre nor a problem with a minimiser"
+    try:
+        known = getattr(process, "problem", None), problem_of(process)  # of a smooth loss the first has its minimum
+        stated = (getattr(problem, "minimiser", None) for problem in known)
+        minimiser = next((point for point in stated if point is not None), None)
+        if minimiser is not None:
+            return np.asarray(minimiser, dtype=float), ()
+    except InvalidInput as error:
+        why = str(error)
+    return np.zeros(dimension), (f"seen from the origin: {why}",)
+
+
+def steps_of(processes: list[Any], exponents: list[float], steps: int | None, paths: int, dimension: int) -> int:
     """Steps after which starts are forgotten: by the slowest mode, and by the slowest Lyapunov exponent."""
     if steps is not None:
-        return whole_number("steps", steps, 2)
+        return steps
     rates = [-exponent for exponent in exponents if exponent < 0]
     for process in processes:
         if has_moments(process) and has_one_step_size(process):
@@ -92,10 +111,11 @@ def ends_of(side: Side, line: Line, run: Run) -> Ends:
     # Two halves of the paths, so that the two samples are independent.
     test = ks_2samp(half[: half.size // 2], last[half.size // 2 :])
     if test.pvalue >= UNSETTLED:
-        return Ends(last)
+        return Ends(last, line.notes)
     return Ends(
         last,
         (
+            *line.notes,
             f"not settled: after {run.steps // 2} steps the law was another (KS distance {test.statistic:.2g}, "
             f"p = {test.pvalue:.1g}): give more steps, or a start nearer to the stationary law",
         ),

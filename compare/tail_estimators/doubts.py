@@ -11,6 +11,8 @@ import numpy as np
 
 from sgdlimits.compare.estimates import normal_quantile
 
+from sgdlimits.exact.errors import flag
+
 from .result import TailEstimate
 from .samples import Tail
 
@@ -42,6 +44,19 @@ def clustered(sizes: np.ndarray, threshold: float) -> tuple[str, ...]:
         f"interval, made for independent samples, is about {math.sqrt(k / clusters):.2g} times too narrow: "
         "pass the ends of independent chains, or thin the chain",
     )
+
+
+def clusters_of(tail: Tail, k: int) -> tuple[str, ...]:
+    """The warning of `clustered` on the k largest; none of a sample that is known to be independent."""
+    return () if tail.independent else clustered(tail.sizes, tail.threshold(k))
+
+
+def clusters_in(values: np.ndarray, independent: bool) -> tuple[str, ...]:
+    """The warning of `clustered` on the tenth of the values (n,) that is farthest from the median, or none."""
+    if flag("independent", independent):
+        return ()
+    sizes = np.abs(values - np.median(values))
+    return clustered(sizes, float(np.quantile(sizes, 0.9)))
 
 
 def runs_probability(places: np.ndarray, n: int) -> float:
@@ -117,6 +132,6 @@ def judged(
             f"an index of {1 / half:.3g} and more is beyond what {k} values show: the moment estimate's shape "
             f"{shape:.3g} +- {half:.2g} does not exclude zero, a tail lighter than every power",
         )
-    warnings = tail.tied(k) + clustered(tail.sizes, tail.threshold(k)) + warnings
+    warnings = tail.tied(k) + clusters_of(tail, k) + warnings
     details = {"threshold": tail.threshold(k), **(details or {})}
     return TailEstimate(index, lower, upper, confidence, k, method, tail.n, warnings, details)

@@ -11,7 +11,7 @@ from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, real_number, seed_number
 
 from .choices_of_k import RULES
-from .doubts import LIGHT, clustered, judged, moment_shape
+from .doubts import LIGHT, clusters_of, judged, moment_shape
 from .result import TailEstimate, reciprocal
 from .samples import Tail, count_of, rule_or_count, tail_of
 from .second_order import SETTLES, SHRINK, Line, line, spacings, usual_count
@@ -23,7 +23,7 @@ MOMENT_SHARE, PICKANDS_SHARE = 0.02, 0.01
 
 def hill(
     sample: Any, k: str | int | float = "second_order", *, side: str = "both", confidence: float = 0.95,
-    seed: int = 0,
+    seed: int = 0, independent: bool = False,
 ) -> TailEstimate:
     """Hill's estimate of the index of the survival function, P(|X| > t) ~ t^-index.
 
@@ -45,6 +45,8 @@ def hill(
     confidence : float
     seed : int
         Of the double bootstrap.
+    independent : bool
+        Whether the values are known to be independent: clusters are then chance, and not looked for.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def hill(
         If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
-    tail = tail_of(sample, side)
+    tail = tail_of(sample, side, independent)
     rule, count = rule_or_count(k, tail, tuple(RULES))
     if rule is not None:
         count = RULES[rule](tail, np.random.Generator(np.random.Philox(seed)))
@@ -77,7 +79,8 @@ def gamma_interval(k: int, confidence: float) -> tuple[float, float]:
 
 
 def corrected_hill(
-    sample: Any, k: int | float | None = None, *, rho: float = SETTLES, side: str = "both", confidence: float = 0.95
+    sample: Any, k: int | float | None = None, *, rho: float = SETTLES, side: str = "both", confidence: float = 0.95,
+    independent: bool = False,
 ) -> TailEstimate:
     """Hill's estimate freed of its leading bias: the index of the survival function, P(|X| > t) ~ t^-index.
 
@@ -94,7 +97,7 @@ def corrected_hill(
         spacings still bend away from the line.
     rho : float
         Second-order parameter, from -4 to -0.2.
-    sample, side, confidence
+    sample, side, confidence, independent
         As in `hill`, with its errors.
 
     Returns
@@ -105,7 +108,7 @@ def corrected_hill(
     confidence, rho = confidence_level(confidence), real_number("rho", rho)
     if not -4 <= rho <= -0.2:
         raise InvalidInput(f"rho must be from -4 to -0.2, got {rho:g}")
-    tail = tail_of(sample, side)
+    tail = tail_of(sample, side, independent)
     if k is None:
         count, found = _unbent(tail, rho)
     else:
@@ -140,7 +143,8 @@ def _unbent(tail: Tail, rho: float) -> tuple[int, Line]:
 
 
 def moment(
-    sample: Any, k: int | float | None = None, *, side: str = "both", confidence: float = 0.95
+    sample: Any, k: int | float | None = None, *, side: str = "both", confidence: float = 0.95,
+    independent: bool = False,
 ) -> TailEstimate:
     """The moment estimate of Dekkers, Einmahl and de Haan (1989) of the index, P(|X| > t) ~ t^-index.
 
@@ -151,7 +155,7 @@ def moment(
     ----------
     k : int, float or None
         A count or a fraction of n below one; by default a fiftieth, at least 50.
-    sample, side, confidence
+    sample, side, confidence, independent
         As in `hill`, with its errors.
 
     Returns
@@ -160,14 +164,15 @@ def moment(
         `details`: the threshold, `shape` (xi) and its `shape_error`.
     """
     confidence = confidence_level(confidence)
-    tail = tail_of(sample, side)
+    tail = tail_of(sample, side, independent)
     count = _share(k, tail, MOMENT_SHARE)
     shape, error = moment_shape(tail.above(count))
     return _from_shape(tail, shape, error, confidence, count, "moment")
 
 
 def pickands(
-    sample: Any, k: int | float | None = None, *, side: str = "both", confidence: float = 0.95
+    sample: Any, k: int | float | None = None, *, side: str = "both", confidence: float = 0.95,
+    independent: bool = False,
 ) -> TailEstimate:
     """Pickands' estimate (1975) of the index of the survival function, P(|X| > t) ~ t^-index.
 
@@ -177,7 +182,7 @@ def pickands(
     ----------
     k : int, float or None
         A count or a fraction of n below one; 4 k order statistics are used. By default a hundredth, at least 50.
-    sample, side, confidence
+    sample, side, confidence, independent
         As in `hill`, with its errors.
 
     Returns
@@ -186,7 +191,7 @@ def pickands(
         `details`: the threshold x_(4k), `shape` (xi) and its `shape_error`.
     """
     confidence = confidence_level(confidence)
-    tail = tail_of(sample, side)
+    tail = tail_of(sample, side, independent)
     count = _share(k, tail, PICKANDS_SHARE, spare=4)
     tail.above(4 * count - 1)  # refuses ties
     one, two, four = np.exp(tail.logs[[count - 1, 2 * count - 1, 4 * count - 1]] - tail.logs[count - 1])
@@ -213,7 +218,7 @@ def _from_shape(
     # Ends of an interval of the shape, turned into those of the index.
     half = normal_quantile(confidence) * error
     reach = k if reach is None else reach
-    warnings = tail.tied(reach) + clustered(tail.sizes, tail.threshold(reach))
+    warnings = tail.tied(reach) + clusters_of(tail, reach)
     if shape + half < 0:
         warnings += (f"no power law is seen: the shape {shape:.3g} +- {half:.2g} is that of a lighter tail",)
     elif shape - half <= 0:

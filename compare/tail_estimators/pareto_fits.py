@@ -21,7 +21,7 @@ AT_ONCE = 2_000_000  # numbers of resamples that are held in memory together
 
 def power_law(
     sample: Any, k: int | float | None = None, *, side: str = "both", confidence: float = 0.95, resamples: int = 200,
-    goodness: bool = True, seed: int = 0,
+    goodness: bool = True, seed: int = 0, independent: bool = False,
 ) -> TailEstimate:
     """A Pareto law above a fitted threshold: the index of the survival function, P(|X| > t) ~ t^-index.
 
@@ -45,6 +45,8 @@ def power_law(
     goodness : bool
         Whether to take the p-value, which doubles the time.
     seed : int
+    independent : bool
+        Whether the values are known to be independent: clusters are then chance, and not looked for.
 
     Returns
     -------
@@ -59,7 +61,7 @@ def power_law(
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
     resamples, goodness = whole_number("resamples", resamples, 100, 10**6), flag("goodness", goodness)
-    tail = tail_of(sample, side)
+    tail = tail_of(sample, side, independent)
     grid = grid_of(tail.most) if k is None else np.array([count_of(k, tail)])
     generator = np.random.Generator(np.random.Philox(seed))
     found, gammas = distances(tail.logs[None], grid)

@@ -11,6 +11,7 @@ from sgdlimits.exact.errors import (
     LARGEST,
     InvalidInput,
     finite_array,
+    flag,
     instance_of,
     one_of,
     positive,
@@ -34,10 +35,13 @@ class Tail:
         |x|, or x or -x clipped at zero for one side, in the order of the sample.
     logs : (m,) array
         Logarithms of the m positive sizes, largest first.
+    independent : bool
+        Whether the sample is known to be independent.
     """
 
     sizes: np.ndarray
     logs: np.ndarray
+    independent: bool = False
 
     @property
     def n(self) -> int:
@@ -73,7 +77,7 @@ class Tail:
         return float(np.exp(self.logs[k]))
 
 
-def tail_of(sample: Any, side: str = "both") -> Tail:
+def tail_of(sample: Any, side: str = "both", independent: bool = False) -> Tail:
     """The tail of a one-dimensional sample, checked."""
     one_of("side", side, SIDES)
     values = finite_array("sample", sample, shape=(None,))
@@ -89,7 +93,7 @@ def tail_of(sample: Any, side: str = "both") -> Tail:
         )
     if ordered[0] == ordered[-1]:
         raise InvalidInput(f"all values of the sample are {ordered[0]:g} in size: a tail needs values that differ")
-    return Tail(sizes, np.log(ordered))
+    return Tail(sizes, np.log(ordered), flag("independent", independent))
 
 
 def whole_sample(sample: Any) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, one_of, seed_number, whole_number
 
-from .doubts import clustered
+from .doubts import clusters_in
 from .result import TailEstimate
 from .samples import whole_sample
 from .stable_table import LEAST, MOST, index_of, ratios
@@ -23,7 +23,9 @@ BLOCK = 8  # of least variance, up to one percent, for a stable law
 CENTRES = ("differences", "mean", "median", "none")
 
 
-def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) -> TailEstimate:
+def stable_quantiles(
+    sample: Any, *, confidence: float = 0.95, seed: int = 0, independent: bool = False
+) -> TailEstimate:
     """McCulloch's index (1986) of a stable law from five quantiles; below 2 it is that of P(|X| > t) ~ t^-index.
 
     At 2 the law is normal and the index of its survival function infinite, which is what is returned there. An index
@@ -37,6 +39,8 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
     confidence : float
     seed : int
         Of the bootstrap that gives the interval.
+    independent : bool
+        Whether the values are known to be independent: clusters are then chance, and not looked for.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
         )
     apart = unlike_sums(values, generator)
     details = {"skewness": skewness, "spread": spread, "leaning": leaning, "sums": apart}
-    warnings = _dependent(values) + _seen(index, lower, upper, "quantiles") + _stable(apart)
+    warnings = clusters_in(values, independent) + _seen(index, lower, upper, "quantiles") + _stable(apart)
     return TailEstimate(
         _beyond(index), 0.0 if lower <= LEAST else float(lower), _beyond(upper), confidence, None,
         "stable, McCulloch's quantiles", len(values), warnings, details,
@@ -73,7 +77,8 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
 
 
 def stable_blocks(
-    sample: Any, block: int = BLOCK, *, centre: str = "differences", confidence: float = 0.95, seed: int = 0
+    sample: Any, block: int = BLOCK, *, centre: str = "differences", confidence: float = 0.95, seed: int = 0,
+    independent: bool = False,
 ) -> TailEstimate:
     """Mohammadi's block estimate of the index of a stable law, that of P(|X| > t) ~ t^-index below 2.
 
@@ -93,6 +98,8 @@ def stable_blocks(
     confidence : float
     seed : int
         Of the test whether the law is stable.
+    independent : bool
+        Whether the values are known to be independent: clusters are then chance, and not looked for.
 
     Returns
     -------
@@ -120,7 +127,7 @@ def stable_blocks(
     lower, upper = _ratio(shape + half), _ratio(shape - half)
     apart = unlike_sums(centred, np.random.Generator(np.random.Philox(seed)))
     details = {"block": float(block), "blocks": float(blocks), "sums": apart}
-    warnings = _dependent(values) + _seen(_ratio(shape), lower, upper, "blocks") + _stable(apart)
+    warnings = clusters_in(values, independent) + _seen(_ratio(shape), lower, upper, "blocks") + _stable(apart)
     return TailEstimate(
         _beyond(_ratio(shape)), lower, _beyond(upper), confidence, None, f"stable, blocks of {block}", n,
         warnings, details,
@@ -185,11 +192,6 @@ def _ratio(shape: float) -> float:
 
 def _beyond(index: float) -> float:
     return float(index) if index < MOST else math.inf
-
-
-def _dependent(values: np.ndarray) -> tuple[str, ...]:
-    sizes = np.abs(values - np.median(values))
-    return clustered(sizes, float(np.quantile(sizes, 0.9)))
 
 
 def _seen(index: float, lower: float, upper: float, means: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, one_of
 
-from .doubts import clustered
+from .doubts import clusters_in
 from .result import TailEstimate
 from .samples import SIDES, whole_sample
 
@@ -26,7 +26,7 @@ FREE: Bounds = [(-1e4, 1e4), (math.log(1e-6), math.log(1e6))]
 FARTHEST = 1e80  # value, in units of the middle half
 
 
-def student(sample: Any, *, confidence: float = 0.95) -> TailEstimate:
+def student(sample: Any, *, confidence: float = 0.95, independent: bool = False) -> TailEstimate:
     """Student's t law fitted to the whole sample; its degrees of freedom are the index, P(|X| > t) ~ t^-index.
 
     Parameters
@@ -34,6 +34,8 @@ def student(sample: Any, *, confidence: float = 0.95) -> TailEstimate:
     sample : (n,) array
         Independent values, in the order in which they came.
     confidence : float
+    independent : bool
+        Whether the values are known to be independent: clusters are then chance, and not looked for.
 
     Returns
     -------
@@ -61,7 +63,7 @@ def student(sample: Any, *, confidence: float = 0.95) -> TailEstimate:
     lower, upper = interval(profile, point[0], point, best, len(x), confidence, ENDS)
     index, location, scale = math.exp(point[0]), point[1], math.exp(point[2])
     return _fitted(
-        index, lower, upper, confidence, "Student t, maximum likelihood", values,
+        index, lower, upper, confidence, "Student t, maximum likelihood", values, independent,
         {"location": centre + unit * location, "scale": unit * scale, "ks": ks},
     )  # fmt: skip
 
@@ -81,7 +83,9 @@ def _student_point(x: np.ndarray) -> tuple[float, np.ndarray, float]:
     return best, point, distance(stdtr(math.exp(point[0]), np.sort(x - point[1]) / math.exp(point[2])))
 
 
-def skewed_student(sample: Any, *, side: str = "both", confidence: float = 0.95) -> TailEstimate:
+def skewed_student(
+    sample: Any, *, side: str = "both", confidence: float = 0.95, independent: bool = False
+) -> TailEstimate:
     """The skewed t law of Jones and Faddy (2003) fitted to the whole sample: P(X > t) ~ t^-2b, P(X < -t) ~ t^-2a.
 
     scipy.stats.jf_skew_t; a = b = nu / 2 is Student's t with nu degrees of freedom.
@@ -93,6 +97,8 @@ def skewed_student(sample: Any, *, side: str = "both", confidence: float = 0.95)
     side : {"both", "right", "left"}
         The index of the survival function of |X|, 2 min(a, b), of X, 2 b, or of -X, 2 a.
     confidence : float
+    independent : bool
+        Whether the values are known to be independent: clusters are then chance, and not looked for.
 
     Returns
     -------
@@ -137,7 +143,7 @@ def skewed_student(sample: Any, *, side: str = "both", confidence: float = 0.95)
     ks = distance(np.sort(betainc(a, b, 0.5 * (1 + (x - point[2]) / scale / s))))
     details = {"a": a, "b": b, "location": centre + unit * point[2], "scale": unit * scale, "ks": ks}
     return _fitted(
-        2 * math.exp(leading), lower, upper, confidence, "skewed t, maximum likelihood", values,
+        2 * math.exp(leading), lower, upper, confidence, "skewed t, maximum likelihood", values, independent,
         {name: float(value) for name, value in details.items()},
     )  # fmt: skip
 
@@ -261,11 +267,10 @@ def distance(cdf: np.ndarray) -> float:
 
 def _fitted(
     index: float, lower: float, upper: float, confidence: float, method: str, values: np.ndarray,
-    details: dict[str, float],
+    independent: bool, details: dict[str, float],
 ) -> TailEstimate:
     n = len(values)
-    sizes = np.abs(values - np.median(values))
-    warnings = clustered(sizes, float(np.quantile(sizes, 0.9)))
+    warnings = clusters_in(values, independent)
     if index >= 0.99 * LARGEST_INDEX:
         index = math.inf
     if upper == math.inf:

@@ -57,7 +57,7 @@ class HeavyTailsStudy(StudySettings):
     )  # fmt: skip
     batch_sizes: str = option("1,4", "table", "batch sizes of the table, separated by commas", metavar="NUMBERS")
     fraction: float = option(0.9, "table", "step size over SGD's exact mean-square threshold, below 1")
-    ridge: float = option(0.1, "table", "of the objective")
+    ridge: float = option(0.1, "table", "of the objective, at least 0: a stationary law is studied")
     paths: int = option(6000, "run", "of each sample, one end each; of the optimisers at least 20 000")
     resamples: int = option(99, "run", "of each bootstrap of a fitted law: at least 19")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
