@@ -182,7 +182,7 @@ def test_populations_of_tilted_steps_see_large_indices(size):
     """Assert the quadrature's index, 17.7, 4.5 and 1.5 in dimension 10, within about the interval."""
     sgd = SGD(stream(np.ones(10)), size)
     found, exact = sampled(sgd, paths=32, generations=50), sgd.tail_index().index
-    assert abs(found.index - exact) < 1.5 * found.error < 0.08 * exact
+    assert abs(found.index - exact) < 1.5 * found.error < 0.15 * exact
 
 
 @pytest.mark.slow
