@@ -132,8 +132,13 @@ def index_of_factors(
     NoStationaryLaw, OutOfReach
     """
     refuse_growth(label, fine.exponent)
+    exponent_error = math.nan
+    if math.isfinite(fine.exponent):
+        exponent_error = abs(fine.exponent - coarse.exponent) + fine.error(1.0)
     if fine.largest <= 0:
-        return TailIndex(math.inf, 0.0, method, fine.exponent, note="no factor exceeds 1, so every moment is finite")
+        return TailIndex(
+            math.inf, 0.0, method, fine.exponent, exponent_error, "no factor exceeds 1, so every moment is finite"
+        )
     index, step = positive_root(fine, largest), lattice_step(fine)
     if not math.isfinite(index):
         raise OutOfReach(
@@ -144,8 +149,8 @@ def index_of_factors(
         f"log |A| lies on a lattice of step {step:.4g}: t^index P(|x| > t) goes on oscillating in log t, and so does "
         "Hill's estimate"
     )  # fmt: skip
-    error = abs(fine(index) - coarse(index)) / fine.slope(index) + 1e-13 * index
-    return TailIndex(index, error, method, fine.exponent, note=note)
+    error = (abs(fine(index) - coarse(index)) + fine.error(index)) / fine.slope(index) + 1e-13 * index
+    return TailIndex(index, error, method, fine.exponent, exponent_error, note)
 
 
 def lattice_step(growth: FactorGrowth) -> float:

@@ -18,26 +18,36 @@ from .errors import InvalidInput
 FINEST = 1e-9  # width of the panels next to a singular point
 MOST = 400.0  # power of a chi variable that its panels reach
 ORDERS = MOST / 2  # of moments of a factor that is quadratic in such variables
+NARROW = 60  # degrees of freedom from which on panels begin where the law does
+FAR = 600.0  # power of e up to which a moment is added up as it is
+EPSILONS = 64.0  # of rounding in a sum of small parts
 CONTINUOUS = 32.0  # the same of a distribution, from its quantiles
 ALIKE = 1e-12  # of the largest: eigenvalues that are one; what is isotropic is then right to about that
 
 
 @dataclass(frozen=True, eq=False)
 class FactorGrowth:
-    """Moments of a factor with log sizes (n,) of log probabilities (n,).
+    """Moments of a factor with log sizes (n,) of log weights (n,), which are made to add up to 1.
 
     Attributes
     ----------
     log_sizes, log_weights : (n,) arrays
         -inf for a factor 0.
+    rounding : float
+        Error of the log sizes that they have in common.
     """
 
     log_sizes: np.ndarray
     log_weights: np.ndarray
+    rounding: float = 0.0
 
     def __call__(self, order: float) -> float:
         """log E |factor|^order."""
-        return float(logsumexp(order * self._seen + self._weights))
+        powers = order * self._seen
+        if powers.max(initial=0.0) > FAR:
+            return float(logsumexp(powers + self._weights))
+        # What is small keeps its digits: in high dimension the growth is, at every order below the index.
+        return float(np.log1p(np.exp(self._weights) @ np.expm1(powers) - self._vanishing))
 
     @cached_property
     def _kept(self) -> np.ndarray:
@@ -49,14 +59,25 @@ class FactorGrowth:
 
     @cached_property
     def _weights(self) -> np.ndarray:
-        return self.log_weights[self._kept]
+        return self.log_weights[self._kept] - logsumexp(self.log_weights)
+
+    @cached_property
+    def _vanishing(self) -> float:
+        """Probability of a factor 0."""
+        return float(np.exp(self.log_weights[~self._kept] - logsumexp(self.log_weights)).sum())
 
     @property
     def exponent(self) -> float:
         """E log |factor|; -inf where it may be 0."""
-        if not self._kept.all() and np.exp(self.log_weights[~self._kept]).sum() > 0:
+        if self._vanishing > 0:
             return -np.inf
         return float(np.exp(self._weights) @ self._seen)
+
+    def error(self, order: float) -> float:
+        """Of log E |factor|^order, by rounding."""
+        powers = np.minimum(order * self._seen, FAR)
+        small = float(np.exp(self._weights) @ np.abs(np.expm1(powers))) + self._vanishing
+        return EPSILONS * float(np.finfo(float).eps) * small + order * self.rounding
 
     @property
     def largest(self) -> float:
@@ -80,13 +101,17 @@ def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: int,
     |A e|^2 = (kept - scale X)^2 + scale^2 X Y with X ~ chi^2 of batch_size and Y ~ chi^2 of dimension - 1 degrees.
     """
     x, log_x = chi_panels(batch_size, 0.0 if scale == 0 else np.sqrt(max(kept / scale, 0.0)), nodes)
+    rounding = 0.0 if kept == 1 else float(np.spacing(kept))
     if dimension == 1:
         with np.errstate(divide="ignore"):
-            return FactorGrowth(np.log(np.abs(kept - scale * x**2)), log_x)
+            return FactorGrowth(np.log(np.abs(kept - scale * x**2)), log_x, rounding)
     y, log_y = chi_panels(dimension - 1, 0.0, nodes)
+    step, along = scale * x[:, None], kept - scale * x[:, None] ** 2
+    change = (kept - 1 - step * x[:, None]) * (along + 1) + (step * y) ** 2  # |A e|^2 - 1
     with np.errstate(divide="ignore"):
-        sizes = 0.5 * np.log((kept - scale * x[:, None] ** 2) ** 2 + (scale * x[:, None] * y) ** 2)
-    return FactorGrowth(sizes.ravel(), np.add.outer(log_x, log_y).ravel())
+        near = np.log1p(np.maximum(change, -0.5))
+        sizes = 0.5 * np.where(change > -0.5, near, np.log(along**2 + (step * y) ** 2))
+    return FactorGrowth(sizes.ravel(), np.add.outer(log_x, log_y).ravel(), rounding)
 
 
 def chi_panels(
@@ -105,15 +130,22 @@ def chi_panels(
     """
     from scipy.stats import chi
 
+    first = float(chi.ppf(1e-30, degrees)) if degrees > NARROW else 0.0
     last = max(float(chi.isf(1e-20, degrees + most)), 2 * singular)
     width = 1.5
-    edges = set(np.linspace(0.0, last, int(last / width) + 2).tolist())
+    edges = set(np.linspace(first, last, int((last - first) / width) + 2).tolist())
     steps = width * 0.25 ** np.arange(int(np.log(width / finest) / np.log(4)) + 2)
     for side in (-1, 1):
-        edges |= {float(edge) for edge in singular + side * steps if 0 < edge < last}
-    points, weights = gauss_panels(np.array(sorted(edges | {singular})), nodes)
-    density = (degrees - 1) * np.log(points) - points**2 / 2 - (degrees / 2 - 1) * np.log(2) - gammaln(degrees / 2)
-    return points, density + np.log(weights)
+        edges |= {float(edge) for edge in singular + side * steps if first < edge < last}
+    points, weights = gauss_panels(np.array(sorted(edges | ({singular} if singular >= first else set()))), nodes)
+    power = degrees - 1
+    mode = np.sqrt(power)
+    if power:  # from the mode: the parts of the logarithm would cancel
+        away = (points - mode) / mode
+        density = power * (np.log1p(away) - away * (1 + away / 2)) + power * (np.log(mode) - 0.5)
+    else:
+        density = -(points**2) / 2
+    return points, density - (degrees / 2 - 1) * np.log(2) - gammaln(degrees / 2) + np.log(weights)
 
 
 @lru_cache(maxsize=8)
@@ -142,9 +174,10 @@ def continuous_growth(law: Any, nodes: int, digits: int = 18) -> FactorGrowth:
     with np.errstate(divide="ignore"):
         logs = np.log(weights) + np.log(law.pdf(points))
         found = FactorGrowth(np.log(np.abs(points)), logs)
-    if not abs(found(0.0)) < 1e-6:
+    total = float(np.exp(logsumexp(logs)))
+    if not abs(total - 1) < 1e-6:
         raise InvalidInput(
-            f"the density of the law adds up to {np.exp(found(0.0)):.6g} by quadrature, not to 1: give factors with "
+            f"the density of the law adds up to {total:.6g} by quadrature, not to 1: give factors with "
             "probabilities instead"
         )
     return found
