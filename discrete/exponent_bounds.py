@@ -9,7 +9,8 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, axes, finite_array, kind, real_number
 from sgdlimits.exact.exponent_bounds import FactorLaw, TailExponentBounds, bounds_of_factors, void_lower, void_upper
-from sgdlimits.exact.moment_growth import CONTINUOUS, FactorGrowth, continuous_growth
+from sgdlimits.exact.continuous_factors import continuous_growth
+from sgdlimits.exact.moment_growth import FactorGrowth
 
 from .kesten import weighted_values
 from .lipschitz_factors import SAME, LipschitzFactors
@@ -89,7 +90,7 @@ def _of_estimates(factors: LipschitzFactors, confidence: float) -> TailExponentB
 def _law(name: str, law: Any) -> FactorLaw:
     """A law of a factor in the form of its moments."""
     if callable(getattr(law, "pdf", None)) and callable(getattr(law, "ppf", None)):
-        return FactorLaw(continuous_growth(law, 16), continuous_growth(law, 12, 15), largest=CONTINUOUS)
+        return FactorLaw(*continuous_growth(law))
     if isinstance(law, tuple) and len(law) == 2:
         values, weights = weighted_values(name, law)
     elif isinstance(law, str) or axes(law) not in (0, 1):

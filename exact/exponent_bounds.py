@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .moment_growth import FactorGrowth
-from .tail_index import LARGEST, positive_root, refuse_growth
+from .moment_growth import FactorGrowth, factor_root
+from .tail_index import LARGEST, refuse_growth
 
 ONE = 1e-9  # log sizes below it in size are those of a factor 1: singular values carry rounding
 FEW = 100.0  # draws that carry a mean, below which rarer ones matter
@@ -59,6 +59,8 @@ class ExponentBound:
             return f"infinite{note}"
         if self.sampled:
             return f"{self.value:.4g} in [{self.interval[0]:.4g}, {self.interval[1]:.4g}]{note}"
+        if math.isinf(self.interval[1]):
+            return f"{self.value:.4g} or more{note}"
         return f"{self.value:.8g} +- {self.error:.1g}{note}"
 
 
@@ -99,14 +101,11 @@ class FactorLaw:
     fine, coarse : FactorGrowth
     draws : int
         Samples; 0 of a law that is given.
-    largest : float
-        Order of moments that the resolution reaches.
     """
 
     fine: FactorGrowth
     coarse: FactorGrowth
     draws: int = 0
-    largest: float = LARGEST
 
     @classmethod
     def of_samples(cls, factors: np.ndarray) -> FactorLaw:
@@ -115,11 +114,18 @@ class FactorLaw:
             growth = FactorGrowth(np.log(factors), np.full(factors.size, -math.log(factors.size)))
         return cls(growth, growth, factors.size)
 
+    @property
+    def reach(self) -> float:
+        """Order of moments up to which roots are looked for."""
+        return min(LARGEST, self.fine.reach)
+
     def mean_log(self, width: float) -> tuple[float, float]:
-        """E log of the factor, and `width` standard errors of it: 0 where the law is given."""
+        """E log of the factor, and `width` standard errors of it: a numerical error where the law is given."""
         mean, logs = self.fine.exponent, self.fine.log_sizes
-        if not self.draws or not math.isfinite(mean):
+        if not math.isfinite(mean):
             return mean, 0.0
+        if not self.draws:
+            return mean, abs(mean - self.coarse.exponent) + self.fine.exponent_error
         return mean, width * float(logs.std()) / math.sqrt(self.draws)
 
     def studentized(self, order: float) -> float:
@@ -135,11 +141,10 @@ class FactorLaw:
         """
         from scipy.optimize import brentq
 
-        root = positive_root(self.fine, self.largest)
+        root, error = factor_root(self.fine, self.coarse, LARGEST)
         if not math.isfinite(root):
             return root, (root, root), ""
         if not self.draws:
-            error = abs(self.fine(root) - self.coarse(root)) / self.fine.slope(root) + 1e-13 * root
             return root, (root - error, root + error), ""
         low, high, last = 1e-6 * root, math.inf, root
         if self.studentized(low) < -width:
@@ -205,7 +210,7 @@ def _shown(mean: float, error: float) -> str:
 
 def _lower(law: FactorLaw, width: float) -> ExponentBound:
     mean, error = law.mean_log(width)
-    if _least(law.fine) >= -ONE:
+    if law.fine.log_bound is None and _least(law.fine) >= -ONE:
         return void_lower("K_Psi is never below 1: some direction is not contracted")
     if mean + error >= 0:
         seen = "is not seen to contract" if mean < 0 else "does not contract"
@@ -215,8 +220,8 @@ def _lower(law: FactorLaw, width: float) -> ExponentBound:
         return ExponentBound(math.inf, (math.inf, math.inf), reason=seen, sampled=law.draws > 0)
     root, interval, doubt = law.root(width)
     if not math.isfinite(root):
-        far = f"E K_Psi^{law.largest:g} is still below 1, and higher moments are beyond the method"
-        return ExponentBound(law.largest, (law.largest, math.inf), reason=far, sampled=law.draws > 0)
+        far = f"E K_Psi^{law.reach:.4g} is still below 1, and higher moments are beyond the method"
+        return ExponentBound(law.reach, (law.reach, math.inf), reason=far, sampled=law.draws > 0)
     return ExponentBound(root, interval, reason=doubt, sampled=law.draws > 0)
 
 
@@ -229,5 +234,5 @@ def _upper(law: FactorLaw, most: float, width: float) -> ExponentBound:
         return void_upper(f"k_Psi is not seen to contract on average, {_shown(*law.mean_log(width))}")
     root, interval, doubt = law.root(width)
     if not math.isfinite(root):
-        return void_upper(f"E k_Psi^{law.largest:g} is still below 1, and higher moments are beyond the method")
+        return void_upper(f"E k_Psi^{law.reach:.4g} is still below 1, and higher moments are beyond the method")
     return ExponentBound(root, interval, reason=doubt, sampled=law.draws > 0)
