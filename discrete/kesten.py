@@ -30,6 +30,7 @@ NEAR = 0.04  # of a root, how far to either side its slope is taken
 FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
 PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
 PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
+WHOLE = 1e-9  # by which probabilities may miss 1, as rounding
 SHOWN = 30.0  # index above which no sample shows a power
 LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
 
@@ -113,11 +114,20 @@ def weighted_values(name: str, law: Any) -> tuple[np.ndarray, np.ndarray]:
     """Factors (n,) or matrices (n, d, d) and their probabilities (n,), from a pair or from equally likely values."""
     values, weights = law if isinstance(law, tuple) and len(law) == 2 else (law, None)
     values = finite_array(name, values)
-    weights = np.full(len(values), 1.0) if weights is None else finite_array("probabilities", weights, ndim=1)
-    if values.ndim not in (1, 3) or weights.shape != values.shape[:1] or (weights < 0).any() or not weights.sum() > 0:
+    weights = np.full(len(values), 1 / max(len(values), 1)) if weights is None else (
+        finite_array("probabilities", weights, ndim=1)
+    )  # fmt: skip
+    if values.ndim not in (1, 3) or weights.shape != values.shape[:1] or not weights.size:
         raise InvalidInput(
             f"{name} must be factors (n,) or matrices (n, d, d) with n probabilities, got shapes {values.shape} and "
             f"{weights.shape}"
+        )
+    if (weights < 0).any():
+        raise InvalidInput(f"the probabilities of {name} must not be below 0, got {weights.min():.6g}")
+    if abs(weights.sum() - 1) > WHOLE:
+        raise InvalidInput(
+            f"the probabilities of {name} must add up to 1, got {weights.sum():.10g}: divide them by their sum, if "
+            "that is what is meant"
         )
     return values, weights / weights.sum()
 

@@ -168,3 +168,16 @@ def test_a_density_that_is_not_one():
 
     with pytest.raises(InvalidInput, match="adds up to 0.5"):
         kesten_index(Half())
+
+
+def test_probabilities_that_are_none():
+    """Assert a sentence for a sum that is not 1 and for one below 0, and that rounding passes."""
+    for law, said in (
+        (([1.0, 2.0], [0.5, 0.6]), "must add up to 1, got 1.1"),
+        ((np.ones((2, 1, 1)), [0.5, 0.4]), "must add up to 1, got 0.9"),
+        (([1.0, 2.0], [-0.5, 1.5]), "must not be below 0, got -0.5"),
+        (([1.0, 2.0], [1.0]), r"got shapes \(2,\) and \(1,\)"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            kesten_index(law)
+    assert kesten_index(([2.0, 0.3, 0.3], [0.1] + [0.45] * 2)).index > 1
