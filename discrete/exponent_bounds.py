@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +10,13 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, axes, finite_array, kind, real_number
 from sgdlimits.exact.exponent_bounds import FactorLaw, TailExponentBounds, bounds_of_factors, void_lower, void_upper
-from sgdlimits.exact.moment_growth import CONTINUOUS, FactorGrowth, continuous_growth
+from sgdlimits.exact.continuous_factors import continuous_growth
+from sgdlimits.exact.moment_growth import FactorGrowth
 
 from .kesten import weighted_values
 from .lipschitz_factors import SAME, LipschitzFactors
+
+SURE = 4.0  # standard errors by which means must differ to be the wrong way round
 
 
 def tail_exponent_bounds(largest: Any, smallest: Any = None, *, confidence: float = 0.95) -> TailExponentBounds:
@@ -25,8 +29,9 @@ def tail_exponent_bounds(largest: Any, smallest: Any = None, *, confidence: floa
     ----------
     largest, smallest : laws of K and of k
         Each a number (the same at every step), a pair (values, probabilities), a continuous distribution of scipy, or
-        samples (n,), whose roots get a confidence interval. Signs are left out: on a line both are |A|. Or `largest`
-        alone as `lipschitz_factors` gives it, with both. Without k there is no upper bound.
+        samples (n,), whose roots get a confidence interval, or a word why none holds; samples of the two need not
+        belong together. Signs are left out: on a line both are |A|. Or `largest` alone as `lipschitz_factors` gives it,
+        with both. Without k there is no upper bound.
     confidence : float
         Of the intervals from samples, each by itself.
 
@@ -40,7 +45,7 @@ def tail_exponent_bounds(largest: Any, smallest: Any = None, *, confidence: floa
     NoStationaryLaw
         If even k does not contract on average.
     InvalidInput
-        If a law cannot be used, or k is larger than K.
+        If a law cannot be used, or log k is larger than log K on average, beyond sampling errors.
 
     Examples
     --------
@@ -60,12 +65,12 @@ def tail_exponent_bounds(largest: Any, smallest: Any = None, *, confidence: floa
     upper = _law("largest", largest)
     lower = None if smallest is None else _law("smallest", smallest)
     if lower is not None:
-        paired = 0 < upper.draws == lower.draws
-        above = (lower.fine.log_sizes > upper.fine.log_sizes + 1e-9).any() if paired else (
-            lower.mean_log(0.0)[0] > upper.mean_log(0.0)[0] + 1e-9 and not (upper.draws or lower.draws)
-        )  # fmt: skip
-        if above:
-            raise InvalidInput("smallest is larger than largest: k_Psi is at most K_Psi, exchange them")
+        means, errors = zip(*(law.mean_log(SURE) for law in (lower, upper)))
+        if means[0] - means[1] > math.hypot(*errors) + 1e-9:  # of laws; draws of the two need not belong together
+            raise InvalidInput(
+                f"smallest is larger than largest, by mean logarithms {means[0]:.4g} and {means[1]:.4g}: k_Psi is at "
+                "most K_Psi, exchange them"
+            )
     return bounds_of_factors(upper, lower, confidence)
 
 
@@ -89,7 +94,7 @@ def _of_estimates(factors: LipschitzFactors, confidence: float) -> TailExponentB
 def _law(name: str, law: Any) -> FactorLaw:
     """A law of a factor in the form of its moments."""
     if callable(getattr(law, "pdf", None)) and callable(getattr(law, "ppf", None)):
-        return FactorLaw(continuous_growth(law, 16), continuous_growth(law, 12, 15), largest=CONTINUOUS)
+        return FactorLaw(*continuous_growth(law))
     if isinstance(law, tuple) and len(law) == 2:
         values, weights = weighted_values(name, law)
     elif isinstance(law, str) or axes(law) not in (0, 1):

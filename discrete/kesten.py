@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles import populations
+from sgdlimits.exact.continuous_factors import continuous_growth
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind, one_of
 from sgdlimits.exact.even_coordinates import even_coordinates
-from sgdlimits.exact.moment_growth import CONTINUOUS, FactorGrowth, continuous_growth
-from sgdlimits.exact.tail_index import LARGEST, TailIndex, positive_root, refuse_growth
+from sgdlimits.exact.moment_growth import FactorGrowth, factor_root
+from sgdlimits.exact.tail_index import LARGEST, TailIndex, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -31,7 +32,8 @@ NEAR = 0.04  # of a root, how far to either side its slope is taken
 FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
 PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
 PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
-ROUNDED = 1e-9  # by which probabilities may miss 1
+WHOLE = 1e-9  # by which probabilities may miss 1, as rounding
+SHOWN = 30.0  # index above which no sample shows a power
 LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
 
 
@@ -82,8 +84,8 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     """
     sizes = Populations.of(options)
     if callable(getattr(law, "pdf", None)) and callable(getattr(law, "ppf", None)):
-        fine, coarse = continuous_growth(law, 16), continuous_growth(law, 12, 15)
-        return index_of_factors("the recurrence", fine, coarse, "quadrature of |A|", CONTINUOUS)
+        fine, coarse = continuous_growth(law)
+        return index_of_factors("the recurrence", fine, coarse, "quadrature of |A|")
     if all(callable(getattr(law, name, None)) for name in ("initial_state", "step", "position")):
         if x0 is None:
             raise InvalidInput("x0 is missing: any direction (d,) from which the recurrence starts")
@@ -99,9 +101,7 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
         )
     values, weights = weighted_values("law", law)
     if values.ndim == 1 or values.shape[1:] == (1, 1):
-        with np.errstate(divide="ignore"):
-            growth = FactorGrowth(np.log(np.abs(values.ravel())), np.log(weights))
-        return index_of_factors("the recurrence", growth, growth, "sum over the factors")
+        return index_of_values("the recurrence", values.ravel(), weights, "sum over the factors")
     if values.shape[1] != values.shape[2]:
         raise InvalidInput(f"matrices must be square, got shape {values.shape}")
     mean = np.einsum("n,nij->ij", weights, values)
@@ -123,19 +123,29 @@ def weighted_values(name: str, law: Any) -> tuple[np.ndarray, np.ndarray]:
     """Factors (n,) or matrices (n, d, d) and their probabilities (n,), from a pair or from equally likely values."""
     values, weights = law if isinstance(law, tuple) and len(law) == 2 else (law, None)
     values = finite_array(name, values)
-    given = weights is not None
-    weights = finite_array("probabilities", weights, ndim=1) if given else np.full(len(values), 1.0)
-    if values.ndim not in (1, 3) or weights.shape != values.shape[:1] or (weights < 0).any() or not weights.sum() > 0:
+    weights = np.full(len(values), 1 / max(len(values), 1)) if weights is None else (
+        finite_array("probabilities", weights, ndim=1)
+    )  # fmt: skip
+    if values.ndim not in (1, 3) or weights.shape != values.shape[:1] or not weights.size:
         raise InvalidInput(
             f"{name} must be factors (n,) or matrices (n, d, d) with n probabilities, got shapes {values.shape} and "
             f"{weights.shape}"
         )
-    total = float(weights.sum())
-    if given and abs(total - 1) > ROUNDED:
+    if (weights < 0).any():
+        raise InvalidInput(f"the probabilities of {name} must not be below 0, got {weights.min():.6g}")
+    if abs(weights.sum() - 1) > WHOLE:
         raise InvalidInput(
-            f"the probabilities of {name} must add up to 1, got {total:.10g}: divide them by their sum if that is meant"
+            f"the probabilities of {name} must add up to 1, got {weights.sum():.10g}: divide them by their sum, if "
+            "that is what is meant"
         )
-    return values, weights / total
+    return values, weights / weights.sum()
+
+
+def index_of_values(label: str, factors: np.ndarray, weights: np.ndarray, method: str) -> TailIndex:
+    """The index from factors (n,) and their probabilities (n,), as they are."""
+    with np.errstate(divide="ignore"):
+        growth = FactorGrowth(np.log(np.abs(factors)), np.log(weights), float(np.finfo(float).eps))
+    return index_of_factors(label, growth, growth, method)
 
 
 def index_of_factors(
@@ -147,21 +157,27 @@ def index_of_factors(
     ------
     NoStationaryLaw, OutOfReach
     """
-    refuse_growth(label, fine.exponent)
+    exponent_error = math.nan
+    if math.isfinite(fine.exponent):
+        exponent_error = abs(fine.exponent - coarse.exponent) + fine.exponent_error
+        refuse_growth(label, fine.exponent, exponent_error)
     if fine.largest <= 0:
-        return TailIndex(math.inf, 0.0, method, fine.exponent, note="no factor exceeds 1, so every moment is finite")
-    index, step = positive_root(fine, largest), lattice_step(fine)
-    if not math.isfinite(index):
-        raise OutOfReach(
-            f"the tail index of {label} is over {largest:g}: beyond what {method.split()[0]} sees, and no power that a "
-            "sample could show"
+        return TailIndex(
+            math.inf, 0.0, method, fine.exponent, exponent_error, "no factor exceeds 1, so every moment is finite"
         )
+    index, error = factor_root(fine, coarse, largest)
+    if not math.isfinite(index):
+        reach = min(largest, fine.reach)
+        raise OutOfReach(
+            f"the tail index of {label} is over {reach:.4g}: beyond what {method.split()[0]} sees"
+            + (", and no power that a sample could show" if reach > SHOWN else "")
+        )
+    step = lattice_step(fine)
     note = "" if not step else (
         f"log |A| lies on a lattice of step {step:.4g}: t^index P(|x| > t) goes on oscillating in log t, and so does "
         "Hill's estimate"
     )  # fmt: skip
-    error = abs(fine(index) - coarse(index)) / fine.slope(index) + 1e-13 * index
-    return TailIndex(index, error, method, fine.exponent, note=note)
+    return TailIndex(index, error, method, fine.exponent, exponent_error, note)
 
 
 def lattice_step(growth: FactorGrowth) -> float:

@@ -41,6 +41,7 @@ SETTLED = 1e-9  # change of a root, relative to itself, between two resolutions
 TERMS = (12, 18, 27, 40, 60)  # of the series of the plane
 FINENESS = tuple(Resolution(*sizes) for sizes in ((4, 5, 24, 16), (6, 6, 32, 20), (8, 8, 40, 28)))  # in space
 SEEN, ROUGH = 1e-7, 1e-4  # the same change in space, and of the first root there
+ROUNDED = 1e-15  # relative rounding of curvatures of samples
 EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
 LOUD = 1 / 3  # of the growth of the moment that decides: a sample with that much is named (at 0.45 Hill is 12 % off)
 FEW_STAIRS = 20  # samples, of fewer of which the stairs are low
@@ -170,10 +171,12 @@ def batch_factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> Facto
         left = counts - times
         whole = np.where(left < 0, -np.inf, gammaln(counts + 1) - gammaln(np.maximum(left, 0) + 1) - gammaln(times + 1))
         logs = whole.sum(axis=1) - (gammaln(n + 1) - gammaln(n - batch + 1) - gammaln(batch + 1))
+    steps = sgd.step_size * (values[chosen].mean(axis=1) + problem.ridge)
+    factors = np.abs(1 - steps)
     with np.errstate(divide="ignore"):
-        sizes = np.log(np.abs(1 - sgd.step_size * (values[chosen].mean(axis=1) + problem.ridge)))
+        sizes, errors = np.log(factors), np.minimum(ROUNDED * (1 + np.abs(steps)) / factors, 1.0)
     kept = np.isfinite(logs)
-    return FactorGrowth(sizes[kept], logs[kept])
+    return FactorGrowth(sizes[kept], logs[kept], errors[kept])
 
 
 def _by_circle(label: str, make: Callable[[int], CircleGrowth]) -> TailIndex:

@@ -14,11 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .moment_growth import FactorGrowth
-from .tail_index import LARGEST, positive_root, refuse_growth
+from .moment_growth import FactorGrowth, factor_root
+from .tail_index import LARGEST, refuse_growth
 
 ONE = 1e-9  # log sizes below it in size are those of a factor 1: singular values carry rounding
-FEW = 100.0  # draws that carry a mean, below which rarer ones matter
+FEW = 100.0  # draws that carry a mean, below which rarer ones matter and no interval holds
+SAME = 0.01  # logarithm up to which draws may be one number
+FEWEST = 20.0  # draws that carry its variance, below which it is not known either
 WIDEST = 64.0  # times the root, where the search for the upper end of its interval ends
 
 
@@ -32,7 +34,8 @@ class ExponentBound:
         0 of a void lower bound, math.inf of a void upper one; a lower bound of math.inf says that all moments are
         finite.
     interval : (float, float)
-        Of the value: its numerical error where the law of the factor is given, a confidence interval from samples.
+        Of the value: its numerical error where the law of the factor is given, a confidence interval from samples,
+        (0, inf) where the samples give none.
     void : bool
     reason : str
         Why it is void; else what to know of it, empty where that is nothing.
@@ -57,8 +60,12 @@ class ExponentBound:
         note = f" ({self.reason})" if self.reason else ""
         if math.isinf(self.value):
             return f"infinite{note}"
+        if self.sampled and self.interval == (0.0, math.inf):
+            return f"about {self.value:.3g}, without an interval{note}"
         if self.sampled:
             return f"{self.value:.4g} in [{self.interval[0]:.4g}, {self.interval[1]:.4g}]{note}"
+        if math.isinf(self.interval[1]):
+            return f"{self.value:.4g} or more{note}"
         return f"{self.value:.8g} +- {self.error:.1g}{note}"
 
 
@@ -99,14 +106,11 @@ class FactorLaw:
     fine, coarse : FactorGrowth
     draws : int
         Samples; 0 of a law that is given.
-    largest : float
-        Order of moments that the resolution reaches.
     """
 
     fine: FactorGrowth
     coarse: FactorGrowth
     draws: int = 0
-    largest: float = LARGEST
 
     @classmethod
     def of_samples(cls, factors: np.ndarray) -> FactorLaw:
@@ -115,11 +119,18 @@ class FactorLaw:
             growth = FactorGrowth(np.log(factors), np.full(factors.size, -math.log(factors.size)))
         return cls(growth, growth, factors.size)
 
+    @property
+    def reach(self) -> float:
+        """Order of moments up to which roots are looked for."""
+        return min(LARGEST, self.fine.reach)
+
     def mean_log(self, width: float) -> tuple[float, float]:
-        """E log of the factor, and `width` standard errors of it: 0 where the law is given."""
+        """E log of the factor, and `width` standard errors of it: a numerical error where the law is given."""
         mean, logs = self.fine.exponent, self.fine.log_sizes
-        if not self.draws or not math.isfinite(mean):
+        if not math.isfinite(mean):
             return mean, 0.0
+        if not self.draws:
+            return mean, abs(mean - self.coarse.exponent) + self.fine.exponent_error
         return mean, width * float(logs.std()) / math.sqrt(self.draws)
 
     def studentized(self, order: float) -> float:
@@ -131,16 +142,19 @@ class FactorLaw:
     def root(self, width: float) -> tuple[float, tuple[float, float], str]:
         """The order at which the moment is 1, its interval, and a doubt; inf where there is none within reach.
 
-        Of samples the interval holds all orders whose sampled moment lies within `width` standard errors of 1.
+        Of samples the interval holds all orders whose sampled moment lies within `width` standard errors of 1; where
+        few draws decide, or the variance of what is averaged is not seen, it is (0, inf).
         """
         from scipy.optimize import brentq
 
-        root = positive_root(self.fine, self.largest)
+        root, error = factor_root(self.fine, self.coarse, LARGEST)
         if not math.isfinite(root):
             return root, (root, root), ""
         if not self.draws:
-            error = abs(self.fine(root) - self.coarse(root)) / self.fine.slope(root) + 1e-13 * root
             return root, (root - error, root + error), ""
+        doubt = self._doubt(root)
+        if doubt:
+            return root, (0.0, math.inf), doubt
         low, high, last = 1e-6 * root, math.inf, root
         if self.studentized(low) < -width:
             low = float(brentq(lambda s: self.studentized(s) + width, low, root))
@@ -151,12 +165,21 @@ class FactorLaw:
                 high = float(brentq(lambda s: self.studentized(s) - width, last, order))
                 break
             last = order
-        carried = self.draws * math.exp(-min(self.fine(2 * root), 700.0))
-        doubt = "" if carried >= FEW else (
-            f"about {max(carried, 1):.0f} of {self.draws} draws carry the moment: with more draws the root is likely "
-            "to fall"
-        )  # fmt: skip
-        return root, (low, high), doubt
+        return root, (low, high), ""
+
+    def _doubt(self, root: float) -> str:
+        """Why no interval would hold; empty where one does."""
+        carried, varied = (
+            self.draws * math.exp(min(2 * self.fine(power * root) - self.fine(2 * power * root), 0.0))
+            for power in (1, 2)
+        )
+        if carried >= FEW and varied >= FEWEST:
+            return ""
+        few, what = (carried, "decide") if carried < FEW else (varied, "decide how far to trust the others")
+        return (
+            f"about {max(few, 1):.0f} of {self.draws} draws {what}, too few for an interval: with more draws the root "
+            "is likely to fall"
+        )
 
 
 def void_lower(reason: str) -> ExponentBound:
@@ -205,18 +228,25 @@ def _shown(mean: float, error: float) -> str:
 
 def _lower(law: FactorLaw, width: float) -> ExponentBound:
     mean, error = law.mean_log(width)
-    if _least(law.fine) >= -ONE:
+    if law.fine.log_bound is None and _least(law.fine) >= -ONE:
         return void_lower("K_Psi is never below 1: some direction is not contracted")
     if mean + error >= 0:
         seen = "is not seen to contract" if mean < 0 else "does not contract"
         return void_lower(f"K_Psi {seen} on average, {_shown(mean, error)}")
     if law.fine.largest <= ONE:
-        seen = f"none of {law.draws} draws of K_Psi exceeds 1" if law.draws else "K_Psi never exceeds 1"
-        return ExponentBound(math.inf, (math.inf, math.inf), reason=seen, sampled=law.draws > 0)
+        if not law.draws:
+            return ExponentBound(math.inf, (math.inf, math.inf), reason="K_Psi never exceeds 1")
+        largest = math.exp(law.fine.largest)
+        same = _least(law.fine) > math.log(largest) - SAME
+        alike = f"; if it is always {largest:.4g}, give that number" if same else ""
+        return void_lower(
+            f"none of {law.draws} draws of K_Psi exceeds 1, the largest being {largest:.4g}: rarer ones may, and would "
+            f"decide{alike}"
+        )
     root, interval, doubt = law.root(width)
     if not math.isfinite(root):
-        far = f"E K_Psi^{law.largest:g} is still below 1, and higher moments are beyond the method"
-        return ExponentBound(law.largest, (law.largest, math.inf), reason=far, sampled=law.draws > 0)
+        far = f"E K_Psi^{law.reach:.4g} is still below 1, and higher moments are beyond the method"
+        return ExponentBound(law.reach, (law.reach, math.inf), reason=far, sampled=law.draws > 0)
     return ExponentBound(root, interval, reason=doubt, sampled=law.draws > 0)
 
 
@@ -229,5 +259,5 @@ def _upper(law: FactorLaw, most: float, width: float) -> ExponentBound:
         return void_upper(f"k_Psi is not seen to contract on average, {_shown(*law.mean_log(width))}")
     root, interval, doubt = law.root(width)
     if not math.isfinite(root):
-        return void_upper(f"E k_Psi^{law.largest:g} is still below 1, and higher moments are beyond the method")
+        return void_upper(f"E k_Psi^{law.reach:.4g} is still below 1, and higher moments are beyond the method")
     return ExponentBound(root, interval, reason=doubt, sampled=law.draws > 0)

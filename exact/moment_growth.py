@@ -6,38 +6,100 @@ the norms of independent such factors (derived; the form without ridge is that o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any
 
 import numpy as np
 from scipy.special import gammaln, logsumexp
 
-from .errors import InvalidInput
+from .tail_index import positive_root
 
 FINEST = 1e-9  # width of the panels next to a singular point
 MOST = 400.0  # power of a chi variable that its panels reach
 ORDERS = MOST / 2  # of moments of a factor that is quadratic in such variables
-CONTINUOUS = 32.0  # the same of a distribution, from its quantiles
+NARROW = 60  # degrees of freedom from which on panels begin where the law does
+FAR = 600.0  # power of e up to which a moment is added up as it is
+EPSILONS = 64.0  # of rounding in a sum of small parts
+FEW_EPSILONS = 4.0  # the same of one of them
+TINY = 1e-6  # order of moments that is next to 0
+CLOSEST = 1e-12  # part of an order, how near roots come to where moments are infinite
 ALIKE = 1e-12  # of the largest: eigenvalues that are one; what is isotropic is then right to about that
+
+
+@dataclass(frozen=True)
+class PowerTail:
+    """A part of a law whose log sizes L lie beyond a start, |L - start| with an exponential law: a power of the factor.
+
+    Attributes
+    ----------
+    start : float
+    log_mass : float
+        Logarithm of its probability.
+    rate : float
+        Of the exponential law: above the start moments are finite below that order.
+    side : int
+        1 above the start, -1 below it.
+    rate_error : float
+    """
+
+    start: float
+    log_mass: float
+    rate: float
+    side: int
+    rate_error: float = 0.0
+
+    def power(self, order: float) -> float:
+        """log of the mean of exp(order L); inf where it is infinite."""
+        part = self.side * order / self.rate
+        return order * self.start - math.log1p(-part) if part < 1 else math.inf
+
+    def slope(self, order: float) -> float:
+        """Derivative of `power`."""
+        return self.start + self.side / (self.rate - self.side * order)
 
 
 @dataclass(frozen=True, eq=False)
 class FactorGrowth:
-    """Moments of a factor with log sizes (n,) of log probabilities (n,).
+    """Moments of a factor with log sizes (n,) of log weights (n,), which are made to add up to 1.
 
     Attributes
     ----------
     log_sizes, log_weights : (n,) arrays
         -inf for a factor 0.
+    rounding : float or (n,) array
+        Error of the log sizes that they have in common, or of each.
+    tails : tuple of PowerTail
+        Beside the sizes.
+    log_bound : float, optional
+        Log of the largest size that is possible, inf where there is none; None: the largest of the sizes.
+    reach : float
+        Order of moments up to which the sizes serve.
     """
 
     log_sizes: np.ndarray
     log_weights: np.ndarray
+    rounding: float | np.ndarray = 0.0
+    tails: tuple[PowerTail, ...] = ()
+    log_bound: float | None = None
+    reach: float = math.inf
 
     def __call__(self, order: float) -> float:
         """log E |factor|^order."""
-        return float(logsumexp(order * self._seen + self._weights))
+        powers = self._powers(order)
+        if powers.max(initial=0.0) <= FAR:
+            # What is small keeps its digits: in high dimension the growth is, at every order below the index.
+            change = float(np.exp(self._weights) @ np.expm1(powers) - self._vanishing)
+            if change > -0.5:
+                return math.log1p(change)
+        return float(logsumexp(powers + self._weights))
+
+    def per_order(self, order: float) -> float:
+        """log E |factor|^order / order: it rises from the Lyapunov exponent, and keeps its digits at small orders."""
+        return self(order) / order
+
+    def _powers(self, order: float) -> np.ndarray:
+        return np.append(order * self._seen, [tail.power(order) for tail in self.tails])
 
     @cached_property
     def _kept(self) -> np.ndarray:
@@ -48,25 +110,75 @@ class FactorGrowth:
         return self.log_sizes[self._kept]
 
     @cached_property
+    def _total(self) -> float:
+        return float(logsumexp(np.append(self.log_weights, [tail.log_mass for tail in self.tails])))
+
+    @cached_property
     def _weights(self) -> np.ndarray:
-        return self.log_weights[self._kept]
+        return np.append(self.log_weights[self._kept], [tail.log_mass for tail in self.tails]) - self._total
+
+    @cached_property
+    def _vanishing(self) -> float:
+        """Probability of a factor 0."""
+        return float(np.exp(self.log_weights[~self._kept] - self._total).sum())
 
     @property
     def exponent(self) -> float:
         """E log |factor|; -inf where it may be 0."""
-        if not self._kept.all() and np.exp(self.log_weights[~self._kept]).sum() > 0:
+        if self._vanishing > 0:
             return -np.inf
-        return float(np.exp(self._weights) @ self._seen)
+        return float(np.exp(self._weights) @ np.append(self._seen, [tail.slope(0.0) for tail in self.tails]))
+
+    def error(self, order: float) -> float:
+        """Of log E |factor|^order, by rounding."""
+        powers = np.minimum(self._powers(order), FAR)
+        weights = np.exp(self._weights)
+        lost = min(EPSILONS, FEW_EPSILONS + weights.size) + np.abs(powers) + np.where(weights > 0, -self._weights, 0.0)
+        small = float(weights @ (lost * np.abs(np.expm1(powers)))) + EPSILONS * self._vanishing
+        known = self.rounding
+        if isinstance(known, np.ndarray):
+            known = float(weights[: self._seen.size] @ (known[self._kept] * np.exp(powers[: self._seen.size])))
+        return float(np.finfo(float).eps) * small + order * known
+
+    @property
+    def exponent_error(self) -> float:
+        """Of E log |factor|, by rounding; nan where that is -inf."""
+        return self.error(TINY) / TINY if math.isfinite(self.exponent) else math.nan
 
     @property
     def largest(self) -> float:
         """Of the log sizes of some probability."""
-        return float(self._seen[np.isfinite(self._weights)].max(initial=-np.inf))
+        if self.log_bound is not None:
+            return self.log_bound
+        return float(self._seen[np.isfinite(self.log_weights[self._kept])].max(initial=-np.inf))
+
+    @property
+    def finite_below(self) -> float:
+        """Order from which on moments are infinite."""
+        return min((tail.rate for tail in self.tails if tail.side > 0), default=math.inf)
 
     def slope(self, order: float) -> float:
         """Derivative of log E |factor|^order."""
-        terms = order * self._seen + self._weights
-        return float(np.exp(terms - logsumexp(terms)) @ self._seen)
+        terms = self._powers(order) + self._weights
+        sizes = np.append(self._seen, [tail.slope(order) for tail in self.tails])
+        return float(np.exp(terms - logsumexp(terms)) @ sizes)
+
+
+def factor_root(fine: FactorGrowth, coarse: FactorGrowth, largest: float) -> tuple[float, float]:
+    """The order at which a moment is 1, and its error; inf where there is none up to the largest.
+
+    The exponent must lie below 0. From two resolutions of one law; roots near 0 keep their digits.
+    """
+    top, largest = fine.finite_below, min(largest, fine.reach)
+    if top <= largest:
+        largest = top * (1 - CLOSEST)
+        if fine(largest) <= 0:  # the rest of the way up goes through 1
+            return top, CLOSEST * top + abs(top - coarse.finite_below)
+    index = positive_root(fine.per_order, largest, smallest=0.0)
+    if not math.isfinite(index):
+        return math.inf, 0.0
+    slope = fine.slope(index) - fine(index) / index
+    return index, (abs(fine(index) - coarse(index)) + fine.error(index)) / slope + 1e-13 * index
 
 
 def alike(eigenvalues: np.ndarray) -> bool:
@@ -80,13 +192,18 @@ def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: int,
     |A e|^2 = (kept - scale X)^2 + scale^2 X Y with X ~ chi^2 of batch_size and Y ~ chi^2 of dimension - 1 degrees.
     """
     x, log_x = chi_panels(batch_size, 0.0 if scale == 0 else np.sqrt(max(kept / scale, 0.0)), nodes)
+    rounding = 0.0 if kept == 1 else float(np.spacing(kept))
+    bound = None if scale == 0 else math.inf
     if dimension == 1:
         with np.errstate(divide="ignore"):
-            return FactorGrowth(np.log(np.abs(kept - scale * x**2)), log_x)
+            return FactorGrowth(np.log(np.abs(kept - scale * x**2)), log_x, rounding, log_bound=bound)
     y, log_y = chi_panels(dimension - 1, 0.0, nodes)
+    step, along = scale * x[:, None], kept - scale * x[:, None] ** 2
+    change = (kept - 1 - step * x[:, None]) * (along + 1) + (step * y) ** 2  # |A e|^2 - 1
     with np.errstate(divide="ignore"):
-        sizes = 0.5 * np.log((kept - scale * x[:, None] ** 2) ** 2 + (scale * x[:, None] * y) ** 2)
-    return FactorGrowth(sizes.ravel(), np.add.outer(log_x, log_y).ravel())
+        near = np.log1p(np.maximum(change, -0.5))
+        sizes = 0.5 * np.where(change > -0.5, near, np.log(along**2 + (step * y) ** 2))
+    return FactorGrowth(sizes.ravel(), np.add.outer(log_x, log_y).ravel(), rounding, log_bound=bound)
 
 
 def chi_panels(
@@ -105,49 +222,27 @@ def chi_panels(
     """
     from scipy.stats import chi
 
+    first = float(chi.ppf(1e-30, degrees)) if degrees > NARROW else 0.0
     last = max(float(chi.isf(1e-20, degrees + most)), 2 * singular)
     width = 1.5
-    edges = set(np.linspace(0.0, last, int(last / width) + 2).tolist())
+    edges = set(np.linspace(first, last, int((last - first) / width) + 2).tolist())
     steps = width * 0.25 ** np.arange(int(np.log(width / finest) / np.log(4)) + 2)
     for side in (-1, 1):
-        edges |= {float(edge) for edge in singular + side * steps if 0 < edge < last}
-    points, weights = gauss_panels(np.array(sorted(edges | {singular})), nodes)
-    density = (degrees - 1) * np.log(points) - points**2 / 2 - (degrees / 2 - 1) * np.log(2) - gammaln(degrees / 2)
-    return points, density + np.log(weights)
+        edges |= {float(edge) for edge in singular + side * steps if first < edge < last}
+    points, weights = gauss_panels(np.array(sorted(edges | ({singular} if singular >= first else set()))), nodes)
+    power = degrees - 1
+    mode = np.sqrt(power)
+    if power:  # from the mode: the parts of the logarithm would cancel
+        away = (points - mode) / mode
+        density = power * (np.log1p(away) - away * (1 + away / 2)) + power * (np.log(mode) - 0.5)
+    else:
+        density = -(points**2) / 2
+    return points, density - (degrees / 2 - 1) * np.log(2) - gammaln(degrees / 2) + np.log(weights)
 
 
 @lru_cache(maxsize=8)
 def _gauss(nodes: int) -> tuple[np.ndarray, np.ndarray]:
     return np.polynomial.legendre.leggauss(nodes)
-
-
-def continuous_growth(law: Any, nodes: int, digits: int = 18) -> FactorGrowth:
-    """Of a factor with a continuous distribution of scipy: panels between its quantiles, finer about 0.
-
-    The outermost are those of 10^-digits.
-
-    Raises
-    ------
-    InvalidInput
-        If the weights of the panels do not add up to 1: a density that is rough, or not one.
-    """
-    tails = 10.0 ** -np.arange(float(digits), 0.0, -1.0)
-    edges = np.concatenate([law.ppf(tails), law.ppf(np.linspace(0.15, 0.85, 15)), law.isf(tails)])
-    edges = edges[np.isfinite(edges)]
-    low, high = float(edges.min()), float(edges.max())
-    near = (high - low) * 0.25 ** np.arange(1.0, 24.0)
-    about = np.concatenate([[0.0], near, -near])
-    edges = np.unique(np.concatenate([edges, about[(about > low) & (about < high)]]))
-    points, weights = gauss_panels(edges, nodes)
-    with np.errstate(divide="ignore"):
-        logs = np.log(weights) + np.log(law.pdf(points))
-        found = FactorGrowth(np.log(np.abs(points)), logs)
-    if not abs(found(0.0)) < 1e-6:
-        raise InvalidInput(
-            f"the density of the law adds up to {np.exp(found(0.0)):.6g} by quadrature, not to 1: give factors with "
-            "probabilities instead"
-        )
-    return found
 
 
 def gauss_panels(edges: np.ndarray, nodes: int) -> tuple[np.ndarray, np.ndarray]:

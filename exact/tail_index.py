@@ -67,8 +67,8 @@ class TailIndex:
         return f"TailIndex({number}; {self.method}{known}{note})"
 
 
-def refuse_growth(label: str, exponent: float) -> None:
-    """Raise where the linear part does not contract.
+def refuse_growth(label: str, exponent: float, error: float = 0.0) -> None:
+    """Raise where the linear part does not contract, or its exponent cannot be told from 0.
 
     Raises
     ------
@@ -80,22 +80,32 @@ def refuse_growth(label: str, exponent: float) -> None:
             "below 0; lower the step size or raise the batch size",
             lyapunov_exponent=exponent,
         )
+    if exponent + error >= 0:
+        raise PositiveLyapunovExponent(
+            f"{label} has no stationary law that could be shown, so no tail index: its Lyapunov exponent, "
+            f"{exponent:.4g} +- {error:.2g} a step, cannot be told from 0; lower the step size or raise the batch size",
+            lyapunov_exponent=exponent,
+        )
 
 
 def positive_root(
-    log_growth: Callable[[float], float], largest: float = LARGEST, precision: float = TOLERANCE
-) -> float:
-    """The positive root of a convex function that is 0 at 0; inf where none is up to `largest`, 0 where it rises."""
+    log_growth: Callable[[float], float], largest: float = LARGEST, precision: float = TOLERANCE,
+    smallest: float = SMALLEST,
+) -> float:  # fmt: skip
+    """The positive root of a convex function that is 0 at 0; inf where none is up to `largest`, 0 where it rises.
+
+    Or of that function over its argument, where the root may be as small as it likes: smallest=0.
+    """
     from scipy.optimize import brentq
 
-    high = 1.0
+    high = min(1.0, largest)
     while log_growth(high) <= 0:
         if high >= largest:
             return math.inf
         high = min(2 * high, largest)
     low = high / 2
     while log_growth(low) > 0:  # 0 and this one then lie between
-        if low < SMALLEST:
+        if low <= smallest:
             return 0.0
         low, high = low / 2, low
     return float(brentq(log_growth, low, high, xtol=precision * low, rtol=max(precision * 1e-2, 8.9e-16 * 4)))

@@ -6,9 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.optimize import brentq
 
 from sgdlimits.compare.tail_estimators import hill
 from sgdlimits.discrete import SGD, kesten_index
+from sgdlimits.discrete.even_moments import even_moments
 from sgdlimits.discrete.kesten import Populations, growth_of, lyapunov_exponent, sampled_index
 from sgdlimits.discrete.lyapunov import first_crossing
 from sgdlimits.exact.circle_growth import gaussian_circle, scalar_circle
@@ -56,6 +58,26 @@ def test_eigenvalues_that_rounding_sets_apart_are_one_everywhere():
         else:
             with pytest.raises(OutOfReach):
                 sgd.even_moments(np.zeros(60), 1, 6)
+
+
+@pytest.mark.parametrize(("d", "batch_size"), [(100, 1), (200, 1), (1000, 1), (1000, 10)])
+def test_eight_digits_and_an_error_that_holds_where_directions_are_many(d, batch_size):
+    """Assert 2 at its step size, where the growth of lower moments is below 1e-8."""
+    found = SGD(stream(np.ones(d)), 2 * batch_size / (d + batch_size + 1), batch_size).tail_index()
+    assert abs(found.index - 2) <= found.error < 2e-8
+    assert 0 <= found.lyapunov_error < -1e-6 * found.lyapunov_exponent
+
+
+def test_eight_digits_where_the_fourth_moment_has_its_threshold():
+    """Assert 4 within the error where k(4) = 1 by the closed equations of moments."""
+    sgd = SGD(stream(np.ones(100)), 0.1, 10)
+
+    def fourth(size):
+        return math.log(even_moments(replace(sgd, step_size=size), 4).rates[1])
+
+    edge = brentq(fourth, 0.1, 0.18, xtol=1e-17, rtol=1e-15)
+    found = replace(sgd, step_size=edge).tail_index()
+    assert abs(found.index - 4) <= found.error + 1e-10 < 1e-8
 
 
 @pytest.mark.parametrize(
