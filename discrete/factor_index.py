@@ -132,6 +132,8 @@ def index_of_factors(
 
 def lattice_step(growth: FactorGrowth) -> float:
     """Step of the lattice that all log sizes of a few factors lie on; 0 where they lie on none."""
+    if growth.log_bound is not None:  # a continuous law
+        return 0.0
     sizes = np.unique(np.round(growth.log_sizes[np.isfinite(growth.log_sizes) & (growth.log_sizes != 0)], 12))
     if not 0 < sizes.size <= 64:
         return 0.0

@@ -57,12 +57,13 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     ----------
     law : the law of A
         On a line: factors (n,), all equally likely; a pair (factors, probabilities); or a continuous distribution of
-        scipy. Matrices (n, d, d), equally likely, or a pair (matrices, probabilities). Or a linear recurrence with
-        `initial_state`, `step` and `position`, without its b.
+        scipy, whose own tail exponent bounds the index. Matrices (n, d, d), equally likely, or a pair (matrices,
+        probabilities): exact where their products come down to factors. Or a linear recurrence with `initial_state`,
+        `step` and `position`, without its b.
     x0 : array (d,), optional
         Any direction, for a recurrence.
     **options
-        paths, generations, groups, seed, threads of the populations, where the law is not on a line.
+        paths, generations, groups, seed, threads of the populations, of a recurrence and of matrices.
 
     Returns
     -------
@@ -71,7 +72,7 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     Raises
     ------
     NoStationaryLaw
-        If the Lyapunov exponent is not below 0.
+        If the Lyapunov exponent is not below 0, or on a line cannot be told from it.
     OutOfReach
         If the index is larger than the method can see.
     InvalidInput
