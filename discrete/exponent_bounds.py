@@ -13,7 +13,7 @@ from sgdlimits.exact.exponent_bounds import FactorLaw, TailExponentBounds, bound
 from sgdlimits.exact.continuous_factors import continuous_growth
 from sgdlimits.exact.moment_growth import FactorGrowth
 
-from .kesten import weighted_values
+from .factor_index import weighted_values
 from .lipschitz_factors import SAME, LipschitzFactors
 
 SURE = 4.0  # standard errors by which means must differ to be the wrong way round

@@ -13,11 +13,11 @@ from sgdlimits.ensembles import populations
 from sgdlimits.exact.continuous_factors import continuous_growth
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind, one_of
 from sgdlimits.exact.even_coordinates import even_coordinates
-from sgdlimits.exact.moment_growth import FactorGrowth, factor_root
-from sgdlimits.exact.tail_index import LARGEST, TailIndex, refuse_growth
+from sgdlimits.exact.tail_index import TailIndex, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 
+from .factor_index import family_index, index_of_factors, index_of_values, weighted_values
 from .linear_rule import linear_rule
 from .tilted_steps import TiltedGaussian, TiltedMatrices, TiltedRows, TiltedSteps, grow_tilted
 
@@ -32,9 +32,6 @@ NEAR = 0.04  # of a root, how far to either side its slope is taken
 FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
 PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
 PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
-WHOLE = 1e-9  # by which probabilities may miss 1, as rounding
-SHOWN = 30.0  # index above which no sample shows a power
-LATTICE = 1e-9  # of the step, how well logarithms must fit a lattice
 
 
 @dataclass(frozen=True)
@@ -62,12 +59,13 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     ----------
     law : the law of A
         On a line: factors (n,), all equally likely; a pair (factors, probabilities); or a continuous distribution of
-        scipy. Matrices (n, d, d), equally likely, or a pair (matrices, probabilities). Or a linear recurrence with
-        `initial_state`, `step` and `position`, without its b.
+        scipy, whose own tail exponent bounds the index. Matrices (n, d, d), equally likely, or a pair (matrices,
+        probabilities): exact where their products come down to factors. Or a linear recurrence with `initial_state`,
+        `step` and `position`, without its b.
     x0 : array (d,), optional
         Any direction, for a recurrence.
     **options
-        paths, generations, groups, seed, threads of the populations, where the law is not on a line.
+        paths, generations, groups, seed, threads of the populations, of a recurrence and of matrices.
 
     Returns
     -------
@@ -76,7 +74,7 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     Raises
     ------
     NoStationaryLaw
-        If the Lyapunov exponent is not below 0.
+        If the Lyapunov exponent is not below 0, or on a line cannot be told from it.
     OutOfReach
         If the index is larger than the method can see.
     InvalidInput
@@ -104,6 +102,10 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
         return index_of_values("the recurrence", values.ravel(), weights, "sum over the factors")
     if values.shape[1] != values.shape[2]:
         raise InvalidInput(f"matrices must be square, got shape {values.shape}")
+    values, weights = values[weights > 0], weights[weights > 0]
+    known = family_index("the recurrence", values, weights)
+    if known is not None:
+        return known
     mean = np.einsum("n,nij->ij", weights, values)
     apart = values - mean
     even = even_coordinates(
@@ -111,91 +113,11 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
         lambda form: np.einsum("n,nji,jk,nkl->il", weights, apart, form, apart, optimize=True),
     )  # fmt: skip
     values = even.root @ values @ even.back
-    with np.errstate(divide="ignore"):
-        logs = np.log(weights)
+    logs = np.log(weights)
     return population_index(
         "the recurrence",
         lambda order, **sized: grow_tilted(TiltedMatrices(order, values, logs), even.spread, **sized), sizes,
     )  # fmt: skip
-
-
-def weighted_values(name: str, law: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Factors (n,) or matrices (n, d, d) and their probabilities (n,), from a pair or from equally likely values."""
-    values, weights = law if isinstance(law, tuple) and len(law) == 2 else (law, None)
-    values = finite_array(name, values)
-    weights = np.full(len(values), 1 / max(len(values), 1)) if weights is None else (
-        finite_array("probabilities", weights, ndim=1)
-    )  # fmt: skip
-    if values.ndim not in (1, 3) or weights.shape != values.shape[:1] or not weights.size:
-        raise InvalidInput(
-            f"{name} must be factors (n,) or matrices (n, d, d) with n probabilities, got shapes {values.shape} and "
-            f"{weights.shape}"
-        )
-    if (weights < 0).any():
-        raise InvalidInput(f"the probabilities of {name} must not be below 0, got {weights.min():.6g}")
-    if abs(weights.sum() - 1) > WHOLE:
-        raise InvalidInput(
-            f"the probabilities of {name} must add up to 1, got {weights.sum():.10g}: divide them by their sum, if "
-            "that is what is meant"
-        )
-    return values, weights / weights.sum()
-
-
-def index_of_values(label: str, factors: np.ndarray, weights: np.ndarray, method: str) -> TailIndex:
-    """The index from factors (n,) and their probabilities (n,), as they are."""
-    with np.errstate(divide="ignore"):
-        growth = FactorGrowth(np.log(np.abs(factors)), np.log(weights), float(np.finfo(float).eps))
-    return index_of_factors(label, growth, growth, method)
-
-
-def index_of_factors(
-    label: str, fine: FactorGrowth, coarse: FactorGrowth, method: str, largest: float = LARGEST
-) -> TailIndex:
-    """The index of a recurrence on a line, from two resolutions of the law of its factor, up to the largest they see.
-
-    Raises
-    ------
-    NoStationaryLaw, OutOfReach
-    """
-    exponent_error = math.nan
-    if math.isfinite(fine.exponent):
-        exponent_error = abs(fine.exponent - coarse.exponent) + fine.exponent_error
-        refuse_growth(label, fine.exponent, exponent_error)
-    if fine.largest <= 0:
-        return TailIndex(
-            math.inf, 0.0, method, fine.exponent, exponent_error, "no factor exceeds 1, so every moment is finite"
-        )
-    index, error = factor_root(fine, coarse, largest)
-    if not math.isfinite(index):
-        reach = min(largest, fine.reach)
-        raise OutOfReach(
-            f"the tail index of {label} is over {reach:.4g}: beyond what {method.split()[0]} sees"
-            + (", and no power that a sample could show" if reach > SHOWN else "")
-        )
-    step = lattice_step(fine)
-    note = "" if not step else (
-        f"log |A| lies on a lattice of step {step:.4g}: t^index P(|x| > t) goes on oscillating in log t, and so does "
-        "Hill's estimate"
-    )  # fmt: skip
-    return TailIndex(index, error, method, fine.exponent, exponent_error, note)
-
-
-def lattice_step(growth: FactorGrowth) -> float:
-    """Step of the lattice that all log sizes of a few factors lie on; 0 where they lie on none."""
-    sizes = np.unique(np.round(growth.log_sizes[np.isfinite(growth.log_sizes) & (growth.log_sizes != 0)], 12))
-    if not 0 < sizes.size <= 64:
-        return 0.0
-    step = abs(float(sizes[0]))
-    for size in np.abs(sizes[1:]):
-        a, b = max(step, size), min(step, size)
-        while b > LATTICE * 1e3 * max(step, size):  # Euclid's algorithm, up to rounding
-            a, b = b, a % b
-            b = 0.0 if a - b < LATTICE * a else b
-        step = a
-        if step < 1e-3 * np.abs(sizes).max():
-            return 0.0
-    parts = sizes / step
-    return step if (np.abs(parts - np.rint(parts)) < 1e-6).all() else 0.0
 
 
 def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, sizes: Populations) -> TailIndex:
@@ -267,13 +189,17 @@ def population_index(
         slope = (ends[1].rate - ends[0].rate) / (2 * wide)
         if not slope > 0:
             raise OutOfReach(f"the growth of moments of {label} does not rise about order {order:.3g}: raise paths")
-        before, order = order, max(order - rate(order, 2).rate / slope, order / 2)
+        centre = rate(order, 2).rate
+        bend = abs(ends[0].rate + ends[1].rate - 2 * centre) / wide**2
+        before, order = order, max(order - centre / slope, order / 2)
         if abs(order - before) <= wide / 4:
             break
     middle = rate(order, 1)
     index = order - middle.rate / slope
     bent = math.hypot(*(end.upper - end.lower for end in ends)) / (4 * wide * slope)  # of the slope, relative to it
+    away = abs(index - order)  # the curve is not straight
     half = math.hypot((middle.upper - middle.lower) / 2 / slope, bent * middle.rate / slope)
+    half += bend * (abs(order - before) + away / 2) * away / slope
     fewest = min(end.fewest_effective for end in (*ends, middle))
     if fewest < FEW_PARENTS and abs(middle.bias) > GROSS * index * slope:
         raise OutOfReach(

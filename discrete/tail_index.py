@@ -29,7 +29,8 @@ from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .kesten import Populations, index_of_factors, sampled_index
+from .factor_index import index_of_factors
+from .kesten import Populations, sampled_index
 from .light_tails import light_tail_index
 from .moment_equations import quadratic_of
 
@@ -113,14 +114,14 @@ def momentum_circle(sgd: SGD, problem: QuadraticProblem, h: float, terms: int) -
 def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:
     rows, size = problem.range_modes, sgd.step_size
     squares = np.square(rows).sum(axis=1)
-    if sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples:
-        decays = np.abs(1 - size * (h + problem.ridge))
-        if not sgd.momentum:
-            refuse_growth(sgd.label, float(np.log(decays.max())))
-            return TailIndex(
-                math.inf, 0.0, "every batch is all samples", float(np.log(decays.max())),
-                note="nothing multiplies at random",
-            )
+    alike = np.abs(rows * np.sign(rows @ rows[0])[:, None] - rows[0]).max() <= ROUNDED * np.abs(rows[0]).max()
+    whole = sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples
+    if whole or alike:
+        with np.errstate(divide="ignore"):
+            exponent = float(np.log(_decays(sgd, h + problem.ridge).max()))
+        refuse_growth(sgd.label, exponent)
+        method = "every batch is all samples" if whole else "all samples are alike"
+        return TailIndex(math.inf, 0.0, method, exponent, note="nothing multiplies at random")
     if not sgd.momentum:
         norms = np.maximum(np.abs(1 - size * problem.ridge), np.abs(1 - size * (squares + problem.ridge)))
         if norms.max() <= 1 + EXPANDS and size * problem.curvatures.max() < 2:
@@ -135,6 +136,18 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
                 exact = index_of_factors(sgd.label, found, found, "sum over all batches")
                 return _with_stairs(exact, sgd, problem, squares)
     return _with_stairs(sampled_index(sgd, problem, h, sizes), sgd, problem, squares)
+
+
+def _decays(sgd: SGD, curvatures: np.ndarray) -> np.ndarray:
+    """Spectral radius of a step (m,) along directions of curvatures (m,) that are the same at every step."""
+    kept = 1 - sgd.step_size * curvatures
+    if not sgd.momentum:
+        return np.abs(kept)
+    mu, matrices = sgd.momentum, np.zeros((curvatures.size, 2, 2))
+    matrices[:, 0, 0] = (1 + mu) * kept if sgd.nesterov else mu + kept
+    matrices[:, 0, 1] = -mu * kept if sgd.nesterov else -mu
+    matrices[:, 1, 0] = 1.0
+    return np.abs(np.linalg.eigvals(matrices)).max(axis=1)
 
 
 def _with_stairs(found: TailIndex, sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> TailIndex:

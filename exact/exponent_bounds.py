@@ -237,11 +237,10 @@ def _lower(law: FactorLaw, width: float) -> ExponentBound:
         if not law.draws:
             return ExponentBound(math.inf, (math.inf, math.inf), reason="K_Psi never exceeds 1")
         largest = math.exp(law.fine.largest)
-        same = _least(law.fine) > math.log(largest) - SAME
-        alike = f"; if it is always {largest:.4g}, give that number" if same else ""
+        alike = _least(law.fine) > math.log(largest) - SAME
         return void_lower(
             f"none of {law.draws} draws of K_Psi exceeds 1, the largest being {largest:.4g}: rarer ones may, and would "
-            f"decide{alike}"
+            "decide" + (f"; if it is always {largest:.4g}, give that number" if alike else "")
         )
     root, interval, doubt = law.root(width)
     if not math.isfinite(root):
