@@ -138,11 +138,13 @@ def test_the_table_says_what_its_numbers_say(small):
     assert [row["data"] for row in listed] == ["Gaussian rows", "airfoil", "random features of airfoil"]
     for row in listed:
         assert row["lower"] <= row["homogenized"] <= row["upper"]
-        assert ("fitted nu inside" in row["verdict"]) == (row["lower"] <= row["nu"] <= row["upper"])
+        inside = row["lower"] <= row["nu_lower"] and row["nu_upper"] <= row["upper"]
+        assert ("fitted nu: inside" in row["verdict"]) == inside
         assert ("; t rejected" in row["verdict"]) == (row["student_p"] <= 0.05)
     told = [cells[-1] for _, group in tables.grid(small).groups for cells in group]
-    assert told == ["agrees" if row.one_index else "differs" for row in small.rows] and "differs" in told
-    assert "of 3 rows" in small.finding and small.finding in " ".join(str(small).split())
+    words = {True: "agrees", False: "differs", None: "undecided"}
+    assert told == [words[row.one_index] for row in small.rows] and "differs" in told
+    assert "agrees in 0 of 3" in small.finding and small.finding in " ".join(str(small).split())
     assert np.array_equal(small.summary["sgd"], [row["sgd"] for row in listed])
 
 

@@ -16,7 +16,7 @@ from sgdlimits.studies.results import study_page
 
 from . import plots, sweeps, tables
 from .optimisers import DEPTHS
-from .paper_table import LIMIT, SGD
+from .table_row import LIMIT, SGD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,9 +60,11 @@ def figures(result: HeavyTailsResult) -> list[tuple[str, str, Callable[[], Figur
     level = f"{100 * result.study.confidence:g} %"
     return [
         (
-            "table", "Every row of the table: bounds of homogenized SGD (band) and its exact index (bar), the exact "
-            "index of SGD (square, mostly wider than its error), and the degrees of freedom fitted to SGD with their "
-            f"{level} intervals (circle).", partial(plots.plot_rows, result),
+            "table", "Every row of the table: bounds of homogenized SGD (band; a dashed end is not "
+            "proved) and its exact index (bar), the exact index of SGD (square, mostly wider than its error), and "
+            f"the degrees of freedom fitted to SGD with their {level} intervals (circle). An arrowhead at the edge: "
+            "infinite, or beyond the frame; a dotted line: somewhere on it, where a search ends; open: a guess without "
+            "an interval.", partial(plots.plot_rows, result),
         ),
         (
             "sweeps", "Tail index against one parameter, all else held. Lines: exact, of both sides; band: bounds of "

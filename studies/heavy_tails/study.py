@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .optimisers import OptimiserTail
     from .paper_table import TableRow
 
+FRACTION = 0.9  # of SGD's mean-square threshold, by default
 FEWEST = 500  # paths, of which a tail of any index can be fitted
 FULL = {"paths": 128, "generations": 150, "groups": 4}  # populations behind each index of SGD in the table
 QUICK = {"paths": 64, "generations": 80, "groups": 4}
@@ -35,8 +36,10 @@ class HeavyTailsStudy(StudySettings):
         Names of data sets, separated by commas; random features are made of the first. Gaussian rows come in addition.
     batch_sizes : str
         Whole numbers separated by commas.
-    fraction : float
-        Step size over SGD's exact mean-square threshold, below 1.
+    fraction : float, optional
+        Step size over SGD's exact mean-square threshold, below 1. 0.9 unless a step size is given.
+    step_size : float, optional
+        Of every row, in place of a fraction.
     ridge : float
     paths : int
         Of each sample; of the optimisers at least 20 000.
@@ -56,7 +59,13 @@ class HeavyTailsStudy(StudySettings):
         allowed=dataset_names, several=True,
     )  # fmt: skip
     batch_sizes: str = option("1,4", "table", "batch sizes of the table, separated by commas", metavar="NUMBERS")
-    fraction: float = option(0.9, "table", "step size over SGD's exact mean-square threshold, below 1")
+    fraction: float | None = option(
+        None, "table", "step size over SGD's exact mean-square threshold, below 1",
+        shown=f"{FRACTION:g}, unless --step-size is given",
+    )  # fmt: skip
+    step_size: float | None = option(
+        None, "table", "step size of every row", shown="from --fraction, in each row its own"
+    )  # fmt: skip
     ridge: float = option(0.1, "table", "of the objective")
     paths: int = option(6000, "run", "of each sample, one end each; of the optimisers at least 20 000")
     resamples: int = option(99, "run", "of each bootstrap of a fitted law: at least 19")
@@ -74,17 +83,25 @@ class HeavyTailsStudy(StudySettings):
             one_of("datasets", name, list(dataset_names()))
         self.sizes  # noqa: B018 - refuses what is no number
         checked: dict[str, Any] = {
-            "fraction": positive("fraction", self.fraction),
             "ridge": non_negative("ridge", self.ridge),
             "paths": whole_number("paths", self.paths, FEWEST),
             "resamples": whole_number("resamples", self.resamples, 19),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
             "confidence": positive("confidence", self.confidence),
         }
+        if self.fraction is not None and self.step_size is not None:
+            raise InvalidInput(
+                f"give a fraction of the threshold or a step size, not both: got {self.fraction!r} and "
+                f"{self.step_size!r}"
+            )
+        if self.step_size is not None:
+            checked["step_size"] = positive("step_size", self.step_size)
+        else:
+            checked["fraction"] = FRACTION if self.fraction is None else positive("fraction", self.fraction)
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         for name in ("fraction", "confidence"):
-            if checked[name] >= 1:
+            if checked.get(name, 0) >= 1:
                 raise InvalidInput(f"{name} must be below 1, got {checked[name]!r}")
 
     @property
@@ -101,6 +118,20 @@ class HeavyTailsStudy(StudySettings):
                 f"batch_sizes must be whole numbers from 1, separated by commas, got {self.batch_sizes[:60]!r}"
             )
         return [int(word) for word in words]
+
+    def step_size_of(self, threshold: float) -> float:
+        """Of a row whose mean-square threshold is this."""
+        if self.step_size is not None:
+            return self.step_size
+        assert self.fraction is not None  # __post_init__ sets one of the two
+        return self.fraction * threshold
+
+    @property
+    def step_size_in_words(self) -> str:
+        """Which step size the rows have."""
+        if self.step_size is not None:
+            return f"step size {self.step_size:g}"
+        return f"{self.fraction:g} of the mean-square threshold"
 
     def run(self, progress: Any = None, threads: int | None = None) -> HeavyTailsResult:
         """Compute the table and the sweeps.
@@ -122,16 +153,20 @@ class HeavyTailsStudy(StudySettings):
         from . import optimisers, paper_table, sweeps
 
         problems = list(paper_table.data_sets(self.seed, self.ridge, self.names))  # wrong data are reported first
+        cases = [
+            (name, problem, batch_size, paper_table.threshold_of(problem, batch_size))
+            for name, problem in problems
+            for batch_size in self.sizes
+        ]
         bar = open_progress(progress, math.inf)
         try:
             with one_blas_thread():  # the same bits on any number of cores
                 rows = tuple(
                     paper_table.table_row(
-                        name, problem, batch_size, self.fraction, self.paths, self.resamples,
+                        name, problem, batch_size, self.step_size_of(threshold), threshold, self.paths, self.resamples,
                         QUICK if self.quick else FULL, self.seed, self.confidence, threads, KeptOpen(bar),
                     )
-                    for name, problem in problems
-                    for batch_size in self.sizes
+                    for name, problem, batch_size, threshold in cases
                 )  # fmt: skip
                 along = {
                     name: sweeps.sweep_axis(
@@ -177,7 +212,7 @@ class HeavyTailsResult(ResultOfStudy):
     @property
     def finding(self) -> str:
         """The result in a few sentences, computed from the data."""
-        from .tables import finding
+        from .findings import finding
 
         return finding(self)
 

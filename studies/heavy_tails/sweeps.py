@@ -17,7 +17,7 @@ from sgdlimits.exact.errors import StabilityWarning
 from sgdlimits.problems import StreamingLeastSquares
 from sgdlimits.studies.summaries import joined
 
-from .paper_table import LIMIT, SGD
+from .table_row import LIMIT, SGD
 
 if TYPE_CHECKING:
     import xarray
