@@ -183,6 +183,10 @@ def test_the_report_is_whole_and_its_settings_give_the_study_back(small, tmp_pat
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "could not be drawn" not in page and page.count("<figure>") == 3
     assert all(html.escape(tail.derivation) in page for tail in small.optimisers)
+    for told in ("kesten1973", "gurbuzbalaban2021", "jiao2024", "eta_* &lt;= index", "The data and the samples",
+                 "airfoil: n = 1503, d = 5", "8 random features", "500 independent paths", "largest eigenvalue",
+                 "both are proved in 3 of 3 rows"):  # fmt: skip
+        assert told in page, told
     assert "90 %" in page and len((folder / "sweeps.csv").read_text(encoding="utf-8").splitlines()) == 4
 
 

@@ -170,6 +170,7 @@ def _dataset(
             "seed": run.seed, "confidence": level,
             "step_size": capabilities.stated_number(processes[0], "step_size", 0.0),
             "batch_size": int(capabilities.stated_number(processes[0], "batch_size", 0.0)),
-            "claims": capabilities.claim_notes(processes, labels), "version": __version__,
+            "claims": capabilities.claim_notes(processes, labels, ("tail_claims", "claims")),
+            "version": __version__,
         },
     )  # fmt: skip

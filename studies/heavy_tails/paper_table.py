@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,21 @@ ROWS, COLUMNS = 500, 10  # of the synthetic data
 FEATURES = 8  # random features of a data set
 
 
-def data_sets(seed: int, ridge: float, names: Sequence[str]) -> Iterator[tuple[str, LeastSquares]]:
-    """Synthetic Gaussian rows, the named data sets, and random features of the first of these."""
-    yield "Gaussian rows", LeastSquares.gaussian(ROWS, COLUMNS, 0.5, 1.0, seed, ridge)
-    for name in names:
-        yield name, LeastSquares.from_dataset(name, ridge)
-    yield f"random features of {names[0]}", random_features(LeastSquares.from_dataset(names[0], ridge), seed)
+def data_sets(seed: int, ridge: float, chosen: Mapping[str, LeastSquares]) -> dict[str, LeastSquares]:
+    """Synthetic Gaussian rows, the chosen data sets, and random features of the first of these."""
+    found = {"Gaussian rows": LeastSquares.gaussian(ROWS, COLUMNS, 0.5, 1.0, seed, ridge)} | dict(chosen)
+    first, problem = next(iter(chosen.items()))
+    found[f"random features of {first}"] = random_features(problem, seed)
+    return found
+
+
+def described(problems: Mapping[str, LeastSquares]) -> tuple[str, ...]:
+    """What each data set is, in a sentence: its rows and columns, and how it was made ready."""
+    return tuple(
+        f"{name}: n = {problem.samples}, d = {problem.dimension}; "
+        f"{problem.preparation.removeprefix(f'{name}: {problem.samples} rows; ')}."
+        for name, problem in problems.items()
+    )
 
 
 def random_features(problem: LeastSquares, seed: int, count: int = FEATURES) -> LeastSquares:
@@ -35,7 +45,9 @@ def random_features(problem: LeastSquares, seed: int, count: int = FEATURES) -> 
     directions = generator.standard_normal((problem.dimension, count)) / math.sqrt(problem.dimension)
     phases = generator.uniform(0, 2 * math.pi, count)
     features = math.sqrt(2) * np.cos(problem.features @ directions + phases)
-    return LeastSquares.from_arrays(features, problem.targets, problem.ridge)
+    made = LeastSquares.from_arrays(features, problem.targets, problem.ridge)
+    width = f"{count} random features sqrt(2) cos(W x + b) of its {problem.dimension} columns"
+    return replace(made, preparation=f"{width}, W ~ N(0, 1 / {problem.dimension}), b uniform; not standardised")
 
 
 def table_row(

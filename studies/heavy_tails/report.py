@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +14,7 @@ from sgdlimits.compare.html_page import Picture, bullets, note, wide
 from sgdlimits.compare.html_page import figures as figures_of
 from sgdlimits.compare.reports import Report
 from sgdlimits.compare.results import csv_text
+from sgdlimits.exact.tail_claims import OPTIMISER_TAILS
 from sgdlimits.studies.results import study_page
 
 from . import plots, sweeps, tables
@@ -44,6 +47,26 @@ def report(result: HeavyTailsResult) -> Report:
     for name, grid in (("table", tables.grid(result)), ("optimisers", tables.optimiser_grid(result))):
         files[f"{name}.tex"] = partial(_put, grid.latex())
     return Report(files, result.study.to_toml, figures(result), partial(_page, result))
+
+
+def setting(result: HeavyTailsResult) -> list[str]:
+    """What the table is about: data, samples, the scalar that laws are fitted on, and which bounds are proved."""
+    rows, study = result.rows, result.study
+    steps = sorted({row.steps for row in rows if row.steps})
+    lengths = " to ".join(f"{end}" for end in dict.fromkeys([*steps[:1], *steps[-1:]])) or "no"
+    proved = [row.bounds.proved for row in rows if not math.isnan(row.bounds.lower)]
+    regimes = Counter(row.bounds.regime for row in rows if row.bounds.regime)
+    where = ", ".join(f"{count} {regime}" for regime, count in regimes.items())
+    return [
+        *result.data,
+        f"Samples: in each row {study.paths} independent paths of SGD at {study.step_size_in_words}, from the "
+        f"minimiser, of {lengths} steps (ten relaxations of the slowest mode, fewer where that is too much work); one end each.",
+        "Fitted scalar: nu and the p-values are of the end less the minimiser, along the eigenvector of the "
+        "Hessian's largest eigenvalue. All directions that the noise reaches have one index, but flat ones show it later.",
+        f"Bounds on the index of homogenized SGD: both are proved in {sum(proved)} of {len(proved)} rows that have them "
+        f"(of its own mean-square threshold: {where or 'none'}); formulas and proofs under Theory. They say nothing of "
+        "SGD itself.",
+    ]
 
 
 def _depths() -> str:
@@ -85,6 +108,7 @@ def _page(
 ) -> str:
     unsettled = [f"{row.data}, batch size {row.batch_size}: {text}." for row in result.rows for text in row.notes]
     sections = {
+        "The data and the samples": [bullets(setting(result))],
         "Bounds, exact indices and fitted laws": [
             wide(tables.grid(result)), note(tables.reading(result)), *map(note, unsettled),
             *figures_of(pictures, "table"),
@@ -95,5 +119,9 @@ def _page(
             bullets(tables.optimiser_reasons(result)), *figures_of(pictures, "optimisers"),
         ],
     }  # fmt: skip
-    kinds = {SGD: discrete.SGD, LIMIT: diffusions.HomogenizedSGD}
-    return study_page(result, TITLE, OPENING, sections, kinds, failed, now)
+    claims = {
+        SGD: discrete.SGD.tail_claims,
+        LIMIT: (*diffusions.HomogenizedSGD.tail_claims, *diffusions.HomogenizedSGD.claims),
+        "optimisers": OPTIMISER_TAILS,
+    }
+    return study_page(result, TITLE, OPENING, sections, claims, failed, now)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, whole_number
+from sgdlimits.studies.data_files import DataFileSettings
 from sgdlimits.studies.options import dataset_names, option
 from sgdlimits.studies.results import ResultOfStudy
-from sgdlimits.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     import xarray
 
     from sgdlimits.compare.reports import Report
+    from sgdlimits.problems import LeastSquares
 
     from .optimisers import OptimiserTail
     from .paper_table import TableRow
@@ -27,13 +29,16 @@ QUICK = {"paths": 64, "generations": 80, "groups": 4}
 
 
 @dataclass(frozen=True)
-class HeavyTailsStudy(StudySettings):
+class HeavyTailsStudy(DataFileSettings):
     """Settings of the study; `run` computes it.
 
     Attributes
     ----------
+    data, target, one_hot, drop, delimiter, decimal, data_sha256 : str, optional
+        A CSV file as one more data set, before the named ones; see `studies.data_files`.
     datasets : str
-        Names of data sets, separated by commas; random features are made of the first. Gaussian rows come in addition.
+        Names of data sets, separated by commas; empty: none beside the file. Random features are made of the first, the
+        file where there is one. Gaussian rows come in addition.
     batch_sizes : str
         Whole numbers separated by commas.
     fraction : float, optional
@@ -55,7 +60,8 @@ class HeavyTailsStudy(StudySettings):
     name: ClassVar[str] = "heavy-tails"
     datasets: str = option(
         "diabetes,airfoil,concrete", "table",
-        lambda: f"data sets of the table, separated by commas: {', '.join(dataset_names())}", metavar="NAMES",
+        lambda: f"named data sets of the table, separated by commas: {', '.join(dataset_names())}; '' for none beside "
+        "--data", metavar="NAMES",
         allowed=dataset_names, several=True,
     )  # fmt: skip
     batch_sizes: str = option("1,4", "table", "batch sizes of the table, separated by commas", metavar="NUMBERS")
@@ -79,8 +85,11 @@ class HeavyTailsStudy(StudySettings):
                 raise InvalidInput(f"{name} must be a text, got {getattr(self, name)!r}")
         if not isinstance(self.quick, bool):
             raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
+        self.check_file()
         for name in self.names:
             one_of("datasets", name, list(dataset_names()))
+        if self.data is None and not self.names:
+            raise InvalidInput("datasets is empty and no data file is given: name a data set, or give data")
         self.sizes  # noqa: B018 - refuses what is no number
         checked: dict[str, Any] = {
             "ridge": non_negative("ridge", self.ridge),
@@ -107,7 +116,7 @@ class HeavyTailsStudy(StudySettings):
     @property
     def names(self) -> list[str]:
         """The data sets."""
-        return [name.strip() for name in self.datasets.split(",")]
+        return [name.strip() for name in self.datasets.split(",")] if self.datasets.strip() else []
 
     @property
     def sizes(self) -> list[int]:
@@ -118,6 +127,22 @@ class HeavyTailsStudy(StudySettings):
                 f"batch_sizes must be whole numbers from 1, separated by commas, got {self.batch_sizes[:60]!r}"
             )
         return [int(word) for word in words]
+
+    def chosen(self) -> dict[str, LeastSquares]:
+        """The user's data, if given, and the named data sets.
+
+        Raises
+        ------
+        InvalidInput
+            If a file or a data set cannot be used.
+        """
+        from sgdlimits.problems import LeastSquares
+
+        found = {}
+        if self.data is not None:
+            name = Path(self.data).name
+            found[f"file {name}" if name in self.names else name] = self.read_file(self.ridge)
+        return found | {name: LeastSquares.from_dataset(name, self.ridge) for name in self.names}
 
     def step_size_of(self, threshold: float) -> float:
         """Of a row whose mean-square threshold is this."""
@@ -152,10 +177,11 @@ class HeavyTailsStudy(StudySettings):
 
         from . import optimisers, paper_table, sweeps
 
-        problems = list(paper_table.data_sets(self.seed, self.ridge, self.names))  # wrong data are reported first
+        problems = paper_table.data_sets(self.seed, self.ridge, self.chosen())  # wrong data are reported first
+        study = self.pinned()
         cases = [
             (name, problem, batch_size, paper_table.threshold_of(problem, batch_size))
-            for name, problem in problems
+            for name, problem in problems.items()
             for batch_size in self.sizes
         ]
         bar = open_progress(progress, math.inf)
@@ -179,7 +205,7 @@ class HeavyTailsStudy(StudySettings):
                 )
         finally:
             bar.close()
-        return HeavyTailsResult(self, rows, along, tried)
+        return HeavyTailsResult(study, rows, along, tried, paper_table.described(problems))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -195,12 +221,15 @@ class HeavyTailsResult(ResultOfStudy):
         See `sweeps.sweep_axis`.
     optimisers : tuple of OptimiserTail
         Which rules have a power tail, and why.
+    data : tuple of str
+        What the data sets of the table are.
     """
 
     study: HeavyTailsStudy
     rows: tuple[TableRow, ...]
     sweeps: Mapping[str, xarray.Dataset]
     optimisers: tuple[OptimiserTail, ...]
+    data: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         from .tables import text
