@@ -15,8 +15,8 @@ KESTEN = Claim(
 )
 HEAVY_TAIL_PHENOMENON = Claim(
     "the paper states that the iterates of SGD can converge to a heavy-tailed stationary law, depending on the "
-    "Hessian, the step size and the batch size, and that on a quadratic loss their variance can be infinite although all "
-    "moments of the data are finite",
+    "Hessian, the step size and the batch size, and that on a quadratic loss their variance can be infinite although "
+    "all moments of the data are finite",
     ("quadratic loss", "independent data, identically distributed"),
     "gurbuzbalaban2021",
 )
@@ -38,8 +38,8 @@ HOMOGENIZED_TAILS = (
         "jiao2024",
     ),
     Claim(
-        "eta_* <= index <= eta^*, eta_* = 2 + (2 B / step_size - S) / kappa_1 and eta^* = 1 + 2 B / (step_size "
-        "kappa_1), kappa_i = lambda_i^2 / (lambda_i + ridge), kappa_1 their largest and S their sum. Proved here: eta^* by the "
+        "eta_* <= index <= eta^*, eta_* = 2 + (2 B / step_size - S) / kappa_1, eta^* = 1 + 2 B / (step_size kappa_1), "
+        "kappa_i = lambda_i^2 / (lambda_i + ridge), kappa_1 their largest and S their sum. Proved here: eta^* by the "
         "convex order, eta_* by the generator. Whether they are the paper's own has not been checked",
         ("least squares, risk not zero at the minimiser", "step size at most the threshold 2 B / S"),
         "derived",

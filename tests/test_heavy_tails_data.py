@@ -1,6 +1,7 @@
 """The study of heavy tails on the user's own file, and at the user's own step size."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -112,5 +113,5 @@ def test_the_command_line_puts_the_file_into_the_table(houses, monkeypatch):
     mine = rows["houses.csv"]
     assert float(mine["step_size"]) == 0.2 and (mine["rows"], mine["columns"]) == ("80", "2")
     assert float(mine["threshold_share"]) == pytest.approx(0.2 / sgd.stability().mean_square_threshold)
-    page = open("out/report.html", encoding="utf-8").read()
+    page = Path("out/report.html").read_text(encoding="utf-8")
     assert "houses.csv: n = 80, d = 2" in page and "step size 0.2" in page

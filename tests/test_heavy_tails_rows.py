@@ -11,7 +11,8 @@ from sgdlimits.compare._tails.rows import Known, known_index
 from sgdlimits.compare.tail_estimators import GoodnessOfFit, TailEstimate
 from sgdlimits.exact.errors import LongRun, OutOfReach, PositiveLyapunovExponent
 from sgdlimits.exact.tail_index import TailIndex
-from sgdlimits.studies.heavy_tails import HeavyTailsStudy, findings, optimisers, paper_table, plots, summary, tables
+from sgdlimits.studies.heavy_tails import HeavyTailsStudy, findings, optimisers, paper_table, plots, summary
+from sgdlimits.studies.heavy_tails import sweeps, tables
 from sgdlimits.studies.heavy_tails.study import HeavyTailsResult
 from sgdlimits.studies.heavy_tails.table_row import Bounds, TableRow
 from sgdlimits.studies.heavy_tails.verdicts import counted, index_of, within
@@ -204,3 +205,39 @@ def test_an_optimiser_whose_theory_is_out_of_reach_stays_in_the_table():
 def test_a_limit_that_is_not_stable_has_no_bounds():
     wild = diffusions.HomogenizedSGD(problems.LeastSquares.gaussian(50, 6, seed=2), 50.0)
     assert "no bounds: " in paper_table.bounds_of(wild).why_not
+
+
+def panel(**changes):
+    """The axes of a sweep over three step sizes with made-up numbers."""
+    import xarray as xr
+
+    numbers = dict.fromkeys(sweeps.NUMBERS, np.array([3.0, 2.5, 2.0])) | {"lower": np.full(3, 1.0)}
+    numbers |= {"lower_proved": np.ones(3), "upper_proved": np.ones(3), "upper": np.full(3, 3.5)} | changes
+    words = dict.fromkeys(sweeps.WARNINGS, np.full(3, ""))
+    data = {name: ("step_size", values) for name, values in (numbers | words).items()}
+    figure = sweeps.plot({"step_size": xr.Dataset(data, {"step_size": [0.1, 0.2, 0.3]})})
+    return figure.axes[0]
+
+
+def test_a_sweep_marks_where_it_was_computed_and_what_is_not_proved():
+    """Assert a marker at each value on both lines, no dashed line where all is proved, and one for each that is not."""
+    exact = [line for line in panel().lines if line.get_gid() == "exact"]
+    assert len(exact) == 2 and all(line.get_marker() == "." and len(line.get_xdata()) == 3 for line in exact)
+
+    def dashed(ax):
+        found = [line for line in ax.lines if line.get_linestyle() == "--" and line.get_gid() != "exact"]
+        return sum(np.isfinite(np.asarray(line.get_ydata(), float)).any() for line in found)
+
+    assert dashed(panel()) == 0 and dashed(panel(upper_proved=np.array([1.0, 0.0, 0.0]))) == 1
+    assert dashed(panel(upper_proved=np.zeros(3), lower_proved=np.zeros(3))) == 2
+
+
+def test_a_sweep_without_numbers_or_with_infinite_ones_is_drawn():
+    """Assert arrowheads above the panel, and no failure where nothing is known."""
+    def arrows(ax):
+        return sum(line.get_gid() == "beyond" for line in ax.lines)
+
+    assert arrows(panel()) == 0
+    assert arrows(panel(sgd=np.array([np.inf, 3.0, 2.0]))) == 1
+    assert arrows(panel(sgd_estimate_upper=np.array([np.inf, 4.0, 2.0]))) == 2  # 4 is above the panel too
+    assert arrows(panel(**dict.fromkeys(sweeps.SIDES, np.full(3, np.nan)))) == 0

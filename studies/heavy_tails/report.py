@@ -60,12 +60,12 @@ def setting(result: HeavyTailsResult) -> list[str]:
     return [
         *result.data,
         f"Samples: in each row {study.paths} independent paths of SGD at {study.step_size_in_words}, from the "
-        f"minimiser, of {lengths} steps (ten relaxations of the slowest mode, fewer where that is too much work); one end each.",
-        "Fitted scalar: nu and the p-values are of the end less the minimiser, along the eigenvector of the "
-        "Hessian's largest eigenvalue. All directions that the noise reaches have one index, but flat ones show it later.",
-        f"Bounds on the index of homogenized SGD: both are proved in {sum(proved)} of {len(proved)} rows that have them "
-        f"(of its own mean-square threshold: {where or 'none'}); formulas and proofs under Theory. They say nothing of "
-        "SGD itself.",
+        f"minimiser, of {lengths} steps (ten relaxations of the slowest mode, fewer where that is too much work); one "
+        "end each.",
+        "Fitted scalar: nu and the p-values are of the end less the minimiser, along the eigenvector of the largest "
+        "eigenvalue of the Hessian. All directions that the noise reaches have one index, but flat ones show it later.",
+        f"Bounds on the index of homogenized SGD: both are proved in {sum(proved)} of {len(proved)} rows that have "
+        f"them (of its own mean-square threshold: {where or 'none'}); formulas under Theory. They say nothing of SGD.",
     ]
 
 
@@ -83,16 +83,17 @@ def figures(result: HeavyTailsResult) -> list[tuple[str, str, Callable[[], Figur
     level = f"{100 * result.study.confidence:g} %"
     return [
         (
-            "table", "Every row of the table: bounds of homogenized SGD (band; a dashed end is not "
-            "proved) and its exact index (bar), the exact index of SGD (square, mostly wider than its error), and "
-            f"the degrees of freedom fitted to SGD with their {level} intervals (circle). An arrowhead at the edge: "
-            "infinite, or beyond the frame; a dotted line: somewhere on it, where a search ends; open: a guess without "
-            "an interval.", partial(plots.plot_rows, result),
+            "table", "Every row of the table: bounds of homogenized SGD (band; a dashed end is not proved) and its "
+            "exact index (bar), the exact index of SGD (square, mostly wider than its error), and the degrees of freedom "
+            f"fitted to SGD with their {level} intervals (circle). An arrowhead at the edge: infinite, or beyond the "
+            "frame; a dotted line: somewhere on it, where a search ends; open: a guess without an interval.",
+            partial(plots.plot_rows, result),
         ),
         (
-            "sweeps", "Tail index against one parameter, all else held. Lines: exact, of both sides; band: bounds of "
-            f"homogenized SGD; markers: corrected Hill estimates of both with {level} intervals, open where the "
-            "estimator warns that an index so high is beyond what the sample shows (sweeps.csv says it of each). Below "
+            "sweeps", "Tail index against one parameter, all else held. Lines: exact, of both sides, a dot at each "
+            "value that was computed; band: bounds of homogenized SGD, dashed where one is not proved; markers: "
+            f"corrected Hill estimates of both with {level} intervals, open where the estimator warns that an index so "
+            "high is beyond what the sample shows (sweeps.csv says it of each). An arrowhead: above the panel. Below "
             "the dotted line the variance is infinite.", partial(sweeps.plot, result.sweeps),
         ),
         (
