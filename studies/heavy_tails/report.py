@@ -84,7 +84,7 @@ def figures(result: HeavyTailsResult) -> list[tuple[str, str, Callable[[], Figur
     return [
         (
             "table", "Every row of the table: bounds of homogenized SGD (band; a dashed end is not proved) and its "
-            "exact index (bar), the exact index of SGD (square, mostly wider than its error), and the degrees of freedom "
+            "exact index (bar), the exact index of SGD (square, mostly wider than its error), and degrees of freedom "
             f"fitted to SGD with their {level} intervals (circle). An arrowhead at the edge: infinite, or beyond the "
             "frame; a dotted line: somewhere on it, where a search ends; open: a guess without an interval.",
             partial(plots.plot_rows, result),
