@@ -81,6 +81,8 @@ def table_row(
     bounds = bounds_of(limit) if other.settles else Bounds()  # of no law they mean nothing
     notes = [f"the index of {SGD}: {index.why_not}" * bool(index.why_not)]
     notes += [f"the index of {limit.label}: {other.why_not}" * bool(other.why_not), bounds.why_not]
+    known = "" if index.index is None else index.index.note
+    notes += [f"SGD: {text}" for text in known.split("; ") if "stairs" in text]
     ends, steps = np.empty(0), 0
     if index.settles:
         found = compare.tails(
