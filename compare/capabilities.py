@@ -175,8 +175,8 @@ def stability_notes(processes: Sequence[Any], labels: Sequence[str]) -> list[dic
     return notes
 
 
-def claim_notes(processes: Sequence[Any], labels: Sequence[str]) -> str:
-    """JSON list of what theory claims of each process."""
+def claim_notes(processes: Sequence[Any], labels: Sequence[str], kinds: Sequence[str] = ("claims",)) -> str:
+    """JSON list of what theory claims of each process, under these names: "claims", "tail_claims"."""
     notes = [
         {
             "process": label,
@@ -186,7 +186,8 @@ def claim_notes(processes: Sequence[Any], labels: Sequence[str]) -> str:
             "order": claim.order,
         }
         for process, label in zip(processes, labels)
-        for claim in getattr(process, "claims", ())
+        for kind in kinds
+        for claim in getattr(process, kind, ())
     ]
     return json.dumps(notes)
 

@@ -133,6 +133,11 @@ def scale_ladders(ax: Axes, x: np.ndarray) -> None:
     ax.set_xticks([], minor=True)
 
 
+def beyond(ax: Axes, x: float, y: float, colour: str, upward: bool = False) -> None:
+    """An arrowhead at the edge of the frame: what is drawn there goes on past it, maybe to infinity."""
+    ax.plot(x, y, "^" if upward else ">", color=colour, markersize=5, clip_on=False, zorder=5, gid="beyond")
+
+
 def largest(values: np.ndarray) -> float:
     """The largest finite size."""
     finite = np.abs(values[np.isfinite(values)])

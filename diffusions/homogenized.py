@@ -14,6 +14,7 @@ from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import whole_number
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.tail_claims import HOMOGENIZED_TAILS
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.exact.tail_index_bounds import TailIndexBounds
 
@@ -68,6 +69,7 @@ class HomogenizedSGD(WithEvenMoments, Diffusion):
             1.0,
         ),
     )
+    tail_claims: ClassVar[tuple[Claim, ...]] = HOMOGENIZED_TAILS
     noise_type: ClassVar[str] = "general"
     solvers: ClassVar[tuple[str, ...]] = (
         "euler",

@@ -115,8 +115,8 @@ def population_index(
     runs = (10 * math.prod(coarse_size) + 9 * math.prod(fine_size)) * part.generations
     check_time(
         f"the tail index of {process.label} in {noise.dimension} modes, by populations that live "
-        f"{part.generations:.3g} generations,", NORMAL * runs * drawn,
-        "take even_moments, or tail_index_bounds", warn=True,
+        f"{part.generations:.3g} generations,", NORMAL * runs * drawn, "take even_moments, or tail_index_bounds",
+        warn=True,
     )  # fmt: skip
 
     def growth(part: LinearPart, p: float, size: tuple[int, int]) -> Growth:
@@ -133,7 +133,8 @@ def population_index(
         if values[2] <= values[0]:
             raise OutOfReach(
                 f"the growth of moments of {process.label} does not rise about the order {p:.3g}, as populations see "
-                "it, so that they find no tail index: take another seed"
+                "it, so that they find no tail index: take another seed",
+                about=p,
             )
         root = p - values[1] * 2 * APART * p / (values[2] - values[0])
         for _ in range(SEARCHES):
@@ -172,7 +173,8 @@ def _search(label: str, growth: Callable[[float], Growth], start: float) -> floa
         if high >= BEYOND:
             raise OutOfReach(
                 f"the tail index of {label} is over {BEYOND:g}: beyond what populations see, and no power that a "
-                "sample could show"
+                "sample could show",
+                above=BEYOND,
             )
         low, high = high, min(2 * high, BEYOND)
     while low == high or growth(low).rate > 0:

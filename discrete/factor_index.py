@@ -120,7 +120,8 @@ def index_of_factors(
         reach = min(largest, fine.reach)
         raise OutOfReach(
             f"the tail index of {label} is over {reach:.4g}: beyond what {method.split()[0]} sees"
-            + (", and no power that a sample could show" if reach > SHOWN else "")
+            + (", and no power that a sample could show" if reach > SHOWN else ""),
+            above=reach,
         )
     step = lattice_step(fine)
     note = "" if not step else (

@@ -180,7 +180,8 @@ def population_index(
         if high > BEYOND:
             raise OutOfReach(
                 f"the tail index of {label} is over {BEYOND:g}: beyond what populations can see; such a tail is light "
-                "in every sample"
+                "in every sample",
+                above=BEYOND,
             )
     order = _root_by_halving(lambda s: rate(s).rate, low, high)
     for _ in range(3):  # Newton's method, until the curve is straight from here to the root
@@ -188,7 +189,11 @@ def population_index(
         ends = [rate(s, 2) for s in (order - wide, order + wide)]
         slope = (ends[1].rate - ends[0].rate) / (2 * wide)
         if not slope > 0:
-            raise OutOfReach(f"the growth of moments of {label} does not rise about order {order:.3g}: raise paths")
+            raise OutOfReach(
+                f"the growth of moments of {label} does not rise about order {order:.3g}, as {populations_of(sizes)} "
+                "see it: give the populations more paths, as in tail_index(paths=...)",
+                about=order,
+            )
         centre = rate(order, 2).rate
         bend = abs(ends[0].rate + ends[1].rate - 2 * centre) / wide**2
         before, order = order, max(order - centre / slope, order / 2)
@@ -204,8 +209,9 @@ def population_index(
     if fewest < FEW_PARENTS and abs(middle.bias) > GROSS * index * slope:
         raise OutOfReach(
             f"the tail index of {label} is about {index:.3g}, but at times {fewest:.0f} paths carry the moment that "
-            f"decides, and the bias of finite populations is {abs(middle.bias / slope):.1g}: no interval would hold; "
-            "raise paths"
+            f"decides in {populations_of(sizes)}, whose bias is {abs(middle.bias / slope):.1g}: no interval would "
+            "hold; give the populations more paths, as in tail_index(paths=...)",
+            about=index,
         )
     note = f"95 % interval; the bias of finite populations, {middle.bias / slope:.1g}, is taken off"
     if fewest < FEW_PARENTS:
@@ -216,6 +222,11 @@ def population_index(
             "raise generations"
         )
     return TailIndex(index, half, "populations", exponent, uncertain, note)
+
+
+def populations_of(sizes: Populations) -> str:
+    """Their number and size in words."""
+    return f"{sizes.groups} populations of {sizes.paths or TILTED} paths"
 
 
 def lyapunov_exponent(rate: Callable[[float], populations.Growth]) -> tuple[float, float]:

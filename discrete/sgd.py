@@ -22,6 +22,7 @@ from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes, elapsed, sizes_between, step_size_or_schedule
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.tail_claims import SGD_TAILS
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.even_moments import even_moments, even_order
 from sgdlimits.problems.problem import Problem
@@ -91,6 +92,7 @@ class SGD:
             "derived",
         ),
     )
+    tail_claims: ClassVar[tuple[Claim, ...]] = SGD_TAILS
 
     def __post_init__(self) -> None:
         if not isinstance(self.problem, Problem):

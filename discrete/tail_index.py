@@ -205,7 +205,9 @@ def _by_circle(label: str, make: Callable[[int], CircleGrowth]) -> TailIndex:
     if not growth(min(1.0, index / 2)) < 0:  # convex, and 0 at 0: else the exponent is below it
         refuse_growth(label, growth.exponent)
     if not math.isfinite(index):
-        raise OutOfReach(f"the tail index of {label} is over {REACHED:g}: no power that a sample could show")
+        raise OutOfReach(
+            f"the tail index of {label} is over {REACHED:g}: no power that a sample could show", above=REACHED
+        )
     return TailIndex(index, error + 1e-10 * index, method, growth.exponent)
 
 

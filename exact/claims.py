@@ -74,6 +74,32 @@ BIBTEX = {
   number  = {2},
   year    = {1973}
 }""",
+    "kesten1973": """@article{kesten1973,
+  author  = {Kesten, Harry},
+  title   = {Random difference equations and Renewal theory for products of random matrices},
+  journal = {Acta Mathematica},
+  volume  = {131},
+  year    = {1973}
+}""",
+    "gurbuzbalaban2021": """@inproceedings{gurbuzbalaban2021,
+  author    = {G{\\"u}rb{\\"u}zbalaban, Mert and {\\c S}im{\\c s}ekli, Umut and Zhu, Lingjiong},
+  title     = {The Heavy-Tail Phenomenon in {SGD}},
+  booktitle = {Proceedings of the 38th International Conference on Machine Learning},
+  year      = {2021}
+}""",
+    "hodgkinson2021": """@inproceedings{hodgkinson2021,
+  author    = {Hodgkinson, Liam and Mahoney, Michael W.},
+  title     = {Multiplicative Noise and Heavy Tails in Stochastic Optimization},
+  booktitle = {Proceedings of the 38th International Conference on Machine Learning},
+  year      = {2021}
+}""",
+    "jiao2024": """@inproceedings{jiao2024,
+  author    = {Jiao, Zhe and Keller-Ressel, Martin},
+  title     = {Emergence of heavy tails in homogenized stochastic gradient descent},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {37},
+  year      = {2024}
+}""",
     "salmon2011": """@inproceedings{salmon2011,
   author    = {Salmon, John K. and Moraes, Mark A. and Dror, Ron O. and Shaw, David E.},
   title     = {Parallel Random Numbers: As Easy as 1, 2, 3},

@@ -72,7 +72,18 @@ class StabilityWarning(UserWarning):
 
 
 class OutOfReach(InvalidInput):
-    """An interval that cannot become as narrow as asked; the message says how many paths it needs, or why none do."""
+    """A number that cannot be known as well as asked; the message says what it would take, or why nothing does.
+
+    Attributes
+    ----------
+    above, about : float
+        What was seen of it nonetheless: that a search up to there did not find it, or a guess without an interval; nan
+        where nothing was.
+    """
+
+    def __init__(self, message: str, above: float = math.nan, about: float = math.nan) -> None:
+        super().__init__(message)
+        self.above, self.about = above, about
 
 
 class IntervalNotReached(UserWarning):

@@ -13,6 +13,7 @@ from .settings import RERUN, StudySettings
 
 if TYPE_CHECKING:
     from sgdlimits.compare.reports import Report
+    from sgdlimits.exact.claims import Claim
 
 
 class ResultOfStudy(ABC):
@@ -43,7 +44,7 @@ class ResultOfStudy(ABC):
 
 
 def study_page(
-    result: Any, title: str, opening: str, sections: Mapping[str, Sequence[str]], kinds: Mapping[str, Any],
+    result: Any, title: str, opening: str, sections: Mapping[str, Sequence[str]], claims: Mapping[str, Sequence[Claim]],
     failed: Sequence[str], versions: Mapping[str, str],
 ) -> str:  # fmt: skip
     """The page of a result that states its `finding`.
@@ -54,14 +55,15 @@ def study_page(
     title, opening : str
         The question, and the sentences above the first section.
     sections : mapping of titles to pieces of HTML
-    kinds : mapping from labels to classes of processes
-        Whose claims are listed as theory.
+    claims : mapping from labels to claims
+        What is listed as theory, and of which process.
     failed, versions
         As `compare.reports.Report.page` gets them.
     """
     from sgdlimits.compare.html_page import document, theory
     from sgdlimits.compare.results import paragraphs
 
-    claims = [(claim, [label]) for label, kind in kinds.items() for claim in kind.claims]
-    every = {**sections, "Theory": theory(claims)}
-    return document(title, result.finding, failed, paragraphs([opening]), every, asdict(result.study), versions, RERUN)
+    listed = [(claim, [label]) for label, known in claims.items() for claim in known]
+    every = {**sections, "Theory": theory(listed)}
+    shown = {name: value for name, value in asdict(result.study).items() if value is not None}
+    return document(title, result.finding, failed, paragraphs([opening]), every, shown, versions, RERUN)

@@ -24,6 +24,18 @@ def test_the_page_on_sweeps_runs(tmp_path, monkeypatch):
     assert names["risks"].sizes["path"] == 2000
 
 
+def test_the_page_on_tails_runs(capsys):
+    """Assert that both refusals and indices are printed, and that claims name their sources."""
+    names: dict = {}
+    blocks = blocks_of(ROOT / "docs" / "tails.md")
+    assert len(blocks) >= 4
+    for block in blocks:
+        exec(compile(block, "tails.md", "exec"), names)
+    printed = capsys.readouterr().out
+    assert "kesten1973" in printed and "covers" in printed and "populations" in printed
+    assert "docs/tails.md" in README.read_text(encoding="utf-8")
+
+
 def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):
     """Assert that what a newcomer copies works, and prints the verdict tables and the limit's explanation."""
     monkeypatch.chdir(tmp_path)

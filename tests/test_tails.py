@@ -187,3 +187,17 @@ def test_bad_input(options, word, monkeypatch):
     monkeypatch.setattr(discrete.SGD, "tail_index", None)
     with pytest.raises(InvalidInput, match=word):
         compare.tails(discrete.SGD(PLANE, 0.5), **options)
+
+
+def test_claims_name_the_sources_of_tails():
+    """Assert Kesten's theorem and both papers in the claims of a comparison, and that every source has its BibTeX."""
+    from sgdlimits.exact.claims import BIBTEX
+    from sgdlimits.exact.tail_claims import HOMOGENIZED_TAILS, OPTIMISER_TAILS, SGD_TAILS
+
+    sgd = discrete.SGD(problems.StreamingLeastSquares([[1.0]], 0.3, [1.0]), 0.5)
+    said = compare.tails(sgd, diffusions.HomogenizedSGD.of(sgd), sample=False).claims()
+    for word in ("@article{kesten1973", "{gurbuzbalaban2021", "{jiao2024", "eta_* <= index <= eta^*"):
+        assert word in said, word
+    for claim in (*SGD_TAILS, *HOMOGENIZED_TAILS, *OPTIMISER_TAILS):
+        assert claim.source in BIBTEX or claim.source == "derived"
+        assert ("the paper states" in claim.statement) == (claim.source not in ("derived", "kesten1973"))

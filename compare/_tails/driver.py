@@ -40,7 +40,7 @@ def tails(
     paths: int = 10_000,
     direction: Any = None,
     estimators: Sequence[str] = ("corrected_hill", "student"),
-    indices: Mapping[str, TailIndex] | None = None,
+    indices: Mapping[str, TailIndex | None] | None = None,
     sample: bool = True,
     seed: int = 0,
     confidence: float = 0.95,
@@ -67,8 +67,8 @@ def tails(
         Along which the estimators see the ends; default: the eigenvector of the largest eigenvalue. All directions
         that the noise reaches have one index.
     estimators : names of functions of `compare.tail_estimators`
-    indices : mapping from labels to TailIndex, optional
-        Indices known elsewhere, of a recurrence of your own by `discrete.kesten_index` for example.
+    indices : mapping from labels to TailIndex or None, optional
+        Indices known elsewhere, of a recurrence of your own by `discrete.kesten_index` for example. None: not asked.
     sample : bool
         False: exact indices and bounds only.
     seed : int
@@ -126,11 +126,15 @@ def _known(processes: Sequence[Any], labels: Sequence[str], given: Any) -> list[
     given = {} if given is None else dict(given)
     for name, index in given.items():
         one_of("indices", name, list(labels))
-        instance_of("indices", index, TailIndex, "pass what tail_index() or discrete.kesten_index(...) returns")
+        if index is not None:
+            instance_of("indices", index, TailIndex, "pass what tail_index() or discrete.kesten_index(...) returns")
     return [
-        Known(given[label], given[label].lyapunov_exponent) if label in given else known_index(process)
-        for process, label in zip(processes, labels)
+        _given(given[label]) if label in given else known_index(process) for process, label in zip(processes, labels)
     ]
+
+
+def _given(index: TailIndex | None) -> Known:
+    return Known(None, why_not="not asked for") if index is None else Known(index, index.lyapunov_exponent)
 
 
 def _dataset(
@@ -168,7 +172,8 @@ def _dataset(
             "seed": run.seed, "confidence": level,
             "step_size": capabilities.stated_number(processes[0], "step_size", 0.0),
             "batch_size": int(capabilities.stated_number(processes[0], "batch_size", 0.0)),
-            "claims": capabilities.claim_notes(processes, labels), "version": __version__,
+            "claims": capabilities.claim_notes(processes, labels, ("tail_claims", "claims")),
+            "version": __version__,
         },
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..style import GREY, SMALL, axes_of, direct_labels, dress, styles
+from ..style import GREY, SMALL, axes_of, beyond, direct_labels, dress, styles
 from .rows import BOUNDS, EXACT
 
 if TYPE_CHECKING:
@@ -17,28 +17,36 @@ SHOWN = 0.5  # of the ends, from the far ones inwards: where a tail could be
 
 
 def intervals(tails: Any, ax: Axes | None = None) -> Figure:
-    """A line for each way of knowing each index: bounds thick and pale, exact as a bar, estimates as points."""
+    """A line for each way of knowing each index: bounds thick and pale, exact as a bar, estimates as points.
+
+    What goes on past the frame, infinite indices too, has an arrowhead at its edge.
+    """
     figure, ax = axes_of(ax)
-    rows = [row for row in tails.table() if np.isfinite(row["lower"])]
+    rows = [row for row in tails.table() if not np.isnan(row["lower"])]
     looks = styles(tails.dataset["process"].values.tolist())
-    largest = max((row["upper"] for row in rows if np.isfinite(row["upper"])), default=1.0)
+    ends = [row[end] for row in rows for end in ("upper", "index", "lower") if np.isfinite(row[end])]
+    edge = 1.1 * max(ends, default=1.0)
     names, place, before = [], 0.0, ""
     for row in rows:
         place += 1.0 + 0.6 * (row["process"] != before and before != "")
         before, colour = row["process"], looks[row["process"]]["color"]
-        upper = min(row["upper"], 1.1 * largest)
+        shown = np.minimum([row["lower"], row["upper"]], edge)
         if row["kind"] == BOUNDS:
-            ax.plot([row["lower"], upper], [place, place], color=colour, linewidth=7, alpha=0.25, solid_capstyle="butt")
+            ax.plot(shown, [place, place], color=colour, linewidth=7, alpha=0.25, solid_capstyle="butt")
         else:
-            ax.plot([row["lower"], upper], [place, place], color=colour, linewidth=1.2)
+            ax.plot(shown, [place, place], color=colour, linewidth=1.2)
             marker = "|" if row["kind"] == EXACT else looks[row["process"]]["marker"]
-            ax.plot(min(row["index"], upper), place, marker, color=colour, markersize=14 if marker == "|" else 5)
+            if row["index"] <= edge:
+                ax.plot(row["index"], place, marker, color=colour, markersize=14 if marker == "|" else 5)
+        if row["upper"] > edge:
+            beyond(ax, edge, place, colour)
         names.append((place, f"{row['process']}, {row['kind'] if row['kind'] != 'estimate' else row['method']}"))
     for row in rows:
         if row["kind"] == EXACT and np.isfinite(row["index"]):
             ax.axvline(row["index"], color=looks[row["process"]]["color"], linewidth=0.6, linestyle=":")
     ax.set_yticks([place for place, _ in names], [name for _, name in names])
     ax.invert_yaxis()
+    ax.set_xlim(right=edge)
     dress(ax, "", "tail index")
     ax.tick_params(axis="y", length=0)
     return figure

@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, PositiveLyapunovExponent
+from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach, PositiveLyapunovExponent
 from sgdlimits.exact.tail_index import TailIndex
 
 from ..tail_estimators import TailEstimate
+from ..text_table import number, rounded
 
 EXACT, BOUNDS, ESTIMATE = "exact", "bounds", "estimate"
+HOLDING = 5e-4  # relative error of an index, below which all its digits that are shown hold
 SLACK = 1e-9  # of an index, by which numbers that are one may differ
 
 
@@ -57,24 +59,55 @@ class Known:
         Why there is no index.
     settles : bool
         Whether there is a stationary law to sample, as far as is known.
+    above, about : float
+        Where there is no index: that a search up to there found none, or a guess without an interval; else nan.
     """
 
     index: TailIndex | None
     lyapunov_exponent: float = math.nan
     why_not: str = ""
     settles: bool = True
+    above: float = math.nan
+    about: float = math.nan
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Ends of what the index may be; nan where it is not known."""
+        return (math.nan, math.nan) if self.index is None else (self.index.lower, self.index.upper)
+
+    @property
+    def text(self) -> str:
+        """The index as a table shows it: to the digits that its error leaves, else what is known of it."""
+        if self.index is not None:
+            return index_text(self.index.index, self.index.error)
+        if not self.settles:
+            return "no law"
+        if not math.isnan(self.above):
+            return f"> {self.above:g}"
+        return "not known" if math.isnan(self.about) else f"about {number(self.about, 2)}, no interval"
 
 
-def known_index(process: Any) -> Known:
-    """Ask the process for its index."""
+def index_text(index: float, error: float) -> str:
+    """An index with its error; without, where all digits that are shown hold."""
+    if math.isinf(index):
+        return "infinite"
+    if error <= HOLDING * index:
+        return number(index)
+    return f"{rounded(index, error)} ±{number(error, 2)}"
+
+
+def known_index(process: Any, **options: Any) -> Known:
+    """Ask the process for its index; `options` of its `tail_index`."""
     if not hasattr(process, "tail_index"):
         return Known(None, why_not="the process has no tail_index()")
     try:
-        found = process.tail_index()
+        found = process.tail_index(**options)
     except PositiveLyapunovExponent as error:
         return Known(None, error.lyapunov_exponent, str(error), settles=False)
     except NoStationaryLaw as error:
         return Known(None, why_not=str(error), settles=False)
+    except OutOfReach as error:
+        return Known(None, why_not=str(error), above=error.above, about=error.about)
     except InvalidInput as error:
         return Known(None, why_not=str(error))
     return Known(found, found.lyapunov_exponent)
@@ -84,7 +117,7 @@ def exact_rows(process: Any, known: Known) -> list[Row]:
     """The exact index and the bounds, where the process has them."""
     found = known.index
     if found is None:
-        rows = [Row(EXACT, "none", notes=(known.why_not,))]
+        rows = [Row(EXACT, known.text, notes=(known.why_not,))]
     else:
         notes = (found.note,) if found.note else ()
         rows = [Row(EXACT, found.method, found.index, found.lower, found.upper, notes=notes)]

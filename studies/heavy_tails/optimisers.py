@@ -19,6 +19,9 @@ from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import StabilityWarning, whole_number
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems import Logistic, StreamingLeastSquares
+from sgdlimits.studies.summaries import joined
+
+from .verdicts import estimate_of, index_of, worded
 
 FEWEST = 20_000  # paths: of the last depth
 DEPTHS = (0.05, 0.01, 0.002)  # shares of the sample above the threshold
@@ -39,14 +42,14 @@ class OptimiserTail:
     ----------
     optimiser, setting : str
     theory : TailIndex
-        Index, method, and `proved`.
+        Index, method, and `proved`; nan where theory is out of reach, and `note` says why.
     derivation : str
         Why, in a sentence or two.
     estimates : tuple of TailEstimate
         Hill's estimate from the outer 5, 1 and 0.2 % of the sample: alike for a power but for its bias, rising for
         what is lighter.
     whole : TailEstimate
-        The estimate freed of its bias, `corrected_hill`.
+        The estimate freed of its bias, `corrected_hill`. All nan where the sample shows nothing; `derivation` says why.
     claim : str
         What has been published of it and is at odds with theory here; empty where nothing is.
     """
@@ -71,6 +74,11 @@ class OptimiserTail:
         return math.isfinite(self.theory.index)
 
     @property
+    def light(self) -> bool:
+        """Whether theory says lighter than every power."""
+        return math.isinf(self.theory.index)
+
+    @property
     def rises(self) -> bool:
         """Whether the estimate farthest out lies above the one farthest in, their intervals apart."""
         inner, *_, outer = self.along
@@ -81,7 +89,9 @@ class OptimiserTail:
         """Lower end, estimate and upper end of Hill's own intervals, also where a warning opens them above."""
         found = []
         for estimate in self.estimates:
-            assert estimate.k is not None  # Hill's has one
+            if estimate.k is None:  # Hill's has one, unless the sample shows nothing
+                found.append((math.nan,) * 3)
+                continue
             low, high = gamma_interval(estimate.k, estimate.confidence)
             found.append((estimate.lower, estimate.lower / low, estimate.lower * high / low))
         return tuple(found)
@@ -90,28 +100,30 @@ class OptimiserTail:
     def agrees(self) -> bool | None:
         """Whether the paths bear theory out; None where they cannot tell."""
         if self.heavy:
-            return self.theory.index in self.whole
-        return True if self.rises else None
+            return None if math.isnan(self.whole.index) else self.theory.index in self.whole
+        return True if self.light and self.rises else None
 
     @property
     def outcome(self) -> str:
         """In a word: "agrees", "differs" or "undecided"."""
-        return {True: "agrees", False: "differs", None: "undecided"}[self.agrees]
+        return worded(self.agrees, "agrees", "differs")
 
     @property
     def verdict(self) -> str:
         """In words, with the verdict on the claim."""
         along = " -> ".join(f"{index:.3g}" for _, index, _ in self.along)
         if self.heavy:
-            word = "inside" if self.agrees else "outside"
+            word = worded(self.agrees, "inside", "outside")
             found = f"a power: index {self.theory.index:.4g}, {word} [{self.whole.lower:.3g}, {self.whole.upper:.3g}]"
+        elif not self.light:
+            found = f"theory is out of reach; the index along the tail is {along}"
         else:
             known = "light, proved" if self.theory.proved else "light, but the drift inward is only seen"
             seen = f"the index rises along the tail, {along}" if self.rises else f"paths cannot tell, {along}"
             found = f"{known}; {seen}"
         if not self.claim:
             return found
-        outcome = "not seen at this setting" if not self.heavy and self.rises else "not decided at this setting"
+        outcome = "not seen at this setting" if self.light and self.rises else "not decided at this setting"
         return f"{found}; {self.claim}: {outcome}"
 
 
@@ -193,12 +205,16 @@ def _row(
             run = process.simulate(start, steps, paths, observables, **options)
     else:
         run = discrete.simulate(process, start, steps, paths, observables, **options)
-    theory = process.tail_index() if theory is None else theory
+    if theory is None:
+        known = index_of(process)
+        theory = known.index or TailIndex(math.nan, math.nan, known.text, note=known.why_not, proved=False)
     last = run["x"].values[:, -1].ravel()
     values = last - np.median(last)
-    estimates = tuple(hill(values, depth, confidence=confidence) for depth in DEPTHS)
-    whole = corrected_hill(values, confidence=confidence)
-    return OptimiserTail(process.label, setting, theory, derivation or theory.note, estimates, whole, claim)
+    estimates = tuple(estimate_of(hill, values, confidence, depth) for depth in DEPTHS)
+    whole = estimate_of(corrected_hill, values, confidence)
+    missing = next(iter(whole.warnings), "") if math.isnan(whole.index) else ""
+    derivation = joined(derivation or theory.note, missing)
+    return OptimiserTail(process.label, setting, theory, derivation, estimates, whole, claim)
 
 
 def _cases() -> Iterator[tuple[Any, str, int, TailIndex | None, str, str]]:

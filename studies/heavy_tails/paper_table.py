@@ -3,104 +3,40 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from sgdlimits import compare, diffusions, discrete
-from sgdlimits.compare.tail_estimators import GoodnessOfFit, TailEstimate, goodness_of_fit, student
+from sgdlimits.compare.tail_estimators import goodness_of_fit, student
 from sgdlimits.ensembles.random import child_seed
-from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.exact.errors import SgdlimitsError
 from sgdlimits.problems import LeastSquares
+
+from .table_row import SGD, Bounds, TableRow
+from .verdicts import estimate_of, fit_of, index_of
 
 ROWS, COLUMNS = 500, 10  # of the synthetic data
 FEATURES = 8  # random features of a data set
-ACCEPTED = 0.05  # p-value below which a law is rejected
-SGD, LIMIT = "SGD", "homogenized SGD"  # labels of the two sides
 
 
-@dataclass(frozen=True)
-class TableRow:
-    """One data set, batch size and ridge.
-
-    Attributes
-    ----------
-    data : str
-    batch_size : int
-    ridge, step_size : float
-    lower, upper : float
-        Bounds on the index of homogenized SGD.
-    homogenized, sgd : TailIndex
-        Exact, of both sides.
-    student : TailEstimate
-        Student's t fitted to ends of paths of SGD; its degrees of freedom are the index.
-    student_fit, stable_fit : GoodnessOfFit
-        Whether Student's t and the symmetric stable law describe the ends of SGD.
-    notes : tuple of str
-        What to know of the sample.
-    """
-
-    data: str
-    batch_size: int
-    ridge: float
-    step_size: float
-    lower: float
-    upper: float
-    homogenized: TailIndex
-    sgd: TailIndex
-    student: TailEstimate
-    student_fit: GoodnessOfFit
-    stable_fit: GoodnessOfFit
-    notes: tuple[str, ...] = ()
-
-    @property
-    def one_index(self) -> bool:
-        """Whether both sides may have one index, within the errors."""
-        return abs(self.sgd.index - self.homogenized.index) <= math.hypot(self.sgd.error, self.homogenized.error)
-
-    @property
-    def sgd_inside(self) -> bool:
-        """Whether SGD's own index may lie inside the bounds."""
-        return self.lower <= self.sgd.upper and self.sgd.lower <= self.upper
-
-    @property
-    def fitted_inside(self) -> bool:
-        """Whether the fitted degrees of freedom lie inside the bounds."""
-        return self.lower <= self.student.index <= self.upper
-
-    @property
-    def fitted_is_index(self) -> bool:
-        """Whether the interval of the fitted degrees of freedom meets SGD's index."""
-        return self.student.lower <= self.sgd.upper and self.sgd.lower <= self.student.upper
-
-    @property
-    def student_accepted(self) -> bool:
-        """Whether Student's t is not rejected."""
-        return self.student_fit.p_value > ACCEPTED
-
-    @property
-    def stable_accepted(self) -> bool:
-        """Whether the stable law is not rejected."""
-        return self.stable_fit.p_value > ACCEPTED
-
-    @property
-    def verdict(self) -> str:
-        """In words."""
-        where = "inside" if self.fitted_inside else "outside"
-        what = "SGD's index" if self.fitted_is_index else "not SGD's index"
-        laws = {"t": self.student_accepted, "stable": self.stable_accepted}
-        fits = ", ".join(f"{law} {'not rejected' if accepted else 'rejected'}" for law, accepted in laws.items())
-        return f"fitted nu {where} the bounds, {what}; {fits}"
+def data_sets(seed: int, ridge: float, chosen: Mapping[str, LeastSquares]) -> dict[str, LeastSquares]:
+    """Synthetic Gaussian rows, the chosen data sets, and random features of the first of these."""
+    found = {"Gaussian rows": LeastSquares.gaussian(ROWS, COLUMNS, 0.5, 1.0, seed, ridge)} | dict(chosen)
+    first, problem = next(iter(chosen.items()))
+    found[f"random features of {first}"] = random_features(problem, seed)
+    return found
 
 
-def data_sets(seed: int, ridge: float, names: Sequence[str]) -> Iterator[tuple[str, LeastSquares]]:
-    """Synthetic Gaussian rows, the named data sets, and random features of the first of these."""
-    yield "Gaussian rows", LeastSquares.gaussian(ROWS, COLUMNS, 0.5, 1.0, seed, ridge)
-    for name in names:
-        yield name, LeastSquares.from_dataset(name, ridge)
-    yield f"random features of {names[0]}", random_features(LeastSquares.from_dataset(names[0], ridge), seed)
+def described(problems: Mapping[str, LeastSquares]) -> tuple[str, ...]:
+    """What each data set is, in a sentence: its rows and columns, and how it was made ready."""
+    return tuple(
+        f"{name}: n = {problem.samples}, d = {problem.dimension}; "
+        f"{problem.preparation.removeprefix(f'{name}: {problem.samples} rows; ')}."
+        for name, problem in problems.items()
+    )
 
 
 def random_features(problem: LeastSquares, seed: int, count: int = FEATURES) -> LeastSquares:
@@ -109,23 +45,25 @@ def random_features(problem: LeastSquares, seed: int, count: int = FEATURES) -> 
     directions = generator.standard_normal((problem.dimension, count)) / math.sqrt(problem.dimension)
     phases = generator.uniform(0, 2 * math.pi, count)
     features = math.sqrt(2) * np.cos(problem.features @ directions + phases)
-    return LeastSquares.from_arrays(features, problem.targets, problem.ridge)
+    made = LeastSquares.from_arrays(features, problem.targets, problem.ridge)
+    width = f"{count} random features sqrt(2) cos(W x + b) of its {problem.dimension} columns"
+    return replace(made, preparation=f"{width}, W ~ N(0, 1 / {problem.dimension}), b uniform; not standardised")
 
 
 def table_row(
-    name: str, problem: LeastSquares, batch_size: int, fraction: float, paths: int, resamples: int,
+    name: str, problem: LeastSquares, batch_size: int, step_size: float, threshold: float, paths: int, resamples: int,
     populations: dict[str, Any], seed: int = 0, confidence: float = 0.95, threads: int | None = None,
     progress: Any = None,
 ) -> TableRow:  # fmt: skip
-    """One row, at a fraction of SGD's exact mean-square threshold.
+    """One row; what cannot be known of it is missing with a sentence, and the rest is there.
 
     Parameters
     ----------
     name : str
     problem : LeastSquares
     batch_size : int
-    fraction : float
-        Of the largest step size with a finite stationary variance.
+    step_size, threshold : float
+        The largest step size with a finite stationary variance is the threshold.
     paths : int
         Of each sample.
     resamples : int
@@ -135,21 +73,46 @@ def table_row(
     seed, confidence, threads, progress
         As in `compare.tails`.
     """
-    threshold = discrete.SGD(problem, 1e-3, batch_size).stability().mean_square_threshold
-    sgd = discrete.SGD(problem, fraction * threshold, batch_size)
+    sgd = discrete.SGD(problem, step_size, batch_size)
     limit = diffusions.HomogenizedSGD.of(sgd)
     own = child_seed(seed, name, "populations", batch_size) % 2**32
-    index = sgd.tail_index(seed=own, threads=threads, **populations)
-    found = compare.tails(
-        sgd, paths=paths, estimators=("hill",), indices={SGD: index}, seed=seed, confidence=confidence,
-        threads=threads, progress=progress,
-    )  # fmt: skip
-    ends = found.dataset["sample"].values[0]
-    lower, upper = limit.tail_index_bounds()
-    fits = [goodness_of_fit(ends, law, resamples, seed) for law in ("student", "stable")]
-    notes = [text for row in found.table() if row["kind"] == "estimate" for text in row["notes"].split("; ")]
-    unsettled = tuple(dict.fromkeys(text for text in notes if text.startswith("not settled")))
+    index = index_of(sgd, seed=own, threads=threads, **populations)
+    other = index_of(limit, threads=threads)
+    bounds = bounds_of(limit) if other.settles else Bounds()  # of no law they mean nothing
+    notes = [f"the index of {SGD}: {index.why_not}" * bool(index.why_not)]
+    notes += [f"the index of {limit.label}: {other.why_not}" * bool(other.why_not), bounds.why_not]
+    known = "" if index.index is None else index.index.note
+    notes += [f"SGD: {text}" for text in known.split("; ") if "stairs" in text]
+    ends, steps = np.empty(0), 0
+    if index.settles:
+        found = compare.tails(
+            sgd, paths=paths, estimators=("hill",), indices={SGD: index.index}, seed=seed, confidence=confidence,
+            threads=threads, progress=progress,
+        )  # fmt: skip
+        ends, steps = found.dataset["sample"].values[0], int(found.dataset.attrs["steps"])
+        said = [text for row in found.table() if row["kind"] == "estimate" for text in row["notes"].split("; ")]
+        notes += [text for text in said if text.startswith("not settled")]
+        notes += [row["notes"] for row in found.table() if row["method"] == "none" and row["kind"] == "estimate"]
+    fitted = estimate_of(student, ends, confidence)
+    if math.isnan(fitted.index):
+        why = fitted.warnings[0] if index.settles else "there is no stationary law to sample"
+        notes.append(f"no law is fitted: {why}")
+    fits = [fit_of(goodness_of_fit, ends, law, resamples, seed) for law in ("student", "stable")]
     return TableRow(
-        name, batch_size, problem.ridge, sgd.step_size, lower, upper, limit.tail_index(threads=threads), index,
-        student(ends, confidence=confidence), fits[0], fits[1], unsettled,
+        name, problem.samples, problem.dimension, batch_size, problem.ridge, step_size, step_size / threshold, bounds,
+        other, index, ends.size, steps, fitted, fits[0], fits[1], tuple(dict.fromkeys(filter(None, notes))),
     )  # fmt: skip
+
+
+def threshold_of(problem: LeastSquares, batch_size: int) -> float:
+    """SGD's exact mean-square threshold: the largest step size with a finite stationary variance."""
+    return float(discrete.SGD(problem, 1e-3, batch_size).stability().mean_square_threshold)
+
+
+def bounds_of(limit: diffusions.HomogenizedSGD) -> Bounds:
+    """The bounds of homogenized SGD, or why there are none."""
+    try:
+        found = limit.tail_index_bounds()
+    except SgdlimitsError as error:
+        return Bounds(why_not=f"no bounds: {error}")
+    return Bounds(found.lower, found.upper, found.lower_proved, found.upper_proved, found.regime)

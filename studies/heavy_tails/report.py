@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,11 +14,12 @@ from sgdlimits.compare.html_page import Picture, bullets, note, wide
 from sgdlimits.compare.html_page import figures as figures_of
 from sgdlimits.compare.reports import Report
 from sgdlimits.compare.results import csv_text
+from sgdlimits.exact.tail_claims import OPTIMISER_TAILS
 from sgdlimits.studies.results import study_page
 
 from . import plots, sweeps, tables
 from .optimisers import DEPTHS
-from .paper_table import LIMIT, SGD
+from .table_row import LIMIT, SGD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +49,26 @@ def report(result: HeavyTailsResult) -> Report:
     return Report(files, result.study.to_toml, figures(result), partial(_page, result))
 
 
+def setting(result: HeavyTailsResult) -> list[str]:
+    """What the table is about: data, samples, the scalar that laws are fitted on, and which bounds are proved."""
+    rows, study = result.rows, result.study
+    steps = sorted({row.steps for row in rows if row.steps})
+    lengths = " to ".join(f"{end}" for end in dict.fromkeys([*steps[:1], *steps[-1:]])) or "no"
+    proved = [row.bounds.proved for row in rows if not math.isnan(row.bounds.lower)]
+    regimes = Counter(row.bounds.regime for row in rows if row.bounds.regime)
+    where = ", ".join(f"{count} {regime}" for regime, count in regimes.items())
+    return [
+        *result.data,
+        f"Samples: in each row {study.paths} independent paths of SGD at {study.step_size_in_words}, from the "
+        f"minimiser, of {lengths} steps (ten relaxations of the slowest mode, fewer where that is too much work); one "
+        "end each.",
+        "Fitted scalar: nu and the p-values are of the end less the minimiser, along the eigenvector of the largest "
+        "eigenvalue of the Hessian. All directions that the noise reaches have one index, but flat ones show it later.",
+        f"Bounds on the index of homogenized SGD: both are proved in {sum(proved)} of {len(proved)} rows that have "
+        f"them (of its own mean-square threshold: {where or 'none'}); formulas under Theory. They say nothing of SGD.",
+    ]
+
+
 def _depths() -> str:
     *inner, last = (f"{100 * depth:g}" for depth in DEPTHS)
     return f"{', '.join(inner)} and {last} %"
@@ -60,14 +83,17 @@ def figures(result: HeavyTailsResult) -> list[tuple[str, str, Callable[[], Figur
     level = f"{100 * result.study.confidence:g} %"
     return [
         (
-            "table", "Every row of the table: bounds of homogenized SGD (band) and its exact index (bar), the exact "
-            "index of SGD (square, mostly wider than its error), and the degrees of freedom fitted to SGD with their "
-            f"{level} intervals (circle).", partial(plots.plot_rows, result),
+            "table", "Every row of the table: bounds of homogenized SGD (band; a dashed end is not proved) and its "
+            "exact index (bar), the exact index of SGD (square, mostly wider than its error), and degrees of freedom "
+            f"fitted to SGD with their {level} intervals (circle). An arrowhead at the edge: infinite, or beyond the "
+            "frame; a dotted line: somewhere on it, where a search ends; open: a guess without an interval.",
+            partial(plots.plot_rows, result),
         ),
         (
-            "sweeps", "Tail index against one parameter, all else held. Lines: exact, of both sides; band: bounds of "
-            f"homogenized SGD; markers: corrected Hill estimates of both with {level} intervals, open where the "
-            "estimator warns that an index so high is beyond what the sample shows (sweeps.csv says it of each). Below "
+            "sweeps", "Tail index against one parameter, all else held. Lines: exact, of both sides, a dot at each "
+            "value that was computed; band: bounds of homogenized SGD, dashed where one is not proved; markers: "
+            f"corrected Hill estimates of both with {level} intervals, open where the estimator warns that an index so "
+            "high is beyond what the sample shows (sweeps.csv says it of each). An arrowhead: above the panel. Below "
             "the dotted line the variance is infinite.", partial(sweeps.plot, result.sweeps),
         ),
         (
@@ -83,6 +109,7 @@ def _page(
 ) -> str:
     unsettled = [f"{row.data}, batch size {row.batch_size}: {text}." for row in result.rows for text in row.notes]
     sections = {
+        "The data and the samples": [bullets(setting(result))],
         "Bounds, exact indices and fitted laws": [
             wide(tables.grid(result)), note(tables.reading(result)), *map(note, unsettled),
             *figures_of(pictures, "table"),
@@ -93,5 +120,9 @@ def _page(
             bullets(tables.optimiser_reasons(result)), *figures_of(pictures, "optimisers"),
         ],
     }  # fmt: skip
-    kinds = {SGD: discrete.SGD, LIMIT: diffusions.HomogenizedSGD}
-    return study_page(result, TITLE, OPENING, sections, kinds, failed, now)
+    claims = {
+        SGD: discrete.SGD.tail_claims,
+        LIMIT: (*diffusions.HomogenizedSGD.tail_claims, *diffusions.HomogenizedSGD.claims),
+        "optimisers": OPTIMISER_TAILS,
+    }
+    return study_page(result, TITLE, OPENING, sections, claims, failed, now)

@@ -23,9 +23,7 @@ def summary(result: HeavyTailsResult) -> xarray.Dataset:
     """The dataset of `HeavyTailsResult.summary`."""
     found = tables.rows(result)
     names = [f"{row['data']}, batch size {row['batch_size']}" for row in found]
-    variables = _numbers("row", "", tables.NUMBERS, found) | _texts(
-        "row", "", {"verdict": "verdict", "notes": "what to know of the sample"}, found
-    )
+    variables = _numbers("row", "", tables.NUMBERS, found) | _texts("row", "", tables.TEXTS, found)
     labels, swept = _sweep_rows(result)
     variables |= _numbers("sweep_row", "sweep_", {"value": "value of the parameter"} | sweeps.NUMBERS, swept)
     variables |= _texts("sweep_row", "sweep_", {"parameter": "parameter", "note": "why a number is missing"}, swept)

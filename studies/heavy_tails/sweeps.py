@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits import compare, diffusions, discrete
-from sgdlimits.compare.style import GREY, SMALL, direct_labels, dress, panels, styles
+from sgdlimits.compare.style import GREY, SMALL, beyond, direct_labels, dress, panels, styles
 from sgdlimits.exact.errors import StabilityWarning
 from sgdlimits.problems import StreamingLeastSquares
 from sgdlimits.studies.summaries import joined
 
-from .paper_table import LIMIT, SGD
+from .paper_table import bounds_of
+from .table_row import LIMIT, SGD
 
 if TYPE_CHECKING:
     import xarray
@@ -30,7 +31,8 @@ PLANE = (1.0, 0.36)
 HIGHEST = 100.0  # index that a panel shows at most
 APART = 0.006  # of the width of a panel, by which the markers of the two sides are moved apart
 BAND = "\n(band: bounds)"
-SIDES = {"sgd": SGD, "homogenized": LIMIT}
+LIMIT_SHORT = "homogenized"
+SIDES = {"sgd": SGD, LIMIT_SHORT: LIMIT}
 NUMBERS = {  # column -> long name
     f"{short}{ending}": words.format(side)
     for short, side in SIDES.items()
@@ -39,7 +41,13 @@ NUMBERS = {  # column -> long name
         ("_estimate", "corrected Hill estimate of the index of {}"), ("_estimate_lower", "lower end of its interval"),
         ("_estimate_upper", "upper end of its interval"),
     )
-} | {"lower": "lower bound on the index of homogenized SGD", "upper": "upper bound on the index of homogenized SGD"}
+} | {
+    f"{end}{ending}": words.format(end)
+    for end in ("lower", "upper")
+    for ending, words in (
+        ("", "{} bound on the index of homogenized SGD"), ("_proved", "1 where the {} bound is proved"),
+    )
+}  # fmt: skip
 WARNINGS = {f"{short}_warning": f"what to know of the numbers of {side}" for short, side in SIDES.items()}
 
 
@@ -130,27 +138,32 @@ def _cell(
     eigenvalues, step_size, batch_size, ridge = axes()[name].settings(value)
     problem = StreamingLeastSquares(np.array(eigenvalues), NOISE, np.ones(len(eigenvalues)), ridge)
     sgd = discrete.SGD(problem, step_size, batch_size)
+    limit = diffusions.HomogenizedSGD.of(sgd)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StabilityWarning)  # infinite variance is looked for
         tails = compare.tails(
-            sgd, diffusions.HomogenizedSGD.of(sgd), paths=paths, estimators=("corrected_hill",), seed=seed,
+            sgd, limit, paths=paths, estimators=("corrected_hill",), seed=seed,
             confidence=confidence, threads=threads,
         )  # fmt: skip
     rows = {(row["process"], row["kind"]): row for row in tails.table()}
-    bounds = rows[LIMIT, "bounds"]
-    found = {"lower": bounds["lower"], "upper": bounds["upper"]}
+    bounds = bounds_of(limit)
+    found: dict[str, float | str] = {"lower": bounds.lower, "upper": bounds.upper}
+    found |= {"lower_proved": float(bounds.lower_proved), "upper_proved": float(bounds.upper_proved)}
     for short, side in SIDES.items():
         exact, estimate = rows[side, "exact"], rows.get((side, "estimate"), {})
-        found |= {short: exact["index"], f"{short}_error": (exact["upper"] - exact["lower"]) / 2}
+        error = 0.0 if math.isinf(exact["index"]) else (exact["upper"] - exact["lower"]) / 2
+        found |= {short: exact["index"], f"{short}_error": error}
         found |= {f"{short}_estimate": estimate.get("index", math.nan)}
         found |= {f"{short}_estimate_{end}": estimate.get(end, math.nan) for end in ("lower", "upper")}
         missing = exact["notes"] if math.isnan(exact["index"]) else ""
-        found[f"{short}_warning"] = joined(missing, estimate.get("notes", ""))
+        found[f"{short}_warning"] = joined(missing, estimate.get("notes", "no ends of paths to estimate from"))
+    found[f"{LIMIT_SHORT}_warning"] = joined(str(found[f"{LIMIT_SHORT}_warning"]), bounds.why_not)
     return found
 
 
 def plot(found: Mapping[str, xarray.Dataset]) -> Figure:
-    """A panel each parameter: lines exact, band bounds of homogenized SGD, markers estimates, open with a warning."""
+    """A panel each parameter: lines exact, with a dot where it was computed; band bounds of homogenized SGD, dashed
+    where a bound is not proved; markers estimates, open with a warning. What lies above a panel has an arrowhead."""
     known = axes()
     figure, places = panels(len(found), 2.5 * len(found))
     for place, (name, data) in zip(places, found.items()):
@@ -161,18 +174,31 @@ def plot(found: Mapping[str, xarray.Dataset]) -> Figure:
 def _panel(ax: Axes, data: xarray.Dataset, axis: Axis) -> None:
     looks, ends = styles(list(SIDES.values())), []
     x = data[axis.name].values.astype(float)
-    top = min(HIGHEST, 1.15 * float(np.nanmax([data[short].values for short in SIDES])))
+    known = np.concatenate([data[short].values for short in SIDES])
+    top = min(HIGHEST, 1.15 * max(known[np.isfinite(known)], default=HIGHEST))
     colour = looks[LIMIT]["color"]
+    for end in ("lower", "upper"):
+        guessed = (data[f"{end}_proved"].values == 0) & np.isfinite(data[end].values)
+        values = np.where(guessed, data[end].values, np.nan)
+        ax.plot(x, values, "--", color=colour, linewidth=1, marker="_", markersize=6)
     ax.fill_between(x, data["lower"], data["upper"].clip(max=10 * top), color=colour, alpha=0.15, linewidth=0)
     for sign, (short, side) in zip((-1, 1), SIDES.items()):
         look, exact = looks[side], data[short].values
-        ax.plot(x, exact, color=look["color"], linestyle=look["linestyle"], linewidth=1.3)
-        last = np.flatnonzero(np.isfinite(exact))
+        shown = np.where(exact <= top, exact, np.nan)
+        ax.plot(
+            x, shown, color=look["color"], linestyle=look["linestyle"], linewidth=1.3, marker=".", markersize=5,
+            gid="exact",
+        )  # fmt: skip
+        for place in np.flatnonzero(exact > top):
+            beyond(ax, float(x[place]), top, look["color"], upward=True)
+        last = np.flatnonzero(np.isfinite(shown))
         if last.size:
             ends.append((x[last[-1]], float(exact[last[-1]]), side + BAND * (side == LIMIT), look["color"]))
         estimate, low, high = (data[f"{short}_estimate{end}"].values for end in ("", "_lower", "_upper"))
         middle = np.minimum(estimate, 10 * top)  # an infinite one stands beyond the frame, its interval reaches in
         bars = np.array([middle - low, np.minimum(high, 10 * top) - middle])
+        for place in np.flatnonzero((estimate > top) | (high > top)):
+            beyond(ax, float(x[place] + sign * APART * np.ptp(x)), top, look["color"], upward=True)
         moved, doubted = x + sign * APART * np.ptp(x), data[f"{short}_warning"].values != ""
         for chosen, face in ((~doubted, look["color"]), (doubted, "white")):
             ax.errorbar(

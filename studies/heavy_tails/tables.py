@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sgdlimits.compare.text_table import TextTable, number, rounded, wrapped
+from sgdlimits.compare._tails.rows import index_text
+from sgdlimits.compare.text_table import NOTHING, TextTable, number, rounded, wrapped
 
 from . import sweeps
+from .findings import finding
 from .optimisers import DEPTHS
+from .verdicts import worded
 
 if TYPE_CHECKING:
-    from sgdlimits.exact.tail_index import TailIndex
+    from sgdlimits.compare._tails.rows import Known
 
     from .optimisers import OptimiserTail
-    from .paper_table import TableRow
+    from .table_row import TableRow
     from .study import HeavyTailsResult
 
 NUMBERS = {  # column -> long name
+    "rows": "rows of the data",
+    "columns": "columns of the data",
     "step_size": "step size",
+    "threshold_share": "step size over SGD's exact mean-square threshold",
     "lower": "lower bound on the index of homogenized SGD",
     "upper": "upper bound on the index of homogenized SGD",
+    "lower_proved": "1 where the lower bound is proved",
+    "upper_proved": "1 where the upper bound is proved",
     "homogenized": "exact index of homogenized SGD",
     "homogenized_error": "its numerical error",
     "sgd": "exact index of SGD",
     "sgd_error": "half of the 95 % interval of that",
+    "paths": "ends of paths in the sample of SGD",
+    "steps": "steps of those paths",
     "nu": "degrees of freedom of Student's t fitted to SGD",
     "nu_lower": "lower end of its interval",
     "nu_upper": "upper end of its interval",
@@ -52,8 +61,11 @@ OPTIMISER_NUMBERS = {
 OPTIMISER_TEXTS = {"verdict": "verdict", "derivation": "why theory gives that index"}
 OPTIMISER_ROW = ("optimiser", "setting", *OPTIMISER_NUMBERS, *OPTIMISER_TEXTS)
 SWEEP_ROW = ("parameter", "value", "setting", *sweeps.NUMBERS, *sweeps.WARNINGS)
-ROW = ("data", "batch_size", "ridge", *NUMBERS, "verdict", "notes")
-KNOWN = 5e-4  # relative error of an index, below which all its digits that are shown hold
+TEXTS = {
+    "homogenized_known": "what is known of the index of homogenized SGD", "sgd_known": "what is known of that of SGD",
+    "verdict": "verdict", "notes": "what to know of the sample, and why a number is missing",
+}  # fmt: skip
+ROW = ("data", "batch_size", "ridge", *NUMBERS, *TEXTS)
 
 
 def rows(result: HeavyTailsResult) -> list[dict[str, Any]]:
@@ -63,14 +75,22 @@ def rows(result: HeavyTailsResult) -> list[dict[str, Any]]:
 
 def _row(row: TableRow) -> dict[str, Any]:
     return {
-        "data": row.data, "batch_size": row.batch_size, "ridge": row.ridge, "step_size": row.step_size,
-        "lower": row.lower, "upper": row.upper, "homogenized": row.homogenized.index,
-        "homogenized_error": row.homogenized.error, "sgd": row.sgd.index, "sgd_error": row.sgd.error,
+        "data": row.data, "batch_size": row.batch_size, "ridge": row.ridge, "rows": row.rows, "columns": row.columns,
+        "step_size": row.step_size, "threshold_share": row.threshold_share, "lower": row.bounds.lower,
+        "upper": row.bounds.upper, "lower_proved": float(row.bounds.lower_proved),
+        "upper_proved": float(row.bounds.upper_proved), **_known("homogenized", row.homogenized),
+        **_known("sgd", row.sgd), "paths": row.paths, "steps": row.steps,
         "nu": row.student.index, "nu_lower": row.student.lower, "nu_upper": row.student.upper,
         "student_ks": row.student_fit.ks, "student_p": row.student_fit.p_value, "stable_index": row.stable_fit.index,
         "stable_ks": row.stable_fit.ks, "stable_p": row.stable_fit.p_value, "verdict": row.verdict,
         "notes": "; ".join(row.notes),
     }  # fmt: skip
+
+
+def _known(name: str, side: Known) -> dict[str, Any]:
+    found = side.index
+    index, error = (math.nan, math.nan) if found is None else (found.index, found.error)
+    return {name: index, f"{name}_error": error, f"{name}_known": side.text}
 
 
 def sweep_rows(result: HeavyTailsResult) -> list[dict[str, Any]]:
@@ -118,19 +138,27 @@ def optimiser_grid(result: HeavyTailsResult) -> TextTable:
     """Theory beside Hill's estimate at each depth, those with a power tail first."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for row in result.optimisers:
-        theory = number(row.theory.index) if row.heavy else "infinite" + ", proved" * row.theory.proved
+        group, theory = _by_theory(row)
         along = (
-            f"{rounded(middle, (high - low) / 2)} ±{number((high - low) / 2, 2)}" for low, middle, high in row.along
+            NOTHING if math.isnan(middle) else index_text(middle, (high - low) / 2) for low, middle, high in row.along
         )
         whole = row.whole
-        upper = number(whole.upper, 3) if math.isfinite(whole.upper) else "infinite"
-        groups.setdefault("a power" if row.heavy else "lighter than every power", []).append(
-            (row.name, theory, f"[{number(whole.lower, 3)}, {upper}]", *along, row.outcome)
-        )
+        ends = f"[{_open(whole.lower, math.inf)}, {_open(whole.upper, math.inf)}]"
+        seen = NOTHING if math.isnan(whole.index) else ends
+        groups.setdefault(group, []).append((row.name, theory, seen, *along, row.outcome))
     columns = ("optimiser", "index by theory", "corrected Hill", *(f"outer {100 * depth:g} %" for depth in DEPTHS))
     return TextTable(
         (*columns, "verdict"), tuple((name, tuple(found)) for name, found in groups.items()), "Light or heavy"
     )  # fmt: skip
+
+
+def _by_theory(row: OptimiserTail) -> tuple[str, str]:
+    """The group that a row stands in, and its index."""
+    if row.heavy:
+        return "a power", number(row.theory.index)
+    if row.light:
+        return "lighter than every power", "infinite" + ", proved" * row.theory.proved
+    return "theory out of reach", row.theory.method
 
 
 def optimiser_reading(result: HeavyTailsResult) -> str:
@@ -160,92 +188,61 @@ def reading(result: HeavyTailsResult) -> str:
     return (
         "index: P(|w| > t) falls as t^-index, so that moments of smaller order are finite. Bounds and the exact index "
         "of homogenized SGD hold to the digits shown, or to their ±; that of SGD is Kesten's, by populations (95 % "
-        f"interval). nu: Student's t by maximum likelihood on ends of independent paths of SGD ({level} interval), "
-        "and whether it lies in the bounds, or its interval meets SGD's index. p: "
+        f"interval). nu: Student's t by maximum likelihood on ends of independent paths of SGD ({level} interval); "
+        "whether that interval lies in the bounds (in, out), and whether it holds SGD's index (SGD's, not SGD's); ?: "
+        "they overlap only in part, or one is not known. p: "
         f"Kolmogorov-Smirnov, by parametric bootstrap of the whole fit, known to {0.5 / math.sqrt(resamples):.1g} "
         f"from {resamples} resamples; a law is rejected at 5 %. A law that is not rejected is not thereby right: the "
-        "distance hardly sees tails. Verdict: whether homogenized SGD has the index of SGD, within the errors."
+        "distance hardly sees tails. Verdict: whether homogenized SGD has the index of SGD: agrees, one interval lies "
+        "in the other; differs, they are apart; else undecided. > and about: no interval is known of that index, and a "
+        "sentence below says why."
     )
 
 
-def _exact(index: TailIndex) -> str:
-    if index.error <= KNOWN * index.index:
-        return number(index.index)
-    return f"{rounded(index.index, index.error)} ±{number(index.error, 2)}"
+def _nu(row: TableRow) -> str:
+    """The fitted degrees of freedom with their interval."""
+    nu, half = row.student, (row.student.upper - row.student.lower) / 2
+    ends = [_open(end, half) for end in (nu.index, nu.lower, nu.upper)]
+    return NOTHING if math.isnan(nu.index) else f"{ends[0]} [{ends[1]}, {ends[2]}]"
+
+
+def _open(value: float, half: float) -> str:
+    return "infinite" if math.isinf(value) else number(value, 3) if math.isinf(half) else rounded(value, half)
 
 
 def _near(row: TableRow) -> str:
-    """What the fitted degrees of freedom may be."""
-    return {(True, True): "both", (True, False): "SGD", (False, True): "bounds", (False, False): "neither"}[
-        row.fitted_is_index, row.fitted_inside
-    ]
+    """Where the interval of the fitted degrees of freedom lies, beside the bounds and SGD's index."""
+    if math.isnan(row.student.index):
+        return NOTHING
+    where = {True: "in", False: "out", None: "?"}[row.fitted_inside]
+    what = {True: "SGD's", False: "not SGD's", None: "?"}[row.fitted_is_index]
+    return f"{where}, {what}"
 
 
 def grid(result: HeavyTailsResult) -> TextTable:
     """The table, a group a data set."""
     groups: dict[str, list[tuple[str, ...]]] = {}
     for row in result.rows:
-        nu, half = row.student, (row.student.upper - row.student.lower) / 2
+        lower, upper = row.bounds.interval
+        bounds = NOTHING if math.isnan(lower) else f"[{number(lower, 3)}, {number(upper, 3)}]"
         groups.setdefault(row.data, []).append(
             (
-                str(row.batch_size), number(row.step_size, 3), f"[{number(row.lower, 3)}, {number(row.upper, 3)}]",
-                _exact(row.homogenized), _exact(row.sgd),
-                f"{rounded(nu.index, half)} [{rounded(nu.lower, half)}, {rounded(nu.upper, half)}]",
+                str(row.batch_size), number(row.step_size, 3), bounds, row.homogenized.text, row.sgd.text, _nu(row),
                 _near(row), f"{number(row.student_fit.p_value, 2)}, {number(row.stable_fit.p_value, 2)}",
-                "agrees" if row.one_index else "differs",
+                worded(row.one_index, "agrees", "differs"),
             )
         )  # fmt: skip
     columns = (
-        "batch", "step size", "bounds", "homogenized", "SGD", "fitted nu", "nu is of", "p of t, stable", "verdict",
+        "batch", "step size", "bounds", "homogenized", "SGD", "fitted nu", "nu is", "p of t, stable", "verdict",
     )  # fmt: skip
     return TextTable(columns, tuple((name, tuple(found)) for name, found in groups.items()), "Bounds, indices and fits")
-
-
-def finding(result: HeavyTailsResult) -> str:
-    """The result in a few sentences, computed from the data."""
-    found = result.rows
-    apart = [row for row in found if not row.one_index]
-    lighter = [row for row in apart if row.homogenized.index > row.sgd.index]
-    gaps = [row.homogenized.index / row.sgd.index for row in found]
-    sentences = [
-        f"Homogenized SGD does not have the tail index of SGD in {len(apart)} of {len(found)} rows, at "
-        f"{result.study.fraction:g} of the mean-square threshold: its tail is lighter in {len(lighter)}, its index "
-        f"{min(gaps):.2g} to {max(gaps):.2g} times SGD's.",
-        f"The bounds on its index hold SGD's own index in {_count(found, 'sgd_inside')}, and the degrees of freedom of "
-        f"a Student's t fitted to SGD in {_count(found, 'fitted_inside')}; that fit meets SGD's index in "
-        f"{_count(found, 'fitted_is_index')}.",
-        f"Kolmogorov and Smirnov's test does not reject t in {_count(found, 'student_accepted')} and the stable law in "
-        f"{_count(found, 'stable_accepted')}, although every exact index of SGD "
-        + (
-            "is above 2, where no law is stable but the normal one: such a test says little of tails."
-            if all(row.sgd.lower > 2 for row in found)
-            else "is finite: such a test says little of tails."
-        ),
-        _optimisers_found(result.optimisers),
-    ]
-    return " ".join(sentences)
-
-
-def _optimisers_found(rows: Sequence[OptimiserTail]) -> str:
-    heavy = [row for row in rows if row.heavy]
-    light = [row for row in rows if not row.heavy]
-    borne_out = [sum(row.agrees is True for row in each) for each in (heavy, light)]
-    return (
-        f"Of {len(rows)} optimisers on a line theory gives {len(heavy)} a power tail, and paths bear it out in "
-        f"{borne_out[0]}; a lighter one to {len(light)} with bounded or contracting steps "
-        f"({sum(row.theory.proved for row in light)} proved), and paths bear it out in {borne_out[1]}."
-    )
-
-
-def _count(found: Sequence[TableRow], name: str) -> str:
-    return f"{sum(getattr(row, name) for row in found)} of {len(found)}"
 
 
 def text(result: HeavyTailsResult) -> str:
     """What the command line prints."""
     return "\n\n".join(
         [
-            wrapped(result.finding), grid(result).text(), wrapped(reading(result)), optimiser_grid(result).text(),
+            wrapped(finding(result)), grid(result).text(), wrapped(reading(result)), optimiser_grid(result).text(),
             wrapped(optimiser_reading(result)),
         ]
     )  # fmt: skip

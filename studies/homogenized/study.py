@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -20,9 +19,9 @@ from sgdlimits.exact.errors import (
     seed_number,
     whole_number,
 )
+from sgdlimits.studies.data_files import DATA, DataFileSettings
 from sgdlimits.studies.options import dataset_names, option, shortened
 from sgdlimits.studies.results import ResultOfStudy
-from sgdlimits.studies.settings import StudySettings, file_sha256
 
 from .cost import affordable
 from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
     from sgdlimits.compare.reports import Report
     from sgdlimits.problems import LeastSquares
 
-DATA, SGD_GROUP, RUN = "data", "SGD", "run"
+SGD_GROUP, RUN = "SGD", "run"
 PROCESSES = ("homogenized", "modified", "ornstein-uhlenbeck", "gradient-flow")
-TEXTS = ("dataset", "data", "target", "data_sha256", "one_hot", "drop", "delimiter", "decimal", "processes", "solver")
+TEXTS = ("dataset", "processes", "solver")
 FRACTION = 0.25  # default step size, as a part of SGD's mean-square threshold
 RECORDED = 50
 MOST_BOUNDED = 60  # directions up to which bounds over all steps take seconds
@@ -46,11 +45,10 @@ MOST_BATCH, MOST_PATHS, MOST_STEPS, MOST_SUBSTEPS = 10**7, 10**9, 10**9, 10**6
 
 
 @dataclass(frozen=True)
-class HomogenizedStudy(StudySettings):
+class HomogenizedStudy(DataFileSettings):
     """Settings of the study; `run` computes it. What each means stands beside it, and in the help of the command line.
 
-    `data_sha256` is the checksum that the data file must have. `step_size` and `steps` are computed where they are
-    None, see `resolved`.
+    `step_size` and `steps` are computed where they are None, see `resolved`.
     """
 
     name: ClassVar[str] = "homogenized"
@@ -58,20 +56,6 @@ class HomogenizedStudy(StudySettings):
         None, DATA, lambda: f"named data set: {', '.join(dataset_names())}", shown="diabetes, unless --data is given",
         metavar="NAME", allowed=dataset_names,
     )  # fmt: skip
-    data: str | None = option(None, DATA, "CSV file with a header line", metavar="CSV", file=True)
-    target: str | None = option(None, DATA, "column of the CSV file to predict", metavar="COLUMN")
-    one_hot: str | None = option(
-        None, DATA, "columns of texts, separated by commas: each becomes columns of 0 and 1", metavar="COLUMNS"
-    )
-    drop: str | None = option(None, DATA, "columns to leave out, separated by commas", metavar="COLUMNS")
-    delimiter: str | None = option(
-        None, DATA, "of the CSV file: one character, or tab", shown="recognised, and said", metavar="MARK"
-    )
-    decimal: str | None = option(
-        None, DATA, "decimal mark of the CSV file, . or ,", shown="recognised, and said", metavar="MARK",
-        allowed=lambda: (".", ","),
-    )  # fmt: skip
-    data_sha256: str | None = None
     standardise: bool = option(
         True, DATA, "use columns as they are; without it each, the target too, gets mean 0 and variance 1",
         flag="--no-standardise",
@@ -113,26 +97,17 @@ class HomogenizedStudy(StudySettings):
     )
 
     def __post_init__(self) -> None:
-        from sgdlimits.problems.csv_files import CsvFormat
-
         if self.data is not None and self.dataset is not None:
             raise InvalidInput(
                 f"give a data file or a data set, not both: got {shortened(self.data)} and {shortened(self.dataset)}"
             )
-        if self.data is not None and self.target is None:
-            raise InvalidInput(f"data file {shortened(self.data)} is given without target; name the column to predict")
-        if self.data is None and self.target is not None:
-            raise InvalidInput(f"target {shortened(self.target)} is given without a data file; give data too")
+        self.check_file()
         if self.data is None and self.dataset is None:
             object.__setattr__(self, "dataset", "diabetes")
         for name in TEXTS:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 raise InvalidInput(f"{name} must be a text, got {shortened(value)}")
-        for name in ("one_hot", "drop", "delimiter", "decimal"):
-            if self.data is None and getattr(self, name) is not None:
-                raise InvalidInput(f"{name} is given without a data file; give data too")
-        CsvFormat(self.delimiter, self.decimal, self.one_hot or (), self.drop or ())
         for name in self.others:
             one_of("processes", name, PROCESSES)
         if not self.others or len(set(self.others)) < len(self.others):
@@ -178,20 +153,10 @@ class HomogenizedStudy(StudySettings):
         from sgdlimits.problems import LeastSquares
 
         options = (self.ridge, self.standardise, self.test_fraction, self.seed)
-        if self.data is None:
-            assert self.dataset is not None  # __post_init__ names one
-            return LeastSquares.from_dataset(self.dataset, *options)
-        if self.data_sha256 is not None and (found := file_sha256(self.data)) != self.data_sha256:
-            raise InvalidInput(
-                f"{shortened(self.data, 200)} is not the file that this study was run with: its SHA-256 is "
-                f"{found[:12]}..., "
-                f"expected {self.data_sha256[:12]}...; restore the file, or start a new study with it"
-            )
-        assert self.target is not None  # nor is a file without it let in
-        return LeastSquares.from_csv(
-            self.data, self.target, *options, one_hot=self.one_hot or (), drop=self.drop or (),
-            delimiter=self.delimiter, decimal=self.decimal,
-        )  # fmt: skip
+        if self.data is not None:
+            return self.read_file(*options)
+        assert self.dataset is not None  # __post_init__ names one
+        return LeastSquares.from_dataset(self.dataset, *options)
 
     @property
     def others(self) -> list[str]:
@@ -200,10 +165,7 @@ class HomogenizedStudy(StudySettings):
 
     def resolved(self, problem: LeastSquares) -> tuple[HomogenizedStudy, list[str]]:
         """The same study with every default filled in, and sentences on how that was done."""
-        study, notes = self, []
-        if study.data is not None:
-            data = os.path.abspath(study.data)
-            study = replace(study, data=data, data_sha256=file_sha256(data))
+        study, notes = self.pinned(), []
         if study.step_size is None:
             study, note = study._with_step_size(problem)
             notes.append(note)

@@ -183,8 +183,8 @@ def _page(
         wide(own.subsets_grid(result)),
     ]
     sections["Why each mechanism moves as it does"] = [bullets(_explanations(result))]
-    kinds = {"noisy gradient descent": NoisyGradientDescent, "limit on the set": ManifoldLimit}
-    return study_page(result, TITLE, OPENING, sections, kinds, failed, now)
+    claims = {"noisy gradient descent": NoisyGradientDescent.claims, "limit on the set": ManifoldLimit.claims}
+    return study_page(result, TITLE, OPENING, sections, claims, failed, now)
 
 
 def _explanations(result: ZeroLossResult) -> list[str]:

@@ -1,0 +1,91 @@
+"""A CSV file of the user's among the settings of a study: its options, its checks, and the checksum that pins it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from sgdlimits.exact.errors import InvalidInput
+
+from .options import option, shortened
+from .settings import StudySettings, file_sha256
+
+if TYPE_CHECKING:
+    from sgdlimits.problems import LeastSquares
+
+DATA = "data"
+FORM = ("one_hot", "drop", "delimiter", "decimal")
+
+
+@dataclass(frozen=True)
+class DataFileSettings(StudySettings):
+    """Settings of a study that reads a file; each is explained in the help of the command line.
+
+    `data_sha256` is the checksum that the file must have.
+    """
+
+    data: str | None = option(None, DATA, "CSV file with a header line", metavar="CSV", file=True)
+    target: str | None = option(None, DATA, "column of the CSV file to predict", metavar="COLUMN")
+    one_hot: str | None = option(
+        None, DATA, "columns of texts, separated by commas: each becomes columns of 0 and 1", metavar="COLUMNS"
+    )
+    drop: str | None = option(None, DATA, "columns to leave out, separated by commas", metavar="COLUMNS")
+    delimiter: str | None = option(
+        None, DATA, "of the CSV file: one character, or tab", shown="recognised, and said", metavar="MARK"
+    )
+    decimal: str | None = option(
+        None, DATA, "decimal mark of the CSV file, . or ,", shown="recognised, and said", metavar="MARK",
+        allowed=lambda: (".", ","),
+    )  # fmt: skip
+    data_sha256: str | None = None
+
+    def check_file(self) -> None:
+        """Refuse settings of a file that do not go together.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        from sgdlimits.problems.csv_files import CsvFormat
+
+        if self.data is not None and self.target is None:
+            raise InvalidInput(f"data file {shortened(self.data)} is given without target; name the column to predict")
+        if self.data is None and self.target is not None:
+            raise InvalidInput(f"target {shortened(self.target)} is given without a data file; give data too")
+        for name in ("data", "target", "data_sha256", *FORM):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise InvalidInput(f"{name} must be a text, got {shortened(value)}")
+        for name in FORM:
+            if self.data is None and getattr(self, name) is not None:
+                raise InvalidInput(f"{name} is given without a data file; give data too")
+        CsvFormat(self.delimiter, self.decimal, self.one_hot or (), self.drop or ())
+
+    def pinned(self) -> Self:
+        """The same settings with the whole way to the file and its checksum; themselves without a file."""
+        if self.data is None:
+            return self
+        data = os.path.abspath(self.data)
+        return replace(self, data=data, data_sha256=file_sha256(data))
+
+    def read_file(self, *options: Any) -> LeastSquares:
+        """Least squares on the file; `options` (ridge, standardise, test_fraction, seed) of `LeastSquares.from_csv`.
+
+        Raises
+        ------
+        InvalidInput
+            If the data cannot be used, or the file is not the one that was meant.
+        """
+        from sgdlimits.problems import LeastSquares
+
+        assert self.data is not None and self.target is not None  # check_file lets neither in alone
+        if self.data_sha256 is not None and (found := file_sha256(self.data)) != self.data_sha256:
+            raise InvalidInput(
+                f"{shortened(self.data, 200)} is not the file that this study was run with: its SHA-256 is "
+                f"{found[:12]}..., expected {self.data_sha256[:12]}...; restore the file, or start a new study with it"
+            )
+        return LeastSquares.from_csv(
+            self.data, self.target, *options, one_hot=self.one_hot or (), drop=self.drop or (),
+            delimiter=self.delimiter, decimal=self.decimal,
+        )  # fmt: skip
