@@ -65,7 +65,9 @@ class LognormalComparison:
         }[self.preferred]
 
 
-def against_lognormal(sample: Any, k: int | float = 0.05, *, side: str = "both") -> LognormalComparison:
+def against_lognormal(
+    sample: Any, k: int | float = 0.05, *, side: str = "both", centre: str = "none"
+) -> LognormalComparison:
     """Compare a Pareto law, P(|X| > t) ~ t^-index, with a lognormal one on the k largest values.
 
     Parameters
@@ -76,6 +78,8 @@ def against_lognormal(sample: Any, k: int | float = 0.05, *, side: str = "both")
         A count, or a fraction of n below one.
     side : {"both", "right", "left"}
         |x|, x or -x.
+    centre : {"none", "median", "auto"}
+        As in `hill`.
 
     Returns
     -------
@@ -86,7 +90,7 @@ def against_lognormal(sample: Any, k: int | float = 0.05, *, side: str = "both")
     InvalidInput
         If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
-    tail = tail_of(sample, side)
+    tail = tail_of(sample, side, centre)
     count = count_of(k, tail)
     return compared(tail.above(count), tail.threshold(count))
 

@@ -27,7 +27,7 @@ HILL, CORRECTED = COLOURS[2], COLOURS[1]
 
 
 def hill_plot(
-    sample: Any, *, side: str = "both", confidence: float = 0.95, corrected: bool = True,
+    sample: Any, *, side: str = "both", centre: str = "none", confidence: float = 0.95, corrected: bool = True,
     estimate: TailEstimate | None = None, ax: Axes | None = None,
 ) -> Figure:
     """Hill's index of P(|X| > t) ~ t^-index against the number of order statistics k.
@@ -37,6 +37,8 @@ def hill_plot(
     sample : (n,) array
     side : {"both", "right", "left"}
         |x|, x or -x.
+    centre : {"none", "median", "auto"}
+        The origin of x, as in `hill`.
     confidence : float
         Of the band at each k; it knows nothing of bias.
     corrected : bool
@@ -50,7 +52,7 @@ def hill_plot(
     -------
     matplotlib Figure
     """
-    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    tail, confidence = tail_of(sample, side, centre), confidence_level(confidence)
     figure, ax = axes_of(ax)
     _paths(ax, tail, confidence, corrected, estimate, lambda k: k)
     ax.set_xscale("log")
@@ -59,14 +61,14 @@ def hill_plot(
 
 
 def alt_hill_plot(
-    sample: Any, *, side: str = "both", confidence: float = 0.95, corrected: bool = True,
+    sample: Any, *, side: str = "both", centre: str = "none", confidence: float = 0.95, corrected: bool = True,
     estimate: TailEstimate | None = None, ax: Axes | None = None,
 ) -> Figure:
     """The plot of Drees, de Haan and Resnick (2000): Hill's index of P(|X| > t) ~ t^-index against log k / log n.
 
     Laws that are no pure power spend most of this axis near their index. Parameters as for `hill_plot`.
     """
-    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    tail, confidence = tail_of(sample, side, centre), confidence_level(confidence)
     figure, ax = axes_of(ax)
     _paths(ax, tail, confidence, corrected, estimate, lambda k: np.log(k) / np.log(tail.n))
     dress(ax, "index", "log k / log n", "alternative Hill plot")
@@ -74,7 +76,8 @@ def alt_hill_plot(
 
 
 def qq_plot(
-    sample: Any, k: int | float = 0.05, *, side: str = "both", confidence: float = 0.95, ax: Axes | None = None
+    sample: Any, k: int | float = 0.05, *, side: str = "both", centre: str = "none", confidence: float = 0.95,
+    ax: Axes | None = None,
 ) -> Figure:
     """Log-excesses of the k largest against exponential quantiles: straight, of slope 1 / index, for a power law.
 
@@ -85,12 +88,12 @@ def qq_plot(
     ----------
     k : int or float
         A count, or a fraction of n below one.
-    sample, side, confidence, ax
+    sample, side, centre, confidence, ax
         As in `hill_plot`.
     """
     from scipy.special import betaincinv
 
-    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    tail, confidence = tail_of(sample, side, centre), confidence_level(confidence)
     count = count_of(k, tail)
     above = tail.above(count)
     gamma = float(above.mean())
@@ -109,7 +112,8 @@ def qq_plot(
 
 
 def survival_plot(
-    sample: Any, *estimates: TailEstimate, side: str = "both", confidence: float = 0.95, ax: Axes | None = None
+    sample: Any, *estimates: TailEstimate, side: str = "both", centre: str = "auto", confidence: float = 0.95,
+    ax: Axes | None = None,
 ) -> Figure:
     """The survival function P(|X| > t) on logarithmic axes with exact binomial intervals, and power laws beside it.
 
@@ -117,12 +121,12 @@ def survival_plot(
     ----------
     *estimates : TailEstimate
         Each with a finite index and a k is drawn from its threshold on, with the lines of its interval's ends.
-    sample, side, confidence, ax
+    sample, side, centre, confidence, ax
         As in `hill_plot`.
     """
     from scipy.special import betaincinv
 
-    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    tail, confidence = tail_of(sample, side, centre), confidence_level(confidence)
     for estimate in estimates:
         instance_of("estimates", estimate, TailEstimate, "pass results of hill, power_law, ...")
     figure, ax = axes_of(ax)

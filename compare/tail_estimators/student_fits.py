@@ -266,11 +266,9 @@ def _fitted(
     n = len(values)
     sizes = np.abs(values - np.median(values))
     warnings = clustered(sizes, float(np.quantile(sizes, 0.9)))
-    if index >= 0.99 * LARGEST_INDEX:
-        index = math.inf
     if upper == math.inf:
-        seen = "the normal law fits best" if index == math.inf else "the normal law fits too"
-        warnings += (f"an index above {lower:.3g} is not told from an infinite one: {seen}",)
+        index = math.inf
+        warnings += (f"an index above {lower:.3g} is not told from an infinite one: the normal law fits too",)
     if details["ks"] * math.sqrt(n) > MISFIT:
         warnings += (
             f"the fitted law is not that of the sample, Kolmogorov-Smirnov distance {details['ks']:.3g} where "
