@@ -134,6 +134,15 @@ def test_blocks_are_means_of_logarithms():
         tails.stable_blocks(x, 400)
 
 
+def test_blocks_about_the_mean_hold_the_index_and_a_wrong_centre_is_seen():
+    """Assert coverage with skewness, where the mean's own error is large, and a warning where no centre is taken."""
+    found = [tails.stable_blocks(stable_sample(1.2, 3000, seed, 0.5), centre="mean") for seed in range(60)]
+    assert np.mean([1.2 in each for each in found]) > 0.9
+    moved = tails.stable_blocks(5 + stable_sample(1.5, 3000, 1), centre="none")
+    assert any("does not take the location out" in text for text in moved.warnings)
+    assert not tails.stable_blocks(stable_sample(1.5, 3000, 1), centre="median").warnings
+
+
 @pytest.mark.parametrize("estimate", (tails.stable_quantiles, tails.stable_blocks))
 def test_stable_methods_say_that_they_end_at_two(estimate):
     """Assert an infinite index for normal samples, whatever is above 2 left open, and a warning for Student's t."""
