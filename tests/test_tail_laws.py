@@ -98,6 +98,24 @@ def test_a_law_that_does_not_fit_is_warned_of():
     assert not tails.student(student_sample(3, 3000, 5)).warnings
 
 
+def test_a_tail_unlike_the_fitted_one_is_warned_of():
+    """Assert it of Student's t on stable samples and of stable laws on t and exponential ones; seldom on their own."""
+
+    def misfit(estimate, samples):
+        return sum(any("not its tail" in text for text in estimate(x).warnings) for x in samples)
+
+    seeds = range(20)
+    own, foreign = [student_sample(3, 3000, s) for s in seeds], [stable_sample(1.8, 3000, s) for s in seeds]
+    assert misfit(tails.student, foreign) >= 16 and misfit(tails.student, own) <= 1
+    for estimate in (tails.stable_quantiles, tails.stable_blocks):
+        assert misfit(estimate, [stable_sample(1.5, 3000, s, 0.5) for s in seeds]) <= 1
+    assert misfit(tails.stable_quantiles, [generator(s).standard_exponential(1000) for s in seeds]) >= 8
+    warned = [tails.stable_quantiles(student_sample(nu, 3000, s)).warnings for nu in (8, 20) for s in seeds]
+    assert sum(bool(each) for each in warned) >= 34
+    silent = [tails.stable_quantiles(stable_sample(1.5, 3000, s)).warnings for s in seeds]
+    assert sum(bool(each) for each in silent) <= 2
+
+
 # stable laws
 
 

@@ -46,6 +46,29 @@ def clustered(sizes: np.ndarray, threshold: float) -> tuple[str, ...]:
     )
 
 
+def doubts_of_whole(values: np.ndarray) -> tuple[str, ...]:
+    """Warnings of ties and of clusters, in a sample (n,) to which a whole law is fitted."""
+    sizes = np.abs(values - np.median(values))
+    repeated = len(values) - len(np.unique(values))
+    ties = (
+        f"{repeated} of the {len(values)} values repeat another: the sample is rounded, or a chain stood still, and a "
+        "law with a density is rejected or bent by that alone",
+    )
+    return (ties if repeated > len(values) / 20 else ()) + clustered(sizes, float(np.quantile(sizes, 0.9)))
+
+
+def beside_fit(survival: np.ndarray) -> float:
+    """How far the tail of a sample is from that of its fitted law, in standard errors: above zero if heavier.
+
+    Parameters
+    ----------
+    survival : (k + 1,) array
+        Of the fitted law at the k + 1 largest sizes, rising. Logarithms of the last over the others have mean one.
+    """
+    ratios = np.log(survival[-1]) - np.log(np.maximum(survival[:-1], np.finfo(float).tiny))
+    return float((ratios.mean() - 1) * math.sqrt(len(ratios)))
+
+
 def runs_probability(places: np.ndarray, n: int) -> float:
     """P(as few runs of exceedances, or fewer), given their number k: exact for exchangeable samples."""
     from scipy.special import gammaln

@@ -10,16 +10,19 @@ import numpy as np
 from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, one_of, seed_number, whole_number
 
-from .doubts import clustered
+from .doubts import beside_fit, doubts_of_whole
 from .result import TailEstimate
-from .samples import whole_sample
+from .samples import FEWEST_ABOVE, whole_sample
+from .stable_law import LEVELS, fit_stable
 from .stable_table import LEAST, MOST, index_of, ratios
+from .student_fits import distance
 
-LEVELS = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 RESAMPLES = 500
 SUMS = (4, 16)  # values that are added up to see whether the law is stable
 UNSTABLE = 0.995  # confidence with which it must be otherwise, of each
 BLOCK = 8  # of least variance, up to one percent, for a stable law
+MISFIT = 1.8  # Kolmogorov-Smirnov distance times sqrt(n): quantiles fit less well than likelihoods
+SHARE, LIGHTER, HEAVIER = 0.05, -3.0, 4.0  # largest values held against the fitted tail, and standard errors
 MISPLACED = 3.0  # standard errors between two centres, from which one is wrong
 CENTRES = ("differences", "mean", "median", "none")
 
@@ -43,7 +46,8 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
     -------
     TailEstimate
         `details`: `skewness` (beta), `spread` and `leaning` (the two ratios of quantiles), `sums` (the spread of
-        sums against that of values, in standard errors, near 0 for a stable law).
+        sums against that of values, in standard errors, near 0 for a stable law), `ks` and `tail` (distance to the
+        stable law of these quantiles, and the tail beside its own in standard errors, above zero if heavier).
 
     Raises
     ------
@@ -65,8 +69,10 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
             f"McCulloch's method sees indices from {LEAST:g} to {MOST:g}: use stable_blocks or corrected_hill"
         )
     apart = unlike_sums(values, generator)
-    details = {"skewness": skewness, "spread": spread, "leaning": leaning, "sums": apart}
-    warnings = _dependent(values) + _seen(index, lower, upper, "quantiles") + _stable(apart)
+    ks, tail = _beside_the_law(values)
+    fit = _misfit(ks, tail, len(values)) if upper < MOST else ()
+    details = {"skewness": skewness, "spread": spread, "leaning": leaning, "sums": apart, "ks": ks, "tail": tail}
+    warnings = doubts_of_whole(values) + _seen(index, lower, upper, "quantiles") + _stable(apart) + fit
     return TailEstimate(
         _beyond(index), 0.0 if lower <= LEAST else float(lower), _beyond(upper), confidence, None,
         "stable, McCulloch's quantiles", len(values), warnings, details,
@@ -100,7 +106,7 @@ def stable_blocks(
     Returns
     -------
     TailEstimate
-        `details`: `block`, `blocks` (their number), `sums` as for `stable_quantiles`.
+        `details`: `block`, `blocks` (their number), `sums`, `ks` and `tail` as for `stable_quantiles`.
 
     Raises
     ------
@@ -129,8 +135,10 @@ def stable_blocks(
             half = normal_quantile(confidence) * its_error
             lower, upper = min(lower, _ratio(other + half)), max(upper, _ratio(other - half))
     apart = unlike_sums(centred, np.random.Generator(np.random.Philox(seed)))
-    details = {"block": float(block), "blocks": float(blocks), "sums": apart}
-    warnings = _dependent(values) + location + _seen(_ratio(shape), lower, upper, "blocks") + _stable(apart)
+    ks, tail = _beside_the_law(values)
+    fit = _misfit(ks, tail, len(values)) if upper < MOST else ()
+    details = {"block": float(block), "blocks": float(blocks), "sums": apart, "ks": ks, "tail": tail}
+    warnings = doubts_of_whole(values) + location + _seen(_ratio(shape), lower, upper, "blocks") + _stable(apart) + fit
     return TailEstimate(
         _beyond(_ratio(shape)), lower, _beyond(upper), confidence, None, f"stable, blocks of {block}", n,
         warnings, details,
@@ -212,11 +220,6 @@ def _beyond(index: float) -> float:
     return float(index) if index < MOST else math.inf
 
 
-def _dependent(values: np.ndarray) -> tuple[str, ...]:
-    sizes = np.abs(values - np.median(values))
-    return clustered(sizes, float(np.quantile(sizes, 0.9)))
-
-
 def _seen(index: float, lower: float, upper: float, means: str) -> tuple[str, ...]:
     if upper < MOST:
         return ()
@@ -235,3 +238,29 @@ def _stable(apart: float) -> tuple[str, ...]:
         f"the law is not stable: quantiles of its sums spread otherwise, by {abs(apart):.1f} standard errors; "
         "the index describes the middle of the law, not its tail",
     )
+
+
+def _beside_the_law(values: np.ndarray) -> tuple[float, float]:
+    """Kolmogorov-Smirnov distance to the stable law of the same quantiles, and its tail beside the sample's."""
+    ordered = np.sort(values)
+    found = fit_stable(ordered)
+    middle = float(np.median(ordered))
+    count = max(FEWEST_ABOVE, int(SHARE * len(values)))
+    sizes = np.sort(np.abs(ordered - middle))[: -count - 2 : -1]
+    return distance(found.below), beside_fit(found.outside(middle, sizes))
+
+
+def _misfit(ks: float, tail: float, n: int) -> tuple[str, ...]:
+    found: tuple[str, ...] = ()
+    if ks * math.sqrt(n) > MISFIT:
+        found = (
+            f"no stable law of these quantiles is that of the sample, Kolmogorov-Smirnov distance {ks:.3g} where "
+            f"{MISFIT / math.sqrt(n):.3g} is usual at most: the index describes its middle, not its tail",
+        )
+    if not LIGHTER < tail < HEAVIER:
+        found += (
+            f"the tail of the sample is {'heavier' if tail > 0 else 'lighter'} than that of the stable law of its "
+            f"quantiles, by {abs(tail):.1f} standard errors of the {100 * SHARE:g} % largest: the index describes its "
+            "middle, not its tail",
+        )
+    return found

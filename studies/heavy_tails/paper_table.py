@@ -82,7 +82,7 @@ class TableRow:
 
     @property
     def stable_accepted(self) -> bool:
-        """Whether the stable law is not rejected."""
+        """Whether the symmetric stable law is not rejected."""
         return self.stable_fit.p_value > ACCEPTED
 
     @property
@@ -90,7 +90,7 @@ class TableRow:
         """In words."""
         where = "inside" if self.fitted_inside else "outside"
         what = "SGD's index" if self.fitted_is_index else "not SGD's index"
-        laws = {"t": self.student_accepted, "stable": self.stable_accepted}
+        laws = {"t": self.student_accepted, "symmetric stable": self.stable_accepted}
         fits = ", ".join(f"{law} {'not rejected' if accepted else 'rejected'}" for law, accepted in laws.items())
         return f"fitted nu {where} the bounds, {what}; {fits}"
 
@@ -146,7 +146,7 @@ def table_row(
     )  # fmt: skip
     ends = found.dataset["sample"].values[0]
     lower, upper = limit.tail_index_bounds()
-    fits = [goodness_of_fit(ends, law, resamples, seed) for law in ("student", "stable")]
+    fits = [goodness_of_fit(ends, law, resamples, seed) for law in ("student", "symmetric stable")]
     notes = [text for row in found.table() if row["kind"] == "estimate" for text in row["notes"].split("; ")]
     unsettled = tuple(dict.fromkeys(text for text in notes if text.startswith("not settled")))
     return TableRow(

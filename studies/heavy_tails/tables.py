@@ -31,8 +31,8 @@ NUMBERS = {  # column -> long name
     "nu_upper": "upper end of its interval",
     "student_ks": "Kolmogorov-Smirnov distance to the fitted t",
     "student_p": "its p-value by parametric bootstrap",
-    "stable_index": "index of the stable law fitted to SGD",
-    "stable_ks": "Kolmogorov-Smirnov distance to the fitted stable law",
+    "stable_index": "index of the symmetric stable law fitted to SGD",
+    "stable_ks": "Kolmogorov-Smirnov distance to the fitted symmetric stable law",
     "stable_p": "its p-value by parametric bootstrap",
 }
 OPTIMISER_NUMBERS = {
@@ -196,7 +196,7 @@ def grid(result: HeavyTailsResult) -> TextTable:
             )
         )  # fmt: skip
     columns = (
-        "batch", "step size", "bounds", "homogenized", "SGD", "fitted nu", "nu is of", "p of t, stable", "verdict",
+        "batch", "step size", "bounds", "homogenized", "SGD", "fitted nu", "nu is of", "p of t, symmetric stable", "verdict",
     )  # fmt: skip
     return TextTable(columns, tuple((name, tuple(found)) for name, found in groups.items()), "Bounds, indices and fits")
 
@@ -214,7 +214,7 @@ def finding(result: HeavyTailsResult) -> str:
         f"The bounds on its index hold SGD's own index in {_count(found, 'sgd_inside')}, and the degrees of freedom of "
         f"a Student's t fitted to SGD in {_count(found, 'fitted_inside')}; that fit meets SGD's index in "
         f"{_count(found, 'fitted_is_index')}.",
-        f"Kolmogorov and Smirnov's test does not reject t in {_count(found, 'student_accepted')} and the stable law in "
+        f"Kolmogorov and Smirnov's test does not reject t in {_count(found, 'student_accepted')} and the symmetric stable law in "
         f"{_count(found, 'stable_accepted')}, although every exact index of SGD "
         + (
             "is above 2, where no law is stable but the normal one: such a test says little of tails."
