@@ -383,5 +383,37 @@ def test_quantile_and_survival_plots_show_the_sample():
     ax = tails.survival_plot(straight, tails.hill(straight), tails.student(straight)).axes[0]
     points = ax.get_lines()[0].get_xydata()
     assert points[0] == pytest.approx([straight.max(), 1 / 5000])
-    assert len(ax.get_lines()) == 2  # one estimate has no k to be drawn from
+    assert len(ax.get_lines()) == 3
     assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_survival_lines_are_those_of_the_laws_fitted():
+    """Assert each at the sample's own quantiles, within the sample's interval, and Student's by scipy."""
+    from scipy.stats import t as law
+
+    x = student_sample(3, 20_000, 21)
+    whole = tails.student(x), tails.skewed_student(x)
+    fits = (tails.corrected_hill(x), tails.moment(x), tails.pickands(x, 1000), *whole)
+    ax = tails.survival_plot(x, *fits).axes[0]
+    sizes = np.sort(np.abs(x))[::-1]
+    for estimate in fits:
+        t, level = curves(ax)[f"{estimate.method}: {estimate.index:.3g}"].T
+        seen = np.searchsorted(-sizes, -t) / len(x)
+        inside = (seen > 10 / len(x)) & (level < 0.5)
+        # Four binomial errors: a line through the threshold that ran below the data would leave them.
+        assert (np.abs(level - seen)[inside] < 4 * np.sqrt(seen * 20_000)[inside] / 20_000).all(), estimate.method
+    found = whole[0]
+    t, level = curves(ax)[f"{found.method}: {found.index:.3g}"].T
+    fitted = law(found.index, found.details["location"], found.details["scale"])
+    origin = np.median(x)
+    assert level == pytest.approx(fitted.sf(origin + t) + fitted.cdf(origin - t), rel=1e-9)
+
+
+def test_what_cannot_be_drawn_is_said_in_the_legend():
+    """Assert names without lines for no index, no law, and another origin, and the origin on the axis."""
+    x = 3 + student_sample(3, 2000, 22)
+    light = tails.moment(generator(22).standard_exponential(2000))
+    ax = tails.survival_plot(x, tails.stable_blocks(x), tails.hill(x, 100), light).axes[0]
+    said = [name for name in curves(ax) if "not drawn" in name]
+    assert len(said) == 3 and all(not len(curves(ax)[name]) for name in said)
+    assert f"X - {np.median(x):.4g}" in ax.get_ylabel()

@@ -161,13 +161,16 @@ def moment(
     Returns
     -------
     TailEstimate
-        `details`: the threshold and the origin, `shape` (xi) and its `shape_error`.
+        `details`: the threshold and the origin, `shape` (xi) and its `shape_error`, and `scale` of the generalised
+        Pareto law beyond the threshold.
     """
     confidence = confidence_level(confidence)
     tail = tail_of(sample, side, centre)
     count = _share(k, tail, MOMENT_SHARE)
-    shape, error = moment_shape(tail.above(count))
-    return _from_shape(tail, shape, error, confidence, count, "moment")
+    above = tail.above(count)
+    shape, error = moment_shape(above)
+    scale = tail.threshold(count) * float(above.mean()) * (1 + max(0.0, float(above.mean()) - shape))
+    return _from_shape(tail, shape, error, confidence, count, "moment", count, scale)
 
 
 def pickands(
@@ -187,7 +190,8 @@ def pickands(
     Returns
     -------
     TailEstimate
-        `details`: the threshold x_(4k) and the origin, `shape` (xi) and its `shape_error`.
+        `details`: the threshold x_(4k) and the origin, `shape` (xi) and its `shape_error`, and `scale` of the
+        generalised Pareto law beyond the threshold.
     """
     confidence = confidence_level(confidence)
     tail = tail_of(sample, side, centre)
@@ -202,7 +206,9 @@ def pickands(
     shape = math.log2((one - two) / (two - four))
     factor = shape / (2 * (2**shape - 1) * math.log(2)) if abs(shape) > 1e-8 else 1 / (2 * math.log(2) ** 2)
     error = abs(factor) * math.sqrt((2 ** (2 * shape + 1) + 1) / count)
-    return _from_shape(tail, shape, error, confidence, count, "Pickands", reach=4 * count - 1)
+    bent = math.expm1(shape * math.log(2)) / shape if abs(shape) > 1e-8 else math.log(2)
+    scale = float(two - four) / bent * tail.threshold(count - 1)
+    return _from_shape(tail, shape, error, confidence, count, "Pickands", 4 * count - 1, scale)
 
 
 def _share(k: int | float | None, tail: Tail, share: float, spare: int = 1) -> int:
@@ -212,11 +218,10 @@ def _share(k: int | float | None, tail: Tail, share: float, spare: int = 1) -> i
 
 
 def _from_shape(
-    tail: Tail, shape: float, error: float, confidence: float, k: int, method: str, reach: int | None = None
+    tail: Tail, shape: float, error: float, confidence: float, k: int, method: str, reach: int, scale: float
 ) -> TailEstimate:
     # Ends of an interval of the shape, turned into those of the index.
     half = normal_quantile(confidence) * error
-    reach = k if reach is None else reach
     warnings = tail.tied(reach) + clustered(tail.sizes, tail.threshold(reach))
     index, upper = reciprocal(shape), reciprocal(shape - half)
     if shape + half < 0:
@@ -228,5 +233,7 @@ def _from_shape(
             "does not exclude zero, a tail lighter than every power",
         )
     warnings += tail.located
-    details = {"threshold": tail.threshold(reach), "origin": tail.origin, "shape": shape, "shape_error": error}
+    details = {
+        "threshold": tail.threshold(reach), "origin": tail.origin, "shape": shape, "shape_error": error, "scale": scale
+    }  # fmt: skip
     return TailEstimate(index, reciprocal(shape + half), upper, confidence, k, method, tail.n, warnings, details)

@@ -13,7 +13,7 @@ from sgdlimits.exact.errors import InvalidInput, one_of, seed_number, whole_numb
 from .doubts import beside_fit, doubts_of_whole
 from .result import TailEstimate
 from .samples import FEWEST_ABOVE, whole_sample
-from .stable_law import LEVELS, fit_stable
+from .stable_law import LEVELS, StableFit, fit_stable
 from .stable_table import LEAST, MOST, index_of, ratios
 from .student_fits import distance
 
@@ -45,9 +45,10 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
     Returns
     -------
     TailEstimate
-        `details`: `skewness` (beta), `spread` and `leaning` (the two ratios of quantiles), `sums` (the spread of
-        sums against that of values, in standard errors, near 0 for a stable law), `ks` and `tail` (distance to the
-        stable law of these quantiles, and the tail beside its own in standard errors, above zero if heavier).
+        `details`: `location` and `scale` (of scipy's levy_stable), `skewness` (beta), `spread` and `leaning` (the two
+        ratios of quantiles), `sums` (the spread of sums against that of values, in standard errors, near 0 for a stable
+        law), `ks` and `tail` (distance to the stable law of these quantiles, and the tail beside its own in standard
+        errors, above zero if heavier).
 
     Raises
     ------
@@ -69,9 +70,12 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
             f"McCulloch's method sees indices from {LEAST:g} to {MOST:g}: use stable_blocks or corrected_hill"
         )
     apart = unlike_sums(values, generator)
-    ks, tail = _beside_the_law(values)
+    law, ks, tail = _beside_the_law(values)
     fit = _misfit(ks, tail, len(values)) if upper < MOST else ()
-    details = {"skewness": skewness, "spread": spread, "leaning": leaning, "sums": apart, "ks": ks, "tail": tail}
+    details = {
+        "location": law.location, "scale": law.scale, "skewness": skewness, "spread": spread, "leaning": leaning,
+        "sums": apart, "ks": ks, "tail": tail,
+    }  # fmt: skip
     warnings = doubts_of_whole(values) + _seen(index, lower, upper, "quantiles") + _stable(apart) + fit
     return TailEstimate(
         _beyond(index), 0.0 if lower <= LEAST else float(lower), _beyond(upper), confidence, None,
@@ -135,7 +139,7 @@ def stable_blocks(
             half = normal_quantile(confidence) * its_error
             lower, upper = min(lower, _ratio(other + half)), max(upper, _ratio(other - half))
     apart = unlike_sums(centred, np.random.Generator(np.random.Philox(seed)))
-    ks, tail = _beside_the_law(values)
+    _, ks, tail = _beside_the_law(values)
     fit = _misfit(ks, tail, len(values)) if upper < MOST else ()
     details = {"block": float(block), "blocks": float(blocks), "sums": apart, "ks": ks, "tail": tail}
     warnings = doubts_of_whole(values) + location + _seen(_ratio(shape), lower, upper, "blocks") + _stable(apart) + fit
@@ -240,14 +244,14 @@ def _stable(apart: float) -> tuple[str, ...]:
     )
 
 
-def _beside_the_law(values: np.ndarray) -> tuple[float, float]:
-    """Kolmogorov-Smirnov distance to the stable law of the same quantiles, and its tail beside the sample's."""
+def _beside_the_law(values: np.ndarray) -> tuple[StableFit, float, float]:
+    """The stable law of the same quantiles, Kolmogorov-Smirnov distance to it, and its tail beside the sample's."""
     ordered = np.sort(values)
     found = fit_stable(ordered)
     middle = float(np.median(ordered))
     count = max(FEWEST_ABOVE, int(SHARE * len(values)))
     sizes = np.sort(np.abs(ordered - middle))[: -count - 2 : -1]
-    return distance(found.below), beside_fit(found.outside(middle, sizes))
+    return found, distance(found.below), beside_fit(found.outside(middle, sizes))
 
 
 def _misfit(ks: float, tail: float, n: int) -> tuple[str, ...]:

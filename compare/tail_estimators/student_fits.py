@@ -102,7 +102,9 @@ def skewed_student(sample: Any, *, side: str = "both", confidence: float = 0.95)
     Returns
     -------
     TailEstimate
-        With the profile-likelihood interval. `details`: `a`, `b`, `location`, `scale`, `ks`, `tail`.
+        With the profile-likelihood interval, which is a little short for the lighter of two tails: with a = 3/4 and
+        b = 2 that of the right held 4 in 93 % of 800 samples of 1000 and 3000. `details`: `a`, `b`, `location`,
+        `scale`, `ks`, `tail`.
 
     Raises
     ------

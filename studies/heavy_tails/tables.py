@@ -196,7 +196,8 @@ def grid(result: HeavyTailsResult) -> TextTable:
             )
         )  # fmt: skip
     columns = (
-        "batch", "step size", "bounds", "homogenized", "SGD", "fitted nu", "nu is of", "p of t, symmetric stable", "verdict",
+        "batch", "step size", "bounds", "homogenized", "SGD", "fitted nu", "nu is of", "p of t, symmetric stable",
+        "verdict",
     )  # fmt: skip
     return TextTable(columns, tuple((name, tuple(found)) for name, found in groups.items()), "Bounds, indices and fits")
 
@@ -214,8 +215,8 @@ def finding(result: HeavyTailsResult) -> str:
         f"The bounds on its index hold SGD's own index in {_count(found, 'sgd_inside')}, and the degrees of freedom of "
         f"a Student's t fitted to SGD in {_count(found, 'fitted_inside')}; that fit meets SGD's index in "
         f"{_count(found, 'fitted_is_index')}.",
-        f"Kolmogorov and Smirnov's test does not reject t in {_count(found, 'student_accepted')} and the symmetric stable law in "
-        f"{_count(found, 'stable_accepted')}, although every exact index of SGD "
+        f"Kolmogorov and Smirnov's test does not reject t in {_count(found, 'student_accepted')} and the symmetric "
+        f"stable law in {_count(found, 'stable_accepted')}, although every exact index of SGD "
         + (
             "is above 2, where no law is stable but the normal one: such a test says little of tails."
             if all(row.sgd.lower > 2 for row in found)
