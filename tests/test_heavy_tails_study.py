@@ -46,6 +46,15 @@ def test_the_stable_distribution_is_that_of_scipy():
     assert stable_law.survival(np.array([1e4]), 1.5, 0.5)[0] * 1e6 == pytest.approx(power, rel=1e-3)
 
 
+def test_a_one_sided_stable_law_is_fitted():
+    """Assert index and skewness of a law on the positive axis alone, a small distance, and no probability below zero."""
+    x = np.sort(stable_law.draw_stable(0.6, 1.0, 4000, generator(1, 5)))
+    found = stable_law.fit_stable(x)
+    assert found.index == pytest.approx(0.6, abs=0.05) and found.skewness > 0.9
+    assert goodness.distance(found.below) < 0.06  # quantiles place the end of a one-sided law badly
+    assert stable_law.survival(np.array([-1.0, 0.0]), 0.6, 1.0) == pytest.approx([1, 1])
+
+
 def _stable_cdf(x, index, skewness):
     return 1 - stable_law.survival(x, index, skewness)
 

@@ -136,7 +136,7 @@ def no_pure_power(above: np.ndarray) -> tuple[str, ...]:
         return ()
     return (
         f"no pure power is seen in the {len(above)} largest: Hill's 1 / index {first:.3g} and the moment estimate's "
-        f"{shape:.3g} differ by {abs(apart):.1f} standard errors, and the interval knows nothing of it; take a smaller "
+        f"{shape:.3g} differ by {abs(apart):.1f} standard errors, and the interval knows nothing of it: take a smaller "
         "k, corrected_hill, or another origin",
     )
 

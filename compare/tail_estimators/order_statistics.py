@@ -119,7 +119,7 @@ def corrected_hill(
     warnings: tuple[str, ...] = ()
     if abs(found.bend) > normal_quantile(SETTLED):
         warnings = (
-            f"the tail has not settled at k = {count}: its spacings bend by {abs(found.bend):.1f} standard errors; "
+            f"the tail has not settled at k = {count}: its spacings bend by {abs(found.bend):.1f} standard errors: "
             "take a smaller k, or more samples",
         )
     details = {

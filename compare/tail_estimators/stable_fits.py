@@ -23,6 +23,7 @@ UNSTABLE = 0.995  # confidence with which it must be otherwise, of each
 BLOCK = 8  # of least variance, up to one percent, for a stable law
 MISFIT = 1.8  # Kolmogorov-Smirnov distance times sqrt(n): quantiles fit less well than likelihoods
 SHARE, LIGHTER, HEAVIER = 0.05, -3.0, 4.0  # largest values held against the fitted tail, and standard errors
+ONE_SIDED = 0.9  # skewness from which a law of index below one is on one side
 MISPLACED = 3.0  # standard errors between two centres, from which one is wrong
 CENTRES = ("differences", "mean", "median", "none")
 
@@ -71,7 +72,7 @@ def stable_quantiles(sample: Any, *, confidence: float = 0.95, seed: int = 0) ->
         )
     apart = unlike_sums(values, generator)
     law, ks, tail = _beside_the_law(values)
-    fit = _misfit(ks, tail, len(values)) if upper < MOST else ()
+    fit = _misfit(law, ks, tail, len(values)) if upper < MOST else ()
     details = {
         "location": law.location, "scale": law.scale, "skewness": skewness, "spread": spread, "leaning": leaning,
         "sums": apart, "ks": ks, "tail": tail,
@@ -139,8 +140,8 @@ def stable_blocks(
             half = normal_quantile(confidence) * its_error
             lower, upper = min(lower, _ratio(other + half)), max(upper, _ratio(other - half))
     apart = unlike_sums(centred, np.random.Generator(np.random.Philox(seed)))
-    _, ks, tail = _beside_the_law(values)
-    fit = _misfit(ks, tail, len(values)) if upper < MOST else ()
+    law, ks, tail = _beside_the_law(values)
+    fit = _misfit(law, ks, tail, len(values)) if upper < MOST else ()
     details = {"block": float(block), "blocks": float(blocks), "sums": apart, "ks": ks, "tail": tail}
     warnings = doubts_of_whole(values) + location + _seen(_ratio(shape), lower, upper, "blocks") + _stable(apart) + fit
     return TailEstimate(
@@ -204,7 +205,7 @@ def _misplaced(shape: float, other: float, error: float, centre: str) -> tuple[s
         return ()
     return (
         f"centre={centre!r} does not take the location out: 1 / index is {shape:.3g}, by differences {other:.3g}, "
-        f"{abs(shape - other) / error:.1f} standard errors apart; take differences",
+        f"{abs(shape - other) / error:.1f} standard errors apart: take differences",
     )
 
 
@@ -239,7 +240,7 @@ def _stable(apart: float) -> tuple[str, ...]:
     if abs(apart) <= normal_quantile(UNSTABLE):
         return ()
     return (
-        f"the law is not stable: quantiles of its sums spread otherwise, by {abs(apart):.1f} standard errors; "
+        f"the law is not stable: quantiles of its sums spread otherwise, by {abs(apart):.1f} standard errors: "
         "the index describes the middle of the law, not its tail",
     )
 
@@ -254,9 +255,10 @@ def _beside_the_law(values: np.ndarray) -> tuple[StableFit, float, float]:
     return found, distance(found.below), beside_fit(found.outside(middle, sizes))
 
 
-def _misfit(ks: float, tail: float, n: int) -> tuple[str, ...]:
+def _misfit(law: StableFit, ks: float, tail: float, n: int) -> tuple[str, ...]:
     found: tuple[str, ...] = ()
-    if ks * math.sqrt(n) > MISFIT:
+    one_sided = law.index < 1 and abs(law.skewness) > ONE_SIDED  # quantiles place the end of such a law badly
+    if ks * math.sqrt(n) > MISFIT and not one_sided:
         found = (
             f"no stable law of these quantiles is that of the sample, Kolmogorov-Smirnov distance {ks:.3g} where "
             f"{MISFIT / math.sqrt(n):.3g} is usual at most: the index describes its middle, not its tail",

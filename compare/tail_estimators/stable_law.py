@@ -83,6 +83,8 @@ def _beyond(x: np.ndarray, index: float, skewness: float) -> np.ndarray:
     turn = math.atan(skewness * math.tan(math.pi * index / 2)) / index
     share, weights = _nodes()
     width = math.pi / 2 + turn
+    if width < 1e-9:  # all of the law is on the other side
+        return np.zeros(len(x))
     from_edge = width * (1 - share)  # of the angle to pi / 2, kept without cancellation
     edge = np.sin(np.minimum(from_edge, math.pi / 2 + turn))  # cosine of the angle
     turned = index * width * share
