@@ -125,8 +125,8 @@ def sentences(numbers: Numbers, finite: list[str], light: list[str], sizes: list
         + " and on ".join(
             f"{law} " + ", ".join(f"{name} {100 * coverage(law, name):.0f}" for name in
                                   (best, "hill, second_order", "hill, k = 0.2 %", "moment"))
-            + f" % cover, and hill, second_order warns in {100 * float(numbers[law]['hill, second_order']['warned']):.0f} "
-            "%"
+            + " % cover, and hill, second_order warns in "
+            + f"{100 * float(numbers[law]['hill, second_order']['warned']):.0f} %"
             for law in SHIFTED
         )
         + ". One tail is measured from zero: subtract the place where sizes start. A sample ten times its own width "

@@ -47,7 +47,7 @@ def test_the_stable_distribution_is_that_of_scipy():
 
 
 def test_a_one_sided_stable_law_is_fitted():
-    """Assert index and skewness of a law on the positive axis alone, a small distance, and no probability below zero."""
+    """Assert index and skewness of a law on the positive axis, a small distance, no probability below zero."""
     x = np.sort(stable_law.draw_stable(0.6, 1.0, 4000, generator(1, 5)))
     found = stable_law.fit_stable(x)
     assert found.index == pytest.approx(0.6, abs=0.05) and found.skewness > 0.9

@@ -200,8 +200,9 @@ def _paths(
         quantile = normal_quantile(confidence)
         found = [line_of_range(spacings(tail.logs[:k] - tail.logs[k]), quantile) for k in counts]
         middle = np.array([each.gamma for each, _, _ in found])
-        ends = [1 / np.maximum([each[place] for each in found], 1e-9) for place in (2, 1)]
-        ax.fill_between(where(counts), *ends, color=CORRECTED, alpha=PALE, linewidth=0)
+        low = 1 / np.maximum(np.array([upper for _, _, upper in found]), 1e-9)
+        high = 1 / np.maximum(np.array([lower for _, lower, _ in found]), 1e-9)
+        ax.fill_between(where(counts), low, high, color=CORRECTED, alpha=PALE, linewidth=0)
         ax.plot(where(counts), 1 / np.maximum(middle, 1e-9), "--", color=CORRECTED, linewidth=1, label="corrected")
     if estimate is not None and estimate.k is not None and np.isfinite(estimate.index):
         place = where(np.array([estimate.k]))

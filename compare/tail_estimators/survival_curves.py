@@ -25,10 +25,10 @@ def beyond_threshold(estimate: TailEstimate, tail: Tail) -> tuple[np.ndarray, np
     above = int(np.count_nonzero(tail.logs > math.log(threshold) * (1 + 1e-12)))
     share = np.geomspace(1.0, min(0.5, 0.5 / max(above, 1)), POINTS)
     sizes = _quantiles(estimate)
-    return (
-        share * above / tail.n,
-        *(threshold * sizes(share, 1 / index) for index in (estimate.index, estimate.upper, estimate.lower)),
-    )  # fmt: skip
+    middle, near, far = (
+        threshold * sizes(share, 1 / index) for index in (estimate.index, estimate.upper, estimate.lower)
+    )
+    return share * above / tail.n, middle, near, far
 
 
 def _quantiles(estimate: TailEstimate) -> Callable[[np.ndarray, float], np.ndarray]:
