@@ -93,4 +93,4 @@ plots.plot_optimisers(result)
 
 # %%
 values = np.random.Generator(np.random.Philox(1)).standard_t(3, 4000)
-[goodness_of_fit(values, law) for law in ("student", "stable")]
+[goodness_of_fit(values, law) for law in ("student", "stable", "symmetric stable")]

@@ -17,9 +17,11 @@ def student_sample(index, n, seed):
     return generator(seed).standard_t(index, n)
 
 
-def stable_sample(index, n, seed):
-    """Symmetric, by Chambers, Mallows and Stuck."""
+def stable_sample(index, n, seed, skewness=0.0):
+    """By Chambers, Mallows and Stuck, of an index other than one."""
     noise = generator(seed)
     angle, wait = math.pi * (noise.random(n) - 0.5), noise.standard_exponential(n)
-    first = np.sin(index * angle) / np.cos(angle) ** (1 / index)
-    return first * (np.cos((1 - index) * angle) / wait) ** ((1 - index) / index)
+    lean = skewness * math.tan(math.pi * index / 2)
+    turned = index * angle + math.atan(lean)
+    bent = np.sin(turned) / np.cos(angle) ** (1 / index) * (np.cos(angle - turned) / wait) ** ((1 - index) / index)
+    return (1 + lean**2) ** (0.5 / index) * bent

@@ -1,6 +1,8 @@
 """The study of heavy tails: its claims at tiny sizes, tests of fitted laws that keep their level, and its report."""
 
 import html
+import math
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -10,7 +12,7 @@ from scipy.stats import kstest, kstwo, levy_stable
 from sgdlimits import problems
 from sgdlimits.__main__ import main
 from sgdlimits.compare.output_folder import written_files
-from sgdlimits.compare.tail_estimators import goodness, goodness_of_fit, student
+from sgdlimits.compare.tail_estimators import against_lognormal, goodness, goodness_of_fit, stable_law, student
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.studies.heavy_tails import HeavyTailsStudy, optimisers, paper_table, study, summary, sweeps, tables
 
@@ -27,19 +29,56 @@ def p_values(law, draw, count, resamples=19):
     return np.array(found) - generator(4, 0).random(count) / (resamples + 1)
 
 
-def test_the_table_of_stable_laws_is_that_of_scipy():
-    """Assert it at indices between those of the table, and that draws follow it."""
+def test_the_stable_distribution_is_that_of_scipy():
+    """Assert it at several indices and skewnesses, far out as the power of theory, and that draws follow it."""
     x = np.array([-30.0, -2.0, -0.1, 0.0, 0.3, 1.0, 7.0, 200.0])
-    for index in (0.93, 1.51):
-        assert np.abs(goodness.stable_distribution(x, index) - levy_stable.cdf(x, index, 0.0)).max() < 2e-4
-        drawn = goodness._draw_stable(index, 4000, generator(1, 1))
-        assert kstest(drawn, lambda values, at=index: goodness.stable_distribution(values, at)).pvalue > 1e-3
+    for index, skewness in ((0.6, 0.3), (0.93, 0.0), (1.51, 0.0), (1.3, -0.9), (1.9, 0.7)):
+        found = 1 - stable_law.survival(x, index, skewness)
+        assert np.abs(found - levy_stable.cdf(x, index, skewness)).max() < 2e-4
+        drawn = stable_law.draw_stable(index, skewness, 4000, generator(1, 1))
+        cdf = partial(_stable_cdf, index=index, skewness=skewness)
+        assert kstest(drawn, cdf).pvalue > 1e-3
+        other = partial(_stable_cdf, index=index, skewness=skewness - 0.3)
+        assert index > 1.7 or kstest(drawn, other).pvalue < 1e-2  # near two the skewness moves nothing
+        levels = np.array([0.1, 0.5, 0.99])
+        assert _stable_cdf(stable_law.quantiles(index, skewness, levels), index, skewness) == pytest.approx(levels)
+    power = math.gamma(1.5) * math.sin(0.75 * math.pi) / math.pi * 1.5
+    assert stable_law.survival(np.array([1e4]), 1.5, 0.5)[0] * 1e6 == pytest.approx(power, rel=1e-3)
+
+
+def test_a_one_sided_stable_law_is_fitted():
+    """Assert index and skewness of a law on the positive axis, a small distance, no probability below zero."""
+    x = np.sort(stable_law.draw_stable(0.6, 1.0, 4000, generator(1, 5)))
+    found = stable_law.fit_stable(x)
+    assert found.index == pytest.approx(0.6, abs=0.05) and found.skewness > 0.9
+    assert goodness.distance(found.below) < 0.06  # quantiles place the end of a one-sided law badly
+    assert stable_law.survival(np.array([-1.0, 0.0]), 0.6, 1.0) == pytest.approx([1, 1])
+
+
+def _stable_cdf(x, index, skewness):
+    return 1 - stable_law.survival(x, index, skewness)
+
+
+def test_the_skewed_stable_law_is_fitted_and_ties_and_clusters_are_said():
+    """Assert that skewness is no reason to reject, that the symmetric law is, and what is warned of."""
+    skewed = stable_law.draw_stable(1.6, 0.9, 2000, generator(1, 2))
+    found = goodness_of_fit(skewed, "stable", 39)
+    assert found.p_value > 0.05 >= goodness_of_fit(skewed, "symmetric stable", 39).p_value
+    assert found.skewness > 0.5 and not found.warnings and found.law == "stable"
+    rounded = goodness_of_fit(np.round(generator(1, 3).standard_t(3, 500), 1), "student", 19)
+    assert any("repeat another" in text for text in rounded.warnings)
+    noise, chain = generator(1, 4).standard_t(3, 2000), np.zeros(2000)
+    for k in range(1, 2000):
+        chain[k] = 0.95 * chain[k - 1] + noise[k]
+    assert any("dependent" in text for text in goodness_of_fit(chain, "student", 19).warnings)
+    assert any("dependent" in text for text in against_lognormal(chain).warnings)
+    assert not against_lognormal(noise).warnings
 
 
 @pytest.mark.slow
 def test_p_values_are_uniform_under_the_true_stable_law():
     """Assert it of 60 samples."""
-    found = p_values("stable", lambda rng: goodness._draw_stable(1.5, 100, rng), 60)
+    found = p_values("stable", lambda rng: stable_law.draw_stable(1.5, 0.5, 100, rng), 60)
     assert kstest(found, "uniform").pvalue > 1e-3
 
 
@@ -73,7 +112,7 @@ def test_a_long_student_sample_rejects_the_stable_law_and_a_stable_sample_reject
     """Assert it at 60 000 values of t with 3 degrees of freedom; some thousands do not tell the laws apart."""
     values = generator(8, 0).standard_t(3, 60_000)
     assert goodness_of_fit(values, "stable", 39).p_value <= 0.05 < goodness_of_fit(values, "student", 39).p_value
-    stable = goodness._draw_stable(1.5, 60_000, generator(8, 1))
+    stable = stable_law.draw_stable(1.5, 0.0, 60_000, generator(8, 1))
     assert goodness_of_fit(stable, "student", 39).p_value <= 0.05 < goodness_of_fit(stable, "stable", 39).p_value
 
 

@@ -64,7 +64,7 @@ def test_the_corrected_estimate_is_a_straight_line_at_zero():
     scaled = np.array([j * math.log(top[j - 1] / top[j]) for j in range(1, k + 1)])
     columns = np.column_stack([np.ones(k), (np.arange(1, k + 1) / (k + 1)) ** (2 / 3)])
     solution = np.linalg.lstsq(columns, scaled, rcond=None)[0]
-    found = corrected_hill(x, k)
+    found = corrected_hill(x, k, rho=-2 / 3)
     assert 1 / found.index == pytest.approx(solution[0], rel=1e-10)
     inverse = np.linalg.inv(columns.T @ columns)
     spread = np.diag((columns @ solution) ** 2)

@@ -98,6 +98,24 @@ def test_a_law_that_does_not_fit_is_warned_of():
     assert not tails.student(student_sample(3, 3000, 5)).warnings
 
 
+def test_a_tail_unlike_the_fitted_one_is_warned_of():
+    """Assert it of Student's t on stable samples and of stable laws on t and exponential ones; seldom on their own."""
+
+    def misfit(estimate, samples):
+        return sum(any("not its tail" in text for text in estimate(x).warnings) for x in samples)
+
+    seeds = range(20)
+    own, foreign = [student_sample(3, 3000, s) for s in seeds], [stable_sample(1.8, 3000, s) for s in seeds]
+    assert misfit(tails.student, foreign) >= 16 and misfit(tails.student, own) <= 1
+    for estimate in (tails.stable_quantiles, tails.stable_blocks):
+        assert misfit(estimate, [stable_sample(1.5, 3000, s, 0.5) for s in seeds]) <= 1
+    assert misfit(tails.stable_quantiles, [generator(s).standard_exponential(1000) for s in seeds]) >= 8
+    warned = [tails.stable_quantiles(student_sample(nu, 3000, s)).warnings for nu in (8, 20) for s in seeds]
+    assert sum(bool(each) for each in warned) >= 34
+    silent = [tails.stable_quantiles(stable_sample(1.5, 3000, s)).warnings for s in seeds]
+    assert sum(bool(each) for each in silent) <= 2
+
+
 # stable laws
 
 
@@ -132,6 +150,15 @@ def test_blocks_are_means_of_logarithms():
     assert tails.stable_blocks(x, 4, centre="mean").index == pytest.approx(1 / shape)
     with pytest.raises(InvalidInput, match="block"):
         tails.stable_blocks(x, 400)
+
+
+def test_blocks_about_the_mean_hold_the_index_and_a_wrong_centre_is_seen():
+    """Assert coverage with skewness, where the mean's own error is large, and a warning where no centre is taken."""
+    found = [tails.stable_blocks(stable_sample(1.2, 3000, seed, 0.5), centre="mean") for seed in range(60)]
+    assert np.mean([1.2 in each for each in found]) > 0.9
+    moved = tails.stable_blocks(5 + stable_sample(1.5, 3000, 1), centre="none")
+    assert any("does not take the location out" in text for text in moved.warnings)
+    assert not tails.stable_blocks(stable_sample(1.5, 3000, 1), centre="median").warnings
 
 
 @pytest.mark.parametrize("estimate", (tails.stable_quantiles, tails.stable_blocks))
@@ -356,5 +383,37 @@ def test_quantile_and_survival_plots_show_the_sample():
     ax = tails.survival_plot(straight, tails.hill(straight), tails.student(straight)).axes[0]
     points = ax.get_lines()[0].get_xydata()
     assert points[0] == pytest.approx([straight.max(), 1 / 5000])
-    assert len(ax.get_lines()) == 2  # one estimate has no k to be drawn from
+    assert len(ax.get_lines()) == 3
     assert ax.get_xscale() == ax.get_yscale() == "log"
+
+
+def test_survival_lines_are_those_of_the_laws_fitted():
+    """Assert each at the sample's own quantiles, within the sample's interval, and Student's by scipy."""
+    from scipy.stats import t as law
+
+    x = student_sample(3, 20_000, 21)
+    whole = tails.student(x), tails.skewed_student(x)
+    fits = (tails.corrected_hill(x), tails.moment(x), tails.pickands(x, 1000), *whole)
+    ax = tails.survival_plot(x, *fits).axes[0]
+    sizes = np.sort(np.abs(x))[::-1]
+    for estimate in fits:
+        t, level = curves(ax)[f"{estimate.method}: {estimate.index:.3g}"].T
+        seen = np.searchsorted(-sizes, -t) / len(x)
+        inside = (seen > 10 / len(x)) & (level < 0.5)
+        # Four binomial errors: a line through the threshold that ran below the data would leave them.
+        assert (np.abs(level - seen)[inside] < 4 * np.sqrt(seen * 20_000)[inside] / 20_000).all(), estimate.method
+    found = whole[0]
+    t, level = curves(ax)[f"{found.method}: {found.index:.3g}"].T
+    fitted = law(found.index, found.details["location"], found.details["scale"])
+    origin = np.median(x)
+    assert level == pytest.approx(fitted.sf(origin + t) + fitted.cdf(origin - t), rel=1e-9)
+
+
+def test_what_cannot_be_drawn_is_said_in_the_legend():
+    """Assert names without lines for no index, no law, and another origin, and the origin on the axis."""
+    x = 3 + student_sample(3, 2000, 22)
+    light = tails.moment(generator(22).standard_exponential(2000))
+    ax = tails.survival_plot(x, tails.stable_blocks(x), tails.hill(x, 100), light).axes[0]
+    said = [name for name in curves(ax) if "not drawn" in name]
+    assert len(said) == 3 and all(not len(curves(ax)[name]) for name in said)
+    assert f"X - {np.median(x):.4g}" in ax.get_ylabel()

@@ -15,11 +15,13 @@ from sgdlimits.exact.errors import flag
 
 from .result import TailEstimate
 from .samples import Tail
+from .second_order import usual_count
 
 LEVEL = 1e-3  # of each test for clusters, so that independent samples are warned of in at most 0.2 %
 PER_BLOCK = 5  # expected exceedances of a block
-LIGHT = 0.99  # confidence with which a light tail is told from a heavy one
-BEYOND = 4.0  # times the largest index that is told from a light tail, from which Hill's number is no number
+LIGHT = 0.99  # confidence with which a heavy tail is told from a light one, or there is no upper end
+FEWEST = 50  # values from which the difference of two estimates is normal
+APART = 0.998  # confidence with which Hill's estimate and the moment estimate must differ
 
 
 def clustered(sizes: np.ndarray, threshold: float) -> tuple[str, ...]:
@@ -57,6 +59,28 @@ def clusters_in(values: np.ndarray, independent: bool) -> tuple[str, ...]:
         return ()
     sizes = np.abs(values - np.median(values))
     return clustered(sizes, float(np.quantile(sizes, 0.9)))
+
+
+def doubts_of_whole(values: np.ndarray, independent: bool = False) -> tuple[str, ...]:
+    """Warnings of ties and of clusters, in a sample (n,) to which a whole law is fitted."""
+    repeated = len(values) - len(np.unique(values))
+    ties = (
+        f"{repeated} of the {len(values)} values repeat another: the sample is rounded, or a chain stood still, and a "
+        "law with a density is rejected or bent by that alone",
+    )
+    return (ties if repeated > len(values) / 20 else ()) + clusters_in(values, independent)
+
+
+def beside_fit(survival: np.ndarray) -> float:
+    """How far the tail of a sample is from that of its fitted law, in standard errors: above zero if heavier.
+
+    Parameters
+    ----------
+    survival : (k + 1,) array
+        Of the fitted law at the k + 1 largest sizes, rising. Logarithms of the last over the others have mean one.
+    """
+    ratios = np.log(survival[-1]) - np.log(np.maximum(survival[:-1], np.finfo(float).tiny))
+    return float((ratios.mean() - 1) * math.sqrt(len(ratios)))
 
 
 def runs_probability(places: np.ndarray, n: int) -> float:
@@ -112,26 +136,48 @@ def moment_shape(above: np.ndarray) -> tuple[float, float]:
     return xi, math.sqrt(variance / k)
 
 
+def no_pure_power(above: np.ndarray) -> tuple[str, ...]:
+    """A warning where Hill's estimate from log-excesses (k,) and the moment estimate are not one.
+
+    Their difference is a normal variable of variance 1 / k for a pure power. What parts them is a tail that has not
+    settled at this k, a shift of the origin, or a lighter tail; small biases are not seen.
+    """
+    if len(above) < FEWEST:
+        return ()
+    first, (shape, _) = float(above.mean()), moment_shape(above)
+    apart = (shape - first) * math.sqrt(len(above))
+    if abs(apart) <= normal_quantile(APART):
+        return ()
+    return (
+        f"no pure power is seen in the {len(above)} largest: Hill's 1 / index {first:.3g} and the moment estimate's "
+        f"{shape:.3g} differ by {abs(apart):.1f} standard errors, and the interval knows nothing of it: take a smaller "
+        "k, corrected_hill, or another origin",
+    )
+
+
 def judged(
     tail: Tail, index: float, lower: float, upper: float, confidence: float, k: int, method: str,
     warnings: tuple[str, ...], details: dict[str, float] | None = None,
 ) -> TailEstimate:
-    """An estimate from the k largest, with what ties, clusters and the moment estimate say against it."""
-    shape, error = moment_shape(tail.above(k))
+    """An estimate from the k largest, with what origin, ties, clusters and the moment estimate say against it.
+
+    Whether a tail is lighter than every power is asked of more values than k, where there are more.
+    """
+    reach = max(k, usual_count(tail.n, tail.most))
+    shape, error = moment_shape(tail.logs[:reach] - tail.logs[reach])
     half = normal_quantile(LIGHT) * error
+    seen = f"the moment estimate's shape {shape:.3g} +- {half:.2g} of the {reach} largest"
     if shape + half < 0:
         index = upper = math.inf
-        warnings += (
-            f"no power law is seen: the moment estimate's shape {shape:.3g} +- {half:.2g} is that of a lighter tail",
-        )
+        warnings += (f"no power law is seen: {seen} is that of a lighter tail",)
     elif shape - half <= 0:
-        if shape <= 0:
-            upper = math.inf
-            index = index if index < BEYOND / half else math.inf
+        upper = math.inf
+        beyond = shape <= 0 or index >= 1 / half
+        index = math.inf if beyond else index
         warnings += (
-            f"an index of {1 / half:.3g} and more is beyond what {k} values show: the moment estimate's shape "
-            f"{shape:.3g} +- {half:.2g} does not exclude zero, a tail lighter than every power",
+            f"{'the index is' if beyond else 'where its interval ends is'} beyond what this "
+            f"sample shows, {1 / half:.3g} at most: {seen} does not exclude zero, a tail lighter than every power",
         )
-    warnings = tail.tied(k) + clusters_of(tail, k) + warnings
-    details = {"threshold": tail.threshold(k), **(details or {})}
+    warnings = tail.tied(k) + clusters_of(tail, k) + warnings + tail.located
+    details = {"threshold": tail.threshold(k), "origin": tail.origin, **(details or {})}
     return TailEstimate(index, lower, upper, confidence, k, method, tail.n, warnings, details)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from .doubts import clustered
 from .samples import count_of, tail_of
 
 UNSEEN = 0.1  # p-value above which a lognormal tail is not told from a power law
@@ -35,6 +36,8 @@ class LognormalComparison:
         p-value of the likelihood-ratio test of sigma = inf, which is the stronger test of the two.
     preferred : str
         "lognormal" where both are below 0.1, "either" where the nested test alone is, else "power law".
+    warnings : tuple of str
+        Sentences that say why not to trust the p-values: they are made for independent values without ties.
     """
 
     k: int
@@ -46,6 +49,7 @@ class LognormalComparison:
     vuong: float
     vuong_p: float
     nested_p: float
+    warnings: tuple[str, ...] = ()
 
     @property
     def preferred(self) -> str:
@@ -65,17 +69,21 @@ class LognormalComparison:
         }[self.preferred]
 
 
-def against_lognormal(sample: Any, k: int | float = 0.05, *, side: str = "both") -> LognormalComparison:
+def against_lognormal(
+    sample: Any, k: int | float = 0.05, *, side: str = "both", centre: str = "none"
+) -> LognormalComparison:
     """Compare a Pareto law, P(|X| > t) ~ t^-index, with a lognormal one on the k largest values.
 
     Parameters
     ----------
     sample : (n,) array
-        Independent values.
+        Independent values, in the order in which they came; clusters and ties are warned of.
     k : int or float
         A count, or a fraction of n below one.
     side : {"both", "right", "left"}
         |x|, x or -x.
+    centre : {"none", "median", "auto"}
+        As in `hill`.
 
     Returns
     -------
@@ -86,9 +94,10 @@ def against_lognormal(sample: Any, k: int | float = 0.05, *, side: str = "both")
     InvalidInput
         If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
-    tail = tail_of(sample, side)
+    tail = tail_of(sample, side, centre)
     count = count_of(k, tail)
-    return compared(tail.above(count), tail.threshold(count))
+    warnings = tail.tied(count) + clustered(tail.sizes, tail.threshold(count)) + tail.located
+    return replace(compared(tail.above(count), tail.threshold(count)), warnings=warnings)
 
 
 def compared(above: np.ndarray, threshold: float) -> LognormalComparison:

@@ -11,19 +11,20 @@ from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, real_number, seed_number
 
 from .choices_of_k import RULES
-from .doubts import LIGHT, clusters_of, judged, moment_shape
+from .doubts import clusters_of, judged, moment_shape, no_pure_power
 from .result import TailEstimate, reciprocal
 from .samples import Tail, count_of, rule_or_count, tail_of
-from .second_order import SETTLES, SHRINK, Line, line, spacings, usual_count
+from .second_order import SETTLES, SHRINK, line, line_of_range, spacings, usual_count
 
 FEWEST_ON_A_LINE = 20
 NO_BEND = 1.96  # standard errors that the spacings may bend before k is lowered
+SETTLED = 0.99  # confidence with which a tail that bends is said not to have settled
 MOMENT_SHARE, PICKANDS_SHARE = 0.02, 0.01
 
 
 def hill(
-    sample: Any, k: str | int | float = "second_order", *, side: str = "both", confidence: float = 0.95,
-    seed: int = 0, independent: bool = False,
+    sample: Any, k: str | int | float = "second_order", *, side: str = "both", centre: str = "none",
+    confidence: float = 0.95, seed: int = 0, independent: bool = False,
 ) -> TailEstimate:
     """Hill's estimate of the index of the survival function, P(|X| > t) ~ t^-index.
 
@@ -42,6 +43,9 @@ def hill(
         "second_order", "double_bootstrap", "smooth" or "kolmogorov_smirnov"; a count; a fraction of n below one.
     side : {"both", "right", "left"}
         |x|, x or -x.
+    centre : {"none", "median", "auto"}
+        The origin of x: zero, the median, or the median of a sample with two tails and zero for one tail. The index of
+        the law does not depend on it, this estimate does: it is warned of.
     confidence : float
     seed : int
         Of the double bootstrap.
@@ -51,7 +55,7 @@ def hill(
     Returns
     -------
     TailEstimate
-        `details`: the threshold x_(k+1).
+        `details`: the threshold x_(k+1), and the origin from which it is measured.
 
     Raises
     ------
@@ -59,14 +63,15 @@ def hill(
         If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
-    tail = tail_of(sample, side, independent)
+    tail = tail_of(sample, side, centre, independent)
     rule, count = rule_or_count(k, tail, tuple(RULES))
     if rule is not None:
         count = RULES[rule](tail, np.random.Generator(np.random.Philox(seed)))
-    gamma = float(tail.above(count).mean())
+    above = tail.above(count)
+    gamma = float(above.mean())
     lower, upper = gamma_interval(count, confidence)
     method = "Hill" if rule is None else f"Hill, k by {rule}"
-    return judged(tail, 1 / gamma, lower / gamma, upper / gamma, confidence, count, method, ())
+    return judged(tail, 1 / gamma, lower / gamma, upper / gamma, confidence, count, method, no_pure_power(above))
 
 
 def gamma_interval(k: int, confidence: float) -> tuple[float, float]:
@@ -79,71 +84,69 @@ def gamma_interval(k: int, confidence: float) -> tuple[float, float]:
 
 
 def corrected_hill(
-    sample: Any, k: int | float | None = None, *, rho: float = SETTLES, side: str = "both", confidence: float = 0.95,
-    independent: bool = False,
-) -> TailEstimate:
+    sample: Any, k: int | float | None = None, *, rho: float | None = None, side: str = "both", centre: str = "auto",
+    confidence: float = 0.95, independent: bool = False,
+) -> TailEstimate:  # fmt: skip
     """Hill's estimate freed of its leading bias: the index of the survival function, P(|X| > t) ~ t^-index.
 
     Scaled log-spacings j log(x_(j) / x_(j+1)) are nearly exponential with mean gamma + b (j / (k+1))^-rho, where
     gamma = 1 / index; the line is fitted by least squares and read at j = 0 (Feuerverger and Hall 1999, Beirlant et
-    al. 1999). rho is not estimated, which no sample of this size allows: its default lies between those of Student's
-    t with 2 and with 5 degrees of freedom. The interval is nearly three times as wide as Hill's at the same k, and
-    covers unless the tail begins beyond what the sample holds (stable laws of index near 2).
+    al. 1999). No sample of this size says what rho is: the index is that of rho = -1/2, and the interval holds those of
+    all rho from -1 to -2/5, Student's t with 2 and with 5 degrees of freedom. It is some four times as wide as Hill's
+    at the same k, and covers unless the tail begins beyond what the sample holds (stable laws of index near 2).
 
     Parameters
     ----------
     k : int, float or None
-        A count or a fraction of n below one; by default 500 (n / 10^4)^(2/3), taken a third smaller as long as the
+        A count or a fraction of n below one; by default 400 (n / 10^4)^(2/3), taken a third smaller as long as the
         spacings still bend away from the line.
-    rho : float
-        Second-order parameter, from -4 to -0.2.
+    rho : float or None
+        Second-order parameter, from -4 to -0.2, where it is known: the interval then trusts it.
+    centre : {"auto", "median", "none"}
+        As in `hill`; by default shifts of a sample with two tails change nothing.
     sample, side, confidence, independent
         As in `hill`, with its errors.
 
     Returns
     -------
     TailEstimate
-        `details`: the threshold, `hill` (Hill's estimate at this k), `bend` (in standard errors).
+        `details`: the threshold and the origin, `hill` (Hill's estimate at this k), `rho`, `bend` (in standard errors).
     """
-    confidence, rho = confidence_level(confidence), real_number("rho", rho)
-    if not -4 <= rho <= -0.2:
+    confidence = confidence_level(confidence)
+    if rho is not None and not -4 <= (rho := real_number("rho", rho)) <= -0.2:
         raise InvalidInput(f"rho must be from -4 to -0.2, got {rho:g}")
-    tail = tail_of(sample, side, independent)
-    if k is None:
-        count, found = _unbent(tail, rho)
-    else:
-        count = count_of(k, tail, FEWEST_ON_A_LINE)
-        found = line(spacings(tail.above(count)), rho)
-    half = normal_quantile(confidence) * found.error
+    tail = tail_of(sample, side, centre, independent)
+    count = _unbent(tail, SETTLES if rho is None else rho) if k is None else count_of(k, tail, FEWEST_ON_A_LINE)
+    found, low, high = line_of_range(spacings(tail.above(count)), normal_quantile(confidence), rho)
     warnings: tuple[str, ...] = ()
-    if abs(found.bend) > normal_quantile(LIGHT):
+    if abs(found.bend) > normal_quantile(SETTLED):
         warnings = (
-            f"the tail has not settled at k = {count}: its spacings bend by {abs(found.bend):.1f} standard errors; "
+            f"the tail has not settled at k = {count}: its spacings bend by {abs(found.bend):.1f} standard errors: "
             "take a smaller k, or more samples",
         )
-    details = {"hill": reciprocal(float(tail.above(count).mean())), "bend": found.bend}
-    ends = reciprocal(found.gamma + half), reciprocal(found.gamma - half)
+    details = {
+        "hill": reciprocal(float(tail.above(count).mean())), "rho": SETTLES if rho is None else rho, "bend": found.bend
+    }  # fmt: skip
     return judged(
-        tail, reciprocal(found.gamma), *ends, confidence, count, "corrected Hill", warnings, details
-    )
+        tail, reciprocal(found.gamma), reciprocal(high), reciprocal(low), confidence, count, "corrected Hill",
+        warnings, details,
+    )  # fmt: skip
 
 
-def _unbent(tail: Tail, rho: float) -> tuple[int, Line]:
+def _unbent(tail: Tail, rho: float) -> int:
     count = usual_count(tail.n, tail.most)
     if count < FEWEST_ON_A_LINE:
         raise InvalidInput(
             f"sample has {tail.n} values, {4 * FEWEST_ON_A_LINE} are needed to correct Hill's estimate: "
             "pass more, or use hill"
         )
-    while True:
-        found = line(spacings(tail.above(count)), rho)
-        if abs(found.bend) <= NO_BEND or count / SHRINK < FEWEST_ON_A_LINE:
-            return count, found
+    while abs(line(spacings(tail.above(count)), rho).bend) > NO_BEND and count / SHRINK >= FEWEST_ON_A_LINE:
         count = int(count / SHRINK)
+    return count
 
 
 def moment(
-    sample: Any, k: int | float | None = None, *, side: str = "both", confidence: float = 0.95,
+    sample: Any, k: int | float | None = None, *, side: str = "both", centre: str = "none", confidence: float = 0.95,
     independent: bool = False,
 ) -> TailEstimate:
     """The moment estimate of Dekkers, Einmahl and de Haan (1989) of the index, P(|X| > t) ~ t^-index.
@@ -155,23 +158,26 @@ def moment(
     ----------
     k : int, float or None
         A count or a fraction of n below one; by default a fiftieth, at least 50.
-    sample, side, confidence, independent
+    sample, side, centre, confidence, independent
         As in `hill`, with its errors.
 
     Returns
     -------
     TailEstimate
-        `details`: the threshold, `shape` (xi) and its `shape_error`.
+        `details`: the threshold and the origin, `shape` (xi) and its `shape_error`, and `scale` of the generalised
+        Pareto law beyond the threshold.
     """
     confidence = confidence_level(confidence)
-    tail = tail_of(sample, side, independent)
+    tail = tail_of(sample, side, centre, independent)
     count = _share(k, tail, MOMENT_SHARE)
-    shape, error = moment_shape(tail.above(count))
-    return _from_shape(tail, shape, error, confidence, count, "moment")
+    above = tail.above(count)
+    shape, error = moment_shape(above)
+    scale = tail.threshold(count) * float(above.mean()) * (1 + max(0.0, float(above.mean()) - shape))
+    return _from_shape(tail, shape, error, confidence, count, "moment", count, scale)
 
 
 def pickands(
-    sample: Any, k: int | float | None = None, *, side: str = "both", confidence: float = 0.95,
+    sample: Any, k: int | float | None = None, *, side: str = "both", centre: str = "none", confidence: float = 0.95,
     independent: bool = False,
 ) -> TailEstimate:
     """Pickands' estimate (1975) of the index of the survival function, P(|X| > t) ~ t^-index.
@@ -182,16 +188,17 @@ def pickands(
     ----------
     k : int, float or None
         A count or a fraction of n below one; 4 k order statistics are used. By default a hundredth, at least 50.
-    sample, side, confidence, independent
+    sample, side, centre, confidence, independent
         As in `hill`, with its errors.
 
     Returns
     -------
     TailEstimate
-        `details`: the threshold x_(4k), `shape` (xi) and its `shape_error`.
+        `details`: the threshold x_(4k) and the origin, `shape` (xi) and its `shape_error`, and `scale` of the
+        generalised Pareto law beyond the threshold.
     """
     confidence = confidence_level(confidence)
-    tail = tail_of(sample, side, independent)
+    tail = tail_of(sample, side, centre, independent)
     count = _share(k, tail, PICKANDS_SHARE, spare=4)
     tail.above(4 * count - 1)  # refuses ties
     one, two, four = np.exp(tail.logs[[count - 1, 2 * count - 1, 4 * count - 1]] - tail.logs[count - 1])
@@ -203,7 +210,9 @@ def pickands(
     shape = math.log2((one - two) / (two - four))
     factor = shape / (2 * (2**shape - 1) * math.log(2)) if abs(shape) > 1e-8 else 1 / (2 * math.log(2) ** 2)
     error = abs(factor) * math.sqrt((2 ** (2 * shape + 1) + 1) / count)
-    return _from_shape(tail, shape, error, confidence, count, "Pickands", reach=4 * count - 1)
+    bent = math.expm1(shape * math.log(2)) / shape if abs(shape) > 1e-8 else math.log(2)
+    scale = float(two - four) / bent * tail.threshold(count - 1)
+    return _from_shape(tail, shape, error, confidence, count, "Pickands", 4 * count - 1, scale)
 
 
 def _share(k: int | float | None, tail: Tail, share: float, spare: int = 1) -> int:
@@ -213,18 +222,22 @@ def _share(k: int | float | None, tail: Tail, share: float, spare: int = 1) -> i
 
 
 def _from_shape(
-    tail: Tail, shape: float, error: float, confidence: float, k: int, method: str, reach: int | None = None
+    tail: Tail, shape: float, error: float, confidence: float, k: int, method: str, reach: int, scale: float
 ) -> TailEstimate:
     # Ends of an interval of the shape, turned into those of the index.
     half = normal_quantile(confidence) * error
-    reach = k if reach is None else reach
     warnings = tail.tied(reach) + clusters_of(tail, reach)
+    index, upper = reciprocal(shape), reciprocal(shape - half)
     if shape + half < 0:
         warnings += (f"no power law is seen: the shape {shape:.3g} +- {half:.2g} is that of a lighter tail",)
     elif shape - half <= 0:
+        index = math.inf
         warnings += (
-            f"the shape {shape:.3g} +- {half:.2g} does not exclude zero: a tail lighter than every power fits too",
+            f"the index is beyond what this sample shows, {1 / half:.3g} at most: the shape {shape:.3g} +- {half:.2g} "
+            "does not exclude zero, a tail lighter than every power",
         )
-    details = {"threshold": tail.threshold(reach), "shape": shape, "shape_error": error}
-    ends = reciprocal(shape + half), reciprocal(shape - half)
-    return TailEstimate(reciprocal(shape), *ends, confidence, k, method, tail.n, warnings, details)
+    warnings += tail.located
+    details = {
+        "threshold": tail.threshold(reach), "origin": tail.origin, "shape": shape, "shape_error": error, "scale": scale
+    }  # fmt: skip
+    return TailEstimate(index, reciprocal(shape + half), upper, confidence, k, method, tail.n, warnings, details)

@@ -10,7 +10,7 @@ from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import flag, seed_number, whole_number
 
 from .choices_of_k import distances, grid_of
-from .doubts import judged
+from .doubts import judged, no_pure_power
 from .lognormal_tails import compared
 from .result import TailEstimate
 from .samples import Tail, count_of, tail_of
@@ -20,8 +20,9 @@ AT_ONCE = 2_000_000  # numbers of resamples that are held in memory together
 
 
 def power_law(
-    sample: Any, k: int | float | None = None, *, side: str = "both", confidence: float = 0.95, resamples: int = 200,
-    goodness: bool = True, seed: int = 0, independent: bool = False,
+    sample: Any, k: int | float | None = None, *, side: str = "both", centre: str = "none", confidence: float = 0.95,
+    resamples: int = 200, goodness: bool = True, seed: int = 0,
+    independent: bool = False,
 ) -> TailEstimate:
     """A Pareto law above a fitted threshold: the index of the survival function, P(|X| > t) ~ t^-index.
 
@@ -38,6 +39,8 @@ def power_law(
         Values above x_min, as a count or a fraction of n below one, if they are known.
     side : {"both", "right", "left"}
         |x|, x or -x.
+    centre : {"none", "median", "auto"}
+        As in `hill`.
     confidence : float
     resamples : int
         Of each bootstrap, at least 100; the p-value is known to 0.5 / sqrt(resamples). 200 of 10^4 values take about
@@ -61,7 +64,7 @@ def power_law(
     """
     confidence, seed = confidence_level(confidence), seed_number(seed)
     resamples, goodness = whole_number("resamples", resamples, 100, 10**6), flag("goodness", goodness)
-    tail = tail_of(sample, side, independent)
+    tail = tail_of(sample, side, centre, independent)
     grid = grid_of(tail.most) if k is None else np.array([count_of(k, tail)])
     generator = np.random.Generator(np.random.Philox(seed))
     found, gammas = distances(tail.logs[None], grid)
@@ -70,7 +73,7 @@ def power_law(
     above = tail.above(count)
     spread = float(np.log(_refits(tail, grid, resamples, _resampled, generator)[1]).std())
     factor = np.exp(normal_quantile(confidence) * spread)
-    warnings: tuple[str, ...] = ()
+    warnings = no_pure_power(above)
     details = {"ks": ks}
     if goodness:
 

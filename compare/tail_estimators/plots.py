@@ -13,7 +13,8 @@ from sgdlimits.exact.errors import flag, instance_of
 from .order_statistics import FEWEST_ON_A_LINE
 from .result import TailEstimate
 from .samples import FEWEST_ABOVE, Tail, count_of, tail_of
-from .second_order import line, spacings
+from .second_order import line_of_range, spacings
+from .survival_curves import beyond_threshold, whole_law
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,12 +23,13 @@ if TYPE_CHECKING:
 POINTS = 300  # of a curve; more are not told apart at this width
 CORRECTED_POINTS = 60
 SHOWN = 0.9  # of the sizes on a survival plot; the smallest of all would take half of a logarithmic axis
+MOVED, ZERO = 0.2, 0.1  # origins that are another, and none, in median and in smallest sizes
 PALE = 0.2  # opacity of intervals
 HILL, CORRECTED = COLOURS[2], COLOURS[1]
 
 
 def hill_plot(
-    sample: Any, *, side: str = "both", confidence: float = 0.95, corrected: bool = True,
+    sample: Any, *, side: str = "both", centre: str = "none", confidence: float = 0.95, corrected: bool = True,
     estimate: TailEstimate | None = None, ax: Axes | None = None,
 ) -> Figure:
     """Hill's index of P(|X| > t) ~ t^-index against the number of order statistics k.
@@ -37,6 +39,8 @@ def hill_plot(
     sample : (n,) array
     side : {"both", "right", "left"}
         |x|, x or -x.
+    centre : {"none", "median", "auto"}
+        The origin of x, as in `hill`.
     confidence : float
         Of the band at each k; it knows nothing of bias.
     corrected : bool
@@ -50,7 +54,7 @@ def hill_plot(
     -------
     matplotlib Figure
     """
-    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    tail, confidence = tail_of(sample, side, centre), confidence_level(confidence)
     figure, ax = axes_of(ax)
     _paths(ax, tail, confidence, corrected, estimate, lambda k: k)
     ax.set_xscale("log")
@@ -59,14 +63,14 @@ def hill_plot(
 
 
 def alt_hill_plot(
-    sample: Any, *, side: str = "both", confidence: float = 0.95, corrected: bool = True,
+    sample: Any, *, side: str = "both", centre: str = "none", confidence: float = 0.95, corrected: bool = True,
     estimate: TailEstimate | None = None, ax: Axes | None = None,
 ) -> Figure:
     """The plot of Drees, de Haan and Resnick (2000): Hill's index of P(|X| > t) ~ t^-index against log k / log n.
 
     Laws that are no pure power spend most of this axis near their index. Parameters as for `hill_plot`.
     """
-    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    tail, confidence = tail_of(sample, side, centre), confidence_level(confidence)
     figure, ax = axes_of(ax)
     _paths(ax, tail, confidence, corrected, estimate, lambda k: np.log(k) / np.log(tail.n))
     dress(ax, "index", "log k / log n", "alternative Hill plot")
@@ -74,7 +78,8 @@ def alt_hill_plot(
 
 
 def qq_plot(
-    sample: Any, k: int | float = 0.05, *, side: str = "both", confidence: float = 0.95, ax: Axes | None = None
+    sample: Any, k: int | float = 0.05, *, side: str = "both", centre: str = "none", confidence: float = 0.95,
+    ax: Axes | None = None,
 ) -> Figure:
     """Log-excesses of the k largest against exponential quantiles: straight, of slope 1 / index, for a power law.
 
@@ -85,12 +90,12 @@ def qq_plot(
     ----------
     k : int or float
         A count, or a fraction of n below one.
-    sample, side, confidence, ax
+    sample, side, centre, confidence, ax
         As in `hill_plot`.
     """
     from scipy.special import betaincinv
 
-    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    tail, confidence = tail_of(sample, side, centre), confidence_level(confidence)
     count = count_of(k, tail)
     above = tail.above(count)
     gamma = float(above.mean())
@@ -109,20 +114,24 @@ def qq_plot(
 
 
 def survival_plot(
-    sample: Any, *estimates: TailEstimate, side: str = "both", confidence: float = 0.95, ax: Axes | None = None
+    sample: Any, *estimates: TailEstimate, side: str = "both", centre: str = "auto", confidence: float = 0.95,
+    ax: Axes | None = None,
 ) -> Figure:
-    """The survival function P(|X| > t) on logarithmic axes with exact binomial intervals, and power laws beside it.
+    """The survival function P(|X| > t) on logarithmic axes with exact binomial intervals, and fitted laws beside it.
 
     Parameters
     ----------
     *estimates : TailEstimate
-        Each with a finite index and a k is drawn from its threshold on, with the lines of its interval's ends.
-    sample, side, confidence, ax
+        Each as the law that it stands for. One with a k goes through the sample at its threshold, with those of its
+        interval's ends: a power of Hill, the power with its second term of the corrected form, a generalised Pareto law
+        of moment and Pickands. Student's t, its skewed form and stable quantiles are drawn whole. What has no index, no
+        law of its own, or another origin is named in the legend and not drawn.
+    sample, side, centre, confidence, ax
         As in `hill_plot`.
     """
     from scipy.special import betaincinv
 
-    tail, confidence = tail_of(sample, side), confidence_level(confidence)
+    tail, confidence = tail_of(sample, side, centre), confidence_level(confidence)
     for estimate in estimates:
         instance_of("estimates", estimate, TailEstimate, "pass results of hill, power_law, ...")
     figure, ax = axes_of(ax)
@@ -132,24 +141,37 @@ def survival_plot(
     high = betaincinv(places + 1, np.maximum(tail.n - places, 1e-9), (1 + confidence) / 2)
     ax.fill_between(sizes, low, high, color=GREY, alpha=PALE, linewidth=0)
     ax.plot(sizes, places / tail.n, ".", color="black", markersize=3)
-    drawn = [each for each in estimates if each.k is not None and np.isfinite(each.index)]
-    for estimate, colour in zip(drawn, COLOURS[1:] * len(drawn)):
-        count = min(int(estimate.k or 1), tail.most)
-        along = np.geomspace(np.exp(tail.logs[count]), np.exp(tail.logs[0]), 50)
-        far = along / along[0]
-        level = count / tail.n
-        ends = level * far**-estimate.lower, level * far**-min(estimate.upper, 1e3)
-        ax.fill_between(along, *ends, color=colour, alpha=PALE, linewidth=0)
-        label = f"{estimate.method}: {estimate.index:.3g}"
-        ax.plot(along, level * far**-estimate.index, color=colour, linewidth=1, label=label)
-    if drawn:
+    for estimate, colour in zip(estimates, COLOURS[1:] * len(estimates)):
+        _fitted_curve(ax, tail, estimate, side, colour)
+    if estimates:
         ax.legend(fontsize=SMALL, frameon=False, loc="lower left")
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_xlim(left=float(np.exp(tail.logs[int(SHOWN * tail.most)])))
+    ax.set_xlim(float(np.exp(tail.logs[int(SHOWN * tail.most)])), 2 * float(sizes[0]))
     ax.set_ylim(bottom=0.2 / tail.n, top=1.5)
-    dress(ax, "P(|X| > t)" if side == "both" else "P(X > t)" if side == "right" else "P(-X > t)", "t", "survival")
+    name = "X" if abs(tail.origin) < ZERO * sizes[-1] else f"X - {tail.origin:.4g}"
+    signed = {"both": f"|{name}|", "right": name, "left": f"-({name})" if "-" in name else "-X"}
+    dress(ax, f"P({signed[side]} > t)", "t", "survival")
     return figure
+
+
+def _fitted_curve(ax: Axes, tail: Tail, estimate: TailEstimate, side: str, colour: str) -> None:
+    far = float(np.exp(tail.logs[0]))
+    law = whole_law(estimate, side, tail.origin)
+    label = f"{estimate.method}: {estimate.index:.3g}"
+    if law is not None:
+        along = np.geomspace(np.exp(tail.logs[int(SHOWN * tail.most)]), far, 2 * CORRECTED_POINTS)
+        ax.plot(along, law(along), color=colour, linewidth=1, label=label)
+        return
+    median = float(np.exp(tail.logs[len(tail.logs) // 2]))
+    moved = abs(estimate.details.get("origin", tail.origin) - tail.origin) > MOVED * median
+    if estimate.k is None or not np.isfinite(estimate.index) or moved:
+        why = "about another origin" if moved else "no index" if np.isinf(estimate.index) else "no law of its own"
+        ax.plot([], [], color=colour, linewidth=1, label=f"{estimate.method}: {why}, not drawn")
+        return
+    levels, middle, near, wide = beyond_threshold(estimate, tail)
+    ax.fill_betweenx(levels, near, wide, color=colour, alpha=PALE, linewidth=0)
+    ax.plot(middle, levels, color=colour, linewidth=1, label=label)
 
 
 def _spread_over(first: int, last: int, points: int = POINTS) -> np.ndarray:
@@ -175,11 +197,12 @@ def _paths(
     top = 2.5 * float(np.median(1 / gammas[: max(1, len(gammas) * 2 // 3)]))
     if corrected and tail.most > 2 * FEWEST_ON_A_LINE:
         counts = _spread_over(FEWEST_ON_A_LINE, tail.most, CORRECTED_POINTS)
-        lines = [line(spacings(tail.logs[:k] - tail.logs[k])) for k in counts]
-        middle, error = np.array([(each.gamma, each.error) for each in lines]).T
-        half = normal_quantile(confidence) * error
-        ends = [1 / np.maximum(middle + sign * half, 1e-9) for sign in (1, -1)]
-        ax.fill_between(where(counts), *ends, color=CORRECTED, alpha=PALE, linewidth=0)
+        quantile = normal_quantile(confidence)
+        found = [line_of_range(spacings(tail.logs[:k] - tail.logs[k]), quantile) for k in counts]
+        middle = np.array([each.gamma for each, _, _ in found])
+        low = 1 / np.maximum(np.array([upper for _, _, upper in found]), 1e-9)
+        high = 1 / np.maximum(np.array([lower for _, lower, _ in found]), 1e-9)
+        ax.fill_between(where(counts), low, high, color=CORRECTED, alpha=PALE, linewidth=0)
         ax.plot(where(counts), 1 / np.maximum(middle, 1e-9), "--", color=CORRECTED, linewidth=1, label="corrected")
     if estimate is not None and estimate.k is not None and np.isfinite(estimate.index):
         place = where(np.array([estimate.k]))

@@ -14,8 +14,8 @@ class TailEstimate:
     Attributes
     ----------
     index : float
-        Infinite where the method sees a tail lighter than every power, or an index beyond its range: then there is
-        no number to report, and a warning says so.
+        Infinite where the method sees a tail lighter than every power, or an index beyond the largest that it tells
+        from one: then there is no number to report, the interval is [lower, inf), and a warning says so.
     lower, upper : float
         Interval of the index for independent samples; `upper` is infinite where lighter tails cannot be ruled out.
     confidence : float

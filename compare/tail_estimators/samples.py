@@ -20,8 +20,12 @@ from sgdlimits.exact.errors import (
 )
 
 SIDES = ("both", "right", "left")
+CENTRES = ("auto", "median", "none")
 FEWEST = 50  # samples; below it no interval here has a coverage worth a name
 FEWEST_ABOVE = 10  # order statistics above a threshold
+INNER = (0.02, 0.5, 0.98)  # levels that show where a sample lies, how wide it is, and whether it has two tails
+ONE_TAIL = 4.0  # from which ratio of the two outer widths a sample has one tail alone, and zero is its origin
+AWAY, APART, FAR = 0.1, 0.75, 10.0  # inner widths of the origin to the median, to the end of one tail; refused
 SAME = 0.1  # share of one repeated value from which a density has nothing to fit
 
 
@@ -32,15 +36,21 @@ class Tail:
     Attributes
     ----------
     sizes : (n,) array
-        |x|, or x or -x clipped at zero for one side, in the order of the sample.
+        |x|, or x or -x clipped at zero for one side, x measured from the origin, in the order of the sample.
     logs : (m,) array
         Logarithms of the m positive sizes, largest first.
+    origin : float
+        The x from which sizes are measured.
+    located : tuple of str
+        A warning where the origin is not between two tails, or far from where one tail starts.
     independent : bool
         Whether the sample is known to be independent.
     """
 
     sizes: np.ndarray
     logs: np.ndarray
+    origin: float = 0.0
+    located: tuple[str, ...] = ()
     independent: bool = False
 
     @property
@@ -77,12 +87,49 @@ class Tail:
         return float(np.exp(self.logs[k]))
 
 
-def tail_of(sample: Any, side: str = "both", independent: bool = False) -> Tail:
+def origin_of(values: np.ndarray, centre: str) -> tuple[float, tuple[str, ...]]:
+    """Origin from which the sizes of a sample (n,) are measured, and what speaks against it.
+
+    "auto" is the median of a sample with two tails, and zero for one tail, whose sizes are measured from zero.
+    """
+    one_of("centre", centre, CENTRES)
+    low, middle, high = (float(each) for each in np.quantile(values, INNER))
+    width = high - low
+    narrow, broad = sorted((middle - low, high - middle))
+    one_tail = broad >= ONE_TAIL * narrow
+    origin = middle if centre == "median" or (centre == "auto" and not one_tail) else 0.0
+    if width <= 0 or origin:
+        return origin, ()
+    if abs(middle) > FAR * width:
+        raise InvalidInput(
+            f"the sample lies {abs(middle) / width:.3g} times the width of its inner 96 % away from zero, at most "
+            f"{FAR:g} times is allowed: an index estimated from there is the distance, not the tail; pass "
+            "centre='median', or subtract where the tail starts"
+        )
+    # The end of the sample from which its one tail leads away.
+    near = max(0.0, low if high - middle == broad else -high) / width
+    if one_tail and near > APART:
+        return origin, (
+            f"the one tail of the sample starts {near:.2g} times the width of its inner 96 % away from zero, and this "
+            "estimate depends on the origin: subtract where the tail starts, or take pickands",
+        )
+    if not one_tail and abs(middle) > AWAY * width:
+        return origin, (
+            f"the median of the sample lies {abs(middle) / width:.2g} times the width of its inner 96 % away from "
+            "zero, and this estimate depends on the origin: pass centre='median'",
+        )
+    return origin, ()
+
+
+def tail_of(sample: Any, side: str = "both", centre: str = "none", independent: bool = False) -> Tail:
     """The tail of a one-dimensional sample, checked."""
     one_of("side", side, SIDES)
     values = finite_array("sample", sample, shape=(None,))
     if len(values) < FEWEST:
         raise InvalidInput(f"sample has {len(values)} values, at least {FEWEST} are needed: pass more samples")
+    origin, located = origin_of(values, centre)
+    if origin:
+        values = values - origin
     sizes = np.abs(values) if side == "both" else np.maximum(values if side == "right" else -values, 0.0)
     ordered = np.sort(sizes[sizes > 0])[::-1]
     if len(ordered) <= 2 * FEWEST_ABOVE:
@@ -93,7 +140,7 @@ def tail_of(sample: Any, side: str = "both", independent: bool = False) -> Tail:
         )
     if ordered[0] == ordered[-1]:
         raise InvalidInput(f"all values of the sample are {ordered[0]:g} in size: a tail needs values that differ")
-    return Tail(sizes, np.log(ordered), flag("independent", independent))
+    return Tail(sizes, np.log(ordered), origin, located, flag("independent", independent))
 
 
 def whole_sample(sample: Any) -> np.ndarray:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SETTLES = -2 / 3  # rho between that of Student's t with 2 and with 5 degrees of freedom, -1 and -2/5
-USUAL = 500.0  # order statistics of 10^4 samples
+RANGE = (-1.0, -0.4)  # rho of Student's t with 2 and with 5 degrees of freedom: no sample of 10^4 tells which
+SETTLES = -0.5  # rho within this range
+USUAL = 400.0  # order statistics of 10^4 samples
 SHRINK = 1.5  # a tail that is still bending is looked at so much farther out
 
 
@@ -51,8 +52,21 @@ def line(scaled: np.ndarray, rho: float = SETTLES) -> Line:
     return Line(gamma, float(np.linalg.norm(spread * per_gamma)), slope, bend)
 
 
+def line_of_range(scaled: np.ndarray, quantile: float, rho: float | None = None) -> tuple[Line, float, float]:
+    """The line, and the ends of the interval of gamma that holds whatever rho within `RANGE` is the right one.
+
+    `quantile` of the normal law. A rho given stands alone.
+    """
+    found = line(scaled, SETTLES if rho is None else rho)
+    lines = [line(scaled, each) for each in RANGE] if rho is None else []
+    lower, upper = (
+        [each.gamma + sign * quantile * each.error for each in (found, *lines)] for sign in (-1, 1)
+    )  # fmt: skip
+    return found, min(lower), max(upper)
+
+
 def usual_count(n: int, most: int) -> int:
-    """k of the corrected estimate before any look at the sample: 500 of 10^4, growing as n^(2/3)."""
+    """k of the corrected estimate before any look at the sample: 400 of 10^4, growing as n^(2/3)."""
     return int(min(most, n // 4, USUAL * (n / 1e4) ** (2 / 3)))
 
 

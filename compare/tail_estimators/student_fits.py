@@ -11,13 +11,14 @@ import numpy as np
 from sgdlimits.compare.estimates import confidence_level, normal_quantile
 from sgdlimits.exact.errors import InvalidInput, one_of
 
-from .doubts import clusters_in
+from .doubts import beside_fit, doubts_of_whole
 from .result import TailEstimate
-from .samples import SIDES, whole_sample
+from .samples import FEWEST_ABOVE, SIDES, whole_sample
 
 SMALLEST, LARGEST_INDEX = 0.1, 500.0  # beyond, a sample does not tell the law from a normal one
 ENDS = (math.log(SMALLEST), math.log(LARGEST_INDEX))
-MISFIT = 1.2  # Kolmogorov-Smirnov distance times sqrt(n); a fitted law exceeds it in less than 1 % of samples
+MISFIT = 1.1  # Kolmogorov-Smirnov distance times sqrt(n); a fitted law exceeds it in less than 1 % of samples
+SHARE, TAIL_MISFIT = 0.02, 2.8  # largest values held against the fitted tail, and standard errors, as rarely exceeded
 CLOSE = 2e-3  # of the quantile, to which the ends of an interval are found
 Likelihood = Callable[[np.ndarray], tuple[float, np.ndarray]]
 Bounds = list[tuple[float | None, float | None]]
@@ -40,13 +41,16 @@ def student(sample: Any, *, confidence: float = 0.95, independent: bool = False)
     Returns
     -------
     TailEstimate
-        With the profile-likelihood interval. `details`: `location`, `scale`, `ks` (distance to the fitted law).
+        With the profile-likelihood interval. `details`: `location`, `scale`, `ks` (distance to the fitted law),
+        `tail` (of the sample beside the fitted one, in standard errors, above zero if heavier).
 
     Raises
     ------
     InvalidInput
         If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
+    from scipy.special import stdtr
+
     confidence = confidence_level(confidence)
     values = whole_sample(sample)
     unit, centre, x = standardised(values)
@@ -62,9 +66,10 @@ def student(sample: Any, *, confidence: float = 0.95, independent: bool = False)
 
     lower, upper = interval(profile, point[0], point, best, len(x), confidence, ENDS)
     index, location, scale = math.exp(point[0]), point[1], math.exp(point[2])
+    tail = _tail(np.abs(x - location), lambda t: 2 * stdtr(index, -t / scale))
     return _fitted(
         index, lower, upper, confidence, "Student t, maximum likelihood", values, independent,
-        {"location": centre + unit * location, "scale": unit * scale, "ks": ks},
+        {"location": centre + unit * location, "scale": unit * scale, "ks": ks, "tail": tail},
     )  # fmt: skip
 
 
@@ -103,15 +108,15 @@ def skewed_student(
     Returns
     -------
     TailEstimate
-        With the profile-likelihood interval. `details`: `a`, `b`, `location`, `scale`, `ks`.
+        With the profile-likelihood interval, which is a little short for the lighter of two tails: with a = 3/4 and
+        b = 2 that of the right held 4 in 93 % of 800 samples of 1000 and 3000. `details`: `a`, `b`, `location`,
+        `scale`, `ks`, `tail`.
 
     Raises
     ------
     InvalidInput
         If the sample shows nothing (too short, not finite, zeros, ties), or an argument cannot be used.
     """
-    from scipy.special import betainc
-
     confidence = confidence_level(confidence)
     one_of("side", side, SIDES)
     values = whole_sample(sample)
@@ -139,9 +144,15 @@ def skewed_student(
     leading = {"left": point[0], "right": point[1], "both": min(point[:2])}[side]
     lower, upper = (2 * end for end in interval(profile, leading, point, best, len(x), confidence, shape))
     a, b, scale = np.exp(point[[0, 1, 3]])
-    s, _, _ = _folded((x - point[2]) / scale, a, b)
-    ks = distance(np.sort(betainc(a, b, 0.5 * (1 + (x - point[2]) / scale / s))))
-    details = {"a": a, "b": b, "location": centre + unit * point[2], "scale": unit * scale, "ks": ks}
+
+    def outside(t: np.ndarray) -> np.ndarray:
+        return skewed_distribution(-t / scale, a, b) + skewed_distribution(-t / scale, b, a)
+
+    ks = distance(np.sort(skewed_distribution((x - point[2]) / scale, a, b)))
+    tail = _tail(np.abs(x - point[2]), outside)
+    details = {
+        "a": a, "b": b, "location": centre + unit * point[2], "scale": unit * scale, "ks": ks, "tail": tail
+    }  # fmt: skip
     return _fitted(
         2 * math.exp(leading), lower, upper, confidence, "skewed t, maximum likelihood", values, independent,
         {name: float(value) for name, value in details.items()},
@@ -181,6 +192,19 @@ def skewed_likelihood(x: np.ndarray, point: np.ndarray) -> tuple[float, np.ndarr
     in_location = (a + b) * float(cube.mean()) / scale
     in_scale = 1 + (a + b) * float((cube * t).mean())
     return float(value), np.array([a * in_a, b * in_b, in_location, in_scale])
+
+
+def skewed_distribution(t: np.ndarray, a: float, b: float) -> np.ndarray:
+    """P(T <= t) of Jones and Faddy's law for t (m,), without cancellation on the left; on the right take -t, b, a."""
+    from scipy.special import betainc
+
+    _, plus, _ = _folded(t, a, b)
+    return betainc(a, b, 0.5 * plus)
+
+
+def _tail(sizes: np.ndarray, outside: Callable[[np.ndarray], np.ndarray]) -> float:
+    count = max(FEWEST_ABOVE, int(SHARE * len(sizes)))
+    return beside_fit(outside(np.sort(sizes)[: -count - 2 : -1]))
 
 
 def _folded(t: np.ndarray, a: float, b: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -270,15 +294,19 @@ def _fitted(
     independent: bool, details: dict[str, float],
 ) -> TailEstimate:
     n = len(values)
-    warnings = clusters_in(values, independent)
-    if index >= 0.99 * LARGEST_INDEX:
-        index = math.inf
+    warnings = doubts_of_whole(values, independent)
     if upper == math.inf:
-        seen = "the normal law fits best" if index == math.inf else "the normal law fits too"
-        warnings += (f"an index above {lower:.3g} is not told from an infinite one: {seen}",)
+        index = math.inf
+        warnings += (f"an index above {lower:.3g} is not told from an infinite one: the normal law fits too",)
     if details["ks"] * math.sqrt(n) > MISFIT:
         warnings += (
             f"the fitted law is not that of the sample, Kolmogorov-Smirnov distance {details['ks']:.3g} where "
             f"{MISFIT / math.sqrt(n):.3g} is usual at most: the index describes its middle, not its tail",
+        )
+    if abs(details["tail"]) > TAIL_MISFIT:
+        kind = "heavier" if details["tail"] > 0 else "lighter"
+        warnings += (
+            f"the tail of the sample is {kind} than that of the fitted law, by {abs(details['tail']):.1f} standard "
+            f"errors of its {100 * SHARE:g} % largest: the index describes its middle, not its tail",
         )
     return TailEstimate(index, lower, upper, confidence, None, method, n, warnings, details)

@@ -29,7 +29,7 @@ def finding(result: HeavyTailsResult) -> str:
         f"{_counts(found, 'sgd_inside', *inside)}, and the interval of the degrees of freedom of a Student's t fitted "
         f"to SGD {_counts(found, 'fitted_inside', *inside)}; that interval "
         f"{_counts(found, 'fitted_is_index', *holds)}.",
-        f"By Kolmogorov and Smirnov's test t is {_counts(found, 'student_accepted', *kept)}, the stable law "
+        f"By Kolmogorov and Smirnov's test t is {_counts(found, 'student_accepted', *kept)}, the symmetric stable law "
         f"{_counts(found, 'stable_accepted', *kept)}{_stable_is_wrong(found)}.",
         _optimisers_found(result.optimisers),
     ]

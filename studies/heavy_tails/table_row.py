@@ -125,7 +125,7 @@ class TableRow:
 
     @property
     def stable_accepted(self) -> bool | None:
-        """Whether the stable law is not rejected."""
+        """Whether the symmetric stable law is not rejected."""
         return _accepted(self.stable_fit)
 
     @property
@@ -140,7 +140,7 @@ class TableRow:
         """In words."""
         where = worded(self.fitted_inside, "inside the bounds", "outside the bounds")
         what = worded(self.fitted_is_index, "holds SGD's index", "not SGD's index")
-        laws = {"t": self.student_accepted, "stable": self.stable_accepted}
+        laws = {"t": self.student_accepted, "symmetric stable": self.stable_accepted}
         fits = ", ".join(f"{law} {worded(each, 'not rejected', 'rejected')}" for law, each in laws.items())
         missing = [
             f"the index of {name} is not known ({side.text})"

@@ -40,8 +40,8 @@ NUMBERS = {  # column -> long name
     "nu_upper": "upper end of its interval",
     "student_ks": "Kolmogorov-Smirnov distance to the fitted t",
     "student_p": "its p-value by parametric bootstrap",
-    "stable_index": "index of the stable law fitted to SGD",
-    "stable_ks": "Kolmogorov-Smirnov distance to the fitted stable law",
+    "stable_index": "index of the symmetric stable law fitted to SGD",
+    "stable_ks": "Kolmogorov-Smirnov distance to the fitted symmetric stable law",
     "stable_p": "its p-value by parametric bootstrap",
 }
 OPTIMISER_NUMBERS = {
@@ -233,7 +233,8 @@ def grid(result: HeavyTailsResult) -> TextTable:
             )
         )  # fmt: skip
     columns = (
-        "batch", "step size", "bounds", "homogenized", "SGD", "fitted nu", "nu is", "p of t, stable", "verdict",
+        "batch", "step size", "bounds", "homogenized", "SGD", "fitted nu", "nu is", "p of t, symmetric stable",
+        "verdict",
     )  # fmt: skip
     return TextTable(columns, tuple((name, tuple(found)) for name, found in groups.items()), "Bounds, indices and fits")
 
