@@ -17,9 +17,10 @@
 # the mean-square threshold the exact index of SGD is between 2.2 and 3.2 on Gaussian rows and three real data sets,
 # with batches of 1 and of 4 alike; that of homogenized SGD is between 4.3 and 11 and rises with the batch size. On
 # random features, which are bounded, the limit is the heavier one at batch size 1. Bounds on the index of the limit
-# hold for the limit and in none of the ten rows for SGD. A Student t fitted to SGD meets its index in four of ten: it
-# describes the middle of the law. The test of Kolmogorov and Smirnov, used to choose between t and stable laws, leaves
-# the stable law in six of ten, although every index of SGD is above 2, where no law but the normal one is stable.
+# hold for the limit and in none of the ten rows for SGD. The interval of a Student t fitted to SGD holds its index in
+# three of ten and misses it in six: it describes the middle of the law. The test of Kolmogorov and Smirnov, used to
+# choose between t and stable laws, leaves the stable law in six of ten, although every index of SGD is above 2, where
+# no law but the normal one is stable.
 
 # %%
 import os

@@ -1,7 +1,7 @@
 """Rows of the study of heavy tails whose indices are infinite or not known: kept, worded, and drawn."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -75,6 +75,13 @@ def test_both_sides_agree_only_where_one_interval_holds_the_other():
     assert row(known(3.0, 0.1), known(3.5, 0.1)).one_index is False
     assert row(known(math.inf, 0.0), known(math.inf, 0.0)).one_index is True
     assert row(known(math.inf, 0.0), known(10.0)).one_index is False
+
+
+def test_no_name_of_the_summary_is_a_setting():
+    """Assert that a grid over any setting, step sizes and paths too, can have it as its axis."""
+    data = summary.summary(result(row(), row(GONE)))
+    assert not set(data.variables) & {entry.name for entry in fields(HeavyTailsStudy)}
+    assert data["used_step_size"].values.tolist() == [0.05, 0.05] and data["used_paths"].values.tolist() == [500, 500]
 
 
 def test_what_is_not_known_decides_nothing_but_proved_bounds_do():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +24,10 @@ def summary(result: HeavyTailsResult) -> xarray.Dataset:
     """The dataset of `HeavyTailsResult.summary`."""
     found = tables.rows(result)
     names = [f"{row['data']}, batch size {row['batch_size']}" for row in found]
-    variables = _numbers("row", "", tables.NUMBERS, found) | _texts("row", "", tables.TEXTS, found)
+    variables = _numbers("row", "", tables.NUMBERS, found)
+    taken = {entry.name for entry in fields(result.study)} & set(variables)  # a grid has settings as its axes
+    variables = {f"used_{name}" if name in taken else name: entry for name, entry in variables.items()}
+    variables |= _texts("row", "", tables.TEXTS, found)
     labels, swept = _sweep_rows(result)
     variables |= _numbers("sweep_row", "sweep_", {"value": "value of the parameter"} | sweeps.NUMBERS, swept)
     variables |= _texts("sweep_row", "sweep_", {"parameter": "parameter", "note": "why a number is missing"}, swept)

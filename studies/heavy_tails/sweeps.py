@@ -31,8 +31,7 @@ PLANE = (1.0, 0.36)
 HIGHEST = 100.0  # index that a panel shows at most
 APART = 0.006  # of the width of a panel, by which the markers of the two sides are moved apart
 BAND = "\n(band: bounds)"
-LIMIT_SHORT = "homogenized"
-SIDES = {"sgd": SGD, LIMIT_SHORT: LIMIT}
+SIDES = {"sgd": SGD, "homogenized": LIMIT}
 NUMBERS = {  # column -> long name
     f"{short}{ending}": words.format(side)
     for short, side in SIDES.items()
@@ -156,8 +155,9 @@ def _cell(
         found |= {f"{short}_estimate": estimate.get("index", math.nan)}
         found |= {f"{short}_estimate_{end}": estimate.get(end, math.nan) for end in ("lower", "upper")}
         missing = exact["notes"] if math.isnan(exact["index"]) else ""
-        found[f"{short}_warning"] = joined(missing, estimate.get("notes", "no ends of paths to estimate from"))
-    found[f"{LIMIT_SHORT}_warning"] = joined(str(found[f"{LIMIT_SHORT}_warning"]), bounds.why_not)
+        unbounded = bounds.why_not if side == LIMIT else ""
+        said = estimate.get("notes", "no ends of paths to estimate from")
+        found[f"{short}_warning"] = joined(missing, said, unbounded)
     return found
 
 
