@@ -159,6 +159,8 @@ def _refined_index(sgd: SGD, operator: Operator, orders: float) -> TailIndex:
         exponents.append(growth.exponent)
         if 0 < before < math.inf:
             index, slope = _secant(growth, index, slope)
+            if math.isnan(index):
+                index = positive_root(growth, orders, NEAR)
         else:
             index = positive_root(growth, orders, STEP**2)
             if before == index and _encloses(sgd, index, index):  # no root, twice
@@ -175,21 +177,24 @@ def _refined_index(sgd: SGD, operator: Operator, orders: float) -> TailIndex:
         error = change + (apart + ROUNDING) / slope
         if error <= max(operator.settled * index, 2 * ROUNDING / slope):
             break
+    if 0 < index < math.inf and not growth(index + max(error, NEAR * index)) > 0:
+        error = math.inf  # a curve that all but touches 0
     return TailIndex(index, error, operator.method, exponents[-1], _change(exponents))
 
 
 def _secant(growth: Growth, index: float, slope: float) -> tuple[float, float]:
-    """Root and slope there, from near ones."""
+    """Root and slope there, from near ones; nan where it is not found, as about a kink."""
     value = growth(index)
-    for _ in range(6):
+    for _ in range(5):
         step = min(value / slope, index / 2)
         index -= step
         if abs(step) <= NEAR * index:
-            break
+            return index, slope
         before, value = value, growth(index)
-        if (before - value) / step > 0:
-            slope = (before - value) / step
-    return index, slope
+        slope = (before - value) / step
+        if not slope > 0:
+            break
+    return math.nan, math.nan
 
 
 def _change(exponents: list[float]) -> float:

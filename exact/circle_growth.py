@@ -28,6 +28,7 @@ from .moment_growth import chi_panels, gauss_panels
 ORDERS = 50.0  # of moments that the panels reach
 NEAREST = 1e-4  # how near panels come to where A u may vanish or turn fast
 WIDTH = 1.5  # of panels that nothing makes finer
+ONE_SIGN = 0.95  # share of a function that has its sign: one below it may have another by rounding
 BEYOND = 18.0  # logarithm past the ends of the table, where the cosine is 1 to rounding
 FAR_FROM_ALIKE = 0.5  # ratio of standard deviations below which functions vary in the logarithm
 
@@ -70,10 +71,12 @@ class CircleGrowth:
         return self._inverse @ rows
 
     def _top(self, matrix: np.ndarray) -> tuple[float, np.ndarray]:
-        """The eigenvalue whose function has one sign, and that: others that are larger come from what is cut off."""
+        """The largest eigenvalue whose function has one sign, and that: others come from what is cut off."""
         values, vectors = np.linalg.eig(matrix)
         shapes = self.values @ vectors
-        top = int(np.argmax(np.abs(shapes.sum(axis=0)) / np.abs(shapes).sum(axis=0)))
+        one_sign = np.abs(shapes.sum(axis=0)) / np.abs(shapes).sum(axis=0)
+        fit = one_sign >= min(ONE_SIGN, one_sign.max())
+        top = int(np.argmax(np.where(fit, np.abs(values), 0.0)))
         return float(np.abs(values[top])), vectors[:, top].real
 
     def __call__(self, order: float) -> float:
