@@ -15,7 +15,7 @@ from sgdlimits.exact.moment_growth import isotropic_growth
 from sgdlimits.exact.stationary_law import Threshold
 from sgdlimits.problems.least_squares import LeastSquares
 
-from .kesten import TILTED, Populations, growth_of, lyapunov_exponent
+from .kesten import TILTED, TINY, Populations, growth_of, highest_exponent, lyapunov_exponent, unlike
 from .moment_equations import quadratic_of
 from .tail_index import ALIKE, batch_factors
 from .transfer_operators import operator_exponent, operator_of
@@ -113,11 +113,14 @@ def _exponent(sgd: SGD) -> tuple[Exponent, bool]:
     sizes = Populations()
 
     def sampled(size: float, fine: bool) -> tuple[float, float]:
-        grow = growth_of(replace(sgd, step_size=size), problem, h)
-        return lyapunov_exponent(lambda order: grow(
-            order, generations=sizes.generations, paths=TILTED, groups=sizes.groups, seed=sizes.seed,
-            burn_in=sizes.generations // 4,
-        ))  # fmt: skip
+        now = replace(sgd, step_size=size)
+        starts = [growth_of(now, problem, h)] + ([growth_of(now, problem, h, flat=True)] if unlike(h) else [])
+        return lyapunov_exponent([
+            grow(
+                TINY, generations=sizes.generations, paths=TILTED, groups=sizes.groups, seed=sizes.seed,
+                burn_in=sizes.generations // 4,
+            ) for grow in starts
+        ], highest_exponent(now))  # fmt: skip
 
     return sampled, True
 

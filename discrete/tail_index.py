@@ -76,7 +76,7 @@ def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: P
         found, coarse = (isotropic_growth(h.size, kept, scale * float(h[0]), batch, nodes) for nodes in (16, 12))
         return index_of_factors(sgd.label, found, coarse, "quadrature of |A e|, whose products are independent", ORDERS)
     operator = operator_of(sgd, problem, h)
-    found = None if operator is None else operator_index(sgd, operator)
+    found = operator_index(sgd, operator) if operator is not None else None
     return sampled_index(sgd, problem, h, sizes) if found is None else found
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from sgdlimits.exact.circle_growth import CircleGrowth, gaussian_circle, scalar_circle
 from sgdlimits.exact.errors import OutOfReach
-from sgdlimits.exact.sphere_growth import Resolution, SphereGrowth
+from sgdlimits.exact.sphere_growth import DIFFERENCE, Resolution, SphereGrowth
 from sgdlimits.exact.tail_index import TailIndex, positive_root, refuse_growth
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -32,6 +32,7 @@ SETTLED, SEEN = 1e-9, 1e-7  # change of a root, relative to itself, between two 
 GROSS = 1e-3  # the same that is no longer a number to six digits, but a guess
 RATIOS = np.array([0.1, 3e-3, 1e-4])  # of eigenvalues below which the plane asks for one more resolution
 SMALL = 0.1  # order of moments that a Lyapunov exponent needs, and the exponent from which its digits are its own
+MOST_UNLIKE = 0.1  # ratio of eigenvalues below which polynomials do not resolve the functions of directions in space
 ROUNDING = 2e-13  # of log k
 HIGHEST = 8  # even order that is compared
 NEAR = 1e-10  # relative, of a step towards a root after which no other is worth it
@@ -71,7 +72,7 @@ class Operator:
 
 
 def operator_of(sgd: SGD, problem: QuadraticProblem, h: np.ndarray) -> Operator | None:
-    """Of SGD on a stream: momentum on a line, or two or three unlike features; None of all else."""
+    """Of SGD on a stream: momentum on a line, two unlike features, or three not far from alike; else None."""
     kept, scale = 1 - sgd.step_size * problem.ridge, sgd.step_size / sgd.batch_size
     circle = "the transfer operator on the circle, by collocation"
     if sgd.momentum and h.size == 1:
@@ -87,7 +88,7 @@ def operator_of(sgd: SGD, problem: QuadraticProblem, h: np.ndarray) -> Operator 
             ),
             len(PLANE), int(np.searchsorted(-RATIOS, -h[1] / h[0])), ON_THE_CIRCLE, SETTLED,
         )  # fmt: skip
-    if not sgd.momentum and h.size == 3:
+    if not sgd.momentum and h.size == 3 and h.min() >= MOST_UNLIKE * h.max():
         return Operator(
             "the transfer operator on the sphere, by Galerkin's method",
             lambda level, orders: SphereGrowth(h, kept, scale, sgd.batch_size, SPACE[level]), len(SPACE), 0,
@@ -179,7 +180,8 @@ def _refined_index(sgd: SGD, operator: Operator, orders: float) -> TailIndex:
             break
     if 0 < index < math.inf and not growth(index + max(error, NEAR * index)) > 0:
         error = math.inf  # a curve that all but touches 0
-    return TailIndex(index, error, operator.method, exponents[-1], _change(exponents))
+    differences = DIFFERENCE**2 if operator.settled > SETTLED else 0.0  # by which space takes a slope
+    return TailIndex(index, error, operator.method, exponents[-1], _change(exponents) + differences)
 
 
 def _secant(growth: Growth, index: float, slope: float) -> tuple[float, float]:

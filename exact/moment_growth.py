@@ -34,11 +34,14 @@ class FactorGrowth:
         -inf for a factor 0.
     rounding : float
         Error of the log sizes that they have in common.
+    bounded : bool
+        False where some factor is larger than all of these.
     """
 
     log_sizes: np.ndarray
     log_weights: np.ndarray
     rounding: float = 0.0
+    bounded: bool = True
 
     def __call__(self, order: float) -> float:
         """log E |factor|^order."""
@@ -98,14 +101,14 @@ def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: int,
     rounding = 0.0 if kept == 1 else float(np.spacing(kept))
     if dimension == 1:
         with np.errstate(divide="ignore"):
-            return FactorGrowth(np.log(np.abs(kept - scale * x**2)), log_x, rounding)
+            return FactorGrowth(np.log(np.abs(kept - scale * x**2)), log_x, rounding, False)
     y, log_y = chi_panels(dimension - 1, 0.0, nodes)
     step, along = scale * x[:, None], kept - scale * x[:, None] ** 2
     change = (kept - 1 - step * x[:, None]) * (along + 1) + (step * y) ** 2  # |A e|^2 - 1
     with np.errstate(divide="ignore"):
         near = np.log1p(np.maximum(change, -0.5))
         sizes = 0.5 * np.where(change > -0.5, near, np.log(along**2 + (step * y) ** 2))
-    return FactorGrowth(sizes.ravel(), np.add.outer(log_x, log_y).ravel(), rounding)
+    return FactorGrowth(sizes.ravel(), np.add.outer(log_x, log_y).ravel(), rounding, False)
 
 
 def chi_panels(
