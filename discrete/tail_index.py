@@ -2,7 +2,8 @@
 
 x' = A x + b with independent (A, b): P(|x| > t) falls as t^-index, index the positive root of log k(s), k(s) = lim (E
 |A_n ... A_1|^s)^(1/n). Every way here finds that root: on a line and for isotropic Gaussian features by quadrature, in
-the plane and in space by a transfer operator, else by populations, with an interval.
+the plane and for momentum on a line by a transfer operator, and in space where features are not far from alike; else by
+populations, with an interval.
 """
 
 from __future__ import annotations
