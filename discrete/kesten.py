@@ -16,7 +16,9 @@ from sgdlimits.exact.even_coordinates import even_coordinates
 from sgdlimits.exact.tail_index import TailIndex, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.streaming import StreamingLeastSquares
 
+from .even_moments import even_moments
 from .factor_index import family_index, index_of_factors, index_of_values, weighted_values
 from .linear_rule import linear_rule
 from .tilted_steps import TiltedGaussian, TiltedMatrices, TiltedRows, TiltedSteps, grow_tilted
@@ -32,6 +34,7 @@ NEAR = 0.04  # of a root, how far to either side its slope is taken
 FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
 PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
 PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
+UNLIKE, CHEAP = 10.0, 12  # ratio of eigenvalues past which starts differ; directions of which moments are cheap
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,25 @@ def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, 
     above = sgd.stability().mean_square_stable
     slowest = float(np.abs(problem.curvatures[: eigenvalues.size]).min())
     settling = (1 - sgd.momentum) / (sgd.step_size * slowest) if slowest > 0 else math.inf
-    return population_index(sgd.label, growth_of(sgd, problem, eigenvalues), sizes, above, settling)
+    flat = growth_of(sgd, problem, eigenvalues, flat=True) if unlike(eigenvalues) else None
+    return population_index(
+        sgd.label, growth_of(sgd, problem, eigenvalues), sizes, above, settling, flat, highest_exponent(sgd)
+    )
 
 
-def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray) -> GrowthAt:
+def unlike(eigenvalues: np.ndarray) -> bool:
+    """Whether paths may keep where they began, steep or flat, for longer than a population lives."""
+    return bool(eigenvalues.max() > UNLIKE * eigenvalues.min())
+
+
+def highest_exponent(sgd: SGD) -> float:
+    """A bound of the Lyapunov exponent, log k(2) / 2 by convexity; inf where it is not cheap."""
+    if not isinstance(sgd.problem, StreamingLeastSquares) or sgd.problem.dimension > CHEAP:
+        return math.inf
+    return math.log(even_moments(sgd, 2).rates[0]) / 2
+
+
+def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, flat: bool = False) -> GrowthAt:
     """Growth of E |x|^order of SGD's linear part, by populations of tilted steps."""
     rule = linear_rule(sgd, problem, eigenvalues)
 
@@ -138,12 +156,15 @@ def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray) -> G
             return TiltedRows(order, rule, problem.range_modes, sgd.batch_size, replace)
         return TiltedGaussian(order, rule, eigenvalues, sgd.batch_size)
 
-    return lambda order, **options: grow_tilted(steps(order), rule.spread, **options)
+    # Directions start where moments grow: of flat ones a path forgets its part slowly, at their own rates.
+    start = np.linalg.inv(rule.spread / np.trace(rule.spread)) if flat else rule.spread
+    return lambda order, **options: grow_tilted(steps(order), start, **options)
 
 
 def population_index(
-    label: str, grow: GrowthAt, sizes: Populations, above_two: bool | None = None, settling: float = 0.0
-) -> TailIndex:
+    label: str, grow: GrowthAt, sizes: Populations, above_two: bool | None = None, settling: float = 0.0,
+    flat: GrowthAt | None = None, highest: float = math.inf,
+) -> TailIndex:  # fmt: skip
     """The root of log k(s) by cloning: a search with few paths, then an estimate with an interval.
 
     Parameters
@@ -153,20 +174,26 @@ def population_index(
         Whether the second moment is known to settle.
     settling : float
         Steps in which directions forget where they began, about.
+    flat : as grow, optional
+        From other directions: where the Lyapunov exponent then differs, it is not settled.
+    highest : float
+        A bound of the Lyapunov exponent.
 
     Raises
     ------
     NoStationaryLaw, OutOfReach
     """
 
-    def rate(order: float, share: int = 4) -> populations.Growth:
+    def rate(order: float, share: int = 4, grow: GrowthAt = grow) -> populations.Growth:
         generations = max(sizes.generations // share, 20)
         return grow(
             order, generations=generations, paths=sizes.paths or TILTED, groups=2 if share == 4 else sizes.groups,
             seed=sizes.seed, threads=sizes.threads, burn_in=generations // 4,
         )  # fmt: skip
 
-    exponent, uncertain = lyapunov_exponent(lambda order: rate(order, 1 if above_two is None else 2))
+    share = 1 if above_two is None else 2
+    starts = [grow] if flat is None else [grow, flat]
+    exponent, uncertain = lyapunov_exponent([rate(TINY, share, start) for start in starts], highest)
     if not above_two:
         refuse_growth(label, exponent)
         if exponent + uncertain > 0:
@@ -229,10 +256,16 @@ def populations_of(sizes: Populations) -> str:
     return f"{sizes.groups} populations of {sizes.paths or TILTED} paths"
 
 
-def lyapunov_exponent(rate: Callable[[float], populations.Growth]) -> tuple[float, float]:
-    """Mean growth of log |x| and half its 95 % interval: that of a moment whose order is next to 0."""
-    found = rate(TINY)
-    return found.rate / TINY, (found.upper - found.lower) / 2 / TINY
+def lyapunov_exponent(found: list[populations.Growth], highest: float = math.inf) -> tuple[float, float]:
+    """Mean growth of log |x| with its error: of a moment of order `TINY`, from one or several starts.
+
+    The largest counts, as that which wins; how far others are below it, or it below a bound, is added to half its 95 %
+    interval, whichever is less.
+    """
+    most = max(found, key=lambda growth: growth.rate)
+    value, half = most.rate / TINY, (most.upper - most.lower) / 2 / TINY
+    apart = value - min(growth.rate for growth in found) / TINY
+    return value, half + min(apart, abs(highest - value))
 
 
 def _root_by_halving(function: Callable[[float], float], low: float, high: float) -> float:

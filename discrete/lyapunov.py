@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
-from sgdlimits.exact.circle_growth import gaussian_circle
 from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.moment_growth import alike, isotropic_growth
-from sgdlimits.exact.sphere_growth import SphereGrowth
 from sgdlimits.exact.stationary_law import Threshold
 from sgdlimits.problems.least_squares import LeastSquares
 
-from .kesten import TILTED, Populations, growth_of, lyapunov_exponent
+from .kesten import TILTED, TINY, Populations, growth_of, highest_exponent, lyapunov_exponent, unlike
 from .moment_equations import quadratic_of
-from .tail_index import FINENESS, batch_factors, momentum_circle
+from .tail_index import batch_factors
+from .transfer_operators import operator_exponent, operator_of
 
 if TYPE_CHECKING:
     from .sgd import SGD
 
 Exponent = Callable[[float, bool], tuple[float, float]]  # of a step size, roughly or finely: value and error
 FIRST, LARGEST = 1e-3, 1e3  # of the mean-square threshold, how far past it the search begins and ends
+FEW, FURTHER = 3, 0.05  # directions up to which it begins further out: where they are many thresholds are close
 CLOSE, ROUGH = 1e-8, 1e-3  # part of the gap between thresholds to which a root is found, of numbers and of samples
 WIDE = 0.02  # part of the gap over which the slope of an error is taken
 
@@ -51,23 +51,37 @@ def lyapunov_threshold(sgd: SGD) -> Threshold:
             "exponent goes up: give a problem with data and without negative curvature"
         )
     with one_blas_thread():
-        return first_crossing(*_exponent(sgd), below, sgd.label)
+        first = FURTHER if np.count_nonzero(problem.eigenvalues > 0) <= FEW else FIRST
+        return first_crossing(*_exponent(sgd), below, sgd.label, first)
 
 
-def first_crossing(exponent: Exponent, sampled: bool, below: float, label: str) -> Threshold:
-    """Where the exponent rises through 0, past a step size at which it is below 0."""
+def first_crossing(
+    exponent: Exponent, sampled: bool, below: float, label: str, first: float = FIRST
+) -> Threshold:
+    """Where the exponent rises through 0, past a step size at which it is below 0; `first`, of that, for a beginning.
+
+    Raises
+    ------
+    OutOfReach
+        If no crossing is found, or the exponent is not resolved below it.
+    """
     from scipy.optimize import brentq
 
     def rough(size: float) -> float:
         return exponent(size, False)[0]
 
-    gap, low = FIRST * below, below
+    gap, low = first * below, below
     while rough(below + gap) <= 0:
         low, gap = below + gap, 2 * gap
         if gap > LARGEST * below:
             raise OutOfReach(f"the Lyapunov exponent of {label} stays below 0 up to step size {below + gap:.4g}")
     if not rough(low) < 0:  # the exponent is 0 there, up to its error
-        low = below * (1 - FIRST)
+        low = below * (1 - first)
+        if not rough(low) < 0:
+            raise OutOfReach(
+                f"the Lyapunov exponent of {label} comes out as {rough(low):.3g} at step size {low:.4g}, where it must "
+                "be below 0: it is too small to be resolved, so where it crosses 0 is not known"
+            )
     close = (ROUGH if sampled else CLOSE) * gap
     root = float(brentq(rough, low, below + gap, xtol=close))
     part = WIDE * (root - below + gap)
@@ -85,31 +99,28 @@ def _exponent(sgd: SGD) -> tuple[Exponent, bool]:
             squares = np.square(problem.range_modes).sum(axis=1)
             if batch_factors(sgd, problem, squares) is not None:
                 return lambda size, fine: (_factor(replace(sgd, step_size=size), problem, squares), 0.0), False
-    elif sgd.momentum and h.size == 1:
-        return _refined(lambda size, fine: momentum_circle(
-            replace(sgd, step_size=size), problem, float(h[0]), 60 if fine else 40
+    elif not sgd.momentum and alike(h):
+        return _refined(lambda size, fine: isotropic_growth(
+            h.size, 1 - size * problem.ridge, size / batch * float(h[0]), batch, 16 if fine else 12
         ).exponent), False  # fmt: skip
-    elif not sgd.momentum:
-        if alike(h):
-            return _refined(lambda size, fine: isotropic_growth(
-                h.size, 1 - size * problem.ridge, size / batch * float(h[0]), batch, 16 if fine else 12
-            ).exponent), False  # fmt: skip
-        if h.size == 2:
-            return _refined(lambda size, fine: gaussian_circle(
-                h, 1 - size * problem.ridge, size / batch, batch, 27 if fine else 18, 9
-            ).exponent), False  # fmt: skip
-        if h.size == 3:
-            return _refined(lambda size, fine: SphereGrowth(
-                h, 1 - size * problem.ridge, size / batch, batch, FINENESS[int(fine)]
-            ).exponent), False  # fmt: skip
+    elif operator_of(sgd, problem, h) is not None:
+        def of_operator(size: float, fine: bool) -> tuple[float, float]:
+            operator = operator_of(replace(sgd, step_size=size), problem, h)
+            assert operator is not None  # the same kind at every step size
+            return operator_exponent(operator, fine)
+
+        return of_operator, False
     sizes = Populations()
 
     def sampled(size: float, fine: bool) -> tuple[float, float]:
-        grow = growth_of(replace(sgd, step_size=size), problem, h)
-        return lyapunov_exponent(lambda order: grow(
-            order, generations=sizes.generations, paths=TILTED, groups=sizes.groups, seed=sizes.seed,
-            burn_in=sizes.generations // 4,
-        ))  # fmt: skip
+        now = replace(sgd, step_size=size)
+        starts = [growth_of(now, problem, h)] + ([growth_of(now, problem, h, flat=True)] if unlike(h) else [])
+        return lyapunov_exponent([
+            grow(
+                TINY, generations=sizes.generations, paths=TILTED, groups=sizes.groups, seed=sizes.seed,
+                burn_in=sizes.generations // 4,
+            ) for grow in starts
+        ], highest_exponent(now))  # fmt: skip
 
     return sampled, True
 

@@ -341,8 +341,10 @@ class SGD:
     def tail_index(self, **options: Any) -> TailIndex:
         """Tail index of the stationary law: P(|x| > t) falls as t^-index. Least squares: exact, by Kesten's theorem.
 
-        On a line and for isotropic Gaussian features by quadrature, of two or three unlike Gaussian features by a
-        transfer operator, else by populations, whose `error` is half a 95 % interval. inf where no step expands.
+        On a line and for isotropic Gaussian features by quadrature, for momentum on a line, for two unlike Gaussian
+        features and for three within a factor of ten by a transfer operator, refined until `error` is what is left.
+        Else, and where that does not settle or even moments contradict it, by populations, whose `error` is half a
+        95 % interval; `method` says which. inf where no step expands.
         Gaussian noise added to the step (SGLD) leaves the index as it is, except that noise which would die out no
         longer does.
 

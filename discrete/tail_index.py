@@ -2,13 +2,13 @@
 
 x' = A x + b with independent (A, b): P(|x| > t) falls as t^-index, index the positive root of log k(s), k(s) = lim (E
 |A_n ... A_1|^s)^(1/n). Every way here finds that root: on a line and for isotropic Gaussian features by quadrature, in
-the plane and in space by a transfer operator, else by populations, with an interval.
+the plane and for momentum on a line by a transfer operator, and in space where features are not far from alike; else by
+populations, with an interval.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,10 @@ import numpy as np
 from scipy.special import gammaln
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
-from sgdlimits.exact.circle_growth import ORDERS as REACHED
-from sgdlimits.exact.circle_growth import CircleGrowth, gaussian_circle, scalar_circle
-from sgdlimits.exact.errors import InvalidInput, OutOfReach
-from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, alike, chi_panels, isotropic_growth
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, alike, isotropic_growth
 from sgdlimits.exact.schedules import StepSizes
-from sgdlimits.exact.sphere_growth import ORDERS as FURTHEST
-from sgdlimits.exact.sphere_growth import Resolution, SphereGrowth
-from sgdlimits.exact.tail_index import TailIndex, positive_root, refuse_growth
+from sgdlimits.exact.tail_index import TailIndex, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -33,15 +29,12 @@ from .factor_index import index_of_factors
 from .kesten import Populations, sampled_index
 from .light_tails import light_tail_index
 from .moment_equations import quadratic_of
+from .transfer_operators import operator_index, operator_of
 
 if TYPE_CHECKING:
     from .sgd import SGD
 
 MOST_BATCHES = 10**6  # that are gone through one by one
-SETTLED = 1e-9  # change of a root, relative to itself, between two resolutions
-TERMS = (12, 18, 27, 40, 60)  # of the series of the plane
-FINENESS = tuple(Resolution(*sizes) for sizes in ((4, 5, 24, 16), (6, 6, 32, 20), (8, 8, 40, 28)))  # in space
-SEEN, ROUGH = 1e-7, 1e-4  # the same change in space, and of the first root there
 ROUNDED = 1e-15  # relative rounding of curvatures of samples
 EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
 LOUD = 1 / 3  # of the growth of the moment that decides: a sample with that much is named (at 0.45 Hill is 12 % off)
@@ -83,32 +76,12 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
 def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:
     size, batch = sgd.step_size, sgd.batch_size
     kept, scale = 1 - size * problem.ridge, size / batch
-    if sgd.momentum:
-        if h.size == 1:
-            return _by_circle(sgd.label, lambda terms: momentum_circle(sgd, problem, float(h[0]), terms))
-        return sampled_index(sgd, problem, h, sizes)
-    if alike(h):
-        found, coarse = (isotropic_growth(h.size, kept, scale * float(h[0]), batch, nodes) for nodes in (16, 12))
-        return index_of_factors(sgd.label, found, coarse, "quadrature of |A e|, whose products are independent", ORDERS)
-    if h.size == 2:
-        return _by_circle(sgd.label, lambda terms: gaussian_circle(h, kept, scale, batch, terms, 6 + terms // 8))
-    if h.size == 3:
-        seen = _by_sphere(sgd.label, lambda fineness: SphereGrowth(h, kept, scale, batch, fineness))
-        if seen is not None:
-            return seen
-    return sampled_index(sgd, problem, h, sizes)
-
-
-def momentum_circle(sgd: SGD, problem: QuadraticProblem, h: float, terms: int) -> CircleGrowth:
-    """State (w, w before) of heavy ball, or of Nesterov's rule, with a scalar random curvature."""
-    mu, size, batch = sgd.momentum, sgd.step_size, sgd.batch_size
-    radii, log_weights = chi_panels(batch, 0.0, 12, 1e-6, 2 * REACHED)
-    curvatures = h * radii**2 / batch + problem.ridge
-    if sgd.nesterov:  # w' = G (w + mu (w - w before)), G = 1 - size * curvature
-        first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size * (1 + mu), size * mu], [0.0, 0.0]])
-    else:
-        first, second = np.array([[1 + mu, -mu], [1.0, 0.0]]), np.array([[-size, 0.0], [0.0, 0.0]])
-    return scalar_circle(first, second, curvatures, log_weights, 2 * terms + 1)
+    if not sgd.momentum and alike(h):
+        fine, coarse = (isotropic_growth(h.size, kept, scale * float(h[0]), batch, nodes) for nodes in (16, 12))
+        return index_of_factors(sgd.label, fine, coarse, "quadrature of |A e|, whose products are independent", ORDERS)
+    operator = operator_of(sgd, problem, h)
+    found = operator_index(sgd, operator) if operator is not None else None
+    return sampled_index(sgd, problem, h, sizes) if found is None else found
 
 
 def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:
@@ -190,44 +163,3 @@ def batch_factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> Facto
         sizes, errors = np.log(factors), np.minimum(ROUNDED * (1 + np.abs(steps)) / factors, 1.0)
     kept = np.isfinite(logs)
     return FactorGrowth(sizes[kept], logs[kept], errors[kept])
-
-
-def _by_circle(label: str, make: Callable[[int], CircleGrowth]) -> TailIndex:
-    """From one resolution to the next, until the root stays."""
-    method, before, error = "the transfer operator on the circle, by collocation", math.nan, math.inf
-    for terms in TERMS:
-        growth = make(terms)
-        index = positive_root(growth, REACHED)
-        error = 0.0 if index == before else abs(index - before)
-        if error <= SETTLED * index:
-            break
-        before = index
-    if not growth(min(1.0, index / 2)) < 0:  # convex, and 0 at 0: else the exponent is below it
-        refuse_growth(label, growth.exponent)
-    if not math.isfinite(index):
-        raise OutOfReach(
-            f"the tail index of {label} is over {REACHED:g}: no power that a sample could show", above=REACHED
-        )
-    return TailIndex(index, error + 1e-10 * index, method, growth.exponent)
-
-
-def _by_sphere(label: str, make: Callable[[Resolution], SphereGrowth]) -> TailIndex | None:
-    """From one resolution to the next, until the root stays; None where it is over what they reach."""
-    coarse = make(FINENESS[0])
-    refuse_growth(label, coarse.exponent)
-    index = positive_root(coarse, FURTHEST, ROUGH)
-    if not math.isfinite(index):
-        return None
-    slope, error = coarse.slope(index), math.inf
-    for fineness in FINENESS[1:]:
-        before, growth = index, make(fineness)
-        for _ in range(3):  # Newton's steps with one slope: each gains as many digits as the coarse one had
-            step = growth(index) / slope
-            index -= step
-            if abs(step) <= SETTLED * index:
-                break
-        error = abs(index - before)
-        if error <= SEEN * index:
-            break
-    return TailIndex(index, error + SETTLED * index, "the transfer operator on the sphere, by Galerkin's method",
-                     growth.exponent)  # fmt: skip

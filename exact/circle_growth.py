@@ -2,25 +2,35 @@
 
     T_s f(u) = E |A u|^s f(A u / |A u|)
 
-acts on functions of the line through u, and k(s) is its largest eigenvalue. For batches of Gaussian features, A =
-kept - scale sum a a^T with a ~ N(0, S): given R^2 = sum (a.u)^2 / u.S u, a chi^2 of batch_size degrees,
+acts on functions of the line through u, and k(s) is its largest eigenvalue, whatever the norm: |u|^s f(u / |u|) is a
+homogeneous function F with E F(A u) = k(s) F(u). For batches of Gaussian features, A = kept - scale sum a a^T with
+a ~ N(0, S): given R^2 = sum (a.u)^2 / u.S u, a chi^2 of batch_size degrees,
 
     A u = kept u - scale (R^2 S u + R sqrt(u.S u) g),   g ~ N(0, S - S u u^T S / u.S u),
 
-so that one radius and one normal number make the law of A u, which is smooth: f is a short cosine series.
+so that one radius and one normal number make the law of A u. F is even in both axes and varies in the logarithm of
+u_1 / u_2 between the two ratios where the noise from one axis sets in on the other, sqrt(h_2 / h_1) and its inverse: f
+is a short series of cosines of an elliptic integral of the angle, which is that logarithm in between and even beyond.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 
+from .circle_nodes import NEGLIGIBLE, SPACING, across, rows_of
 from .moment_growth import chi_panels, gauss_panels
 
-NEAREST = 1e-4  # of its length, how near panels come to where A u may vanish
 ORDERS = 50.0  # of moments that the panels reach
+NEAREST = 1e-4  # how near panels come to where A u may vanish or turn fast
+WIDTH = 1.5  # of panels that nothing makes finer
+ONE_SIGN = 0.95  # share of a function that has its sign: one below it may have another by rounding
+BEYOND = 18.0  # logarithm past the ends of the table, where the cosine is 1 to rounding
+FAR_FROM_ALIKE = 0.5  # ratio of standard deviations below which functions vary in the logarithm
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,18 +39,25 @@ class CircleGrowth:
 
     Attributes
     ----------
-    log_sizes, log_weights : lists of (nodes,) arrays
-        log |A u| for each direction u, and its log weights.
-    functions : list of (nodes, terms) arrays
-        The functions at A u.
+    starts : (directions + 1,) array
+        Where the points of each direction u begin.
+    log_sizes, log_weights, cosines : (points,) arrays
+        log |A u|, its log weight, and the cosine of the place of A u: functions are cosines of multiples of the place.
+    sines : (points,) array
+        Of the place, where sines are among the functions; else empty.
     values : (terms, terms) array
         The functions at the directions u.
+    locate : callable
+        log |u| in the operator's norm (n,) and the places (n,) of vectors u (n, 2).
     """
 
-    log_sizes: list[np.ndarray]
-    log_weights: list[np.ndarray]
-    functions: list[np.ndarray]
+    starts: np.ndarray
+    log_sizes: np.ndarray
+    log_weights: np.ndarray
+    cosines: np.ndarray
+    sines: np.ndarray
     values: np.ndarray
+    locate: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
     @cached_property
     def _inverse(self) -> np.ndarray:
@@ -48,95 +65,155 @@ class CircleGrowth:
 
     def matrix(self, order: float, shift: float = 0.0) -> np.ndarray:
         """T_s, times exp(-shift), on the coefficients of the functions."""
-        rows = [
-            np.exp(order * sizes + weights - shift) @ functions
-            for sizes, weights, functions in zip(self.log_sizes, self.log_weights, self.functions)
-        ]
-        return self._inverse @ np.array(rows)
+        rows = rows_of(
+            self.starts, order * self.log_sizes + self.log_weights - shift, self.cosines, self.sines, len(self.values)
+        )
+        return self._inverse @ rows
+
+    def _top(self, matrix: np.ndarray) -> tuple[float, np.ndarray]:
+        """The largest eigenvalue whose function has one sign, and that: others come from what is cut off."""
+        values, vectors = np.linalg.eig(matrix)
+        shapes = self.values @ vectors
+        one_sign = np.abs(shapes.sum(axis=0)) / np.abs(shapes).sum(axis=0)
+        fit = one_sign >= min(ONE_SIGN, one_sign.max())
+        top = int(np.argmax(np.where(fit, np.abs(values), 0.0)))
+        return float(np.abs(values[top])), vectors[:, top].real
 
     def __call__(self, order: float) -> float:
         """log k(order)."""
-        shift = max(float((order * s + w).max()) for s, w in zip(self.log_sizes, self.log_weights))
-        return float(np.log(np.abs(np.linalg.eigvals(self.matrix(order, shift))).max()) + shift)
+        shift = float((order * self.log_sizes + self.log_weights).max())
+        return float(np.log(self._top(self.matrix(order, shift))[0]) + shift)
+
+    def eigenfunction(self, order: float, directions: np.ndarray) -> np.ndarray:
+        """F (n,) of vectors (n, 2), up to a factor."""
+        shift = float((order * self.log_sizes + self.log_weights).max())
+        series = self._top(self.matrix(order, shift))[1]
+        logs, places = self.locate(directions)
+        shapes = _functions(places, len(series), self.sines.size > 0) @ series
+        return np.asarray(np.exp(order * logs) * shapes * np.sign(shapes[0]))
 
     @cached_property
     def exponent(self) -> float:
         """Lyapunov exponent: the mean of log |A u| under the stationary law of directions."""
         matrix = self.matrix(0.0)
         values, left = np.linalg.eig(matrix.T)
-        law = left[:, np.argmax(np.abs(values))].real
+        law = left[:, np.argmin(np.abs(values - 1))].real
         # The first coefficient of T f is the constant's: a left eigenvector is a law of directions, on coefficients.
-        growth = self._inverse @ np.array([np.exp(w) @ s for s, w in zip(self.log_sizes, self.log_weights)])
-        return float(law @ growth / law[0])
+        means = np.add.reduceat(np.exp(self.log_weights) * self.log_sizes, self.starts[:-1])
+        return float(law @ (self._inverse @ means) / law[0])
+
+
+def _functions(places: np.ndarray, terms: int, waves: bool) -> np.ndarray:
+    """(n, terms) of places (n,): cosines, or 1, cosines and sines."""
+    if not waves:
+        return np.cos(np.multiply.outer(places, np.arange(terms)))
+    both = np.multiply.outer(places, np.arange(1, terms // 2 + 1))
+    return np.concatenate([np.ones((places.size, 1)), np.cos(both), np.sin(both)], axis=1)
 
 
 def gaussian_circle(
-    eigenvalues: np.ndarray, kept: float, scale: float, batch_size: int, terms: int = 16, nodes: int = 8
-) -> CircleGrowth:
+    eigenvalues: np.ndarray, kept: float, scale: float, batch_size: int, terms: int = 16, nodes: int = 8,
+    orders: float = ORDERS,
+) -> CircleGrowth:  # fmt: skip
     """Of A = kept - scale * (sum of batch_size a a^T), a ~ N(0, diag(eigenvalues)) in the plane.
 
-    By symmetry f is a series of cosines of twice the angle from the first axis.
+    Parameters
+    ----------
+    eigenvalues : (2,) array
+        The larger one first.
+    terms, nodes : int
+        Cosines, and nodes of a panel across u, with four more along it.
+    orders : float
+        Up to which moments are seen.
     """
-    angles = (np.arange(terms) + 0.5) * (np.pi / 2 / terms)
-    sizes, logs, functions = [], [], []
-    for angle in angles:
-        u = np.array([np.cos(angle), np.sin(angle)])
-        along = float(eigenvalues @ u**2)
-        across = float(eigenvalues @ (u * np.array([-u[1], u[0]])))
-        # Radial: kept - scale along R^2; tangential: -scale (across R^2 + spread R g), g ~ N(0, 1).
-        spread = np.sqrt(eigenvalues.prod())
-        radial, tangential, weights = _nodes(kept, scale * along, scale * across, scale * spread, batch_size, nodes)
-        sizes.append(0.5 * np.log(radial**2 + tangential**2))
-        logs.append(weights)
-        turned = angle + np.arctan2(tangential, radial)
-        functions.append(np.cos(2 * np.outer(turned, np.arange(terms))))
-    return CircleGrowth(sizes, logs, functions, np.cos(2 * np.outer(angles, np.arange(terms))))
+    least = float(np.sqrt(eigenvalues[1] / eigenvalues[0]))
+    to_place, from_place, table = _elliptic(least)
+    middles = (np.arange(terms) + 0.5) * (np.pi / terms)
+    angles = from_place(middles)  # tan = u_1 / u_2
+    turns = np.array([1.0, least, 1 / least] if least < FAR_FROM_ALIKE else [1.0])
+    last = np.sqrt(2 * orders) + 5.0
+    points, weights = gauss_panels(np.array([0.0, 1.0]), nodes)
+    starts, parts = [0], []
+    for u in np.column_stack([np.sin(angles), np.cos(angles)]):
+        # Where A u may vanish, and where a part of it does and the other hardly moves.
+        curvatures = np.array([eigenvalues @ u**2, *(eigenvalues if turns.size > 1 else ())])
+        radii, logs = chi_panels(
+            batch_size, np.sqrt(max(kept, 0.0) / scale / curvatures), nodes + 4, NEAREST, 2 * orders
+        )
+        still = (kept - scale * np.multiply.outer(radii**2, eigenvalues)) * u
+        spread = np.multiply.outer(radii, scale * np.sqrt(eigenvalues.prod()) * np.array([u[1], -u[0]]))
+        parts.append(across(
+            still, spread, logs, points, weights, turns, last, WIDTH, NEAREST, orders, table
+        ))  # fmt: skip
+        starts.append(starts[-1] + parts[-1].shape[1])
+    log_sizes, cosines, log_weights = np.concatenate(parts, axis=1)
+
+    def locate(directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        first, second = np.abs(directions).T
+        return np.log(np.hypot(first, second)), to_place(np.arctan2(first, second))
+
+    return CircleGrowth(
+        np.array(starts), log_sizes, log_weights, cosines, np.empty(0), _functions(middles, terms, False), locate,
+    )  # fmt: skip
+
+
+@lru_cache(maxsize=8)
+def _elliptic(least: float) -> tuple[Callable[[Any], np.ndarray], Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """From angles in [0, pi / 2] to places in [0, pi], and back: finest, about `least`, at both ends.
+
+    And the cosine of the place with its derivative, in steps of the logarithm of the tangent.
+    """
+    from scipy.special import ellipj, ellipk, ellipkinc
+
+    parameter = max(0.0, 1 - 16 * least**2)
+    quarter = float(ellipk(parameter))
+
+    def there(angles: np.ndarray) -> np.ndarray:
+        return np.asarray((ellipkinc(2 * angles - np.pi / 2, parameter) / quarter + 1) * (np.pi / 2))
+
+    def back(places: np.ndarray) -> np.ndarray:
+        return np.asarray((ellipj((2 * places / np.pi - 1) * quarter, parameter)[3] + np.pi / 2) / 2)
+
+    size = int((BEYOND - np.log(least)) / SPACING)
+    angles = np.arctan(np.exp(SPACING * np.arange(-size, size + 1)))
+    slopes = np.sin(2 * angles) / 2 * np.pi / quarter / np.sqrt(1 - parameter * np.cos(2 * angles) ** 2)
+    places = there(angles)
+    return there, back, np.column_stack([np.cos(places), -np.sin(places) * slopes])
 
 
 def scalar_circle(
-    first: np.ndarray, second: np.ndarray, values: np.ndarray, log_weights: np.ndarray, terms: int = 65
-) -> CircleGrowth:
-    """Of A = first + X second, (2, 2) matrices, X with values (n,) of log probabilities: momentum on a line.
+    first: np.ndarray, second: np.ndarray, batch_size: int, terms: int = 65, nodes: int = 10,
+    orders: float = ORDERS, axes: np.ndarray | None = None,
+) -> CircleGrowth:  # fmt: skip
+    """Of A = first + X second, (2, 2) matrices, X chi^2 of batch_size degrees: momentum on a line.
 
-    A Fourier series in twice the angle; it converges fast where the law has a density.
+    A Fourier series of `terms`, odd, functions in twice the angle of axes @ u; it converges fast where directions
+    settle or turn evenly, and else by a power that rises with the order: the law of X has an edge.
     """
+    axes = np.eye(2) if axes is None else axes
+    back = np.linalg.inv(axes)
+    first, second = axes @ first @ back, axes @ second @ back
     angles = np.arange(terms) * (np.pi / terms)
-    orders = 2 * np.arange(1, terms // 2 + 1)
-
-    def functions(at: np.ndarray) -> np.ndarray:
-        waves = np.multiply.outer(at, orders)
-        return np.concatenate([np.ones((at.size, 1)), np.cos(waves), np.sin(waves)], axis=1)
-
-    sizes, moved = [], []
+    starts, parts = [0], []
     for angle in angles:
         u = np.array([np.cos(angle), np.sin(angle)])
-        image = (first @ u)[:, None] + (second @ u)[:, None] * values
-        sizes.append(0.5 * np.log(np.square(image).sum(axis=0)))
-        moved.append(functions(np.arctan2(image[1], image[0])))
-    return CircleGrowth(sizes, [log_weights] * terms, moved, functions(angles))
+        still, pull = first @ u, second @ u
+        with np.errstate(divide="ignore", invalid="ignore"):  # where A u nearly vanishes, in the complex plane
+            nearest = np.sqrt(-complex(*still) / complex(*pull)) if pull.any() else complex(np.inf, np.inf)
+        place, near = abs(nearest.real) if np.isfinite(nearest) else 0.0, abs(nearest.imag)
+        radii, logs = chi_panels(batch_size, place, nodes, float(np.clip(near, NEAREST, WIDTH)), 2 * orders)
+        image = still[:, None] + pull[:, None] * radii**2
+        seen = np.maximum(logs, logs + orders * np.log(np.hypot(*image))) > -NEGLIGIBLE
+        parts.append(np.concatenate([image, logs[None]])[:, seen])
+        starts.append(starts[-1] + int(seen.sum()))
+    here, there, log_weights = np.concatenate(parts, axis=1)
 
+    def locate(directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        moved = directions @ axes.T
+        return np.log(np.hypot(*moved.T)), 2 * np.arctan2(moved[:, 1], moved[:, 0])
 
-def _nodes(
-    kept: float, along: float, across: float, spread: float, batch_size: int, nodes: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Radial and tangential parts of A u, and log weights, at nodes that gather where both vanish."""
-    place = np.sqrt(max(kept / along, 0.0))
-    radii, log_radii = chi_panels(batch_size, place, nodes, NEAREST, 2 * ORDERS)
-    parts = []
-    for radius, log_weight in zip(radii, log_radii):
-        radial, shift, width = kept - along * radius**2, across * radius**2, spread * radius
-        last = np.sqrt(2 * ORDERS) + 5.0
-        centre = -shift / width
-        near = max(abs(radial) / width, NEAREST)
-        edges = set(np.linspace(-last, last, 2 + int(last)).tolist())
-        if near < 1.5 and abs(centre) < last:
-            steps = near * 3.0 ** np.arange(max(1, int(np.log(3.0 / near) / np.log(3)) + 1))
-            steps = np.concatenate([[0.0], steps])
-            edges |= {float(edge) for edge in np.concatenate([centre - steps, centre + steps]) if abs(edge) < last}
-        g, weights = gauss_panels(np.array(sorted(edges)), nodes)
-        tangential = -(shift + width * g)
-        parts.append((
-            np.full(g.size, radial), tangential, log_weight + np.log(weights) - g**2 / 2 - 0.5 * np.log(2 * np.pi)
-        ))  # fmt: skip
-    radial, tangential, logs = (np.concatenate(part) for part in zip(*parts))
-    return radial, tangential, logs
+    return CircleGrowth(
+        np.array(starts), 0.5 * np.log(here**2 + there**2), log_weights, (here**2 - there**2) / (here**2 + there**2),
+        2 * here * there / (here**2 + there**2),
+        _functions(2 * angles, terms, True), locate,
+    )  # fmt: skip

@@ -207,29 +207,30 @@ def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: int,
 
 
 def chi_panels(
-    degrees: int, singular: float, nodes: int, finest: float = FINEST, most: float = MOST
+    degrees: int, singular: float | np.ndarray, nodes: int, finest: float = FINEST, most: float = MOST
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes of a chi law with panels that shrink towards a singular point, and logarithms of their weights.
+    """Nodes of a chi law with panels that shrink towards singular points, and logarithms of their weights.
 
     Parameters
     ----------
     nodes : int
         A panel.
     finest : float
-        Width of the panels next to the singular point.
+        Width of the panels next to a singular point.
     most : float
         Power of the number whose mean is still exact.
     """
     from scipy.stats import chi
 
     first = float(chi.ppf(1e-30, degrees)) if degrees > NARROW else 0.0
-    last = max(float(chi.isf(1e-20, degrees + most)), 2 * singular)
+    last = float(chi.isf(1e-20, degrees + most))
     width = 1.5
     edges = set(np.linspace(first, last, int((last - first) / width) + 2).tolist())
     steps = width * 0.25 ** np.arange(int(np.log(width / finest) / np.log(4)) + 2)
-    for side in (-1, 1):
-        edges |= {float(edge) for edge in singular + side * steps if first < edge < last}
-    points, weights = gauss_panels(np.array(sorted(edges | ({singular} if singular >= first else set()))), nodes)
+    for place in np.unique(singular):
+        for away in (0.0, *steps, *-steps):
+            edges |= {float(place + away)} if first <= place + away < last else set()
+    points, weights = gauss_panels(np.array(sorted(edges)), nodes)
     power = degrees - 1
     mode = np.sqrt(power)
     if power:  # from the mode: the parts of the logarithm would cancel

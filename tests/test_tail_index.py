@@ -6,12 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from scipy import stats
-from scipy.optimize import brentq
 
 from sgdlimits.compare.tail_estimators import hill
 from sgdlimits.discrete import SGD, kesten_index
-from sgdlimits.discrete.even_moments import even_moments
-from sgdlimits.discrete.kesten import Populations, growth_of, lyapunov_exponent, sampled_index
+from sgdlimits.discrete.kesten import TINY, Populations, growth_of, lyapunov_exponent, sampled_index
 from sgdlimits.discrete.lyapunov import first_crossing
 from sgdlimits.exact.circle_growth import gaussian_circle, scalar_circle
 from sgdlimits.exact.fourth_moments import radius
@@ -58,26 +56,6 @@ def test_eigenvalues_that_rounding_sets_apart_are_one_everywhere():
         else:
             with pytest.raises(OutOfReach):
                 sgd.even_moments(np.zeros(60), 1, 6)
-
-
-@pytest.mark.parametrize(("d", "batch_size"), [(100, 1), (200, 1), (1000, 1), (1000, 10)])
-def test_eight_digits_and_an_error_that_holds_where_directions_are_many(d, batch_size):
-    """Assert 2 at its step size, where the growth of lower moments is below 1e-8."""
-    found = SGD(stream(np.ones(d)), 2 * batch_size / (d + batch_size + 1), batch_size).tail_index()
-    assert abs(found.index - 2) <= found.error < 2e-8
-    assert 0 <= found.lyapunov_error < -1e-6 * found.lyapunov_exponent
-
-
-def test_eight_digits_where_the_fourth_moment_has_its_threshold():
-    """Assert 4 within the error where k(4) = 1 by the closed equations of moments."""
-    sgd = SGD(stream(np.ones(100)), 0.1, 10)
-
-    def fourth(size):
-        return math.log(even_moments(replace(sgd, step_size=size), 4).rates[1])
-
-    edge = brentq(fourth, 0.1, 0.18, xtol=1e-17, rtol=1e-15)
-    found = replace(sgd, step_size=edge).tail_index()
-    assert abs(found.index - 4) <= found.error + 1e-10 < 1e-8
 
 
 @pytest.mark.parametrize(
@@ -129,11 +107,12 @@ def test_momentum_on_a_line():
     radii, logs = chi_panels(1, 0.0, 12, 1e-6, 60.0)
     first, second = np.array([[1.9, -0.9], [1.0, 0.0]]), np.array([[-0.1, 0.0], [0.0, 0.0]])
     exact = sum(np.exp(w) * np.kron(first + x * second, first + x * second) for w, x in zip(logs, radii**2))
-    growth = scalar_circle(first, second, radii**2, logs)
+    growth = scalar_circle(first, second, 1)
     assert growth(2.0) == pytest.approx(float(np.log(np.abs(np.linalg.eigvals(exact)).max())), abs=1e-10)
     heavy = SGD(stream([1.0]), 0.1, momentum=0.9).tail_index()
     assert heavy.index == pytest.approx(1.91254, abs=1e-4) and heavy.error < 1e-6
-    assert SGD(stream([1.0]), 0.1, momentum=0.9, nesterov=True).tail_index().index == pytest.approx(3.6304, abs=1e-3)
+    nesterov = SGD(stream([1.0]), 0.1, momentum=0.9, nesterov=True).tail_index()
+    assert nesterov.index == pytest.approx(3.6304, abs=1e-3)
 
 
 @pytest.mark.parametrize(("batch_size", "sampling"), [(1, "with_replacement"), (2, "with_replacement")]
@@ -403,7 +382,7 @@ def test_the_threshold_of_almost_sure_stability_by_populations():
 
     def sampled_exponent(size, fine):
         grow = growth_of(replace(sgd, step_size=size), sgd.problem, h)
-        return lyapunov_exponent(lambda order: grow(order, generations=200, paths=128))
+        return lyapunov_exponent([grow(TINY, generations=200, paths=128)])
 
     found = first_crossing(sampled_exponent, True, exact.mean_square_threshold, "SGD")
     assert abs(found.value - exact.lyapunov_threshold) < 1.5 * found.error < 0.1 * exact.lyapunov_threshold
