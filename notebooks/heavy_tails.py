@@ -52,12 +52,11 @@ found.plot_survival()
 # large ridge overshoots, which no diffusion knows of. With more dimensions the limit's index falls faster than SGD's.
 
 # %%
-known = sweeps.axes()
-panels = {
-    name: sweeps.sweep_axis(axis, 500 if reduced else 6000, seed=0, values=axis.values[::3] if reduced else None)
-    for name, axis in known.items()
-}
-sweeps.plot(panels)
+study = HeavyTailsStudy(datasets="airfoil", batch_sizes="4", paths=1000, resamples=19, quick=True) if reduced else (
+    HeavyTailsStudy()
+)
+result = study.run()
+sweeps.plot(result.sweeps)
 
 # %% [markdown]
 # ## The table on data
@@ -66,10 +65,6 @@ sweeps.plot(panels)
 # Student's t fitted to ends of paths of SGD, and p-values of both laws by parametric bootstrap.
 
 # %%
-study = HeavyTailsStudy(datasets="airfoil", batch_sizes="4", paths=1000, resamples=19, quick=True) if reduced else (
-    HeavyTailsStudy()
-)
-result = study.run()
 result
 
 # %% [markdown]
