@@ -148,8 +148,9 @@ def table_row(
     lower, upper = limit.tail_index_bounds()
     fits = [goodness_of_fit(ends, law, resamples, seed) for law in ("student", "symmetric stable")]
     notes = [text for row in found.table() if row["kind"] == "estimate" for text in row["notes"].split("; ")]
-    unsettled = tuple(dict.fromkeys(text for text in notes if text.startswith("not settled")))
+    unsettled = [text for text in notes if text.startswith("not settled")]
+    beware = tuple(dict.fromkeys([*unsettled, *(text for fit in fits for text in fit.warnings)]))
     return TableRow(
         name, batch_size, problem.ridge, sgd.step_size, lower, upper, limit.tail_index(threads=threads), index,
-        student(ends, confidence=confidence), fits[0], fits[1], unsettled,
+        student(ends, confidence=confidence), fits[0], fits[1], beware,
     )  # fmt: skip
