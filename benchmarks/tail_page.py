@@ -98,7 +98,8 @@ def sentences(numbers: Numbers, finite: list[str], light: list[str], sizes: list
     reached = min(coverage(law, best) for law in GOAL)
     verdict = "reaches" if reached >= ASKED else "does not reach"
     weak = [law for law in finite if coverage(law, best) < ASKED]
-    where = ", ".join(f"{law} ({100 * coverage(law, best):.0f} %)" for law in weak) or "none of these laws"
+    where = ", ".join(f"{law} ({100 * coverage(law, best):.0f} %)" for law in weak)
+    where = f"It covers less than that on: {where}." if where else "So it does on all laws here at this length."
     covering = [
         name for name in GENERAL if name != best and all(coverage(law, name) >= ASKED for law in GOAL)
     ]
@@ -114,7 +115,7 @@ def sentences(numbers: Numbers, finite: list[str], light: list[str], sizes: list
     found = [
         f"**Of no law in particular: `{best}`.** On {GOAL[0]} and {GOAL[1]} it covers "
         f"{' and '.join(f'{100 * coverage(law, best):.1f}' for law in GOAL)} % and {verdict} the "
-        f"{100 * ASKED:.0f} % asked of the best general-purpose choice. It covers less on: {where}. Its interval holds "
+        f"{100 * ASKED:.0f} % asked of the best general-purpose choice. {where} Its interval holds "
         "the indices of a range of second-order parameters, because no such sample says which is right, and so covers "
         "more than it claims on laws within that range.",
         _beside(numbers, finite, sizes, best),
@@ -178,14 +179,14 @@ def _beside(numbers: Numbers, finite: list[str], sizes: list[str], best: str) ->
         parts = []
         for length in lengths:
             row = {law: float(numbers[law][name + length]["coverage"]) for law in finite}
-            low = ", ".join(f"{law} ({100 * share:.0f} %)" for law, share in row.items() if share < ASKED)
+            low = ", ".join(f"{law} ({100 * share:.1f} %)" for law, share in row.items() if share < ASKED)
             parts.append(f"{length.removeprefix(', ') or 'n = 10000'}: {low or 'none'}")
         return "; ".join(parts)
 
     return (
         f"**Which holds on which.** Below {100 * ASKED:.0f} %, of {len(finite)} laws with an index: `{best}`, "
-        f"{missed(best)}. `moment`, {missed('moment')}. Where a slowly varying factor (log-gamma), unequal tails or a "
-        "normal middle (stable 1.9) hide the power, more samples do not soon help, and no interval knows."
+        f"{missed(best)}. `moment`, {missed('moment')}. A slowly varying factor (log-gamma), a lighter tail with nine "
+        "tenths of the values, and the normal middle of stable 1.9 hide the power, and no interval knows of it."
     )
 
 
@@ -195,7 +196,7 @@ def _safest(numbers: Numbers, finite: list[str], best: str) -> str:
         return f"No estimator covers {100 * ASKED:.0f} % on all of these laws."
     name = min(everywhere, key=lambda name: float(numbers["Student 3"][name]["width"]))
     if name == best:
-        return f"It is also the narrowest that covers {100 * ASKED:.0f} % on all of these laws with an index."
+        return f"`{best}` is the narrowest that covers {100 * ASKED:.0f} % on all of these laws with an index."
     ratio = numbers["Student 3"][name]["width"] / numbers["Student 3"][best]["width"]
     return (
         f"**If nothing is known of where the tail begins: `{name}`**, the narrowest that covers {100 * ASKED:.0f} % on "

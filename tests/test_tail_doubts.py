@@ -118,6 +118,13 @@ def test_an_index_beyond_sight_is_no_number(law, n):
         assert all(each.index < max(seen) for each in found if each.index < math.inf and math.isinf(each.upper))
 
 
+def test_an_open_interval_says_why():
+    """Assert a warning wherever there is no upper end, of short samples of a true power too."""
+    found = [estimate(student_sample(4, 400, seed)) for seed in range(20) for estimate in SEEN]
+    assert all(each.warnings for each in found if math.isinf(each.upper))
+    assert any(math.isinf(each.upper) and each.index < math.inf for each in found)
+
+
 def test_a_whole_law_fitted_has_no_number_beyond_sight_either():
     """Assert that Student's t says infinite where its interval has no upper end, and what it says of a true 3."""
     found = [tails.student(student_sample(100, 500, seed)) for seed in range(10)]

@@ -178,6 +178,8 @@ def judged(
             f"{'the index is' if beyond else 'where its interval ends is'} beyond what this "
             f"sample shows, {1 / half:.3g} at most: {seen} does not exclude zero, a tail lighter than every power",
         )
+    elif upper == math.inf:
+        warnings += ("the interval has no upper end: a tail lighter than every power fits too",)
     warnings = tail.tied(k) + clusters_of(tail, k) + warnings + tail.located
     details = {"threshold": tail.threshold(k), "origin": tail.origin, **(details or {})}
     return TailEstimate(index, lower, upper, confidence, k, method, tail.n, warnings, details)

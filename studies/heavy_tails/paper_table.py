@@ -98,6 +98,7 @@ def table_row(
         why = fitted.warnings[0] if index.settles else "there is no stationary law to sample"
         notes.append(f"no law is fitted: {why}")
     fits = [fit_of(goodness_of_fit, ends, law, resamples, seed) for law in ("student", "symmetric stable")]
+    notes += [text for fit in fits for text in fit.warnings]
     return TableRow(
         name, problem.samples, problem.dimension, batch_size, problem.ridge, step_size, step_size / threshold, bounds,
         other, index, ends.size, steps, fitted, fits[0], fits[1], tuple(dict.fromkeys(filter(None, notes))),
