@@ -17,6 +17,7 @@ from sgdlimits.compare.estimates import band_quantile, heaviest_share, student_q
 
 HOLDS, MARGINAL, FAILS, VOID = "holds", "marginal", "fails", "void"
 POWER = 0.8  # with which the number of seeds that is told would decide
+LONGER = 10  # times the steps after the drop, in which a gap must vanish at the rate of its fall to be no fork
 CARRIED = 0.5  # of a variance, that one seed carries where it is said
 NAMES = {
     "F1": "the snapped run joins the low-noise run",
@@ -90,6 +91,8 @@ def joins(
 ) -> Criterion:
     """F1: whether the gap, over that at the drop, ends within the margin: two one-sided tests, and their opposite.
 
+    Outside the margin it fails unless the gap falls so fast that a run ten times as long would bring it inside.
+
     Parameters
     ----------
     gaps : (R, K) array
@@ -112,12 +115,16 @@ def joins(
         end, drop, last = -end, -drop, -last
     above, below = end - margin * drop, end + margin * drop
     if _surely_positive(above, level) or _surely_positive(-below, level):
-        halves = np.array_split(last, 2, axis=1) if last.shape[1] > 1 else (last, last)
-        fall = np.sign(value) * (halves[0].mean(axis=1) - halves[1].mean(axis=1))
-        if last.shape[1] > 1 and _surely_positive(fall, level):
-            verdict, why = MARGINAL, f"{value:.2g} of the gap at the drop is left, and still falls: run longer"
+        rate = np.zeros(len(end))  # by which it falls in as many steps as there are after the drop
+        if last.shape[1] > 1:
+            halves = np.array_split(last, 2, axis=1)
+            rate = 2 / window * np.sign(value) * (halves[0].mean(axis=1) - halves[1].mean(axis=1))
+        left = np.sign(value) * end - margin * drop
+        if _surely_positive(LONGER * rate - left, level):
+            verdict, why = MARGINAL, f"{value:.3g} of the gap at the drop is left, and it still falls: run longer"
         else:
-            verdict, why = FAILS, f"{value:.2g} of the gap at the drop is left and does not fall any more"
+            verdict = FAILS
+            why = f"{value:.3g} of the gap at the drop is left, and does not vanish in a run {LONGER} times as long"
     elif _surely_positive(-above, level) and _surely_positive(below, level):
         verdict, why = HOLDS, f"at most {max(abs(low), abs(high)):.2g} of the gap at the drop is left"
     else:
@@ -141,7 +148,7 @@ def does_not_help(
     gaps : (R, K) array
         Loss of the noisy run less that of the other.
     scale : (K,) array
-        The other's mean loss, of which the margin is a part.
+        The larger of the two mean losses, of which the margin is a part; the other's where the noisy run is ahead.
     steps : (K,) array
     margin, level : float
         It holds where the band lies above -margin scale, fails where it lies below zero somewhere.
@@ -156,7 +163,8 @@ def does_not_help(
         verdict, why = FAILS, f"it is ahead by {-means[where] / scale[where]:.2g} of the loss {steps[where]:g} steps on"
     elif (lower > -margin).all():
         where, verdict = int(np.argmin(lower)), HOLDS
-        why = f"it is never ahead by more than {max(-lower[where], 0):.2g} of the loss"
+        most = -lower[where]
+        why = f"it is nowhere ahead by more than {most:.2g} of the loss" if most > 0 else "it is behind at every look"
     else:
         where, verdict = int(np.argmin(lower)), MARGINAL
         why = f"it may be ahead by {-lower[where]:.2g} of the loss, over the margin {margin:g}, or not at all"
@@ -198,7 +206,7 @@ def same_functions(
         else:
             verdict = HOLDS if _surely_positive(within, level) else MARGINAL
         seeds = seeds_for(over if value > 1 else within, level) if verdict == MARGINAL else math.nan
-        why = f"{value:.2g} times as far from the low-noise run as '{name}'"
+        why = f"the snapped and the low-noise run are {value:.3g} times as far apart as '{name}'"
         found.append(
             Criterion("F3", verdict, value, low, high, margin, level, name, needed=seeds, why=why, notes=_carried(over))
         )
