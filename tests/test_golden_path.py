@@ -122,7 +122,7 @@ def test_momentum_joins_the_run_without_noise():
 
 
 def test_functions_are_judged_at_equal_loss_only():
-    """Assert F3 void, and why, where the low run was never seen near the loss of the snapped one; the regime is told."""
+    """Assert F3 void, and why, where the low run was never seen near the snapped one's loss; the regime is said."""
     task = tasks.diagonal_network(inputs=20, ones=2)
     result = compare.golden_path(task, SGD(task.problem, 0.03), 300, batch_size=None, steps=600, seeds=4, record=100)
     assert result.verdicts["F3"] == "void" and "equal loss" in str(result)

@@ -18,6 +18,9 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems.tasks import Task
 
 
+BEYOND = 1e200  # a loss at which a run has overflowed
+
+
 @dataclass(frozen=True, eq=False)
 class Arm:
     """What was seen of one run.
@@ -88,17 +91,30 @@ class Runner:
         for part, look in ((first, False), (done, True)):
             if not part:
                 continue
-            observables: dict[str, Any] = {"loss": self.task.risk, **({"x": _positions} if look else {})}
+            observables: dict[str, Any] = {"loss": self._loss, **({"x": _positions} if look else {})}
             found = sgd.simulate(
                 state, part[-1], self.seeds, observables=observables, record=part, seed=seed, threads=self.threads,
                 keep_state=True,
             )  # fmt: skip
             losses.append(found["loss"].values)
+            self._check(name, sgd, losses[-1][:, -1])
             if look:
                 positions = found["x"].values
             state = saved_state(found)
         assert isinstance(state, SavedState)  # there is a last step
         return Arm(name, np.concatenate(losses, axis=1), positions, kept if looks is None else looks), state
+
+
+    def _loss(self, x: np.ndarray) -> np.ndarray:
+        values = self.task.risk(x)
+        return np.where(np.isfinite(values), values, BEYOND)
+
+    def _check(self, name: str, sgd: SGD, ends: np.ndarray) -> None:
+        gone = int(np.sum(~(np.abs(ends) < BEYOND)))
+        if gone:
+            raise InvalidInput(
+                f"{gone} of {self.seeds} runs '{name}' overflow with {sgd!r}: lower the step size, or take larger batches"
+            )
 
 
 def _positions(x: np.ndarray) -> np.ndarray:

@@ -108,17 +108,25 @@ def golden_path(
     """
     asked = plan(task, sgd, drop_at, batch_size, step_size, rule, steps, record, seeds, seed, margin, level, window)
     why_not = measurable(task) if functions else "functions were not asked for"
-    arms = _run(asked, threads, not why_not)
+    arms = runs(asked, threads, not why_not)
+    return GoldenPath(_dataset(asked, arms, *judge(asked, arms, why_not)))
+
+
+def judge(
+    asked: Plan, arms: dict[str, Arm], why_not: str = ""
+) -> tuple[np.ndarray, np.ndarray, list[Criterion], Functions | None]:
+    """Gaps and those of the noiseless runs (R, K), the verdicts, and distances unless `why_not` forbids them."""
     snapped, low, quiet = (arms[name].after for name in ARMS[1:])
     noiseless_gap = arms[OTHER].after - quiet if OTHER in arms else np.zeros(low.shape)
     gaps, ahead = snapped - low - noiseless_gap, snapped - quiet - noiseless_gap
+    margin, level, after = asked.margin, asked.level, asked.after
     judged = [
-        joins(gaps, gaps[:, 0], asked.after, margin, level, window),
-        does_not_help("F2", gaps, _scale(asked, arms, "low"), asked.after, margin, level, "low"),
+        joins(gaps, gaps[:, 0], after, margin, level, asked.window),
+        does_not_help("F2", gaps, _scale(arms, "low"), after, margin, level, "low"),
     ]
     compared = None
     if not why_not:
-        compared = functions_at_equal_loss(task, arms, np.concatenate([asked.before - asked.drop_at, asked.after]))
+        compared = functions_at_equal_loss(asked.task, arms, np.concatenate([asked.before - asked.drop_at, after]))
         why_not = "two rules take different ways without noise too" if asked.kind == RULE else compared.unequal(MINE)
     if why_not or compared is None:
         judged.append(Criterion("F3", VOID, margin=margin, level=level, why=why_not))
@@ -129,17 +137,17 @@ def golden_path(
             replace(one, verdict=VOID, why=compared.unequal(one.against)) if compared.unequal(one.against) else one
             for one in found
         ]
-    judged.append(does_not_help("F4", ahead, _scale(asked, arms, "noiseless"), asked.after, margin, level, "noiseless"))
-    return GoldenPath(_dataset(asked, arms, gaps, noiseless_gap, judged, compared))
+    judged.append(does_not_help("F4", ahead, _scale(arms, "noiseless"), after, margin, level, "noiseless"))
+    return gaps, noiseless_gap, judged, compared
 
 
-def _scale(asked: Plan, arms: dict[str, Arm], other: str) -> np.ndarray:
+def _scale(arms: dict[str, Arm], other: str) -> np.ndarray:
     """The larger mean loss (K,) of the snapped and another run, of which a margin is a part; not below rounding."""
     least = ROUNDING * arms["high"].losses[:, 0].mean()
     return np.maximum(np.maximum(*(arms[name].after.mean(axis=0) for name in ("snapped", other))), least)
 
 
-def _run(asked: Plan, threads: int | None, compared: bool) -> dict[str, Arm]:
+def runs(asked: Plan, threads: int | None, compared: bool) -> dict[str, Arm]:
     """All arms; where the drop changes step size or rule, one more without noise that drops too."""
     task, high, low = asked.task, asked.high, asked.low
     runner, kept = Runner(task, asked.seeds, threads), len(asked.after)
