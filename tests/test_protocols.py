@@ -98,8 +98,8 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "LipschitzFactors", "SavedState", "Until", "Bounds", "Contraction", "ConvexOrder", "GoldenPath", "Laws", "NoiseCost",
-    "Orders", "Paths", "Snapping", "Tails", "Manifold", "TimeScale", "TimeScales",
+    "LipschitzFactors", "SavedState", "Until", "Bounds", "Contraction", "ConvexOrder", "DoseResponse", "GoldenPath",
+    "Laws", "NoiseCost", "Orders", "Paths", "Snapping", "Tails", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}

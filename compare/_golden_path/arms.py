@@ -113,7 +113,8 @@ class Runner:
         gone = int(np.sum(~(np.abs(ends) < BEYOND)))
         if gone:
             raise InvalidInput(
-                f"{gone} of {self.seeds} runs '{name}' overflow with {sgd!r}: lower the step size, or take larger batches"
+                f"{gone} of {self.seeds} runs '{name}' overflow with {sgd!r}: lower the step size, or take larger "
+                "batches"
             )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..results import Result
-from ..text_table import NOTHING, TextTable, number
+from ..text_table import NOTHING, TextTable, number, some
 from . import plots, wording
 from .criteria import NAMES
 from .functions import PAIRS
@@ -96,7 +96,7 @@ class GoldenPath(Result):
     def _gaps(self) -> TextTable:
         data, rows = self.dataset, []
         exact = bool(np.isfinite(data["exact_gap"].values).all())
-        for place in _some(data.sizes["after"]):
+        for place in some(data.sizes["after"]):
             here = data.isel(after=place)
             means = here["loss"].mean("seed")
             rows.append((
@@ -130,10 +130,6 @@ class GoldenPath(Result):
     def plot_functions(self, ax: Axes | None = None) -> Figure:
         """Distances of functions; see `plots.functions`."""
         return plots.functions(self.dataset, ax)
-
-
-def _some(count: int, most: int = 8) -> list[int]:
-    return sorted({int(round(place)) for place in np.linspace(0, count - 1, min(count, most))})
 
 
 def _interval(here: Any, name: str) -> str:
