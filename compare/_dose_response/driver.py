@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.discrete import SGD
+from sgdlimits.ensembles.progress import KeptOpen, Progress, open_progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput, instance_of, positive, seed_number, whole_number
 from sgdlimits.exact.schedules import StepSizes
@@ -21,7 +22,7 @@ from sgdlimits.problems.tasks import Task
 from .._golden_path.arms import Runner
 from .._golden_path.criteria import fieller
 from .._golden_path.driver import ROUNDING, told
-from .._golden_path.plan import FEWEST, NEAR, whole_batch
+from .._golden_path.plan import FEWEST, LARGER, NEAR, whole_batch
 from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from ..results import labelled
@@ -44,6 +45,7 @@ def dose_response(
     seed: int = 0,
     confidence: float = 0.95,
     threads: int | None = None,
+    progress: bool | Progress | None = None,
 ) -> DoseResponse:
     """Loss relative to the run without noise, against batch size or step size, and against steps or epochs.
 
@@ -68,6 +70,8 @@ def dose_response(
     confidence : float
         With which the intervals of all doses hold at once, at one number of steps.
     threads : int, optional
+    progress : bool or object with update(n) and close(), optional
+        Path-steps.
 
     Returns
     -------
@@ -95,16 +99,21 @@ def dose_response(
         raise InvalidInput(f"seeds is {seeds}, and a mean with its error over seeds needs {FEWEST} at least")
     if task.online and max(run.batch_size * share for run, share in zip(runs, shares)) * steps > ENDLESS:
         raise InvalidInput(f"a run draws more than the {ENDLESS:.3g} samples after which a stream repeats: take fewer")
-    runner, starts = Runner(task, seeds, threads), task.starts(seeds, seed)
+    bar = open_progress(progress, math.inf)
+    runner, starts = Runner(task, seeds, threads, KeptOpen(bar)), task.starts(seeds, seed)
 
     def losses(name: str, run: SGD, share: Fraction) -> np.ndarray:
         own = int(Noise(seed, np.arange(1)).child(name).seed)
         return runner.run(name, run, starts, [int(each * share) for each in at.tolist()], 0, own)[0].losses
 
-    noisy = np.array([losses(f"{kind} {dose:g}", run, share) for dose, run, share in zip(doses, runs, shares)])
-    # one noiseless run stands beside all batch sizes
-    quiet_runs = [replace(run, **task.noiseless()) for run in (runs if kind == SIZE else runs[:1])]
-    quiet = np.array([losses(f"noiseless {run.step_size}", run, share) for run, share in zip(quiet_runs, shares)])
+    large = LARGER * max(run.batch_size for run in runs)
+    alone = runs if kind == SIZE else runs[:1]  # one without noise beside all batch sizes
+    quiet_runs = [replace(run, **task.noiseless(large)) for run in alone]
+    try:
+        noisy = np.array([losses(f"{kind} {dose:g}", run, share) for dose, run, share in zip(doses, runs, shares)])
+        quiet = np.array([losses(f"noiseless {run.step_size}", run, share) for run, share in zip(quiet_runs, shares)])
+    finally:
+        bar.close()
     quiet = np.broadcast_to(quiet, noisy.shape)
     tail = (1 - confidence) / (2 * len(doses))
     found = np.array([[fieller(a - b, b, tail) for a, b in zip(one.T, other.T)] for one, other in zip(noisy, quiet)])

@@ -13,6 +13,7 @@ from sgdlimits.ensembles import Crowd, saved_state
 from sgdlimits.ensembles.crowd import Arrays, SavedState
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.philox import PACK
+from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems.tasks import Task
@@ -62,11 +63,14 @@ class Runner:
     seeds : int
         R.
     threads : int or None
+    progress : object with update(n) and close(), optional
+        Kept open.
     """
 
     task: Task
     seeds: int
     threads: int | None
+    progress: Progress | None = None
 
     def run(
         self, name: str, sgd: SGD, start: np.ndarray | SavedState, record: Sequence[int], kept: int, seed: int,
@@ -94,7 +98,7 @@ class Runner:
             observables: dict[str, Any] = {"loss": self._loss, **({"x": _positions} if look else {})}
             found = sgd.simulate(
                 state, part[-1], self.seeds, observables=observables, record=part, seed=seed, threads=self.threads,
-                keep_state=True,
+                keep_state=True, progress=self.progress,
             )  # fmt: skip
             losses.append(found["loss"].values)
             self._check(name, sgd, losses[-1][:, -1])

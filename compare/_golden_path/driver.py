@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.discrete import SGD
+from sgdlimits.ensembles.progress import KeptOpen, Progress, open_progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import SgdlimitsError
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -52,6 +54,7 @@ def golden_path(
     record: int | Sequence[int] | None = None,
     functions: bool = True,
     threads: int | None = None,
+    progress: bool | Progress | None = None,
 ) -> GoldenPath:
     """Drop the noise of SGD on a task, and test whether it joins the run with little noise, and the noiseless one.
 
@@ -92,6 +95,8 @@ def golden_path(
     functions : bool
         Whether functions are compared (F3), which takes three more runs.
     threads : int, optional
+    progress : bool or object with update(n) and close(), optional
+        Path-steps.
 
     Returns
     -------
@@ -108,7 +113,11 @@ def golden_path(
     """
     asked = plan(task, sgd, drop_at, batch_size, step_size, rule, steps, record, seeds, seed, margin, level, window)
     why_not = measurable(task) if functions else "functions were not asked for"
-    arms = runs(asked, threads, not why_not)
+    bar = open_progress(progress, math.inf)
+    try:
+        arms = runs(asked, threads, not why_not, KeptOpen(bar))
+    finally:
+        bar.close()
     return GoldenPath(_dataset(asked, arms, *judge(asked, arms, why_not)))
 
 
@@ -147,10 +156,10 @@ def _scale(arms: dict[str, Arm], other: str) -> np.ndarray:
     return np.maximum(np.maximum(*(arms[name].after.mean(axis=0) for name in ("snapped", other))), least)
 
 
-def runs(asked: Plan, threads: int | None, compared: bool) -> dict[str, Arm]:
+def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | None = None) -> dict[str, Arm]:
     """All arms; where the drop changes step size or rule, one more without noise that drops too."""
     task, high, low = asked.task, asked.high, asked.low
-    runner, kept = Runner(task, asked.seeds, threads), len(asked.after)
+    runner, kept = Runner(task, asked.seeds, threads, progress), len(asked.after)
     starts = task.starts(asked.seeds, asked.seed)
     before, after = [*asked.before, asked.drop_at], asked.drop_at + asked.after
     early, place = np.unique(np.round(asked.before * asked.met_at / asked.drop_at).astype(int), return_inverse=True)

@@ -21,6 +21,7 @@ LOOKS = 24  # recorded steps after the drop, unless said otherwise
 EARLY = 14  # and before it
 NEAR = 1e-9  # relative, within which a step is a whole number
 RULE = "rule"
+LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +74,17 @@ class Plan:
     @property
     def noiseless(self) -> SGD:
         """The low run without noise, or with less: by formula, the full batch, or large fresh batches."""
-        return replace(self.low, **self.task.noiseless())
+        return replace(self.low, **self.task.noiseless(self._large))
 
     @property
     def noiseless_before(self) -> SGD:
         """The same of the high run."""
-        return replace(self.high, **self.task.noiseless())
+        return replace(self.high, **self.task.noiseless(self._large))
+
+    @property
+    def _large(self) -> int:
+        """Batches that stand for no noise where no formula does."""
+        return LARGER * self.low.batch_size
 
     @property
     def silent(self) -> bool:
