@@ -55,8 +55,8 @@ LATER = {
     "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE",
     "compare": "validity",
 }
-STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails")
-STUDIES_LATER = ("finite-step-size", "exploration", "golden-path", "validity", "scaling-laws")
+STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails", "golden-path")
+STUDIES_LATER = ("finite-step-size", "exploration", "validity", "scaling-laws")
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.SampleLoss": "value gradient samples dimension",

@@ -22,7 +22,7 @@ from sgdlimits.problems.tasks import Task
 from .._golden_path.arms import Runner
 from .._golden_path.criteria import fieller
 from .._golden_path.driver import ROUNDING, told
-from .._golden_path.plan import FEWEST, LARGER, NEAR, whole_batch
+from .._golden_path.plan import FEWEST, NEAR, larger, whole_batch
 from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from ..results import labelled
@@ -106,7 +106,7 @@ def dose_response(
         own = int(Noise(seed, np.arange(1)).child(name).seed)
         return runner.run(name, run, starts, [int(each * share) for each in at.tolist()], 0, own)[0].losses
 
-    large = LARGER * max(run.batch_size for run in runs)
+    large = larger(max(run.batch_size for run in runs))
     alone = runs if kind == SIZE else runs[:1]  # one without noise beside all batch sizes
     quiet_runs = [replace(run, **task.noiseless(large)) for run in alone]
     try:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 RELATIVE = "loss / loss without noise − 1"
 
 
-def response(dataset: xarray.Dataset, ax: Axes | None = None, colour: str = COLOURS[1], name: str = "") -> Figure:
+def response(dataset: xarray.Dataset, ax: Axes | None = None, colour: str | None = None) -> Figure:
     """Relative loss at the last step with its intervals against the dose; below zero noise helps."""
+    colour = colour or COLOURS[1]
     figure, ax = axes_of(ax)
     told, last = dataset.attrs, dataset.isel(step=-1)
     value, low, high = (last[f"relative{end}"].values for end in ("", "_lower", "_upper"))
@@ -29,8 +30,6 @@ def response(dataset: xarray.Dataset, ax: Axes | None = None, colour: str = COLO
     ax.set_xticks([], minor=True)
     dress(ax, RELATIVE, told["kind"])
     ax.set_title(title(dataset), fontsize=SMALL, loc="left", color=GREY)
-    if name:
-        direct_labels(ax, [(doses[-1], value[-1], name, colour)])
     return figure
 
 

@@ -140,9 +140,9 @@ class DoseResponse(Result):
             data["step"].values, means, np.array(sizes), level, errors, least, confidence, data.attrs["name"]
         )
 
-    def plot(self, ax: Axes | None = None) -> Figure:
+    def plot(self, ax: Axes | None = None, colour: str | None = None) -> Figure:
         """Relative loss against the dose at the last step; see `plots.response`."""
-        return plots.response(self.dataset, ax)
+        return plots.response(self.dataset, ax, colour)
 
     def plot_epochs(self, ax: Axes | None = None) -> Figure:
         """Relative loss along the way, a line each dose; see `plots.along`."""

@@ -17,7 +17,7 @@ from sgdlimits.compare.estimates import band_quantile, heaviest_share, student_q
 
 HOLDS, MARGINAL, FAILS, VOID = "holds", "marginal", "fails", "void"
 POWER = 0.8  # with which the number of seeds that is told would decide
-LONGER = 10  # times the steps after the drop, in which a gap must vanish at the rate of its fall to be no fork
+PART = 0.1  # of itself, by which a gap must fall towards the end of a run to be no plateau
 CARRIED = 0.5  # of a variance, that one seed carries where it is said
 NAMES = {
     "F1": "the snapped run joins the low-noise run",
@@ -91,7 +91,7 @@ def joins(
 ) -> Criterion:
     """F1: whether the gap, over that at the drop, ends within the margin: two one-sided tests, and their opposite.
 
-    Outside the margin it fails unless the gap falls so fast that a run ten times as long would bring it inside.
+    Outside the margin it fails if the gap is a plateau: towards the end it falls by less than a tenth of itself.
 
     Parameters
     ----------
@@ -105,36 +105,50 @@ def joins(
     window : float
         The last part of the steps, over which gaps are averaged.
     """
-    last = gaps[:, steps >= steps[-1] * (1 - window)]
-    end = last.mean(axis=1)
+    end = gaps[:, steps >= steps[-1] * (1 - window)].mean(axis=1)
     value, low, high = fieller(end, drop, level)
     if math.isnan(value):
         why = "the runs do not differ at the drop by more than their error, so that a part of that has no meaning"
         return Criterion("F1", VOID, margin=margin, level=level, why=why)
     if drop.mean() < 0:
-        end, drop, last = -end, -drop, -last
+        end, drop, gaps = -end, -drop, -gaps
     above, below = end - margin * drop, end + margin * drop
     if _surely_positive(above, level) or _surely_positive(-below, level):
-        rate = np.zeros(len(end))  # by which it falls in as many steps as there are after the drop
-        if last.shape[1] > 1:
-            halves = np.array_split(last, 2, axis=1)
-            rate = 2 / window * np.sign(value) * (halves[0].mean(axis=1) - halves[1].mean(axis=1))
-        left = np.sign(value) * end - margin * drop
-        if _surely_positive(LONGER * rate - left, level):
-            verdict, why = MARGINAL, f"{value:.3g} of the gap at the drop is left, and it still falls: run longer"
-        else:
-            verdict = FAILS
-            why = f"{value:.3g} of the gap at the drop is left, and does not vanish in a run {LONGER} times as long"
+        verdict, then = _plateau(_sides(value) * gaps, _sides(value) * end, steps, window, level)
+        why = f"{value:.3g} of the gap at the drop is left, {then}"
     elif _surely_positive(-above, level) and _surely_positive(below, level):
         verdict, why = HOLDS, f"at most {max(abs(low), abs(high)):.2g} of the gap at the drop is left"
     else:
         verdict, why = MARGINAL, f"between {low:.2g} and {high:.2g} of the gap at the drop is left"
     seeds = math.nan
-    if verdict == MARGINAL and "still" not in why:
+    if verdict == MARGINAL and low <= margin and high >= -margin:
         seeds = max(seeds_for(side, level) for side in ((above,) if value > 0 else (below,)))
     return Criterion(
         "F1", verdict, value, low, high, margin, level, "low", needed=seeds, why=why, notes=_carried(above)
     )  # fmt: skip
+
+
+def _sides(value: float) -> float:
+    return -1.0 if value < 0 else 1.0
+
+
+def _plateau(gaps: np.ndarray, end: np.ndarray, steps: np.ndarray, window: float, level: float) -> tuple[str, str]:
+    """Whether gaps (R, K), positive at their end (R,), fall no more, and a word on it.
+
+    Compared with the looks just before the last part: from those on, a power -1/4 of time falls by a tenth of itself.
+    """
+    before = steps[-1] * (1 - window)
+    middle = (steps >= before / 2) & (steps < before)
+    middle = middle if middle.any() else (steps > 0) & (steps < before)
+    if not middle.any():
+        return MARGINAL, "and no look before the last part says whether it still falls: record more"
+    earlier = gaps[:, middle].mean(axis=1)
+    over = (1 - PART) * earlier - end
+    if _surely_positive(over, level):
+        return MARGINAL, "and it still falls: run longer"
+    if _surely_positive(-over, level):
+        return FAILS, f"and it does not fall any more by {PART:g} of itself"
+    return MARGINAL, "and whether it still falls is not known: run longer, or more seeds"
 
 
 def does_not_help(

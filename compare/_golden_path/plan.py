@@ -21,7 +21,8 @@ LOOKS = 24  # recorded steps after the drop, unless said otherwise
 EARLY = 14  # and before it
 NEAR = 1e-9  # relative, within which a step is a whole number
 RULE = "rule"
-LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches
+LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches, up to
+LARGE = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +85,7 @@ class Plan:
     @property
     def _large(self) -> int:
         """Batches that stand for no noise where no formula does."""
-        return LARGER * self.low.batch_size
+        return larger(self.low.batch_size)
 
     @property
     def silent(self) -> bool:
@@ -98,6 +99,11 @@ class Plan:
             return np.inf, np.inf
         rows = self.task.problem.samples
         return self.steps * self.high.batch_size / rows, (self.steps + self.ahead) * self.low.batch_size / rows
+
+
+def larger(batch_size: int) -> int:
+    """Fresh batches that stand for no noise beside this batch size."""
+    return max(batch_size, min(LARGER * batch_size, LARGE))
 
 
 def whole_batch(sgd: SGD) -> bool:

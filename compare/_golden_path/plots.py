@@ -121,7 +121,7 @@ def log_gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
 
 
 def functions(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
-    """Distances between functions at equal loss: mean with 95 % interval, each seed a dot."""
+    """Distances between functions at equal loss: mean with 95 % interval, each seed a dot; see `Functions`."""
     figure, ax = axes_of(ax)
     names = dataset["pair"].values.tolist()
     for place, pair in enumerate(names):
@@ -132,7 +132,7 @@ def functions(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
         ax.errorbar(values.mean(), place, xerr=half, color=colour, marker="o", markersize=5, capsize=3)
     ax.set_yticks(range(len(names)), [_pair(name) for name in names])
     ax.invert_yaxis()
-    what = "total variation of class probabilities" if dataset.attrs["classifier"] else "1 − correlation of residuals"
+    what = "total variation" if dataset.attrs["classifier"] else "1 − ρ of residuals"
     dress(ax, "", f"{what}, at loss {dataset.attrs['target']:.3g}")
     ax.set_xlim(left=0)
     return figure

@@ -119,9 +119,9 @@ class GoldenPath(Result):
         title += number(data.attrs["target"])
         return TextTable(("distance", "loss of one", "of the other", "between"), ((title, tuple(rows)),), "functions")
 
-    def plot(self, ax: Axes | None = None) -> Figure:
+    def plot(self, ax: Axes | None = None, label: bool = True) -> Figure:
         """Losses with the drop; see `plots.losses`."""
-        return plots.losses(self.dataset, ax)
+        return plots.losses(self.dataset, ax, label)
 
     def plot_gap(self, ax: Axes | None = None, log: bool = False) -> Figure:
         """phi against steps, or the gap itself on logarithmic axes; see `plots.gaps` and `plots.log_gaps`."""
