@@ -69,6 +69,7 @@ class Case:
         return task, sgd, {"drop_at": drop_at, "steps": steps, **self.low}
 
 
+SMALL_DIGITS = {"width": 16, "test_rows": 1000}
 CASES = (
     Case(
         "linear regression, batch 4 to 64", "linear-regression", 0.05, 4, 200, 1200, {"batch_size": 64},
@@ -111,15 +112,16 @@ CASES = (
         rule=rules.AdamW(weight_decay=0.01), warm_up=50, why="AdamW with warm-up and a cosine schedule",
     ),
     Case(
-        "digits, changed at random", "digits", 0.1, 4, 300, 1000, {"batch_size": 32},
+        "digits, changed at random", "digits", 0.1, 4, 250, 900, {"batch_size": 32}, SMALL_DIGITS,
         why="images under a stream of augmentations",
     ),
     Case(
-        "digits, 300 rows", "digits", 0.1, 4, 300, 1000, {"batch_size": None}, {"rows": 300},
+        "digits, 300 rows", "digits", 0.1, 4, 250, 750, {"batch_size": None}, {**SMALL_DIGITS, "rows": 300},
         why="the same images, drawn once",
     ),
     Case(
-        "next character", "next-character", 0.5, 4, 300, 1000, {"batch_size": 32}, why="a small model of text",
+        "next character", "next-character", 0.5, 4, 250, 900, {"batch_size": 32}, {"context": 2, "width": 16},
+        why="a small model of text",
     ),
 )  # fmt: skip
 TRIED = tuple(dict.fromkeys(case.task for case in CASES))

@@ -103,10 +103,11 @@ def finding(result: GoldenPathResult) -> str:
         helped = sorted({row["setting"] for row in mine
                          if row["criterion"] in ("F2", "F4") and row["verdict"] == "fails"})  # fmt: skip
         told = f"noise is surely ahead somewhere in {_listed(helped)}" if helped else "nowhere is noise surely ahead"
+        open_ones = joins["marginal"] + joins["void"]
         parts.append(
-            f"{where}, of {settings} setting{'s' * (settings > 1)}, the run whose noise drops joins the one with little noise in "
-            f"{joins['holds']}, fails to in {joins['fails']}, and in {joins['marginal'] + joins['void']} that is not "
-            f"decided; {told}."
+            f"{where}, of {settings} setting{'s' * (settings > 1)}, the run whose noise drops joins the one with "
+            f"little noise in {joins['holds']}, fails to in {joins['fails']}, and in {open_ones} that is not decided; "
+            f"{told}."
         )
     parts += _dose_finding(result)
     return " ".join(parts)
