@@ -24,6 +24,14 @@ def test_the_page_on_sweeps_runs(tmp_path, monkeypatch):
     assert names["risks"].sizes["path"] == 2000
 
 
+def test_the_page_on_the_golden_path_runs(capsys):
+    """Assert that a task of one's own is judged."""
+    for block in blocks_of(ROOT / "docs" / "golden_path.md"):
+        exec(compile(block, "golden_path.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "mine, offline" in printed and "F1" in printed and "Regime:" in printed
+
+
 def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):
     """Assert that what a newcomer copies works, and prints the verdict tables and the limit's explanation."""
     monkeypatch.chdir(tmp_path)
