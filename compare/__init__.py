@@ -5,6 +5,7 @@ if not __name__.startswith("sgdlimits."):
 
 from ._bounds import Bounds, bounds
 from ._contraction import Contraction, contraction
+from ._dose_response import DoseResponse, dose_response
 from ._golden_path import GoldenPath, golden_path
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
@@ -21,6 +22,7 @@ from .known_law import KnownLaw
 __all__ = [
     "Bounds",
     "Contraction",
+    "DoseResponse",
     "GoldenPath",
     "KnownLaw",
     "Laws",
@@ -36,6 +38,7 @@ __all__ = [
     "TimeScales",
     "bounds",
     "contraction",
+    "dose_response",
     "golden_path",
     "laws",
     "linear_scaling",

@@ -56,6 +56,11 @@ def rounded(value: float, error: float, sign: bool = False) -> str:
     return number(value, min(max(math.floor(math.log10(abs(shown))) - last + 1, 1), 7), sign)
 
 
+def some(count: int, most: int = 8) -> list[int]:
+    """Places of at most so many rows, evenly spread, the first and the last among them."""
+    return sorted({round(place * (count - 1) / max(min(count, most) - 1, 1)) for place in range(min(count, most))})
+
+
 def with_error(value: float, error: float, exact: bool, sign: bool = False) -> str:
     """A number and how well it is known: its standard error, or the word exact."""
     if math.isnan(float(value)):

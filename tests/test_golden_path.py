@@ -7,7 +7,7 @@ from sgdlimits.compare._golden_path.arms import branch
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.ensembles import saved_state
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.problems import tasks
+from sgdlimits.problems import StreamingLeastSquares, tasks
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +90,50 @@ def test_a_branch_keeps_what_it_may():
     np.testing.assert_array_equal(unbroken["state"].values, resumed["state"].values)
 
 
+def test_momentum_is_carried_into_other_coordinates():
+    """Assert the step after the drop by hand: a stream keeps momentum along the eigenvectors, a formula does not."""
+    turn = np.linalg.qr(np.random.Generator(np.random.Philox(3)).standard_normal((5, 5)))[0]
+    hessian, truth = turn @ np.diag([1.0, 0.6, 0.4, 0.3, 0.1]) @ turn.T, np.ones(5)
+    problem = StreamingLeastSquares(hessian, 0.5, truth)
+    flat = tasks.linear_regression(dimension=5, seed=1)
+    formula = tasks.population.quadratic("turned", hessian, truth, 0.125)
+    task = tasks.Task("turned", problem, flat.test, flat.start, formula)
+    before = SGD(problem, 0.05, batch_size=4, rule=rules.HeavyBall(0.9))
+    state = saved_state(before.simulate(task.starts(6, 0), 30, 6, keep_state=True))
+    after = SGD(step_size=0.05, rule=rules.HeavyBall(0.9), **task.noiseless())
+    branched = branch(state, before, after)
+    momentum = state.arrays["slots"][:, 0] @ problem.eigenvectors.T
+    np.testing.assert_allclose(branched.arrays["slots"][:, 0], momentum, rtol=1e-13, atol=1e-14)
+    assert np.abs(momentum - state.arrays["slots"][:, 0]).max() > 0.01
+    found = after.simulate(branched, 31, 6, observables=("state",), record=[31])["state"].values[:, 0]
+    moved = 0.9 * momentum + (state.positions - truth) @ hessian
+    np.testing.assert_allclose(found, state.positions - 0.05 * moved, rtol=1e-12)
+
+
+def test_momentum_joins_the_run_without_noise():
+    """Assert the exact gap within 4 standard errors where a momentum run becomes one without noise."""
+    task = tasks.linear_regression(dimension=10, seed=1)
+    sgd = SGD(task.problem, 0.02, batch_size=8, rule=rules.HeavyBall(0.8))
+    result = compare.golden_path(task, sgd, 60, batch_size=None, steps=120, seeds=256, record=20)
+    data = result.dataset
+    error = data["gap"].std("seed", ddof=1) / 16
+    assert (np.abs(data["gap"].mean("seed") - data["exact_gap"]) < 4 * error).all()  # false where unknown
+    assert "F4 repeats F2" in str(result) and "F3 same start, new data" not in result.verdicts
+
+
+def test_functions_are_judged_at_equal_loss_only():
+    """Assert F3 void, and why, where the low run was never seen near the snapped one's loss; the regime is said."""
+    task = tasks.diagonal_network(inputs=20, ones=2)
+    result = compare.golden_path(task, SGD(task.problem, 0.03), 300, batch_size=None, steps=600, seeds=4, record=100)
+    assert result.verdicts["F3"] == "void" and "equal loss" in str(result)
+    assert "Regime: fresh samples; gap at the drop" in str(result)
+
+
 def test_the_result_prints_draws_and_is_saved(linear, tmp_path):
     """Assert the table, the figures and a netCDF file that gives the same verdicts."""
     result = linear[1]
     assert "F1: the snapped run joins the low-noise run" in str(result) and "<table" in result._repr_html_()
-    for figure in (result.plot(), result.plot_gap()):
+    for figure in (result.plot(), result.plot_gap(), result.plot_gap(log=True)):
         assert figure.axes[0].get_xlabel()
     result.save(tmp_path / "golden.nc")
     assert type(result).load(tmp_path / "golden.nc").verdicts == result.verdicts

@@ -48,6 +48,21 @@ def test_a_gap_that_still_falls_is_no_fork():
     assert found.verdict == "marginal" and "run longer" in found.why
 
 
+def test_a_gap_whose_step_size_has_run_out_is_a_fork():
+    """Assert a failure where the gap falls, surely but too slowly to vanish: a schedule that ends."""
+    draw = np.random.Generator(np.random.Philox(7))
+    gaps = 0.65 + 0.01 * (1 - steps / steps[-1]) + walks(draw, 0.001)
+    found = joins(gaps, np.ones(SEEDS), steps, MARGIN, LEVEL)
+    assert found.verdict == "fails" and "does not fall any more" in found.why
+
+
+def test_a_gap_of_which_it_is_not_known_whether_it_falls_is_no_fork():
+    """Assert a marginal verdict where errors hide the fall."""
+    draw = np.random.Generator(np.random.Philox(9))
+    found = joins(0.4 + walks(draw, 0.3), np.ones(SEEDS), steps, MARGIN, LEVEL)
+    assert found.verdict == "marginal" and "not known" in found.why
+
+
 def test_without_a_drop_there_is_no_part_of_it():
     """Assert void, not a number, where the runs are the same at the drop."""
     draw = np.random.Generator(np.random.Philox(8))

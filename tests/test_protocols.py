@@ -99,9 +99,9 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "Contraction", "ConvexOrder", "GoldenPath",
-    "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect", "Tails", "Manifold",
-    "TimeScale", "TimeScales",
+    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "Contraction", "ConvexOrder", "DoseResponse",
+    "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect", "Tails",
+    "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}

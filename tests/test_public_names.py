@@ -41,7 +41,8 @@ NAMES = {
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold bounds tails Tails contraction snapping golden_path GoldenPath "
-    "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size step_size_effect svag linear_scaling",
+    "dose_response DoseResponse DoseResponse.noise_cost step_size_effect svag linear_scaling "
+    "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
     "GoodnessOfFit goodness_of_fit",
@@ -55,8 +56,8 @@ LATER = {
     "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE",
     "compare": "validity",
 }
-STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails")
-STUDIES_LATER = ("finite-step-size", "exploration", "golden-path", "validity", "scaling-laws")
+STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails", "golden-path")
+STUDIES_LATER = ("finite-step-size", "exploration", "validity", "scaling-laws")
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.SampleLoss": "value gradient samples dimension",
@@ -72,6 +73,7 @@ ARGUMENTS = {
     "compare.contraction": "sgd x0 steps p paths record seed",
     "compare.snapping": "sgd x0 drop_at batch_size step_size steps fractions record",
     "compare.golden_path": "task sgd drop_at batch_size step_size rule steps seeds seed margin level",
+    "compare.dose_response": "task sgd steps batch_sizes step_sizes record seeds seed confidence",
     "compare.noise_cost": "sgd x0 fraction excess batch_sizes samples steps tolerance",
     "compare.noise_cost_of_curves": "steps losses batch_sizes level errors least confidence",
     "discrete.SGD.simulate": "x0 steps paths observables record seed first_path until",

@@ -36,6 +36,14 @@ def test_the_page_on_tails_runs(capsys):
     assert "docs/tails.md" in README.read_text(encoding="utf-8")
 
 
+def test_the_page_on_the_golden_path_runs(capsys):
+    """Assert that a task of one's own is judged."""
+    for block in blocks_of(ROOT / "docs" / "golden_path.md"):
+        exec(compile(block, "golden_path.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "mine, offline" in printed and "F1" in printed and "Regime:" in printed
+
+
 def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):
     """Assert that what a newcomer copies works, and prints the verdict tables and the limit's explanation."""
     monkeypatch.chdir(tmp_path)

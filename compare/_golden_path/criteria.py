@@ -17,6 +17,7 @@ from sgdlimits.compare.estimates import band_quantile, heaviest_share, student_q
 
 HOLDS, MARGINAL, FAILS, VOID = "holds", "marginal", "fails", "void"
 POWER = 0.8  # with which the number of seeds that is told would decide
+PART = 0.1  # of itself, by which a gap must fall towards the end of a run to be no plateau
 CARRIED = 0.5  # of a variance, that one seed carries where it is said
 NAMES = {
     "F1": "the snapped run joins the low-noise run",
@@ -90,6 +91,8 @@ def joins(
 ) -> Criterion:
     """F1: whether the gap, over that at the drop, ends within the margin: two one-sided tests, and their opposite.
 
+    Outside the margin it fails if the gap is a plateau: towards the end it falls by less than a tenth of itself.
+
     Parameters
     ----------
     gaps : (R, K) array
@@ -102,32 +105,50 @@ def joins(
     window : float
         The last part of the steps, over which gaps are averaged.
     """
-    last = gaps[:, steps >= steps[-1] * (1 - window)]
-    end = last.mean(axis=1)
+    end = gaps[:, steps >= steps[-1] * (1 - window)].mean(axis=1)
     value, low, high = fieller(end, drop, level)
     if math.isnan(value):
         why = "the runs do not differ at the drop by more than their error, so that a part of that has no meaning"
         return Criterion("F1", VOID, margin=margin, level=level, why=why)
     if drop.mean() < 0:
-        end, drop, last = -end, -drop, -last
+        end, drop, gaps = -end, -drop, -gaps
     above, below = end - margin * drop, end + margin * drop
     if _surely_positive(above, level) or _surely_positive(-below, level):
-        halves = np.array_split(last, 2, axis=1) if last.shape[1] > 1 else (last, last)
-        fall = np.sign(value) * (halves[0].mean(axis=1) - halves[1].mean(axis=1))
-        if last.shape[1] > 1 and _surely_positive(fall, level):
-            verdict, why = MARGINAL, f"{value:.2g} of the gap at the drop is left, and still falls: run longer"
-        else:
-            verdict, why = FAILS, f"{value:.2g} of the gap at the drop is left and does not fall any more"
+        verdict, then = _plateau(_sides(value) * gaps, _sides(value) * end, steps, window, level)
+        why = f"{value:.3g} of the gap at the drop is left, {then}"
     elif _surely_positive(-above, level) and _surely_positive(below, level):
         verdict, why = HOLDS, f"at most {max(abs(low), abs(high)):.2g} of the gap at the drop is left"
     else:
         verdict, why = MARGINAL, f"between {low:.2g} and {high:.2g} of the gap at the drop is left"
     seeds = math.nan
-    if verdict == MARGINAL and "still" not in why:
+    if verdict == MARGINAL and low <= margin and high >= -margin:
         seeds = max(seeds_for(side, level) for side in ((above,) if value > 0 else (below,)))
     return Criterion(
         "F1", verdict, value, low, high, margin, level, "low", needed=seeds, why=why, notes=_carried(above)
     )  # fmt: skip
+
+
+def _sides(value: float) -> float:
+    return -1.0 if value < 0 else 1.0
+
+
+def _plateau(gaps: np.ndarray, end: np.ndarray, steps: np.ndarray, window: float, level: float) -> tuple[str, str]:
+    """Whether gaps (R, K), positive at their end (R,), fall no more, and a word on it.
+
+    Compared with the looks just before the last part: from those on, a power -1/4 of time falls by a tenth of itself.
+    """
+    before = steps[-1] * (1 - window)
+    middle = (steps >= before / 2) & (steps < before)
+    middle = middle if middle.any() else (steps > 0) & (steps < before)
+    if not middle.any():
+        return MARGINAL, "and no look before the last part says whether it still falls: record more"
+    earlier = gaps[:, middle].mean(axis=1)
+    over = (1 - PART) * earlier - end
+    if _surely_positive(over, level):
+        return MARGINAL, "and it still falls: run longer"
+    if _surely_positive(-over, level):
+        return FAILS, f"and it does not fall any more by {PART:g} of itself"
+    return MARGINAL, "and whether it still falls is not known: run longer, or more seeds"
 
 
 def does_not_help(
@@ -141,7 +162,7 @@ def does_not_help(
     gaps : (R, K) array
         Loss of the noisy run less that of the other.
     scale : (K,) array
-        The other's mean loss, of which the margin is a part.
+        The larger of the two mean losses, of which the margin is a part; the other's where the noisy run is ahead.
     steps : (K,) array
     margin, level : float
         It holds where the band lies above -margin scale, fails where it lies below zero somewhere.
@@ -156,7 +177,8 @@ def does_not_help(
         verdict, why = FAILS, f"it is ahead by {-means[where] / scale[where]:.2g} of the loss {steps[where]:g} steps on"
     elif (lower > -margin).all():
         where, verdict = int(np.argmin(lower)), HOLDS
-        why = f"it is never ahead by more than {max(-lower[where], 0):.2g} of the loss"
+        most = -lower[where]
+        why = f"it is nowhere ahead by more than {most:.2g} of the loss" if most > 0 else "it is behind at every look"
     else:
         where, verdict = int(np.argmin(lower)), MARGINAL
         why = f"it may be ahead by {-lower[where]:.2g} of the loss, over the margin {margin:g}, or not at all"
@@ -198,7 +220,7 @@ def same_functions(
         else:
             verdict = HOLDS if _surely_positive(within, level) else MARGINAL
         seeds = seeds_for(over if value > 1 else within, level) if verdict == MARGINAL else math.nan
-        why = f"{value:.2g} times as far from the low-noise run as '{name}'"
+        why = f"the snapped and the low-noise run are {value:.3g} times as far apart as '{name}'"
         found.append(
             Criterion("F3", verdict, value, low, high, margin, level, name, needed=seeds, why=why, notes=_carried(over))
         )

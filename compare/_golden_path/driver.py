@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sgdlimits.discrete import SGD
+from sgdlimits.ensembles.progress import KeptOpen, Progress, open_progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import SgdlimitsError
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -21,7 +24,7 @@ from ..results import labelled
 from .arms import Arm, Runner, branch
 from .criteria import VOID, Criterion, does_not_help, fieller, joins, same_functions
 from .functions import MINE, Functions, functions_at_equal_loss, measurable
-from .plan import Plan, plan
+from .plan import RULE, Plan, plan, whole_batch
 from .result import AXES, GoldenPath
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 ROUNDING = 1e-14  # of the first loss, below which losses are taken for zero
 HALF = 0.025  # on each side, of the intervals at single steps
 ARMS = ("high", "snapped", "low", "noiseless")
+OTHER = "noiseless, dropped"
 
 
 @one_blas_thread
@@ -50,6 +54,7 @@ def golden_path(
     record: int | Sequence[int] | None = None,
     functions: bool = True,
     threads: int | None = None,
+    progress: bool | Progress | None = None,
 ) -> GoldenPath:
     """Drop the noise of SGD on a task, and test whether it joins the run with little noise, and the noiseless one.
 
@@ -90,6 +95,8 @@ def golden_path(
     functions : bool
         Whether functions are compared (F3), which takes three more runs.
     threads : int, optional
+    progress : bool or object with update(n) and close(), optional
+        Path-steps.
 
     Returns
     -------
@@ -106,70 +113,95 @@ def golden_path(
     """
     asked = plan(task, sgd, drop_at, batch_size, step_size, rule, steps, record, seeds, seed, margin, level, window)
     why_not = measurable(task) if functions else "functions were not asked for"
-    arms, noiseless_gap = _run(asked, threads, not why_not)
+    bar = open_progress(progress, math.inf)
+    try:
+        arms = runs(asked, threads, not why_not, KeptOpen(bar))
+    finally:
+        bar.close()
+    return GoldenPath(_dataset(asked, arms, *judge(asked, arms, why_not)))
+
+
+def judge(
+    asked: Plan, arms: dict[str, Arm], why_not: str = ""
+) -> tuple[np.ndarray, np.ndarray, list[Criterion], Functions | None]:
+    """Gaps and those of the noiseless runs (R, K), the verdicts, and distances unless `why_not` forbids them."""
     snapped, low, quiet = (arms[name].after for name in ARMS[1:])
-    gaps = snapped - low - noiseless_gap
+    noiseless_gap = arms[OTHER].after - quiet if OTHER in arms else np.zeros(low.shape)
+    gaps, ahead = snapped - low - noiseless_gap, snapped - quiet - noiseless_gap
+    margin, level, after = asked.margin, asked.level, asked.after
     judged = [
-        joins(gaps, gaps[:, 0], asked.after, margin, level, window),
-        does_not_help("F2", gaps, _scale(asked, arms, low), asked.after, margin, level, "low"),
+        joins(gaps, gaps[:, 0], after, margin, level, asked.window),
+        does_not_help("F2", gaps, _scale(arms, "low"), after, margin, level, "low"),
     ]
     compared = None
-    if why_not:
+    if not why_not:
+        compared = functions_at_equal_loss(asked.task, arms, np.concatenate([asked.before - asked.drop_at, after]))
+        why_not = "two rules take different ways without noise too" if asked.kind == RULE else compared.unequal(MINE)
+    if why_not or compared is None:
         judged.append(Criterion("F3", VOID, margin=margin, level=level, why=why_not))
     else:
-        compared = functions_at_equal_loss(task, arms, asked.after)
         baselines = {pair: values for pair, values in compared.distances.items() if pair != MINE}
-        judged += same_functions(compared.distances[MINE], baselines, margin, level)
-    ahead = snapped - quiet - noiseless_gap
-    judged.append(does_not_help("F4", ahead, _scale(asked, arms, quiet), asked.after, margin, level, "noiseless"))
-    return GoldenPath(_dataset(asked, arms, gaps, noiseless_gap, judged, compared))
+        found = same_functions(compared.distances[MINE], baselines, margin, level)
+        judged += [
+            replace(one, verdict=VOID, why=compared.unequal(one.against)) if compared.unequal(one.against) else one
+            for one in found
+        ]
+    judged.append(does_not_help("F4", ahead, _scale(arms, "noiseless"), after, margin, level, "noiseless"))
+    return gaps, noiseless_gap, judged, compared
 
 
-def _scale(asked: Plan, arms: dict[str, Arm], losses: np.ndarray) -> np.ndarray:
-    """Mean losses (K,) of which a margin is a part; not below rounding of the first loss."""
-    return np.maximum(losses.mean(axis=0), ROUNDING * arms["high"].losses[:, 0].mean())
+def _scale(arms: dict[str, Arm], other: str) -> np.ndarray:
+    """The larger mean loss (K,) of the snapped and another run, of which a margin is a part; not below rounding."""
+    least = ROUNDING * arms["high"].losses[:, 0].mean()
+    return np.maximum(np.maximum(*(arms[name].after.mean(axis=0) for name in ("snapped", other))), least)
 
 
-def _run(asked: Plan, threads: int | None, compared: bool) -> tuple[dict[str, Arm], np.ndarray]:
-    """All arms, and what the noiseless ones differ by (R, K)."""
+def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | None = None) -> dict[str, Arm]:
+    """All arms; where the drop changes step size or rule, one more without noise that drops too."""
     task, high, low = asked.task, asked.high, asked.low
-    runner, kept = Runner(task, asked.seeds, threads), len(asked.after)
+    runner, kept = Runner(task, asked.seeds, threads, progress), len(asked.after)
     starts = task.starts(asked.seeds, asked.seed)
     before, after = [*asked.before, asked.drop_at], asked.drop_at + asked.after
-    early = np.unique(np.round(asked.before * asked.met_at / asked.drop_at).astype(int))
+    early, place = np.unique(np.round(asked.before * asked.met_at / asked.drop_at).astype(int), return_inverse=True)
     matched = [*early, *(asked.met_at + asked.after)]
 
     def seed_of(name: str) -> int:
         return int(Noise(asked.seed, np.arange(1)).child(name).seed)
 
-    def dropped(name: str, first: SGD, then: SGD) -> tuple[Arm, Arm]:
-        """One run up to the drop, and the branch of it with other settings."""
-        own = seed_of(name)
+    def throughout(name: str, sgd: SGD, start: np.ndarray) -> Arm:
+        """One run of the same settings, seen at the matched steps."""
+        arm, _ = runner.run(name, sgd, start, matched, len(matched) if compared else kept, seed_of(name), kept)
+        if place.size == early.size:
+            return arm
+        every = np.concatenate([place, len(early) + np.arange(kept)])  # two looks before the drop may fall together
+        return replace(arm, losses=arm.losses[:, every], positions=arm.positions[:, every if compared else slice(None)])
+
+    def dropped(name: str, first: SGD, then: SGD, own: int) -> tuple[Arm, Arm]:
+        """One run up to the drop and the two that go on from it: with other settings, and with the same."""
         lead, state = runner.run(name, first, starts, before, 0, own)
         branched, _ = runner.run(name, then, branch(state, first, then), after, kept, own)
-        return lead, branched
+        unbroken = branched if name != "snapped" else runner.run("high", first, state, after, kept, own)[0]
+        return tuple(  # type: ignore[return-value]
+            replace(arm, losses=np.concatenate([lead.losses[:, :-1], arm.losses], axis=1))
+            for arm in (branched, unbroken)
+        )
 
-    own = seed_of("high")
-    lead, state = runner.run("high", high, starts, before, 0, own)
-    rest, _ = runner.run("high", high, state, after, kept, own)
-    snapped, _ = runner.run("snapped", low, branch(state, high, low), after, kept, own)
-    arms = {
-        "high": Arm("high", np.concatenate([lead.losses[:, :-1], rest.losses], axis=1), rest.positions),
-        "snapped": snapped,
-        "low": runner.run("low", low, starts, matched, kept, seed_of("low"))[0],
-        "noiseless": runner.run("noiseless", asked.noiseless, starts, matched, kept, seed_of("noiseless"))[0],
-    }
+    snapped, unbroken = dropped("snapped", high, low, seed_of("high"))
+    arms = {"high": unbroken, "snapped": snapped, "low": throughout("low", low, starts)}
+    if asked.silent and asked.kind == BATCH:
+        arms["noiseless"] = replace(arms["low"], name="noiseless")
+    else:
+        arms["noiseless"] = throughout("noiseless", asked.noiseless, starts)
     if compared:
-        elsewhere = task.starts(asked.seeds, asked.seed, asked.seeds)
-        arms["low twin"] = runner.run("low twin", low, starts, matched, kept, seed_of("low twin"))[0]
-        arms["low from elsewhere"] = runner.run(
-            "low from elsewhere", low, elsewhere, matched, kept, seed_of("low from elsewhere")
-        )[0]
-        arms["snapped twin"] = dropped("snapped twin", high, low)[1]
-    if asked.kind == BATCH:
-        return arms, np.zeros((asked.seeds, kept))
-    other = dropped("noiseless", asked.noiseless_before, asked.noiseless)[1]
-    return arms, other.after - arms["noiseless"].after
+        if not asked.silent:
+            arms["low twin"] = throughout("low twin", low, starts)
+        if not task.start.fixed:
+            elsewhere = task.starts(asked.seeds, asked.seed, asked.seeds)
+            arms["low from elsewhere"] = throughout("low from elsewhere", low, elsewhere)
+        arms["snapped twin"] = dropped("snapped twin", high, low, seed_of("snapped twin"))[0]
+    if asked.kind != BATCH:
+        arms[OTHER] = dropped(OTHER, asked.noiseless_before, asked.noiseless, seed_of(OTHER))[0]
+    return arms
 
 
 def _dataset(
@@ -185,33 +217,33 @@ def _dataset(
     record = SimpleNamespace(
         loss=np.array([arm.after for arm in arms.values()]), gap=gaps, noiseless_gap=noiseless_gap,
         phi=phi[0], phi_lower=phi[1], phi_upper=phi[2], psi=psi[0], psi_lower=psi[1], psi_upper=psi[2],
-        exact_gap=_exact_gap(asked), early_high=arms["high"].losses[:, : len(asked.before)],
+        exact_gap=_exact_gap(asked), early_loss=np.array([arm.early for arm in arms.values()]),
         distance=np.array(list(pairs.values())).reshape(len(pairs), asked.seeds),
         compared_loss=nothing if compared is None else np.array([compared.losses[name] for name in arms]),
         compared_at=nothing if compared is None else np.array([compared.steps[name] for name in arms]), **each,
     )  # fmt: skip
-    names = [f"F3 {one.against}".strip() if one.name == "F3" else one.name for one in judged]
+    criteria = [f"F3 {one.against}".strip() if one.name == "F3" else one.name for one in judged]
     coordinates = {
         "arm": list(arms), "seed": np.arange(asked.seeds), "after": asked.after, "before": asked.before,
-        "pair": list(pairs), "criterion": names,
+        "pair": list(pairs), "criterion": criteria,
     }  # fmt: skip
     settings = {
         "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
         "noiseless": told(asked.noiseless), "drop": asked.kind, "matched": asked.matched, "drop_at": asked.drop_at,
         "met_at": asked.met_at, "steps": asked.steps, "seeds": asked.seeds, "seed_of_runs": asked.seed,
         "margin": asked.margin, "level": asked.level, "window": asked.window, "online": int(asked.task.online),
-        "epochs": asked.epochs, "classifier": int(asked.task.classifier), "about": asked.task.about,
-        "target": np.nan if compared is None else compared.target,
+        "high_epochs": asked.epochs[0], "low_epochs": asked.epochs[1], "classifier": int(asked.task.classifier),
+        "about": asked.task.about, "target": np.nan if compared is None else compared.target,
         "loss_error": float(np.sqrt(np.mean(asked.task.risk_error(arms["low"].positions[:, -1]) ** 2))),
-        "formula": int(asked.task.population is not None),
+        "formula": int(asked.task.population is not None), "silent": int(asked.silent),
+        "one_start": int(asked.task.start.fixed), "sharpness": np.nan,
     }  # fmt: skip
     return labelled(record, AXES, coordinates, settings)
 
 
 def told(sgd: SGD) -> str:
     """Settings of a run in a few words."""
-    whole = sgd.sampling == "without_replacement" and sgd.batch_size == sgd.problem.samples
-    batch = "no noise" if whole else f"batch size {sgd.batch_size}"
+    batch = "no noise" if whole_batch(sgd) else f"batch size {sgd.batch_size}"
     rule = "" if sgd.rule is None and not sgd.momentum else f", {sgd.update_rule!r}"
     return f"{batch}, step size {sgd.step_size if isinstance(sgd.step_size, float) else repr(sgd.step_size)}{rule}"
 

@@ -12,13 +12,14 @@ from sgdlimits.problems.tasks import Task
 
 from .arms import Arm
 
-MINE = "snapped, low"
+EQUAL = 0.1  # relative difference of mean losses up to which they count as equal
+MINE, UNSNAPPED = "snapped, low", "unsnapped, low"
 PAIRS = {
     MINE: ("snapped", "low"),
     "same start, new data": ("low", "low twin"),
     "different start": ("low", "low from elsewhere"),
     "snapped, snapped": ("snapped", "snapped twin"),
-    "unsnapped, low": ("high", "low"),
+    UNSNAPPED: ("high", "low"),
 }
 
 
@@ -29,11 +30,11 @@ class Functions:
     Attributes
     ----------
     target : float
-        The loss at which they are compared: the largest of the last mean losses of the quiet arms.
+        The loss at which they are compared: the largest of the last mean losses of the quiet arms, or a nearby one.
     losses : dict
-        Mean loss of each arm where it was seen, the recorded step nearest to it.
+        Mean loss of each arm where it was seen, the look nearest to the target.
     steps : dict
-        That step, after the drop.
+        That step, after the drop; below 0 before it.
     distances : dict
         Pair -> (R,) array: total variation, or one minus the correlation of residuals.
     """
@@ -42,6 +43,13 @@ class Functions:
     losses: dict[str, float]
     steps: dict[str, float]
     distances: dict[str, np.ndarray]
+
+    def unequal(self, pair: str) -> str:
+        """Why a pair was not seen at equal loss; empty where it was. Unsnapped runs are not meant to be."""
+        one, other = (self.losses[name] for name in PAIRS[pair])
+        if pair == UNSNAPPED or max(one, other) <= (1 + EQUAL) * min(one, other):
+            return ""
+        return f"no looks at equal loss: {PAIRS[pair][0]} at {one:.3g}, {PAIRS[pair][1]} at {other:.3g}"
 
 
 def measurable(task: Task) -> str:
@@ -52,13 +60,14 @@ def measurable(task: Task) -> str:
     return "" if outputs == 1 else f"the task has {outputs} real outputs, neither probabilities nor one residual"
 
 
-def functions_at_equal_loss(task: Task, arms: Mapping[str, Arm], after: np.ndarray) -> Functions:
-    """Of the pairs whose arms were run."""
-    means = {name: arm.after.mean(axis=0) for name, arm in arms.items()}
-    target = max(curve[-1] for name, curve in means.items() if name not in ("high", "noiseless"))
+def functions_at_equal_loss(task: Task, arms: Mapping[str, Arm], looks: np.ndarray) -> Functions:
+    """Of the pairs whose arms were run; `looks` (K,): all steps that were looked at, after the drop."""
+    means = {name: arm.losses[:, -arm.positions.shape[1] :].mean(axis=0) for name, arm in arms.items()}
+    target = _target(means)
     places = {name: int(np.argmin(np.abs(curve - target))) for name, curve in means.items()}
-    seen = {name: task.probabilities if task.classifier else task.residuals for name in arms}
-    outputs = {name: seen[name](arm.positions[:, places[name]]) for name, arm in arms.items()}
+    seen = task.probabilities if task.classifier else task.residuals
+    needed = {name for pair in PAIRS.values() if set(pair) <= set(arms) for name in pair}
+    outputs = {name: seen(arms[name].positions[:, places[name]]) for name in needed}
     distances = {}
     for pair, (one, other) in PAIRS.items():
         if one not in outputs or other not in outputs:
@@ -68,7 +77,20 @@ def functions_at_equal_loss(task: Task, arms: Mapping[str, Arm], after: np.ndarr
             distances[pair] = total_variation(first, second)
         else:
             distances[pair] = 1 - residual_correlation(first, second)
+    at = {name: looks[len(looks) - len(means[name]) :] for name in arms}
     return Functions(
         float(target), {name: float(means[name][place]) for name, place in places.items()},
-        {name: float(after[place]) for name, place in places.items()}, distances,
+        {name: float(at[name][place]) for name, place in places.items()}, distances,
     )  # fmt: skip
+
+
+
+def _target(means: Mapping[str, np.ndarray]) -> float:
+    """The largest of the last losses; where the low run had it between two looks, the loss at which both were seen."""
+    target = max(curve[-1] for name, curve in means.items() if name in _QUIET)
+    late = means["snapped"][len(means["snapped"]) // 2 :]
+    misses = [np.abs(np.log(means["low"] / each)).min() for each in (target, *late)]
+    return float(target if misses[0] <= np.log1p(EQUAL) else late[int(np.argmin(misses[1:]))])
+
+
+_QUIET = {name for pair in PAIRS.values() for name in pair} - {"high"}

@@ -17,9 +17,12 @@ from sgdlimits.problems.tasks import Task
 from .._snapping.plan import BATCH, SIZE, is_everything, same
 
 FEWEST = 4  # seeds
-LOOKS = 24  # recorded steps, unless said otherwise
+LOOKS = 24  # recorded steps after the drop, unless said otherwise
+EARLY = 14  # and before it
 NEAR = 1e-9  # relative, within which a step is a whole number
 RULE = "rule"
+LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches, up to
+LARGE = 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +42,7 @@ class Plan:
     after : (K,) array
         Recorded steps after the drop, 0 first.
     before : (K',) array
-        Recorded steps of the high run before it.
+        Recorded steps of the high run before it; the low run is looked at the same parts of the way.
     seeds, seed : int
     margin, level, window : float
     """
@@ -72,19 +75,40 @@ class Plan:
     @property
     def noiseless(self) -> SGD:
         """The low run without noise, or with less: by formula, the full batch, or large fresh batches."""
-        return replace(self.low, **self.task.noiseless())
+        return replace(self.low, **self.task.noiseless(self._large))
 
     @property
     def noiseless_before(self) -> SGD:
         """The same of the high run."""
-        return replace(self.high, **self.task.noiseless())
+        return replace(self.high, **self.task.noiseless(self._large))
 
     @property
-    def epochs(self) -> float:
-        """Of the low run, at its end; inf online."""
+    def _large(self) -> int:
+        """Batches that stand for no noise where no formula does."""
+        return larger(self.low.batch_size)
+
+    @property
+    def silent(self) -> bool:
+        """The low run has no noise at all."""
+        return whole_batch(self.low)
+
+    @property
+    def epochs(self) -> tuple[float, float]:
+        """Of the high and the low run, at their ends; inf online."""
         if self.task.online:
-            return np.inf
-        return (self.steps + self.ahead) * self.low.batch_size / self.task.problem.samples
+            return np.inf, np.inf
+        rows = self.task.problem.samples
+        return self.steps * self.high.batch_size / rows, (self.steps + self.ahead) * self.low.batch_size / rows
+
+
+def larger(batch_size: int) -> int:
+    """Fresh batches that stand for no noise beside this batch size."""
+    return max(batch_size, min(LARGER * batch_size, LARGE))
+
+
+def whole_batch(sgd: SGD) -> bool:
+    """Every step takes all samples, or the expectation: there is no noise."""
+    return sgd.sampling != "with_replacement" and sgd.batch_size == sgd.problem.samples
 
 
 def plan(
@@ -133,7 +157,8 @@ def plan(
     if not 0 < window < 1:
         raise InvalidInput(f"window is the last part of the steps after the drop, above 0 and below 1, got {window:g}")
     after = _looks(record, drop_at, steps)
-    before = np.unique(np.linspace(0, drop_at, 9).astype(int))[:-1]
+    early = np.concatenate([[0], np.geomspace(1, drop_at, EARLY // 2), np.linspace(0, drop_at, EARLY // 2 + 1)])
+    before = np.unique(early.astype(int))[:-1]
     return Plan(
         task, sgd, low, kind, drop_at, steps, ahead, after, before, seeds, seed_number(seed),
         positive("margin", margin), level, window,

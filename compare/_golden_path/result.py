@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from ..results import Result
-from ..text_table import NOTHING, TextTable, number
-from . import plots
+from ..text_table import NOTHING, TextTable, number, some
+from . import plots, wording
 from .criteria import NAMES
+from .functions import PAIRS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 AXES = {
     ("arm", "seed", "after"): "loss",
     ("seed", "after"): "gap noiseless_gap",
-    ("seed", "before"): "early_high",
+    ("arm", "seed", "before"): "early_loss",
     ("after",): "phi phi_lower phi_upper psi psi_lower psi_upper exact_gap",
     ("pair", "seed"): "distance",
     ("arm",): "compared_loss compared_at",
     ("criterion",): "name verdict against value lower upper at needed why beware",
 }
 ROW = ("name", "claim", "against", "value", "lower", "upper", "margin", "at", "needed", "verdict", "why", "beware")
-QUANTITY = {"F1": "phi at the end", "F2": "gap / loss", "F3": "distance ratio", "F4": "gap / loss"}
+QUANTITY = {"F1": "phi at the end", "F2": "gap / larger loss", "F3": "ratio of distances", "F4": "gap / larger loss"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,7 +38,8 @@ class GoldenPath(Result):
     Attributes
     ----------
     dataset : xarray.Dataset
-        Over (arm, seed, after), `after` in steps of the snapped run since the drop: loss. Over (seed, after): gap
+        Over (arm, seed, after), `after` in steps of the snapped run since the drop: loss. Over (arm, seed, before), the
+        steps before it: early_loss, of low runs at the same part of their way. Over (seed, after): gap
         (snapped less low, less `noiseless_gap`). Over after: phi and psi with 95 % intervals that count the
         denominator's error, and exact_gap where moments close (nan elsewhere). Over (pair, seed): distance of
         functions, seen at compared_at(arm) with mean loss compared_loss(arm). Over criterion: verdict, value, lower,
@@ -54,13 +56,7 @@ class GoldenPath(Result):
         return dict(zip(names, found))
 
     def heading(self) -> list[str]:
-        told = self.dataset.attrs
-        data = "fresh samples" if told["online"] else f"{told['epochs']:.3g} epochs of the same samples"
-        return [
-            f"{told['name']}: {told['drop']} drops at step {told['drop_at']} of {told['steps']}, {data}; "
-            f"{told['seeds']} seeds, matched at {told['matched']}",
-            f"high: {told['high']}; low: {told['low']}; noiseless: {told['noiseless']}.",
-        ]
+        return wording.heading(self.dataset)
 
     def table(self) -> list[dict[str, Any]]:
         """One dict for each criterion and baseline."""
@@ -78,27 +74,7 @@ class GoldenPath(Result):
 
     def notes(self) -> list[str]:
         """Why, criterion by criterion, and how to read the tables."""
-        told = self.dataset.attrs
-        whys = []
-        for row in self.table():
-            needed = "" if not math.isfinite(row["needed"]) else f" (about {row['needed']:.0f} seeds would decide)"
-            whys.append(f"{row['name']} {row['verdict']}: {row['why']}{needed}.")
-        level = f"{100 * told['level']:g} %"
-        notes = [
-            f"A verdict holds where the interval lies within the margin {told['margin']:g}, fails where it lies "
-            f"outside (F2 to F4: beyond none at all), each wrong with probability {level} at most; marginal: neither. "
-            "F1 takes the mean over the last "
-            f"{100 * told['window']:g} % of the steps, F2 and F4 a band that holds at all recorded steps.",
-            "phi: the gap over that at the drop; psi: over the loss of the low run. Gap: loss of the snapped run less "
-            "that of the low run" + ("." if told["drop"] == "batch size" else ", less the same of two noiseless runs."),
-        ]
-        if not told["formula"]:
-            notes.append(
-                f"Losses are means over the test rows, with a common error of {told['loss_error']:.2g} that no seed "
-                "shows: verdicts are about these rows."
-            )
-        notes += sorted({str(each) for each in self.dataset["beware"].values if each})
-        return [*whys, *notes]
+        return wording.notes(self.dataset, self.table())
 
     def _criteria(self) -> TextTable:
         groups: dict[str, list[tuple[str, ...]]] = {}
@@ -107,16 +83,20 @@ class GoldenPath(Result):
             interval = NOTHING if math.isnan(row["value"]) else f"[{low}, {high}]"
             groups.setdefault(f"{row['name']}: {row['claim']} ({QUANTITY[row['name']]})", []).append((
                 number(row["value"], 3, sign=row["name"] != "F3"), interval,
-                NOTHING if math.isnan(row["at"]) else f"{row['at']:g}",
-                f"{row['verdict']}" + (f", against {row['against']}" if row["against"] else ""),
+                self._where(row), f"{row['verdict']}" + (f", against {row['against']}" if row["against"] else ""),
             ))  # fmt: skip
-        heads = ("value", "interval", "steps on", "verdict")
+        heads = ("value", f"{100 * (1 - 2 * self.dataset.attrs['level']):g} % interval", "steps on", "verdict")
         return TextTable(heads, tuple((title, tuple(rows)) for title, rows in groups.items()))
+
+    def _where(self, row: dict[str, Any]) -> str:
+        if row["name"] == "F1":
+            return f"last {100 * self.dataset.attrs['window']:g} %"
+        return NOTHING if math.isnan(row["at"]) else f"{row['at']:g}"
 
     def _gaps(self) -> TextTable:
         data, rows = self.dataset, []
         exact = bool(np.isfinite(data["exact_gap"].values).all())
-        for place in _some(data.sizes["after"]):
+        for place in some(data.sizes["after"]):
             here = data.isel(after=place)
             means = here["loss"].mean("seed")
             rows.append((
@@ -128,30 +108,28 @@ class GoldenPath(Result):
         return TextTable(heads, (("mean losses after the drop; phi and psi with 95 % intervals", tuple(rows)),), "gaps")
 
     def _functions(self) -> TextTable:
-        what = "total variation of class probabilities" if self.dataset.attrs["classifier"] else "1 - rho of residuals"
-        rows = []
-        for pair in self.dataset["pair"].values.tolist():
-            values = self.dataset["distance"].sel(pair=pair).values
+        data, rows = self.dataset, []
+        what = "total variation of class probabilities" if data.attrs["classifier"] else "1 - rho of residuals"
+        for pair in data["pair"].values.tolist():
+            values = data["distance"].sel(pair=pair).values
             error = values.std(ddof=1) / math.sqrt(values.size)
-            rows.append((f"{number(values.mean(), 3)} ±{number(error, 2)}", pair))
-        title = f"{what} at the loss {self.dataset.attrs['target']:.4g} (mean ± standard error over seeds)"
-        return TextTable(("distance", "between"), ((title, tuple(rows)),), "functions")
+            losses = (number(float(data["compared_loss"].sel(arm=name))) for name in PAIRS[pair])
+            rows.append((f"{number(values.mean(), 3)} ±{number(error, 2)}", *losses, pair))
+        title = f"{what} (mean ± standard error over seeds), at looks whose mean loss is nearest to "
+        title += number(data.attrs["target"])
+        return TextTable(("distance", "loss of one", "of the other", "between"), ((title, tuple(rows)),), "functions")
 
-    def plot(self, ax: Axes | None = None) -> Figure:
+    def plot(self, ax: Axes | None = None, label: bool = True) -> Figure:
         """Losses with the drop; see `plots.losses`."""
-        return plots.losses(self.dataset, ax)
+        return plots.losses(self.dataset, ax, label)
 
-    def plot_gap(self, ax: Axes | None = None) -> Figure:
-        """phi against steps; see `plots.gaps`."""
-        return plots.gaps(self.dataset, ax)
+    def plot_gap(self, ax: Axes | None = None, log: bool = False) -> Figure:
+        """phi against steps, or the gap itself on logarithmic axes; see `plots.gaps` and `plots.log_gaps`."""
+        return plots.log_gaps(self.dataset, ax) if log else plots.gaps(self.dataset, ax)
 
     def plot_functions(self, ax: Axes | None = None) -> Figure:
         """Distances of functions; see `plots.functions`."""
         return plots.functions(self.dataset, ax)
-
-
-def _some(count: int, most: int = 8) -> list[int]:
-    return sorted({int(round(place)) for place in np.linspace(0, count - 1, min(count, most))})
 
 
 def _interval(here: Any, name: str) -> str:

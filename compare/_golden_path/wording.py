@@ -1,0 +1,101 @@
+"""What compare.golden_path says above and below its tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..text_table import number
+from .functions import UNSNAPPED
+from .plan import BATCH
+
+if TYPE_CHECKING:
+    import xarray
+
+EDGE = 2.0  # step size times largest Hessian eigenvalue, past which plain descent leaves a quadratic
+
+
+def heading(dataset: xarray.Dataset) -> list[str]:
+    """What was run, the arms, and the regime."""
+    told = dataset.attrs
+    verb = "drops" if told["drop"] != "rule" else "changes"
+    where = "online" if told["online"] else "offline"
+    return [
+        f"{told['name']}, {where}: the {told['drop']} {verb} at step {told['drop_at']} of {told['steps']}; "
+        f"{told['seeds']} seeds, matched at {told['matched']}",
+        f"high: {told['high']}; low: {told['low']}; noiseless: {told['noiseless']}.",
+        regime(dataset),
+    ]
+
+
+def regime(dataset: xarray.Dataset) -> str:
+    """The conditions under which the verdicts were seen: data, size of the drop, sharpness where it was measured."""
+    told = dataset.attrs
+    data = "fresh samples" if told["online"] else (
+        f"the same samples {number(told['high_epochs'])} times over (high) and {number(told['low_epochs'])} (low)"
+    )  # fmt: skip
+    gap, low = dataset["gap"].values[:, 0], dataset["loss"].sel(arm="low").values[:, 0].mean()
+    error = gap.std(ddof=1) / math.sqrt(gap.size)
+    size = abs(gap.mean()) / error if error > 0 else math.inf
+    part = f", {100 * gap.mean() / low:.2g} % of the low run's loss" if gap.mean() < 10 * low else ""
+    drop = f"gap at the drop {number(gap.mean(), 3, sign=True)}, {number(size, 2)} standard errors{part}"
+    said = f"Regime: {data}; {drop}"
+    if math.isfinite(told["sharpness"]):
+        edge = ", past the edge of stability" if told["sharpness"] > EDGE else ""
+        said += f"; step size times largest Hessian eigenvalue {number(told['sharpness'], 3)}{edge}"
+    return said + "."
+
+
+def notes(dataset: xarray.Dataset, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Why, criterion by criterion, and how to read the tables."""
+    told, found = dataset.attrs, []
+    for row in rows:
+        needed = "" if not math.isfinite(row["needed"]) else f" (about {row['needed']:.0f} seeds would decide)"
+        found.append(f"{row['name']} {row['verdict']}: {row['why']}{needed}.")
+    found.append(
+        f"A verdict holds where the interval lies within the margin {told['margin']:g}, fails where it lies outside "
+        f"(F2 to F4: beyond none at all), each wrong with probability {100 * told['level']:g} % at most; marginal: "
+        "neither; void: not measurable. F1 takes the mean over the last "
+        f"{100 * told['window']:g} % of the steps, F2 and F4 a band that holds at all recorded steps."
+    )
+    found.append(
+        "phi: the gap over that at the drop; psi: over the loss of the low run. Gap: loss of the snapped run less that "
+        "of the low run" + ("." if told["drop"] == BATCH else ", less the same of two noiseless runs.")
+    )
+    found += [each for each in (*_baselines(dataset), *_losses(told)) if each]
+    beware: dict[str, list[str]] = {}
+    for row in rows:
+        if row["beware"]:
+            beware.setdefault(row["beware"], []).append(row["name"])
+    return found + [f"{', '.join(dict.fromkeys(names))}: {words}." for words, names in beware.items()]
+
+
+def _baselines(dataset: xarray.Dataset) -> list[str]:
+    """Which runs are one and the same."""
+    told, found = dataset.attrs, []
+    if told["silent"] and told["drop"] == BATCH:
+        found.append("The low run has no noise: it is the noiseless one, so that F4 repeats F2.")
+    if dataset.sizes["pair"]:
+        if told["silent"]:
+            found.append("Without noise, new data change nothing: there is no such baseline.")
+        if told["one_start"]:
+            found.append("All runs start at one place: there is no baseline of another start.")
+        if UNSNAPPED in dataset["pair"].values:
+            found.append(
+                f"'{UNSNAPPED}' is no baseline at equal loss but a control: that far is the run whose noise stayed."
+            )
+    return found
+
+
+def _losses(told: dict[str, Any]) -> list[str]:
+    """How losses are known."""
+    found = []
+    if not told["formula"]:
+        found.append(
+            f"Losses are means over the test rows, with a common error of {told['loss_error']:.2g} that no seed shows: "
+            "verdicts are about these rows."
+        )
+    if "no noise" not in told["noiseless"]:
+        found.append("No formula gives the expectation here: the noiseless run is one of large fresh batches.")
+    return found
