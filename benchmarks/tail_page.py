@@ -107,7 +107,11 @@ def sentences(numbers: Numbers, finite: list[str], light: list[str], sizes: list
     verdict = "reaches" if reached >= ASKED else "does not reach"
     weak = [law for law in finite if coverage(law, best) < ASKED]
     where = ", ".join(f"{law} ({100 * coverage(law, best):.0f} %)" for law in weak)
-    where = f"It covers less than that on: {where}." if where else "So it does on all laws of the first table, but see those that it was not chosen on."
+    where = (
+        f"It covers less than that on: {where}."
+        if where
+        else "So it does on all laws of the first table, but see those that it was not chosen on."
+    )
     covering = [
         name for name in GENERAL if name != best and all(coverage(law, name) >= ASKED for law in GOAL)
     ]
