@@ -80,6 +80,15 @@ def unequal(index: float, generator: np.random.Generator, n: int) -> np.ndarray:
     return np.where(side < 0.1, size ** (-1 / index), -(size ** (-0.5 / index)))
 
 
+def stationary(generator: np.random.Generator, n: int, steps: int = 120) -> np.ndarray:
+    """Ends of w <- (1 - a^2 / 2) w + a e / 2, whose index is the root of E |1 - a^2 / 2|^index = 1."""
+    w = np.zeros(n)
+    for _ in range(steps):
+        a, noise = generator.standard_normal((2, n))
+        w = (1 - 0.5 * a**2) * w + 0.5 * a * noise
+    return w
+
+
 def lognormal(generator: np.random.Generator, n: int) -> np.ndarray:
     """exp(N(0, 1))."""
     return np.exp(generator.standard_normal(n))
@@ -104,6 +113,18 @@ LAWS: dict[str, tuple[float, Draw]] = {
     "lognormal 1": (math.inf, lognormal),
     "Weibull 0.5": (math.inf, weibull),
 }
+# Laws that no default was chosen on: the two general choices alone are measured there.
+HELD_OUT: dict[str, tuple[float, Draw]] = {
+    "inverse gamma 3": (3.0, lambda generator, n: 1 / generator.standard_gamma(3.0, n)),
+    "F, 4 and 5": (2.5, lambda generator, n: generator.f(4.0, 5.0, n)),
+    "log-logistic 1.5": (1.5, lambda generator, n: (1 / generator.random(n) - 1) ** (1 / 1.5)),
+    "Student 2.5 - 2": (2.5, partial(shifted, 2.5, -2.0)),
+    "skewed t, a 3, b 1.25": (2.5, partial(skewed, 3.0, 1.25)),
+    "half normal, half Student 3": (3.0, lambda generator, n: np.where(
+        generator.random(n) < 0.5, 2 * generator.standard_normal(n), generator.standard_t(3.0, n))),
+    "Pareto 3 + 1": (3.0, lambda generator, n: 1 + generator.random(n) ** (-1 / 3)),
+    "SGD of one parameter": (2.9040, lambda generator, n: stationary(generator, n)),
+}  # fmt: skip
 ESTIMATORS: dict[str, Callable[[np.ndarray], tails.TailEstimate]] = {
     "corrected_hill": tails.corrected_hill,
     **{f"hill, {rule}": partial(tails.hill, k=rule) for rule in
@@ -139,7 +160,7 @@ def measured(law: str, repetitions: int, numbers: range) -> dict[str, list[list[
 
 
 def measured_sizes(law: str, repetitions: int, numbers: range) -> dict[str, list[list[float]]]:
-    """The same of the two general choices on samples of other lengths, a tenth of the repetitions."""
+    """The same of the two general choices on samples of other lengths, a tenth of the repetitions of the longest."""
     found: dict[str, list[list[float]]] = {name: [] for name in SIZES}
     for number in numbers:
         for label, (name, n) in SIZES.items():
@@ -148,10 +169,22 @@ def measured_sizes(law: str, repetitions: int, numbers: range) -> dict[str, list
     return found
 
 
+def held_out(law: str, repetitions: int) -> dict[str, dict[str, float]]:
+    """Summaries of the two general choices on a law that no default was chosen on, at two lengths."""
+    found: dict[str, list[list[float]]] = {}
+    for number in range(int(0.3 * repetitions)):
+        for n in (1000, SAMPLES):
+            sample = drawn(law, number, n)
+            for name in ("corrected_hill", "moment"):
+                found.setdefault(f"{name}, n = {n}", []).append(numbers_of(ESTIMATORS[name], sample))
+    return {name: summary(np.array(rows), HELD_OUT[law][0]) for name, rows in found.items()}
+
+
 def drawn(law: str, number: int, n: int) -> np.ndarray:
     """The sample of n values of that number."""
-    bits = np.random.Philox(key=number, counter=[0, 0, 0, list(LAWS).index(law)])
-    return LAWS[law][1](np.random.Generator(bits), n)
+    laws = LAWS | HELD_OUT
+    bits = np.random.Philox(key=number, counter=[0, 0, 0, list(laws).index(law)])
+    return laws[law][1](np.random.Generator(bits), n)
 
 
 def numbers_of(estimator: Callable[[np.ndarray], tails.TailEstimate], sample: np.ndarray) -> list[float]:
@@ -184,7 +217,7 @@ def _keep(numbers: dict[str, dict[str, dict[str, float]]]) -> dict[str, dict[str
     ordered = {
         law: {name: numbers[law][name] for name in (*ESTIMATORS, *SIZES) if name in numbers[law]}
         for law in LAWS if law in numbers
-    }  # fmt: skip
+    } | {law: numbers[law] for law in HELD_OUT if law in numbers}  # fmt: skip
     NUMBERS.write_text(json.dumps(ordered, indent=1) + "\n", encoding="utf-8")
     return ordered
 
@@ -194,7 +227,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("repetitions", nargs="?", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--laws", nargs="+", choices=list(LAWS), default=list(LAWS))
+    parser.add_argument("--laws", nargs="+", choices=list(LAWS | HELD_OUT), default=list(LAWS | HELD_OUT))
     parser.add_argument("--sizes", action="store_true", help="measure the other lengths of sample alone")
     parser.add_argument("--page", action="store_true", help="write the page from the numbers that are kept")
     arguments = parser.parse_args()
@@ -203,6 +236,9 @@ def main() -> int:
     parts = [range(start, min(start + 20, many)) for start in range(0, many, 20)]
     with ProcessPoolExecutor(arguments.workers) as pool:
         for law in [] if arguments.page else arguments.laws:
+            if law in HELD_OUT:
+                numbers[law] = held_out(law, many)
+                continue
             measures = [measured_sizes] if arguments.sizes else [measured, measured_sizes]
             found = [each for measure in measures for each in pool.map(partial(measure, law, many), parts)]
             names = dict.fromkeys(name for each in found for name in each)
@@ -213,8 +249,9 @@ def main() -> int:
             _keep(numbers)
             print(law, {name: row["coverage"] for name, row in numbers[law].items()}, flush=True)
     numbers = _keep(numbers)
-    if all(name in numbers.get(law, {}) for law in LAWS for name in (*ESTIMATORS, *SIZES)):
-        write_page(PAGE, numbers, list(LAWS), list(ESTIMATORS), list(SIZES))
+    complete = all(name in numbers.get(law, {}) for law in LAWS for name in (*ESTIMATORS, *SIZES))
+    if complete and HELD_OUT.keys() <= numbers.keys():
+        write_page(PAGE, numbers, list(LAWS), list(ESTIMATORS), list(SIZES), list(HELD_OUT))
     return 0
 
 

@@ -92,8 +92,9 @@ def corrected_hill(
     Scaled log-spacings j log(x_(j) / x_(j+1)) are nearly exponential with mean gamma + b (j / (k+1))^-rho, where
     gamma = 1 / index; the line is fitted by least squares and read at j = 0 (Feuerverger and Hall 1999, Beirlant et
     al. 1999). No sample of this size says what rho is: the index is that of rho = -1/2, and the interval holds those of
-    all rho from -1 to -2/5, Student's t with 2 and with 5 degrees of freedom. It is some four times as wide as Hill's
-    at the same k, and covers unless the tail begins beyond what the sample holds (stable laws of index near 2).
+    all rho from -1 to -2/5, Student's t with 2 and with 5 degrees of freedom. It is over four times as wide as Hill's
+    at the same k, and covers unless the tail begins beyond what the sample holds (stable laws of index near 2, a
+    heavy part among many normal values).
 
     Parameters
     ----------
