@@ -32,7 +32,7 @@ def houses(tmp_path):
 def asked(path, **others):
     return HeavyTailsStudy(
         data=str(path), target="price", one_hot="city", drop="id", delimiter=";", decimal=",",
-        **{"datasets": "", "batch_sizes": "2", "paths": 500, "resamples": 19, "quick": True, **others},
+        **{"datasets": "none", "batch_sizes": "2", "paths": 500, "resamples": 19, "quick": True, **others},
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def test_settings_of_the_file_survive_and_another_file_is_refused(houses, tmp_pa
         (["--data", "houses.csv"], "is given without target"),
         (["--target", "price"], "is given without a data file"),
         (["--drop", "id"], "drop is given without a data file"),
-        (["--datasets", ""], "datasets is empty and no data file is given"),
+        (["--datasets", "none"], "datasets is 'none' and no data file is given"),
         (["--data", "houses.csv", "--target", "cost", "--drop", "id", "--one-hot", "city"], "no such column"),
         (["--data", "houses.csv", "--target", "price", "--decimal", "x"], "decimal must be"),
         (["--step-size", "0.1", "--fraction", "0.5"], "give a fraction of the threshold or a step size, not both"),
@@ -102,9 +102,8 @@ def test_the_command_line_puts_the_file_into_the_table(houses, monkeypatch):
     monkeypatch.setattr(paper_table, "COLUMNS", 2)
     monkeypatch.setattr(optimisers, "_cases", lambda kept=optimisers._cases: iter([next(iter(kept()))]))
     words = "--data houses.csv --target price --one-hot city --drop id --batch-sizes 2 --step-size 0.2 --quick"
-    words += " --paths 500 --resamples 19 --out out --threads 1"
-    arguments = [*words.split(), "--datasets", ""]
-    assert main(["study", "heavy-tails", "--quiet", *arguments]) == 0
+    words += " --datasets none --paths 500 --resamples 19 --out out --threads 1"
+    assert main(["study", "heavy-tails", "--quiet", *words.split()]) == 0
     with open("out/table.csv", newline="", encoding="utf-8") as file:
         rows = {row["data"]: row for row in csv.DictReader(file)}
     assert list(rows) == ["Gaussian rows", "houses.csv", "random features of houses.csv"]

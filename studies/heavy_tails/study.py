@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .optimisers import OptimiserTail
     from .paper_table import TableRow
 
+NONE = "none"  # of the named data sets
 FRACTION = 0.9  # of SGD's mean-square threshold, by default
 FEWEST = 500  # paths, of which a tail of any index can be fitted
 FULL = {"paths": 128, "generations": 150, "groups": 4}  # populations behind each index of SGD in the table
@@ -37,8 +38,8 @@ class HeavyTailsStudy(DataFileSettings):
     data, target, one_hot, drop, delimiter, decimal, data_sha256 : str, optional
         A CSV file as one more data set, before the named ones; see `studies.data_files`.
     datasets : str
-        Names of data sets, separated by commas; empty: none beside the file. Random features are made of the first, the
-        file where there is one. Gaussian rows come in addition.
+        Names of data sets, separated by commas; "none": no other than the file. Random features are made of the first,
+        the file where there is one. Gaussian rows come in addition.
     batch_sizes : str
         Whole numbers separated by commas.
     fraction : float, optional
@@ -60,8 +61,8 @@ class HeavyTailsStudy(DataFileSettings):
     name: ClassVar[str] = "heavy-tails"
     datasets: str = option(
         "diabetes,airfoil,concrete", "table",
-        lambda: f"named data sets of the table, separated by commas: {', '.join(dataset_names())}; '' for none beside "
-        "--data", metavar="NAMES",
+        lambda: f"named data sets of the table, separated by commas: {', '.join(dataset_names())}; {NONE}: no other "
+        "than --data", metavar="NAMES",
         allowed=dataset_names, several=True,
     )  # fmt: skip
     batch_sizes: str = option("1,4", "table", "batch sizes of the table, separated by commas", metavar="NUMBERS")
@@ -89,7 +90,7 @@ class HeavyTailsStudy(DataFileSettings):
         for name in self.names:
             one_of("datasets", name, list(dataset_names()))
         if self.data is None and not self.names:
-            raise InvalidInput("datasets is empty and no data file is given: name a data set, or give data")
+            raise InvalidInput(f"datasets is {NONE!r} and no data file is given: name a data set, or give data")
         self.sizes  # noqa: B018 - refuses what is no number
         checked: dict[str, Any] = {
             "ridge": non_negative("ridge", self.ridge),
@@ -116,7 +117,7 @@ class HeavyTailsStudy(DataFileSettings):
     @property
     def names(self) -> list[str]:
         """The data sets."""
-        return [name.strip() for name in self.datasets.split(",")] if self.datasets.strip() else []
+        return [] if self.datasets == NONE else [name.strip() for name in self.datasets.split(",")]
 
     @property
     def sizes(self) -> list[int]:
