@@ -140,9 +140,10 @@ def _ladder(sgd: SGD, batch_sizes: Any, step_sizes: Any) -> tuple[str, list[floa
     if (batch_sizes is None) == (step_sizes is None):
         raise InvalidInput("give one ladder, batch_sizes or step_sizes")
     if batch_sizes is not None:
-        sizes = [whole_number("a batch size", each, 1) for each in _values("batch_sizes", batch_sizes)]
-        _rising("batch_sizes", sizes)
-        return BATCH, [*map(float, sizes)], [replace(sgd, batch_size=each) for each in sizes], [Fraction(1)] * len(sizes)
+        batches = [whole_number("a batch size", each, 1) for each in _values("batch_sizes", batch_sizes)]
+        _rising("batch_sizes", batches)
+        runs = [replace(sgd, batch_size=each) for each in batches]
+        return BATCH, [*map(float, batches)], runs, [Fraction(1)] * len(batches)
     if isinstance(sgd.step_size, StepSizes):
         raise InvalidInput("the step size follows a schedule, which no ladder of step sizes replaces: vary batch_sizes")
     sizes = [positive("a step size", each) for each in _values("step_sizes", step_sizes)]
