@@ -73,11 +73,11 @@ SMALL_DIGITS = {"width": 16, "test_rows": 1000}
 CASES = (
     Case(
         "linear regression, batch 4 to 64", "linear-regression", 0.05, 4, 200, 1200, {"batch_size": 64},
-        {"dimension": 50}, more=16, why="exact theory: noise never helps, the gap closes by a power",
+        {"dimension": 50}, more=12, why="exact theory: noise never helps, the gap closes by a power",
     ),
     Case(
         "logistic regression, step size 0.4 to 0.1", "logistic-regression", 0.4, 4, 200, 2000, {"step_size": 0.1},
-        more=8, why="convex, not quadratic; a drop of the step size",
+        more=6, why="convex, not quadratic; a drop of the step size",
     ),
     Case(
         "diagonal network, online", "diagonal-network", 0.02, 1, 1000, 4000, {"batch_size": None},
