@@ -8,6 +8,7 @@ from typing import Any
 
 from sgdlimits.discrete import SGD, rules, schedules
 from sgdlimits.problems.tasks import TASKS, Task
+from sgdlimits.problems.tasks.characters import sonnets
 
 QUICK = 4  # times fewer steps
 
@@ -69,6 +70,7 @@ class Case:
         return task, sgd, {"drop_at": drop_at, "steps": steps, **self.low}
 
 
+TEXT = 1200  # characters, two sonnets: each place is a test row
 SMALL_DIGITS = {"width": 16, "test_rows": 1000}
 CASES = (
     Case(
@@ -120,8 +122,8 @@ CASES = (
         why="the same images, drawn once",
     ),
     Case(
-        "next character", "next-character", 0.5, 4, 250, 900, {"batch_size": 32}, {"context": 2, "width": 16},
-        why="a small model of text",
+        "next character", "next-character", 0.5, 4, 250, 900, {"batch_size": 16},
+        {"context": 2, "width": 16, "text": sonnets()[:TEXT]}, why="a small model of text",
     ),
 )  # fmt: skip
 TRIED = tuple(dict.fromkeys(case.task for case in CASES))
