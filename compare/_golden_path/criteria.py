@@ -147,7 +147,7 @@ def _plateau(gaps: np.ndarray, end: np.ndarray, steps: np.ndarray, window: float
     if _surely_positive(over, level):
         return MARGINAL, "and it still falls: run longer"
     if _surely_positive(-over, level):
-        return FAILS, f"and it does not fall any more by {PART:g} of itself"
+        return FAILS, f"a plateau: towards the end it falls by less than {PART:g} of itself"
     return MARGINAL, "and whether it still falls is not known: run longer, or more seeds"
 
 

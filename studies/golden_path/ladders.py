@@ -25,6 +25,11 @@ PART = 6  # of the steps, after which the run without noise has the level
 EXACT = ", exact"
 
 
+def titled(name: str) -> str:
+    """A task's name in words."""
+    return name.replace("-", " ").replace("relu", "ReLU")
+
+
 def doses(study: GoldenPathStudy, threads: int | None, progress: Progress) -> dict[str, DoseResponse]:
     """Batch sizes and step sizes, online and offline, of the diagonal network."""
     found: dict[str, DoseResponse] = {}
@@ -57,7 +62,7 @@ def costs(study: GoldenPathStudy, threads: int | None, progress: Progress) -> di
         sgd = SGD(task.problem, step_size)
         record = np.unique(np.geomspace(1, steps, 60).astype(int))
         curves = dose_response(
-            task, sgd, steps, batch_sizes=sizes, record=record, seeds=study.seeds * (16 if linear else 2),
+            task, sgd, steps, batch_sizes=sizes, record=record, seeds=study.seeds * (12 if linear else 2),
             seed=study.seed, threads=threads, progress=progress,
         )  # fmt: skip
         quiet = curves.dataset["noiseless_loss"][0].mean("seed").values

@@ -9,6 +9,8 @@ import numpy as np
 
 from sgdlimits.compare.style import COLOURS, GREY, LINES, SMALL, dress, panels
 
+from .ladders import titled
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -100,7 +102,7 @@ def samples(costs: Mapping[str, NoiseCost], exact: str) -> Figure:
         ax.set_xticks(size, [f"{value:g}" for value in size])
         ax.set_xticks([], minor=True)
         dress(ax, "samples to the level", "batch size")
-        ax.set_title(f"{name.replace('-', ' ')}, online", fontsize=SMALL, loc="left", color=GREY)
+        ax.set_title(f"{titled(name)}, online", fontsize=SMALL, loc="left", color=GREY)
     return figure
 
 

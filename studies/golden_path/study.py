@@ -53,7 +53,7 @@ class GoldenPathStudy(StudySettings):
         allowed=task_names, several=True,
     )  # fmt: skip
     margin: float = option(0.05, "settings", "within which a gap counts as none: of that at the drop, or of the loss")
-    seeds: int = option(12, "run", "runs of each setting; cheap ones take a stated number of times more")
+    seeds: int = option(16, "run", "runs of each setting; cheap ones take a stated number of times more")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
     quick: bool = option(False, "run", "a quarter of the steps: too short for most verdicts, but all figures")
 

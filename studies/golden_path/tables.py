@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sgdlimits.compare import GoldenPath
 from sgdlimits.compare.text_table import NOTHING, TextTable, number, wrapped
 
-from .ladders import EXACT
+from .ladders import EXACT, titled
 
 if TYPE_CHECKING:
     from .study import GoldenPathResult
@@ -164,7 +164,7 @@ def cost_rows(result: GoldenPathResult) -> list[str]:
         )
         known = name.endswith(EXACT) or math.isnan(low)
         interval = "" if known else f", between {number(low, 3)} and {_end(high)}"
-        title = name.replace("-", " ") if name.endswith(EXACT) else f"{name.replace('-', ' ')}, measured"
+        title = titled(name) if name.endswith(EXACT) else f"{titled(name)}, measured"
         found.append(
             f"{title}: samples to an excess of {number(cost.dataset.attrs['level'], 3)} double at the critical batch "
             f"size {_end(value)}{interval}."
