@@ -142,7 +142,8 @@ def _ladder(sgd: SGD, batch_sizes: Any, step_sizes: Any) -> tuple[str, list[floa
     if batch_sizes is not None:
         doses = [whole_number("a batch size", each, 1) for each in _values("batch_sizes", batch_sizes)]
         _rising("batch_sizes", doses)
-        return BATCH, doses, [replace(sgd, batch_size=each) for each in doses], [Fraction(1)] * len(doses)
+        runs = [replace(sgd, batch_size=each) for each in doses]
+        return BATCH, [float(each) for each in doses], runs, [Fraction(1)] * len(doses)
     if isinstance(sgd.step_size, StepSizes):
         raise InvalidInput("the step size follows a schedule, which no ladder of step sizes replaces: vary batch_sizes")
     sizes = [positive("a step size", each) for each in _values("step_sizes", step_sizes)]

@@ -127,6 +127,6 @@ def _grid(
 def _legend_of_runs(ax: Axes) -> None:
     from matplotlib.lines import Line2D
 
-    looks = zip(RUNS, COLOURS, LINES)
+    looks: zip[tuple[str, str, Any]] = zip(RUNS, COLOURS, LINES)
     shown = [Line2D([], [], color=colour, linestyle=line, label=name) for name, colour, line in looks]
     ax.legend(handles=shown, fontsize=SMALL, frameon=False)
