@@ -161,7 +161,7 @@ def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | 
     task, high, low = asked.task, asked.high, asked.low
     runner, kept = Runner(task, asked.seeds, threads, progress), len(asked.after)
     starts = task.starts(asked.seeds, asked.seed)
-    before, after = [*asked.before, asked.drop_at], asked.drop_at + asked.after
+    before, after = [*asked.before.tolist(), asked.drop_at], (asked.drop_at + asked.after).tolist()
     early, place = np.unique(np.round(asked.before * asked.met_at / asked.drop_at).astype(int), return_inverse=True)
     matched = [*early, *(asked.met_at + asked.after)]
 

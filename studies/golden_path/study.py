@@ -36,8 +36,8 @@ class GoldenPathStudy(StudySettings):
 
     Attributes
     ----------
-    tasks : str
-        Names of tasks, separated by commas; empty: all.
+    tasks : str, optional
+        Names of tasks, separated by commas; None: all.
     seeds : int
         Of each setting; cheap ones take a stated number of times more.
     seed : int
@@ -48,8 +48,8 @@ class GoldenPathStudy(StudySettings):
     """
 
     name: ClassVar[str] = "golden-path"
-    tasks: str = option(
-        "", "settings", lambda: f"tasks, separated by commas: {', '.join(task_names())}", shown="all", metavar="NAMES",
+    tasks: str | None = option(
+        None, "settings", lambda: f"tasks, separated by commas: {', '.join(task_names())}", shown="all", metavar="NAMES",
         allowed=task_names, several=True,
     )  # fmt: skip
     margin: float = option(0.05, "settings", "within which a gap counts as none: of that at the drop, or of the loss")
@@ -58,7 +58,7 @@ class GoldenPathStudy(StudySettings):
     quick: bool = option(False, "run", "a quarter of the steps: too short for most verdicts, but all figures")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.tasks, str):
+        if not (self.tasks is None or isinstance(self.tasks, str)):
             raise InvalidInput(f"tasks must be a text, got {self.tasks!r}")
         if not isinstance(self.quick, bool):
             raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
@@ -77,7 +77,7 @@ class GoldenPathStudy(StudySettings):
     @property
     def chosen(self) -> list[str]:
         """The tasks."""
-        return [name.strip() for name in self.tasks.split(",")] if self.tasks else list(task_names())
+        return list(task_names()) if self.tasks is None else [name.strip() for name in self.tasks.split(",")]
 
     @property
     def cases(self) -> list[Case]:
