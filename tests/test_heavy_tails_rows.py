@@ -113,7 +113,7 @@ def test_a_row_without_a_law_or_a_fit_is_a_row():
     empty = row(GONE, GONE, (math.nan,) * 3, (math.nan,) * 2, p_value=math.nan)
     finding, grid = words(empty)
     assert "undecided in 1" in finding and "nan" not in grid + finding + empty.verdict
-    assert "t undecided, stable undecided" in empty.verdict
+    assert "t undecided, symmetric stable undecided" in empty.verdict
 
 
 def test_arrows_stand_for_what_the_picture_cannot_hold():
