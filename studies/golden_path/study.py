@@ -49,8 +49,8 @@ class GoldenPathStudy(StudySettings):
 
     name: ClassVar[str] = "golden-path"
     tasks: str | None = option(
-        None, "settings", lambda: f"tasks, separated by commas: {', '.join(task_names())}", shown="all", metavar="NAMES",
-        allowed=task_names, several=True,
+        None, "settings", lambda: f"tasks, separated by commas: {', '.join(task_names())}", shown="all",
+        metavar="NAMES", allowed=task_names, several=True,
     )  # fmt: skip
     margin: float = option(0.05, "settings", "within which a gap counts as none: of that at the drop, or of the loss")
     seeds: int = option(16, "run", "runs of each setting; cheap ones take a stated number of times more")
