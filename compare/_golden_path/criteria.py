@@ -175,6 +175,7 @@ def does_not_help(
     where = int(np.argmin(upper))
     if upper[where] < 0:
         verdict, why = FAILS, f"it is ahead by {-means[where] / scale[where]:.2g} of the loss {steps[where]:g} steps on"
+        why += ", less than the margin" if (lower > -margin).all() else ""
     elif (lower > -margin).all():
         where, verdict = int(np.argmin(lower)), HOLDS
         most = -lower[where]

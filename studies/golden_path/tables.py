@@ -100,9 +100,9 @@ def finding(result: GoldenPathResult) -> str:
         if not settings:
             continue
         joins = Counter(row["verdict"] for row in mine if row["criterion"] == "F1")
-        helped = sorted({row["setting"] for row in mine
-                         if row["criterion"] in ("F2", "F4") and row["verdict"] == "fails"})  # fmt: skip
-        told = f"noise is surely ahead somewhere in {_listed(helped)}" if helped else "nowhere is noise surely ahead"
+        told = f"noise is surely ahead somewhere in {helped}" if (helped := _helped(mine)) else (
+            "nowhere is noise surely ahead"
+        )  # fmt: skip
         open_ones = joins["marginal"] + joins["void"]
         parts.append(
             f"{where}, of {settings} setting{'s' * (settings > 1)}, the run whose noise drops joins the one with "
@@ -188,5 +188,10 @@ def _regime(drop: GoldenPath) -> str:
     return drop.heading()[2]
 
 
-def _listed(names: list[str]) -> str:
-    return "; ".join(names)
+def _helped(rows: list[dict[str, Any]]) -> str:
+    """Settings in which noise is ahead, and where by less than the margin."""
+    small: dict[str, bool] = {}
+    for row in rows:
+        if row["criterion"] in ("F2", "F4") and row["verdict"] == "fails":
+            small[row["setting"]] = small.get(row["setting"], True) and "less than the margin" in row["why"]
+    return "; ".join(name + " (by less than the margin)" * little for name, little in small.items())
