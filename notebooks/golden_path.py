@@ -13,13 +13,13 @@
 # %% [markdown]
 # # Does SGD follow the path of its noiseless counterpart?
 #
-# **Finding.** It depends on the regime. Online, with small steps and noisy labels, it does: linear, logistic and diagonal
-# models and a ReLU regression lose their gap once the noise is gone, and are nowhere ahead. With a large step size over
-# batch size and labels without noise, a ReLU regression that had noise is ahead by a fifth of the loss: noise helped.
-# AdamW with a schedule has more than half of its gap left after 500 steps. Offline the three settings fork: noise
-# chooses another function, and wins, from about ten epochs on; the smaller the batch, the more. Whether two joined runs
-# are one function depends on what "one" is measured against: they are nearer than runs from another start, and often
-# farther than new data alone would leave them.
+# **Finding.** It depends on the regime. Online, with small steps, it mostly does: linear, logistic and diagonal models
+# and a ReLU regression lose their gap once the noise is gone, and are nowhere ahead. With a large step size over batch
+# size and labels without noise, a ReLU regression that had noise is ahead by a fifth of the loss: noise helped. AdamW
+# with a schedule has more than half of its gap left after 500 steps. Offline all three settings fork: noise chooses
+# another function, and wins, on the diagonal network from about ten epochs on, and the more the smaller the batch.
+# Whether two joined runs are one function depends on the baseline: they are nearer than runs from another start, and
+# in places farther than new data alone would leave them.
 
 # %%
 import os

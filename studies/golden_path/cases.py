@@ -114,7 +114,7 @@ CASES = (
         rule=rules.AdamW(weight_decay=0.01), warm_up=50, why="AdamW with warm-up and a cosine schedule",
     ),
     Case(
-        "digits, changed at random", "digits", 0.1, 4, 250, 900, {"batch_size": 32}, SMALL_DIGITS,
+        "digits, changed at random", "digits", 0.1, 4, 250, 1300, {"batch_size": 32}, SMALL_DIGITS,
         why="images under a stream of augmentations",
     ),
     Case(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def gaps(drops: Mapping[str, GoldenPath]) -> Figure:
 
 def functions(drops: Mapping[str, GoldenPath]) -> Figure:
     """Functional distances with their baselines."""
-    return _grid(drops, lambda drop, ax: drop.plot_functions(ax))
+    return _grid(drops, lambda drop, ax: drop.plot_functions(ax), side="right")  # names take the left half
 
 
 def side_by_side(online: GoldenPath, offline: GoldenPath) -> Figure:
@@ -107,16 +107,18 @@ def samples(costs: Mapping[str, NoiseCost], exact: str) -> Figure:
 
 
 def _grid(
-    drops: Mapping[str, Any], draw: Callable[[Any, Axes], Any], first: Callable[[Axes], None] | None = None
-) -> Figure:
+    drops: Mapping[str, Any], draw: Callable[[Any, Axes], Any], first: Callable[[Axes], None] | None = None,
+    side: Literal["left", "right"] = "left",
+) -> Figure:  # fmt: skip
     count = len(drops)
     lines = -(-count // 2)
     figure, axes = panels(lines, max(1, lines) * PANEL, 2)
     for ax, (name, drop) in zip(axes, drops.items()):
         draw(drop, ax)
-        ax.set_title(name, fontsize=SMALL, loc="left", color=GREY)
+        ax.set_title("", loc="left")
+        ax.set_title(name, fontsize=SMALL, loc=side, color=GREY)
         ax.set_ylabel(ax.get_ylabel(), fontsize=SMALL)
-        ax.set_xlabel(ax.get_xlabel(), fontsize=SMALL)
+        ax.set_xlabel(ax.get_xlabel(), fontsize=SMALL, loc="right" if side == "right" else "center")
     for ax in axes[count:]:
         ax.set_visible(False)
     if first and count:
