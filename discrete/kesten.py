@@ -193,10 +193,11 @@ def population_index(
 
     share = 1 if above_two is None else 2
     starts = [grow] if flat is None else [grow, flat]
-    exponent, uncertain = lyapunov_exponent([rate(TINY, share, start) for start in starts], highest)
+    found = [rate(TINY, share, start) for start in starts]
+    exponent, uncertain = lyapunov_exponent(found, highest)
     if not above_two:
         refuse_growth(label, exponent)
-        if exponent + uncertain > 0:
+        if highest > 0 and max(growth.upper for growth in found) > 0:  # from whichever start most grows
             raise OutOfReach(
                 f"the Lyapunov exponent of {label} is {exponent:.3g} +- {uncertain:.2g} a step, so that populations "
                 "cannot tell whether there is a stationary law: raise generations or paths, or move the step size"

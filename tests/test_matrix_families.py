@@ -122,7 +122,7 @@ def test_populations_own_the_bend_of_their_curve():
 
     matrices, logs = np.array([2 * np.eye(2), np.eye(2) / 4]), np.log([0.5, 0.5])
     found = population_index(
-        "it", lambda order, **sized: grow_tilted(TiltedMatrices(order, matrices, logs), np.ones(2), **sized),
+        "it", lambda order, **sized: grow_tilted(TiltedMatrices(order, matrices, logs), np.eye(2), **sized),
         Populations(paths=64, generations=40),
     )  # fmt: skip
     assert abs(found.index - root(2, 0.25)) <= found.error < 1e-4
