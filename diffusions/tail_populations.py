@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
-from sgdlimits.ensembles.populations import Growth, grow_norm
+from sgdlimits.ensembles.populations import Growth, grow_norm, root_by_halving
 from sgdlimits.exact.cost import check_time
 from sgdlimits.exact.errors import OutOfReach, PositiveLyapunovExponent
 from sgdlimits.exact.moment_exponents import LinearNoise
@@ -186,10 +186,7 @@ def _search(label: str, growth: Callable[[float], Growth], start: float) -> floa
                 "there is no stationary law, or nearly none; lower the step size or raise the batch size",
                 lyapunov_exponent=exponent,
             )
-    while high > (1 + CLOSE) * low:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if growth(middle).rate > 0 else (middle, high)
-    return math.sqrt(low * high)
+    return root_by_halving(lambda order: growth(order).rate, low, high, CLOSE)
 
 
 def _lagrange(at: np.ndarray, x: float) -> tuple[np.ndarray, np.ndarray]:

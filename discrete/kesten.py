@@ -30,6 +30,7 @@ GrowthAt = Callable[..., populations.Growth]  # of an order, and of options of `
 BEYOND = 64.0  # index that populations do not look for
 LOWEST = 0.02  # the same, downwards
 TINY = 1e-6  # order of moments whose growth is the Lyapunov exponent's
+CLOSE = 0.02  # relative, to which a root is sought by halving
 NEAR = 0.04  # of a root, how far to either side its slope is taken
 FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
 PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
@@ -211,7 +212,7 @@ def population_index(
                 "in every sample",
                 above=BEYOND,
             )
-    order = _root_by_halving(lambda s: rate(s).rate, low, high)
+    order = populations.root_by_halving(lambda s: rate(s).rate, low, high, CLOSE)
     for _ in range(3):  # Newton's method, until the curve is straight from here to the root
         wide = NEAR * order
         ends = [rate(s, 2) for s in (order - wide, order + wide)]
@@ -267,11 +268,3 @@ def lyapunov_exponent(found: list[populations.Growth], highest: float = math.inf
     value, half = most.rate / TINY, (most.upper - most.lower) / 2 / TINY
     apart = value - min(growth.rate for growth in found) / TINY
     return value, half + min(apart, abs(highest - value))
-
-
-def _root_by_halving(function: Callable[[float], float], low: float, high: float) -> float:
-    """A root of a noisy increasing function, to a hundredth: by halving in the logarithm."""
-    while high > 1.02 * low:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if function(middle) > 0 else (middle, high)
-    return math.sqrt(low * high)

@@ -208,6 +208,14 @@ def grow_norm(process: Process | Any, x0: np.ndarray, order: float, **options: A
     return grow(process, x0 / np.linalg.norm(x0), log_weight=log_weight, project=_to_the_sphere, **options)
 
 
+def root_by_halving(function: Callable[[float], float], low: float, high: float, within: float) -> float:
+    """A root above zero of a noisy increasing function, to a relative width: by halving in the logarithm."""
+    while high > (1 + within) * low:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if function(middle) > 0 else (middle, high)
+    return math.sqrt(low * high)
+
+
 def _to_the_sphere(x: np.ndarray) -> np.ndarray:
     return x / np.linalg.norm(x, axis=1, keepdims=True)
 

@@ -18,8 +18,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from .cost import CALLS, check_memory, check_time
-from .monomials import exponents
-from .monomials import Monomials, Polynomial, below, multinomials
+from .monomials import Monomials, Polynomial, below, exponents, keys_of, multinomials
 
 ADVICE = "lower the order, take fewer directions, or simulate"
 Series = Callable[[tuple[int, ...]], Polynomial]  # beta -> E S^beta / beta!
@@ -61,7 +60,7 @@ class GaussianBatch:
                 weight *= power ** (two + one) / (math.factorial(two) * math.factorial(one))
             alone = np.zeros((1, beta.size), dtype=int)
             alone[0, used] = single
-            key = Polynomial(self.basis.keys_of(alone), np.array([weight]))
+            key = Polynomial(keys_of(alone), np.array([weight]))
             parts.append(key.times(self._level(j)))
         keys, coefficients = (np.concatenate(part) for part in zip(*((one.keys, one.coefficients) for one in parts)))
         return Polynomial(keys, coefficients / float(batch) ** int(beta.sum()))
@@ -76,7 +75,7 @@ class GaussianBatch:
                 half = exponents(degree, self.eigenvalues.size)
                 weights = multinomials(half) * np.prod(self.eigenvalues**half, axis=1)
                 weights *= math.comb(power, degree) * self.label_variance ** (power - degree)
-                parts.append((self.basis.keys_of(2 * half), weights))
+                parts.append((keys_of(2 * half), weights))
             self._known[-power,] = Polynomial(*(np.concatenate(part) for part in zip(*parts)))
         return self._known[-power,]
 
@@ -178,7 +177,7 @@ def about(basis: Monomials, series: Series, offset: np.ndarray) -> Series:
             weight = float(np.prod(offset ** (alpha[:d] - kept)))
             weight *= math.prod(map(math.comb, alpha[:d].tolist(), kept.tolist()))
             shift[place, whole[(*kept.tolist(), *alpha[d:].tolist())]] = weight
-    keys = basis.keys_of(basis.exponents)
+    keys = keys_of(basis.exponents)
     known: dict[tuple[int, ...], Polynomial] = {}
 
     def of(beta: tuple[int, ...]) -> Polynomial:
@@ -207,7 +206,7 @@ class _Powers:
         d, degrees = basis.width, range(basis.order + 1)
         self.betas = np.concatenate([exponents(degree, d) for degree in degrees])
         self.sizes = [math.comb(d + degree, degree) for degree in degrees]
-        self.keys = basis.keys_of(self.betas)
+        self.keys = keys_of(self.betas)
         self.known: dict[tuple[int, int], np.ndarray] = {}
 
     def places(self, one: int, other: int) -> np.ndarray:

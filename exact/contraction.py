@@ -14,8 +14,7 @@ import numpy as np
 
 from .circle_growth import CircleGrowth
 from .even_moments import EvenMoments
-from .monomials import exponents
-from .monomials import multinomials
+from .monomials import exponents, multinomials
 
 LARGEST_FORM = 1500  # coefficients up to which a form's bounds are sharpened
 RAISED = 24  # half the degree up to which they are

@@ -18,13 +18,16 @@ from .errors import OutOfReach
 MOST = 6000  # monomials of which a matrix is made
 
 
+@lru_cache(maxsize=64)
 def numbers(count: int) -> np.ndarray:
-    """Keys (count,) of the first variables."""
-    return np.random.Generator(np.random.Philox(11)).integers(0, 2**64, count, dtype=np.uint64)
+    """Keys (count,) of the first variables; read only."""
+    found = np.random.Generator(np.random.Philox(11)).integers(0, 2**64, count, dtype=np.uint64)
+    found.flags.writeable = False
+    return found
 
 
 def keys_of(alpha: np.ndarray) -> np.ndarray:
-    """Keys (n,) of exponents (n, variables)."""
+    """Keys (n,) of exponents (n, variables), of the first variables or all."""
     with np.errstate(over="ignore"):
         return (alpha.astype(np.uint64) * numbers(alpha.shape[1])).sum(axis=1, dtype=np.uint64)
 
@@ -119,14 +122,9 @@ class Monomials:
         """Keys (variables,) of the variables."""
         return numbers(self.variables)
 
-    @staticmethod
-    def keys_of(alpha: np.ndarray) -> np.ndarray:
-        """Keys (n,) of exponents (n, up to all variables), the first ones."""
-        return keys_of(alpha)
-
     @cached_property
     def _table(self) -> Table:
-        return Table(self.keys_of(self.exponents))
+        return Table(keys_of(self.exponents))
 
     def row(self, polynomial: Polynomial) -> np.ndarray:
         """Coefficients (size,) of a polynomial of the basis."""
@@ -145,7 +143,7 @@ class Monomials:
     def norm(self, order: int) -> np.ndarray:
         """Coefficients (size,) of |z|^order, even, z the variables of the first slot."""
         half = exponents(order // 2, self.width)
-        return self.row(Polynomial(self.keys_of(2 * half), multinomials(half)))
+        return self.row(Polynomial(keys_of(2 * half), multinomials(half)))
 
 
 @lru_cache(maxsize=64)
