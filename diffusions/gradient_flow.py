@@ -19,7 +19,6 @@ from sgdlimits.exact.clock import Clock, SummedClock, gradient_flow_clock
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, points, positive, whole_number
 from sgdlimits.exact.noise_maps import ConstantNoise
 from sgdlimits.exact.schedules import StepSizes
-from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.problem import Problem
 
 from .array_form import ArrayForm, FormDiffusion
@@ -27,7 +26,7 @@ from .diffusion import Diffusion, check_settings
 from .flow_simulator import FlowSimulator
 from .linear_forms import frozen, is_quadratic, linear_form, loss_form, no_noise
 from .simulators import dense_simulator
-from .tails import gaussian_tail_index
+from .gaussian_tails import GaussianTails
 
 if TYPE_CHECKING:
     import xarray
@@ -36,7 +35,7 @@ LOOSER = 100.0  # tolerances of the second solution, whose distance to the first
 
 
 @dataclass(frozen=True, eq=False)
-class GradientFlow(Diffusion):
+class GradientFlow(GaussianTails, Diffusion):
     """dX = -grad f(X) dt in gradient-flow time: one step is the step size. Any problem with a gradient.
 
     In closed form on least squares; elsewhere by the Runge-Kutta method DOP853 of SciPy, explicit and adaptive, and its
@@ -83,7 +82,7 @@ class GradientFlow(Diffusion):
     solvers: ClassVar[tuple[str, ...]] = ("euler", "exponential_euler", "strang")
     always_exact: ClassVar[bool] = True
     weak_order: ClassVar[int] = 1
-    tail_index_closed: ClassVar[bool] = True
+    stationary_in_words: ClassVar[str] = "a point, as there is no noise"
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -133,22 +132,6 @@ class GradientFlow(Diffusion):
     def in_modes(self) -> FormDiffusion | None:
         """The flow in the eigenbasis of least squares."""
         return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label) if is_quadratic(self) else None
-
-    def fourth_moments_settle(self) -> bool:
-        """Whether the mean settles: the law is Gaussian about it, so that every moment then does."""
-        return bool(self.quadratic.curvatures.min() >= 0)
-
-    def tail_index(self) -> TailIndex:
-        """Infinite: the stationary law is a point. It is not the index of SGD.
-
-        Raises
-        ------
-        NoStationaryLaw
-            If the objective has a negative curvature.
-        InvalidInput
-            If the step size is a schedule, or the objective is no quadratic, or flat.
-        """
-        return gaussian_tail_index(self, "a point, as there is no noise")
 
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances: the exact flow on least squares, an adaptive solver elsewhere.

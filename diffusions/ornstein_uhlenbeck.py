@@ -12,18 +12,17 @@ from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock, SummedClock, gradient_flow_clock
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.noise_maps import ConstantNoise
-from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.local_quadratic import LocalQuadratic
 
 from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_quadratic, check_settings
 from .linear_forms import frozen, linear_form
 from .simulators import dense_simulator
-from .tails import gaussian_tail_index
+from .gaussian_tails import GaussianTails
 
 
 @dataclass(frozen=True, eq=False)
-class OrnsteinUhlenbeck(Diffusion):
+class OrnsteinUhlenbeck(GaussianTails, Diffusion):
     """dX = -grad f(X) dt + sqrt(eta C(m) / B) dW in gradient-flow time, C(m) the true covariance at the minimiser.
 
     Parameters
@@ -56,7 +55,7 @@ class OrnsteinUhlenbeck(Diffusion):
     solvers: ClassVar[tuple[str, ...]] = ("euler", "exponential_euler")
     weak_order: ClassVar[int] = 1
     drift_order: ClassVar[int] = 1
-    tail_index_closed: ClassVar[bool] = True
+    stationary_in_words: ClassVar[str] = "Gaussian, as the noise is the same everywhere"
     label: ClassVar[str] = "Ornstein-Uhlenbeck"
 
     def __post_init__(self) -> None:
@@ -93,22 +92,6 @@ class OrnsteinUhlenbeck(Diffusion):
     def in_modes(self) -> FormDiffusion:
         """The process in the eigenbasis."""
         return FormDiffusion.of(self._form, float(self.clock) * self.rates, self.label)
-
-    def fourth_moments_settle(self) -> bool:
-        """Whether the mean settles: the law is Gaussian about it, so that every moment then does."""
-        return bool(self.quadratic.curvatures.min() >= 0)
-
-    def tail_index(self) -> TailIndex:
-        """Infinite: the stationary law is Gaussian. It is not the index of SGD.
-
-        Raises
-        ------
-        NoStationaryLaw
-            If the objective has a negative curvature.
-        InvalidInput
-            If the step size is a schedule, or the objective is no quadratic, or flat.
-        """
-        return gaussian_tail_index(self, "Gaussian, as the noise is the same everywhere")
 
     def simulator(self, solver: str = "euler", substeps: int = 1, size: float | None = None) -> Simulator:
         """What the engine advances; exponential Euler samples the exact law."""

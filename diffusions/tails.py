@@ -77,25 +77,6 @@ def _within_bounds(process: Diffusion, found: TailIndex | None) -> TailIndex | N
     return None if outside else found
 
 
-def gaussian_tail_index(process: Diffusion, law: str) -> TailIndex:
-    """Infinite, of a linear drift whose noise does not depend on the position; `law` names what is stationary."""
-    float(process.step_size)  # a schedule says that it is no number
-    problem, rates = process.quadratic, process.rates
-    if problem.curvatures.min() < 0:
-        raise NoStationaryLaw(
-            f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so {process.label} "
-            "runs away; raise the ridge",
-            0.0,
-        )
-    if not (rates > 0).any():
-        raise InvalidInput("the objective is flat: nothing pulls back, and there is no stationary law to ask about")
-    return TailIndex(
-        math.inf, 0.0, "closed form: linear drift, and noise that does not depend on the position",
-        -float(rates[rates > 0].min()), 0.0,
-        f"the law is {law}, with all its moments. The noise of SGD grows with the distance: this index is not SGD's",
-    )  # fmt: skip
-
-
 def linear_noise(process: Diffusion) -> LinearNoise | QuadraticNoise:
     """The linear part about the minimiser, of the modes that the data move, per SGD step.
 
