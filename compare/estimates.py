@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -93,6 +94,22 @@ def student_quantile(confidence: float, degrees: float) -> float:
     from scipy.special import stdtrit
 
     return normal_quantile(confidence) if np.isinf(degrees) else float(stdtrit(degrees, (1 + confidence) / 2))
+
+
+def fieller(above: np.ndarray, below: np.ndarray, level: float) -> tuple[float, float, float]:
+    """mean(above) / mean(below) of pairs (R,), with the interval that errs with probability `level` on each side.
+
+    nan, and an infinite interval, where the sign of the mean of `below` is not known at that level: the ratio has no
+    meaning then.
+    """
+    n, t = len(above), student_quantile(1 - 2 * level, len(above) - 1)
+    a, b = float(above.mean()), float(below.mean())
+    (aa, ab), (_, bb) = np.cov(above, below) / n * t**2
+    if b**2 <= bb:
+        return math.nan, -math.inf, math.inf
+    middle, left = a * b - ab, b**2 - bb
+    root = math.sqrt(max(middle**2 - left * (a**2 - aa), 0.0))
+    return a / b, (middle - root) / left, (middle + root) / left
 
 
 def band_quantile(influence: np.ndarray, confidence: float, degrees: float = np.inf) -> float:

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
-from sgdlimits.compare._golden_path.criteria import does_not_help, fieller, joins, same_functions, seeds_for
+from sgdlimits.compare._golden_path.criteria import does_not_help, joins, same_functions, seeds_for
+from sgdlimits.compare.estimates import fieller
 
 SEEDS, STEPS, TRIALS, LEVEL, MARGIN = 16, 12, 200, 0.05, 0.05
 steps = np.arange(STEPS) * 10.0

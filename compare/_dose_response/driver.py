@@ -20,13 +20,14 @@ from sgdlimits.problems.sources import ENDLESS
 from sgdlimits.problems.tasks import Task
 
 from .._golden_path.arms import Runner
-from .._golden_path.criteria import fieller
+from ..drops import BATCH, SIZE
+from ..estimates import fieller
 from .._golden_path.driver import ROUNDING, told
 from .._golden_path.plan import FEWEST, NEAR, larger, whole_batch
 from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from ..results import labelled
-from .result import AXES, BATCH, SIZE, DoseResponse
+from .result import AXES, DoseResponse
 
 LOOKS = 16  # recorded steps, unless said otherwise
 FINEST = 1000  # denominator of a ratio of step sizes

@@ -11,6 +11,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .._noise_cost import NoiseCost, noise_cost_of_curves
+from ..drops import BATCH, SIZE
 from ..results import Result
 from ..text_table import NOTHING, TextTable, number, some
 from . import plots
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BATCH, SIZE = "batch size", "step size"
 HELPS, COSTS, NEITHER = "helps", "costs", "neither"
 AXES = {
     ("dose", "seed", "step"): "loss noiseless_loss",

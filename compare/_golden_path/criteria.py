@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sgdlimits.compare.estimates import band_quantile, heaviest_share, student_quantile
+from sgdlimits.compare.estimates import band_quantile, fieller, heaviest_share, student_quantile
 
 HOLDS, MARGINAL, FAILS, VOID = "holds", "marginal", "fails", "void"
 POWER = 0.8  # with which the number of seeds that is told would decide
@@ -68,22 +68,6 @@ class Criterion:
     def claim(self) -> str:
         """What is said to hold."""
         return NAMES[self.name]
-
-
-def fieller(gap: np.ndarray, drop: np.ndarray, level: float) -> tuple[float, float, float]:
-    """mean(gap) / mean(drop) of pairs (R,), with the interval that errs with probability `level` on each side.
-
-    nan, and an infinite interval, where the sign of the mean of `drop` is not known at that level: the ratio has no
-    meaning then.
-    """
-    n, t = len(gap), student_quantile(1 - 2 * level, len(gap) - 1)
-    a, b = float(gap.mean()), float(drop.mean())
-    (aa, ab), (_, bb) = np.cov(gap, drop) / n * t**2
-    if b**2 <= bb:
-        return math.nan, -math.inf, math.inf
-    middle, left = a * b - ab, b**2 - bb
-    root = math.sqrt(max(middle**2 - left * (a**2 - aa), 0.0))
-    return a / b, (middle - root) / left, (middle + root) / left
 
 
 def joins(

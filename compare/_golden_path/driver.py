@@ -18,13 +18,14 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.tasks import Task
 
 from .._snapping import snapping
-from .._snapping.plan import BATCH, SAME, SIZE
+from ..drops import BATCH, RULE, SAME, SIZE
 from ..capabilities import one_blas_thread
+from ..estimates import fieller
 from ..results import labelled
 from .arms import Arm, Runner, branch
-from .criteria import VOID, Criterion, does_not_help, fieller, joins, same_functions
+from .criteria import VOID, Criterion, does_not_help, joins, same_functions
 from .functions import MINE, Functions, functions_at_equal_loss, measurable
-from .plan import RULE, Plan, plan, whole_batch
+from .plan import Plan, plan, whole_batch
 from .result import AXES, GoldenPath
 
 if TYPE_CHECKING:

@@ -14,13 +14,12 @@ from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.sources import ENDLESS
 from sgdlimits.problems.tasks import Task
 
-from .._snapping.plan import BATCH, SIZE, is_everything, same
+from ..drops import BATCH, RULE, SIZE, is_everything, same
 
 FEWEST = 4  # seeds
 LOOKS = 24  # recorded steps after the drop, unless said otherwise
 EARLY = 14  # and before it
 NEAR = 1e-9  # relative, within which a step is a whole number
-RULE = "rule"
 LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches, up to
 LARGE = 1024
 

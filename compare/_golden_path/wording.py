@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..text_table import number
 from .functions import UNSNAPPED
-from .plan import BATCH
+from ..drops import BATCH
 
 if TYPE_CHECKING:
     import xarray

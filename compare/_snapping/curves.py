@@ -26,7 +26,8 @@ from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .arms import Arm, MapAt
-from .plan import BATCH, Plan
+from ..drops import BATCH
+from .plan import Plan
 
 DOUBLINGS = 10  # of the steps after the drop, after which a proof that the gap falls is given up
 NEVER = -1

@@ -17,8 +17,9 @@ from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.second_moments import start_moments
 
 from ..capabilities import one_blas_thread
+from ..drops import SAME
 from ..results import labelled
-from .plan import SAME, Plan, plan
+from .plan import Plan, plan
 from .result import ARMS, AXES, CLAIMS, WINDOWS, Snapping
 from .statistics import Numbers, numbers
 

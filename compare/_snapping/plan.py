@@ -13,19 +13,16 @@ from sgdlimits.exact.errors import (
     InvalidInput,
     NoStationaryLaw,
     instance_of,
-    shown,
     whole_number,
 )
 from sgdlimits.exact.moment_states import without_noise
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import THRESHOLD_ERROR
 
+from ..drops import BATCH, SIZE, is_everything, same
 from .arms import Arm, MapAt, Piece, pieces_of, steps_within
 
-SAME = "same"  # stands for what does not drop
-BATCH, SIZE = "batch size", "step size"
 USUAL = 4  # times the steps before the drop: a run
-EVERYTHING = ("n", "full")  # batches that hold all, beside None and inf
 STEPS = "equal steps"
 SUMS = "equal sums of step sizes, which coincide at a step of the low run"
 CUT = "equal sums of step sizes, for which the low run takes one shorter step"
@@ -145,22 +142,6 @@ def plan(sgd: Any, drop_at: int, batch_size: Any, step_size: Any, steps: int | N
     count, left = steps_within(low.step_size, before)
     cut = float(left[0])
     return Plan(sgd, low, False, SIZE, drop_at, steps, int(count[0]) + (cut > 0), cut)
-
-
-def same(value: Any) -> bool:
-    """Whether nothing was asked to change."""
-    return isinstance(value, str) and value == SAME
-
-
-def is_everything(batch_size: Any) -> bool:
-    """Whether a batch is so large that nothing of it is random."""
-    if isinstance(batch_size, str):
-        if batch_size not in EVERYTHING:
-            raise InvalidInput(
-                f"batch_size is {shown(batch_size)}: give a whole number, or None for gradient descent after the drop"
-            )
-        return True
-    return batch_size is None or (isinstance(batch_size, (float, np.floating)) and float(batch_size) == np.inf)
 
 
 def _check_settles(sgd: SGD, when: str) -> None:
