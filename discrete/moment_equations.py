@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -178,10 +178,11 @@ def directions(sgd: SGD) -> dict[str, Direction]:
     }
 
 
-def warn_if_unstable(sgd: SGD) -> None:
-    """Warn past a known threshold, for the caller of `SGD.simulate`; silent where none is known."""
-    if isinstance(sgd.problem, QuadraticProblem) and sgd.sampling != "reshuffle" and sgd.rule is None:
-        second_moments(sgd).warn_if_unstable(callers=2)
+def warn_if_unstable(descent: Any) -> None:
+    """Warn past a known threshold, for the caller of `simulate` of SGD or SVAG; silent where none is known."""
+    other = getattr(descent, "rule", None) is not None  # SVAG is of plain SGD alone
+    if isinstance(descent.problem, QuadraticProblem) and descent.sampling != "reshuffle" and not other:
+        descent.second_moments.warn_if_unstable(callers=2)
 
 
 def fourth_moments_settle(sgd: SGD) -> bool:

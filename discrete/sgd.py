@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.ensembles.engine import Simulator, run
+from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
-from sgdlimits.ensembles.results import ensemble_dataset
-from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, flag, kind, non_negative
@@ -36,15 +34,15 @@ from .even_moments import even_moments as even_equations
 from .lyapunov import lyapunov_threshold
 from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
 from .rules.momentum import check_momentum
+from .simulated import Simulated
 from .sources import Source, drawn_rows, source_of
-from .sources.cost import check_draws
 
 if TYPE_CHECKING:
     import xarray
 
 
 @dataclass(frozen=True, eq=False)
-class SGD:
+class SGD(Simulated):
     """Stochastic gradient descent: x <- x - step_size * g, or with momentum as torch.optim.SGD (dampening 0).
 
     With the batch gradient g, momentum mu and step size eta: m <- mu m + g; then x <- x - eta m (heavy ball)
@@ -142,6 +140,11 @@ class SGD:
     def source(self) -> Source:
         """Where the gradients come from."""
         return source_of(self.problem, self.batch_size, self.sampling, self.label_noise)
+
+    @property
+    def draws(self) -> int:
+        """Samples that a step draws."""
+        return self.batch_size
 
     @property
     def batch_weights(self) -> np.ndarray:
@@ -373,46 +376,6 @@ class SGD:
     def fourth_moments_settle(self) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
         return moment_equations.fourth_moments_settle(self)
-
-    def simulate(
-        self,
-        x0: Any,
-        steps: int,
-        paths: int,
-        observables: Any = ("risk", "norm"),
-        record: int | Sequence[int] | None = None,
-        seed: int = 0,
-        quality: str = "float32",
-        threads: int | None = None,
-        chunk: int | None = None,
-        progress: bool | Progress | None = None,
-        first_path: int = 0,
-        keep_state: bool = False,
-        until: Until | Mapping[str, Any] | None = None,
-    ) -> xarray.Dataset:
-        """Simulate independent paths; arguments and errors as in `sgdlimits.ensembles.run`.
-
-        Returns
-        -------
-        xarray.Dataset
-            One variable an observable, with dims (path, step[, coordinate]); the same bits for the same seed,
-            whatever the threads and (for compiled problems) the chunk size.
-
-        Warns
-        -----
-        StabilityWarning
-            If the problem is least squares and the step size is past a threshold.
-        OverflowedPaths
-            If a path overflowed.
-        """
-        check_draws(self.problem, self.batch_size, steps, paths, threads)
-        moment_equations.warn_if_unstable(self)
-        ensemble = run(
-            self.simulator(), x0, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
-            quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
-            keep_state=keep_state, until=until,
-        )  # fmt: skip
-        return ensemble_dataset(ensemble, self._attributes(), self._time(ensemble.record), self)
 
     def simulator(self) -> Simulator:
         """What the engine advances: a compiled loop where the problem and the rule have one."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.ensembles.engine import Simulator, run
+from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
-from sgdlimits.ensembles.results import ensemble_dataset
-from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, instance_of, some_of, whole_number
@@ -28,8 +26,8 @@ from sgdlimits.problems.second_moments import QUANTITIES, SecondMoments
 from . import moment_equations
 from .rules import Plain, Rule
 from .sgd import SGD
+from .simulated import Simulated
 from .sources import source_of
-from .sources.cost import check_draws
 
 if TYPE_CHECKING:
     import xarray
@@ -54,7 +52,7 @@ class _Weighted:
 
 
 @dataclass(frozen=True, eq=False)
-class SVAG:
+class SVAG(Simulated):
     """Stochastic variance amplified gradient: x <- x - (step_size / l) (c+ g1 + c- g2), l times for one step of SGD.
 
     g1 and g2 are gradients of independent batches and c+- = (1 +- sqrt(2 l - 1)) / 2: the mean gradient stays as it is,
@@ -139,6 +137,11 @@ class SVAG:
         return f"SVAG, l={self.l}"
 
     @property
+    def draws(self) -> int:
+        """Samples that a step draws: of 2 l batches."""
+        return 2 * self.l * self.batch_size
+
+    @property
     def coefficients(self) -> tuple[float, float]:
         """c+ and c-, of sum 1 and sum of squares l."""
         root = math.sqrt(2 * self.l - 1)
@@ -187,7 +190,7 @@ class SVAG:
         """
         chosen, second = some_of("quantities", quantities, QUANTITIES), self.second_moments
         second.warn_if_unstable()
-        return second.moments(x0, steps, record, chosen, self._attributes(), lambda kept: None, progress)
+        return second.moments(x0, steps, record, chosen, self._attributes(), self._time, progress)
 
     def stationary(self) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law; errors as of `SGD.stationary`."""
@@ -196,39 +199,6 @@ class SVAG:
     def stability(self) -> Stability:
         """Step sizes of SGD below which mean and second moment settle, on the range of the data."""
         return self.second_moments.stability()
-
-    def simulate(
-        self,
-        x0: Any,
-        steps: int,
-        paths: int,
-        observables: Any = ("risk", "norm"),
-        record: int | Sequence[int] | None = None,
-        seed: int = 0,
-        quality: str = "float32",
-        threads: int | None = None,
-        chunk: int | None = None,
-        progress: bool | Progress | None = None,
-        first_path: int = 0,
-        keep_state: bool = False,
-        until: Until | Mapping[str, Any] | None = None,
-    ) -> xarray.Dataset:
-        """Simulate independent paths over steps of SGD; arguments and errors as in `sgdlimits.ensembles.run`.
-
-        Returns
-        -------
-        xarray.Dataset
-            One variable an observable, with dims (path, step[, coordinate]), as of `SGD.simulate`.
-        """
-        check_draws(self.problem, 2 * self.l * self.batch_size, steps, paths, threads)
-        if self.problem.quadratic:
-            self.second_moments.warn_if_unstable()
-        ensemble = run(
-            self.simulator(), x0, paths=paths, steps=steps, record=record, observables=observables, seed=seed,
-            quality=quality, threads=threads, chunk=chunk, progress=progress, first_path=first_path,
-            keep_state=keep_state, until=until,
-        )  # fmt: skip
-        return ensemble_dataset(ensemble, self._attributes(), None, self)
 
     def simulator(self) -> Simulator:
         """What the engine advances: a compiled loop over weighted batches where there is one."""
@@ -265,6 +235,9 @@ class SVAG:
     def position(self, state: np.ndarray) -> np.ndarray:
         """Positions (P, d) of a state."""
         return state
+
+    def _time(self, steps: np.ndarray) -> None:
+        """No other clock than steps."""
 
     def _attributes(self) -> dict[str, Any]:
         return {

@@ -27,6 +27,9 @@ class ResultOfStudy(ABC):
 
     study: StudySettings
 
+    def __repr__(self) -> str:
+        return str(self)
+
     @abstractmethod
     def report(self) -> Report:
         """Everything that goes into the folder."""

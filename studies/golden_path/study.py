@@ -146,8 +146,6 @@ class GoldenPathResult(ResultOfStudy):
 
         return text(self)
 
-    __repr__ = __str__
-
     @property
     def finding(self) -> str:
         """The result in a few sentences, computed from the data."""

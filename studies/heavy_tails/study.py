@@ -237,8 +237,6 @@ class HeavyTailsResult(ResultOfStudy):
 
         return text(self)
 
-    __repr__ = __str__
-
     @property
     def finding(self) -> str:
         """The result in a few sentences, computed from the data."""

@@ -181,8 +181,6 @@ class ZeroLossResult(ResultOfStudy):
 
         return text(self)
 
-    __repr__ = __str__
-
     @property
     def finding(self) -> str:
         """The result in a few sentences, computed from the data."""
