@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from sgdlimits.compare import DoseResponse, GoldenPath, NoiseCost
 
 PANEL = 2.3  # inches
+LETTERS = 32  # of a title, in one line of a panel
 RUNS = ("high", "snapped", "low", "noiseless")
 SIDES = (("online", COLOURS[2]), ("offline", COLOURS[1]))
 
@@ -60,7 +62,7 @@ def responses(doses: Mapping[str, DoseResponse]) -> Figure:
         for where, colour in SIDES:
             _ladder(doses[f"{kind}, {where}"], ax, colour, where)
         ax.set_yscale("symlog", linthresh=0.1)
-        ax.legend(fontsize=SMALL, frameon=False)
+    axes[0].legend(fontsize=SMALL, frameon=False)
     for ax, (where, _) in zip(axes[2:], SIDES):
         _along(doses[f"batch sizes, {where}"], ax, where)
     return figure
@@ -116,7 +118,7 @@ def _grid(
     for ax, (name, drop) in zip(axes, drops.items()):
         draw(drop, ax)
         ax.set_title("", loc="left")
-        ax.set_title(name, fontsize=SMALL, loc=side, color=GREY)
+        ax.set_title(fill(name, LETTERS), fontsize=SMALL, loc=side, color=GREY)
         ax.set_ylabel(ax.get_ylabel(), fontsize=SMALL)
         ax.set_xlabel(ax.get_xlabel(), fontsize=SMALL, loc="right" if side == "right" else "center")
     for ax in axes[count:]:
