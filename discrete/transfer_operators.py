@@ -130,7 +130,8 @@ def operator_index(sgd: SGD, operator: Operator) -> TailIndex | None:
         if operator.settled > SETTLED:
             return None  # populations see further than space does
         raise OutOfReach(
-            f"the tail index of {sgd.label} is over {operator.reaches[-1]:g}: no power that a sample could show"
+            f"the tail index of {sgd.label} is over {operator.reaches[-1]:g}: no power that a sample could show",
+            above=operator.reaches[-1],
         )
     if found.index == 0 and _encloses(sgd, 0.0, 0.0):
         if found.lyapunov_exponent <= found.lyapunov_error:

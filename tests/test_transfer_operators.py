@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 
 from sgdlimits.discrete import SGD
 from sgdlimits.discrete.even_moments import even_moments
-from sgdlimits.exact.errors import NoStationaryLaw
+from sgdlimits.exact.errors import NoStationaryLaw, OutOfReach
 from sgdlimits.problems import StreamingLeastSquares
 
 
@@ -111,3 +111,10 @@ def test_the_threshold_beside_a_flat_direction():
     assert edge == pytest.approx(1.4533882, abs=1e-6) and found.lyapunov_threshold_error < 1e-6
     with pytest.raises(NoStationaryLaw):
         replace(sgd, step_size=1.01 * edge).tail_index()
+
+
+def test_an_index_that_nodes_do_not_reach_says_how_far_they_see():
+    """Assert that the error carries the order up to which there is no root, which a study prints in its row."""
+    with pytest.raises(OutOfReach, match="over 50") as raised:
+        SGD(stream([1.0, 0.36]), 0.01).tail_index()
+    assert raised.value.above == 50
