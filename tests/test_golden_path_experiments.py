@@ -9,7 +9,7 @@ from scipy import stats
 from sgdlimits import compare
 from sgdlimits.compare._golden_path.driver import judge, runs
 from sgdlimits.compare._golden_path.plan import plan
-from sgdlimits.compare._snapping.plan import SAME
+from sgdlimits.compare.drops import SAME
 from sgdlimits.discrete import SGD
 from sgdlimits.problems import tasks
 
