@@ -293,8 +293,13 @@ class Diffusion(ABC):
             raise InvalidInput(f"step_size is the schedule {self.step_size!r}, under which nothing settles")
         return self.second_moments.scheme_settles(self._scheme_at(solver, substeps))
 
-    def stationary(self) -> StationaryLaw:
+    def stationary(self, settled_only: bool = False) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
+
+        Parameters
+        ----------
+        settled_only : bool
+            As in `SGD.stationary`.
 
         Raises
         ------
@@ -303,7 +308,7 @@ class Diffusion(ABC):
         InfiniteVariance
             If the second moment does not settle; `.threshold` is the step size at which it ceases to.
         """
-        return self.second_moments.stationary()
+        return self.second_moments.stationary(settled_only)
 
     def stability(self) -> Stability:
         """Step sizes below which mean and second moment settle. Continuous time keeps the mean stable at all."""

@@ -35,19 +35,23 @@ class GaussianTails:
         InvalidInput
             If the step size is a schedule, or the objective is no quadratic, or flat.
         """
-        float(self.step_size)  # a schedule says that it is no number
-        problem, rates = self.quadratic, self.rates
-        if problem.curvatures.min() < 0:
-            raise NoStationaryLaw(
-                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so {self.label} "
-                "runs away; raise the ridge",
-                0.0,
-            )
-        if not (rates > 0).any():
-            raise InvalidInput("the objective is flat: nothing pulls back, and there is no stationary law to ask about")
-        return TailIndex(
-            math.inf, 0.0, "closed form: linear drift, and noise that does not depend on the position",
-            -float(rates[rates > 0].min()), 0.0,
-            f"the law is {self.stationary_in_words}, with all its moments. The noise of SGD grows with the distance: "
-            "this index is not SGD's",
-        )  # fmt: skip
+        return gaussian_tail_index(self, self.stationary_in_words)
+
+
+def gaussian_tail_index(process: Any, law: str) -> TailIndex:
+    """Infinite, or an error; `law`: what is stationary, in words."""
+    float(process.step_size)  # a schedule says that it is no number
+    problem, rates = process.quadratic, process.rates
+    if problem.curvatures.min() < 0:
+        raise NoStationaryLaw(
+            f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so {process.label} "
+            "runs away; raise the ridge",
+            0.0,
+        )
+    if not (rates > 0).any():
+        raise InvalidInput("the objective is flat: nothing pulls back, and there is no stationary law to ask about")
+    other = "" if problem.additive else ". The noise of SGD grows with the distance: this index is not SGD's"
+    return TailIndex(
+        math.inf, 0.0, "closed form: linear drift, and noise that does not depend on the position",
+        -float(rates[rates > 0].min()), 0.0, f"the law is {law}, with all its moments{other}",
+    )  # fmt: skip

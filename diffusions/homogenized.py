@@ -11,7 +11,7 @@ from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import whole_number
+from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.tail_claims import HOMOGENIZED_TAILS
@@ -84,6 +84,11 @@ class HomogenizedSGD(WithEvenMoments, Diffusion):
         check_settings(self)
         object.__setattr__(self, "drift_order", whole_number("drift_order", self.drift_order, 1, 2))
         check_quadratic(self)
+        if self.problem.additive:
+            raise InvalidInput(
+                f"the noise of {type(self.problem).__name__} is the same everywhere, and that of homogenized SGD goes "
+                "with the risk: use OrnsteinUhlenbeck or ModifiedEquation"
+            )
 
     @property
     def label(self) -> str:

@@ -77,6 +77,11 @@ def frozen(xp: Any, c: Any, t: Any, z: Any) -> Any:
     return c.root
 
 
+def frozen_at(xp: Any, c: Any, t: Any, z: Any) -> Any:
+    """The same, once for each place, as general noise has it."""
+    return c.root + xp.zeros_like(z)[..., None]
+
+
 def level(xp: Any, c: Any, z: Any) -> Any:
     """The level floor + slope . z + coupling . z^2 of the noise (...), and 0 where rounding puts it below."""
     # Products and a sum, not a matrix product: a library's may round by the number of paths.
@@ -130,3 +135,9 @@ def semidefinite_cholesky(xp: Any, c: Any, covariances: Any) -> Any:
         rest = pivots[..., 1:] - squares
         pivots = xp.where(rest < 1e-14 * squares, xp.zeros_like(rest), rest)
     return xp.stack(columns, axis=-1)
+
+
+def root_of(covariance: np.ndarray) -> np.ndarray:
+    """A matrix R (d, d) with R R^T = covariance; works for singular ones."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.ascontiguousarray(vectors * np.sqrt(np.maximum(values, 0.0)))

@@ -22,10 +22,12 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_settings
 from .linear_forms import (
+    frozen_at,
     is_quadratic,
     linear_form,
     loss_form,
     risk_level,
+    root_of,
     sampled_gradients,
     samples,
     stream,
@@ -35,6 +37,7 @@ from .simulators import (
     common_simulator,
     covariance_simulator,
     covariance_table,
+    dense_simulator,
     sample_simulator,
     sampled_simulator,
 )
@@ -54,8 +57,8 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
 
     Parameters
     ----------
-    problem : LeastSquares, StreamingLeastSquares, Logistic or SampleLoss
-        Moments, stability and the stationary law are known for the first two; the others are simulated.
+    problem : LeastSquares, StreamingLeastSquares, NoisyQuadratic, Logistic or SampleLoss
+        Moments, stability and the stationary law are known for the first three; the others are simulated.
     step_size : float, or function of the step
     batch_size : int
     order : 1 or 2
@@ -123,15 +126,22 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
     @property
     def noise_dimension(self) -> int:
         """Brownian motions that drive it."""
-        d = self.dimension
-        if isinstance(self.problem, StreamingLeastSquares):
+        d, problem = self.dimension, self.problem
+        if isinstance(problem, StreamingLeastSquares):
             return d + 1
-        return d if self._tabulated else self.problem.samples + (d if self.label_noise else 0)
+        if self._tabulated or (problem.quadratic and problem.additive):
+            return d
+        return problem.samples + (d if self.label_noise else 0)
 
     @property
     def _tabulated(self) -> bool:
         """Whether there are so many samples that the covariance's d columns cost less than one column a sample."""
         return getattr(self.problem, "fourth_moments", None) is not None
+
+    @property
+    def _covariance(self) -> np.ndarray:
+        """Of the batch gradient (d, d), in modes, where it is the same everywhere."""
+        return self.noise_map(np.zeros((0, 0)), np.zeros(0))
 
     def noise_of(self, factor: float, label_variance: float) -> NoiseMap:
         """Covariance of the batch gradient, drawn with replacement, in modes."""
@@ -145,6 +155,8 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
         problem, d, scale = self.problem, self.dimension, np.sqrt(self.step_size / self.batch_size)
         if not is_quadratic(self):
             return loss_form(self, self.noise_dimension, sampled_gradients)
+        if problem.additive:
+            return linear_form(self, d, "matrix", frozen_at, root=np.sqrt(self.step_size) * root_of(self._covariance))
         roots = np.diag(np.sqrt(problem.eigenvalues))
         if isinstance(problem, StreamingLeastSquares):
             return linear_form(
@@ -170,6 +182,8 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
         if isinstance(self.step_size, StepSizes):
             return False
         problem = self.quadratic
+        if problem.additive:
+            return bool(problem.curvatures.min() >= 0)
         moving = problem.eigenvalues > 0
         h = problem.eigenvalues[moving]
         if isinstance(problem, StreamingLeastSquares):
@@ -208,6 +222,9 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
         if not isinstance(self.problem, QuadraticProblem):
             return sampled_simulator(self, whole_number("substeps", substeps, 1))
         step = self.modal_step(solver, substeps, size)
+        if self.problem.additive:
+            root = root_of(step.weights * self._covariance)
+            return dense_simulator(f"{self.label} by {solver}", self.problem, substeps, step.decay_after_noise, root)
         scale = float(np.sqrt(step.weights[0, 0] / self.batch_size))
         kind: Any = covariance_simulator if self._tabulated else sample_simulator
         if isinstance(self.problem, StreamingLeastSquares):

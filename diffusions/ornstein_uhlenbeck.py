@@ -16,7 +16,7 @@ from sgdlimits.problems.local_quadratic import LocalQuadratic
 
 from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_quadratic, check_settings
-from .linear_forms import frozen, linear_form
+from .linear_forms import frozen, linear_form, root_of
 from .simulators import dense_simulator
 from .gaussian_tails import GaussianTails
 
@@ -27,7 +27,7 @@ class OrnsteinUhlenbeck(GaussianTails, Diffusion):
 
     Parameters
     ----------
-    problem : LeastSquares or StreamingLeastSquares, or a smooth loss over samples
+    problem : LeastSquares, StreamingLeastSquares or NoisyQuadratic, or a smooth loss over samples
         Of a smooth loss its quadratic about a minimum is taken (`problem` then holds it, and `risk` is its value).
     step_size : float, or function of the step
     batch_size : int
@@ -98,9 +98,3 @@ class OrnsteinUhlenbeck(GaussianTails, Diffusion):
         step = self.modal_step(solver, substeps, size)
         root = root_of(step.weights * cast(ConstantNoise, self.noise_map).covariance)
         return dense_simulator(f"{self.label} by {solver}", self.problem, substeps, step.decay_after_noise, root)
-
-
-def root_of(covariance: np.ndarray) -> np.ndarray:
-    """A matrix R (d, d) with R R^T = covariance; works for singular ones."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.ascontiguousarray(vectors * np.sqrt(np.maximum(values, 0.0)))

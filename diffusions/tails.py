@@ -14,6 +14,7 @@ from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.exact.tail_index_bounds import TailIndexBounds, homogenized_bounds
 from sgdlimits.problems.least_squares import LeastSquares
 
+from .gaussian_tails import gaussian_tail_index
 from .tail_populations import population_index
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ def homogenized_tail_bounds(process: HomogenizedSGD) -> TailIndexBounds:
 
 def diffusion_tail_index(process: Diffusion, seed: int, threads: int | None) -> TailIndex:
     """By a closed form where there is one, else by the spectrum of the generator on directions, else by sampling."""
+    if process.quadratic.additive:
+        return gaussian_tail_index(process, "Gaussian, as the noise is the same everywhere")
     noise = linear_noise(process)
     found = isotropic_index(noise) if noise.isotropic else spectral_index(noise)
     found = _within_bounds(process, found)

@@ -45,6 +45,11 @@ def even_moments(sgd: SGD, order: int) -> EvenMoments:
         )
     problem.sampling_factor(sgd.batch_size, sgd.sampling)  # refuses reshuffled epochs
     problem.check_centre()
+    if problem.additive:
+        raise InvalidInput(
+            "the noise is additive and Gaussian, so that every moment is that of the Gaussian law of moments() and "
+            "stationary(), and none grows by itself: even_moments are for LeastSquares and StreamingLeastSquares"
+        )
     h = problem.eigenvalues[problem.eigenvalues > 0]
     if not h.size:
         raise InvalidInput("the data are all zero, so that no gradient depends on the parameters: nothing has moments")

@@ -42,6 +42,8 @@ def lyapunov_threshold(sgd: SGD) -> Threshold:
     """
     problem = quadratic_of(sgd)
     stability = sgd.stability()
+    if problem.additive:
+        return Threshold(stability.mean_threshold, 0.0)  # nothing multiplies at random
     if sgd.sampling == "without_replacement" and sgd.batch_size == getattr(problem, "samples", 0):
         return Threshold(stability.mean_threshold, 0.0)  # nothing is random
     below = stability.mean_square_threshold

@@ -38,8 +38,8 @@ def quadratic_of(sgd: SGD) -> QuadraticProblem:
     """
     if not isinstance(sgd.problem, QuadraticProblem):
         raise InvalidInput(
-            f"{type(sgd.problem).__name__} has no closed moments; LeastSquares and "
-            "StreamingLeastSquares have them, for other losses use simulate"
+            f"{type(sgd.problem).__name__} has no closed moments; LeastSquares, StreamingLeastSquares and "
+            "NoisyQuadratic have them, and problems.LocalQuadratic(problem) about a minimum; else use simulate"
         )
     linear_of(sgd, 1.0)
     return sgd.problem
@@ -84,10 +84,13 @@ def moment_map(sgd: SGD, step_size: float, batch_size: float | None = None) -> M
 
 def mean_threshold(sgd: SGD) -> float:
     """Step size below which the mean settles; inf where nothing acts, 0 with a negative curvature."""
-    smallest, largest = sgd.problem.curvatures.min(), sgd.problem.curvatures.max()
-    if smallest < 0:
-        return 0.0
-    if largest == 0:
+    return 0.0 if sgd.problem.curvatures.min() < 0 else settled_threshold(sgd)
+
+
+def settled_threshold(sgd: SGD) -> float:
+    """The same for the directions of positive curvature alone."""
+    largest = sgd.problem.curvatures.max()
+    if largest <= 0:
         return np.inf
     mu = sgd.momentum
     return float(2 * (1 + mu) / ((1 + 2 * mu if sgd.nesterov else 1.0) * largest))
@@ -107,6 +110,7 @@ def second_moments(sgd: SGD, batch_size: float | None = None) -> SecondMoments:
         problem, sgd.label, sgd.step_size, lambda step_size: moment_map(sgd, step_size, batch_size),
         mean_threshold(sgd),
         products_at=lambda step_size, hours: risk_products(sgd, step_size, hours),
+        settled_threshold=settled_threshold(sgd),
     )  # fmt: skip
 
 
@@ -125,6 +129,11 @@ def risk_products(sgd: SGD, step_size: float, hours: float) -> RiskProducts:
         raise InvalidInput(
             f"the standard deviation of the risk is known for plain SGD, and this is {sgd.label}: leave the momentum "
             "out, or simulate"
+        )
+    if problem.additive:
+        raise InvalidInput(
+            "the standard deviation of the risk is known for LeastSquares and StreamingLeastSquares: simulate, or take "
+            "it from the Gaussian law of moments()"
         )
     h = problem.eigenvalues[problem.eigenvalues > 0]
     kept = 1 - step_size * problem.curvatures[: h.size]
@@ -194,9 +203,11 @@ def fourth_moments_settle(sgd: SGD) -> bool:
     if sgd.rule is not None or isinstance(sgd.step_size, StepSizes):
         return False
     problem = quadratic_of(sgd)
-    if sgd.momentum or sgd.sampling == "reshuffle" or problem.curvatures.min() < 0:
+    if sgd.sampling == "reshuffle" or sgd.step_size >= mean_threshold(sgd):
         return False
-    if sgd.step_size >= mean_threshold(sgd):
+    if problem.additive:  # the law is Gaussian
+        return True
+    if sgd.momentum:
         return False
     moving = problem.eigenvalues > 0
     h, small = problem.eigenvalues[moving], moving.sum() <= fourth_moments.LARGEST_TENSORS

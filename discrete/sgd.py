@@ -50,7 +50,7 @@ class SGD(Simulated):
 
     Parameters
     ----------
-    problem : LeastSquares, StreamingLeastSquares, Logistic, SampleLoss or Supervised
+    problem : LeastSquares, StreamingLeastSquares, NoisyQuadratic, Logistic, SampleLoss or Supervised
     step_size : float, or function of the step
         A function k -> step size of step k = 0, 1, ...; see `discrete.schedules`. As in torch.optim, it multiplies the
         move, not what goes into the momentum.
@@ -96,7 +96,7 @@ class SGD(Simulated):
         if not isinstance(self.problem, Problem):
             raise InvalidInput(
                 f"problem must be one of sgdlimits.problems, got {kind(self.problem)}; "
-                "LeastSquares, StreamingLeastSquares, Logistic, SampleLoss and Supervised can be used"
+                "LeastSquares, StreamingLeastSquares, NoisyQuadratic, Logistic, SampleLoss and Supervised can be used"
             )
         batch = self.problem.check_batch_size(self.batch_size, self.sampling)
         object.__setattr__(self, "step_size", step_size_or_schedule(self.step_size))
@@ -309,13 +309,20 @@ class SGD(Simulated):
             self._time,
         )  # fmt: skip
 
-    def stationary(self) -> StationaryLaw:
+    def stationary(self, settled_only: bool = False) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
+
+        Parameters
+        ----------
+        settled_only : bool
+            Where noise is additive and some directions have no positive curvature: the law of the projection on the
+            others. `.unsettled_directions` are those left out.
 
         Raises
         ------
         NoStationaryLaw
-            If the mean does not settle; `.threshold` is the step size at which it ceases to.
+            If the mean does not settle; `.threshold` is the step size at which it ceases to, `.directions` are those in
+            which nothing settles at any.
         InfiniteVariance
             If the mean settles but the second moment does not.
         InvalidInput
@@ -326,7 +333,7 @@ class SGD(Simulated):
                 f"step_size is the schedule {self.step_size!r}, so there is no stationary law: take the one of a "
                 "constant step size, dataclasses.replace(sgd, step_size=...)"
             )
-        return self.second_moments.stationary()
+        return self.second_moments.stationary(settled_only)
 
     def _time(self, steps: np.ndarray) -> np.ndarray | None:
         """Sum of the step sizes before each step, where they follow a schedule."""

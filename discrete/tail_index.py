@@ -53,6 +53,8 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
         return light_tail_index(sgd, sizes.seed)
     problem = quadratic_of(sgd)
     problem.sampling_factor(sgd.batch_size, sgd.sampling)
+    if problem.additive:
+        return _additive(sgd)
     h = problem.eigenvalues[problem.eigenvalues > 0]
     if h.size < problem.dimension and problem.ridge < 0:
         refuse_growth(sgd.label, math.log1p(-sgd.step_size * problem.ridge))
@@ -71,6 +73,16 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
         f"stationary; E |x - minimiser|^p falls to zero for p below {found.index:.6g} and grows above it"
     )
     return replace(found, index=math.inf, error=0.0, note=f"{said}; {found.note}" if found.note else said)
+
+
+def _additive(sgd: SGD) -> TailIndex:
+    """Of a law that is Gaussian, as the noise is."""
+    sgd.stationary()  # refuses where nothing settles
+    exponent = math.log(_decays(sgd, sgd.problem.curvatures[~sgd.problem.frozen]).max())
+    return TailIndex(
+        math.inf, 0.0, "closed form: the noise is Gaussian and does not depend on the position", exponent, 0.0,
+        "the law is Gaussian, with all its moments",
+    )  # fmt: skip
 
 
 def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:

@@ -50,6 +50,7 @@ class Purpose(IntEnum):
     CROSSING = 11
     STABLE = 12
     SUBORDINATOR = 13
+    GRADIENT = 14
     USER = 64
 
 

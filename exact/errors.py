@@ -34,11 +34,14 @@ class Unstable(SgdlimitsError):
     ----------
     threshold : float
         The step size at which it ceases to exist (nan where no step size helps).
+    directions : array (d, r), or None
+        Orthonormal directions in which nothing settles at any step size, where it is these that forbid the law.
     """
 
-    def __init__(self, message: str, threshold: float = math.nan) -> None:
+    def __init__(self, message: str, threshold: float = math.nan, directions: np.ndarray | None = None) -> None:
         super().__init__(message)
         self.threshold = threshold
+        self.directions = directions
 
 
 class InfiniteVariance(Unstable):
@@ -357,8 +360,8 @@ def axes(value: Any) -> int:
         return -1
 
 
-def covariance_matrix(name: str, value: Any, dimension: int) -> np.ndarray:
-    """Return `value` as a symmetric positive semidefinite (d, d) array, rounding forgiven."""
+def symmetric_matrix(name: str, value: Any, dimension: int) -> np.ndarray:
+    """Return `value` as a symmetric (d, d) array, rounding forgiven."""
     array = finite_array(name, value, shape=(dimension, dimension))
     if not array.size:
         raise InvalidInput(f"{name} must have at least one row and one column, got shape {array.shape}")
@@ -367,7 +370,13 @@ def covariance_matrix(name: str, value: Any, dimension: int) -> np.ndarray:
         raise InvalidInput(f"{name} must hold numbers of at most 1e150, got {scale:.3g}: change the unit")
     if np.abs(array - array.T).max() > 1e-10 * scale:
         raise InvalidInput(f"{name} must be symmetric, got a largest asymmetry of {np.abs(array - array.T).max():.3g}")
-    smallest = float(np.linalg.eigvalsh(array)[0])
-    if smallest < -1e-10 * scale:
-        raise InvalidInput(f"{name} must be positive semidefinite, got the eigenvalue {smallest:.3g}")
     return (array + array.T) / 2
+
+
+def covariance_matrix(name: str, value: Any, dimension: int) -> np.ndarray:
+    """Return `value` as a symmetric positive semidefinite (d, d) array, rounding forgiven."""
+    array = symmetric_matrix(name, value, dimension)
+    smallest = float(np.linalg.eigvalsh(array)[0])
+    if smallest < -1e-10 * float(np.abs(array).max()):
+        raise InvalidInput(f"{name} must be positive semidefinite, got the eigenvalue {smallest:.3g}")
+    return array

@@ -26,16 +26,21 @@ class StationaryLaw:
     frozen_directions : array (d, r)
         Orthonormal directions in which nothing moves, because neither data nor ridge acts on them. The
         covariance there is zero and the mean zero: the law is that of the coordinates in the range.
+    unsettled_directions : array (d, q)
+        Orthonormal directions that were left out on request, because nothing settles in them. The covariance there is
+        put as zero: the law is that of the projection on the rest.
     """
 
     mean: np.ndarray
     covariance: np.ndarray
     risk: float
     frozen_directions: np.ndarray
+    unsettled_directions: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     def __repr__(self) -> str:
         frozen = self.frozen_directions.shape[1]
         note = f", {frozen} frozen direction(s)" if frozen else ""
+        note += f", {self.unsettled_directions.shape[1]} unsettled left out" if self.unsettled_directions.size else ""
         return (
             f"StationaryLaw(dimension={self.mean.size}, risk={self.risk:.6g}, "
             f"trace of covariance={np.trace(self.covariance):.6g}{note})"

@@ -6,13 +6,18 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.problems, not problems")
 
 from .least_squares import LeastSquares
+from .local_quadratic import LocalQuadratic
+from .noisy_quadratic import NoisyQuadratic
 from .prediction import Logistic, Supervised
 from .sample_loss import SampleLoss
 from .streaming import StreamingLeastSquares
 
 _SUBMODULES = ("datasets", "geometry", "losses", "noise", "predictors", "sources", "tasks", "zero_loss")
 
-__all__ = ["LeastSquares", "Logistic", "SampleLoss", "StreamingLeastSquares", "Supervised", *_SUBMODULES]
+__all__ = [
+    "LeastSquares", "LocalQuadratic", "Logistic", "NoisyQuadratic", "SampleLoss", "StreamingLeastSquares", "Supervised",
+    *_SUBMODULES,
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:

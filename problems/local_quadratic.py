@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -25,7 +25,8 @@ POLISHING = 30  # Newton steps
 class LocalQuadratic(QuadraticProblem):
     """L(m) + <g, x - m> + (x - m)^T H (x - m) / 2 about a minimum m of the descended L + (ridge / 2) |x|^2.
 
-    `risk` is this quadratic, not the loss itself. The covariance of a sample's gradient is that at m, everywhere.
+    `risk` is this quadratic, not the loss itself. The covariance of a sample's gradient is that at m, everywhere;
+    its law is Gaussian.
 
     Parameters
     ----------
@@ -44,6 +45,8 @@ class LocalQuadratic(QuadraticProblem):
     point: np.ndarray
     modes: tuple[np.ndarray, np.ndarray]
     noise: np.ndarray
+
+    additive: ClassVar[bool] = True
 
     def __init__(self, problem: SampledProblem, point: Any = None) -> None:
         d = problem.dimension
@@ -116,7 +119,13 @@ class LocalQuadratic(QuadraticProblem):
 
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B; for batches without replacement (n - B) / (B (n - 1))."""
-        return sampling_factor(self.check_batch_size(batch_size, sampling), sampling, self.problem.samples)
+        batch = self.check_batch_size(batch_size, sampling)
+        if sampling == "reshuffle":
+            raise InvalidInput(
+                "reshuffled epochs are not independent steps, so their noise has no single covariance: take "
+                "'without_replacement' or 'with_replacement'"
+            )
+        return sampling_factor(batch, sampling, self.problem.samples)
 
     def check_batch_size(self, batch_size: int, sampling: str) -> int:
         """As the loss."""

@@ -27,9 +27,15 @@ class QuadraticProblem(Problem):
 
     Leaves give `ridge`, `spectrum`, `minimiser`, `risk_at_minimiser`, `least_risk_point`, `least_risk`,
     `sampling_factor`, `noise_covariance_map` and `gradient_noise_map`; everything here follows from those.
+
+    Attributes
+    ----------
+    additive : bool
+        Whether the noise of the gradient is the same everywhere, and Gaussian.
     """
 
     quadratic: ClassVar[bool] = True
+    additive: ClassVar[bool] = False
     loss: ClassVar[OutputLoss] = Squares()
     ridge: float
 
@@ -157,7 +163,7 @@ class QuadraticProblem(Problem):
         if not self.ridge:  # the same point, whatever rounding makes of it
             return np.zeros(self.dimension)
         gap = self.into_basis(self.minimiser - self.least_risk_point)
-        return np.where(self.eigenvalues > 0, gap, 0.0)
+        return np.where(self.eigenvalues != 0, gap, 0.0)
 
     def check_centre(self) -> None:
         """Raise where moments about the minimiser would lose their digits: the ridge nearly cancels an eigenvalue.
@@ -169,7 +175,7 @@ class QuadraticProblem(Problem):
         """
         origin = float(self.risk(np.zeros(self.dimension)))
         if np.finfo(float).eps * self.risk_at_minimiser > LOST_DIGITS * max(origin, self.least_risk):
-            worst = float(np.abs(self.curvatures[self.eigenvalues > 0]).min())
+            worst = float(np.abs(self.curvatures[self.eigenvalues != 0]).min())
             raise InvalidInput(
                 f"ridge is {self.ridge!r}, within {worst:.3g} of minus an eigenvalue of the Hessian: the stationary "
                 f"point has size {np.linalg.norm(self.minimiser):.3g}, about which moments lose their digits; move the "
@@ -226,10 +232,10 @@ class QuadraticProblem(Problem):
 def stationary_point(eigenvalues: np.ndarray, ridge: float, slope: np.ndarray) -> np.ndarray:
     """Solve (eigenvalues + ridge) m = slope mode by mode; zero where nothing acts."""
     curvatures = eigenvalues + ridge
-    if np.any((curvatures == 0) & (eigenvalues > 0)):
+    if np.any((curvatures == 0) & (eigenvalues != 0)):
         raise InvalidInput(
             f"ridge is {ridge!r}, minus an eigenvalue of the Hessian, so the objective has no stationary point; "
             "move the ridge a little"
         )
-    active = eigenvalues > 0
+    active = eigenvalues != 0
     return np.where(active, slope / np.where(active, curvatures, 1.0), 0.0)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from sgdlimits.exact.errors import (
     InvalidInput,
     NoStationaryLaw,
     StabilityWarning,
+    flag,
     some_of,
 )
 from sgdlimits.exact.moment_flows import MomentFlow
@@ -68,6 +69,8 @@ class SecondMoments:
         than so many hours.
     increments : int
         How often the equations are taken for a step.
+    settled_threshold : float
+        As `mean_threshold`, of the directions of positive curvature alone.
     """
 
     problem: QuadraticProblem
@@ -78,6 +81,7 @@ class SecondMoments:
     proportional: bool = False
     products_at: Callable[[float, float], RiskProducts] = unknown_products
     increments: int = 1
+    settled_threshold: float = np.inf
 
     @property
     def equations(self) -> MomentMap | MomentFlow:
@@ -152,8 +156,8 @@ class SecondMoments:
             clock(kept),
         )  # fmt: skip
 
-    def stationary(self) -> StationaryLaw:
-        """The stationary law.
+    def stationary(self, settled_only: bool = False) -> StationaryLaw:
+        """The stationary law; with `settled_only`, of the directions in which there is one, if the noise is additive.
 
         Raises
         ------
@@ -162,14 +166,14 @@ class SecondMoments:
         InfiniteVariance
             If the mean settles but the second moment does not.
         """
-        problem, label, stability = self.problem, self.label, self.stability()
+        problem, label = self.problem, self.label
         size = f"step_size is {self.step_size:g}"
-        if problem.curvatures.min() < 0:
-            raise NoStationaryLaw(
-                f"the descended objective has the negative curvature {problem.curvatures.min():.6g}, so {label} runs "
-                "away at every step size; raise the ridge",
-                stability.mean_threshold,
-            )
+        free = self._unsettled()
+        if free.any() and not (flag("settled_only", settled_only) and problem.additive):
+            self._refuse(free)
+        stability = self.stability()
+        if free.any():  # additive noise couples no modes
+            stability = Stability(self.settled_threshold, self.settled_threshold, float(self.step_size))
         if not stability.mean_stable:
             raise NoStationaryLaw(
                 f"{size}, but the mean of {label} settles only below {stability.mean_threshold:.6g}; lower the step "
@@ -183,9 +187,38 @@ class SecondMoments:
                 stability.mean_square_threshold,
             )
         problem.check_centre()
-        vectors, spread = problem.eigenvectors, self.equations.feedback.stationary_covariance()
+        vectors = problem.eigenvectors
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            spread = self.equations.feedback.stationary_covariance()
+        spread[free], spread[:, free] = 0.0, 0.0
         risk = float(problem.expected_risk(np.zeros(problem.dimension), spread))
-        return StationaryLaw(problem.minimiser.copy(), vectors @ spread @ vectors.T, risk, vectors[:, problem.frozen])
+        return StationaryLaw(
+            problem.minimiser.copy(), vectors @ spread @ vectors.T, risk, vectors[:, problem.frozen & ~free],
+            vectors[:, free],
+        )  # fmt: skip
+
+    def _unsettled(self) -> np.ndarray:
+        """Mask (d,) of modes in which nothing settles at any step size."""
+        problem = self.problem
+        noisy = np.zeros(problem.dimension, dtype=bool)
+        if problem.additive:
+            noise = np.diagonal(problem.noise_covariance_map(np.zeros((0, 0)), np.zeros(0)))
+            noisy = noise > 1e-14 * noise.sum()
+        return (problem.curvatures < 0) | (problem.frozen & noisy)
+
+    def _refuse(self, free: np.ndarray) -> NoReturn:
+        problem, curvatures = self.problem, self.problem.curvatures
+        least, cure = float(curvatures.min()), "raise the ridge"
+        if problem.additive and not free.all():
+            cure += ", or take stationary(settled_only=True) for the law of the other directions"
+        what = f"the negative curvature {least:.6g}, so {self.label} runs away at every step size"
+        if least == 0:
+            what = f"no curvature along {free.sum()} direction(s) in which there is noise, so {self.label} wanders off"
+        elif free.sum() > 1:
+            what = f"{what}, and {free.sum()} of {free.size} directions in which nothing settles"
+        raise NoStationaryLaw(
+            f"the descended objective has {what}; {cure}", self.mean_threshold, problem.eigenvectors[:, free]
+        )
 
     def stability(self) -> Stability:
         """Step sizes below which mean and second moment settle, on the range of the data."""

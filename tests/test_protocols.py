@@ -10,7 +10,10 @@ import pytest
 
 from sgdlimits import compare, diffusions, discrete, ensembles
 from sgdlimits.exact.errors import SgdlimitsError
-from sgdlimits.problems import LeastSquares, Logistic, SampleLoss, StreamingLeastSquares, geometry, noise, zero_loss
+from sgdlimits.problems import (
+    LeastSquares, LocalQuadratic, Logistic, NoisyQuadratic, SampleLoss, StreamingLeastSquares, geometry, noise,
+    zero_loss,
+)  # fmt: skip
 from tests.hostile_cases import DRIFTING, ROWS, TARGETS, Walk, norm, sample_gradient, sample_value
 from tests.parameters import slowly
 
@@ -26,10 +29,11 @@ def problems():
     found = {
         "LeastSquares": LeastSquares.from_arrays(ROWS, TARGETS, ridge=0.1),
         "StreamingLeastSquares": StreamingLeastSquares(np.eye(2), 0.3, np.ones(2)),
+        "NoisyQuadratic": NoisyQuadratic([[1.0, 0.3], [0.3, 0.5]], [[1.0, -0.5], [-0.5, 2.0]]),
         "Logistic": Logistic.from_arrays(ROWS, np.sign(TARGETS), ridge=0.1),
         "SampleLoss": SampleLoss(sample_value, sample_gradient, 8, 2),
     }
-    return found
+    return found | {"LocalQuadratic": LocalQuadratic(found["Logistic"])}
 
 
 def half_square(w):

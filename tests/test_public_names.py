@@ -8,7 +8,7 @@ import pytest
 NAMES = {
     "problems": "LeastSquares LeastSquares.from_arrays LeastSquares.from_csv LeastSquares.from_dataset "
     "LeastSquares.gaussian "
-    "StreamingLeastSquares SampleLoss SampleLoss.from_torch Logistic",
+    "StreamingLeastSquares NoisyQuadratic LocalQuadratic SampleLoss SampleLoss.from_torch Logistic",
     "problems.zero_loss": "Hyperbola ProductSum QuadraticDifference DiagonalLinearNetwork MatrixFactorisation "
     "ShallowNetwork UserLoss",
     "problems.noise": "Minibatch LabelNoise DropConnect Dropout WeightNoise AntiCorrelated InputNoise Langevin",
@@ -60,6 +60,7 @@ STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails", "golden-path")
 STUDIES_LATER = ("finite-step-size", "exploration", "validity", "scaling-laws")
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
+    "problems.NoisyQuadratic": "hessian noise_covariance minimiser ridge",
     "problems.SampleLoss": "value gradient samples dimension",
     "problems.tasks.Task": "name problem test start population about",
     "problems.tasks.Task.starts": "paths seed first_path",

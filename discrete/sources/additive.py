@@ -1,0 +1,93 @@
+"""Gaussian noise of one covariance on the gradient of a quadratic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from sgdlimits.ensembles import packs
+from sgdlimits.ensembles.engine import Simulator
+from sgdlimits.ensembles.normals import scratch
+from sgdlimits.ensembles.random import Noise, Purpose
+from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems.quadratic import QuadraticProblem
+
+from ..additive_kernels import additive, additive_in_memory
+from ..rules.registry import compiled_rule
+from .source import Descent, Source, loop_for
+
+
+@dataclass(frozen=True, eq=False)
+class Additive(Source):
+    """The mean of a batch: the gradient, and one draw of the noise with its covariance times the sampling factor."""
+
+    problem: QuadraticProblem
+    batch_size: int
+    sampling: str
+    label_noise: float
+    compiled: bool = True
+
+    @cached_property
+    def _root(self) -> np.ndarray:
+        """Root (d, d) of the covariance of a batch's gradient, in modes; diagonal where that is."""
+        problem = self.problem
+        factor = problem.sampling_factor(self.batch_size, self.sampling)
+        covariance = factor * problem.noise_covariance_map(np.zeros((0, 0)), np.zeros(0))
+        diagonal = np.diagonal(covariance)
+        if not (covariance - np.diag(diagonal)).any():
+            return np.diag(np.sqrt(diagonal))
+        values, vectors = np.linalg.eigh(covariance)
+        return vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T
+
+    def gradient(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
+        modes = self.problem.to_modes(x)
+        drawn = noise.normals(Purpose.GRADIENT, k, self.problem.dimension) @ self._root
+        return (modes * self.problem.curvatures + drawn) @ self.problem.eigenvectors.T
+
+    def simulator(self, descent: Descent) -> Simulator:
+        """In packs of paths: in the eigenbasis (not centred) where the rule allows."""
+        if (descent.batch_weights != 1).any():
+            raise InvalidInput("weights on a batch's samples need samples, and this problem has only their covariance")
+        problem, modal = self.problem, descent.update_rule.equivariant
+        basis, into = np.ascontiguousarray(problem.eigenvectors), np.ascontiguousarray(problem.eigenvectors.T)
+        curvatures, hessian = _split(np.diag(problem.curvatures) if modal else basis * problem.curvatures @ into)
+        roots, root = _split(self._root if modal else basis @ self._root)
+        minimiser = problem.minimiser_modes if modal else problem.minimiser
+        bottom = problem.into_basis(problem.least_risk_point)
+
+        def enter(positions: np.ndarray) -> np.ndarray:
+            return packs.rotate(packs.pack(positions), into) if modal else packs.pack(positions)
+
+        def leave(state: PathArrays) -> np.ndarray:
+            return packs.unpack(packs.rotate(state.x, basis) if modal else state.x)
+
+        def kept(x: np.ndarray) -> dict[str, np.ndarray]:
+            return {"slots": np.zeros((len(x), descent.update_rule.slots, *x.shape[1:]))}
+
+        def risk(state: PathArrays) -> np.ndarray:
+            modes = (state.x if modal else packs.rotate(state.x, into)) - bottom[:, None]
+            return packs.quadratic(modes, problem.least_risk, np.zeros(problem.dimension), 0.5 * problem.eigenvalues)
+
+        def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
+            rule, settings = compiled_rule(descent.update_rule)
+            loop_for(rule, additive, additive_in_memory)(
+                state.x, state.kept["slots"], state.overflow, curvatures, minimiser, hessian, roots, root,
+                descent.step_sizes(first, last), rule, settings, np.uint64(noise.seed), state.path, first, last,
+                *scratch(noise.quality),
+            )  # fmt: skip
+
+        return ArraySimulator(
+            "SGD with additive noise", problem.dimension, advance, enter, leave,
+            {"risk": risk, "norm": lambda state: packs.norm(state.x)}, kept, packed=True,
+        )  # fmt: skip
+
+
+def _split(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Diagonal (d,) and nothing of a diagonal matrix; else zeros and the matrix."""
+    diagonal = np.diagonal(matrix).copy()
+    if (matrix - np.diag(diagonal)).any():
+        return np.zeros(len(matrix)), np.ascontiguousarray(matrix)
+    return diagonal, np.zeros((0, 0))
