@@ -3,6 +3,7 @@
 from .adam import Adam, AdamW
 from .clipped import Clipped
 from .momentum import HeavyBall, Nesterov, Plain
+from .preconditioned import Preconditioned
 from .registry import RULES, find_rule
 from .rmsprop import RMSProp
 from .rule import MoveBound, Rule, UserRule
@@ -17,6 +18,7 @@ __all__ = [
     "MoveBound",
     "Nesterov",
     "Plain",
+    "Preconditioned",
     "RMSProp",
     "Rule",
     "SignSGD",

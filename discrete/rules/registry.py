@@ -6,6 +6,7 @@ A whole number rather than a function lets numba keep the kernels on disk; a use
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,12 @@ from sgdlimits.exact.errors import InvalidInput
 from .adam import Adam, AdamW, adam
 from .clipped import Clipped, clip
 from .momentum import HeavyBall, Nesterov, Plain, heavy_ball, nesterov, plain
+from .preconditioned import Preconditioned, preconditioned
 from .rmsprop import RMSProp, rmsprop
 from .rule import Rule, UserRule
 from .sign import SignSGD, sign
 
-RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD, Clipped)
+RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD, Preconditioned, Clipped)
 
 
 @compiled
@@ -33,6 +35,7 @@ def _built_in(code, x, slots, p, gradient, row, step_size, k, settings):
     elif code == 3 or code == 4: adam(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
     elif code == 5: rmsprop(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
     elif code == 6: sign(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
+    elif code == 7: preconditioned(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
 
 
 def apply_rule(rule, x, slots, p, gradient, row, step_size, k, settings):
@@ -96,7 +99,7 @@ def _by_name(name: str) -> Rule:
         return cls()
     except TypeError:
         raise InvalidInput(
-            f"rule {name!r} has no default setting: pass an object, such as rules.{cls.__name__}(0.9)"
+            f"rule {name!r} has no default setting: pass an object, rules.{cls.__name__}({fields(cls)[0].name}=...)"
         ) from None
 
 
