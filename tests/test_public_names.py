@@ -16,7 +16,8 @@ NAMES = {
     "Task.test_accuracy Task.noiseless Starts Population linear_regression random_features logistic_regression "
     "diagonal_network relu_regression relu_classification digits next_character",
     "problems.geometry": "limit_map",
-    "discrete": "SGD SGD.in_plain_coordinates SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
+    "discrete": "SGD SGD.in_plain_coordinates SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities "
+    "SGD.tail_index "
     "SGD.even_moments "
     "SVAG SVAG.moments SVAG.stationary SVAG.stability SVAG.simulate "
     "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors sharpness "

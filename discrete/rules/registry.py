@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numba import types
@@ -98,8 +98,9 @@ def _by_name(name: str) -> Rule:
     try:
         return cls()
     except TypeError:
+        first = fields(cast(Any, cls))[0].name
         raise InvalidInput(
-            f"rule {name!r} has no default setting: pass an object, rules.{cls.__name__}({fields(cls)[0].name}=...)"
+            f"rule {name!r} has no default setting: pass an object, rules.{cls.__name__}({first}=...)"
         ) from None
 
 
