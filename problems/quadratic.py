@@ -70,6 +70,10 @@ class QuadraticProblem(Problem):
         """Smallest value of L."""
 
     @abstractmethod
+    def with_ridge(self, ridge: float) -> QuadraticProblem:
+        """The same problem with another ridge."""
+
+    @abstractmethod
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """Factor beta: covariance of the batch gradient = beta * covariance of one sample's gradient."""
 

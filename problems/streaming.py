@@ -123,6 +123,10 @@ class StreamingLeastSquares(QuadraticProblem):
         """L at the minimiser of the descended objective."""
         return float(0.5 * (self.offset_modes**2 @ self.eigenvalues + self.noise**2))
 
+    def with_ridge(self, ridge: float) -> StreamingLeastSquares:
+        """The same stream with another ridge."""
+        return StreamingLeastSquares(self.given, self.noise, self.truth, ridge)
+
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B: fresh samples are independent."""
         return 1 / self.check_batch_size(batch_size, sampling)

@@ -98,6 +98,10 @@ class TransformedQuadratic(QuadraticProblem):
         """From these modes to those of the problem (d, d)."""
         return self.problem.eigenvectors.T @ self.root @ self.eigenvectors
 
+    def with_ridge(self, ridge: float) -> TransformedQuadratic:
+        """With another ridge of the problem."""
+        return TransformedQuadratic(self.problem.with_ridge(ridge), self.root)
+
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """As of the problem."""
         return self.problem.sampling_factor(batch_size, sampling)
