@@ -35,7 +35,6 @@ class QuadraticProblem(Problem):
     """
 
     quadratic: ClassVar[bool] = True
-    additive: ClassVar[bool] = False
     loss: ClassVar[OutputLoss] = Squares()
     ridge: float
 
@@ -43,6 +42,12 @@ class QuadraticProblem(Problem):
 
         @property
         def coordinates(self) -> tuple[str, ...]: ...
+
+        @property
+        def additive(self) -> bool: ...
+
+    else:
+        additive = False
 
     @property
     @abstractmethod

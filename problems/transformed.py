@@ -89,7 +89,7 @@ class TransformedQuadratic(QuadraticProblem):
         return self.risk_at_minimiser
 
     @property
-    def additive(self) -> bool:  # type: ignore[override]
+    def additive(self) -> bool:
         """As of the problem."""
         return self.problem.additive
 

@@ -8,7 +8,7 @@ import pytest
 NAMES = {
     "problems": "LeastSquares LeastSquares.from_arrays LeastSquares.from_csv LeastSquares.from_dataset "
     "LeastSquares.gaussian "
-    "StreamingLeastSquares NoisyQuadratic LocalQuadratic SampleLoss SampleLoss.from_torch Logistic",
+    "StreamingLeastSquares NoisyQuadratic LocalQuadratic LocalExpansion SampleLoss SampleLoss.from_torch Logistic",
     "problems.zero_loss": "Hyperbola ProductSum QuadraticDifference DiagonalLinearNetwork MatrixFactorisation "
     "ShallowNetwork UserLoss",
     "problems.noise": "Minibatch LabelNoise DropConnect Dropout WeightNoise AntiCorrelated InputNoise Langevin",
