@@ -58,8 +58,8 @@ LATER = {
     "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE",
     "compare": "validity",
 }
-STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails", "golden-path")
-STUDIES_LATER = ("finite-step-size", "exploration", "validity", "scaling-laws")
+STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails", "golden-path", "finite-step-size")
+STUDIES_LATER = ("exploration", "validity", "scaling-laws")
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.NoisyQuadratic": "hessian noise_covariance minimiser ridge",
