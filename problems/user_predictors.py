@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
+from sgdlimits.ensembles.philox import PACK
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
@@ -21,8 +22,11 @@ from .predictor import (
     input_pullback_by_differences,
     mixed_by_differences,
 )
-from .torch_functions import import_torch, module_function, vmapped
+from .torch_functions import import_torch, tensor, vmapped
+from .torch_modules import ModuleFunction, module_function
 from sgdlimits.exact.user_functions import call, numbers, tried_out, unchanged, user_function
+
+BLOCK = 2**20  # numbers of a pack of paths that torch may hold at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +196,10 @@ class TorchPredictor(Predictor):
         Written for one path and one sample.
     inputs, outputs, dimension : int
         p, K and d.
+    initial : array (d,), optional
+        Where `start` starts; by default at standard normals over sqrt(d).
+    activations : int, optional
+        Numbers that the function makes on the way for a sample, by which batches are cut to fit in memory.
 
     Raises
     ------
@@ -206,7 +214,11 @@ class TorchPredictor(Predictor):
     outputs: int
     dimension: int
     initial: np.ndarray | None = None
+    activations: int = 0
     compiled: bool = field(default=False, init=False)
+
+    batched = True
+    exact_hessians = True
 
     def __post_init__(self) -> None:
         _check_sizes(self)
@@ -216,13 +228,52 @@ class TorchPredictor(Predictor):
             raise InvalidInput(f"function must return {self.outputs} outputs for one input, got {found.shape[2:]}")
 
     @classmethod
-    def from_module(cls, net: Any, inputs: int) -> TorchPredictor:
+    def from_module(cls, net: Any, inputs: int | tuple[int, ...], whole: bool = False) -> TorchPredictor:
         """A torch module: x holds its parameters as `parameters_to_vector` orders them, `initial` those it has now.
 
-        A copy in double precision and evaluation mode is used; the module itself is left alone.
+        A copy in double precision and evaluation mode is used; the module itself is left alone. Parameters that require
+        no gradient stay as they are.
+
+        Parameters
+        ----------
+        net : torch.nn.Module
+        inputs : int or tuple of int
+            p: the module is called on single inputs (p,); a shape: on batches (B, *shape).
+        whole : bool
+            Inputs are whole numbers.
         """
-        function, initial, outputs = module_function(net, inputs)
-        return cls(function, inputs, outputs, initial.size, initial)
+        batched = isinstance(inputs, tuple)
+        shape = inputs if isinstance(inputs, tuple) else (inputs,)
+        function, outputs, activations = module_function(net, shape, batched, whole)
+        initial = function.initial()
+        return cls(function, int(np.prod(shape)), outputs, initial.size, initial, activations)
+
+    @property
+    def row_size(self) -> int:
+        """Input, outputs and what is made on the way."""
+        return self.inputs + self.outputs + (self.activations or 8 * (self.inputs + self.outputs))
+
+    @cached_property
+    def _batch(self) -> Callable[..., Any]:
+        """Outputs (P, B, K) of tensors x (P, d) and inputs (P, B, p), and of inputs (B, p) that all paths share."""
+        func = import_torch().func
+        if isinstance(self.function, ModuleFunction):
+            one = self.function.batch
+        else:
+            one = func.vmap(lambda x, a: self.function(x, a).reshape(-1), in_dims=(None, 0))
+        each, shared = func.vmap(one), func.vmap(one, in_dims=(0, None))
+        return lambda x, inputs: (each if inputs.ndim == 3 else shared)(x, inputs)
+
+    def _blocks(self, inputs: np.ndarray) -> Iterator[tuple[slice, slice, Any]]:
+        """Paths, samples and their inputs, in blocks that a path's numbers do not depend on: their bits might."""
+        paths, samples = inputs.shape[:2]
+        length = max(1, BLOCK // (min(paths, PACK) * self.row_size))
+        for start in range(0, paths, PACK):
+            some = slice(start, start + PACK)
+            for first in range(0, samples, length):
+                part = inputs[some, first : first + length]
+                shared = len(part) > 1 and not part.strides[0]
+                yield some, slice(first, first + length), tensor(part[0] if shared else part)
 
     @cached_property
     def _vmapped(self) -> dict[str, Callable[..., Any]]:
@@ -251,12 +302,27 @@ class TorchPredictor(Predictor):
             "hessian_gradient": func.grad(contracted),
             "input_pullback": func.grad(inner, argnums=1),
             "mixed": func.jacrev(func.grad(inner, argnums=1), argnums=0),
+            "differentials": lambda x, a, slope, along: func.jvp(lambda x: both(x, a, slope), (x,), (along,))[1],
         }
         return {name: vmapped(function) for name, function in made.items()}
 
     def predict(self, x, inputs):
         """The function's outputs."""
-        return self._vmapped["value"](x, inputs).reshape(*inputs.shape[:-1], self.outputs)
+        found = np.empty((*inputs.shape[:-1], self.outputs))
+        with import_torch().no_grad():
+            for paths, samples, part in self._blocks(inputs):
+                found[paths, samples] = self._batch(tensor(x[paths]), part).numpy()
+        return found
+
+    def batch_pullback(self, x, inputs, slopes_of):
+        """Gradients (P, d) of the sum over samples of <slopes_of(outputs, paths, samples), outputs>."""
+        torch, found = import_torch(), np.zeros(x.shape)
+        for paths, samples, part in self._blocks(inputs):
+            at = tensor(x[paths]).requires_grad_()
+            outputs = self._batch(at, part)
+            slopes = tensor(slopes_of(outputs.detach().numpy(), paths, samples))
+            found[paths] += torch.autograd.grad(outputs, at, slopes)[0].numpy()
+        return found
 
     def pullback(self, x, inputs, slopes):
         """Gradients of <slopes, outputs>."""
@@ -271,8 +337,9 @@ class TorchPredictor(Predictor):
         return self._vmapped["hessians"](x, inputs, slopes)
 
     def differentials(self, x, inputs, slopes, direction):
-        """By differences."""
-        return differentials_by_differences(self, x, inputs, slopes, direction)
+        """By torch."""
+        along = np.broadcast_to(direction[:, None], (*slopes.shape[:-1], direction.shape[-1]))
+        return self._vmapped["differentials"](x, inputs, slopes, along)
 
     def hessian_gradient(self, x, inputs, slopes, matrix):
         """By torch."""
