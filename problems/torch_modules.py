@@ -177,14 +177,14 @@ def check_module(net: Any, function: ModuleFunction, inputs: np.ndarray) -> None
         kinds = {type(part).__name__ for part in net.modules() if part.training and _has_a_mode(part)}
         names = f" ({', '.join(sorted(kinds))})" if kinds else ""
         raise InvalidInput(
-            f"net{names} gives other outputs in training than in evaluation mode, as Dropout and BatchNorm do, and here "
-            "a sample has one loss: leave such parts out, take GroupNorm or LayerNorm, or call net.eval() to have their "
-            "evaluation mode throughout"
+            f"net{names} gives other outputs in training than in evaluation mode, as Dropout and BatchNorm do, and "
+            "here a sample has one loss: leave such parts out, take GroupNorm or LayerNorm, or call net.eval() to have "
+            "their evaluation mode throughout"
         )
     if not _alike(alone, settled):
         raise InvalidInput(
-            "net gives a sample other outputs in a batch than by itself, and here a sample has one loss: leave out what "
-            "mixes samples"
+            "net gives a sample other outputs in a batch than by itself, and here a sample has one loss: leave out "
+            "what mixes samples"
         )
 
 

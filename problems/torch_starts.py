@@ -97,8 +97,8 @@ def _drawing(noise: Noise) -> Any:
                 return fill(torch.empty(*given, **named), function is aten.randn.default, 0.0, 1.0)
             if torch.Tag.nondeterministic_seeded in function.tags:
                 raise InvalidInput(
-                    f"the weights of net are drawn by {function}, and only uniform_, normal_, rand and randn can draw from "
-                    "a path's own random numbers: give starts= a function that uses these"
+                    f"the weights of net are drawn by {function}, and only uniform_, normal_, rand and randn can draw "
+                    "from a path's own random numbers: give starts= a function that uses these"
                 )
             return function(*given, **named)
 

@@ -115,14 +115,14 @@ def check_samples(task: Task, batch_size: int, steps: int) -> None:
         least = max(batch_size, min(2 * batch_size, LARGE))  # without noise
         if least * steps > task.problem.samples:
             raise InvalidInput(
-                f"the data run out: each sample is met once, and {steps} steps need {least * steps} samples (batches of "
+                f"the data run out: each sample is met once, and {steps} steps need {least * steps} (batches of "
                 f"{batch_size}, and of at least {least} for the run without noise); there are {task.problem.samples}: "
                 "give that many, or take fewer steps or smaller batches"
             )
     elif task.online and batch_size * steps > ENDLESS:
         raise InvalidInput(
-            f"a run draws {batch_size * steps:.3g} samples, and a stream has {ENDLESS:.3g} before it repeats: take fewer "
-            "steps or smaller batches"
+            f"a run draws {batch_size * steps:.3g} samples, and a stream has {ENDLESS:.3g} before it repeats: take "
+            "fewer steps or smaller batches"
         )
 
 
@@ -169,8 +169,8 @@ def plan(
     check_samples(task, max(sgd.batch_size, low.batch_size), steps + max(ahead, 0))
     if task.problem.single_pass and low.batch_size < sgd.batch_size:
         raise InvalidInput(
-            f"the batch size falls from {sgd.batch_size} to {low.batch_size}, and samples that are to be met once would "
-            "be met again: let it rise"
+            f"the batch size falls from {sgd.batch_size} to {low.batch_size}, and samples that are to be met once "
+            "would be met again: let it rise"
         )
     seeds = whole_number("seeds", seeds, 1)
     if seeds < FEWEST:

@@ -38,6 +38,6 @@ def check_single_pass(problem: Any, batch_size: int, steps: int) -> None:
     """Refuse a run that needs more samples than there are, of which it meets each once at most."""
     if problem.single_pass and batch_size * steps > problem.samples:
         raise InvalidInput(
-            f"the data run out: {steps} steps of batches of {batch_size} need {batch_size * steps} samples that are met "
-            f"once, and there are {problem.samples}: give that many, or take fewer steps or smaller batches"
+            f"the data run out: {steps} steps of batches of {batch_size} need {batch_size * steps} samples that are "
+            f"met once, and there are {problem.samples}: give that many, or take fewer steps or smaller batches"
         )

@@ -33,8 +33,8 @@ def torch_module(
     ----------
     net : torch.nn.Module
         Called on batches (B, *shape of an input), it gives (B,) or (B, K). A copy is used; parameters that require no
-        gradient stay as they are, and buffers too. Parts with another training than evaluation mode (Dropout, BatchNorm)
-        are refused, unless `net.eval()` was called.
+        gradient stay as they are, and buffers too. Parts with another training than evaluation mode, as Dropout and
+        BatchNorm, are refused, unless `net.eval()` was called.
     data, test : map-style data sets
         `len(data)`, and `data[i]` = (input, target): a tensor, array or number of any shape, of whole numbers for an
         embedding, and a number, whole for a class.
@@ -116,8 +116,8 @@ def _rows(name: str, data: Any, single_pass: bool) -> tuple[Rows, tuple[int, ...
         again, label = _item(name, data, place)
         if not np.array_equal(again.ravel(), inputs[place]) or label != labels[place]:
             raise InvalidInput(
-                f"{name}[{place}] gives another sample when it is read again, and each is read once here: leave out its "
-                "random transforms, or store what they give"
+                f"{name}[{place}] gives another sample when it is read again, and each is read once here: leave out "
+                "its random transforms, or store what they give"
             )
     shape = first.shape or (1,)
     return Rows(inputs, labels, f"{count} items of {type(data).__name__}", single_pass), shape, first.dtype.kind in "iu"
