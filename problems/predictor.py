@@ -44,7 +44,6 @@ class Predictor(ReadOnlyFields):
     compiled_outputs: Callable[..., None]
     compiled_pullback: Callable[..., None]
     batch_pullback: Callable[..., np.ndarray]
-    row_size: int
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property
 
@@ -53,6 +52,9 @@ class Predictor(ReadOnlyFields):
 
         @property
         def work_size(self) -> int: ...
+
+        @property
+        def row_size(self) -> int: ...
 
     else:
         work_size = 0

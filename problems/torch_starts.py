@@ -90,9 +90,9 @@ def _drawing(noise: Noise) -> Any:
             named = named or {}
             if function in (aten.uniform_.default, aten.normal_.default):
                 normal = function is aten.normal_.default
-                low, high = (*given[1:], *((0.0, 1.0)[len(given) - 1 :]))
                 names = ("mean", "std") if normal else ("from", "to")
-                return fill(given[0], normal, named.get(names[0], low), named.get(names[1], high))
+                asked = {**dict(zip(names, (0.0, 1.0))), **named, **dict(zip(names, list(given)[1:]))}
+                return fill(given[0], normal, *(asked[name] for name in names))
             if function in (aten.rand.default, aten.randn.default):
                 return fill(torch.empty(*given, **named), function is aten.randn.default, 0.0, 1.0)
             if torch.Tag.nondeterministic_seeded in function.tags:
