@@ -97,7 +97,8 @@ class SampledProblem(Problem):
 
     def batch_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, d) of batches `rows` (P, B) that SGD descends, with the ridge."""
-        return self.summed_gradients(x, rows) / rows.shape[1] + self.ridge * x
+        mean = self.summed_gradients(x, rows) / rows.shape[1]
+        return mean + self.ridge * x if self.ridge else mean
 
     def risk(self, x: np.ndarray) -> np.ndarray:
         """L at positions (..., d), without the ridge."""

@@ -96,16 +96,10 @@ class ModuleFunction(ReadOnlyFields):
         hooks = [part.register_forward_hook(lambda _, __, found: seen.append(_size(found))) for part in net.modules()]
         given = inputs if self.batched else inputs[0]
         try:
-            with torch.no_grad():
-                found = net(self._shaped(torch.tensor(given, dtype=torch.float64), given.shape))
-        except (RuntimeError, TypeError, IndexError, ValueError, NotImplementedError) as error:
-            what = "a batch of inputs" if self.batched else "one input"
-            raise InvalidInput(f"net cannot take {what} of shape {given.shape}: {str(error)[:200]}") from None
+            found = _called(net, self._shaped(torch.tensor(given, dtype=torch.float64), given.shape), self.batched)
         finally:
             for hook in hooks:
                 hook.remove()
-        if not isinstance(found, torch.Tensor):
-            raise InvalidInput(f"net must return a tensor, got {type(found).__name__}")
         if self.batched and (found.ndim not in (1, 2) or len(found) != len(given)):
             raise InvalidInput(
                 f"net must return (batch,) or (batch, outputs), got {tuple(found.shape)} for a batch of {len(given)}"
@@ -114,12 +108,26 @@ class ModuleFunction(ReadOnlyFields):
         return found.numel() // samples, sum(seen) // samples
 
 
+def _called(net: Any, given: Any, batched: bool) -> Any:
+    """What a module gives for a tensor, which it may write into."""
+    torch, shape = import_torch(), tuple(given.shape)
+    try:
+        with torch.no_grad():
+            found = net(given.clone())
+    except (RuntimeError, TypeError, IndexError, ValueError, NotImplementedError) as error:
+        what = "a batch of inputs" if batched else "one input"
+        raise InvalidInput(f"net cannot take {what} of shape {shape}: {str(error)[:200]}") from None
+    if not isinstance(found, torch.Tensor):
+        raise InvalidInput(f"net must return a tensor, got {type(found).__name__}")
+    return found
+
+
 def module_function(
-    net: Any, shape: tuple[int, ...], batched: bool, whole: bool = False
+    net: Any, shape: tuple[int, ...], batched: bool, whole: bool = False, evaluation: bool = True
 ) -> tuple[ModuleFunction, int, int]:
     """A module as a function of the parameters that require a gradient, its number of outputs, and of activations.
 
-    A copy in double precision and evaluation mode is used; the module itself is left alone.
+    A copy in double precision is used, in evaluation mode or in the one it is in; the module itself is left alone.
 
     Raises
     ------
@@ -132,12 +140,12 @@ def module_function(
         parameter.requires_grad_(False)
     if not names:
         raise InvalidInput("net has no parameters that require a gradient, so there is nothing to descend")
-    function = ModuleFunction(copied.eval(), names, shape, batched, whole)
+    function = ModuleFunction(copied.eval() if evaluation else copied, names, shape, batched, whole)
     return function, *function.activations(np.zeros((PROBED, *shape)))
 
 
 def module_copy(net: Any) -> Any:
-    """A copy of a module in double precision.
+    """A copy of a module on the processor, in double precision.
 
     Raises
     ------
@@ -149,19 +157,20 @@ def module_copy(net: Any) -> Any:
         raise InvalidInput(f"net must be a torch.nn.Module, got {type(net).__name__}")
     if any(torch.nn.parameter.is_lazy(parameter) for parameter in net.parameters()):
         raise InvalidInput("net has lazy modules, whose parameters are not made yet: call it once on a batch")
-    return copy.deepcopy(net).double()
+    return copy.deepcopy(net).to("cpu", torch.float64)
 
 
-def check_module(net: Any, function: ModuleFunction, inputs: np.ndarray) -> None:
+def check_module(net: Any, inputs: np.ndarray, whole: bool) -> None:
     """Refuse a module whose output for a sample depends on chance, on its mode, or on the rest of the batch.
 
     Parameters
     ----------
     net : torch.nn.Module
         As the user gave it, in training or evaluation mode.
-    function : ModuleFunction
     inputs : array (B, *shape)
-        Some of the data, at least two of them.
+        Some of the data.
+    whole : bool
+        They are whole numbers.
 
     Raises
     ------
@@ -169,10 +178,11 @@ def check_module(net: Any, function: ModuleFunction, inputs: np.ndarray) -> None
         If it does.
     """
     torch = import_torch()
-    given = torch.tensor(inputs, dtype=torch.long if function.whole else torch.float64)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        settled, alone = function.net(given), torch.cat([function.net(each[None]) for each in given])
-        trained = [module_copy(net)(given) for _ in range(2)]
+    given = torch.tensor(inputs, dtype=torch.long if whole else torch.float64)
+    with torch.random.fork_rng(devices=[]):
+        settled = _called(module_copy(net).eval(), given, True)
+        trained = [_called(module_copy(net), given, True) for _ in range(2)]
+        alone = torch.cat([_called(module_copy(net).eval(), each[None], True) for each in given])
     if any(not _alike(each, settled) for each in trained):
         kinds = {type(part).__name__ for part in net.modules() if part.training and _has_a_mode(part)}
         names = f" ({', '.join(sorted(kinds))})" if kinds else ""

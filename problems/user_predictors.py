@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from sgdlimits.ensembles.philox import PACK
-from sgdlimits.exact.errors import InvalidInput, whole_number
+from sgdlimits.exact.errors import InvalidInput, calling, whole_number
 
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
 from .predictor import (
@@ -27,6 +27,7 @@ from .torch_modules import ModuleFunction, module_function
 from sgdlimits.exact.user_functions import call, numbers, tried_out, unchanged, user_function
 
 BLOCK = 2**20  # numbers of a pack of paths that torch may hold at once
+THROUGH = "the torch function, for many paths at once through torch.func,"
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,16 +224,18 @@ class TorchPredictor(Predictor):
     def __post_init__(self) -> None:
         _check_sizes(self)
         x, point = probe(self.dimension)[0][None], probe(self.inputs)[0][None, None]
-        found = self._vmapped["value"](x, point)
+        found = self._through_torch("value", x, point)
         if found.reshape(1, 1, -1).shape[-1] != self.outputs:
             raise InvalidInput(f"function must return {self.outputs} outputs for one input, got {found.shape[2:]}")
 
     @classmethod
-    def from_module(cls, net: Any, inputs: int | tuple[int, ...], whole: bool = False) -> TorchPredictor:
+    def from_module(
+        cls, net: Any, inputs: int | tuple[int, ...], whole: bool = False, evaluation: bool = True
+    ) -> TorchPredictor:
         """A torch module: x holds its parameters as `parameters_to_vector` orders them, `initial` those it has now.
 
-        A copy in double precision and evaluation mode is used; the module itself is left alone. Parameters that require
-        no gradient stay as they are.
+        A copy in double precision is used; the module itself is left alone. Parameters that require no gradient stay as
+        they are.
 
         Parameters
         ----------
@@ -241,10 +244,12 @@ class TorchPredictor(Predictor):
             p: the module is called on single inputs (p,); a shape: on batches (B, *shape).
         whole : bool
             Inputs are whole numbers.
+        evaluation : bool
+            In evaluation mode; else in the mode that the module is in.
         """
         batched = isinstance(inputs, tuple)
         shape = inputs if isinstance(inputs, tuple) else (inputs,)
-        function, outputs, activations = module_function(net, shape, batched, whole)
+        function, outputs, activations = module_function(net, shape, batched, whole, evaluation)
         initial = function.initial()
         return cls(function, int(np.prod(shape)), outputs, initial.size, initial, activations)
 
@@ -306,53 +311,60 @@ class TorchPredictor(Predictor):
         }
         return {name: vmapped(function) for name, function in made.items()}
 
+    def _through_torch(self, name: str, *arrays: np.ndarray) -> Any:
+        with calling(THROUGH):
+            return self._vmapped[name](*arrays)
+
     def predict(self, x, inputs):
         """The function's outputs."""
         found = np.empty((*inputs.shape[:-1], self.outputs))
-        with import_torch().no_grad():
+        with import_torch().no_grad(), calling(THROUGH):
             for paths, samples, part in self._blocks(inputs):
                 found[paths, samples] = self._batch(tensor(x[paths]), part).numpy()
         return found
 
     def batch_pullback(self, x, inputs, slopes_of):
         """Gradients (P, d) of the sum over samples of <slopes_of(outputs, paths, samples), outputs>."""
-        torch, found = import_torch(), np.zeros(x.shape)
+        torch, found = import_torch(), np.empty(x.shape)
         for paths, samples, part in self._blocks(inputs):
             at = tensor(x[paths]).requires_grad_()
-            outputs = self._batch(at, part)
+            with calling(THROUGH):
+                outputs = self._batch(at, part)
             slopes = tensor(slopes_of(outputs.detach().numpy(), paths, samples))
-            found[paths] += torch.autograd.grad(outputs, at, slopes)[0].numpy()
+            with calling(THROUGH):
+                gradient = torch.autograd.grad(outputs, at, slopes)[0].numpy()
+            found[paths] = found[paths] + gradient if samples.start else gradient
         return found
 
     def pullback(self, x, inputs, slopes):
         """Gradients of <slopes, outputs>."""
-        return self._vmapped["pullback"](x, inputs, slopes)
+        return self._through_torch("pullback", x, inputs, slopes)
 
     def predict_and_pullback(self, x, inputs, slopes):
         """Both in one pass."""
-        return self._vmapped["both"](x, inputs, slopes)
+        return self._through_torch("both", x, inputs, slopes)
 
     def hessians(self, x, inputs, slopes):
         """By torch."""
-        return self._vmapped["hessians"](x, inputs, slopes)
+        return self._through_torch("hessians", x, inputs, slopes)
 
     def differentials(self, x, inputs, slopes, direction):
         """By torch."""
         along = np.broadcast_to(direction[:, None], (*slopes.shape[:-1], direction.shape[-1]))
-        return self._vmapped["differentials"](x, inputs, slopes, along)
+        return self._through_torch("differentials", x, inputs, slopes, along)
 
     def hessian_gradient(self, x, inputs, slopes, matrix):
         """By torch."""
         matrix = np.broadcast_to(matrix[:, None], (*slopes.shape[:-1], *matrix.shape[1:]))
-        return self._vmapped["hessian_gradient"](x, inputs, slopes, matrix)
+        return self._through_torch("hessian_gradient", x, inputs, slopes, matrix)
 
     def input_pullback(self, x, inputs, slopes):
         """By torch."""
-        return self._vmapped["input_pullback"](x, inputs, slopes)
+        return self._through_torch("input_pullback", x, inputs, slopes)
 
     def mixed(self, x, inputs, slopes):
         """By torch."""
-        return self._vmapped["mixed"](x, inputs, slopes)
+        return self._through_torch("mixed", x, inputs, slopes)
 
     def start(self, paths, seed=0):
         """The module's own parameters, else standard normals over sqrt(d)."""

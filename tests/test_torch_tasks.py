@@ -241,6 +241,10 @@ def test_what_cannot_be_used_is_named(monkeypatch):
         def forward(self, inputs):
             return super().forward(inputs - inputs.mean(dim=0))
 
+    class Recurrent(nn.LSTM):
+        def forward(self, inputs):
+            return super().forward(inputs[..., None])[0][:, -1]
+
     class Bare(nn.Module):
         def __init__(self):
             super().__init__()
@@ -259,13 +263,14 @@ def test_what_cannot_be_used_is_named(monkeypatch):
         ((net, Pairs(lambda i: ("text", 0.0)), rows), "must be a tensor, an array or a number"),
         ((net, Pairs(lambda i: 1 / 0), rows), "raised ZeroDivisionError"),
         ((net, dataset(IMAGES, CLASSES), rows), "give both one shape"),
-        ((nn.Linear(3, 1), rows, rows), r"net cannot take a batch of inputs of shape \(2, 4\)"),
+        ((nn.Linear(3, 1), rows, rows), r"net cannot take a batch of inputs of shape \(4, 4\)"),
         ((nn.Linear(4, 2), rows, rows), "squares takes one output"),
         ((nn.LazyLinear(1), rows, rows), "lazy modules"),
         ((lambda inputs: inputs, rows, rows), "net must be a torch.nn.Module"),
         ((nn.Tanh(), rows, rows), "no parameters that require a gradient"),
         ((Mixed(4, 1), rows, rows), "other outputs in a batch than by itself"),
         ((nn.Unflatten(1, (2, 2)), rows, rows), "nothing to descend"),
+        ((Recurrent(1, 1, batch_first=True), rows, rows), "through torch.func, raised RuntimeError: Batching rule"),
         ((Bare(), rows, rows), "'weight' among them, belong to no part with reset_parameters"),
     ]
     for given, message in cases:

@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import InvalidInput, calling, flag, text
 from ..prediction import Supervised
 from ..sources import Rows
 from ..torch_functions import import_torch
-from ..torch_modules import ModuleFunction, check_module
+from ..torch_modules import check_module
 from ..torch_starts import ModuleStarts
 from ..user_predictors import TorchPredictor
 from .task import Starts, Task, UserStarts
@@ -68,9 +68,9 @@ def torch_module(
     held_out, test_shape, test_whole = _rows("test", test, False)
     if test_shape != shape:
         raise InvalidInput(f"inputs of data have shape {shape}, and those of test {test_shape}: give both one shape")
-    predictor = TorchPredictor.from_module(net, shape, whole and test_whole)
-    assert isinstance(predictor.function, ModuleFunction)
-    check_module(net, predictor.function, rows.inputs[: max(PROBED, 2)].reshape(-1, *shape))
+    whole = whole and test_whole
+    check_module(net, rows.inputs[:PROBED].reshape(-1, *shape), whole)
+    predictor = TorchPredictor.from_module(net, shape, whole, evaluation=False)
     problem = Supervised(predictor, loss, rows, ridge, test=held_out, name=name)
     used = "each met once" if online else "used again and again"
     about = f"{rows.rows} samples of a data set, inputs of shape {shape}, {used}"
