@@ -14,7 +14,7 @@ from ..sources import Rows
 from ..torch_functions import import_torch
 from ..torch_modules import check_module
 from ..torch_starts import ModuleStarts
-from ..user_predictors import TorchPredictor
+from ..torch_predictors import TorchPredictor
 from .task import Starts, Task, UserStarts
 
 PROBED = 4  # samples of the data that the module is tried on
