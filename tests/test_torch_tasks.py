@@ -1,5 +1,6 @@
 """A torch module with a map-style data set as a task: the package's own network, the same bits, no sample met twice."""
 
+import pickle
 import sys
 
 import numpy as np
@@ -10,6 +11,7 @@ from tests.parameters import slowly
 from sgdlimits import compare, diffusions, discrete
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary
+from sgdlimits.exact.fingerprints import fingerprint
 from sgdlimits.problems import Supervised, predictors, sources, tasks
 
 pytestmark = pytest.mark.extras
@@ -213,6 +215,39 @@ def test_items_of_any_kind_are_read():
     task = tasks.torch_module(line, numbers, numbers, "squares")
     assert task.dimension == 3 and task.problem.source.labels.shape == (6,)
     assert line[0].weight.dtype == torch.float32 and line.training
+
+
+def test_a_copy_is_the_same_problem():
+    """Through pickle, used before or not: starts, gradients, and what tells settings apart."""
+    task = image_task()
+    mark = fingerprint(task.problem)
+    x = task.starts(2, 0)
+    slope = task.problem.gradient(x)
+    again = pickle.loads(pickle.dumps(task))
+    np.testing.assert_array_equal(again.problem.gradient(again.starts(2, 0)), slope)
+    assert fingerprint(task.problem) == mark == fingerprint(again.problem) != fingerprint(image_task().problem)
+
+
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_attention_has_gradients():
+    """A quotient of differences along one direction, of tokens through one head."""
+    nn = optional("torch").nn
+
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.out = nn.Embedding(5, 4), nn.Linear(4, 5)
+            self.heads = nn.MultiheadAttention(4, 2, batch_first=True)
+
+        def forward(self, tokens):
+            seen = self.table(tokens)
+            return self.out(self.heads(seen, seen, seen, need_weights=False)[0][:, -1])
+
+    words = Pairs(lambda i: (np.array([i % 5, (3 * i) % 5, 1]), i % 5))
+    task = tasks.torch_module(Attending(), words, words, "cross_entropy")
+    x, v = task.starts(1, 0)[0], np.cos(np.arange(task.dimension))
+    quotient = (task.problem.risk(x + 1e-5 * v) - task.problem.risk(x - 1e-5 * v)) / 2e-5
+    assert task.problem.gradient(x) @ v == pytest.approx(float(quotient), abs=1e-8) and abs(quotient) > 1e-4
 
 
 @pytest.mark.parametrize(
