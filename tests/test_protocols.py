@@ -113,7 +113,7 @@ OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
     "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise", "AdditiveRecurrence",
-    "PearsonDiffusion", "StableOrnsteinUhlenbeck", "StableLangevin", "Population", "Starts", "Task",
+    "PearsonDiffusion", "StableOrnsteinUhlenbeck", "StableLangevin", "Population", "Starts", "Task", "UserStarts",
 }  # fmt: skip
 
 

@@ -13,7 +13,8 @@ NAMES = {
     "ShallowNetwork UserLoss",
     "problems.noise": "Minibatch LabelNoise DropConnect Dropout WeightNoise AntiCorrelated InputNoise Langevin",
     "problems.tasks": "Task Task.starts Task.outputs Task.probabilities Task.residuals Task.risk Task.test_risk "
-    "Task.test_accuracy Task.noiseless Starts Population linear_regression random_features logistic_regression "
+    "Task.test_accuracy Task.noiseless Starts UserStarts Population torch_module "
+    "linear_regression random_features logistic_regression "
     "diagonal_network relu_regression relu_classification digits next_character",
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.in_plain_coordinates SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities "
@@ -66,6 +67,7 @@ ARGUMENTS = {
     "problems.SampleLoss": "value gradient samples dimension",
     "problems.tasks.Task": "name problem test start population about",
     "problems.tasks.Task.starts": "paths seed first_path",
+    "problems.tasks.torch_module": "net data test loss online starts ridge name",
     **{f"problems.tasks.{name}": "rows seed" for name in (
         "linear_regression", "random_features", "logistic_regression", "diagonal_network", "relu_regression",
         "relu_classification", "digits", "next_character",

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import matplotlib
+import pytest
+from tests.optional import optional
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -38,10 +40,18 @@ def test_the_page_on_tails_runs(capsys):
 
 def test_the_page_on_the_golden_path_runs(capsys):
     """Assert that a task of one's own is judged."""
-    for block in blocks_of(ROOT / "docs" / "golden_path.md"):
-        exec(compile(block, "golden_path.md", "exec"), {})
+    blocks = blocks_of(ROOT / "docs" / "golden_path.md")
+    exec(compile(blocks[0], "golden_path.md", "exec"), {})
     printed = capsys.readouterr().out
-    assert "mine, offline" in printed and "F1" in printed and "Regime:" in printed
+    assert len(blocks) == 2 and "mine, offline" in printed and "F1" in printed and "Regime:" in printed
+
+
+@pytest.mark.extras
+def test_the_torch_module_on_the_page_on_the_golden_path_runs(capsys):
+    """Assert that it is judged online, on samples that are met once."""
+    optional("torch")
+    exec(compile(blocks_of(ROOT / "docs" / "golden_path.md")[1], "golden_path.md", "exec"), {})
+    assert "images, online" in capsys.readouterr().out
 
 
 def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):

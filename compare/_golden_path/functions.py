@@ -56,7 +56,7 @@ def measurable(task: Task) -> str:
     """Why functions of a task cannot be compared; empty where they can."""
     if task.classifier:
         return ""
-    outputs = task.problem.outputs(task.start.centre, task.test.inputs[:1]).shape[-1]
+    outputs = task.problem.outputs(task.starts(1, 0), task.test.inputs[:1]).shape[-1]
     return "" if outputs == 1 else f"the task has {outputs} real outputs, neither probabilities nor one residual"
 
 

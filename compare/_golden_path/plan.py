@@ -84,7 +84,7 @@ class Plan:
     @property
     def _large(self) -> int:
         """Batches that stand for no noise where no formula does."""
-        return larger(self.low.batch_size)
+        return larger(self.task, self.low.batch_size, self.steps + max(self.ahead, 0))
 
     @property
     def silent(self) -> bool:
@@ -100,9 +100,30 @@ class Plan:
         return self.steps * self.high.batch_size / rows, (self.steps + self.ahead) * self.low.batch_size / rows
 
 
-def larger(batch_size: int) -> int:
-    """Fresh batches that stand for no noise beside this batch size."""
-    return max(batch_size, min(LARGER * batch_size, LARGE))
+def larger(task: Task, batch_size: int, steps: int) -> int:
+    """Fresh batches that stand for no noise beside this batch size; of stored samples as large as they last."""
+    return _lasting(task, max(batch_size, min(LARGER * batch_size, LARGE)), steps)
+
+
+def _lasting(task: Task, batch_size: int, steps: int) -> int:
+    return max(1, min(batch_size, task.problem.samples // steps)) if task.problem.single_pass else batch_size
+
+
+def check_samples(task: Task, batch_size: int, steps: int) -> None:
+    """Refuse steps of so large batches, and of larger ones that stand for no noise, if the samples run out."""
+    if task.problem.single_pass:
+        least = max(batch_size, min(2 * batch_size, LARGE))  # without noise
+        if least * steps > task.problem.samples:
+            raise InvalidInput(
+                f"the data run out: each sample is met once, and {steps} steps need {least * steps} (batches of "
+                f"{batch_size}, and of at least {least} for the run without noise); there are {task.problem.samples}: "
+                "give that many, or take fewer steps or smaller batches"
+            )
+    elif task.online and batch_size * steps > ENDLESS:
+        raise InvalidInput(
+            f"a run draws {batch_size * steps:.3g} samples, and a stream has {ENDLESS:.3g} before it repeats: take "
+            "fewer steps or smaller batches"
+        )
 
 
 def whole_batch(sgd: SGD) -> bool:
@@ -138,14 +159,19 @@ def plan(
         )
     name, value = next(iter(dropped.items()))
     if name == "batch_size" and is_everything(value):
-        low = replace(sgd, **task.noiseless())
+        low = replace(sgd, **task.noiseless(_lasting(task, LARGE, 2 * steps)))
     elif name == "rule":
         low = replace(sgd, rule=value, momentum=0.0, nesterov=False)
     else:
         low = replace(sgd, **dropped)
     kind = {"batch_size": BATCH, "step_size": SIZE, "rule": RULE}[name]
     ahead = _ahead(sgd, low, drop_at) if kind == SIZE else 0
-    _check_samples(task, max(sgd.batch_size, low.batch_size) * (steps + max(ahead, 0)))
+    check_samples(task, max(sgd.batch_size, low.batch_size), steps + max(ahead, 0))
+    if task.problem.single_pass and low.batch_size < sgd.batch_size:
+        raise InvalidInput(
+            f"the batch size falls from {sgd.batch_size} to {low.batch_size}, and samples that are to be met once "
+            "would be met again: let it rise"
+        )
     seeds = whole_number("seeds", seeds, 1)
     if seeds < FEWEST:
         raise InvalidInput(f"seeds is {seeds}, and a mean with its error over seeds needs {FEWEST} at least")
@@ -181,14 +207,6 @@ def _ahead(high: SGD, low: SGD, drop_at: int) -> int:
             f"({met:.6g} steps of {low.step_size:g}): {what}"
         )
     return round(met) - drop_at
-
-
-def _check_samples(task: Task, drawn: int) -> None:
-    if task.online and drawn > ENDLESS:
-        raise InvalidInput(
-            f"a run draws {drawn:.3g} samples, and a stream has {ENDLESS:.3g} before it repeats: take fewer "
-            "steps or smaller batches"
-        )
 
 
 def _looks(record: Any, drop_at: int, steps: int) -> np.ndarray:

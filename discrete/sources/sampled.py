@@ -31,8 +31,10 @@ class Samples(Source):
         return bool(self.problem.compiled)
 
     def gradient(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
-        rows = drawn_rows(k, noise, self.batch_size, self.problem.samples, self.sampling)
-        return self.problem.sample_gradients(x, rows).mean(axis=1)
+        problem = self.problem
+        if self.sampling != "with_replacement" and self.batch_size == problem.samples:
+            return problem.gradient(x)  # all samples, in whatever order
+        return problem.batch_gradients(x, drawn_rows(k, noise, self.batch_size, problem.samples, self.sampling))
 
     def simulator(self, descent: Descent) -> Simulator:
         return ArraySimulator(

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.random import Noise
 
+# The last permutations of each crowd of paths, for as long as it lives.
+_last: WeakKeyDictionary[Noise, tuple[tuple[int, int], np.ndarray]] = WeakKeyDictionary()
 
 
 class Descent(Protocol):
@@ -57,7 +60,11 @@ def drawn_rows(k: int, noise: Noise, batch_size: int, samples: int, sampling: st
     if sampling != "reshuffle":
         return noise.rows(k, batch_size, samples, sampling)
     epoch, place = divmod(k, samples // batch_size)
-    return noise.permutation(epoch, samples)[:, place * batch_size :][:, :batch_size]
+    which, order = _last.get(noise, ((-1, -1), np.empty((0, 0))))
+    if which != (epoch, samples):
+        order = noise.permutation(epoch, samples)
+        _last[noise] = (epoch, samples), order
+    return order[:, place * batch_size :][:, :batch_size].copy()
 
 
 def kept_of_rows(descent: Descent, x: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
-"""Learning tasks: problems with test inputs, a law of starts and often a population risk by formula; no torch.
+"""Learning tasks: problems with test inputs, a law of starts and often a population risk by formula.
 
 Each function gives the online form, fresh samples at every step, and with `rows=n` the offline one, n samples drawn
-once. `seed` chooses teacher, samples and test rows; the seed of a run chooses none of them.
+once. `seed` chooses teacher, samples and test rows; the seed of a run chooses none of them. `torch_module` takes a
+module and data of the user's.
 """
 
 from collections.abc import Callable
@@ -15,7 +16,8 @@ from .pixels import digits
 from .population import Population
 from .regression import relu_regression
 from .sparse import diagonal_network
-from .task import Starts, Task
+from .task import Starts, Task, UserStarts
+from .torch_module import torch_module
 
 TASKS: dict[str, Callable[..., Task]] = {
     "linear-regression": linear_regression,
@@ -33,6 +35,7 @@ __all__ = [
     "Population",
     "Starts",
     "Task",
+    "UserStarts",
     "diagonal_network",
     "digits",
     "linear_regression",
@@ -41,4 +44,5 @@ __all__ = [
     "random_features",
     "relu_classification",
     "relu_regression",
+    "torch_module",
 ]
