@@ -133,6 +133,8 @@ def test_the_result_prints_draws_and_is_saved(linear, tmp_path):
     """Assert the table, the figures and a netCDF file that gives the same verdicts."""
     result = linear[1]
     assert "F1: the snapped run joins the low-noise run" in str(result) and "<table" in result._repr_html_()
+    assert "the noise drops (batch size 4 to 32) at step 60 of 240" in str(result)
+    assert "the noise drops (batch size 4 to 32)" in result.plot().axes[0].get_title(loc="left")
     for figure in (result.plot(), result.plot_gap(), result.plot_gap(log=True)):
         assert figure.axes[0].get_xlabel()
     result.save(tmp_path / "golden.nc")
@@ -150,6 +152,8 @@ def test_the_result_prints_draws_and_is_saved(linear, tmp_path):
         ({"batch_size": 8, "margin": 0.0}, "margin"),
         ({"batch_size": 2**20, "steps": 5000}, "before it repeats"),
         ({"batch_size": 8, "record": [10, 30]}, "record"),
+        ({"batch_size": 2}, "4 before the drop and 2 after it, which is more noise"),
+        ({"step_size": 0.1}, "0.05 before the drop and 0.1 after it, which is more noise"),
     ],
 )
 def test_what_is_refused(change, says):

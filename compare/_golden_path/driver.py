@@ -25,7 +25,7 @@ from ..results import labelled
 from .arms import Arm, Runner, branch
 from .criteria import VOID, Criterion, does_not_help, joins, same_functions
 from .functions import MINE, Functions, functions_at_equal_loss, measurable
-from .plan import Plan, plan, whole_batch
+from .plan import Plan, batch_of, plan
 from .result import AXES, GoldenPath
 
 if TYPE_CHECKING:
@@ -230,7 +230,8 @@ def _dataset(
     }  # fmt: skip
     settings = {
         "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
-        "noiseless": told(asked.noiseless), "drop": asked.kind, "matched": asked.matched, "drop_at": asked.drop_at,
+        "noiseless": told(asked.noiseless), "drop": asked.kind, "change": asked.change,
+        "matched": asked.matched, "drop_at": asked.drop_at,
         "met_at": asked.met_at, "steps": asked.steps, "seeds": asked.seeds, "seed_of_runs": asked.seed,
         "margin": asked.margin, "level": asked.level, "window": asked.window, "online": int(asked.task.online),
         "high_epochs": asked.epochs[0], "low_epochs": asked.epochs[1], "classifier": int(asked.task.classifier),
@@ -244,9 +245,9 @@ def _dataset(
 
 def told(sgd: SGD) -> str:
     """Settings of a run in a few words."""
-    batch = "no noise" if whole_batch(sgd) else f"batch size {sgd.batch_size}"
     rule = "" if sgd.rule is None and not sgd.momentum else f", {sgd.update_rule!r}"
-    return f"{batch}, step size {sgd.step_size if isinstance(sgd.step_size, float) else repr(sgd.step_size)}{rule}"
+    size = f"{sgd.step_size}" if isinstance(sgd.step_size, float) else repr(sgd.step_size)
+    return f"{batch_of(sgd)}, step size {size}{rule}"
 
 
 def asdict_of(judged: list[Criterion]) -> dict[str, np.ndarray]:

@@ -92,12 +92,26 @@ class Plan:
         return whole_batch(self.low)
 
     @property
+    def change(self) -> str:
+        """What changes at the drop, from what to what."""
+        if self.kind == BATCH:
+            return f"{batch_of(self.high)} to {batch_of(self.low).removeprefix('batch size ')}"
+        if self.kind == SIZE:
+            return f"step size {self.high.step_size:g} to {self.low.step_size:g}"
+        return f"{self.high.update_rule.label} to {self.low.update_rule.label}"
+
+    @property
     def epochs(self) -> tuple[float, float]:
         """Of the high and the low run, at their ends; inf online."""
         if self.task.online:
             return np.inf, np.inf
         rows = self.task.problem.samples
         return self.steps * self.high.batch_size / rows, (self.steps + self.ahead) * self.low.batch_size / rows
+
+
+def batch_of(sgd: SGD) -> str:
+    """The batch of a run in a few words."""
+    return "no noise" if whole_batch(sgd) else f"batch size {sgd.batch_size}"
 
 
 def larger(batch_size: int) -> int:
@@ -144,6 +158,17 @@ def plan(
     else:
         low = replace(sgd, **dropped)
     kind = {"batch_size": BATCH, "step_size": SIZE, "rule": RULE}[name]
+    if kind == BATCH and low.batch_size < sgd.batch_size and not whole_batch(low):
+        raise InvalidInput(
+            f"batch_size is {sgd.batch_size} before the drop and {low.batch_size} after it, which is more noise: take "
+            "a larger one after it, or None for no noise"
+        )
+    numbers = isinstance(sgd.step_size, float) and isinstance(low.step_size, float)
+    if kind == SIZE and numbers and low.step_size > sgd.step_size:
+        raise InvalidInput(
+            f"step_size is {sgd.step_size:g} before the drop and {low.step_size:g} after it, which is more noise: take "
+            "a smaller one after it"
+        )
     ahead = _ahead(sgd, low, drop_at) if kind == SIZE else 0
     _check_samples(task, max(sgd.batch_size, low.batch_size) * (steps + max(ahead, 0)))
     seeds = whole_number("seeds", seeds, 1)
