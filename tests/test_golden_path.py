@@ -5,7 +5,7 @@ import pytest
 from sgdlimits import compare
 from sgdlimits.compare._golden_path.arms import branch
 from sgdlimits.discrete import SGD, rules
-from sgdlimits.ensembles import saved_state
+from sgdlimits.ensembles import progress, saved_state
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import StreamingLeastSquares, tasks
 
@@ -168,3 +168,13 @@ def test_another_problem_is_refused():
     task, other = tasks.linear_regression(dimension=5, seed=2), tasks.linear_regression(dimension=5, seed=3)
     with pytest.raises(InvalidInput, match="another problem"):
         compare.golden_path(task, SGD(other.problem, 0.05), 20, batch_size=8, steps=40)
+
+
+def test_a_long_run_says_by_itself_that_it_goes_on(capsys, monkeypatch):
+    """Assert a line on standard error once patience ends, and none where none was wanted."""
+    task = tasks.linear_regression(dimension=5, seed=2)
+    sgd = SGD(task.problem, 0.05, batch_size=4)
+    for patience, wanted, said in ((0.0, None, True), (0.0, False, False), (1e9, None, False)):
+        monkeypatch.setattr(progress, "FIRST_WORD", patience)
+        compare.golden_path(task, sgd, 20, batch_size=32, steps=40, seeds=4, functions=False, progress=wanted)
+        assert ("golden path: " in capsys.readouterr().err) is said

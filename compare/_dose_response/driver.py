@@ -72,7 +72,7 @@ def dose_response(
         With which the intervals of all doses hold at once, at one number of steps.
     threads : int, optional
     progress : bool or object with update(n) and close(), optional
-        Path-steps.
+        Path-steps; None: a line after ten seconds and each half minute, False: nothing.
 
     Returns
     -------
@@ -100,7 +100,7 @@ def dose_response(
         raise InvalidInput(f"seeds is {seeds}, and a mean with its error over seeds needs {FEWEST} at least")
     if task.online and max(run.batch_size * share for run, share in zip(runs, shares)) * steps > ENDLESS:
         raise InvalidInput(f"a run draws more than the {ENDLESS:.3g} samples after which a stream repeats: take fewer")
-    bar = open_progress(progress, math.inf)
+    bar = open_progress(progress, math.inf, patient="dose and response")
     runner, starts = Runner(task, seeds, threads, KeptOpen(bar)), task.starts(seeds, seed)
 
     def losses(name: str, run: SGD, share: Fraction) -> np.ndarray:

@@ -97,7 +97,7 @@ def golden_path(
         Whether functions are compared (F3), which takes three more runs.
     threads : int, optional
     progress : bool or object with update(n) and close(), optional
-        Path-steps.
+        Path-steps; None: a line after ten seconds and each half minute, False: nothing.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def golden_path(
     """
     asked = plan(task, sgd, drop_at, batch_size, step_size, rule, steps, record, seeds, seed, margin, level, window)
     why_not = measurable(task) if functions else "functions were not asked for"
-    bar = open_progress(progress, math.inf)
+    bar = open_progress(progress, math.inf, patient="golden path")
     try:
         arms = runs(asked, threads, not why_not, KeptOpen(bar))
     finally:
