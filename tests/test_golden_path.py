@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sgdlimits import compare
 from sgdlimits.compare._golden_path.arms import branch
+from sgdlimits.compare._golden_path.plan import larger
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.ensembles import progress, saved_state
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import StreamingLeastSquares, tasks
 
 
@@ -178,3 +179,15 @@ def test_a_long_run_says_by_itself_that_it_goes_on(capsys, monkeypatch):
         monkeypatch.setattr(progress, "FIRST_WORD", patience)
         compare.golden_path(task, sgd, 20, batch_size=32, steps=40, seeds=4, functions=False, progress=wanted)
         assert ("golden path: " in capsys.readouterr().err) is said
+
+
+def test_a_run_that_overflows_before_the_drop_is_named_by_its_settings():
+    """Assert that the run with much noise is named, with its settings in a few words."""
+    task = tasks.relu_regression(inputs=2, width=3)
+    with pytest.warns(OverflowedPaths), pytest.raises(InvalidInput, match="'high' overflow with batch size 2, step"):
+        compare.golden_path(task, SGD(task.problem, 50.0, batch_size=2), 40, batch_size=8, steps=60, seeds=4)
+
+
+def test_batches_that_stand_for_no_noise_are_large():
+    """Assert eight times the low run's, at least 64 and at most 1024, and never fewer than the low run's."""
+    assert [larger(size) for size in (1, 4, 16, 64, 512, 4096)] == [64, 64, 128, 512, 1024, 4096]

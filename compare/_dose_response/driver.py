@@ -22,8 +22,8 @@ from sgdlimits.problems.tasks import Task
 from .._golden_path.arms import Runner
 from ..drops import BATCH, SIZE
 from ..estimates import fieller
-from .._golden_path.driver import ROUNDING, told
-from .._golden_path.plan import FEWEST, NEAR, larger, whole_batch
+from .._golden_path.driver import ROUNDING
+from .._golden_path.plan import FEWEST, NEAR, larger, told, whole_batch
 from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from ..results import labelled

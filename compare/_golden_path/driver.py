@@ -25,7 +25,7 @@ from ..results import labelled
 from .arms import Arm, Runner, branch
 from .criteria import VOID, Criterion, does_not_help, joins, same_functions
 from .functions import MINE, Functions, functions_at_equal_loss, measurable
-from .plan import Plan, batch_of, plan
+from .plan import Plan, plan, told
 from .result import AXES, GoldenPath
 
 if TYPE_CHECKING:
@@ -179,7 +179,7 @@ def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | 
 
     def dropped(name: str, first: SGD, then: SGD, own: int) -> tuple[Arm, Arm]:
         """One run up to the drop and the two that go on from it: with other settings, and with the same."""
-        lead, state = runner.run(name, first, starts, before, 0, own)
+        lead, state = runner.run("high" if name == "snapped" else name, first, starts, before, 0, own)
         branched, _ = runner.run(name, then, branch(state, first, then), after, kept, own)
         unbroken = branched if name != "snapped" else runner.run("high", first, state, after, kept, own)[0]
         return tuple(  # type: ignore[return-value]
@@ -241,13 +241,6 @@ def _dataset(
         "one_start": int(asked.task.start.fixed), "sharpness": np.nan,
     }  # fmt: skip
     return labelled(record, AXES, coordinates, settings)
-
-
-def told(sgd: SGD) -> str:
-    """Settings of a run in a few words."""
-    rule = "" if sgd.rule is None and not sgd.momentum else f", {sgd.update_rule!r}"
-    size = f"{sgd.step_size}" if isinstance(sgd.step_size, float) else repr(sgd.step_size)
-    return f"{batch_of(sgd)}, step size {size}{rule}"
 
 
 def asdict_of(judged: list[Criterion]) -> dict[str, np.ndarray]:

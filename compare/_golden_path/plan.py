@@ -20,8 +20,8 @@ FEWEST = 4  # seeds
 LOOKS = 24  # recorded steps after the drop, unless said otherwise
 EARLY = 14  # and before it
 NEAR = 1e-9  # relative, within which a step is a whole number
-LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches, up to
-LARGE = 1024
+LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches
+LEAST_LARGE, LARGE = 64, 1024  # at least and at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +114,16 @@ def batch_of(sgd: SGD) -> str:
     return "no noise" if whole_batch(sgd) else f"batch size {sgd.batch_size}"
 
 
+def told(sgd: SGD) -> str:
+    """Settings of a run in a few words."""
+    rule = "" if sgd.rule is None and not sgd.momentum else f", {sgd.update_rule!r}"
+    size = f"{sgd.step_size}" if isinstance(sgd.step_size, float) else repr(sgd.step_size)
+    return f"{batch_of(sgd)}, step size {size}{rule}"
+
+
 def larger(batch_size: int) -> int:
     """Fresh batches that stand for no noise beside this batch size."""
-    return max(batch_size, min(LARGER * batch_size, LARGE))
+    return max(batch_size, min(max(LARGER * batch_size, LEAST_LARGE), LARGE))
 
 
 def whole_batch(sgd: SGD) -> bool:
