@@ -157,6 +157,7 @@ def test_a_long_solution_says_how_far_it_is(capsys, monkeypatch):
     task = tasks.relu_classification(inputs=2, width=3, classes=2, rows=6)
     flow = GradientFlow(task.problem, 0.1, rtol=1e-6, atol=1e-6)
     start = np.full(flow.problem.dimension, 0.3)
+    monkeypatch.setattr(progress, "FIRST_WORD", 1e9)
     silent = flow.solve(start, 2)
     assert capsys.readouterr().err == ""
     monkeypatch.setattr(progress, "FIRST_WORD", 0.0)
