@@ -114,7 +114,8 @@ def read_csv(
 
     With `classes` the target's values are classes, numbered in order; None: where all of them are texts.
     """
-    sheet, levels = read_sheet(path, form), ()
+    sheet = read_sheet(path, form)
+    levels: tuple[str, ...] = ()
     if classes is None or flag("classes", classes):
         sheet, levels = with_classes(sheet, target, classes is None)
     names, features, targets, said = columns_of(sheet, target, form)
