@@ -114,8 +114,9 @@ def _grid(
     side: Literal["left", "right"] = "left",
 ) -> Figure:  # fmt: skip
     count = len(drops)
-    lines = -(-count // 2)
-    figure, axes = panels(lines, max(1, lines) * PANEL, 2)
+    columns = min(2, max(1, count))  # one panel takes the whole width
+    lines = -(-count // columns)
+    figure, axes = panels(lines, max(1, lines) * PANEL, columns)
     for ax, (name, drop) in zip(axes, drops.items()):
         draw(drop, ax)
         ax.set_title("", loc="left")
