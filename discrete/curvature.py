@@ -19,7 +19,7 @@ PRODUCTS = 3000  # with the Hessian that are spent at most
 NUDGE = 1e-5  # step of the second difference quotient, whose distance to the first is the error of a product
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sharpness:
     """The largest eigenvalue of the Hessian of what is descended, the ridge included.
 
@@ -50,6 +50,10 @@ class Sharpness:
 
     def __float__(self) -> float:
         return self.value
+
+    def __repr__(self) -> str:
+        sampling = f", sampling_error={self.sampling_error:.2g}" if self.sampling_error else ""
+        return f"Sharpness({self.value:.7g}, error={self.error:.2g}{sampling}; {self.products} products)"
 
 
 def sharpness(problem: Any, x: Any, tolerance: float = 1e-7) -> Sharpness:

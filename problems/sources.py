@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -91,7 +91,7 @@ def stored_sample(i, out, inputs, labels):
     return labels[i]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rows(Source):
     """Stored samples.
 
@@ -142,6 +142,9 @@ class Rows(Source):
     def from_dataset(cls, name: str, standardise: bool = True) -> Rows:
         """All rows of a named data set (`problems.datasets.DATASETS`); the labels stay as they are."""
         return cls.from_table(dataset(name), standardise)[0]
+
+    def __repr__(self) -> str:
+        return f"Rows(n={self.rows}, p={self.columns}; {self.description})"
 
     @property
     def data(self):
@@ -269,15 +272,15 @@ class Stream(DrawnSource):
         If `draw` is not compiled, or a size is not a whole number.
     """
 
-    draw: Callable[..., float]
+    draw: Callable[..., float] = field(repr=False)
     columns: int
     normals: int
     uniforms: int = 0
     seed: int = 0
     evaluated: int = EVALUATED
-    rows: int = ENDLESS
-    endless: bool = True
-    arrays: tuple[Any, ...] = ()
+    rows: int = field(default=ENDLESS, repr=False)
+    endless: bool = field(default=True, repr=False)
+    arrays: tuple[Any, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         user_function("draw", self.draw, True, "draw(normals, uniforms, out, *arrays) -> label")

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sgdlimits import compare
 from sgdlimits.compare._golden_path.arms import branch
+from sgdlimits.compare._golden_path.plan import larger
 from sgdlimits.discrete import SGD, rules
-from sgdlimits.ensembles import saved_state
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.ensembles import progress, saved_state
+from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import StreamingLeastSquares, tasks
 
 
@@ -133,6 +134,8 @@ def test_the_result_prints_draws_and_is_saved(linear, tmp_path):
     """Assert the table, the figures and a netCDF file that gives the same verdicts."""
     result = linear[1]
     assert "F1: the snapped run joins the low-noise run" in str(result) and "<table" in result._repr_html_()
+    assert "the noise drops (batch size 4 to 32) at step 60 of 240" in str(result)
+    assert "the noise drops (batch size 4 to 32)" in result.plot().axes[0].get_title(loc="left")
     for figure in (result.plot(), result.plot_gap(), result.plot_gap(log=True)):
         assert figure.axes[0].get_xlabel()
     result.save(tmp_path / "golden.nc")
@@ -150,6 +153,8 @@ def test_the_result_prints_draws_and_is_saved(linear, tmp_path):
         ({"batch_size": 8, "margin": 0.0}, "margin"),
         ({"batch_size": 2**20, "steps": 5000}, "before it repeats"),
         ({"batch_size": 8, "record": [10, 30]}, "record"),
+        ({"batch_size": 2}, "4 before the drop and 2 after it, which is more noise"),
+        ({"step_size": 0.1}, "0.05 before the drop and 0.1 after it, which is more noise"),
     ],
 )
 def test_what_is_refused(change, says):
@@ -164,3 +169,25 @@ def test_another_problem_is_refused():
     task, other = tasks.linear_regression(dimension=5, seed=2), tasks.linear_regression(dimension=5, seed=3)
     with pytest.raises(InvalidInput, match="another problem"):
         compare.golden_path(task, SGD(other.problem, 0.05), 20, batch_size=8, steps=40)
+
+
+def test_a_long_run_says_by_itself_that_it_goes_on(capsys, monkeypatch):
+    """Assert a line on standard error once patience ends, and none where none was wanted."""
+    task = tasks.linear_regression(dimension=5, seed=2)
+    sgd = SGD(task.problem, 0.05, batch_size=4)
+    for patience, wanted, said in ((0.0, None, True), (0.0, False, False), (1e9, None, False)):
+        monkeypatch.setattr(progress, "FIRST_WORD", patience)
+        compare.golden_path(task, sgd, 20, batch_size=32, steps=40, seeds=4, functions=False, progress=wanted)
+        assert ("golden path: " in capsys.readouterr().err) is said
+
+
+def test_a_run_that_overflows_before_the_drop_is_named_by_its_settings():
+    """Assert that the run with much noise is named, with its settings in a few words."""
+    task = tasks.relu_regression(inputs=2, width=3)
+    with pytest.warns(OverflowedPaths), pytest.raises(InvalidInput, match="'high' overflow with batch size 2, step"):
+        compare.golden_path(task, SGD(task.problem, 50.0, batch_size=2), 40, batch_size=8, steps=60, seeds=4)
+
+
+def test_batches_that_stand_for_no_noise_are_large():
+    """Assert eight times the low run's, at least 64 and at most 1024, and never fewer than the low run's."""
+    assert [larger(size) for size in (1, 4, 16, 64, 512, 4096)] == [64, 64, 128, 512, 1024, 4096]

@@ -304,3 +304,10 @@ def test_noise_helps_the_diagonal_network_offline_and_only_there():
     errors = gaps[40].std(axis=0, ddof=1) / np.sqrt(20)
     assert offline[1] < offline[0] < -10 * errors[0] and offline[1] / offline[0] > 1
     assert 0 < online[1] < 0.02 * online[0] and online[1] < 1e-5
+
+
+def test_letters_that_the_alphabet_lacks_are_counted():
+    """Assert that a text with accents and digits says how many became full stops, and the embedded one nothing."""
+    mine = tasks.next_character(context=1, width=0, text="Für alle; schön! 12")
+    assert "4 letters and digits besides a to z" in mine.about
+    assert "besides" not in tasks.next_character(context=1, width=0).about

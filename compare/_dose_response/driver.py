@@ -21,8 +21,8 @@ from sgdlimits.problems.tasks import Task
 from .._golden_path.arms import Runner
 from ..drops import BATCH, SIZE
 from ..estimates import fieller
-from .._golden_path.driver import ROUNDING, told
-from .._golden_path.plan import FEWEST, NEAR, check_samples, larger, whole_batch
+from .._golden_path.driver import ROUNDING
+from .._golden_path.plan import FEWEST, NEAR, check_samples, larger, told, whole_batch
 from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from ..results import labelled
@@ -71,7 +71,7 @@ def dose_response(
         With which the intervals of all doses hold at once, at one number of steps.
     threads : int, optional
     progress : bool or object with update(n) and close(), optional
-        Path-steps.
+        Path-steps; None: a line after ten seconds and each half minute, False: nothing.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def dose_response(
         raise InvalidInput(f"seeds is {seeds}, and a mean with its error over seeds needs {FEWEST} at least")
     batch, longest = max(run.batch_size for run in runs), math.ceil(max(shares) * steps)
     check_samples(task, batch, longest)
-    bar = open_progress(progress, math.inf)
+    bar = open_progress(progress, math.inf, patient="dose and response")
     runner, starts = Runner(task, seeds, threads, KeptOpen(bar)), task.starts(seeds, seed)
 
     def losses(name: str, run: SGD, share: Fraction) -> np.ndarray:

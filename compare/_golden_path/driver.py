@@ -25,7 +25,7 @@ from ..results import labelled
 from .arms import Arm, Runner, branch
 from .criteria import VOID, Criterion, does_not_help, joins, same_functions
 from .functions import MINE, Functions, functions_at_equal_loss, measurable
-from .plan import Plan, plan, whole_batch
+from .plan import Plan, plan, told
 from .result import AXES, GoldenPath
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def golden_path(
         Whether functions are compared (F3), which takes three more runs.
     threads : int, optional
     progress : bool or object with update(n) and close(), optional
-        Path-steps.
+        Path-steps; None: a line after ten seconds and each half minute, False: nothing.
 
     Returns
     -------
@@ -114,7 +114,7 @@ def golden_path(
     """
     asked = plan(task, sgd, drop_at, batch_size, step_size, rule, steps, record, seeds, seed, margin, level, window)
     why_not = measurable(task) if functions else "functions were not asked for"
-    bar = open_progress(progress, math.inf)
+    bar = open_progress(progress, math.inf, patient="golden path")
     try:
         arms = runs(asked, threads, not why_not, KeptOpen(bar))
     finally:
@@ -179,7 +179,7 @@ def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | 
 
     def dropped(name: str, first: SGD, then: SGD, own: int) -> tuple[Arm, Arm]:
         """One run up to the drop and the two that go on from it: with other settings, and with the same."""
-        lead, state = runner.run(name, first, starts, before, 0, own)
+        lead, state = runner.run("high" if name == "snapped" else name, first, starts, before, 0, own)
         branched, _ = runner.run(name, then, branch(state, first, then), after, kept, own)
         unbroken = branched if name != "snapped" else runner.run("high", first, state, after, kept, own)[0]
         return tuple(  # type: ignore[return-value]
@@ -230,7 +230,8 @@ def _dataset(
     }  # fmt: skip
     settings = {
         "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
-        "noiseless": told(asked.noiseless), "drop": asked.kind, "matched": asked.matched, "drop_at": asked.drop_at,
+        "noiseless": told(asked.noiseless), "drop": asked.kind, "change": asked.change,
+        "matched": asked.matched, "drop_at": asked.drop_at,
         "met_at": asked.met_at, "steps": asked.steps, "seeds": asked.seeds, "seed_of_runs": asked.seed,
         "margin": asked.margin, "level": asked.level, "window": asked.window, "online": int(asked.task.online),
         "high_epochs": asked.epochs[0], "low_epochs": asked.epochs[1], "classifier": int(asked.task.classifier),
@@ -240,13 +241,6 @@ def _dataset(
         "one_start": int(asked.task.start.fixed), "sharpness": np.nan,
     }  # fmt: skip
     return labelled(record, AXES, coordinates, settings)
-
-
-def told(sgd: SGD) -> str:
-    """Settings of a run in a few words."""
-    batch = "no noise" if whole_batch(sgd) else f"batch size {sgd.batch_size}"
-    rule = "" if sgd.rule is None and not sgd.momentum else f", {sgd.update_rule!r}"
-    return f"{batch}, step size {sgd.step_size if isinstance(sgd.step_size, float) else repr(sgd.step_size)}{rule}"
 
 
 def asdict_of(judged: list[Criterion]) -> dict[str, np.ndarray]:

@@ -20,8 +20,8 @@ FEWEST = 4  # seeds
 LOOKS = 24  # recorded steps after the drop, unless said otherwise
 EARLY = 14  # and before it
 NEAR = 1e-9  # relative, within which a step is a whole number
-LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches, up to
-LARGE = 1024
+LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches
+LEAST_LARGE, LARGE = 64, 1024  # at least and at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +92,15 @@ class Plan:
         return whole_batch(self.low)
 
     @property
+    def change(self) -> str:
+        """What changes at the drop, from what to what."""
+        if self.kind == BATCH:
+            return f"{batch_of(self.high)} to {batch_of(self.low).removeprefix('batch size ')}"
+        if self.kind == SIZE:
+            return f"step size {self.high.step_size:g} to {self.low.step_size:g}"
+        return f"{self.high.update_rule.label} to {self.low.update_rule.label}"
+
+    @property
     def epochs(self) -> tuple[float, float]:
         """Of the high and the low run, at their ends; inf online."""
         if self.task.online:
@@ -102,7 +111,7 @@ class Plan:
 
 def larger(task: Task, batch_size: int, steps: int) -> int:
     """Fresh batches that stand for no noise beside this batch size; of stored samples as large as they last."""
-    return _lasting(task, max(batch_size, min(LARGER * batch_size, LARGE)), steps)
+    return _lasting(task, max(batch_size, min(max(LARGER * batch_size, LEAST_LARGE), LARGE)), steps)
 
 
 def _lasting(task: Task, batch_size: int, steps: int) -> int:
@@ -124,6 +133,18 @@ def check_samples(task: Task, batch_size: int, steps: int) -> None:
             f"a run draws {batch_size * steps:.3g} samples, and a stream has {ENDLESS:.3g} before it repeats: take "
             "fewer steps or smaller batches"
         )
+
+
+def batch_of(sgd: SGD) -> str:
+    """The batch of a run in a few words."""
+    return "no noise" if whole_batch(sgd) else f"batch size {sgd.batch_size}"
+
+
+def told(sgd: SGD) -> str:
+    """Settings of a run in a few words."""
+    rule = "" if sgd.rule is None and not sgd.momentum else f", {sgd.update_rule!r}"
+    size = f"{sgd.step_size}" if isinstance(sgd.step_size, float) else repr(sgd.step_size)
+    return f"{batch_of(sgd)}, step size {size}{rule}"
 
 
 def whole_batch(sgd: SGD) -> bool:
@@ -165,6 +186,17 @@ def plan(
     else:
         low = replace(sgd, **dropped)
     kind = {"batch_size": BATCH, "step_size": SIZE, "rule": RULE}[name]
+    if kind == BATCH and low.batch_size < sgd.batch_size and not whole_batch(low):
+        raise InvalidInput(
+            f"batch_size is {sgd.batch_size} before the drop and {low.batch_size} after it, which is more noise: take "
+            "a larger one after it, or None for no noise"
+        )
+    numbers = isinstance(sgd.step_size, float) and isinstance(low.step_size, float)
+    if kind == SIZE and numbers and low.step_size > sgd.step_size:
+        raise InvalidInput(
+            f"step_size is {sgd.step_size:g} before the drop and {low.step_size:g} after it, which is more noise: take "
+            "a smaller one after it"
+        )
     ahead = _ahead(sgd, low, drop_at) if kind == SIZE else 0
     check_samples(task, max(sgd.batch_size, low.batch_size), steps + max(ahead, 0))
     if task.problem.single_pass and low.batch_size < sgd.batch_size:

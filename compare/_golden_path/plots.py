@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress
+from ..drops import event
+from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress, plain_decades
 from .functions import UNSNAPPED
 
 if TYPE_CHECKING:
@@ -39,9 +40,8 @@ def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) 
     ax.axvline(told["drop_at"], color=GREY, linewidth=0.8, linestyle=":")
     _log_losses(ax, least)
     dress(ax, "expected loss" if told["formula"] else "loss on the test rows")
-    verb = "changes" if told["drop"] == "rule" else "drops"
     ax.set_title(
-        f"{told['name']}, {'online' if told['online'] else 'offline'}: the {told['drop']} {verb} at the dotted line",
+        f"{told['name']}, {'online' if told['online'] else 'offline'}; dotted: {event(told)}; bands: 95 %",
         fontsize=SMALL, loc="left", color=GREY,
     )  # fmt: skip
     if label:
@@ -51,17 +51,11 @@ def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) 
 
 
 def _log_losses(ax: Axes, least: float) -> None:
-    """A logarithmic axis of losses, cut where a run without noise has come to rounding; plain numbers on short ones."""
-    from matplotlib.ticker import LogLocator, NullFormatter
-
+    """A logarithmic axis of losses, cut where a run without noise has come to rounding."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, SHOWN * high) if least < SHOWN * high else low, high)
-    low, high = ax.get_ylim()
-    if high < 30 * low:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if high > 3 * low else range(1, 10)))
-        ax.yaxis.set_major_formatter("{x:.3g}")
-        ax.yaxis.set_minor_formatter(NullFormatter())
+    plain_decades(ax)
 
 
 def gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
@@ -112,11 +106,14 @@ def log_gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
         ax.plot(after[1:], np.abs(exact[1:]), color="black", linestyle="--", linewidth=1)
     ax.set_xscale("log")
     ax.set_yscale("log")
+    plain_decades(ax)
     ax.xaxis.set_major_formatter("{x:g}")
-    dress(ax, "gap to the low run, as a loss", AFTER)
-    ax.set_title(
-        f"{told['name']}, {'online' if told['online'] else 'offline'}", fontsize=SMALL, loc="left", color=GREY
-    )
+    dress(ax, "|gap| to the low run, as a loss", AFTER)
+    marks = ((known & (mean < 0), "triangles: snapped ahead"), (~known, "open: sign not known"),
+             (np.isfinite(exact), "dashed: exact"))  # fmt: skip
+    said = [words for seen, words in marks if seen[1:].any()]
+    where = f"{told['name']}, {'online' if told['online'] else 'offline'}"
+    ax.set_title("; ".join([where, *said]), fontsize=SMALL, loc="left", color=GREY)
     return figure
 
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..text_table import number
+from ..text_table import number, percent
 from .functions import UNSNAPPED
-from ..drops import BATCH
+from ..drops import BATCH, event
 
 if TYPE_CHECKING:
     import xarray
@@ -19,10 +19,9 @@ EDGE = 2.0  # step size times largest Hessian eigenvalue, past which plain desce
 def heading(dataset: xarray.Dataset) -> list[str]:
     """What was run, the arms, and the regime."""
     told = dataset.attrs
-    verb = "drops" if told["drop"] != "rule" else "changes"
     where = "online" if told["online"] else "offline"
     return [
-        f"{told['name']}, {where}: the {told['drop']} {verb} at step {told['drop_at']} of {told['steps']}; "
+        f"{told['name']}, {where}: {event(told)} at step {told['drop_at']} of {told['steps']}; "
         f"{told['seeds']} seeds, matched at {told['matched']}",
         f"high: {told['high']}; low: {told['low']}; noiseless: {told['noiseless']}.",
         regime(dataset),
@@ -33,12 +32,12 @@ def regime(dataset: xarray.Dataset) -> str:
     """The conditions under which the verdicts were seen: data, size of the drop, sharpness where it was measured."""
     told = dataset.attrs
     data = "fresh samples" if told["online"] else (
-        f"the same samples {number(told['high_epochs'])} times over (high) and {number(told['low_epochs'])} (low)"
+        f"the same samples {told['high_epochs']:.4g} times over (high) and {told['low_epochs']:.4g} (low)"
     )  # fmt: skip
     gap, low = dataset["gap"].values[:, 0], dataset["loss"].sel(arm="low").values[:, 0].mean()
     error = gap.std(ddof=1) / math.sqrt(gap.size)
     size = abs(gap.mean()) / error if error > 0 else math.inf
-    part = f", {100 * gap.mean() / low:.2g} % of the low run's loss" if gap.mean() < 10 * low else ""
+    part = f", {percent(gap.mean() / low)} % of the low run's loss" if gap.mean() < 10 * low else ""
     drop = f"gap at the drop {number(gap.mean(), 3, sign=True)}, {number(size, 2)} standard errors{part}"
     said = f"Regime: {data}; {drop}"
     if math.isfinite(told["sharpness"]):

@@ -13,6 +13,7 @@ from sgdlimits.diffusions import GradientFlow
 from sgdlimits.discrete import SGD, sharpness
 from sgdlimits.ensembles import limits
 from sgdlimits.ensembles.initial import recorded_steps
+from sgdlimits.ensembles.progress import open_progress
 from sgdlimits.exact.errors import (
     InvalidInput,
     OverflowedPaths,
@@ -151,6 +152,9 @@ def _noise(
             risk = sgd.moments(x0, int(kept[-1]), grid.tolist(), ("risk",))["risk"].values[np.isin(grid, kept)]
             return risk, np.zeros(kept.size), True
         paths = whole_number("paths", paths, 2)
-        run = sgd.simulate(x0, int(kept[-1]), paths, {"risk": problem.risk}, kept.tolist(), seed)["risk"].values
+        run = sgd.simulate(
+            x0, int(kept[-1]), paths, {"risk": problem.risk}, kept.tolist(), seed,
+            progress=open_progress(None, math.inf, patient="SGD at these steps"),
+        )["risk"].values  # fmt: skip
     with np.errstate(invalid="ignore"):
         return run.mean(axis=0), run.std(axis=0, ddof=1) / math.sqrt(paths), False

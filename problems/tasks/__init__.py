@@ -1,8 +1,8 @@
 """Learning tasks: problems with test inputs, a law of starts and often a population risk by formula.
 
 Each function gives the online form, fresh samples at every step, and with `rows=n` the offline one, n samples drawn
-once. `seed` chooses teacher, samples and test rows; the seed of a run chooses none of them. `torch_module` takes a
-module and data of the user's.
+once. `seed` chooses teacher, samples and test rows; the seed of a run chooses none of them. `from_csv` and `from_rows`
+make a task of rows of one's own, `torch_module` one of a module and its data.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from .classification import relu_classification
 from .features import random_features
 from .linear import linear_regression
 from .logistic import logistic_regression
+from .own_data import from_csv, from_rows
 from .pixels import digits
 from .population import Population
 from .regression import relu_regression
@@ -38,6 +39,8 @@ __all__ = [
     "UserStarts",
     "diagonal_network",
     "digits",
+    "from_csv",
+    "from_rows",
     "linear_regression",
     "logistic_regression",
     "next_character",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +17,7 @@ from sgdlimits.exact.errors import (
     non_negative,
     one_of,
     points,
+    shown,
     text,
     whole_number,
 )
@@ -31,7 +32,7 @@ LAWS = ("normal", "uniform")
 BLOCK = 2**22  # outputs that are held at once while a mean over test rows is taken
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Starts:
     """Law of starts: centre + spread * xi with independent xi, standard normal or uniform on (-1, 1).
 
@@ -59,7 +60,16 @@ class Starts:
     @classmethod
     def of_layers(cls, *layers: tuple[int, float], law: str = "normal") -> Starts:
         """Centre 0, and layers of (how many parameters, spread) side by side."""
-        spread = np.concatenate([np.full(size, non_negative("spread", each)) for size, each in layers])
+        for layer in layers:
+            if not isinstance(layer, Sequence) or len(layer) != 2:
+                raise InvalidInput(
+                    f"a layer is a pair (how many parameters, spread), got {shown(layer)}: "
+                    "Starts.of_layers((50, 0.4), (5, 0.0)), say"
+                )
+        spread = np.concatenate([
+            np.full(whole_number("parameters of a layer", size, 0), non_negative("spread", each))
+            for size, each in layers
+        ])  # fmt: skip
         return cls(np.zeros(spread.size), spread, law)
 
     @property
@@ -71,6 +81,9 @@ class Starts:
     def fixed(self) -> bool:
         """All starts are the same."""
         return not self.spread.any()
+
+    def __repr__(self) -> str:
+        return f"Starts({self.law}, d={self.centre.size}, spread {self.spread.min():g} to {self.spread.max():g})"
 
     def draw(self, paths: int, seed: int, first_path: int = 0) -> np.ndarray:
         """Starts (paths, d) of paths first_path, first_path + 1, ...: a function of seed and path number alone."""

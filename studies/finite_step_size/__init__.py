@@ -1,4 +1,4 @@
-"""Finite step sizes: stationary laws of SGD and its variants, exactly, simulated, and as continuous limits have them."""
+"""Finite step sizes: stationary laws of SGD and its variants, exactly, by paths, and as limits have them."""
 
 if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.studies, not studies")

@@ -43,7 +43,8 @@ def around(
     return Curve(
         name, f"{name.capitalize()}: variance about the minimum; quadratic theory is {where}",
         "step size / threshold of the expansion", "trace of the covariance", sizes / limit, lines, simulated, errors,
-        against=EXPANDED, note=f"n = {loss.samples}, {loss.dimension} weights, batches of {batch}, {steps} steps from the "
+        against=EXPANDED,
+        note=f"{name}: n = {loss.samples}, {loss.dimension} weights, batches of {batch}, {steps} steps from the "
         "minimum. Theory is exact for the Taylor polynomials, not for the loss.",
     )  # fmt: skip
 
@@ -100,6 +101,7 @@ def widths(scale: Scale) -> Curve:
     return Curve(
         "widths", f"Variance of the loss over {RUNS} runs within the first epoch, against the width", "hidden units",
         "variance of the loss", hidden.astype(float), {name: np.array(values) for name, values in found.items()},
-        log="xy", against="", note=f"Two-layer tanh network, {WIDTH_ROWS} digits, batches of 4, one pass; mean over eight "
-        "steps of it, no theory.",
+        log="xy", against="",
+        note=f"Widths: two-layer tanh network, {WIDTH_ROWS} digits, batches of 4, one pass; mean over eight steps; "
+        "no theory.",
     )  # fmt: skip

@@ -31,8 +31,8 @@ def shape(scale: Scale) -> tuple[Curve, dict[str, tuple[Ellipse, Ellipse, np.nda
         "anisotropy", "Shape of the fluctuations: ratio of the variances along the axes", "step size / threshold",
         "anisotropy", sizes / top,
         {EXACT: found.anisotropy.values[:, 0], OU: found.anisotropy.values[:, 1]}, simulated, errors, log="",
-        note="Additive noise that does not commute with the Hessian; the limit has one shape at all step sizes. Standard "
-        "errors by the bootstrap.",
+        note="Additive noise that does not commute with the Hessian; the limit has one shape at all step sizes. "
+        "Standard errors by the bootstrap.",
     )  # fmt: skip
     drawn = {}
     for part in FRACTIONS:
@@ -84,10 +84,10 @@ def on_data(scale: Scale, name: str, problem: LeastSquares) -> tuple[Curve, Loss
         if sgd.fourth_moments_settle():
             errors[index] = float(values.std(ddof=1) / np.sqrt(len(values)))
     curve = Curve(
-        f"excess-{name}", f"{name}: excess loss at stationarity, batches of {batch}", "step size / mean-square threshold",
-        "excess loss", sizes / top, lines, simulated, errors, log="xy",
-        note=f"Paths start from a Gaussian law with the exact moments; n = {problem.samples}, d = {problem.dimension}. No "
-        "interval is drawn where the fourth moment is not proved to be finite.",
+        f"excess-{name}", f"{name}: excess loss at stationarity, batches of {batch}",
+        "step size / mean-square threshold", "excess loss", sizes / top, lines, simulated, errors, log="xy",
+        note=f"{name}: paths start from a Gaussian law with the exact moments; n = {problem.samples}, d = "
+        f"{problem.dimension}. No interval is drawn where the fourth moment is not proved to be finite.",
     )  # fmt: skip
     return curve, *methods(scale, problem, batch)
 
@@ -129,10 +129,12 @@ def decay_on_a_line(scale: Scale) -> Curve:
         simulated[index] = values.mean()
         errors[index] = values.std(ddof=1) / np.sqrt(len(values)) if index_of_tail > 4 else np.nan
     return Curve(
-        "decay-line", f"Weight decay on a line: best at {found.best:.3g}, below zero as step size x curvature is over 1",
-        "ridge", "expected loss", ridges,
+        "decay-line",
+        f"Weight decay on a line: best at {found.best:.3g}, below zero as step size x curvature is over 1", "ridge",
+        "expected loss", ridges,
         {EXACT: found.dataset.risk.values, "gradient flow": found.dataset.gradient_flow.values}, simulated, errors,
-        note=f"Step size {size:g}, batches of {batch}, label noise 0.5; no interval where the fourth moment is infinite.",
+        note=f"On a line: step size {size:g}, batches of {batch}, label noise 0.5; no interval where the fourth moment is "
+        "infinite.",
         marks={"best": found.best},
     )  # fmt: skip
 
@@ -155,7 +157,8 @@ def decay_on_data(scale: Scale, name: str, problem: LeastSquares) -> Curve | Non
         flow.append(0.5 * np.square(problem.test_features @ there - problem.test_targets).mean())
     return Curve(
         f"decay-{name}", f"{name}: loss on held-out rows against weight decay", "ridge / largest eigenvalue",
-        "expected test loss", ridges / largest, {EXACT: found.dataset.test_risk.values, "gradient flow": np.array(flow)},
+        "expected test loss", ridges / largest,
+        {EXACT: found.dataset.test_risk.values, "gradient flow": np.array(flow)},
         log="x", note=f"Step size 0.6 of the threshold without the ridge that is tried, batches of {batch}; exact.",
         marks={"best": found.best / largest},
     )  # fmt: skip

@@ -6,14 +6,12 @@ import numpy as np
 
 from sgdlimits.diffusions import ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
-from sgdlimits.exact.errors import OutOfReach, Unstable
 from sgdlimits.problems import LeastSquares, NoisyQuadratic, StreamingLeastSquares
 
 from .curves import EXACT, Curve, Scale, end_of_paths, trace_or_inf, variance_of_paths
 
 OU, SECOND, FROZEN = "Ornstein-Uhlenbeck", "modified equation, order 2", "additive noise"
 MULTIPLICATIVE = "SDE with the exact noise"
-FOURTH = 4.0  # tail index from which a variance over paths has a standard error
 
 
 def additive(scale: Scale) -> Curve:
@@ -27,8 +25,8 @@ def additive(scale: Scale) -> Curve:
     }
     found = [_paths(scale, SGD(problem, float(size)), 1000) for size in sizes]
     return Curve(
-        "additive", "Additive noise on a line: the variance at stationarity", "step size x curvature", "variance", sizes,
-        lines, *np.array(found).T,
+        "additive", "Additive noise on a line: the variance at stationarity", "step size x curvature", "variance",
+        sizes, lines, *np.array(found).T,
         note="Noise and curvature 1; 1000 steps. The equation of second order is farther off than the first.",
     )  # fmt: skip
 
@@ -69,8 +67,8 @@ def streaming(scale: Scale) -> Curve:
     return Curve(
         "minibatch", "Minibatch noise on a stream: additive noise misses where the variance ends",
         "step size x curvature", "variance / label noise", sizes, lines, *np.array(found).T,
-        note=f"Batches of {batch}; the variance is infinite from {top:.4g} on, and has no standard error over paths where "
-        "the fourth moment is infinite: no interval is drawn there.", marks={"": top},
+        note=f"Stream: batches of {batch}; the variance is infinite from {top:.4g} on, and has no standard error over "
+        "paths where the fourth moment is infinite: no interval is drawn there.", marks={"": top},
     )  # fmt: skip
 
 
@@ -92,18 +90,14 @@ def finite(scale: Scale) -> Curve:
     }
     found = [_paths(scale, sgd, 600) for sgd in made]
     return Curve(
-        "finite", "1000 rows on a line, batches of 10: the variance at stationarity", "step size of the loss without 1/2",
-        "variance", sizes / 2, lines, *np.array(found).T, note="The published loss has no factor 1/2.",
-        marks={"": top / 2},
+        "finite", "1000 rows on a line, batches of 10: the variance at stationarity",
+        "step size of the loss without 1/2", "variance", sizes / 2, lines, *np.array(found).T,
+        note="The published loss has no factor 1/2.", marks={"": top / 2},
     )  # fmt: skip
 
 
 def _paths(scale: Scale, sgd: SGD, steps: int) -> tuple[float, float]:
     """Variance over paths with its standard error; nan for one where the fourth moment is not finite."""
-    try:
-        index = np.inf if sgd.problem.additive else sgd.tail_index().index
-    except (Unstable, OutOfReach):
-        return np.nan, np.nan
     ends = end_of_paths(sgd, sgd.problem.minimiser, steps, scale.paths, scale.seed, scale.threads)
     value, error = variance_of_paths(ends)
-    return value, error if index > FOURTH else np.nan
+    return value, error if sgd.fourth_moments_settle() else np.nan

@@ -44,8 +44,9 @@ def draw(curve: Curve, ax: Axes) -> None:
             ax.plot(curve.x[finite], np.asarray(values)[finite], label=label, linewidth=1.2, markersize=3, **style)
     if curve.simulated is not None:
         known = np.isfinite(curve.simulated)
-        bars = np.zeros(curve.x.size) if curve.error is None else np.where(np.isfinite(curve.error), 2 * curve.error, 0.0)
-        without = known & ~np.isfinite(curve.error if curve.error is not None else np.full(curve.x.size, np.nan))
+        error = np.full(curve.x.size, np.nan) if curve.error is None else curve.error
+        bars = np.where(np.isfinite(error), 2 * error, 0.0)
+        without = known & ~np.isfinite(error)
         ax.errorbar(
             curve.x[known], curve.simulated[known], bars[known], fmt="o", markersize=3.5, color=COLOURS[1], linewidth=1,
             label="paths, 2 s.e.",
@@ -81,6 +82,7 @@ def ellipses(drawn: Mapping[str, tuple[Ellipse, Ellipse, np.ndarray]]) -> Figure
         inside = np.einsum("pi,ij,pj->p", paths, np.linalg.inv(discrete.covariance), paths)
         share = float((inside <= -2 * np.log(0.05)).mean())
         dress(ax, "x1" if ax is axes[0] else "", "x0")
-        ax.set_title(f"{title}\n{100 * share:.3g} % of paths in the 95 % ellipse", fontsize=SMALL - 1, loc="left", color="0.2")
+        words = f"{title}\n{100 * share:.3g} % of paths in the 95 % ellipse"
+        ax.set_title(words, fontsize=SMALL - 1, loc="left", color="0.2")
     axes[0].legend(fontsize=SMALL - 1, frameon=False, loc="upper left")
     return figure

@@ -26,13 +26,13 @@ OPENING = (
     "At a constant step size SGD does not settle at a point but in a law. Here that law is computed exactly from the "
     "recurrence, put beside paths, and beside what continuous limits say in its place."
 )
-LINES = "Black: exact, or the theory that paths are judged by. Open points: no interval, the fourth moment is not finite."
+LINES = "Black: exact, by which paths are judged. Open points: no interval, as the fourth moment is not finite."
 GROUPS = (
     ("Variance against step size", "variance", ("additive", "heavy-ball", "Nesterov", "minibatch", "finite"), LINES),
     ("Weight decay", "decay", ("decay-",), "Dotted: the best ridge."),
     ("On data", "data", ("excess-",), LINES),
     ("Where the law does not close", "general", ("logistic regression", "tanh network", "widths"),
-     "Black: theory of the quadratic whose samples are expanded at the minimum; it is exact for that, not for the loss."),
+     "Black: theory of the quadratic whose samples are expanded at the minimum, exact for that, not for the loss."),
 )  # fmt: skip
 
 
@@ -77,7 +77,7 @@ def _page(
     sections: dict[str, list[str]] = {
         "All curves": [
             wide(tables.grid(result)),
-            note("Paths off theory: largest deviation over the points of a curve, in standard errors. Errors of limits: the "
+            note("Paths off theory: largest deviation over a curve, in standard errors. Errors of limits: the "
                  "largest relative distance from the exact line along the curve."),
         ],
         "Variance against step size": figures_of(pictures, "variance"),
@@ -86,8 +86,8 @@ def _page(
     if result.tables:
         shown: list[str] = figures_of(pictures, "data")
         for name, (table, size) in result.tables.items():
-            shown += [note(f"{name}, step size {size:.4g} (momentum: a tenth): exact excess loss, and errors of limits."),
-                      wide(tables.methods(table)), bullets(table.notes)]  # fmt: skip
+            words = f"{name}, step size {size:.4g} (momentum: a tenth): exact excess loss, and errors of limits."
+            shown += [note(words), wide(tables.methods(table)), bullets(table.notes)]
         sections["On data"] = shown
     sections["Weight decay"] = figures_of(pictures, "decay")
     sections["Where the law does not close"] = [

@@ -31,7 +31,8 @@ def summary(result: FiniteStepSizeResult) -> xarray.Dataset:
     }  # fmt: skip
     rows = [(f"{name}, {process}", float(table.dataset.excess.sel(process=process)))
             for name, (table, _) in result.tables.items() for process in table.dataset.process.values]  # fmt: skip
-    variables["excess"] = (("method",), np.array([value for _, value in rows]), "1", "exact excess loss at stationarity")
+    values = np.array([value for _, value in rows])
+    variables["excess"] = (("method",), values, "1", "exact excess loss at stationarity")
     return summary_dataset(
         variables,
         {"curve": ([curve.name for curve in curves], TEXT, "curve"),

@@ -12,7 +12,6 @@ from sgdlimits.compare.text_table import NOTHING, TextTable, number, wrapped
 if TYPE_CHECKING:
     from sgdlimits.discrete.fluctuation import LossTable
 
-    from .curves import Curve
     from .study import FiniteStepSizeResult
 
 ROW = ("curve", "line", "largest_error", "paths_off", "title")
@@ -60,7 +59,8 @@ def text(result: FiniteStepSizeResult) -> str:
     """For a terminal."""
     parts = [wrapped(result.finding), grid(result).text()]
     for name, (table, size) in result.tables.items():
-        parts += [f"{name}, step size {size:.4g}: excess loss at stationarity, exact; errors of limits", methods(table).text()]
+        head = f"{name}, step size {size:.4g}: excess loss at stationarity, exact; errors of limits"
+        parts += [head, methods(table).text()]
     return "\n\n".join(parts)
 
 
@@ -82,8 +82,9 @@ def finding(result: FiniteStepSizeResult) -> str:
     first = result.curves.get("additive")
     if first is not None:
         sentences.append(
-            f"The modified equation of second order is farther off than the first: {_percent(first.off('modified equation, order 2'))} "
-            f"against {_percent(first.off('Ornstein-Uhlenbeck'))} with additive noise."
+            "The modified equation of second order is farther off than the first: "
+            f"{_percent(first.off('modified equation, order 2'))} against {_percent(first.off('Ornstein-Uhlenbeck'))} "
+            "with additive noise."
         )
     for name in ("logistic regression", "tanh network"):
         if name in result.curves:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sgdlimits.compare import GoldenPath
-from sgdlimits.compare.text_table import NOTHING, TextTable, number, wrapped
+from sgdlimits.compare.text_table import NOTHING, TextTable, number, percent, wrapped
 
 from .ladders import EXACT, titled
 
@@ -106,8 +106,8 @@ def finding(result: GoldenPathResult) -> str:
         open_ones = joins["marginal"] + joins["void"]
         parts.append(
             f"{where}, of {settings} setting{'s' * (settings > 1)}, the run whose noise drops joins the one with "
-            f"little noise in {joins['holds']}, fails to in {joins['fails']}, and in {open_ones} that is not decided; "
-            f"{told}."
+            f"little noise in {joins['holds']}, does not in {joins['fails']}, and {open_ones} "
+            f"{'is' if open_ones == 1 else 'are'} not decided; {told}."
         )
     parts += _dose_finding(result)
     return " ".join(parts)
@@ -120,7 +120,7 @@ def _dose_finding(result: GoldenPathResult) -> Iterable[str]:
         dose = result.doses[name]
         here = [row for row in dose.table() if row["dose"] == float(dose.dataset["dose"][0])]
         last = here[-1]
-        change = f"{100 * abs(last['relative']):.2g} % {'below' if last['relative'] < 0 else 'above'}"
+        change = f"{percent(abs(last['relative']))} % {'below' if last['relative'] < 0 else 'above'}"
         where = "offline" if "offline" in name else "online"
         said = f"On the diagonal network {where} batch size {last['dose']:g} ends {change} the loss without noise"
         first = next((row for row in here if row["verdict"] == "helps"), None)
@@ -149,7 +149,7 @@ def regimes(result: GoldenPathResult) -> list[str]:
         whys = {row["name"]: row["why"] for row in drop.table() if row["name"] in ("F1", "F2")}
         found.append(
             f"{case.name}: {told['high']} to {told['low']}, at step {told['drop_at']} of {told['steps']}. "
-            f"{_regime(drop)} F1: {whys['F1']}; F2: {whys['F2']}."
+            f"{_regime(drop)} F1: {whys['F1']}; F2: {whys['F2']}." + (f" Data: {told['about']}." if case.make else "")
         )
     return found
 
