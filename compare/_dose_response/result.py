@@ -137,7 +137,8 @@ class DoseResponse(Result):
         means = [each.mean(axis=0) for each in losses]
         errors = [each.std(axis=0, ddof=1) / math.sqrt(len(each)) for each in losses]
         return noise_cost_of_curves(
-            data["step"].values, means, np.array(sizes), level, errors, least, confidence, data.attrs["name"]
+            data["step"].values, means, np.array(sizes), level, errors, least, confidence, data.attrs["name"],
+            len(losses[0]),
         )
 
     def plot(self, ax: Axes | None = None, colour: str | None = None) -> Figure:

@@ -136,8 +136,7 @@ def judge(
     ]
     compared = None
     if not why_not:
-        compared = functions_at_equal_loss(asked.task, arms, np.concatenate([asked.before - asked.drop_at, after]))
-        why_not = "two rules take different ways without noise too" if asked.kind == RULE else compared.unequal(MINE)
+        compared, why_not = _functions(asked, arms)
     if why_not or compared is None:
         judged.append(Criterion("F3", VOID, margin=margin, level=level, why=why_not))
     else:
@@ -149,6 +148,19 @@ def judge(
         ]
     judged.append(does_not_help("F4", ahead, _scale(arms, "noiseless"), after, margin, level, "noiseless"))
     return gaps, noiseless_gap, judged, compared
+
+
+def _functions(asked: Plan, arms: dict[str, Arm]) -> tuple[Functions | None, str]:
+    """Distances of functions, and why those of the snapped and the low run say nothing."""
+    try:
+        found = functions_at_equal_loss(asked.task, arms, np.concatenate([asked.before - asked.drop_at, asked.after]))
+    except SgdlimitsError as error:
+        return None, str(error)
+    if asked.kind == RULE:
+        return found, "two rules take different ways without noise too"
+    if found.target <= ROUNDING * arms["high"].losses[:, 0].mean():
+        return found, "the losses have come down to rounding, and residuals are nothing else"
+    return found, found.unequal(MINE)
 
 
 def _scale(arms: dict[str, Arm], other: str) -> np.ndarray:
@@ -259,9 +271,13 @@ def asdict_of(judged: list[Criterion]) -> dict[str, np.ndarray]:
 
 
 def _exact_gap(asked: Plan) -> np.ndarray:
-    """The mean gap (K,) over these starts, where moments close; nan elsewhere."""
+    """The mean gap (K,) over these starts, where moments close; nan elsewhere.
+
+    Offline too: the loss is that of fresh samples, and moments give the risk on the rows.
+    """
     unknown = np.full(len(asked.after), np.nan)
-    if not isinstance(asked.task.problem, QuadraticProblem) or asked.kind not in (BATCH, SIZE):
+    closed = asked.task.online and isinstance(asked.task.problem, QuadraticProblem)
+    if not closed or asked.kind not in (BATCH, SIZE):
         return unknown
     changed = {"batch_size": None} if asked.low.problem is not asked.high.problem else (
         {"batch_size": asked.low.batch_size} if asked.kind == BATCH else {"step_size": asked.low.step_size}

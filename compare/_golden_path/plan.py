@@ -20,8 +20,8 @@ FEWEST = 4  # seeds
 LOOKS = 24  # recorded steps after the drop, unless said otherwise
 EARLY = 14  # and before it
 NEAR = 1e-9  # relative, within which a step is a whole number
-LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches, up to
-LARGE = 1024
+LARGER = 8  # times the batches of the low run, where the noiseless one is of fresh batches, between
+LEAST, LARGE = 64, 1024
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +102,7 @@ class Plan:
 
 def larger(batch_size: int) -> int:
     """Fresh batches that stand for no noise beside this batch size."""
-    return max(batch_size, min(LARGER * batch_size, LARGE))
+    return max(batch_size, min(max(LARGER * batch_size, LEAST), LARGE))
 
 
 def whole_batch(sgd: SGD) -> bool:

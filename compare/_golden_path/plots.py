@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress
-from .functions import UNSNAPPED
+from .functions import PAIRS, UNSNAPPED, equal
 
 if TYPE_CHECKING:
     import xarray
@@ -121,16 +121,26 @@ def log_gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
 
 
 def functions(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
-    """Distances between functions at equal loss: mean with 95 % interval, each seed a dot; see `Functions`."""
+    """Distances between functions at equal loss: mean with 95 % interval, each seed a dot; see `Functions`.
+
+    Open where two runs were seen at these unequal losses only.
+    """
     figure, ax = axes_of(ax)
-    names = dataset["pair"].values.tolist()
+    names, losses = dataset["pair"].values.tolist(), dict(zip(dataset["arm"].values.tolist(), dataset["compared_loss"]))
+    labels = []
     for place, pair in enumerate(names):
         values = dataset["distance"].sel(pair=pair).values
         half = HALF * values.std(ddof=1) / np.sqrt(values.size)
         colour = COLOURS[1] if place == 0 else GREY
+        one, other = (float(losses[name]) for name in PAIRS[pair])
+        level = pair == UNSNAPPED or equal(one, other)
         ax.plot(values, np.full(values.size, place), ".", color=colour, alpha=0.35, markersize=4)
-        ax.errorbar(values.mean(), place, xerr=half, color=colour, marker="o", markersize=5, capsize=3)
-    ax.set_yticks(range(len(names)), [_pair(name) for name in names])
+        ax.errorbar(
+            values.mean(), place, xerr=half, color=colour, marker="o", markersize=5, capsize=3,
+            markerfacecolor=colour if level else "white",
+        )  # fmt: skip
+        labels.append(_pair(pair) if level else f"{_pair(pair)}\n(void: at {one:.2g}, {other:.2g})")
+    ax.set_yticks(range(len(names)), labels)
     ax.invert_yaxis()
     what = "total variation" if dataset.attrs["classifier"] else "1 − ρ of residuals"
     dress(ax, "", f"{what}, at loss {dataset.attrs['target']:.3g}")

@@ -38,7 +38,7 @@ def regime(dataset: xarray.Dataset) -> str:
     gap, low = dataset["gap"].values[:, 0], dataset["loss"].sel(arm="low").values[:, 0].mean()
     error = gap.std(ddof=1) / math.sqrt(gap.size)
     size = abs(gap.mean()) / error if error > 0 else math.inf
-    part = f", {100 * gap.mean() / low:.2g} % of the low run's loss" if gap.mean() < 10 * low else ""
+    part = f", {number(100 * gap.mean() / low, 2)} % of the low run's loss" if gap.mean() < 10 * low else ""
     drop = f"gap at the drop {number(gap.mean(), 3, sign=True)}, {number(size, 2)} standard errors{part}"
     said = f"Regime: {data}; {drop}"
     if math.isfinite(told["sharpness"]):

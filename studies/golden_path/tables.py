@@ -120,7 +120,7 @@ def _dose_finding(result: GoldenPathResult) -> Iterable[str]:
         dose = result.doses[name]
         here = [row for row in dose.table() if row["dose"] == float(dose.dataset["dose"][0])]
         last = here[-1]
-        change = f"{100 * abs(last['relative']):.2g} % {'below' if last['relative'] < 0 else 'above'}"
+        change = f"{number(100 * abs(last['relative']), 2)} % {'below' if last['relative'] < 0 else 'above'}"
         where = "offline" if "offline" in name else "online"
         said = f"On the diagonal network {where} batch size {last['dose']:g} ends {change} the loss without noise"
         first = next((row for row in here if row["verdict"] == "helps"), None)
