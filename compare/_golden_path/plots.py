@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress
+from ..drops import SIZE
 from .functions import PAIRS, UNSNAPPED, equal
 
 if TYPE_CHECKING:
@@ -21,14 +22,20 @@ AFTER = "SGD steps after the drop"
 
 
 def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) -> Figure:
-    """Mean losses with 95 % intervals over seeds; the drop as a vertical line. Matched: one axis of steps for all."""
+    """Mean losses with 95 % intervals over seeds; the drop as a vertical line. One axis of steps, or of their sums."""
     figure, ax = axes_of(ax)
-    told, after, before = dataset.attrs, dataset["after"].values, dataset["before"].values
-    steps, ends, least = np.concatenate([before, told["drop_at"] + after]), [], np.inf
+    told, before, ends, least = dataset.attrs, dataset["before"].values, [], np.inf
+    sums = told["drop"] == SIZE
+    if sums:
+        early, late, high = (dataset[name].values for name in ("early_time", "time", "high_time"))
+    else:
+        early, late = before, told["drop_at"] + dataset["after"].values
+        high = late
     for place, name in enumerate(CURVES):
         of = dataset.sel(arm=name)
         values = np.concatenate([of["early_loss"].values, of["loss"].values], axis=1)
         here = slice(before.size if name == "snapped" else 0, None)
+        steps = np.concatenate([early, high if name == "high" else late])
         mean, half = values.mean(axis=0), HALF * values.std(axis=0, ddof=1) / np.sqrt(len(values))
         ax.fill_between(
             steps[here], (mean - half)[here], (mean + half)[here], color=COLOURS[place], alpha=0.2, linewidth=0
@@ -36,9 +43,15 @@ def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) 
         ax.plot(steps[here], mean[here], color=COLOURS[place], linestyle=LINES[place], linewidth=1.3)
         ends.append((steps[-1], mean[-1], name, COLOURS[place]))
         least = min(least, mean.min())
-    ax.axvline(told["drop_at"], color=GREY, linewidth=0.8, linestyle=":")
+    ax.axvline(late[0], color=GREY, linewidth=0.8, linestyle=":")
+    if high[-1] > late[-1]:  # the undropped run goes farther than what it is compared with
+        ax.set_xlim(right=late[-1] + 0.05 * (late[-1] - early[0]))
+        there = float(np.interp(late[-1], high, dataset["loss"].sel(arm="high").mean("seed")))
+        ends[0] = (late[-1], there, *ends[0][2:])
     _log_losses(ax, least)
-    dress(ax, "expected loss" if told["formula"] else "loss on the test rows")
+    dress(
+        ax, "expected loss" if told["formula"] else "loss on the test rows", "sum of step sizes" if sums else "SGD step"
+    )
     verb = "changes" if told["drop"] == "rule" else "drops"
     ax.set_title(
         f"{told['name']}, {'online' if told['online'] else 'offline'}: the {told['drop']} {verb} at the dotted line",
