@@ -110,3 +110,14 @@ def test_intervals_from_few_runs_cover():
             low, high = found["steps_low"].values[0], found["steps_high"].values[0]
             covered[asked] += bool(((low <= true + 1e-9) & (true <= high + 1e-9)).all())
     assert covered[6] >= stats.binom(300, 0.95).ppf(0.001) > covered[None]
+
+
+def test_the_undropped_run_is_named_where_it_is_seen():
+    """Assert the label of `high` at its height where the axis of sums ends, though its own sums go on."""
+    stream = StreamingLeastSquares([1.0, 0.3], 0.5, [1.0, 1.0])
+    found = compare.snapping(SGD(stream, 0.2, batch_size=2), np.zeros(2), 20, step_size=0.05, steps=80)
+    high = found.dataset.sel(arm="high")
+    end = float(found.dataset["time"].sel(arm="snapped")[-1])
+    label = next(text for text in found.plot().axes[0].texts if text.get_text() == "high")
+    assert float(high["time"][-1]) > 1.5 * end
+    assert label.xy[1] == pytest.approx(np.interp(end, high["time"], high["excess"]))

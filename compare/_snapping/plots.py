@@ -46,7 +46,8 @@ def curves(dataset: xarray.Dataset, ax: Axes) -> None:
         ax.plot(x[shown], y[shown], color=COLOURS[place], linestyle=LINES[place], linewidth=wide)
         if shown.any():
             text = "low, noiseless" if name == "low" and not told["batch_size_after"] else name
-            ends.append((min(float(x[shown][-1]), last), float(y[shown][-1]), text, COLOURS[place]))
+            end = min(float(x[shown][-1]), last)
+            ends.append((end, float(np.interp(end, x[shown], y[shown])), text, COLOURS[place]))
     at = dataset["step"].values.tolist().index(told["drop_at"])
     drop = told["drop_at"] if by_steps else float(dataset["time"].sel(arm="snapped")[at])
     ax.axvline(drop, color=GREY, linewidth=0.7, linestyle=":")
