@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from matplotlib.markers import CARETUP, CARETUPBASE
 from scipy import stats
 from sgdlimits import compare
 from sgdlimits.compare._golden_path.criteria import does_not_help, joins
@@ -10,6 +11,8 @@ from sgdlimits.compare._golden_path.plan import larger
 from sgdlimits.discrete import SGD
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares, tasks
+from sgdlimits.studies.golden_path.ladders import EXACT
+from sgdlimits.studies.golden_path.plots import samples
 
 
 def test_the_exact_gap_is_that_of_fresh_samples():
@@ -121,3 +124,15 @@ def test_the_undropped_run_is_named_where_it_is_seen():
     label = next(text for text in found.plot().axes[0].texts if text.get_text() == "high")
     assert float(high["time"][-1]) > 1.5 * end
     assert label.xy[1] == pytest.approx(np.interp(end, high["time"], high["excess"]))
+
+
+def test_an_interval_without_an_end_is_drawn_as_one():
+    """Assert an arrow in the study's figure where the upper curve of a batch size never comes to the level."""
+    steps, sizes = np.arange(1, 100, 2), np.array([1.0, 4.0, 16.0])
+    means = np.array([np.exp(-steps / 30) + 0.19 / size for size in sizes])
+    found = compare.noise_cost_of_curves(steps, means, sizes, 0.23, 0.02 * means + 0.01, runs=8)
+    assert np.isinf(found.dataset["steps_high"].values[0, 0]) and np.isfinite(found.dataset["steps_high"][0, -1])
+    ax = samples({"relu-regression": found}, EXACT).axes[0]
+    arrows = [line for line in ax.lines if line.get_marker() in (CARETUPBASE, CARETUP)]
+    assert sum(len(line.get_xdata()) for line in arrows) == 1
+    assert found.plot().axes

@@ -41,7 +41,7 @@ NAMES = {
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
     "compare": "laws orders time_scales manifold bounds tails Tails contraction snapping golden_path GoldenPath "
-    "dose_response DoseResponse DoseResponse.noise_cost DoseResponse.helps_from step_size_effect svag linear_scaling "
+    "dose_response DoseResponse DoseResponse.noise_cost step_size_effect svag linear_scaling "
     "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress
 from ..drops import SIZE
+from ..estimates import student_quantile
 from .functions import PAIRS, UNSNAPPED, equal
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = ("high", "snapped", "low", "noiseless")
-HALF = 1.96  # standard errors, of a 95 % interval
+CONFIDENCE = 0.95  # of an interval
 SHOWN = 1e-8  # of the largest loss, below which none is drawn
 AFTER = "SGD steps after the drop"
 
@@ -36,7 +37,7 @@ def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) 
         values = np.concatenate([of["early_loss"].values, of["loss"].values], axis=1)
         here = slice(before.size if name == "snapped" else 0, None)
         steps = np.concatenate([early, high if name == "high" else late])
-        mean, half = values.mean(axis=0), HALF * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+        mean, half = values.mean(axis=0), _half(values)
         ax.fill_between(
             steps[here], (mean - half)[here], (mean + half)[here], color=COLOURS[place], alpha=0.2, linewidth=0
         )
@@ -61,6 +62,11 @@ def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) 
         low, _ = ax.get_ylim()
         direct_labels(ax, [(x, max(y, low), name, colour) for x, y, name, colour in ends])
     return figure
+
+
+def _half(values: np.ndarray) -> np.ndarray:
+    """Half of Student's interval of means over the first axis (R, ...): seeds are few."""
+    return student_quantile(CONFIDENCE, len(values) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
 
 
 def _log_losses(ax: Axes, least: float) -> None:
@@ -110,7 +116,7 @@ def log_gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     """
     figure, ax = axes_of(ax)
     told, after, gap = dataset.attrs, dataset["after"].values, dataset["gap"].values
-    mean, half = gap.mean(axis=0), HALF * gap.std(axis=0, ddof=1) / np.sqrt(len(gap))
+    mean, half = gap.mean(axis=0), _half(gap)
     known = np.abs(mean) > half
     for behind, marker in ((True, "o"), (False, "v")):
         here = (after > 0) & known & ((mean > 0) == behind)
@@ -143,13 +149,12 @@ def functions(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     labels = []
     for place, pair in enumerate(names):
         values = dataset["distance"].sel(pair=pair).values
-        half = HALF * values.std(ddof=1) / np.sqrt(values.size)
         colour = COLOURS[1] if place == 0 else GREY
         one, other = (float(losses[name]) for name in PAIRS[pair])
         level = pair == UNSNAPPED or equal(one, other)
         ax.plot(values, np.full(values.size, place), ".", color=colour, alpha=0.35, markersize=4)
         ax.errorbar(
-            values.mean(), place, xerr=half, color=colour, marker="o", markersize=5, capsize=3,
+            values.mean(), place, xerr=_half(values), color=colour, marker="o", markersize=5, capsize=3,
             markerfacecolor=colour if level else "white",
         )  # fmt: skip
         labels.append(_pair(pair) if level else f"{_pair(pair)}\n(void: at {one:.2g}, {other:.2g})")

@@ -103,8 +103,8 @@ def noise_cost_of_curves(
     start = max(values[0] for _, values, _ in curves)
     attributes = {
         "process": label, "problem": "", "level": excess, "initial": float(start), "least_risk": least,
-        "measured": 1, "intervals": int(errors is not None), "confidence": confidence, "step_size": math.nan,
-        "batch_size": math.nan, "tolerance": math.nan, "window": math.nan,
+        "measured": 1, "intervals": int(errors is not None), "degrees": degrees, "confidence": confidence,
+        "step_size": math.nan, "batch_size": math.nan, "tolerance": math.nan, "window": math.nan,
     }  # fmt: skip
     coordinates = {"choice": [MEASURED], "batch_size": sizes, "step": every}
     dataset = labelled(record, Costed.AXES, coordinates, attributes)
