@@ -5,7 +5,7 @@ import pytest
 from sgdlimits import compare
 from sgdlimits.compare._golden_path.arms import branch
 from sgdlimits.compare._golden_path.plan import larger
-from sgdlimits.discrete import SGD, rules
+from sgdlimits.discrete import SGD, rules, schedules
 from sgdlimits.ensembles import progress, saved_state
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import StreamingLeastSquares, tasks
@@ -52,7 +52,7 @@ def test_the_diagonal_network_snaps_online_and_forks_offline(rows):
 
 
 def test_a_step_size_drop_is_matched_at_equal_sums():
-    """Assert which step of the low run is met, the noiseless gap taken off, and the sentence where none is."""
+    """Assert which step of the low run is met, the noiseless gap taken off, and the shorter step where none is."""
     task = tasks.linear_regression(dimension=5, seed=2)
     sgd = SGD(task.problem, 0.05, batch_size=8)
     result = compare.golden_path(task, sgd, 40, step_size=0.02, steps=120, seeds=64, functions=False)
@@ -61,8 +61,33 @@ def test_a_step_size_drop_is_matched_at_equal_sums():
     assert np.abs(data["noiseless_gap"]).max() > 0
     error = data["gap"].std("seed", ddof=1) / np.sqrt(64)
     assert (np.abs(data["gap"].mean("seed") - data["exact_gap"]) < 4 * error).all()
-    with pytest.raises(InvalidInput, match="take 40"):
-        compare.golden_path(task, sgd, 41, step_size=0.02, steps=120)
+    cut = compare.golden_path(task, sgd, 41, step_size=0.02, steps=60, seeds=4, functions=False).dataset
+    assert cut.attrs["met_at"] == 103 and "one shorter step" in cut.attrs["matched"]
+    np.testing.assert_allclose(cut["time"], 41 * 0.05 + 0.02 * cut["after"])
+
+
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [
+        (0.05, 0.03), (0.05, 0.11), (0.05, schedules.Cosine(0.04, 200)),
+        (schedules.WarmUp(0.06, 20), schedules.WarmUp(0.03, 10, then=schedules.Cosine(0.03, 150))),
+        (schedules.Cosine(0.06, 100), 0.02),
+    ],
+)  # fmt: skip
+def test_schedules_are_arms(before, then):
+    """Assert the exact gap within 4 standard errors where sums of step sizes do not meet by themselves."""
+    task = tasks.linear_regression(dimension=5, seed=2)
+    sgd = SGD(task.problem, before, batch_size=8)
+    result = compare.golden_path(task, sgd, 37, step_size=then, steps=90, seeds=128, record=6, functions=False)
+    data = result.dataset
+    error = data["gap"].std("seed", ddof=1) / np.sqrt(128)
+    assert (np.abs(data["gap"].mean("seed") - data["exact_gap"]) < 4 * error).all()  # false where unknown
+    noiseless = data["loss"].sel(arm="noiseless")
+    exact = compare.snapping(sgd, task.start.centre, 37, step_size=then, steps=90).dataset
+    there = exact[["risk", "time"]].sel(step=37 + data["after"].values)
+    np.testing.assert_allclose(noiseless.mean("seed"), there["risk"].sel(arm="noiseless"), rtol=1e-10)
+    np.testing.assert_allclose(data["time"], there["time"].sel(arm="low"), rtol=1e-12)
+    assert "sum of step sizes" in result.plot().axes[0].get_xlabel() and "Matched" not in str(result)
 
 
 def test_the_same_seed_gives_the_same_bits_and_more_seeds_extend_it():

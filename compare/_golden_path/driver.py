@@ -78,8 +78,9 @@ def golden_path(
     drop_at : int
         The first step with less noise.
     batch_size, step_size, rule
-        After the drop; one of them. A batch of None, inf or "n": without noise. What a rule keeps (momentum) is carried
-        where it stays of one type, and starts at zero otherwise.
+        After the drop; one of them. A batch of None, inf or "n": without noise. A step size is a number or a schedule,
+        a function of the low run's steps; where its sums do not meet those before the drop, the low run takes one
+        shorter step. What a rule keeps (momentum) is carried where it stays of one type, and starts at zero otherwise.
     steps : int
         Of the snapped run, from step 0.
     seeds : int
@@ -136,8 +137,7 @@ def judge(
     ]
     compared = None
     if not why_not:
-        compared = functions_at_equal_loss(asked.task, arms, np.concatenate([asked.before - asked.drop_at, after]))
-        why_not = "two rules take different ways without noise too" if asked.kind == RULE else compared.unequal(MINE)
+        compared, why_not = _functions(asked, arms)
     if why_not or compared is None:
         judged.append(Criterion("F3", VOID, margin=margin, level=level, why=why_not))
     else:
@@ -151,6 +151,19 @@ def judge(
     return gaps, noiseless_gap, judged, compared
 
 
+def _functions(asked: Plan, arms: dict[str, Arm]) -> tuple[Functions | None, str]:
+    """Distances of functions, and why those of the snapped and the low run say nothing."""
+    try:
+        found = functions_at_equal_loss(asked.task, arms, np.concatenate([asked.before - asked.drop_at, asked.after]))
+    except SgdlimitsError as error:
+        return None, str(error)
+    if asked.kind == RULE:
+        return found, "two rules take different ways without noise too"
+    if found.target <= ROUNDING * arms["high"].losses[:, 0].mean():
+        return found, "the losses have come down to rounding, and residuals are nothing else"
+    return found, found.unequal(MINE)
+
+
 def _scale(arms: dict[str, Arm], other: str) -> np.ndarray:
     """The larger mean loss (K,) of the snapped and another run, of which a margin is a part; not below rounding."""
     least = ROUNDING * arms["high"].losses[:, 0].mean()
@@ -159,11 +172,11 @@ def _scale(arms: dict[str, Arm], other: str) -> np.ndarray:
 
 def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | None = None) -> dict[str, Arm]:
     """All arms; where the drop changes step size or rule, one more without noise that drops too."""
-    task, high, low = asked.task, asked.high, asked.low
+    task, high, low, then = asked.task, asked.high, asked.low, asked.then
     runner, kept = Runner(task, asked.seeds, threads, progress), len(asked.after)
     starts = task.starts(asked.seeds, asked.seed)
     before, after = [*asked.before.tolist(), asked.drop_at], (asked.drop_at + asked.after).tolist()
-    early, place = np.unique(np.round(asked.before * asked.met_at / asked.drop_at).astype(int), return_inverse=True)
+    early, place = np.unique(asked.low_before, return_inverse=True)
     matched = [*early, *(asked.met_at + asked.after)]
 
     def seed_of(name: str) -> int:
@@ -187,21 +200,21 @@ def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | 
             for arm in (branched, unbroken)
         )
 
-    snapped, unbroken = dropped("snapped", high, low, seed_of("high"))
+    snapped, unbroken = dropped("snapped", high, then, seed_of("high"))
     arms = {"high": unbroken, "snapped": snapped, "low": throughout("low", low, starts)}
     if asked.silent and asked.kind == BATCH:
         arms["noiseless"] = replace(arms["low"], name="noiseless")
     else:
-        arms["noiseless"] = throughout("noiseless", asked.noiseless, starts)
+        arms["noiseless"] = throughout("noiseless", asked.noiseless(low), starts)
     if compared:
         if not asked.silent:
             arms["low twin"] = throughout("low twin", low, starts)
         if not task.start.fixed:
             elsewhere = task.starts(asked.seeds, asked.seed, asked.seeds)
             arms["low from elsewhere"] = throughout("low from elsewhere", low, elsewhere)
-        arms["snapped twin"] = dropped("snapped twin", high, low, seed_of("snapped twin"))[0]
+        arms["snapped twin"] = dropped("snapped twin", high, then, seed_of("snapped twin"))[0]
     if asked.kind != BATCH:
-        arms[OTHER] = dropped(OTHER, asked.noiseless_before, asked.noiseless, seed_of(OTHER))[0]
+        arms[OTHER] = dropped(OTHER, asked.noiseless(high), asked.noiseless(then), seed_of(OTHER))[0]
     return arms
 
 
@@ -218,7 +231,8 @@ def _dataset(
     record = SimpleNamespace(
         loss=np.array([arm.after for arm in arms.values()]), gap=gaps, noiseless_gap=noiseless_gap,
         phi=phi[0], phi_lower=phi[1], phi_upper=phi[2], psi=psi[0], psi_lower=psi[1], psi_upper=psi[2],
-        exact_gap=_exact_gap(asked), early_loss=np.array([arm.early for arm in arms.values()]),
+        exact_gap=_exact_gap(asked), early_time=asked.times[0], time=asked.times[1], high_time=asked.times[2],
+        early_loss=np.array([arm.early for arm in arms.values()]),
         distance=np.array(list(pairs.values())).reshape(len(pairs), asked.seeds),
         compared_loss=nothing if compared is None else np.array([compared.losses[name] for name in arms]),
         compared_at=nothing if compared is None else np.array([compared.steps[name] for name in arms]), **each,
@@ -230,12 +244,13 @@ def _dataset(
     }  # fmt: skip
     settings = {
         "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
-        "noiseless": told(asked.noiseless), "drop": asked.kind, "change": asked.change,
-        "matched": asked.matched, "drop_at": asked.drop_at,
-        "met_at": asked.met_at, "steps": asked.steps, "seeds": asked.seeds, "seed_of_runs": asked.seed,
-        "margin": asked.margin, "level": asked.level, "window": asked.window, "online": int(asked.task.online),
-        "high_epochs": asked.epochs[0], "low_epochs": asked.epochs[1], "classifier": int(asked.task.classifier),
-        "about": asked.task.about, "target": np.nan if compared is None else compared.target,
+        "noiseless": told(asked.noiseless(asked.low)), "drop": asked.kind, "change": asked.change,
+        "matched": asked.matched,
+        "drop_at": asked.drop_at, "met_at": asked.met_at, "steps": asked.steps, "seeds": asked.seeds,
+        "seed_of_runs": asked.seed, "margin": asked.margin, "level": asked.level, "window": asked.window,
+        "online": int(asked.task.online), "high_epochs": asked.epochs[0], "low_epochs": asked.epochs[1],
+        "classifier": int(asked.task.classifier), "about": asked.task.about,
+        "target": np.nan if compared is None else compared.target,
         "loss_error": float(np.sqrt(np.mean(asked.task.risk_error(arms["low"].positions[:, -1]) ** 2))),
         "formula": int(asked.task.population is not None), "silent": int(asked.silent),
         "one_start": int(asked.task.start.fixed), "sharpness": np.nan,
@@ -253,12 +268,16 @@ def asdict_of(judged: list[Criterion]) -> dict[str, np.ndarray]:
 
 
 def _exact_gap(asked: Plan) -> np.ndarray:
-    """The mean gap (K,) over these starts, where moments close; nan elsewhere."""
+    """The mean gap (K,) over these starts, where moments close; nan elsewhere.
+
+    Offline too: the loss is that of fresh samples, and moments give the risk on the rows.
+    """
     unknown = np.full(len(asked.after), np.nan)
-    if not isinstance(asked.task.problem, QuadraticProblem) or asked.kind not in (BATCH, SIZE):
+    closed = asked.task.online and isinstance(asked.task.problem, QuadraticProblem)
+    if not closed or asked.kind not in (BATCH, SIZE):
         return unknown
     changed = {"batch_size": None} if asked.low.problem is not asked.high.problem else (
-        {"batch_size": asked.low.batch_size} if asked.kind == BATCH else {"step_size": asked.low.step_size}
+        {"batch_size": asked.low.batch_size} if asked.kind == BATCH else {"step_size": asked.given.step_size}
     )
     try:
         exact = snapping(

@@ -92,7 +92,7 @@ class NoiseCost(Result):
                 number(float(here["least_samples_at"])) + edge,
                 self._number(here, "least_steps", "least_steps_low", "least_steps_high"),
                 number(float(here["fit_steps"])), number(float(here["fit_samples"])),
-                NOTHING if math.isnan(off) else f"{100 * off:.2g} %", WORDS[choice],
+                NOTHING if math.isnan(off) else f"{number(100 * off, 2)} %", WORDS[choice],
             ))  # fmt: skip
         return TextTable(heads, (("twice the least samples are spent at the critical batch size", tuple(rows)),))
 

@@ -9,6 +9,7 @@ import numpy as np
 from sgdlimits.discrete import SGD
 from sgdlimits.problems import LocalExpansion, LocalQuadratic, Logistic, Supervised, predictors
 from sgdlimits.problems.datasets import embedded
+from sgdlimits.problems.losses import CrossEntropy, Squares
 from sgdlimits.problems.sources import Rows
 
 from .curves import Curve, Scale, end_of_paths, trace_or_inf, variance_of_paths
@@ -63,7 +64,7 @@ def network(scale: Scale) -> Curve:
     inputs = generator.uniform(-2, 2, (60, 1))
     labels = np.sin(2 * inputs[:, 0]) + 0.3 * generator.standard_normal(60)
     predictor = predictors.TwoLayer(1, 3)
-    loss = Supervised(predictor, "squares", Rows(inputs, labels), ridge=0.01)
+    loss = Supervised(predictor, Squares(), Rows(inputs, labels), ridge=0.01)
     start = predictor.start(1, scale.seed)[0]
     return around(scale, "tanh network", loss, 4, 0.6, 3000, _minimum(loss, start))
 
@@ -88,7 +89,7 @@ def widths(scale: Scale) -> Curve:
     found: dict[str, list[float]] = {FIXED: [], SCALED: []}
     for width in hidden:
         predictor = predictors.TwoLayer(64, int(width), 10, "tanh")
-        loss = Supervised(predictor, "cross_entropy", Rows(inputs, labels))
+        loss = Supervised(predictor, CrossEntropy(), Rows(inputs, labels))
         starts = predictor.start(RUNS, scale.seed)
         for name, size in ((FIXED, 0.5), (SCALED, 0.5 * hidden[0] / width)):
             sgd = SGD(loss, float(size), 4, sampling="reshuffle")

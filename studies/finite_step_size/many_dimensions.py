@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation
@@ -106,14 +108,14 @@ def methods(scale: Scale, problem: LeastSquares, batch: int) -> tuple[LossTable,
     if newton is not None:
         first = SGD(problem, 1e-3, batch, preconditioner=newton)
         made["Newton"] = SGD(problem, 0.5 * first.stability().mean_square_threshold, batch, preconditioner=newton)
-    limits = [HomogenizedSGD.of, ModifiedEquation.of, lambda sgd: ModifiedEquation.of(sgd, order=2)]
+    limits: list[Any] = [HomogenizedSGD.of, ModifiedEquation.of, lambda sgd: ModifiedEquation.of(sgd, order=2)]
     return fluctuation.table(made, limits), plain
 
 
 def decay_on_a_line(scale: Scale) -> Curve:
     """Loss against the ridge on a line, where the best one is negative."""
     size, batch = 1.2, 6
-    problem = StreamingLeastSquares([1.0], 0.5, [1.0])
+    problem = StreamingLeastSquares(np.ones(1), 0.5, np.ones(1))
     ridges = np.linspace(-0.75, 0.42, scale.points)
     sgd = SGD(problem, size, batch)
     found = fluctuation.weight_decay(sgd, ridges)
@@ -133,8 +135,8 @@ def decay_on_a_line(scale: Scale) -> Curve:
         f"Weight decay on a line: best at {found.best:.3g}, below zero as step size x curvature is over 1", "ridge",
         "expected loss", ridges,
         {EXACT: found.dataset.risk.values, "gradient flow": found.dataset.gradient_flow.values}, simulated, errors,
-        note=f"On a line: step size {size:g}, batches of {batch}, label noise 0.5; no interval where the fourth moment is "
-        "infinite.",
+        note=f"On a line: step size {size:g}, batches of {batch}, label noise 0.5; no interval where the fourth moment "
+        "is infinite.",
         marks={"best": found.best},
     )  # fmt: skip
 

@@ -41,7 +41,7 @@ def grid(result: FiniteStepSizeResult) -> TextTable:
         worst = curve.worst
         seen = NOTHING if math.isnan(worst) else f"{number(worst, 3)} s.e."
         found.append((curve.title, seen, "; ".join(others) or NOTHING))
-    return TextTable(("what", "paths off theory", "largest error of limits"), tuple(found))
+    return TextTable(("what", "paths off theory", "largest error of limits"), (("", tuple(found)),))
 
 
 def methods(table: LossTable) -> TextTable:
@@ -52,7 +52,7 @@ def methods(table: LossTable) -> TextTable:
     for i, name in enumerate(found.process.values):
         errors = [float(found.relative_error[i, j]) for j in range(len(limits))]
         lines.append((str(name), number(float(found.excess[i]), 5), *(_percent(e, True) for e in errors)))
-    return TextTable(("method", "excess loss", *limits), tuple(lines))
+    return TextTable(("method", "excess loss", *limits), (("", tuple(lines)),))
 
 
 def text(result: FiniteStepSizeResult) -> str:

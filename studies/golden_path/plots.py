@@ -81,7 +81,7 @@ def _along(dose: DoseResponse, ax: Axes, where: str) -> None:
 
 
 def samples(costs: Mapping[str, NoiseCost], exact: str) -> Figure:
-    """Samples to a loss against batch size, with intervals; exact values as a line."""
+    """Samples to a loss against batch size, with intervals, an arrow where they have no end; exact values as a line."""
     measured = [name for name in costs if not name.endswith(exact)]
     figure, axes = panels(1, 2.9, len(measured))
     for ax, name in zip(axes, measured):
@@ -89,11 +89,11 @@ def samples(costs: Mapping[str, NoiseCost], exact: str) -> Figure:
         sizes = data["batch_size"].values
         here = np.isfinite(sizes) & np.isfinite(data["steps"].values)
         steps, low, high = (data[key].values[here] for key in ("steps", "steps_low", "steps_high"))
-        size = sizes[here]
-        top = np.where(np.isfinite(high), high, steps)
+        size, open_end = sizes[here], ~np.isfinite(high)
+        top = np.where(open_end, 2 * steps, high)  # an arrow: the upper curve does not come down to the level
         ax.errorbar(
             size, size * steps, (size * (steps - low), size * (top - steps)), color=COLOURS[1], marker="o",
-            markersize=4, linewidth=1,
+            markersize=4, linewidth=1, lolims=open_end,
         )  # fmt: skip
         if name + exact in costs:
             theory = costs[name + exact].dataset.isel(choice=0)

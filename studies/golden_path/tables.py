@@ -123,8 +123,9 @@ def _dose_finding(result: GoldenPathResult) -> Iterable[str]:
         change = f"{percent(abs(last['relative']))} % {'below' if last['relative'] < 0 else 'above'}"
         where = "offline" if "offline" in name else "online"
         said = f"On the diagonal network {where} batch size {last['dose']:g} ends {change} the loss without noise"
-        first = next((row for row in here if row["verdict"] == "helps"), None)
-        yield said + (f", ahead from {first['epochs']:.2g} epochs on." if first and where == "offline" else ".")
+        first = dose.helps_from.get(last["dose"])
+        epochs = next((row["epochs"] for row in here if row["step"] == first), math.nan)
+        yield said + (f", ahead from {epochs:.2g} epochs on." if math.isfinite(epochs) else ".")
 
 
 def reading(result: GoldenPathResult) -> str:
