@@ -228,8 +228,8 @@ def plan(
     kind = {"batch_size": BATCH, "step_size": SIZE, "rule": RULE}[name]
     if kind == BATCH and given.batch_size < sgd.batch_size and not whole_batch(given):
         raise InvalidInput(
-            f"batch_size is {sgd.batch_size} before the drop and {given.batch_size} after it, which is more noise: take "
-            "a larger one after it, or None for no noise"
+            f"batch_size is {sgd.batch_size} before the drop and {given.batch_size} after it, which is more noise: "
+            "take a larger one after it, or None for no noise"
         )
     numbers = isinstance(sgd.step_size, float) and isinstance(given.step_size, float)
     if kind == SIZE and numbers and given.step_size > sgd.step_size:

@@ -46,7 +46,8 @@ def momentum(scale: Scale) -> list[Curve]:
         ends = np.array([_paths(scale, sgd, 1000) for sgd in made])
         found.append(Curve(
             name.replace(" ", "-"), f"Momentum 0.9, {name}: the variance at stationarity", "step size x curvature",
-            "variance", sizes, lines, ends[:, 0], ends[:, 1], note=f"There is no law from {top:.4g} on.", marks={"": top},
+            "variance", sizes, lines, ends[:, 0], ends[:, 1], note=f"{name}: there is no law from {top:.4g} on.",
+            marks={"": top},
         ))  # fmt: skip
     return found
 
