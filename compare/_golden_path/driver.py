@@ -99,7 +99,7 @@ def golden_path(
         Whether functions are compared (F3), which takes three more runs.
     sharpness_seeds : int
         How many seeds of the high and the low run are asked for their largest Hessian eigenvalue at the drop, in some
-        twenty products with the Hessian each; 0: none.
+        fifteen products with the Hessian each; 0: none.
     threads : int, optional
     progress : bool or object with update(n) and close(), optional
         Path-steps.
