@@ -110,8 +110,14 @@ def settled_threshold(sgd: SGD) -> float:
     largest = sgd.problem.curvatures.max()
     if largest <= 0:
         return np.inf
+    return edge_of_stability(sgd) / float(largest)
+
+
+def edge_of_stability(sgd: SGD) -> float:
+    """Step size times curvature from which descent without noise leaves a parabola, under a linear rule. Derived."""
+    linear_of(sgd, 1.0)
     mu = sgd.momentum
-    return float(2 * (1 + mu) / ((1 + 2 * mu if sgd.nesterov else 1.0) * largest))
+    return float(2 * (1 + mu) / (1 + 2 * mu if sgd.nesterov else 1.0))
 
 
 def second_moments(sgd: SGD, batch_size: float | None = None) -> SecondMoments:

@@ -5,8 +5,9 @@ import pytest
 from sgdlimits import compare
 from sgdlimits.compare._golden_path.arms import branch
 from sgdlimits.compare._golden_path.plan import larger
-from sgdlimits.discrete import SGD, rules, schedules
+from sgdlimits.discrete import SGD, rules, schedules, sharpness
 from sgdlimits.ensembles import progress, saved_state
+from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import StreamingLeastSquares, tasks
 
@@ -32,6 +33,56 @@ def test_a_linear_run_joins_and_is_not_ahead(linear):
     verdicts = linear[1].verdicts
     assert verdicts["F2"] in ("holds", "marginal") and verdicts["F4"] in ("holds", "marginal")
     assert verdicts["F3"] == "void" and verdicts["F1"] != "fails"
+
+
+def test_the_sharpness_at_the_drop_is_that_of_the_least_squares(linear):
+    """Assert step size times largest eigenvalue, the rule's edge, and that the regime says both."""
+    task, result = linear
+    data = result.dataset
+    np.testing.assert_allclose(data["scaled_sharpness"], 0.05 * task.problem.eigenvalues[0], rtol=1e-6)
+    assert data.attrs["sharpness"] == data["scaled_sharpness"].sel(side="high").mean()
+    assert (data["edge"] == 2).all() and "the edge of stability is 2.00" in result.heading()[-1]
+    assert "past the edge" not in result.heading()[-1]
+
+
+@pytest.mark.parametrize(
+    ("rule", "step_size", "edge", "says"),
+    [
+        (None, 0.05, 2.0, "(high, past the edge of stability)"),
+        (rules.HeavyBall(0.5), 0.05, 3.0, "the edge of stability is 3.00"),
+        (rules.Nesterov(0.5), 0.05, 1.5, "the edge of stability is 1.50"),
+        ("adam", 0.05, np.nan, "Adam divides by what it keeps"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::sgdlimits.exact.errors.StabilityWarning")
+def test_each_rule_has_its_own_edge(rule, step_size, edge, says):
+    """Assert the edge that descent without noise has under a rule, against its own threshold, or a word."""
+    task = tasks.linear_regression(dimension=3, seed=1)
+    size = 2.2 / task.problem.eigenvalues[0] if rule is None else step_size
+    sgd = SGD(task.problem, size, batch_size=64, rule=rule)
+    result = compare.golden_path(task, sgd, 2, batch_size=256, steps=4, seeds=4, functions=False)
+    assert says in result.heading()[-1]
+    np.testing.assert_allclose(result.dataset["edge"], edge)
+    if np.isfinite(edge):
+        assert sgd.stability().mean_threshold * task.problem.eigenvalues[0] == pytest.approx(edge)
+
+
+def test_the_sharpness_of_a_network_follows_the_step_size():
+    """Assert eigenvalues of the rows' Hessian at the saved positions, under the schedule's step size at the drop."""
+    task = tasks.diagonal_network(inputs=12, ones=1, rows=6, test_rows=10)
+    falling = schedules.Cosine(0.08, 60)
+    sgd = SGD(task.problem, falling, batch_size=2)
+    asked = {"batch_size": None, "steps": 40, "seeds": 4, "functions": False}
+    data = compare.golden_path(task, sgd, 30, sharpness_seeds=2, **asked).dataset
+    found = sgd.simulate(task.starts(4, 0), 30, 4, record=[30], observables=("state",), seed=_seed_of("high"))
+    right = [falling(30) * float(sharpness(task.problem, x)) for x in found["state"].values[:2, 0]]
+    np.testing.assert_allclose(data["scaled_sharpness"].sel(side="high"), right, rtol=2e-2)
+    assert np.ptp(right) > 0.05 * right[0]
+    assert "eigenvalue" not in compare.golden_path(task, sgd, 30, sharpness_seeds=0, **asked).heading()[-1]
+
+
+def _seed_of(name):
+    return int(Noise(0, np.arange(1)).child(name).seed)
 
 
 @pytest.mark.parametrize("rows", [None, 40])
@@ -92,22 +143,26 @@ def test_schedules_are_arms(before, then):
 
 def test_the_same_seed_gives_the_same_bits_and_more_seeds_extend_it():
     """Assert reproducible losses, whatever the threads, and that the first seeds stay when more are run."""
-    task = tasks.relu_classification(seed=1)
-    sgd = SGD(task.problem, 0.2, batch_size=4)
+    task = tasks.diagonal_network(inputs=20, ones=2, spread=0.1, seed=1)
+    sgd = SGD(task.problem, 0.02, batch_size=4)
     few, more = (
-        compare.golden_path(task, sgd, 20, batch_size=32, steps=40, seeds=seeds, record=10, threads=threads)
+        compare.golden_path(task, sgd, 20, batch_size=32, steps=40, seeds=seeds, record=10, threads=threads,
+                            sharpness_seeds=0)  # fmt: skip
         for seeds, threads in ((8, 1), (16, 2))
     )
-    np.testing.assert_array_equal(few.dataset["loss"].sel(arm="snapped"), more.dataset["loss"].sel(arm="snapped")[:8])
+    for arm in ("snapped", "low"):
+        one, other = (each.dataset["loss"].sel(arm=arm).values for each in (few, more))
+        np.testing.assert_array_equal(one, other[:8])
+    assert np.ptp(few.dataset["loss"].sel(arm="low").values[:, 0]) > 0
 
 
 def test_a_branch_keeps_what_it_may():
     """Assert slots carried between rules of one type, zero for another, and positions always."""
-    task = tasks.logistic_regression(seed=1)
-    before = SGD(task.problem, 0.05, batch_size=4, rule=rules.HeavyBall(0.9))
+    task = tasks.diagonal_network(inputs=20, ones=2, spread=0.1, seed=1)
+    before = SGD(task.problem, 0.005, batch_size=4, rule=rules.HeavyBall(0.9))
     state = saved_state(before.simulate(task.starts(8, 0), 10, 8, keep_state=True))
-    same = branch(state, before, SGD(task.problem, 0.05, batch_size=16, rule=rules.HeavyBall(0.5)))
-    other = branch(state, before, SGD(task.problem, 0.05, batch_size=4, rule="adam"))
+    same = branch(state, before, SGD(task.problem, 0.005, batch_size=16, rule=rules.HeavyBall(0.5)))
+    other = branch(state, before, SGD(task.problem, 0.005, batch_size=4, rule="adam"))
     np.testing.assert_array_equal(same.arrays["slots"], state.arrays["slots"])
     assert np.abs(state.arrays["slots"]).max() > 0 and not other.arrays["slots"].any()
     np.testing.assert_array_equal(other.positions, state.positions)

@@ -13,7 +13,7 @@ import numpy as np
 from sgdlimits.discrete import SGD
 from sgdlimits.ensembles.progress import KeptOpen, Progress, open_progress
 from sgdlimits.ensembles.random import Noise
-from sgdlimits.exact.errors import SgdlimitsError
+from sgdlimits.exact.errors import SgdlimitsError, whole_number
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.tasks import Task
 
@@ -24,6 +24,7 @@ from ..estimates import fieller
 from ..results import labelled
 from .arms import Arm, Runner, branch
 from .criteria import VOID, Criterion, does_not_help, joins, same_functions
+from .edge import SIDES, Edges, edges
 from .functions import MINE, Functions, functions_at_equal_loss, measurable
 from .plan import Plan, plan, told
 from .result import AXES, GoldenPath
@@ -54,6 +55,7 @@ def golden_path(
     window: float = 0.25,
     record: int | Sequence[int] | None = None,
     functions: bool = True,
+    sharpness_seeds: int = 3,
     threads: int | None = None,
     progress: bool | Progress | None = None,
 ) -> GoldenPath:
@@ -96,6 +98,9 @@ def golden_path(
         Steps to look at from the drop on; default about 24.
     functions : bool
         Whether functions are compared (F3), which takes three more runs.
+    sharpness_seeds : int
+        How many seeds of the high and the low run are asked for their largest Hessian eigenvalue at the drop, in some
+        fifteen products with the Hessian each; 0: none.
     threads : int, optional
     progress : bool or object with update(n) and close(), optional
         Path-steps; None: a line after ten seconds and each half minute, False: nothing.
@@ -114,13 +119,14 @@ def golden_path(
     The hypothesis is that of Vyas et al. (2023); the criteria and their tests are this package's own.
     """
     asked = plan(task, sgd, drop_at, batch_size, step_size, rule, steps, record, seeds, seed, margin, level, window)
+    probes = whole_number("sharpness_seeds", sharpness_seeds, 0, asked.seeds)
     why_not = measurable(task) if functions else "functions were not asked for"
     bar = open_progress(progress, math.inf, patient="golden path")
     try:
         arms = runs(asked, threads, not why_not, KeptOpen(bar))
     finally:
         bar.close()
-    return GoldenPath(_dataset(asked, arms, *judge(asked, arms, why_not)))
+    return GoldenPath(_dataset(asked, arms, edges(asked, arms, probes), *judge(asked, arms, why_not)))
 
 
 def judge(
@@ -219,8 +225,8 @@ def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | 
 
 
 def _dataset(
-    asked: Plan, arms: dict[str, Arm], gaps: np.ndarray, noiseless_gap: np.ndarray, judged: list[Criterion],
-    compared: Functions | None,
+    asked: Plan, arms: dict[str, Arm], edge: Edges, gaps: np.ndarray, noiseless_gap: np.ndarray,
+    judged: list[Criterion], compared: Functions | None,
 ) -> xarray.Dataset:  # fmt: skip
     """Every number, as `GoldenPath` says."""
     low, each, nothing = arms["low"].after, asdict_of(judged), np.full(len(arms), np.nan)
@@ -236,11 +242,12 @@ def _dataset(
         distance=np.array(list(pairs.values())).reshape(len(pairs), asked.seeds),
         compared_loss=nothing if compared is None else np.array([compared.losses[name] for name in arms]),
         compared_at=nothing if compared is None else np.array([compared.steps[name] for name in arms]), **each,
+        **edge.variables,
     )  # fmt: skip
     criteria = [f"F3 {one.against}".strip() if one.name == "F3" else one.name for one in judged]
     coordinates = {
         "arm": list(arms), "seed": np.arange(asked.seeds), "after": asked.after, "before": asked.before,
-        "pair": list(pairs), "criterion": criteria,
+        "pair": list(pairs), "criterion": criteria, "side": list(SIDES), "probe": np.arange(edge.size.shape[1]),
     }  # fmt: skip
     settings = {
         "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
@@ -253,7 +260,7 @@ def _dataset(
         "target": np.nan if compared is None else compared.target,
         "loss_error": float(np.sqrt(np.mean(asked.task.risk_error(arms["low"].positions[:, -1]) ** 2))),
         "formula": int(asked.task.population is not None), "silent": int(asked.silent),
-        "one_start": int(asked.task.start.fixed), "sharpness": np.nan,
+        "one_start": int(asked.task.start.fixed), "sharpness": edge.mean,
     }  # fmt: skip
     return labelled(record, AXES, coordinates, settings)
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..text_table import number, percent
 from .functions import UNSNAPPED
 from ..drops import BATCH, event
@@ -13,7 +15,7 @@ from ..drops import BATCH, event
 if TYPE_CHECKING:
     import xarray
 
-EDGE = 2.0  # step size times largest Hessian eigenvalue, past which plain descent leaves a quadratic
+ROUGH = 5e-3  # of a sharpness, relative: errors above it are shown
 
 
 def heading(dataset: xarray.Dataset) -> list[str]:
@@ -39,11 +41,37 @@ def regime(dataset: xarray.Dataset) -> str:
     size = abs(gap.mean()) / error if error > 0 else math.inf
     part = f", {percent(gap.mean() / low)} % of the low run's loss" if gap.mean() < 10 * low else ""
     drop = f"gap at the drop {number(gap.mean(), 3, sign=True)}, {number(size, 2)} standard errors{part}"
-    said = f"Regime: {data}; {drop}"
-    if math.isfinite(told["sharpness"]):
-        edge = ", past the edge of stability" if told["sharpness"] > EDGE else ""
-        said += f"; step size times largest Hessian eigenvalue {number(told['sharpness'], 3)}{edge}"
-    return said + "."
+    return f"Regime: {data}; {drop}{_stability(dataset)}."
+
+
+def _stability(dataset: xarray.Dataset) -> str:
+    """Step size times largest Hessian eigenvalue at the drop, with its range over seeds, and where its edge lies."""
+    told = [_range(dataset, side) for side in dataset["side"].values.tolist()]
+    if not any(told):
+        return ""
+    seeds = dataset.sizes["probe"]
+    parts = [f"{words} ({side}{past_edge(dataset, side)})" for side, words in zip(("high", "low"), told) if words]
+    edges = dict.fromkeys(number(float(edge), 3) for edge in dataset["edge"] if math.isfinite(edge))
+    where = f"the edge of stability is {' and '.join(edges)}" if edges else str(dataset["edge_absent"].values[0])
+    return f"; step size times largest Hessian eigenvalue at the drop {', '.join(parts)}, {seeds} seeds each; {where}"
+
+
+def _range(dataset: xarray.Dataset, side: str) -> str:
+    """Its mean at the drop with the least and the greatest of the seeds; empty where it is not known."""
+    values = dataset["scaled_sharpness"].sel(side=side).values
+    if not (values.size and np.isfinite(values).all()):
+        return ""
+    error = float(dataset["scaled_sharpness_error"].sel(side=side).mean())
+    shown = f" ±{number(error, 1)}" if error > ROUGH * values.mean() else ""
+    return f"{number(values.mean(), 3)}{shown} [{number(values.min(), 3)}, {number(values.max(), 3)}]"
+
+
+def past_edge(dataset: xarray.Dataset, side: str) -> str:
+    """Whether descent without noise would leave a parabola there: at all seeds, or at some."""
+    here = dataset["scaled_sharpness"].sel(side=side).values > float(dataset["edge"].sel(side=side))
+    if not here.any():
+        return ""
+    return ", past the edge of stability" + ("" if here.all() else f" at {here.sum()} of {here.size} seeds")
 
 
 def notes(dataset: xarray.Dataset, rows: Sequence[dict[str, Any]]) -> list[str]:

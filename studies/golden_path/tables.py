@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sgdlimits.compare import GoldenPath
+from sgdlimits.compare._golden_path.wording import past_edge
 from sgdlimits.compare.text_table import NOTHING, TextTable, number, percent, wrapped
 
 from .ladders import EXACT, titled
 
 if TYPE_CHECKING:
+    import xarray
+
     from .study import GoldenPathResult
 
 VERDICTS = ("holds", "marginal", "fails", "void")
@@ -34,6 +37,7 @@ ROW = (
 DOSE_ROW = ("ladder", "dose", "step", "epochs", "samples", "loss", "noiseless_loss", "relative", "lower", "upper",
             "verdict")  # fmt: skip
 ABSENT = "no such baseline"
+MARK = " (past)"
 
 
 def rows(result: GoldenPathResult) -> list[dict[str, Any]]:
@@ -69,10 +73,20 @@ def grid(result: GoldenPathResult) -> TextTable:
         title = list(groups)[0 if case.online else 1]
         groups[title].append((
             case.name, NOTHING if math.isnan(last) else number(last, 2, sign=True),
-            *(mine[column]["verdict"] for column in COLUMNS), str(data.attrs["seeds"]), case.why,
+            *(mine[column]["verdict"] for column in COLUMNS), _stability(data), str(data.attrs["seeds"]), case.why,
         ))  # fmt: skip
-    heads = ("setting", "last phi", *COLUMNS, "seeds", "there to show")
+    heads = ("setting", "last phi", *COLUMNS, "sharpness / edge", "seeds", "there to show")
     return TextTable(heads, tuple((title, tuple(found)) for title, found in groups.items() if found), "Verdicts")
+
+
+def _stability(data: xarray.Dataset) -> str:
+    """Step size times sharpness at the drop of the high and the low run over the edge of stability, which is marked."""
+    parts = []
+    for side in data["side"].values.tolist():
+        edge = float(data["edge"].sel(side=side))
+        mean = float((data["scaled_sharpness"].sel(side=side) / edge).mean()) if data.sizes["probe"] else math.nan
+        parts.append(NOTHING if math.isnan(mean) else number(mean, 2) + MARK * bool(past_edge(data, side)))
+    return ", ".join(dict.fromkeys(parts))
 
 
 def claims(result: GoldenPathResult) -> TextTable:
@@ -136,7 +150,9 @@ def reading(result: GoldenPathResult) -> str:
         f"no look surely ahead of the low-noise (noiseless) run, by more than {margin:g} of the loss. F3: total "
         "variation of predictions, or the correlation of residuals, at equal loss, against that of two low-noise runs "
         "on new data, from another start, and of two snapped runs. Each wrong with probability 5 % at most; marginal: "
-        "not decided; void: not measurable. phi: the gap over that at the drop. The criteria are derived, the "
+        "not decided; void: not measurable. phi: the gap over that at the drop. Sharpness / edge: step size times "
+        "largest Hessian eigenvalue at the drop, of the high and the low run at a few seeds, over the value from which "
+        f"descent without noise leaves a parabola;{MARK}: above it at some seed. The criteria are derived, the "
         "hypothesis is that of Vyas et al. (2023)."
     )
 
