@@ -198,7 +198,10 @@ def _quantiles(values: np.ndarray, generator: np.random.Generator) -> tuple[np.n
     levels = gaps.cumsum(axis=1)
     whole, drawn = quantiles(LEVELS), quantiles(levels[:, :-1] / levels[:, -1:])
     if whole[3] <= whole[1] or (drawn[:, 3] <= drawn[:, 1]).any():
-        raise InvalidInput("half of the sample, or of its differences or sums, is one value: a law with a density needs values that differ")
+        raise InvalidInput(
+            "half of the sample, or of its differences or sums, is one value: a law with a density needs values that "
+            "differ"
+        )
     return whole, drawn
 
 
