@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .homogenized import HomogenizedSGD
 
 GOOD = 0.05  # relative error up to which nothing is sampled
-ROUNDING = 1e-12  # relative, of bounds
+ROUNDING = 1e-12  # of bounds, which are differences of numbers of at least 1
 
 
 def homogenized_tail_bounds(process: HomogenizedSGD) -> TailIndexBounds:
@@ -63,7 +63,7 @@ def _within_bounds(process: Diffusion, found: TailIndex | None) -> TailIndex | N
         return found
     bounds = bounded()
     upper = min(bounds.upper, bounds.sharpest_upper)
-    middle, half = (bounds.lower + upper) / 2, (upper - bounds.lower) / 2 + ROUNDING * upper
+    middle, half = (bounds.lower + upper) / 2, (upper - bounds.lower) / 2 + ROUNDING * max(upper, 1.0)
     outside = found is not None and not abs(found.index - middle) <= half + found.error
     if half <= GOOD * middle and (found is None or outside or found.error > half):
         exponent, error = (math.nan, math.nan) if found is None else (found.lyapunov_exponent, found.lyapunov_error)

@@ -3,6 +3,7 @@
 import math
 import re
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -105,6 +106,14 @@ def test_units_change_nothing_or_are_refused(unit):
     ):  # fmt: skip
         with pytest.raises(InvalidInput, match="change the"):
             make()
+
+
+@pytest.mark.parametrize(("d", "below"), [(3, 1e-6), (6, 1e-7), (40, 1e-3), (3, 0.5)])
+def test_an_index_near_zero_is_within_its_error(d, below):
+    """Assert 2 - d + 2 / step_size of equal eigenvalues, in exact arithmetic, where the difference nearly vanishes."""
+    size = 2 / (d - 2) * (1 - below)
+    found = HomogenizedSGD.of(SGD(StreamingLeastSquares(np.ones(d), 0.3, np.ones(d)), size)).tail_index()
+    assert abs(Fraction(found.index) - (2 - d + 2 / Fraction(size))) <= found.error <= 1e-11
 
 
 def test_a_root_in_a_sentence_has_its_error():
