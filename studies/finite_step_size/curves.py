@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sgdlimits.discrete import SGD
 
 EXACT = "exact"
+BETWEEN = 4  # places of a line for one of paths
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Scale:
     Attributes
     ----------
     points : int
-        Of a curve.
+        Of a curve, at which paths are simulated.
     paths : int
         Of a simulated point.
     batch_size : int
@@ -44,8 +45,15 @@ class Scale:
     longest: float = 1e6
 
     def grid(self, first: float, last: float) -> np.ndarray:
-        """Places from `first` to `last`, evenly spread."""
-        return np.linspace(first, last, self.points)
+        """Places from `first` to `last`, evenly spread: of lines, and every fourth of paths."""
+        return np.linspace(first, last, BETWEEN * (self.points - 1) + 1)
+
+    def seen(self, made: Sequence[Any], look: Callable[[Any], tuple[float, float]]) -> tuple[np.ndarray, np.ndarray]:
+        """Values and errors (n,) of what `look` sees of every fourth thing made for the places of `grid`; else nan."""
+        found = np.full((len(made), 2), np.nan)
+        for index in range(0, len(made), BETWEEN):
+            found[index] = look(made[index])
+        return found[:, 0], found[:, 1]
 
 
 @dataclass(frozen=True, eq=False)

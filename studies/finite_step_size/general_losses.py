@@ -30,13 +30,13 @@ def around(
         EXPANDED: np.array([trace_or_inf(SGD(expansion, float(size), batch).stationary) for size in sizes]),
         LOCAL: np.array([trace_or_inf(SGD(local, float(size), batch).stationary) for size in sizes]),
     }
-    found = []
-    for size in sizes:
-        ends = end_of_paths(
-            SGD(loss, float(size), batch), local.minimiser, steps, min(scale.paths, 2000), scale.seed, scale.threads
-        )
-        found.append(variance_of_paths(ends))
-    simulated, errors = np.array(found).T
+
+    def look(size: float) -> tuple[float, float]:
+        sgd = SGD(loss, size, batch)
+        paths = min(scale.paths, 2000)
+        return variance_of_paths(end_of_paths(sgd, local.minimiser, steps, paths, scale.seed, scale.threads))
+
+    simulated, errors = scale.seen(sizes.tolist(), look)
     with np.errstate(invalid="ignore", divide="ignore"):
         off = np.abs(simulated / lines[EXPANDED] - 1)
     broken = sizes[np.flatnonzero(off > 0.1)[:1]]
@@ -55,7 +55,7 @@ def logistic(scale: Scale) -> Curve:
     generator = np.random.Generator(np.random.Philox([scale.seed, 3]))
     rows = generator.standard_normal((200, 5))
     labels = np.sign(rows[:, 0] + generator.standard_normal(200))
-    return around(scale, "logistic regression", Logistic.from_arrays(rows, labels, ridge=0.02), 4, 0.6, 1500)
+    return around(scale, "logistic regression", Logistic.from_arrays(rows, labels, ridge=0.02), 4, 0.9, 1500)
 
 
 def network(scale: Scale) -> Curve:
@@ -66,7 +66,7 @@ def network(scale: Scale) -> Curve:
     predictor = predictors.TwoLayer(1, 3)
     loss = Supervised(predictor, Squares(), Rows(inputs, labels), ridge=0.01)
     start = predictor.start(1, scale.seed)[0]
-    return around(scale, "tanh network", loss, 4, 0.6, 3000, _minimum(loss, start))
+    return around(scale, "tanh network", loss, 4, 0.9, 3000, _minimum(loss, start))
 
 
 def _minimum(loss: Any, start: np.ndarray) -> np.ndarray:

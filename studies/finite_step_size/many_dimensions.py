@@ -17,7 +17,7 @@ from .one_dimension import OU
 
 HESSIAN, NOISE = [[1.0, 0.4], [0.4, 0.5]], [[1.0, -0.6], [-0.6, 1.5]]  # that do not commute
 FRACTIONS = (0.1, 0.5, 0.9)  # of the threshold, of the ellipses
-HELD_OUT = 0.2  # of the rows
+STEPS = 400  # of paths from a law with the exact moments, or on a line from the minimum
 
 
 def shape(scale: Scale) -> tuple[Curve, dict[str, tuple[Ellipse, Ellipse, np.ndarray]]]:
@@ -26,9 +26,7 @@ def shape(scale: Scale) -> tuple[Curve, dict[str, tuple[Ellipse, Ellipse, np.nda
     top = sgd.stability().mean_threshold
     sizes = scale.grid(0.02, 0.97) * top
     found = fluctuation.shapes(sgd, sizes)
-    simulated, errors = np.empty(sizes.size), np.empty(sizes.size)
-    for index, size in enumerate(sizes):
-        simulated[index], errors[index] = _anisotropy(scale, float(size))
+    simulated, errors = scale.seen(sizes.tolist(), lambda size: _anisotropy(scale, size))
     curve = Curve(
         "anisotropy", "Shape of the fluctuations: ratio of the variances along the axes", "step size / threshold",
         "anisotropy", sizes / top,
@@ -73,18 +71,15 @@ def on_data(scale: Scale, name: str, problem: LeastSquares) -> tuple[Curve, Loss
         "modified equation, order 1": np.array([_excess(ModifiedEquation.of(sgd).stationary, problem) for sgd in made]),
         OU: np.array(ou),
     }
-    simulated, errors = np.full(sizes.size, np.nan), np.full(sizes.size, np.nan)
-    slowest = float(problem.curvatures[problem.curvatures > 0].min())
-    for index, sgd in enumerate(made):
-        steps = int(min(8 / (float(sgd.step_size) * slowest), scale.longest))
-        if steps < 6 / (float(sgd.step_size) * slowest):
-            continue  # too far to stationarity
+
+    def look(sgd: SGD) -> tuple[float, float]:
         start = problem.minimiser, sgd.stationary().covariance
-        ends = end_of_paths(sgd, start, min(steps, 400), min(scale.paths, 4000), scale.seed, scale.threads)
+        ends = end_of_paths(sgd, start, STEPS, min(scale.paths, 4000), scale.seed, scale.threads)
         values = problem.risk(ends) - problem.least_risk
-        simulated[index] = float(values.mean())
-        if sgd.fourth_moments_settle():
-            errors[index] = float(values.std(ddof=1) / np.sqrt(len(values)))
+        error = float(values.std(ddof=1) / np.sqrt(len(values)))
+        return float(values.mean()), error if sgd.fourth_moments_settle() else np.nan
+
+    simulated, errors = scale.seen(made, look)
     curve = Curve(
         f"excess-{name}", f"{name}: excess loss at stationarity, batches of {batch}",
         "step size / mean-square threshold", "excess loss", sizes / top, lines, simulated, errors, log="xy",
@@ -116,20 +111,18 @@ def decay_on_a_line(scale: Scale) -> Curve:
     """Loss against the ridge on a line, where the best one is negative."""
     size, batch = 1.2, 6
     problem = StreamingLeastSquares(np.ones(1), 0.5, np.ones(1))
-    ridges = np.linspace(-0.75, 0.42, scale.points)
+    ridges = scale.grid(-0.75, 0.42)
     sgd = SGD(problem, size, batch)
     found = fluctuation.weight_decay(sgd, ridges)
-    simulated, errors = np.full(ridges.size, np.nan), np.full(ridges.size, np.nan)
-    for index, ridge in enumerate(ridges):
-        here = SGD(problem.with_ridge(float(ridge)), size, batch)
-        try:
-            index_of_tail = here.tail_index().index
-        except Unstable:
-            continue
-        ends = end_of_paths(here, here.problem.minimiser, 400, scale.paths, scale.seed, scale.threads)
+
+    def look(ridge: float) -> tuple[float, float]:
+        here = SGD(problem.with_ridge(ridge), size, batch)
+        ends = end_of_paths(here, here.problem.minimiser, STEPS, scale.paths, scale.seed, scale.threads)
         values = problem.risk(ends)
-        simulated[index] = values.mean()
-        errors[index] = values.std(ddof=1) / np.sqrt(len(values)) if index_of_tail > 4 else np.nan
+        error = float(values.std(ddof=1) / np.sqrt(len(values)))
+        return float(values.mean()), error if here.fourth_moments_settle() else np.nan
+
+    simulated, errors = scale.seen(ridges.tolist(), look)
     return Curve(
         "decay-line",
         f"Weight decay on a line: best at {found.best:.3g}, below zero as step size x curvature is over 1", "ridge",
@@ -148,7 +141,7 @@ def decay_on_data(scale: Scale, name: str, problem: LeastSquares) -> Curve | Non
     batch = min(scale.batch_size, problem.samples)
     sgd = SGD(problem, 0.6 * SGD(problem, 1e-3, batch).stability().mean_square_threshold, batch)
     largest = float(problem.eigenvalues[0])
-    ridges = np.geomspace(1e-3, 1.0, scale.points) * largest
+    ridges = np.exp(scale.grid(np.log(1e-3), 0.0)) * largest
     try:
         found = fluctuation.weight_decay(sgd, ridges)
     except SgdlimitsError:

@@ -23,10 +23,10 @@ def additive(scale: Scale) -> Curve:
         OU: np.array([trace_or_inf(OrnsteinUhlenbeck(problem, size).stationary) for size in sizes]),
         SECOND: np.array([trace_or_inf(ModifiedEquation(problem, size, order=2).stationary) for size in sizes]),
     }
-    found = np.array([_paths(scale, SGD(problem, float(size)), 1000) for size in sizes])
+    found = scale.seen([SGD(problem, float(size)) for size in sizes], lambda sgd: _paths(scale, sgd, 1000))
     return Curve(
         "additive", "Additive noise on a line: the variance at stationarity", "step size x curvature", "variance",
-        sizes, lines, found[:, 0], found[:, 1],
+        sizes, lines, found[0], found[1],
         note="Noise and curvature 1; 1000 steps. The equation of second order is farther off than the first.",
     )  # fmt: skip
 
@@ -43,10 +43,10 @@ def momentum(scale: Scale) -> list[Curve]:
             EXACT: np.array([trace_or_inf(sgd.stationary) for sgd in made]),
             OU: sizes / (2 * (1 - mu)),
         }
-        ends = np.array([_paths(scale, sgd, 1000) for sgd in made])
+        ends = scale.seen(made, lambda sgd: _paths(scale, sgd, 1000))
         found.append(Curve(
             name.replace(" ", "-"), f"Momentum 0.9, {name}: the variance at stationarity", "step size x curvature",
-            "variance", sizes, lines, ends[:, 0], ends[:, 1], note=f"{name}: there is no law from {top:.4g} on.",
+            "variance", sizes, lines, ends[0], ends[1], note=f"{name}: there is no law from {top:.4g} on.",
             marks={"": top},
         ))  # fmt: skip
     return found
@@ -64,10 +64,10 @@ def streaming(scale: Scale) -> Curve:
         MULTIPLICATIVE: np.array([trace_or_inf(ModifiedEquation.of(sgd).stationary) for sgd in made]),
         OU: sizes / (2 * batch),
     }
-    found = np.array([_paths(scale, sgd, 600) for sgd in made])
+    found = scale.seen(made, lambda sgd: _paths(scale, sgd, 600))
     return Curve(
         "minibatch", "Minibatch noise on a stream: additive noise misses where the variance ends",
-        "step size x curvature", "variance / label noise", sizes, lines, found[:, 0], found[:, 1],
+        "step size x curvature", "variance / label noise", sizes, lines, found[0], found[1],
         note=f"Stream: batches of {batch}; the variance is infinite from {top:.4g} on, and has no standard error over "
         "paths where the fourth moment is infinite: no interval is drawn there.", marks={"": top},
     )  # fmt: skip
@@ -89,10 +89,10 @@ def finite(scale: Scale) -> Curve:
         FROZEN: sizes * noise / (k * (2 - sizes * k)),
         OU: sizes * noise / (2 * k),
     }
-    found = np.array([_paths(scale, sgd, 600) for sgd in made])
+    found = scale.seen(made, lambda sgd: _paths(scale, sgd, 600))
     return Curve(
         "finite", "1000 rows on a line, batches of 10: the variance at stationarity",
-        "step size of the loss without 1/2", "variance", sizes / 2, lines, found[:, 0], found[:, 1],
+        "step size of the loss without 1/2", "variance", sizes / 2, lines, found[0], found[1],
         note="The published loss has no factor 1/2.", marks={"": top / 2},
     )  # fmt: skip
 

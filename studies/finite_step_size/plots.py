@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .curves import Curve
 
 PANEL = 2.9  # inches
-LETTERS = 48  # of a title in one line of half a page
+LETTERS = 42  # of a title in one line of half a page
 
 
 def curves(shown: Sequence[Curve]) -> Figure:
@@ -47,12 +47,14 @@ def draw(curve: Curve, ax: Axes) -> None:
         error = np.full(curve.x.size, np.nan) if curve.error is None else curve.error
         bars = np.where(np.isfinite(error), 2 * error, 0.0)
         without = known & ~np.isfinite(error)
+        sure = known & ~without
         ax.errorbar(
-            curve.x[known], curve.simulated[known], bars[known], fmt="o", markersize=3.5, color=COLOURS[1], linewidth=1,
+            curve.x[sure], curve.simulated[sure], bars[sure], fmt="o", markersize=4, color=COLOURS[0], linewidth=1,
             label="paths, 2 s.e.",
         )  # fmt: skip
-        ax.plot(curve.x[without], curve.simulated[without], "o", markersize=3.5, color="white",
-                markeredgecolor=COLOURS[1])  # fmt: skip
+        if without.any():
+            ax.plot(curve.x[without], curve.simulated[without], "o", markersize=4, color="white",
+                    markeredgecolor=COLOURS[0], label="paths, no interval")  # fmt: skip
     for name, place in curve.marks.items():
         ax.axvline(place, color=GREY, linewidth=0.8, linestyle=":")
         if name:

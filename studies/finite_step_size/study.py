@@ -115,7 +115,8 @@ class FiniteStepSizeStudy(DataFileSettings):
 
         points = QUICK if self.quick else FULL
         here = Scale(points, self.paths, self.batch_size, self.seed, self.quick, threads)
-        data = list(self.problems())
+        study = self.pinned()
+        data = list(study.problems())
         bar = open_progress(progress, math.inf, "parts")
         curves: dict[str, Curve] = {}
         tables: dict[str, tuple[LossTable, float]] = {}
@@ -142,7 +143,7 @@ class FiniteStepSizeStudy(DataFileSettings):
                     add(make_loss(here))
         finally:
             bar.close()
-        return FiniteStepSizeResult(self, curves, ellipses, tables)
+        return FiniteStepSizeResult(study, curves, ellipses, tables)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

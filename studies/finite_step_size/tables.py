@@ -12,6 +12,7 @@ from sgdlimits.compare.text_table import NOTHING, TextTable, number, wrapped
 if TYPE_CHECKING:
     from sgdlimits.discrete.fluctuation import LossTable
 
+    from .curves import Curve
     from .study import FiniteStepSizeResult
 
 ROW = ("curve", "line", "largest_error", "paths_off", "title")
@@ -40,8 +41,8 @@ def grid(result: FiniteStepSizeResult) -> TextTable:
         ]  # fmt: skip
         worst = curve.worst
         seen = NOTHING if math.isnan(worst) else f"{number(worst, 3)} s.e."
-        found.append((curve.title, seen, "; ".join(others) or NOTHING))
-    return TextTable(("what", "paths off theory", "largest error of limits"), (("", tuple(found)),))
+        found.append((curve.name, seen, "; ".join(others) or NOTHING))
+    return TextTable(("curve", "paths off theory", "largest error of limits"), (("", tuple(found)),))
 
 
 def methods(table: LossTable) -> TextTable:
@@ -75,10 +76,15 @@ def finding(result: FiniteStepSizeResult) -> str:
         if worst.worst < LARGE
         else f"Paths are {number(worst.worst, 3)} standard errors off the exact law in {worst.name}."
     ]
-    ou = [(curve.off("Ornstein-Uhlenbeck"), curve.name) for curve in exact if "Ornstein-Uhlenbeck" in curve.lines]
-    if ou:
-        error, where = max(ou)
-        sentences.append(f"The Ornstein-Uhlenbeck process is up to {_percent(error)} off ({where}).")
+    data = [curve for curve in exact if curve.name.startswith("excess-")]
+    for curve in data:
+        halfway = int(np.argmin(np.abs(curve.x - 0.5)))
+        limits = [label for label in curve.lines if label != "exact"]
+        errors = [f"{label} by {_percent(_error(curve, label, halfway), True)}" for label in limits]
+        sentences.append(
+            f"On {curve.name.removeprefix('excess-')} at half of the threshold the excess loss is missed by limits: "
+            f"{', '.join(errors)}."
+        )
     first = result.curves.get("additive")
     if first is not None:
         sentences.append(
@@ -90,6 +96,10 @@ def finding(result: FiniteStepSizeResult) -> str:
         if name in result.curves:
             sentences.append(f"{_capital(result.curves[name].title.rpartition('; ')[2])} ({name}).")
     return " ".join(sentences)
+
+
+def _error(curve: Curve, label: str, place: int) -> float:
+    return float(curve.lines[label][place] / curve.lines[curve.against][place] - 1)
 
 
 def _capital(words: str) -> str:
