@@ -32,7 +32,7 @@ from . import moment_equations
 from . import tail_index as tail_indices
 from .even_moments import even_moments as even_equations
 from .lyapunov import lyapunov_threshold
-from .rules import HeavyBall, Nesterov, Plain, Rule, find_rule
+from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Rule, find_rule
 from .rules.momentum import check_momentum
 from .simulated import Simulated
 from .sources import Source, drawn_rows, source_of
@@ -124,6 +124,8 @@ class SGD(Simulated):
                 object.__setattr__(self, "nesterov", isinstance(rule, Nesterov))
             linear = isinstance(rule, (Plain, HeavyBall, Nesterov))
             object.__setattr__(self, "rule", None if linear else rule)
+        if isinstance(self.rule, CurvedRule):
+            self.rule.check(self.source, float(self.step_sizes(0, 1)[0]))
         if self.nesterov and not self.momentum:
             raise InvalidInput("nesterov needs a momentum above zero, got momentum=0")
 
@@ -400,8 +402,12 @@ class SGD(Simulated):
     ) -> tuple[np.ndarray, np.ndarray]:
         """State after step k, in NumPy: the definition that the compiled kernels must reproduce."""
         x, slots = state
-        gradient = self.source.gradient(k, x, noise)
-        return self.update_rule.move(x, slots, gradient, float(self.step_sizes(k, k + 1)[0]), k)
+        rule, size = self.update_rule, float(self.step_sizes(k, k + 1)[0])
+        if isinstance(rule, CurvedRule):
+            gradient = rule.direction(self.source, k, x, noise, size)
+        else:
+            gradient = self.source.gradient(k, x, noise)
+        return rule.move(x, slots, gradient, size, k)
 
     def position(self, state: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Positions (P, d) of a state."""

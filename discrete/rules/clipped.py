@@ -11,6 +11,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, positive
 
+from .curved import CurvedRule
 from .momentum import Plain
 from .rule import Linear, MoveBound, Rule, UserRule
 
@@ -51,6 +52,11 @@ class Clipped(Rule):
         object.__setattr__(self, "max_norm", positive("max_norm", self.max_norm))
         if not isinstance(self.rule, Rule) and callable(getattr(self.rule, "move", None)):
             object.__setattr__(self, "rule", UserRule.of(self.rule))
+        if isinstance(self.rule, CurvedRule):
+            raise InvalidInput(
+                f"{self.rule.label} divides the gradient by a matrix of its source, so clipping the gradient does not bound "
+                "its step: leave one of them out"
+            )
         if not isinstance(self.rule, Rule) or isinstance(self.rule, Clipped):
             raise InvalidInput(
                 f"rule must be a rule of discrete.rules that does not clip itself, got {type(self.rule).__name__}"
