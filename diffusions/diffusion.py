@@ -128,9 +128,8 @@ class Diffusion(ABC):
             "pass a discrete.SGD; noisy gradient descent has its limit in ManifoldLimit.of",
         )  # fmt: skip
         if getattr(sgd, "rule", None) is not None:
-            raise InvalidInput(
-                f"the rule is {sgd.label}, and {cls.__name__} is a limit of plain SGD: leave the rule out"
-            )
+            cure = "leave the rule out" if sgd.preconditioner is None else "take that of sgd.in_plain_coordinates()"
+            raise InvalidInput(f"the rule is {sgd.label}, and {cls.__name__} is a limit of plain SGD: {cure}")
         momentum = getattr(sgd, "momentum", 0.0)
         if momentum:
             scheduled = isinstance(sgd.step_size, StepSizes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -32,7 +32,8 @@ from . import moment_equations
 from . import tail_index as tail_indices
 from .even_moments import even_moments as even_equations
 from .lyapunov import lyapunov_threshold
-from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Rule, find_rule
+from .preconditioned import PlainCoordinates
+from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Preconditioned, Rule, find_rule
 from .rules.momentum import check_momentum
 from .simulated import Simulated
 from .sources import Source, drawn_rows, source_of
@@ -63,6 +64,9 @@ class SGD(Simulated):
     label_noise : float
         Standard deviation of fresh Gaussian noise on every drawn label.
     nesterov : bool
+    preconditioner : array (d, d) or (d,), optional
+        Symmetric positive definite; the gradient is multiplied by it, so that step_size * preconditioner is a step size
+        that is a matrix. Short for rule=rules.Preconditioned(preconditioner, ...).
     rule : name or object of discrete.rules, or a user's own object, optional
         Another update rule than these: `rules.Adam()`, "adam", `rules.Clipped(1.0)`, ... A user's has
         move(x (P, d), slots (P, m, d), gradient (P, d), step_size, k) -> (x, slots) and `slots` = m, or a compiled
@@ -82,6 +86,7 @@ class SGD(Simulated):
     label_noise: float = 0.0
     nesterov: bool = False
     rule: Any = None
+    preconditioner: Any = field(default=None, repr=False)
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
@@ -113,6 +118,8 @@ class SGD(Simulated):
 
     def _settle_rule(self) -> None:
         """Bring momentum, nesterov and rule into one form: the built-in linear rules as the first two."""
+        if self.preconditioner is not None:
+            self._settle_preconditioner()
         if self.rule is not None:
             if self.momentum or self.nesterov:
                 raise InvalidInput(
@@ -122,12 +129,49 @@ class SGD(Simulated):
             if isinstance(rule, (HeavyBall, Nesterov)):
                 object.__setattr__(self, "momentum", rule.momentum)
                 object.__setattr__(self, "nesterov", isinstance(rule, Nesterov))
+            if isinstance(rule, Preconditioned):
+                rule.check_dimension(self.problem.dimension)
             linear = isinstance(rule, (Plain, HeavyBall, Nesterov))
             object.__setattr__(self, "rule", None if linear else rule)
         if isinstance(self.rule, CurvedRule):
             self.rule.check(self.source, float(self.step_sizes(0, 1)[0]))
         if self.nesterov and not self.momentum:
             raise InvalidInput("nesterov needs a momentum above zero, got momentum=0")
+
+    def _settle_preconditioner(self) -> None:
+        """Into the rule; a copy has it there already."""
+        if isinstance(self.rule, Preconditioned) and self.rule.matrix is self.preconditioner:
+            return
+        if self.rule is not None:
+            raise InvalidInput(
+                "both a preconditioner and a rule are given: leave one out, or pass rules.Preconditioned(matrix, rule)"
+            )
+        inner: Rule = Plain()
+        if self.momentum:
+            inner = Nesterov(self.momentum) if self.nesterov else HeavyBall(self.momentum)
+        rule = Preconditioned(self.preconditioner, inner)
+        for name, value in (("rule", rule), ("preconditioner", rule.matrix), ("momentum", 0.0), ("nesterov", False)):
+            object.__setattr__(self, name, value)
+
+    def in_plain_coordinates(self) -> SGD:
+        """A preconditioned descent of x as the plain one, or that with momentum, of y: x = root y, root^2 the matrix.
+
+        Its limits are taken and compared there: `rule.root` leads back. Least squares without a ridge stays least
+        squares; with one, what is descended of y is a quadratic whose `risk` includes the ridge.
+
+        Raises
+        ------
+        InvalidInput
+            If nothing is preconditioned, or the problem is no quadratic.
+        """
+        if self._plain_coordinates is None:
+            raise InvalidInput(f"{self.label} has no preconditioner, so that its coordinates are plain already")
+        return self._plain_coordinates.plain
+
+    @cached_property
+    def _plain_coordinates(self) -> PlainCoordinates | None:
+        """Where a preconditioned descent is plain; None where nothing is preconditioned."""
+        return PlainCoordinates(self) if isinstance(self.rule, Preconditioned) else None
 
     @cached_property
     def update_rule(self) -> Rule:
@@ -225,6 +269,8 @@ class SGD(Simulated):
         StabilityWarning
             If the step size is not below the threshold of the mean or of the second moment.
         """
+        if self._plain_coordinates is not None:
+            return self._plain_coordinates.moments(x0, steps, record, quantities, self._attributes(), progress)
         second = self.second_moments
         second.warn_if_unstable()
         return second.moments(x0, steps, record, quantities, self._attributes(), self._time, progress)
@@ -335,6 +381,8 @@ class SGD(Simulated):
                 f"step_size is the schedule {self.step_size!r}, so there is no stationary law: take the one of a "
                 "constant step size, dataclasses.replace(sgd, step_size=...)"
             )
+        if self._plain_coordinates is not None:
+            return self._plain_coordinates.stationary(settled_only)
         return self.second_moments.stationary(settled_only)
 
     def _time(self, steps: np.ndarray) -> np.ndarray | None:
@@ -348,6 +396,8 @@ class SGD(Simulated):
         The second moment: where the noise feeds itself by the whole, to about 1e-12. Derived. Of the Lyapunov exponent,
         past which no law is stationary, when `.lyapunov_threshold` is read.
         """
+        if self._plain_coordinates is not None:
+            return self._plain_coordinates.stability()
         return replace(self.second_moments.stability(), lyapunov=lambda: lyapunov_threshold(self))
 
     def tail_index(self, **options: Any) -> TailIndex:
@@ -380,6 +430,8 @@ class SGD(Simulated):
         InvalidInput
             If the step size follows a schedule, or nothing is known of the rule or the loss.
         """
+        if self._plain_coordinates is not None:
+            return self._plain_coordinates.tail_index(**options)
         return tail_indices.tail_index(self, **options)
 
     def fourth_moments_settle(self) -> bool:

@@ -176,9 +176,13 @@ class GeneralFeedback(NoiseFeedback):
         d = len(self._response)
         return spectral_radius(self._linear(), d * (d + 1) // 2)
 
-    def is_stable(self, tries: int = 6) -> bool:
-        """Bounds of Collatz and Wielandt, from iterates of full rank, decide; the spectral radius only if they do not.
-        """
+    def is_stable(self) -> bool:
+        """Bounds of Collatz and Wielandt decide; the spectral radius only if they do not."""
+        certain = self.decided()
+        return self.spectral_radius() < 1 if certain is None else certain
+
+    def decided(self, tries: int = 6) -> bool | None:
+        """What bounds of Collatz and Wielandt, from iterates of full rank, say; None where they do not decide."""
         linear, d = self._linear(), len(self._response)
         trial = np.eye(d)
         for _ in range(tries):
@@ -191,7 +195,7 @@ class GeneralFeedback(NoiseFeedback):
                 return False
             # Mixing in the identity keeps the rank full, which is all that the bounds ask.
             trial = image / np.trace(image) + 1e-3 / d * np.eye(d)
-        return self.spectral_radius() < 1
+        return None
 
     def stationary_covariance(self) -> np.ndarray:
         noise = solve_fixed_point(self._linear(), pack_symmetric(self._constant))

@@ -31,7 +31,7 @@ from sgdlimits.exact.errors import (
 from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.moment_spectra import Functional, MomentSpectra
-from sgdlimits.exact.noise_feedback import threshold_below, threshold_from
+from sgdlimits.exact.noise_feedback import GeneralFeedback, threshold_below, threshold_from
 from sgdlimits.exact.noise_maps import SampledNoise
 from sgdlimits.exact.routes import Method, Moments, Route, choose_route
 from sgdlimits.exact.schedules import StepSizes
@@ -171,20 +171,18 @@ class SecondMoments:
         free = self._unsettled()
         if free.any() and not (flag("settled_only", settled_only) and problem.additive):
             self._refuse(free)
-        stability = self.stability()
-        if free.any():  # additive noise couples no modes
-            stability = Stability(self.settled_threshold, self.settled_threshold, float(self.step_size))
-        if not stability.mean_stable:
+        mean_threshold = self.settled_threshold if free.any() else self.mean_threshold
+        if not Stability(mean_threshold, mean_threshold, float(self.step_size)).mean_stable:
             raise NoStationaryLaw(
-                f"{size}, but the mean of {label} settles only below {stability.mean_threshold:.6g}; lower the step "
-                "size",
-                stability.mean_threshold,
+                f"{size}, but the mean of {label} settles only below {mean_threshold:.6g}; lower the step size",
+                mean_threshold,
             )
-        if not stability.mean_square_stable:
+        if not self._finite_variance():
+            threshold = self.mean_square_threshold()
             raise InfiniteVariance(
-                f"{size}, but the variance of {label} is finite only below {stability.mean_square_threshold:.6g}; "
-                "lower the step size or raise the batch size",
-                stability.mean_square_threshold,
+                f"{size}, but the variance of {label} is finite only below {threshold:.6g}; lower the step size or "
+                "raise the batch size",
+                threshold,
             )
         problem.check_centre()
         vectors = problem.eigenvectors
@@ -196,6 +194,16 @@ class SecondMoments:
             problem.minimiser.copy(), vectors @ spread @ vectors.T, risk, vectors[:, problem.frozen & ~free],
             vectors[:, free],
         )  # fmt: skip
+
+    def _finite_variance(self) -> bool:
+        """Whether the second moment settles; without the threshold, where that takes a search, away from it."""
+        if self.problem.additive:
+            return True
+        feedback = self.equations.feedback
+        if not isinstance(feedback, GeneralFeedback):
+            return self.stability().mean_square_stable
+        certain = feedback.decided()
+        return self.stability().mean_square_stable if certain is None else certain
 
     def _unsettled(self) -> np.ndarray:
         """Mask (d,) of modes in which nothing settles at any step size."""

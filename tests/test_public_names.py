@@ -16,7 +16,8 @@ NAMES = {
     "Task.test_accuracy Task.noiseless Starts Population linear_regression random_features logistic_regression "
     "diagonal_network relu_regression relu_classification digits next_character",
     "problems.geometry": "limit_map",
-    "discrete": "SGD SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities SGD.tail_index "
+    "discrete": "SGD SGD.in_plain_coordinates SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities "
+    "SGD.tail_index "
     "SGD.even_moments "
     "SVAG SVAG.moments SVAG.stationary SVAG.stability SVAG.simulate "
     "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors sharpness "
@@ -36,7 +37,7 @@ NAMES = {
     "StableOrnsteinUhlenbeck StableOrnsteinUhlenbeck.of StableOrnsteinUhlenbeck.law StableOrnsteinUhlenbeck.stationary "
     "StableOrnsteinUhlenbeck.simulate StableOrnsteinUhlenbeck.moments StableOrnsteinUhlenbeck.tail_index "
     "StableLangevin StableLangevin.of StableLangevin.simulate StableLangevin.tail_index",
-    "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped",
+    "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped Preconditioned",
     "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
@@ -68,7 +69,7 @@ ARGUMENTS = {
         "linear_regression", "random_features", "logistic_regression", "diagonal_network", "relu_regression",
         "relu_classification", "digits", "next_character",
     )},
-    "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov rule",
+    "discrete.SGD": "problem step_size batch_size sampling momentum label_noise nesterov rule preconditioner",
     "discrete.SGD.moments": "x0 steps record quantities",
     "discrete.SGD.even_moments": "x0 steps order record",
     "compare.contraction": "sgd x0 steps p paths record seed",

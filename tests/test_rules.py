@@ -144,7 +144,7 @@ def test_names_stand_for_rules_with_their_defaults():
     """Assert that a name gives the default object, and that the label says what is run."""
     problem = PROBLEMS["logistic"]
     for cls in rules.RULES:
-        if cls in (rules.HeavyBall, rules.Nesterov) or cls.__name__ == "Clipped":
+        if cls in (rules.HeavyBall, rules.Nesterov, rules.Preconditioned) or cls.__name__ == "Clipped":
             with pytest.raises(InvalidInput, match="no default setting"):
                 SGD(problem, 0.1, rule=cls.__name__)
         else:

@@ -6,6 +6,7 @@ from .curved import Curvature, CurvedRule
 from .momentum import HeavyBall, Nesterov, Plain
 from .natural_gradient import NaturalGradient
 from .newton import DampedNewton
+from .preconditioned import Preconditioned
 from .proximal import Proximal
 from .registry import RULES, find_rule
 from .rmsprop import RMSProp
@@ -26,6 +27,7 @@ __all__ = [
     "NaturalGradient",
     "Nesterov",
     "Plain",
+    "Preconditioned",
     "Proximal",
     "RMSProp",
     "Rule",

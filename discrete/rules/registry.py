@@ -6,7 +6,8 @@ A whole number rather than a function lets numba keep the kernels on disk; a use
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import fields
+from typing import Any, cast
 
 import numpy as np
 from numba import types
@@ -20,6 +21,7 @@ from .clipped import Clipped, clip
 from .momentum import HeavyBall, Nesterov, Plain, heavy_ball, nesterov, plain
 from .natural_gradient import NaturalGradient
 from .newton import DampedNewton
+from .preconditioned import Preconditioned, preconditioned
 from .proximal import Proximal
 from .rmsprop import RMSProp, rmsprop
 from .rule import Rule, UserRule
@@ -27,8 +29,8 @@ from .sign import SignSGD, sign
 from .stochastic_newton import StochasticNewton
 
 RULES: tuple[type[Rule], ...] = (
-    Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD, Clipped, DampedNewton, NaturalGradient, StochasticNewton,
-    Proximal,
+    Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD, Preconditioned, Clipped, DampedNewton, NaturalGradient,
+    StochasticNewton, Proximal,
 )  # fmt: skip
 
 
@@ -40,6 +42,7 @@ def _built_in(code, x, slots, p, gradient, row, step_size, k, settings):
     elif code == 3 or code == 4: adam(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
     elif code == 5: rmsprop(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
     elif code == 6: sign(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
+    elif code == 7: preconditioned(x, slots, p, gradient, row, step_size, k, settings)  # fmt: skip  # noqa: E701
 
 
 def apply_rule(rule, x, slots, p, gradient, row, step_size, k, settings):
@@ -102,8 +105,9 @@ def _by_name(name: str) -> Rule:
     try:
         return cls()
     except TypeError:
+        first = fields(cast(Any, cls))[0].name
         raise InvalidInput(
-            f"rule {name!r} has no default setting: pass an object, such as rules.{cls.__name__}(0.9)"
+            f"rule {name!r} has no default setting: pass an object, rules.{cls.__name__}({first}=...)"
         ) from None
 
 

@@ -1,0 +1,131 @@
+"""Exact moments of preconditioned SGD: it is plain in the coordinates y in which x = root y, root^2 the matrix.
+
+y' = y - step_size root g(root y), and root g is the gradient of the problem as a function of y. With a ridge the
+problem of y has a quadratic penalty that is not a multiple of |y|^2. Derived.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.ensembles.initial import Gaussian
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.second_moments import start_moments
+from sgdlimits.problems.transformed import transformed
+
+from .moment_equations import quadratic_of
+from .rules import HeavyBall, Nesterov, Preconditioned
+
+if TYPE_CHECKING:
+    import xarray
+
+    from .sgd import SGD
+
+ROOM = 1e-12  # of a mean or covariance: what rounding the change of coordinates may leave
+
+
+@dataclass(frozen=True, eq=False)
+class PlainCoordinates:
+    """A preconditioned descent in the coordinates in which it is plain, and the way back.
+
+    Attributes
+    ----------
+    sgd : SGD
+        Of x.
+    """
+
+    sgd: SGD
+
+    @property
+    def problem(self) -> QuadraticProblem:
+        """Of x."""
+        if not isinstance(self.sgd.problem, QuadraticProblem):
+            quadratic_of(self.sgd)  # says so
+        return self.sgd.problem
+
+    @property
+    def rule(self) -> Preconditioned:
+        """The preconditioned rule."""
+        rule = self.sgd.update_rule
+        assert isinstance(rule, Preconditioned)
+        return rule
+
+    @cached_property
+    def plain(self) -> SGD:
+        """The descent of y."""
+        inner = self.rule.rule
+        return replace(
+            self.sgd, problem=transformed(self.problem, self.rule.root), rule=None, preconditioner=None,
+            momentum=inner.momentum if isinstance(inner, (HeavyBall, Nesterov)) else 0.0,
+            nesterov=isinstance(inner, Nesterov),
+        )  # fmt: skip
+
+    def moments(
+        self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
+    ) -> xarray.Dataset:
+        """As `SGD.moments`."""
+        root, problem = self.rule.root, self.problem
+        mean, covariance = start_moments(x0, problem.dimension)
+        inverse = np.linalg.inv(root)
+        start: Any = inverse @ mean
+        if covariance is not None and covariance.any():
+            start = Gaussian(start, inverse @ covariance @ inverse)
+        wanted = ("mean", "covariance", "risk") if quantities is None else tuple(quantities)
+        same = not problem.ridge and "covariance" not in wanted
+        asked = wanted if same else ("mean", "covariance")
+        if not set(wanted) <= {"mean", "covariance", "risk"}:
+            raise InvalidInput(
+                f"quantities names {wanted}; of a preconditioned descent mean, covariance and risk are known"
+            )
+        found = self.plain.moments(start, steps, record, asked, progress)
+        found = found.assign_attrs(attributes).assign_coords(
+            {name: list(problem.coordinates) for name in ("coordinate", "coordinate_2") if name in found.coords}
+        )
+        if "mean" in found:
+            found["mean"] = found["mean"].dims, found["mean"].values @ root
+        if "covariance" in found:
+            found["covariance"] = found["covariance"].dims, root @ found["covariance"].values @ root
+        if "risk" in wanted and not same:
+            modes = problem.to_modes(found["mean"].values)
+            vectors = problem.eigenvectors
+            with np.errstate(over="ignore", invalid="ignore"):
+                spread = vectors.T @ found["covariance"].values @ vectors
+                risk = problem.expected_risk(modes, spread)
+            found["risk"] = ("step", np.where(np.isnan(risk), np.inf, risk))
+        return found[[name for name in found if name in wanted]]
+
+    def stationary(self, settled_only: bool) -> StationaryLaw:
+        """As `SGD.stationary`."""
+        root, problem = self.rule.root, self.problem
+        law = self.plain.stationary(settled_only)
+        covariance = root @ law.covariance @ root
+        vectors = problem.eigenvectors
+        risk = float(problem.expected_risk(np.zeros(problem.dimension), vectors.T @ covariance @ vectors))
+        return StationaryLaw(
+            problem.minimiser.copy(), covariance, risk, _orthonormal(root @ law.frozen_directions),
+            _orthonormal(root @ law.unsettled_directions) if law.unsettled_directions.size else np.zeros((0, 0)),
+        )  # fmt: skip
+
+    def stability(self) -> Stability:
+        """As `SGD.stability`: step sizes, in front of the matrix."""
+        return self.plain.stability()
+
+    def tail_index(self, **options: Any) -> TailIndex:
+        """As `SGD.tail_index`: an index knows no coordinates."""
+        if self.problem.ridge and not self.problem.additive:
+            raise InvalidInput(
+                "the tail index of preconditioned SGD is known without a ridge, which in the coordinates where it is "
+                "plain is no multiple of the identity: leave the ridge or the preconditioner out"
+            )
+        return self.plain.tail_index(**options)
+
+
+def _orthonormal(directions: np.ndarray) -> np.ndarray:
+    return np.linalg.qr(directions)[0] if directions.shape[1] else directions
