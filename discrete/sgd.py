@@ -32,6 +32,8 @@ from . import moment_equations
 from . import tail_index as tail_indices
 from .even_moments import even_moments as even_equations
 from .lyapunov import lyapunov_threshold
+from .curved_form import compiled_twin, curved_form
+from .exact_form import ExactForm
 from .preconditioned import PlainCoordinates
 from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Preconditioned, Rule, find_rule
 from .rules.momentum import check_momentum
@@ -174,6 +176,11 @@ class SGD(Simulated):
         return PlainCoordinates(self) if isinstance(self.rule, Preconditioned) else None
 
     @cached_property
+    def _exact_form(self) -> ExactForm | None:
+        """Where its exact moments are computed, of a rule with a matrix; None of the others."""
+        return curved_form(self) if isinstance(self.rule, CurvedRule) else self._plain_coordinates
+
+    @cached_property
     def update_rule(self) -> Rule:
         """The rule in use, whichever way it was given."""
         if self.rule is not None:
@@ -269,8 +276,8 @@ class SGD(Simulated):
         StabilityWarning
             If the step size is not below the threshold of the mean or of the second moment.
         """
-        if self._plain_coordinates is not None:
-            return self._plain_coordinates.moments(x0, steps, record, quantities, self._attributes(), progress)
+        if self._exact_form is not None:
+            return self._exact_form.moments(x0, steps, record, quantities, self._attributes(), progress)
         second = self.second_moments
         second.warn_if_unstable()
         return second.moments(x0, steps, record, quantities, self._attributes(), self._time, progress)
@@ -381,8 +388,8 @@ class SGD(Simulated):
                 f"step_size is the schedule {self.step_size!r}, so there is no stationary law: take the one of a "
                 "constant step size, dataclasses.replace(sgd, step_size=...)"
             )
-        if self._plain_coordinates is not None:
-            return self._plain_coordinates.stationary(settled_only)
+        if self._exact_form is not None:
+            return self._exact_form.stationary(settled_only)
         return self.second_moments.stationary(settled_only)
 
     def _time(self, steps: np.ndarray) -> np.ndarray | None:
@@ -396,8 +403,8 @@ class SGD(Simulated):
         The second moment: where the noise feeds itself by the whole, to about 1e-12. Derived. Of the Lyapunov exponent,
         past which no law is stationary, when `.lyapunov_threshold` is read.
         """
-        if self._plain_coordinates is not None:
-            return self._plain_coordinates.stability()
+        if self._exact_form is not None:
+            return self._exact_form.stability()
         return replace(self.second_moments.stability(), lyapunov=lambda: lyapunov_threshold(self))
 
     def tail_index(self, **options: Any) -> TailIndex:
@@ -430,8 +437,8 @@ class SGD(Simulated):
         InvalidInput
             If the step size follows a schedule, or nothing is known of the rule or the loss.
         """
-        if self._plain_coordinates is not None:
-            return self._plain_coordinates.tail_index(**options)
+        if self._exact_form is not None:
+            return self._exact_form.tail_index(**options)
         return tail_indices.tail_index(self, **options)
 
     def fourth_moments_settle(self) -> bool:
@@ -440,8 +447,9 @@ class SGD(Simulated):
 
     def simulator(self) -> Simulator:
         """What the engine advances: a compiled loop where the problem and the rule have one."""
-        if self.source.compiled and self.update_rule.kernel is not None:
-            return self.source.simulator(self)
+        twin = compiled_twin(self) if isinstance(self.rule, CurvedRule) else self
+        if twin is not None and self.source.compiled and twin.update_rule.kernel is not None:
+            return self.source.simulator(twin)
         return RecurrenceSimulator(self, self.problem.dimension, self.problem.risk)
 
     def initial_state(self, x0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,122 @@
+"""Tail indices of stochastic Newton and proximal steps: whether the linear or the additive part decides. Derived.
+
+x' = A x + b with A = I - size (H' + s)^-1 (H + ridge). Where A multiplies at random and expands, Kesten's root decides.
+Where it does not, the tail of b does: with the batch's own Hessian, no damping and no ridge b has that of the inverse
+of a Wishart matrix.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import stats
+
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.listed_steps import ListedSteps
+from sgdlimits.exact.tail_index import TailIndex, refuse_growth
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .kesten import kesten_index
+
+if TYPE_CHECKING:
+    from .newton_step import NewtonStep
+    from .sgd import SGD
+
+EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
+MOST_NUMBERS = 2**22  # of the matrices of all pairs of batches
+LINEAR = "the linear part decides, as every moment of the additive part is finite"
+ADDITIVE = "the additive part decides"
+
+
+def linear_part_decides(found: TailIndex) -> TailIndex:
+    """Say so where the index is finite."""
+    return found if math.isinf(found.index) else replace(found, method=f"{found.method}; {LINEAR}")
+
+
+def dies_out(sgd: SGD) -> TailIndex | None:
+    """inf where paths end in the minimiser, whatever happens on the way; None where they do not."""
+    if sgd.problem.ridge or not sgd.problem.noise_dies(sgd.label_noise):
+        return None
+    return TailIndex(
+        math.inf, 0.0, "the noise dies out",
+        note="the risk is zero at the minimiser and there is no label noise: paths that settle end there",
+    )  # fmt: skip
+
+
+def listed_index(sgd: SGD, steps: ListedSteps, size: float, **options: Any) -> TailIndex:
+    """Of a list of batches, in the modes that something moves."""
+    matrices = np.eye(steps.dimension) - size * np.einsum("lij,mjk->lmik", steps.outer, steps.pulls, optimize=True)
+    if len(steps.outer) == 1 and np.linalg.norm(matrices[0], 2, axis=(1, 2)).max() <= 1 + EXPANDS:
+        radius = steps.mean_radius(size)
+        refuse_growth(sgd.label, math.log(radius) if radius else -math.inf)
+        return TailIndex(
+            math.inf, 0.0, "no batch's step expands",
+            note="the steps are nonexpansive and what they add is bounded or Gaussian: every moment is finite",
+        )  # fmt: skip
+    found = dies_out(sgd)
+    if found is not None:
+        return found
+    if matrices.size > MOST_NUMBERS:
+        return linear_part_decides(_sampled(sgd, **options))
+    weights = np.outer(steps.outer_weights, steps.weights).ravel()
+    return linear_part_decides(kesten_index((matrices.reshape(-1, *matrices.shape[2:]), weights), **options))
+
+
+def stream_index(sgd: SGD, newton: NewtonStep, **options: Any) -> TailIndex:
+    """Of Gaussian features."""
+    problem, label = sgd.problem, sgd.label
+    d, ridge, size = problem.dimension, problem.ridge, float(newton.size)
+    shift, rank = ridge + newton.damping, int((problem.eigenvalues > 0).sum())
+    constant = newton.batch is None and newton.damping == 0  # A = (1 - size) I
+    if constant:
+        refuse_growth(label, math.log(abs(1 - size)) if size != 1 else -math.inf)
+    found = dies_out(sgd)
+    if found is not None:
+        return found
+    if constant and shift == 0:
+        index = sgd.batch_size - d + 1
+        return TailIndex(
+            float(index), 0.0, f"closed form: {ADDITIVE}",
+            math.log(abs(1 - size)) if size != 1 else -math.inf, 0.0,
+            f"A = {1 - size:.4g} I, and b = {size:.4g} (X^T X)^-1 X^T y has the tail of the inverse of the least singular "
+            f"value of X, whose density at 0 is of order batch_size - d = {index - 1}",
+        )  # fmt: skip
+    light = newton.batch is None and ridge >= 0 and size <= 2
+    if light:
+        return TailIndex(
+            math.inf, 0.0, "no batch's step expands",
+            note=f"A = I - {size:.4g} (H + {shift:.4g})^-1 (H + {ridge:.4g}) has norm at most 1 for every H, and what is "
+            "added is a bounded multiple of label noise, and of a constant: every moment is finite",
+        )  # fmt: skip
+    if newton.batch is not None and shift == 0:
+        least = (newton.batch - d + 1) / 2
+        said = f"E |A|^s is finite for s below (hessian batch - d + 1) / 2 = {least:g} alone, a bound of the index"
+        if d == 1:
+            ratio = stats.f(sgd.batch_size, newton.batch, loc=-1.0, scale=size)
+            found = kesten_index(ratio, **options)  # |1 - size F|
+        else:
+            found = _sampled(sgd, **options)
+        decided = f"{found.method}; the linear part decides: the additive part has the tail index {least:g}, and k grows past 1 before"
+        return replace(found, method=decided, note=f"{found.note}; {said}" if found.note else said)
+    if rank < d and ridge == 0:
+        raise InvalidInput(
+            f"the tail index of {label} on a stream with directions without features is not known: leave them out"
+        )
+    return linear_part_decides(_sampled(sgd, **options))
+
+
+def _sampled(sgd: SGD, **options: Any) -> TailIndex:
+    """By populations of the linear part: the same descent of data whose labels are all zero."""
+    problem = sgd.problem
+    zero = np.zeros(problem.dimension)
+    if isinstance(problem, LeastSquares):
+        still: Any = LeastSquares(problem.features, np.zeros_like(problem.targets), problem.ridge)
+    else:
+        assert isinstance(problem, StreamingLeastSquares)  # the only other leaf with batches
+        still = StreamingLeastSquares(problem.given, 0.0, zero, problem.ridge)
+    start = problem.eigenvectors[:, : max(1, int((problem.eigenvalues > 0).sum()))].sum(axis=1)
+    return kesten_index(replace(sgd, problem=still, label_noise=0.0), start, **options)
