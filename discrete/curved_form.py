@@ -19,8 +19,8 @@ from sgdlimits.problems.samplings import number_of_batches
 
 from .exact_form import ExactForm
 from .listed_batches import ListedBatches
-from .moment_equations import quadratic_of
 from .newton_step import newton_step
+from .open_law import OpenLaw
 from .preconditioned import PlainCoordinates
 from .rules import CurvedRule, Preconditioned, Proximal
 from .scaled_rows import ScaledRows, scaled_rows
@@ -102,12 +102,12 @@ def curved_form(sgd: SGD) -> ExactForm:
     InvalidInput
         If its law does not close, with the reason.
     """
-    if not isinstance(sgd.problem, QuadraticProblem):
-        quadratic_of(sgd)  # says so
     matrix = constant_matrix(sgd)
     if matrix is not None:
         return ConstantMatrix(sgd, matrix)
-    newton = newton_step(sgd)
+    newton = newton_step(sgd) if isinstance(sgd.problem, QuadraticProblem) else None
+    if newton is None:
+        return OpenLaw(sgd)
     problem = sgd.problem
     problem.sampling_factor(sgd.batch_size, sgd.sampling)  # refuses reshuffled epochs
     if not isinstance(problem, LeastSquares):
@@ -137,8 +137,5 @@ def compiled_twin(sgd: SGD) -> SGD | None:
     single = isinstance(sgd.problem, LeastSquares) and sgd.batch_size == 1 and not sgd.label_noise
     if not single or isinstance(sgd.update_rule, Proximal) and isinstance(sgd.step_size, StepSizes):
         return None
-    try:
-        newton = newton_step(sgd)
-    except InvalidInput:
-        return None
-    return scaled_rows(sgd, newton) if newton.batch is None and newton.damping > 0 else None
+    newton = newton_step(sgd)
+    return scaled_rows(sgd, newton) if newton and newton.batch is None and newton.damping > 0 else None

@@ -8,12 +8,13 @@ of a Wishart matrix.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import stats
 
+from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.listed_steps import ListedSteps
 from sgdlimits.exact.tail_index import TailIndex, refuse_growth
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from .sgd import SGD
 
 EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
-MOST_NUMBERS = 2**22  # of the matrices of all pairs of batches
+MOST_MATRICES = 64  # that populations choose among with weights; of more, draws are cheaper
 LINEAR = "the linear part decides, as every moment of the additive part is finite"
 ADDITIVE = "the additive part decides"
 
@@ -60,7 +61,7 @@ def listed_index(sgd: SGD, steps: ListedSteps, size: float, **options: Any) -> T
     found = dies_out(sgd)
     if found is not None:
         return found
-    if matrices.size > MOST_NUMBERS:
+    if steps.dimension > 1 and matrices.shape[0] * matrices.shape[1] > MOST_MATRICES:
         return linear_part_decides(_sampled(sgd, **options))
     weights = np.outer(steps.outer_weights, steps.weights).ravel()
     return linear_part_decides(kesten_index((matrices.reshape(-1, *matrices.shape[2:]), weights), **options))
@@ -85,12 +86,14 @@ def stream_index(sgd: SGD, newton: NewtonStep, **options: Any) -> TailIndex:
             f"A = {1 - size:.4g} I, and b = {size:.4g} (X^T X)^-1 X^T y has the tail of the inverse of the least singular "
             f"value of X, whose density at 0 is of order batch_size - d = {index - 1}",
         )  # fmt: skip
-    light = newton.batch is None and ridge >= 0 and size <= 2
-    if light:
+    if newton.batch is None and ridge >= 0 and size <= 2:
+        matrix = f"I - {size:.4g} (H + {shift:.4g})^-1 (H + {ridge:.4g})"
+        if newton.proximal:
+            matrix = f"(I + {sgd.step_size:.4g} (H + {ridge:.4g}))^-1"
         return TailIndex(
             math.inf, 0.0, "no batch's step expands",
-            note=f"A = I - {size:.4g} (H + {shift:.4g})^-1 (H + {ridge:.4g}) has norm at most 1 for every H, and what is "
-            "added is a bounded multiple of label noise, and of a constant: every moment is finite",
+            note=f"A = {matrix} has norm at most 1 for every H, and what is added is a bounded multiple of label noise, and "
+            "of a constant: every moment is finite",
         )  # fmt: skip
     if newton.batch is not None and shift == 0:
         least = (newton.batch - d + 1) / 2
@@ -100,13 +103,32 @@ def stream_index(sgd: SGD, newton: NewtonStep, **options: Any) -> TailIndex:
             found = kesten_index(ratio, **options)  # |1 - size F|
         else:
             found = _sampled(sgd, **options)
-        decided = f"{found.method}; the linear part decides: the additive part has the tail index {least:g}, and k grows past 1 before"
+        decided = f"{found.method}; the linear part decides, as k passes 1 before {least:g}, the index of the additive part"
         return replace(found, method=decided, note=f"{found.note}; {said}" if found.note else said)
     if rank < d and ridge == 0:
         raise InvalidInput(
             f"the tail index of {label} on a stream with directions without features is not known: leave them out"
         )
     return linear_part_decides(_sampled(sgd, **options))
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPart:
+    """The linear part of a descent on data whose labels are all zero, whose rule keeps nothing but the position."""
+
+    sgd: SGD
+
+    def initial_state(self, x0: np.ndarray) -> np.ndarray:
+        """The positions."""
+        return x0.copy()
+
+    def step(self, k: int, state: np.ndarray, noise: Noise) -> np.ndarray:
+        """A step of the descent."""
+        return self.sgd.position(self.sgd.step(k, self.sgd.initial_state(state), noise))
+
+    def position(self, state: np.ndarray) -> np.ndarray:
+        """The state."""
+        return state
 
 
 def _sampled(sgd: SGD, **options: Any) -> TailIndex:
@@ -119,4 +141,4 @@ def _sampled(sgd: SGD, **options: Any) -> TailIndex:
         assert isinstance(problem, StreamingLeastSquares)  # the only other leaf with batches
         still = StreamingLeastSquares(problem.given, 0.0, zero, problem.ridge)
     start = problem.eigenvectors[:, : max(1, int((problem.eigenvalues > 0).sum()))].sum(axis=1)
-    return kesten_index(replace(sgd, problem=still, label_noise=0.0), start, **options)
+    return kesten_index(LinearPart(replace(sgd, problem=still, label_noise=0.0)), start, **options)

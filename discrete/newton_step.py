@@ -36,13 +36,13 @@ class NewtonStep:
     proximal: bool = False
 
 
-def newton_step(sgd: SGD) -> NewtonStep:
-    """The form of a descent.
+def newton_step(sgd: SGD) -> NewtonStep | None:
+    """The form of a descent on least squares; None of a rule that has another.
 
     Raises
     ------
     InvalidInput
-        If its rule has another, or its step size follows a schedule where the form depends on it.
+        If the step size follows a schedule where the form depends on it.
     """
     rule = sgd.update_rule
     if isinstance(rule, Proximal):
@@ -57,10 +57,7 @@ def newton_step(sgd: SGD) -> NewtonStep:
         return NewtonStep(rule.damping, sgd.step_size, other)
     if isinstance(rule, NaturalGradient) and rule.fisher == "expected" and not rule.momentum:
         return NewtonStep(rule.damping, sgd.step_size)
-    raise InvalidInput(
-        f"the law of {sgd.label} does not close, because its matrix depends on the position (or momentum carries steps of "
-        "other matrices): simulate, or take closure() where there is one, which is an approximation"
-    )
+    return None
 
 
 def proximal_stability(sgd: SGD) -> Stability:
