@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
-from sgdlimits.problems.samplings import number_of_batches
 
 from .exact_form import ExactForm
 from .listed_batches import ListedBatches
@@ -30,8 +28,6 @@ if TYPE_CHECKING:
     import xarray
 
     from .sgd import SGD
-
-MOST_BATCHES = 4000  # that are listed
 
 
 def constant_matrix(sgd: SGD) -> np.ndarray | None:
@@ -114,18 +110,6 @@ def curved_form(sgd: SGD) -> ExactForm:
         return StreamNewton(sgd, newton)
     if newton.batch is None and sgd.batch_size == 1 and newton.damping > 0:
         return ScaledRows(sgd, newton)
-    if isinstance(newton.size, StepSizes):
-        raise InvalidInput(
-            f"step_size is the schedule {newton.size!r}, and exact moments of {sgd.label} over a list of batches are known "
-            "for one step size: take dataclasses.replace(sgd, step_size=...), or simulate"
-        )
-    for size in {sgd.batch_size, newton.batch or sgd.batch_size}:
-        count = number_of_batches(size, sgd.sampling, problem.samples)
-        if count > MOST_BATCHES:
-            raise InvalidInput(
-                f"exact moments of {sgd.label} go through all batches, and here are {count:.3g}, over {MOST_BATCHES}: take "
-                "batch_size=1, or simulate"
-            )
     return ListedBatches(sgd, newton)
 
 

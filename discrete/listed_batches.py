@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import moment_steps
-from sgdlimits.exact.errors import InfiniteVariance, NoStationaryLaw
+from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw
 from sgdlimits.exact.listed_steps import ListedSteps
+from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import THRESHOLD_ERROR, Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.least_squares import LeastSquares
-from sgdlimits.problems.samplings import all_batches
+from sgdlimits.problems.samplings import all_batches, number_of_batches
 from sgdlimits.problems.second_moments import start_moments
 
-from .curved_tails import listed_index
+from .curved_tails import expands_nothing, listed_index, nonexpansive
 from .exact_form import ExactForm, asked, labelled, law_of_modes, refuse_unsettled
 from .newton_step import NewtonStep, proximal_stability
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import xarray
 
     from .sgd import SGD
+
+MOST_BATCHES = 4000  # that are listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +71,19 @@ class ListedBatches(ExactForm):
 
     def _batches(self, rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Hessians (m, q, q) without the ridge, what pushes from the minimiser (m, q), and probabilities (m,)."""
-        problem = self.problem
-        chosen, weights = all_batches(size, self.sgd.sampling, problem.samples)
+        problem, sgd = self.problem, self.sgd
+        if isinstance(self.newton.size, StepSizes):
+            raise InvalidInput(
+                f"step_size is the schedule {self.newton.size!r}, and exact moments of {sgd.label} over a list of batches "
+                "are known for one step size: take dataclasses.replace(sgd, step_size=...), or simulate"
+            )
+        count = number_of_batches(size, sgd.sampling, problem.samples)
+        if count > MOST_BATCHES:
+            raise InvalidInput(
+                f"exact moments of {sgd.label} go through all batches, and here are {count:.3g}, over {MOST_BATCHES}: take "
+                "batch_size=1, or simulate"
+            )
+        chosen, weights = all_batches(size, sgd.sampling, problem.samples)
         part = rows[chosen]
         pushes = -np.einsum("mbi,mb->mi", part, problem.residuals_at_minimiser[chosen]) / size
         return np.einsum("mbi,mbj->mij", part, part) / size, pushes, weights
@@ -120,4 +134,8 @@ class ListedBatches(ExactForm):
         return Stability(self.moving.mean_threshold, self.moving.mean_square_threshold, float(self.sgd.step_size))
 
     def tail_index(self, **options: Any) -> TailIndex:
+        if isinstance(self.newton.size, StepSizes):
+            raise InvalidInput(f"step_size is the schedule {self.newton.size!r}, so there is no stationary law and no index")
+        if expands_nothing(self.sgd, self.newton):
+            return nonexpansive(self.sgd, self.newton)
         return listed_index(self.sgd, self.moving, self.newton.size, **options)
