@@ -28,10 +28,11 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import sensitivities
 
-from . import moment_equations
+from . import closures, moment_equations
 from . import tail_index as tail_indices
 from .even_moments import even_moments as even_equations
 from .lyapunov import lyapunov_threshold
+from .closures import Closure
 from .curved_form import compiled_twin, curved_form
 from .exact_form import ExactForm
 from .preconditioned import PlainCoordinates
@@ -391,6 +392,30 @@ class SGD(Simulated):
         if self._exact_form is not None:
             return self._exact_form.stationary(settled_only)
         return self.second_moments.stationary(settled_only)
+
+    def closure(self, form: str | None = None) -> Closure:
+        """An approximate stationary covariance, of a rule whose law does not close: its matrix stands still at its mean.
+
+        Natural gradient with the Fisher matrix of all samples on a stream (read in the paper; with noise on labels, or
+        uncentred, derived), Adam and RMSProp on quadratic problems (derived). `compare.closure` puts it beside paths.
+
+        Parameters
+        ----------
+        form : {None, "2021"}
+            Of natural gradient, the older closure without the trace of the second moment.
+
+        Returns
+        -------
+        Closure
+            `covariance`, the residual of its equation, and by what the frozen matrix multiplies second moments: where
+            that is 1, no iteration would find the covariance.
+
+        Raises
+        ------
+        InvalidInput
+            If none is known.
+        """
+        return closures.closure(self, form)
 
     def _time(self, steps: np.ndarray) -> np.ndarray | None:
         """Sum of the step sizes before each step, where they follow a schedule."""
