@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,12 @@ EVERYTHING = ("n", "full")  # batches that hold all, beside None and inf
 def same(value: Any) -> bool:
     """Whether nothing was asked to change."""
     return isinstance(value, str) and value == SAME
+
+
+def event(told: Mapping[str, Any]) -> str:
+    """What happens at the drop, with what changes in brackets: a larger batch is less noise."""
+    noise = "noise rises" if told.get("rises") else "noise drops"
+    return f"the {'rule changes' if told['drop'] == RULE else noise} ({told['change']})"
 
 
 def is_everything(batch_size: Any) -> bool:

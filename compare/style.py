@@ -133,6 +133,17 @@ def scale_ladders(ax: Axes, x: np.ndarray) -> None:
     ax.set_xticks([], minor=True)
 
 
+def plain_decades(ax: Axes) -> None:
+    """Plain numbers on a logarithmic value axis of less than two decades; powers of ten alone, else."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    low, high = ax.get_ylim()
+    if high < 100 * low:
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if high > 3 * low else range(1, 10)))
+        ax.yaxis.set_major_formatter("{x:.3g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
 def beyond(ax: Axes, x: float, y: float, colour: str, upward: bool = False) -> None:
     """An arrowhead at the edge of the frame: what is drawn there goes on past it, maybe to infinity."""
     ax.plot(x, y, "^" if upward else ">", color=colour, markersize=5, clip_on=False, zorder=5, gid="beyond")

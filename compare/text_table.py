@@ -44,6 +44,12 @@ def number(value: float, digits: int = 4, sign: bool = False) -> str:
     return f"{mantissa}e{int(power)}"
 
 
+def percent(part: float) -> str:
+    """A part as a percentage in two digits, and no power of ten: 0.23, -16, 140."""
+    value = 100 * float(part)
+    return f"{value:.2g}" if abs(value) < 99.5 else f"{value:.0f}"
+
+
 def rounded(value: float, error: float, sign: bool = False) -> str:
     """`value` to the digit that its error leaves: two digits of the error, at most seven of the value."""
     value, error = float(value), float(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.initial import recorded_steps
+from sgdlimits.ensembles.progress import Patience
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.results import flow_dataset
 from sgdlimits.exact.claims import Claim
@@ -43,7 +44,8 @@ class GradientFlow(GaussianTails, Diffusion):
     first `evaluated` samples; where an expected loss is known by formula, take that: `task.population`.
 
     A ReLU makes the gradient jump at kinks. An increment across a jump J is shortened until its error, about its length
-    times J, is below the tolerance: each crossing adds an error of that size, and costs some tens of gradients. A path
+    times J, is below the tolerance: each crossing adds an error of that size, and costs some tens of gradients, so that
+    stored rows (a stream's `evaluated` ones too) with as many kinks as rows times units take minutes. A path
     that slides along a kink crosses it over and over, in increments of about the tolerance: rtol=1e-6 makes that
     cheap, and 1e-10 is refused. Expected losses have no kinks.
 
@@ -145,10 +147,13 @@ class GradientFlow(GaussianTails, Diffusion):
             return dense_simulator(self.label, self.problem, 1, np.exp(-size * self.rates), no_noise)
         return self._solver(size)
 
-    def _solver(self, size: float = 1.0, looser: float = 1.0) -> FlowSimulator:
+    def _solver(
+        self, size: float = 1.0, looser: float = 1.0, look: Callable[[], None] = lambda: None
+    ) -> FlowSimulator:
         problem, step_size, twice = self.problem, self.step_size, self.drift_order == 2
 
         def velocity(x: np.ndarray) -> np.ndarray:
+            look()
             slope = problem.gradient(x)
             return -(slope + 0.5 * step_size * problem.hessian_times_gradient(x)) if twice else -slope
 
@@ -225,8 +230,15 @@ class GradientFlow(GaussianTails, Diffusion):
         return np.array(means)[:, np.isin(grid, kept)]
 
     def _walked(self, starts: np.ndarray, kept: np.ndarray, looser: float) -> tuple[np.ndarray, np.ndarray]:
-        simulator, noise = self._solver(looser=looser), Noise(0, np.arange(len(starts)))
-        state, at, states = simulator.start(starts, noise), 0, []
+        patience, gradients, at, states = Patience("gradient flow"), 0, 0, []
+
+        def look() -> None:
+            nonlocal gradients
+            gradients += 1
+            patience.look(lambda: f"past step {at} of {kept[-1]}, {gradients} gradients at rtol {looser * self.rtol:g}")
+
+        simulator, noise = self._solver(looser=looser, look=look), Noise(0, np.arange(len(starts)))
+        state = simulator.start(starts, noise)
         for step in kept.tolist():
             simulator.advance(state, at, step, noise)
             at = step

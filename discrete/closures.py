@@ -1,6 +1,7 @@
 """Closures: stationary covariances of rules whose law does not close, with their matrix frozen at its mean.
 
-A frozen matrix Lambda makes a descent linear: with the noise C of a batch's gradient its covariance S solves, M = Lambda H,
+A frozen matrix Lambda makes a descent linear: with the noise C of a batch's gradient and M = Lambda H its covariance S
+solves
 
     (1 - mu) (M S + S M^T) - (1 + mu^2) / (1 - mu^2) M S M^T + mu / (1 - mu^2) (M M S + S M^T M^T) = Lambda C Lambda^T,
 
@@ -62,8 +63,8 @@ class Closure:
         marginal = abs(self.radius - 1) < 1e-9
         radius = "exactly 1: an iteration would never arrive" if marginal else f"{self.radius:.9g}"
         return (
-            f"Closure({self.label}: trace of covariance={np.trace(self.covariance):.6g}; residual {self.residual:.1e}; second "
-            f"moments under the frozen matrix are multiplied by {radius})"
+            f"Closure({self.label}: trace of covariance={np.trace(self.covariance):.6g}; residual "
+            f"{self.residual:.1e}; second moments under the frozen matrix are multiplied by {radius})"
         )
 
 
@@ -74,8 +75,8 @@ def closure(sgd: SGD, form: str | None = None) -> Closure:
         raise InvalidInput(f"step_size is the schedule {sgd.step_size!r}, and a closure is of one step size")
     if form is not None and (form != "2021" or not isinstance(rule, NaturalGradient)):
         raise InvalidInput(
-            f"form is {form!r}; allowed: None, or '2021' of natural gradient, the closure of the first paper without the "
-            "trace term"
+            f"form is {form!r}; allowed: None, or '2021' of natural gradient, the closure of the first paper without "
+            "the trace term"
         )
     if isinstance(problem, QuadraticProblem):
         quiet = isinstance(problem, StreamingLeastSquares) and problem.noise_dies(sgd.label_noise) and not problem.ridge
@@ -84,9 +85,9 @@ def closure(sgd: SGD, form: str | None = None) -> Closure:
         if isinstance(rule, (Adam, RMSProp)):
             return _adam_type(sgd, *_adaptive(rule)[:2]) if quiet else _preconditioned(sgd, *_adaptive(rule))
     raise InvalidInput(
-        f"no closure is known for {sgd.label} on {type(problem).__name__}: it is for NaturalGradient with the centred or "
-        "empirical Fisher matrix of all samples on a stream without ridge, and for Adam and RMSProp without weight decay on "
-        "quadratic problems"
+        f"no closure is known for {sgd.label} on {type(problem).__name__}: it is for NaturalGradient with the centred "
+        "or empirical Fisher matrix of all samples on a stream without ridge, and for Adam and RMSProp without weight "
+        "decay on quadratic problems"
     )
 
 
@@ -187,7 +188,7 @@ def _preconditioned(sgd: SGD, momentum: float, gain: float, eps: float) -> Closu
         if change <= CLOSE:
             break
     else:
-        raise OutOfReach(f"the closure of {label} was not found in {MOST} iterations, the last of which changed {change:.1g}")
+        raise OutOfReach(f"the closure of {label} was not found: iteration {MOST} changed it by {change:.1g}")
     last = frozen(squares)
     step = float(sgd.step_size) * last.rule.matrix
     found = Closure(

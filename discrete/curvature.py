@@ -14,12 +14,13 @@ from sgdlimits.exact.numerical_derivatives import bend_along
 from sgdlimits.problems.problem import Problem
 
 WHOLE = 24  # parameters up to which the Hessian is made column by column
-VECTORS = 40  # of the Lanczos basis
+VECTORS, FEW = 40, 12  # of the Lanczos basis, and where a coarse value is asked for
+COARSE = 1e-3
 PRODUCTS = 3000  # with the Hessian that are spent at most
 NUDGE = 1e-5  # step of the second difference quotient, whose distance to the first is the error of a product
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sharpness:
     """The largest eigenvalue of the Hessian of what is descended, the ridge included.
 
@@ -50,6 +51,10 @@ class Sharpness:
 
     def __float__(self) -> float:
         return self.value
+
+    def __repr__(self) -> str:
+        sampling = f", sampling_error={self.sampling_error:.2g}" if self.sampling_error else ""
+        return f"Sharpness({self.value:.7g}, error={self.error:.2g}{sampling}; {self.products} products)"
 
 
 def sharpness(problem: Any, x: Any, tolerance: float = 1e-7) -> Sharpness:
@@ -117,7 +122,7 @@ def _by_lanczos(product: Any, d: int, tolerance: float) -> np.ndarray:
     if not first.any():
         return start / np.linalg.norm(start)
     operator = LinearOperator((d, d), matvec=lambda direction: product(np.ravel(direction)), dtype=np.float64)
-    vectors = min(d, VECTORS)
+    vectors = min(d, VECTORS if tolerance < COARSE else FEW)
     try:
         _, found = eigsh(
             operator, 1, which="LA", v0=start, ncv=vectors, tol=tolerance, maxiter=max(1, PRODUCTS // vectors)

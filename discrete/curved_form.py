@@ -42,7 +42,8 @@ def constant_matrix(sgd: SGD) -> np.ndarray | None:
         values, vectors = problem.curvatures + damping, problem.eigenvectors
         return vectors / values @ vectors.T
     if asks.matrix == "centred" and problem.additive:
-        inverse = np.linalg.inv(problem.gradient_noise_covariance(problem.minimiser) + damping * np.eye(problem.dimension))
+        covariance = problem.gradient_noise_covariance(problem.minimiser)
+        inverse = np.linalg.inv(covariance + damping * np.eye(problem.dimension))
         return (inverse + inverse.T) / 2
     return None
 

@@ -70,8 +70,8 @@ def nonexpansive(sgd: SGD, newton: NewtonStep) -> TailIndex:
         matrix = f"(I + {sgd.step_size:.4g} (H + {ridge:.4g}))^-1"
     return TailIndex(
         math.inf, 0.0, "no batch's step expands",
-        note=f"A = {matrix} has norm at most 1 for every H, and what is added is a bounded multiple of labels, and of a "
-        "constant: every moment is finite",
+        note=f"A = {matrix} has norm at most 1 for every H, and what is added is a bounded multiple of labels, and of "
+        "a constant: every moment is finite",
     )  # fmt: skip
 
 
@@ -104,8 +104,8 @@ def stream_index(sgd: SGD, newton: NewtonStep, **options: Any) -> TailIndex:
         return TailIndex(
             float(index), 0.0, f"closed form: {ADDITIVE}",
             math.log(abs(1 - size)) if size != 1 else -math.inf, 0.0,
-            f"A = {1 - size:.4g} I, and b = {size:.4g} (X^T X)^-1 X^T y has the tail of the inverse of the least singular "
-            f"value of X, whose density at 0 is of order batch_size - d = {index - 1}",
+            f"A = {1 - size:.4g} I, and b = {size:.4g} (X^T X)^-1 X^T y has the tail of the inverse of the least "
+            f"singular value of X, whose density at 0 is of order batch_size - d = {index - 1}",
         )  # fmt: skip
     if expands_nothing(sgd, newton):
         return nonexpansive(sgd, newton)
@@ -118,7 +118,7 @@ def stream_index(sgd: SGD, newton: NewtonStep, **options: Any) -> TailIndex:
         else:
             Populations.of(options)
             found = newton_index(label, d, sgd.batch_size, newton.batch, size)
-        decided = f"{found.method}; the linear part decides, as k passes 1 before {least:g}, the index of the additive part"
+        decided = f"{found.method}; the linear part decides: k passes 1 before {least:g}, the additive part's index"
         return replace(found, method=decided, note=f"{found.note}; {said}" if found.note else said)
     if rank < d and ridge == 0:
         raise InvalidInput(

@@ -19,7 +19,7 @@ from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .moment_equations import linear_of, quadratic_of
+from .moment_equations import linear_of, with_a_law_of_samples
 
 if TYPE_CHECKING:
     from .sgd import SGD
@@ -37,7 +37,7 @@ def even_moments(sgd: SGD, order: int) -> EvenMoments:
     OutOfReach
         If they are too many.
     """
-    problem: Any = quadratic_of(sgd)
+    problem: Any = with_a_law_of_samples(sgd, "a moment of even order")
     if isinstance(sgd.step_size, StepSizes):
         raise InvalidInput(
             f"step_size is the schedule {sgd.step_size!r}, and moments of even order are known for one step size: take "
@@ -45,11 +45,6 @@ def even_moments(sgd: SGD, order: int) -> EvenMoments:
         )
     problem.sampling_factor(sgd.batch_size, sgd.sampling)  # refuses reshuffled epochs
     problem.check_centre()
-    if problem.additive:
-        raise InvalidInput(
-            "the noise is additive and Gaussian, so that every moment is that of the Gaussian law of moments() and "
-            "stationary(), and none grows by itself: even_moments are for LeastSquares and StreamingLeastSquares"
-        )
     h = problem.eigenvalues[problem.eigenvalues > 0]
     if not h.size:
         raise InvalidInput("the data are all zero, so that no gradient depends on the parameters: nothing has moments")

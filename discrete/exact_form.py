@@ -10,6 +10,7 @@ import numpy as np
 
 from sgdlimits.ensembles.results import moments_dataset
 from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw, some_of
+from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -64,6 +65,20 @@ def labelled(
     return moments_dataset(kept, *found, problem.coordinates, attributes, clock(kept))
 
 
+def refuse_schedule(step_size: Any) -> None:
+    """Raise where the step size follows a schedule.
+
+    Raises
+    ------
+    InvalidInput
+    """
+    if isinstance(step_size, StepSizes):
+        raise InvalidInput(
+            f"step_size is the schedule {step_size!r}, so there is no stationary law and no index: take a constant "
+            "step size, dataclasses.replace(sgd, step_size=...)"
+        )
+
+
 def refuse_unsettled(label: str, stability: Stability) -> None:
     """Raise where mean or covariance do not settle.
 
@@ -79,8 +94,8 @@ def refuse_unsettled(label: str, stability: Stability) -> None:
         )
     if not stability.mean_square_stable:
         raise InfiniteVariance(
-            f"{size}, but the variance of {label} is finite only below {stability.mean_square_threshold:.6g}; lower the "
-            "step size or raise the batch size",
+            f"{size}, but the variance of {label} is finite only below {stability.mean_square_threshold:.6g}; lower "
+            "the step size or raise the batch size",
             stability.mean_square_threshold,
         )
 

@@ -108,8 +108,8 @@ def _bounded_support(sgd: SGD, bound: MoveBound | None, slope: float | None) -> 
     if isinstance(sgd.update_rule, Proximal) and ridge > 0:
         return TailIndex(
             math.inf, 0.0, BOUNDED,
-            note=f"(1 + step_size ridge) x' = x - step_size g(x'), and g, the gradient there without its ridge, has norm at "
-            f"most {slope:.4g}: |x| does not stay beyond {slope / ridge:.4g}",
+            note=f"(1 + step_size ridge) x' = x - step_size g(x'), and g, the gradient there without its ridge, has "
+            f"norm at most {slope:.4g}: |x| does not stay beyond {slope / ridge:.4g}",
         )  # fmt: skip
     if linear is not None:
         kept_state, entry = linear

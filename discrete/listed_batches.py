@@ -19,7 +19,7 @@ from sgdlimits.problems.samplings import all_batches, number_of_batches
 from sgdlimits.problems.second_moments import start_moments
 
 from .curved_tails import expands_nothing, listed_index, nonexpansive
-from .exact_form import ExactForm, asked, labelled, law_of_modes, refuse_unsettled
+from .exact_form import ExactForm, asked, labelled, law_of_modes, refuse_schedule, refuse_unsettled
 from .newton_step import NewtonStep, proximal_stability
 
 if TYPE_CHECKING:
@@ -74,14 +74,14 @@ class ListedBatches(ExactForm):
         problem, sgd = self.problem, self.sgd
         if isinstance(self.newton.size, StepSizes):
             raise InvalidInput(
-                f"step_size is the schedule {self.newton.size!r}, and exact moments of {sgd.label} over a list of batches "
-                "are known for one step size: take dataclasses.replace(sgd, step_size=...), or simulate"
+                f"step_size is the schedule {self.newton.size!r}, and exact moments of {sgd.label} over a list of "
+                "batches are known for one step size: take dataclasses.replace(sgd, step_size=...), or simulate"
             )
         count = number_of_batches(size, sgd.sampling, problem.samples)
         if count > MOST_BATCHES:
             raise InvalidInput(
-                f"exact moments of {sgd.label} go through all batches, and here are {count:.3g}, over {MOST_BATCHES}: take "
-                "batch_size=1, or simulate"
+                f"exact moments of {sgd.label} go through all batches, and here are {count:.3g}, over {MOST_BATCHES}: "
+                "take batch_size=1, or simulate"
             )
         chosen, weights = all_batches(size, sgd.sampling, problem.samples)
         part = rows[chosen]
@@ -134,8 +134,7 @@ class ListedBatches(ExactForm):
         return Stability(self.moving.mean_threshold, self.moving.mean_square_threshold, float(self.sgd.step_size))
 
     def tail_index(self, **options: Any) -> TailIndex:
-        if isinstance(self.newton.size, StepSizes):
-            raise InvalidInput(f"step_size is the schedule {self.newton.size!r}, so there is no stationary law and no index")
+        refuse_schedule(self.newton.size)
         if expands_nothing(self.sgd, self.newton):
             return nonexpansive(self.sgd, self.newton)
         return listed_index(self.sgd, self.moving, self.newton.size, **options)

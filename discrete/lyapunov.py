@@ -16,7 +16,7 @@ from sgdlimits.exact.stationary_law import Threshold
 from sgdlimits.problems.least_squares import LeastSquares
 
 from .kesten import TILTED, TINY, Populations, growth_of, highest_exponent, lyapunov_exponent, unlike
-from .moment_equations import quadratic_of
+from .moment_equations import quadratic_of, with_a_law_of_samples
 from .tail_index import batch_factors
 from .transfer_operators import operator_exponent, operator_of
 
@@ -44,6 +44,7 @@ def lyapunov_threshold(sgd: SGD) -> Threshold:
     stability = sgd.stability()
     if problem.additive:
         return Threshold(stability.mean_threshold, 0.0)  # nothing multiplies at random
+    with_a_law_of_samples(sgd, "the threshold of the Lyapunov exponent")
     if sgd.sampling == "without_replacement" and sgd.batch_size == getattr(problem, "samples", 0):
         return Threshold(stability.mean_threshold, 0.0)  # nothing is random
     below = stability.mean_square_threshold

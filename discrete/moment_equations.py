@@ -45,6 +45,24 @@ def quadratic_of(sgd: SGD) -> QuadraticProblem:
     return sgd.problem
 
 
+def with_a_law_of_samples(sgd: SGD, what: str) -> LeastSquares | StreamingLeastSquares:
+    """The problem, where more than second moments are known of the samples.
+
+    Raises
+    ------
+    InvalidInput
+        If only second moments close; `what` is asked, in words.
+    """
+    problem = quadratic_of(sgd)
+    if isinstance(problem, (LeastSquares, StreamingLeastSquares)):
+        return problem
+    why = "the noise is additive and Gaussian" if problem.additive else "only second moments close"
+    raise InvalidInput(
+        f"{what} is for LeastSquares and StreamingLeastSquares; of {type(problem).__name__} {why}: use moments() and "
+        "stationary()"
+    )
+
+
 def linear_of(sgd: SGD, step_size: float) -> Linear:
     """The rule's matrices at a step size."""
     linear = sgd.update_rule.linear(step_size)
@@ -92,8 +110,14 @@ def settled_threshold(sgd: SGD) -> float:
     largest = sgd.problem.curvatures.max()
     if largest <= 0:
         return np.inf
+    return edge_of_stability(sgd) / float(largest)
+
+
+def edge_of_stability(sgd: SGD) -> float:
+    """Step size times curvature from which descent without noise leaves a parabola, under a linear rule. Derived."""
+    linear_of(sgd, 1.0)
     mu = sgd.momentum
-    return float(2 * (1 + mu) / ((1 + 2 * mu if sgd.nesterov else 1.0) * largest))
+    return float(2 * (1 + mu) / (1 + 2 * mu if sgd.nesterov else 1.0))
 
 
 def second_moments(sgd: SGD, batch_size: float | None = None) -> SecondMoments:
@@ -124,16 +148,11 @@ def risk_products(sgd: SGD, step_size: float, hours: float) -> RiskProducts:
     OutOfReach
         If the fourth moments of the samples take more than so many hours.
     """
-    problem = quadratic_of(sgd)
+    problem = with_a_law_of_samples(sgd, "the standard deviation of the risk")
     if sgd.momentum:
         raise InvalidInput(
             f"the standard deviation of the risk is known for plain SGD, and this is {sgd.label}: leave the momentum "
             "out, or simulate"
-        )
-    if problem.additive:
-        raise InvalidInput(
-            "the standard deviation of the risk is known for LeastSquares and StreamingLeastSquares: simulate, or take "
-            "it from the Gaussian law of moments()"
         )
     h = problem.eigenvalues[problem.eigenvalues > 0]
     kept = 1 - step_size * problem.curvatures[: h.size]
@@ -143,7 +162,6 @@ def risk_products(sgd: SGD, step_size: float, hours: float) -> RiskProducts:
             h, getattr(problem, "noise", 0.0) ** 2 + sgd.label_noise**2, kept, push, step_size, sgd.batch_size
         )
         return RiskProducts.about_least_risk(problem, products)
-    assert isinstance(problem, LeastSquares)  # the only other leaf
     rows, residuals = problem.range_modes, problem.residuals_at_minimiser
     weights = np.full(len(rows), 1 / len(rows))
     if sgd.label_noise:
@@ -207,7 +225,7 @@ def fourth_moments_settle(sgd: SGD) -> bool:
         return False
     if problem.additive:  # the law is Gaussian
         return True
-    if sgd.momentum:
+    if sgd.momentum or not isinstance(problem, (LeastSquares, StreamingLeastSquares)):
         return False
     moving = problem.eigenvalues > 0
     h, small = problem.eigenvalues[moving], moving.sum() <= fourth_moments.LARGEST_TENSORS
@@ -216,7 +234,6 @@ def fourth_moments_settle(sgd: SGD) -> bool:
             return True
         law = fourth_moments.gaussian_samples(h) if small else None
     else:
-        assert isinstance(problem, LeastSquares)  # the only other leaf
         rows = problem.augmented_modes[:, :-1][:, moving]
         law = rows, np.full(len(rows), 1 / len(rows))
         if fourth_moments.norm_settles(*law, sgd.step_size, problem.ridge):

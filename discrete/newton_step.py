@@ -48,8 +48,8 @@ def newton_step(sgd: SGD) -> NewtonStep | None:
     if isinstance(rule, Proximal):
         if isinstance(sgd.step_size, StepSizes):
             raise InvalidInput(
-                f"step_size is the schedule {sgd.step_size!r}, and exact moments of proximal steps are known for one step "
-                "size: take dataclasses.replace(sgd, step_size=...), or simulate"
+                f"step_size is the schedule {sgd.step_size!r}, and exact moments of proximal steps are known for one "
+                "step size: take dataclasses.replace(sgd, step_size=...), or simulate"
             )
         return NewtonStep(1 / sgd.step_size, 1.0, proximal=True)
     if isinstance(rule, StochasticNewton):

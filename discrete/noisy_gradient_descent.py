@@ -98,8 +98,8 @@ class NoisyGradientDescent:
             rule = find_rule(self.rule)
             if isinstance(rule, CurvedRule):
                 raise InvalidInput(
-                    f"{rule.label} asks for {rule.asks}, which no model with a noise mechanism gives: take another rule, or "
-                    "SGD on a problem"
+                    f"{rule.label} asks for {rule.asks}, which no model with a noise mechanism gives: take another "
+                    "rule, or SGD on a problem"
                 )
             plain = isinstance(rule, Plain) or (isinstance(rule, HeavyBall | Nesterov) and rule.momentum == 0)
             object.__setattr__(self, "rule", None if plain else rule)

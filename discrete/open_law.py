@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
-from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .exact_form import ExactForm
+from .exact_form import ExactForm, refuse_schedule
 from .kesten import Populations
 from .light_tails import light_tail_index
 from .moment_equations import quadratic_of
@@ -40,8 +39,9 @@ class OpenLaw(ExactForm):
         if not isinstance(self.sgd.problem, QuadraticProblem):
             quadratic_of(self.sgd)  # says so
         raise InvalidInput(
-            f"the law of {self.sgd.label} does not close, because its matrix depends on the position (or momentum carries "
-            "steps of other matrices): simulate, or take closure() where there is one, which is an approximation"
+            f"the law of {self.sgd.label} does not close, because its matrix depends on the position (or momentum "
+            "carries steps of other matrices): simulate, or take closure() where there is one, which is an "
+            "approximation"
         )
 
     def moments(
@@ -58,8 +58,7 @@ class OpenLaw(ExactForm):
     def tail_index(self, **options: Any) -> TailIndex:
         sgd = self.sgd
         sizes = Populations.of(options)
-        if isinstance(sgd.step_size, StepSizes):
-            raise InvalidInput(f"step_size is the schedule {sgd.step_size!r}, so there is no stationary law and no index")
+        refuse_schedule(sgd.step_size)
         rule, problem = sgd.update_rule, sgd.problem
         stream = isinstance(problem, StreamingLeastSquares) and not problem.ridge and problem.eigenvalues.min() > 0
         if isinstance(rule, NaturalGradient) and rule.samples == "all" and not rule.momentum and stream:
@@ -86,14 +85,14 @@ def natural_index(sgd: SGD, problem: StreamingLeastSquares, rule: NaturalGradien
             math.inf, 0.0, "steps of the size of 1 / |x| far out, and a drift inward, proved",
             note=f"{drift}; near the truth the matrix is kept from 0, so every moment is finite",
         )  # fmt: skip
-    jumps = f"a step from near the truth is of the size of 1 / |x - truth|: jumps beyond t come at a rate of order t^-{d}"
+    jumps = f"near the truth a step is of the size of 1 / |x - truth|, so jumps beyond t come at a rate of order t^-{d}"
     if d <= 2:
         raise NoStationaryLaw(
-            f"{sgd.label} has no stationary law in {d} parameter(s) without damping and label noise: {jumps}, and each takes "
-            "of order t^2 steps to come back, for ever in the mean; state a damping"
+            f"{sgd.label} has no stationary law in {d} parameter(s) without damping and label noise: {jumps}, and "
+            "each takes of order t^2 steps to come back, for ever in the mean; state a damping"
         )
     return TailIndex(
         float(d - 2), 0.0, "closed form: returns from jumps out of the neighbourhood of the truth", proved=False,
-        note=f"{jumps}, and each takes of order t^2 steps to come back, as {drift}; that the law has a positive density at "
-        "the truth is assumed",
+        note=f"{jumps}, and each takes of order t^2 steps to come back, as {drift}; that the law has a positive "
+        "density at the truth is assumed",
     )  # fmt: skip

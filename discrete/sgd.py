@@ -394,7 +394,7 @@ class SGD(Simulated):
         return self.second_moments.stationary(settled_only)
 
     def closure(self, form: str | None = None) -> Closure:
-        """An approximate stationary covariance, of a rule whose law does not close: its matrix stands still at its mean.
+        """An approximate stationary covariance of a rule whose law does not close: its matrix frozen at its mean.
 
         Natural gradient with the Fisher matrix of all samples on a stream (read in the paper; with noise on labels, or
         uncentred, derived), Adam and RMSProp on quadratic problems (derived). `compare.closure` puts it beside paths.

@@ -1,8 +1,8 @@
 """Exact moments of stochastic Newton on Gaussian streams, from moments of inverse Wishart matrices. Derived.
 
-Without damping and ridge, in coordinates in which features are standard normal. With the batch's own Hessian of B > d + 1
-samples, x' = (1 - size) x + size (X^T X)^-1 X^T noise, and E (X^T X)^-1 = I / (B - d - 1). With that of another batch of
-b > d + 3, W = b H' Wishart, E W^-1 = I / (b - d - 1) and, for symmetric N,
+Without damping and ridge, in coordinates in which features are standard normal. With the batch's own Hessian of
+B > d + 1 samples, x' = (1 - size) x + size (X^T X)^-1 X^T noise, and E (X^T X)^-1 = I / (B - d - 1). With that of
+another batch of b > d + 3, W = b H' Wishart, E W^-1 = I / (b - d - 1) and, for symmetric N,
 
     E W^-1 N W^-1 = (N + tr(N) I / (b - d - 1)) / ((b - d) (b - d - 3)).
 """
@@ -18,14 +18,13 @@ import numpy as np
 from sgdlimits.exact.errors import InfiniteVariance, InvalidInput
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import ConstantNoise, NoiseMap, RankOneNoise
-from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .curved_tails import stream_index
-from .exact_form import ExactForm, asked
+from .exact_form import ExactForm, asked, refuse_schedule
 from .newton_step import NewtonStep, proximal_stability
 
 if TYPE_CHECKING:
@@ -68,8 +67,8 @@ class StreamNewton(ExactForm):
         sgd, problem, newton = self.sgd, self.problem, self.newton
         if newton.damping or problem.ridge or problem.eigenvalues.min() <= 0:
             raise InvalidInput(
-                f"exact moments of {sgd.label} on a stream are known without damping and ridge, and with features in every "
-                "direction: simulate, or take finite data"
+                f"exact moments of {sgd.label} on a stream are known without damping and ridge, and with features in "
+                "every direction: simulate, or take finite data"
             )
         h, d, size = problem.eigenvalues, problem.dimension, sgd.batch_size
         variance = problem.noise**2 + sgd.label_noise**2
@@ -121,6 +120,5 @@ class StreamNewton(ExactForm):
         return proximal_stability(self.sgd) if self.newton.proximal else self._second.stability()
 
     def tail_index(self, **options: Any) -> TailIndex:
-        if isinstance(self.newton.size, StepSizes):
-            raise InvalidInput(f"step_size is the schedule {self.newton.size!r}, so there is no stationary law and no index")
+        refuse_schedule(self.newton.size)
         return stream_index(self.sgd, self.newton, **options)

@@ -28,7 +28,7 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 from .factor_index import index_of_factors
 from .kesten import Populations, sampled_index
 from .light_tails import light_tail_index
-from .moment_equations import quadratic_of
+from .moment_equations import quadratic_of, with_a_law_of_samples
 from .transfer_operators import operator_index, operator_of
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
     problem.sampling_factor(sgd.batch_size, sgd.sampling)
     if problem.additive:
         return _additive(sgd)
+    problem = with_a_law_of_samples(sgd, "the tail index")
     h = problem.eigenvalues[problem.eigenvalues > 0]
     if h.size < problem.dimension and problem.ridge < 0:
         refuse_growth(sgd.label, math.log1p(-sgd.step_size * problem.ridge))
@@ -64,7 +65,6 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
         if isinstance(problem, StreamingLeastSquares):
             found = _streaming(sgd, problem, h, sizes)
         else:
-            assert isinstance(problem, LeastSquares)  # the only other leaf
             found = _finite(sgd, problem, h, sizes)
     if not problem.noise_dies(sgd.label_noise) or not math.isfinite(found.index):
         return found

@@ -97,6 +97,20 @@ class Patience:
                 print(f"{self._what}: {standing()}, {now - self._began:.0f} s so far", file=sys.stderr, flush=True)
 
 
+class Patient:
+    """A report for a run that nobody asked to report: a line on standard error, once it takes long."""
+
+    def __init__(self, what: str, unit: str) -> None:
+        self._patience, self._done, self._unit = Patience(what), 0, unit
+
+    def update(self, n: int, /) -> None:
+        self._done += n
+        self._patience.look(lambda: f"{self._done:.3g} {self._unit}")
+
+    def close(self) -> None:
+        pass
+
+
 class KeptOpen:
     """One report for several runs: each of them closes it, and it stays open."""
 
@@ -110,7 +124,9 @@ class KeptOpen:
         pass
 
 
-def open_progress(progress: bool | Progress | None, total: float, unit: str = "path-steps") -> Progress:
+def open_progress(
+    progress: bool | Progress | None, total: float, unit: str = "path-steps", patient: str = ""
+) -> Progress:
     """The object that a run of `total` path-steps, or other units, reports to; safe to call from several threads.
 
     Parameters
@@ -119,12 +135,16 @@ def open_progress(progress: bool | Progress | None, total: float, unit: str = "p
         True: a tqdm bar with the time left on standard error, a notebook's too; whole lines now and then where that is
         neither.
     total : int, or inf where it is not known
+    patient : str
+        What is run, where it says after a while by itself that it goes on: with `progress` None, not with False.
 
     Raises
     ------
     InvalidInput
         If `progress` is none of these.
     """
+    if progress is None and patient:
+        return Locked(Patient(patient, unit))
     if progress is None or progress is False:
         return Silent()
     if progress is True:

@@ -21,11 +21,12 @@ NEARLY = 1.05  # a minimum of the grid within this factor of the level is looked
 Curve = Callable[[np.ndarray], np.ndarray]  # of whole steps (k,): values (k,), above zero
 
 
-def first_passage(curve: Curve, level: float, end: Callable[[], float]) -> float:
+def first_passage(curve: Curve, level: float, end: Callable[[], float], swings: int = 0) -> float:
     """The real step at which the curve first comes down to the level; inf if it never does.
 
-    Every step up to 32 is looked at, then 24 a decade, and all between where the curve passes or nearly does: what is
-    made of few exponentials changes little in between, but a dip narrower than that would be missed.
+    Every step up to 32, or to `swings`, is looked at, then 24 a decade, and all between where the curve passes or
+    nearly does: what is made of few exponentials changes little in between, but a dip narrower than that would be
+    missed.
 
     Parameters
     ----------
@@ -33,6 +34,8 @@ def first_passage(curve: Curve, level: float, end: Callable[[], float]) -> float
     level : float
     end : callable
         What the curve tends to, asked for when it is needed; inf if it grows for ever.
+    swings : int
+        Steps within which the curve may rise and fall from step to step.
     """
     steps = np.arange(FIRST_STEPS)
     values = curve(steps)
@@ -50,9 +53,13 @@ def first_passage(curve: Curve, level: float, end: Callable[[], float]) -> float
         gone = not (math.isfinite(limit) and np.isfinite(values[-1]))
         if steps[-1] >= LONGEST or gone:
             return math.inf
-        if limit > level and abs(values[-1] - limit) <= SETTLED * max(values.max(), limit):
+        arrived = abs(values[-1] - limit) <= SETTLED * max(values.max(), limit)
+        if limit > level and arrived and steps[-1] >= swings:
             return math.inf
-        further = np.rint(np.geomspace(steps[-1], 10.0 * steps[-1], PER_DECADE + 1)[1:]).astype(np.int64)
+        if steps[-1] < swings:
+            further = np.arange(steps[-1] + 1, min(2 * steps[-1], swings) + 1)
+        else:
+            further = np.rint(np.geomspace(steps[-1], 10.0 * steps[-1], PER_DECADE + 1)[1:]).astype(np.int64)
         keep = len(steps) - min(2, len(steps))  # the last two may stand beside a dip
         steps, values = np.append(steps[keep:], further), np.append(values[keep:], curve(further))
 

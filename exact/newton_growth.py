@@ -1,9 +1,9 @@
 """Growth of moments under Newton steps with the Hessian of another batch, on Gaussian features. Derived.
 
-In coordinates in which features are standard normal a step is A = I - size H'^-1 H, H' and H independent Wishart matrices
-over b and B, and turned coordinates are as good: k(s) = E |A e|^s of any unit vector e. H e is (X, sqrt(X Y)) / B along e
-and across it, X and Y chi-squared of B and d - 1 degrees of freedom. (b H')^-1 sends a unit vector v to (v + r n) / T,
-with n uniform among unit vectors across v, T chi-squared of b - d + 1, and r^2 the quotient of chi-squared numbers of
+In coordinates in which features are standard normal a step is A = I - size H'^-1 H, H' and H independent Wishart
+matrices over b and B, and turned coordinates are as good: k(s) = E |A e|^s of any unit vector e. H e is (X, sqrt(X Y))
+/ B along e and across it, X and Y chi-squared of B and d - 1 degrees of freedom. (b H')^-1 sends a unit vector v to
+(v + r n) / T, with n uniform among unit vectors across v, T chi-squared of b - d + 1, and r^2 the quotient of chi-squared numbers of
 d - 1 and b - d + 2, all independent. With c the coordinate of n along e,
 
     |A e|^2 = 1 - 2 q (X + r c sqrt(X Y)) / T + q^2 X (X + Y) (1 + r^2) / T^2,    q = size b / B,

@@ -6,6 +6,7 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.problems, not problems")
 
 from .least_squares import LeastSquares
+from .local_expansion import LocalExpansion
 from .local_quadratic import LocalQuadratic
 from .noisy_quadratic import NoisyQuadratic
 from .prediction import Logistic, Supervised
@@ -15,8 +16,8 @@ from .streaming import StreamingLeastSquares
 _SUBMODULES = ("datasets", "geometry", "losses", "noise", "predictors", "sources", "tasks", "zero_loss")
 
 __all__ = [
-    "LeastSquares", "LocalQuadratic", "Logistic", "NoisyQuadratic", "SampleLoss", "StreamingLeastSquares", "Supervised",
-    *_SUBMODULES,
+    "LeastSquares", "LocalExpansion", "LocalQuadratic", "Logistic", "NoisyQuadratic", "SampleLoss",
+    "StreamingLeastSquares", "Supervised", *_SUBMODULES,
 ]  # fmt: skip
 
 

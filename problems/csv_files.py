@@ -8,7 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -237,6 +237,32 @@ def columns_of(sheet: Sheet, target: str, form: CsvFormat) -> tuple[list[str], n
     return names, np.column_stack(features), targets, said
 
 
+def with_classes(sheet: Sheet, target: str, texts_only: bool) -> tuple[Sheet, tuple[str, ...]]:
+    """The sheet with the target's values numbered in order, and these values; itself where they are no classes.
+
+    With `texts_only` they are classes where none is a number: with a number among them one is taken for a slip.
+    """
+    if target not in sheet.header:
+        return sheet, ()  # columns_of says so
+    place = sheet.header.index(target)
+    cells = [row[place].strip() for _, row in sheet.rows]
+    numbers = [_is_number(cell) or _COMMA_NUMBER.fullmatch(cell) is not None for cell in cells]
+    if texts_only and (any(numbers) or not all(cells)):
+        return sheet, ()
+    empty = next((line for (line, _), cell in zip(sheet.rows, cells) if not cell), None)
+    if empty is not None:
+        raise InvalidInput(f"column {cut(target)} of {sheet.shown} holds an empty field on line {empty}; fill it first")
+    levels = sorted(set(cells), key=(lambda cell: float(cell.replace(",", "."))) if all(numbers) else None)
+    if not 2 <= len(levels) <= MOST_LEVELS:
+        raise InvalidInput(
+            f"column {cut(target)} of {sheet.shown} has {len(levels)} different values; classes are 2 to {MOST_LEVELS}"
+        )
+    rows = [(line, [*row[:place], str(levels.index(cell)), *row[place + 1 :]])
+            for (line, row), cell in zip(sheet.rows, cells)]  # fmt: skip
+    said = f"target {target} became the classes 0 to {len(levels) - 1}: {cut(', '.join(levels))[1:-1]}"
+    return replace(sheet, rows=rows, said=(*sheet.said, said)), tuple(levels)
+
+
 def cut_name(value: object) -> str:
     """A misspelt name, short enough to be compared."""
     return str(value)[:LONGEST]
@@ -282,7 +308,9 @@ def _numbers(column: str, cells: Sequence[tuple[int, str]], sheet: Sheet, target
             values[k] = float(text)
         except ValueError:
             found = f"the text {cut(cell)}" if cell.strip() else "an empty field"
-            cure = "encode it first" if target else "drop it (--drop), or make columns of 0 and 1 of it (--one-hot)"
+            cure = "number its values first, or read them as classes (tasks.from_csv)" if target else (
+                "drop it (drop=, --drop), or make columns of 0 and 1 of it (one_hot=, --one-hot)"
+            )
             if "," in cell and re.fullmatch(r"[\s\d.,+-]+", cell):
                 cure = "write numbers without thousands separators, or say --decimal ,"
             raise InvalidInput(

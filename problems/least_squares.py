@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -225,6 +225,10 @@ class LeastSquares(QuadraticProblem):
                 "use simulate, or sampling='without_replacement'"
             )
         return sampling_factor(batch, sampling, self.samples)
+
+    def with_ridge(self, ridge: float) -> LeastSquares:
+        """The same data with another ridge."""
+        return replace(self, ridge=ridge)
 
     def check_batch_size(self, batch_size: int, sampling: str) -> int:
         """Return the batch size if it can be drawn under this sampling."""

@@ -117,6 +117,10 @@ class LocalQuadratic(QuadraticProblem):
         """Names of the d parameters."""
         return tuple(f"x{i}" for i in range(self.minimiser.size))
 
+    def with_ridge(self, ridge: float) -> LocalQuadratic:
+        """Refused: with another ridge the minimum, its Hessian and its noise are others."""
+        raise InvalidInput("a ridge moves the minimum: take LocalQuadratic of the problem with that ridge")
+
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B; for batches without replacement (n - B) / (B (n - 1))."""
         batch = self.check_batch_size(batch_size, sampling)

@@ -101,6 +101,10 @@ class NoisyQuadratic(QuadraticProblem):
         """Covariance (d, d) of a sample's gradient, in modes."""
         return self.eigenvectors.T @ self.noise_covariance @ self.eigenvectors
 
+    def with_ridge(self, ridge: float) -> NoisyQuadratic:
+        """The same quadratic with another ridge."""
+        return NoisyQuadratic(self.given, self.noise_covariance, self.bottom, ridge)
+
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B: fresh samples are independent."""
         return 1 / self.check_batch_size(batch_size, sampling)

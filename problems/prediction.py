@@ -16,7 +16,7 @@ from .batch_curvature import hessians
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
 from .predictor import Predictor
 from .predictors import Linear
-from .sampled import SampledProblem
+from .sampled import SampledProblem, summed
 from .sources import Rows, Source
 from .tables import checked_rows
 
@@ -64,15 +64,44 @@ class PredictionProblem(SampledProblem):
         """d."""
         return self.predictor.dimension
 
+    @property
+    def single_pass(self) -> bool:
+        """A run meets each sample at most once."""
+        return self.source.single_pass
+
+    @property
+    def row_size(self) -> int:
+        """d, or what a predictor that sums over a batch itself keeps of a sample."""
+        return self.predictor.row_size if self.predictor.batched else self.dimension
+
+    def _samples(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Inputs (P, B, p) and labels (P, B), looked up once where all paths have the same rows."""
+        if len(rows) == 1 or rows.strides[0]:
+            return self.source.sample(rows)
+        inputs, labels = self.source.sample(rows[0])
+        return np.broadcast_to(inputs, (*rows.shape, inputs.shape[-1])), np.broadcast_to(labels, rows.shape)
+
     def sample_values(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Losses (P, B) of the samples `rows` (P, B) at positions (P, d)."""
-        inputs, labels = self.source.sample(rows)
+        inputs, labels = self._samples(rows)
         return self.loss.value(self.predictor.predict(x, inputs), labels)
 
     def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d)."""
-        inputs, labels = self.source.sample(rows)
+        inputs, labels = self._samples(rows)
         return self.predictor.pullback(x, inputs, self.loss.slope(self.predictor.predict(x, inputs), labels))
+
+    def summed_gradients(self, x: np.ndarray, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Sum (P, d) of the samples' gradients, times weights (P, B); by the predictor where it sums itself."""
+        if not self.predictor.batched:
+            return summed(self.sample_loss_gradients(x, rows), weights)
+        inputs, labels = self._samples(rows)
+
+        def slopes_of(outputs: np.ndarray, paths: slice, samples: slice) -> np.ndarray:
+            slopes = self.loss.slope(outputs, labels[paths, samples])
+            return slopes if weights is None else weights[paths, samples, None] * slopes
+
+        return self.predictor.batch_pullback(x, inputs, slopes_of)
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,), without the ridge: exact where the predictor's are, else by differences."""

@@ -24,6 +24,11 @@ class Predictor(ReadOnlyFields):
         Whether `compiled_outputs(x (d,), input (p,), work, out (K,))` and `compiled_pullback(x, input, slope (K,),
         work, out (d,))` exist. Either finds `out` filled with zeros; the pullback follows the outputs of the same x and
         input, and `work` (work_size,) is as they left it.
+    batched : bool
+        Whether `batch_pullback(x (P, d), inputs (P, B, p), slopes_of)` exists: gradients (P, d) of the sum over samples
+        of <slopes, outputs>, from one way forth and one back, with no (P, B, d) in between. `slopes_of(outputs, paths,
+        samples)` gives the slopes for the outputs of a slice of paths and one of samples. `row_size`: numbers that this
+        keeps of a path's sample.
     affine : bool
         Outputs are affine in the parameters.
     exact_hessians : bool
@@ -33,10 +38,12 @@ class Predictor(ReadOnlyFields):
     inputs: int
     outputs: int
     compiled: bool = True
+    batched: ClassVar[bool] = False
     affine: ClassVar[bool] = False
     exact_hessians: ClassVar[bool] = False
     compiled_outputs: Callable[..., None]
     compiled_pullback: Callable[..., None]
+    batch_pullback: Callable[..., np.ndarray]
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property
 
@@ -45,6 +52,9 @@ class Predictor(ReadOnlyFields):
 
         @property
         def work_size(self) -> int: ...
+
+        @property
+        def row_size(self) -> int: ...
 
     else:
         work_size = 0

@@ -334,8 +334,12 @@ def _uniform(paths: int, seed: int, layers: list[tuple[int, int]]) -> np.ndarray
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("UserPredictor", "TorchPredictor"):
-        from . import user_predictors
+    if name == "UserPredictor":
+        from .user_predictors import UserPredictor
 
-        return getattr(user_predictors, name)
+        return UserPredictor
+    if name == "TorchPredictor":
+        from .torch_predictors import TorchPredictor
+
+        return TorchPredictor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

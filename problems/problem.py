@@ -37,6 +37,8 @@ class Objective(ReadOnlyFields):
         Gives losses and gradients of chosen samples: a `SampledProblem`.
     endless : bool
         Fresh samples: nothing can be drawn without replacement, and no sum over all samples exists.
+    single_pass : bool
+        Stored samples of which a run meets each once at most.
     """
 
     quadratic: ClassVar[bool] = False
@@ -50,8 +52,12 @@ class Objective(ReadOnlyFields):
         @property
         def endless(self) -> bool: ...
 
+        @property
+        def single_pass(self) -> bool: ...
+
     else:
         endless = False
+        single_pass = False
 
     @abstractmethod
     def gradient(self, x: np.ndarray) -> np.ndarray:

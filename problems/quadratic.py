@@ -35,7 +35,6 @@ class QuadraticProblem(Problem):
     """
 
     quadratic: ClassVar[bool] = True
-    additive: ClassVar[bool] = False
     loss: ClassVar[OutputLoss] = Squares()
     ridge: float
 
@@ -43,6 +42,12 @@ class QuadraticProblem(Problem):
 
         @property
         def coordinates(self) -> tuple[str, ...]: ...
+
+        @property
+        def additive(self) -> bool: ...
+
+    else:
+        additive = False
 
     @property
     @abstractmethod
@@ -68,6 +73,10 @@ class QuadraticProblem(Problem):
     @abstractmethod
     def least_risk(self) -> float:
         """Smallest value of L."""
+
+    @abstractmethod
+    def with_ridge(self, ridge: float) -> QuadraticProblem:
+        """The same problem with another ridge."""
 
     @abstractmethod
     def sampling_factor(self, batch_size: int, sampling: str) -> float:

@@ -20,9 +20,10 @@ from sgdlimits.exact.errors import (
 
 from sgdlimits.exact.derivative_check import check_derivative
 from .sample_loops import path_gradients, path_values
-from .sampled import SampledProblem
+from .sampled import SampledProblem, summed
 from .sources import Rows
-from .torch_functions import import_torch, module_function, tensor, vmapped
+from .torch_functions import import_torch, tensor, vmapped
+from .torch_modules import module_function
 from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 
 
@@ -170,7 +171,8 @@ class SampleLoss(SampledProblem):
         if inputs.ndim != 2:
             raise InvalidInput(f"inputs must have shape (n, p), got {inputs.shape}")
         checked_function("loss", loss, "of output and label")
-        function, initial, outputs = module_function(net, inputs.shape[1])
+        function, outputs, _ = module_function(net, inputs.shape[1:], batched=False)
+        initial = function.initial()
         single = outputs == 1 and labels.ndim == 1
 
         def of_sample(x: Any, a: Any, label: Any) -> Any:
@@ -225,6 +227,15 @@ class SampleLoss(SampledProblem):
     def sample_loss_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d)."""
         return self._call("gradient", self.gradient_of_sample, path_gradients, x, rows, (self.dimension,))
+
+    def summed_gradients(self, x: np.ndarray, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Sum (P, d) of the samples' gradients, times weights (P, B)."""
+        return summed(self.sample_loss_gradients(x, rows), weights)
+
+    @property
+    def row_size(self) -> int:
+        """d."""
+        return self.dimension
 
     def _call(
         self, name: str, function: Any, loop: Any, x: np.ndarray, rows: np.ndarray, tail: tuple[int, ...]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.errors import finite_array, points
+from sgdlimits.exact.errors import InvalidInput, finite_array, points
 
 from sgdlimits.exact.numerical_derivatives import derivative, slope_along
 from .problem import Problem
@@ -70,6 +70,15 @@ class SampledProblem(Problem):
         """Gradients (P, B, d) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
 
     @abstractmethod
+    def summed_gradients(self, x: np.ndarray, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Sum (P, d) over samples `rows` (P, B) of their gradients, times `weights` (P, B), without the ridge."""
+
+    @property
+    @abstractmethod
+    def row_size(self) -> int:
+        """Numbers that the gradient of a path takes in memory for each sample."""
+
+    @abstractmethod
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,), without the ridge."""
 
@@ -99,12 +108,17 @@ class SampledProblem(Problem):
         """Gradients (P, B, d) that SGD averages over a batch: each with the ridge."""
         return self.sample_loss_gradients(x, rows) + self.ridge * x[:, None, :]
 
+    def batch_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Gradients (P, d) of batches `rows` (P, B) that SGD descends, with the ridge."""
+        mean = self.summed_gradients(x, rows) / rows.shape[1]
+        return mean + self.ridge * x if self.ridge else mean
+
     def risk(self, x: np.ndarray) -> np.ndarray:
         """L at positions (..., d), without the ridge."""
         flat, shape = self._flat(x)
         if self.compiled:
             return mean_value(self.compiled_value, self.data, flat, self.evaluated).reshape(shape)
-        total = sum(self.sample_values(flat, rows).sum(axis=1) for rows in self._all_rows(len(flat)))
+        total = sum(self.sample_values(flat, rows).sum(axis=1) for rows in self._all_rows(len(flat), self.row_size))
         return np.reshape(total / self.evaluated, shape)
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
@@ -116,19 +130,16 @@ class SampledProblem(Problem):
         """Gradient (P, d) of L, without the ridge, at positions (P, d)."""
         if self.compiled:
             return mean_gradient(self.compiled_gradient, self.data, flat, self.evaluated)
-        blocks = self._all_rows(len(flat))
-        return np.asarray(sum(self.sample_loss_gradients(flat, rows).sum(axis=1) for rows in blocks)) / self.evaluated
+        blocks = self._all_rows(len(flat), self.row_size)
+        return np.asarray(sum(self.summed_gradients(flat, rows) for rows in blocks)) / self.evaluated
 
     def weighted_gradients(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Sum (P, d) over samples of weights (P, n) times gradients at positions (P, d), without the ridge."""
         flat, _ = self._flat(x)
         if self.compiled:
             return weighted_gradient(self.compiled_gradient, self.data, flat, np.ascontiguousarray(weights))
-        blocks = self._all_rows(len(flat))
-        parts = (
-            np.einsum("pb,pbj->pj", weights[:, rows[0]], self.sample_loss_gradients(flat, rows)) for rows in blocks
-        )
-        return np.asarray(sum(parts))
+        blocks = self._all_rows(len(flat), self.row_size)
+        return np.asarray(sum(self.summed_gradients(flat, rows, weights[:, rows[0]]) for rows in blocks))
 
     def hessian_times_gradient(self, x: np.ndarray) -> np.ndarray:
         """Hessian times gradient (..., d) of the descended objective, by central differences along the gradient."""
@@ -165,6 +176,10 @@ class SampledProblem(Problem):
 
     def check_batch_size(self, batch_size: int, sampling: str) -> int:
         """Return the batch size if it can be drawn under this sampling."""
+        if self.single_pass and sampling != "reshuffle":
+            raise InvalidInput(
+                f"sampling is {sampling!r}, but a run meets each sample of this problem once at most: take 'reshuffle'"
+            )
         return check_sampling(batch_size, sampling, None if self.endless else self.samples)
 
     def _flat(self, x: np.ndarray) -> tuple[np.ndarray, tuple[int, ...]]:
@@ -172,9 +187,14 @@ class SampledProblem(Problem):
         x = points("x", x, self.dimension, finite=False)
         return np.ascontiguousarray(x.reshape(-1, self.dimension)), x.shape[:-1]
 
-    def _all_rows(self, paths: int) -> Iterator[np.ndarray]:
-        """All samples in blocks (P, b) whose gradients fit in memory."""
-        length = max(1, BLOCK // (paths * self.dimension))
+    def _all_rows(self, paths: int, size: int = 0) -> Iterator[np.ndarray]:
+        """All samples in blocks (P, b) whose gradients, or so many numbers for each, fit in memory."""
+        length = max(1, BLOCK // (paths * (size or self.dimension)))
         for first in range(0, self.evaluated, length):
             rows = np.arange(first, min(first + length, self.evaluated))
             yield np.broadcast_to(rows, (paths, rows.size))
+
+
+def summed(gradients: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Sum (P, d) of gradients (P, B, d), times weights (P, B)."""
+    return gradients.sum(axis=1) if weights is None else np.einsum("pb,pbj->pj", weights, gradients)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.normals import unit_interval
 from sgdlimits.ensembles.philox import path_words
 from sgdlimits.ensembles.random import Purpose, path_word64
-from sgdlimits.exact.errors import InvalidInput, finite_array, non_negative, whole_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negative, whole_number
 
 from .csv_files import CsvFormat
 from .datasets import dataset
@@ -48,11 +48,14 @@ class Source(ReadOnlyFields):
         p, numbers of an input.
     endless : bool
         Fresh samples, drawn with replacement only.
+    single_pass : bool
+        Stored samples of which a run meets each once at most, and is refused where they would run out.
     data : tuple of arrays
         What `compiled_sample` takes behind its own arguments.
     """
 
     endless: bool = False
+    single_pass: bool = False
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property
 
@@ -88,7 +91,7 @@ def stored_sample(i, out, inputs, labels):
     return labels[i]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Rows(Source):
     """Stored samples.
 
@@ -96,6 +99,8 @@ class Rows(Source):
     ----------
     inputs : array (n, p)
     labels : array (n,)
+    single_pass : bool
+        A run meets each row once at most: online learning from stored samples.
 
     Raises
     ------
@@ -106,6 +111,7 @@ class Rows(Source):
     inputs: np.ndarray
     labels: np.ndarray
     description: str = "rows used as given"
+    single_pass: bool = False
 
     compiled_sample = staticmethod(stored_sample)
 
@@ -113,6 +119,7 @@ class Rows(Source):
         names = "inputs", "labels"
         for name, array in zip(names, checked_rows(self.inputs, self.labels, names)):
             object.__setattr__(self, name, array)
+        object.__setattr__(self, "single_pass", flag("single_pass", self.single_pass))
 
     @classmethod
     def from_table(
@@ -135,6 +142,9 @@ class Rows(Source):
     def from_dataset(cls, name: str, standardise: bool = True) -> Rows:
         """All rows of a named data set (`problems.datasets.DATASETS`); the labels stay as they are."""
         return cls.from_table(dataset(name), standardise)[0]
+
+    def __repr__(self) -> str:
+        return f"Rows(n={self.rows}, p={self.columns}; {self.description})"
 
     @property
     def data(self):
@@ -262,15 +272,15 @@ class Stream(DrawnSource):
         If `draw` is not compiled, or a size is not a whole number.
     """
 
-    draw: Callable[..., float]
+    draw: Callable[..., float] = field(repr=False)
     columns: int
     normals: int
     uniforms: int = 0
     seed: int = 0
     evaluated: int = EVALUATED
-    rows: int = ENDLESS
-    endless: bool = True
-    arrays: tuple[Any, ...] = ()
+    rows: int = field(default=ENDLESS, repr=False)
+    endless: bool = field(default=True, repr=False)
+    arrays: tuple[Any, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         user_function("draw", self.draw, True, "draw(normals, uniforms, out, *arrays) -> label")

@@ -123,6 +123,33 @@ class StreamingLeastSquares(QuadraticProblem):
         """L at the minimiser of the descended objective."""
         return float(0.5 * (self.offset_modes**2 @ self.eigenvalues + self.noise**2))
 
+    def with_input_noise(self, covariance: np.ndarray) -> StreamingLeastSquares:
+        """The stream whose features are seen with fresh N(0, covariance) added; its risk is that of noisy inputs.
+
+        With A the features' covariance, K = A + covariance and u the truth, labels given noisy features are Gaussian:
+        of mean <., K^-1 A u> and variance noise^2 + u^T A K^-1 covariance u. Derived; exact.
+
+        Parameters
+        ----------
+        covariance : array (d, d), or (d,) for a diagonal one
+
+        Raises
+        ------
+        InvalidInput
+            If it is no covariance of this dimension.
+        """
+        d = self.truth.size
+        added = finite_array("covariance", np.atleast_1d(np.asarray(covariance, dtype=object)))
+        added = covariance_matrix("covariance", np.diag(added) if added.ndim == 1 else added, d)
+        whole = self.covariance + added
+        slope = np.linalg.lstsq(whole, added @ self.truth, rcond=None)[0]  # K^-1 B u = u - K^-1 A u
+        variance = self.noise**2 + float(self.truth @ self.covariance @ slope)
+        return StreamingLeastSquares(whole, float(np.sqrt(max(variance, 0.0))), self.truth - slope, self.ridge)
+
+    def with_ridge(self, ridge: float) -> StreamingLeastSquares:
+        """The same stream with another ridge."""
+        return StreamingLeastSquares(self.given, self.noise, self.truth, ridge)
+
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """1/B: fresh samples are independent."""
         return 1 / self.check_batch_size(batch_size, sampling)

@@ -11,14 +11,17 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array, flag, real_number, whole_number
 
-from .csv_files import CsvFormat, columns_of, cut, read_sheet
+from .csv_files import CsvFormat, columns_of, cut, read_sheet, with_classes
 
 OUTLYING = 1e-9  # spread of all entries but one, over that with it: below this the column holds one number
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Features (n, d) with their column names, the target column (n,), and what was recognised on reading them."""
+    """Features (n, d) with their column names, the target column (n,), and what was recognised on reading them.
+
+    Targets that are classes are their numbers, from 0; `classes` has their values.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -26,6 +29,7 @@ class Table:
     targets: np.ndarray
     target: str
     said: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     def prepare(
         self, standardise: bool, test_fraction: float, seed: int, target: bool = True
@@ -103,11 +107,19 @@ def standardised(
     return values / scale
 
 
-def read_csv(path: str | Path, target: str, name: str = "", form: CsvFormat = CsvFormat()) -> Table:
-    """Read a CSV file with a header line; every other column becomes a feature."""
+def read_csv(
+    path: str | Path, target: str, name: str = "", form: CsvFormat = CsvFormat(), classes: bool | None = False
+) -> Table:
+    """Read a CSV file with a header line; every other column becomes a feature.
+
+    With `classes` the target's values are classes, numbered in order; None: where all of them are texts.
+    """
     sheet = read_sheet(path, form)
+    levels: tuple[str, ...] = ()
+    if classes is None or flag("classes", classes):
+        sheet, levels = with_classes(sheet, target, classes is None)
     names, features, targets, said = columns_of(sheet, target, form)
-    return Table(name or Path(path).name, tuple(names), features, targets, target, tuple(said))
+    return Table(name or Path(path).name, tuple(names), features, targets, target, tuple(said), levels)
 
 
 def checked_rows(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
@@ -44,8 +43,8 @@ def _first_derivative() -> None:
 
 def tensor(array: np.ndarray) -> Any:
     """A tensor with memory of its own: float64, or int64 for whole numbers."""
-    array = np.array(array)
-    return import_torch().from_numpy(array.astype(np.int64 if array.dtype.kind in "iub" else np.float64))
+    whole = np.asarray(array).dtype.kind in "iub"
+    return import_torch().from_numpy(np.array(array, dtype=np.int64 if whole else np.float64))
 
 
 def torch_number(name: str, function: Callable[..., Any], *arguments: np.ndarray) -> None:
@@ -74,37 +73,3 @@ def vmapped(function: Callable[..., Any], gradient: bool = False) -> Callable[..
             return tuple(part.numpy() for part in found) if isinstance(found, tuple) else found.numpy()
 
     return evaluate
-
-
-def module_function(net: Any, inputs: int) -> tuple[Callable[..., Any], np.ndarray, int]:
-    """A module as f(x, input) in double precision, its parameters (d,) and its number of outputs.
-
-    Raises
-    ------
-    InvalidInput
-        If it is not a module, has no parameters, or cannot take an input of this length.
-    """
-    torch = import_torch()
-    if not isinstance(net, torch.nn.Module):
-        raise InvalidInput(f"net must be a torch.nn.Module, got {type(net).__name__}")
-    net = copy.deepcopy(net).double().eval()
-    for parameter in net.parameters():
-        parameter.requires_grad_(False)
-    shapes = {name: parameter.shape for name, parameter in net.named_parameters()}
-    if not shapes:
-        raise InvalidInput("net has no parameters, so there is nothing to descend")
-    sizes = [shape.numel() for shape in shapes.values()]
-    fixed = dict(net.named_buffers())
-
-    def function(x: Any, a: Any) -> Any:
-        parts = zip(shapes.items(), x.split(sizes))
-        parameters = {name: part.reshape(shape) for (name, shape), part in parts}
-        return torch.func.functional_call(net, {**parameters, **fixed}, (a,)).reshape(-1)
-
-    initial = torch.nn.utils.parameters_to_vector(net.parameters()).numpy().copy()
-    try:
-        with torch.no_grad():
-            outputs = function(torch.from_numpy(initial), torch.zeros(inputs, dtype=torch.float64)).numel()
-    except (RuntimeError, TypeError, IndexError, ValueError) as error:
-        raise InvalidInput(f"net cannot take one input of {inputs} numbers: {str(error)[:200]}") from None
-    return function, initial, outputs

@@ -89,7 +89,7 @@ class TransformedQuadratic(QuadraticProblem):
         return self.risk_at_minimiser
 
     @property
-    def additive(self) -> bool:  # type: ignore[override]
+    def additive(self) -> bool:
         """As of the problem."""
         return self.problem.additive
 
@@ -97,6 +97,10 @@ class TransformedQuadratic(QuadraticProblem):
     def _into(self) -> np.ndarray:
         """From these modes to those of the problem (d, d)."""
         return self.problem.eigenvectors.T @ self.root @ self.eigenvectors
+
+    def with_ridge(self, ridge: float) -> TransformedQuadratic:
+        """With another ridge of the problem."""
+        return TransformedQuadratic(self.problem.with_ridge(ridge), self.root)
 
     def sampling_factor(self, batch_size: int, sampling: str) -> float:
         """As of the problem."""

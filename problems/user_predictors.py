@@ -1,16 +1,16 @@
-"""A user's predictor: NumPy or numba functions, or a torch function or module (torch is imported only here)."""
+"""A user's predictor in NumPy or numba functions."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numba
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, whole_number
+from sgdlimits.exact.errors import whole_number
 
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
 from .predictor import (
@@ -21,7 +21,6 @@ from .predictor import (
     input_pullback_by_differences,
     mixed_by_differences,
 )
-from .torch_functions import import_torch, module_function, vmapped
 from sgdlimits.exact.user_functions import call, numbers, tried_out, unchanged, user_function
 
 
@@ -66,7 +65,7 @@ class UserPredictor(Predictor):
     work_size: int = 0
 
     def __post_init__(self) -> None:
-        _check_sizes(self)
+        check_sizes(self)
         object.__setattr__(self, "work_size", whole_number("work_size", self.work_size))
         given = probe(self.dimension)[0], probe(self.inputs)[0], probe(self.outputs)[0]
         for name, count, form, size in (
@@ -179,122 +178,10 @@ class UserPredictor(Predictor):
 
     def start(self, paths, seed=0):
         """Standard normals over sqrt(d): the user's own scale is not known."""
-        return _normal_start(paths, seed, self.dimension)
+        return normal_start(paths, seed, self.dimension)
 
 
-@dataclass(frozen=True, eq=False)
-class TorchPredictor(Predictor):
-    """A predictor in torch, in double precision; every derivative by torch.func.
-
-    Parameters
-    ----------
-    function : f(x (d,), input (p,)) -> tensor (K,), or () for one output
-        Written for one path and one sample.
-    inputs, outputs, dimension : int
-        p, K and d.
-
-    Raises
-    ------
-    MissingLibrary
-        If torch is not installed.
-    InvalidInput
-        If the function returns another shape.
-    """
-
-    function: Callable[..., Any]
-    inputs: int
-    outputs: int
-    dimension: int
-    initial: np.ndarray | None = None
-    compiled: bool = field(default=False, init=False)
-
-    def __post_init__(self) -> None:
-        _check_sizes(self)
-        x, point = probe(self.dimension)[0][None], probe(self.inputs)[0][None, None]
-        found = self._vmapped["value"](x, point)
-        if found.reshape(1, 1, -1).shape[-1] != self.outputs:
-            raise InvalidInput(f"function must return {self.outputs} outputs for one input, got {found.shape[2:]}")
-
-    @classmethod
-    def from_module(cls, net: Any, inputs: int) -> TorchPredictor:
-        """A torch module: x holds its parameters as `parameters_to_vector` orders them, `initial` those it has now.
-
-        A copy in double precision and evaluation mode is used; the module itself is left alone.
-        """
-        function, initial, outputs = module_function(net, inputs)
-        return cls(function, inputs, outputs, initial.size, initial)
-
-    @cached_property
-    def _vmapped(self) -> dict[str, Callable[..., Any]]:
-        """Derivatives of <slopes, outputs> for many paths and samples."""
-        func = import_torch().func
-
-        def inner(x, a, slope):
-            return (self.function(x, a).reshape(-1) * slope).sum()
-
-        def both(x, a, slope):
-            def outputs(x):
-                found = self.function(x, a).reshape(-1)
-                return (found * slope).sum(), found
-
-            gradient, found = func.grad(outputs, has_aux=True)(x)
-            return found, gradient
-
-        def contracted(x, a, slope, matrix):
-            return (func.hessian(inner)(x, a, slope) * matrix).sum()
-
-        made = {
-            "value": self.function,
-            "pullback": func.grad(inner),
-            "both": both,
-            "hessians": func.hessian(inner),
-            "hessian_gradient": func.grad(contracted),
-            "input_pullback": func.grad(inner, argnums=1),
-            "mixed": func.jacrev(func.grad(inner, argnums=1), argnums=0),
-        }
-        return {name: vmapped(function) for name, function in made.items()}
-
-    def predict(self, x, inputs):
-        """The function's outputs."""
-        return self._vmapped["value"](x, inputs).reshape(*inputs.shape[:-1], self.outputs)
-
-    def pullback(self, x, inputs, slopes):
-        """Gradients of <slopes, outputs>."""
-        return self._vmapped["pullback"](x, inputs, slopes)
-
-    def predict_and_pullback(self, x, inputs, slopes):
-        """Both in one pass."""
-        return self._vmapped["both"](x, inputs, slopes)
-
-    def hessians(self, x, inputs, slopes):
-        """By torch."""
-        return self._vmapped["hessians"](x, inputs, slopes)
-
-    def differentials(self, x, inputs, slopes, direction):
-        """By differences."""
-        return differentials_by_differences(self, x, inputs, slopes, direction)
-
-    def hessian_gradient(self, x, inputs, slopes, matrix):
-        """By torch."""
-        matrix = np.broadcast_to(matrix[:, None], (*slopes.shape[:-1], *matrix.shape[1:]))
-        return self._vmapped["hessian_gradient"](x, inputs, slopes, matrix)
-
-    def input_pullback(self, x, inputs, slopes):
-        """By torch."""
-        return self._vmapped["input_pullback"](x, inputs, slopes)
-
-    def mixed(self, x, inputs, slopes):
-        """By torch."""
-        return self._vmapped["mixed"](x, inputs, slopes)
-
-    def start(self, paths, seed=0):
-        """The module's own parameters, else standard normals over sqrt(d)."""
-        if self.initial is not None:
-            return np.tile(self.initial, (whole_number("paths", paths, 1), 1))
-        return _normal_start(paths, seed, self.dimension)
-
-
-def _check_sizes(predictor: Predictor) -> None:
+def check_sizes(predictor: Predictor) -> None:
     for name in ("inputs", "outputs", "dimension"):
         object.__setattr__(predictor, name, whole_number(name, getattr(predictor, name), 1))
 
@@ -314,6 +201,6 @@ def _over_samples(outputs_of: Callable[..., None], pullback_of: Callable[..., No
     return loop
 
 
-def _normal_start(paths: int, seed: int, dimension: int) -> np.ndarray:
+def normal_start(paths: int, seed: int, dimension: int) -> np.ndarray:
     generator = np.random.Generator(np.random.Philox(whole_number("seed", seed)))
     return generator.standard_normal((whole_number("paths", paths, 1), dimension)) / np.sqrt(dimension)

@@ -18,6 +18,7 @@ STUDIES = {
     "zero-loss": "noisy gradient descent along a set of zero loss: limits, time scales, and what each noise selects",
     "heavy-tails": "how heavy the tails of SGD are, exactly, and whether they are those of homogenized SGD",
     "golden-path": "whether SGD follows the path of its noiseless counterpart, online and offline, tested to fail",
+    "finite-step-size": "what a finite step size does: exact stationary laws of SGD and its variants, and limits",
 }
 _LATE = {"sweep": "driver", "plot_sweep": "plots", "merge_stores": "merging", "read_store": "merging"}
 

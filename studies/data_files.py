@@ -79,13 +79,22 @@ class DataFileSettings(StudySettings):
         """
         from sgdlimits.problems import LeastSquares
 
+        path, target, form = self.checked_file()
+        return LeastSquares.from_csv(path, target, *options, **form)
+
+    def checked_file(self) -> tuple[str, str, dict[str, Any]]:
+        """Path, target and form of the file, once it is the one that was meant.
+
+        Raises
+        ------
+        InvalidInput
+            If it is another.
+        """
         assert self.data is not None and self.target is not None  # check_file lets neither in alone
         if self.data_sha256 is not None and (found := file_sha256(self.data)) != self.data_sha256:
             raise InvalidInput(
                 f"{shortened(self.data, 200)} is not the file that this study was run with: its SHA-256 is "
                 f"{found[:12]}..., expected {self.data_sha256[:12]}...; restore the file, or start a new study with it"
             )
-        return LeastSquares.from_csv(
-            self.data, self.target, *options, one_hot=self.one_hot or (), drop=self.drop or (),
-            delimiter=self.delimiter, decimal=self.decimal,
-        )  # fmt: skip
+        form = {"one_hot": self.one_hot or (), "drop": self.drop or ()}
+        return self.data, self.target, {**form, "delimiter": self.delimiter, "decimal": self.decimal}

@@ -55,7 +55,12 @@ def test_noise_helps_offline_once_rows_are_repeated():
     assert set(found[False].verdicts.values()) == {"helps"} and response[0] < 2 * response[1]
     early = [row for row in found[False].table() if row["epochs"] <= 1]
     assert early and all(row["verdict"] != "helps" for row in early)
-    assert "helps" not in found[True].verdicts.values()
+    assert "helps" not in found[True].verdicts.values() and not found[True].helps_from
+    begins = found[False].helps_from
+    for row in found[False].table():
+        assert row["step"] < begins[row["dose"]] or row["verdict"] == "helps"
+    assert set(begins) == {1.0, 4.0} and min(begins.values()) > 20  # after the first epoch
+    assert f"1 from step {begins[1.0]} on (epoch" in str(found[False])
 
 
 def test_samples_to_a_loss_come_from_the_same_curves(linear):

@@ -98,3 +98,36 @@ def test_wrong_settings_give_one_sentence(change, says):
     """Assert what is refused."""
     with pytest.raises(InvalidInput, match=says):
         GoldenPathStudy(**change)
+
+
+def test_a_file_is_the_only_setting_unless_tasks_are_named(tmp_path):
+    """Assert the settings with and without a file, its checksum in the pinned ones, and what is refused."""
+    path = tmp_path / "own.csv"
+    path.write_text("a,b,y\n" + "\n".join(f"{k},{k * k % 7},{'yes' if k % 3 else 'no'}" for k in range(24)))
+    study = GoldenPathStudy(data=str(path), target="y", width=3, steps=40)
+    assert [case.name for case in study.cases] == ["own.csv"] and not study.cases[0].online
+    both = GoldenPathStudy(data=str(path), target="y", tasks="digits")
+    assert [case.name for case in both.cases][0] == "own.csv" and len(both.cases) == 3
+    assert len(GoldenPathStudy().cases) == len(CASES)
+    task, sgd, asked = study.cases[0].build(0, False)
+    assert task.classifier and (task.problem.samples, task.test.rows) == (18, 6) and sgd.batch_size == 4
+    assert asked == {"drop_at": 10, "steps": 40, "batch_size": 64}
+    pinned = study.pinned()
+    path.write_text(path.read_text() + "1,2,no\n")
+    with pytest.raises(InvalidInput, match="is not the file"):
+        pinned.cases[0].build(0, False)
+    for wrong, says in (({"target": None}, "without target"), ({"low_batch_size": 2}, "so that the noise drops"),
+                        ({"steps": 3}, "steps"), ({"width": -1}, "width")):  # fmt: skip
+        with pytest.raises(InvalidInput, match=says):
+            GoldenPathStudy(**({"data": str(path), "target": "y"} | wrong))
+
+
+@pytest.mark.slow
+def test_the_study_of_a_file_says_how_it_was_prepared(tmp_path):
+    """Assert verdicts of the file alone, and a word on its classes and rows held out."""
+    path = tmp_path / "own.csv"
+    path.write_text("a,b,y\n" + "\n".join(f"{k},{k * k % 7},{'yes' if k % 3 else 'no'}" for k in range(24)))
+    result = GoldenPathStudy(data=str(path), target="y", width=3, steps=40, seeds=4).run(threads=1)
+    (said,) = tables.regimes(result)
+    assert "18 training rows, 6 held out" in said and "classes 0 to 1: no, yes" in said
+    assert "own.csv" in str(result) and not result.doses and not result.costs and result.report().figures

@@ -8,6 +8,7 @@ import pytest
 from sgdlimits import diffusions, discrete
 from sgdlimits.diffusions import GradientFlow
 from sgdlimits.discrete import schedules
+from sgdlimits.ensembles import progress
 from sgdlimits.exact.errors import InvalidInput, OverflowedPaths
 from sgdlimits.problems import LeastSquares, SampleLoss, StreamingLeastSquares, tasks
 
@@ -149,3 +150,17 @@ def test_with_the_drift_of_order_two_it_goes_where_other_diffusions_go():
         warnings.simplefilter("error")
         run = flow.simulate(np.zeros(2), 5, 2, "state", [5])["state"].values[0, 0]
     np.testing.assert_allclose(run, expected, rtol=1e-12)
+
+
+def test_a_long_solution_says_how_far_it_is(capsys, monkeypatch):
+    """Assert a line with step, gradients and tolerance once patience ends, and no change of the result."""
+    task = tasks.relu_classification(inputs=2, width=3, classes=2, rows=6)
+    flow = GradientFlow(task.problem, 0.1, rtol=1e-6, atol=1e-6)
+    start = np.full(flow.problem.dimension, 0.3)
+    monkeypatch.setattr(progress, "FIRST_WORD", 1e9)
+    silent = flow.solve(start, 2)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "FIRST_WORD", 0.0)
+    said = flow.solve(start, 2)
+    assert "gradient flow: past step 0 of 2, 1 gradients at rtol 1e-06" in capsys.readouterr().err
+    assert said.identical(silent)

@@ -11,7 +11,9 @@ from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation, OrnsteinUhlen
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.ensembles import Noise
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
-from sgdlimits.problems import LocalQuadratic, Logistic, NoisyQuadratic
+from sgdlimits.problems import (
+    LeastSquares, LocalExpansion, LocalQuadratic, Logistic, NoisyQuadratic, StreamingLeastSquares,
+)  # fmt: skip
 
 
 def drawn(seed, d, floor=0.1):
@@ -164,6 +166,71 @@ def test_a_loss_about_its_minimum_is_one():
         SGD(local, 0.5, batch_size=10, sampling="reshuffle").stationary()
 
 
+def logistic(ridge=0.05):
+    """A small classification problem."""
+    generator = np.random.Generator(np.random.Philox(8))
+    rows = generator.standard_normal((40, 2))
+    return Logistic.from_arrays(rows, np.sign(rows[:, 0] + generator.standard_normal(40)), ridge=ridge)
+
+
+@pytest.mark.parametrize("options", [
+    {"batch_size": 1}, {"batch_size": 4, "momentum": 0.8}, {"batch_size": 10, "sampling": "without_replacement"},
+])  # fmt: skip
+def test_a_generalised_linear_model_about_its_minimum_is_least_squares(options):
+    """Assert that expansions of all samples give the law of the rows sqrt(s_i) a_i that have the same gradients."""
+    loss = logistic()
+    expansion = LocalExpansion(loss)
+    m, rows, signs = expansion.minimiser, loss.features, loss.labels
+    part = 1 / (1 + np.exp(signs * (rows @ m)))  # minus the slope of the loss in the margin
+    weights = np.sqrt(part * (1 - part))
+    scaled = weights[:, None] * rows
+    same = LeastSquares.from_arrays(scaled, scaled @ m + part * signs / weights, ridge=0.05)
+    found, expected = (SGD(problem, 0.5, **options) for problem in (expansion, same))
+    np.testing.assert_allclose(found.stationary().covariance, expected.stationary().covariance, rtol=1e-9)
+    assert found.stability().mean_square_threshold == pytest.approx(expected.stability().mean_square_threshold)
+    mean = found.moments(np.zeros(2), 5)
+    other = expected.moments(np.zeros(2), 5)
+    np.testing.assert_allclose(mean["covariance"], other["covariance"], rtol=1e-8, atol=1e-15)
+
+
+def test_noise_that_sees_the_place_is_nearer_to_the_loss_itself():
+    """Assert that expanded noise predicts the spread of SGD on a classifier better than that of the minimum."""
+    loss = logistic(0.1)
+    expansion, local = LocalExpansion(loss), LocalQuadratic(loss)
+    x = SGD(loss, 0.5).simulate(local.minimiser, 300, 20_000, ("state",), [300]).state[:, -1].values
+    seen = np.trace(np.cov(x.T))
+    near, far = (np.trace(SGD(problem, 0.5).stationary().covariance) for problem in (expansion, local))
+    assert abs(near / seen - 1) < 0.5 * abs(far / seen - 1)
+    with pytest.raises(InvalidInput, match="nothing is drawn"):
+        SGD(expansion, 0.5).simulate(np.zeros(2), 2, 4)
+    with pytest.raises(InvalidInput, match="only second moments close"):
+        SGD(expansion, 0.5).tail_index()
+
+
+def test_noisy_inputs_are_another_stream():
+    """Assert covariance and mean of SGD on features with added noise, drawn as such, against the other stream's."""
+    a, b, u = np.array([[1.0, 0.3], [0.3, 0.5]]), np.diag([0.2, 0.4]), np.array([1.0, -2.0])
+    stream = StreamingLeastSquares(a, 0.3, u).with_input_noise([0.2, 0.4])
+    k = a + b
+    np.testing.assert_allclose(stream.minimiser, np.linalg.solve(k, a @ u), rtol=1e-12)
+    assert stream.noise**2 == pytest.approx(0.09 + u @ a @ np.linalg.solve(k, b @ u))
+    generator = np.random.Generator(np.random.Philox(3))
+    x = np.tile(stream.minimiser, (40_000, 1))
+    for _ in range(6):
+        clean = generator.standard_normal((len(x), 2)) @ np.linalg.cholesky(a).T
+        noisy = clean + generator.standard_normal((len(x), 2)) * np.sqrt([0.2, 0.4])
+        labels = clean @ u + 0.3 * generator.standard_normal(len(x))
+        x = x - 0.1 * noisy * ((noisy * x).sum(axis=1) - labels)[:, None]
+    exact = SGD(stream, 0.1).moments(stream.minimiser, 6, record=[6])["covariance"].values[-1]
+    products = np.einsum("pi,pj->pij", x - stream.minimiser, x - stream.minimiser)
+    errors = products.std(axis=0) / math.sqrt(len(x))
+    assert (np.abs(products.mean(axis=0) - exact) < 4 * errors).all()
+    wrong = SGD(StreamingLeastSquares(k, 0.3, stream.minimiser), 0.1).moments(stream.minimiser, 6, record=[6])
+    assert (np.abs(products.mean(axis=0) - wrong["covariance"].values[-1]) > 4 * errors).any()
+    with pytest.raises(InvalidInput, match="covariance must have shape"):
+        stream.with_input_noise([1.0])
+
+
 @pytest.mark.parametrize(("make", "message"), [
     (lambda: NoisyQuadratic([[1, 0.5], [0, 1]], np.eye(2)), "hessian must be symmetric"),
     (lambda: NoisyQuadratic(np.eye(2), [[1, 2], [2, 1]]), "noise_covariance must be positive semidefinite"),
@@ -171,7 +238,7 @@ def test_a_loss_about_its_minimum_is_one():
     (lambda: NoisyQuadratic(np.eye(2), np.eye(2), [1.0]), r"minimiser must have shape"),
     (lambda: SGD(NoisyQuadratic([1.0], [1.0]), 0.1, label_noise=0.1).stationary(), "no labels"),
     (lambda: HomogenizedSGD(NoisyQuadratic([1.0], [1.0]), 0.1), "is the same everywhere"),
-    (lambda: SGD(NoisyQuadratic([1.0], [1.0]), 0.1).even_moments([0.0], 5), "Gaussian"),
+    (lambda: SGD(NoisyQuadratic([1.0], [1.0]), 0.1).even_moments([0.0], 5), "additive and Gaussian"),
 ])  # fmt: skip
 def test_what_cannot_be_used_is_refused(make, message):
     """Assert one sentence each."""

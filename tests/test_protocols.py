@@ -11,8 +11,8 @@ import pytest
 from sgdlimits import compare, diffusions, discrete, ensembles
 from sgdlimits.exact.errors import SgdlimitsError
 from sgdlimits.problems import (
-    LeastSquares, LocalQuadratic, Logistic, NoisyQuadratic, SampleLoss, StreamingLeastSquares, geometry, noise,
-    zero_loss,
+    LeastSquares, LocalExpansion, LocalQuadratic, Logistic, NoisyQuadratic, SampleLoss, StreamingLeastSquares,
+    geometry, noise, zero_loss,
 )  # fmt: skip
 from tests.hostile_cases import DRIFTING, ROWS, TARGETS, Walk, norm, sample_gradient, sample_value
 from tests.parameters import slowly
@@ -33,7 +33,8 @@ def problems():
         "Logistic": Logistic.from_arrays(ROWS, np.sign(TARGETS), ridge=0.1),
         "SampleLoss": SampleLoss(sample_value, sample_gradient, 8, 2),
     }
-    return found | {"LocalQuadratic": LocalQuadratic(found["Logistic"])}
+    about = {"LocalQuadratic": LocalQuadratic(found["Logistic"]), "LocalExpansion": LocalExpansion(found["Logistic"])}
+    return found | about
 
 
 def half_square(w):
@@ -112,7 +113,7 @@ OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
 OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
     "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise", "AdditiveRecurrence",
-    "PearsonDiffusion", "StableOrnsteinUhlenbeck", "StableLangevin", "Population", "Starts", "Task",
+    "PearsonDiffusion", "StableOrnsteinUhlenbeck", "StableLangevin", "Population", "Starts", "Task", "UserStarts",
 }  # fmt: skip
 
 

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 
 import matplotlib
+import pytest
+from tests.optional import optional
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
@@ -38,10 +40,20 @@ def test_the_page_on_tails_runs(capsys):
 
 def test_the_page_on_the_golden_path_runs(capsys):
     """Assert that a task of one's own is judged."""
-    for block in blocks_of(ROOT / "docs" / "golden_path.md"):
-        exec(compile(block, "golden_path.md", "exec"), {})
+    names: dict = {}
+    for block in blocks_of(ROOT / "docs" / "golden_path.md")[:-1]:
+        exec(compile(block, "golden_path.md", "exec"), names)
     printed = capsys.readouterr().out
-    assert "mine, offline" in printed and "F1" in printed and "Regime:" in printed
+    for said in ("mine.csv, offline", "AdamW", "mine, offline", "F1", "Regime:"):
+        assert said in printed
+
+
+@pytest.mark.extras
+def test_the_torch_module_on_the_page_on_the_golden_path_runs(capsys):
+    """Assert that it is judged online, on samples that are met once."""
+    optional("torch")
+    exec(compile(blocks_of(ROOT / "docs" / "golden_path.md")[-1], "golden_path.md", "exec"), {})
+    assert "images, online" in capsys.readouterr().out
 
 
 def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):

@@ -360,6 +360,32 @@ def test_a_schedule_is_looked_at_as_far_as_it_was_asked_for():
     assert "not within the 40 steps" in str(found) and np.isnan(found.dataset["floor"]).all()
 
 
+def test_labels_are_tied_to_where_their_curves_leave_the_picture():
+    """Assert the end of each label's line on its curve, the unbroken run past the frame included."""
+    found = compare.snapping(discrete.SGD(stream(), 0.1, 4), np.zeros(4), 20, step_size=0.02, steps=60)
+    ax = found.plot().axes[0]
+    here = found.dataset.sel(arm="high")
+    ends = {label.get_text(): label.xy for label in ax.texts}
+    x, y = ends["high"]
+    assert x < here["time"].values[-1] and x == ends["snapped"][0]
+    assert y == pytest.approx(np.exp(np.interp(x, here["time"], np.log(here["excess"]))), rel=1e-12)
+    assert y > 1.01 * here["excess"].values[-1]  # the curve goes on, and its end is elsewhere
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"batch_size": 8}, "the noise drops (batch size 4 to 8)"),
+        ({"batch_size": None}, "the noise drops (batch size 4 to no noise)"),
+        ({"step_size": 0.05}, "the noise drops (step size 0.1 to 0.05)"),
+        ({"batch_size": 2}, "the noise rises (batch size 4 to 2)"),
+    ],
+)
+def test_the_heading_says_what_happens_to_the_noise(change, says):
+    """Assert that a larger batch is called less noise, and a smaller one more."""
+    assert says in str(compare.snapping(discrete.SGD(stream(), 0.1, 4), np.zeros(4), 10, steps=20, **change))
+
+
 LOGISTIC = Logistic.from_arrays(np.eye(4), [1, -1, 1, 1])
 REFUSED = (
     (lambda: discrete.SGD(stream(), 0.1, 4, rule="adam"), {"batch_size": 8}, InvalidInput, "not linear"),

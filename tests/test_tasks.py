@@ -123,6 +123,19 @@ def test_starts_depend_on_seed_and_path_alone():
     assert tasks.diagonal_network(inputs=8).start.fixed and not task.start.fixed
 
 
+def test_starts_by_a_function_see_the_noise_of_one_path():
+    """Pieces are rows of the whole, seeds differ, and a wrong shape is refused."""
+    law = tasks.UserStarts(lambda noise: np.exp(noise.normals(64, 0, 3)[0]), 3)
+    whole = law.draw(40, 5)
+    np.testing.assert_array_equal(np.concatenate([law.draw(7, 5), law.draw(33, 5, first_path=7)]), whole)
+    assert whole.min() > 0 and np.unique(whole).size == 120 and not (law.draw(40, 6) == whole).any()
+    with pytest.raises(InvalidInput, match=r"what function gives"):
+        tasks.UserStarts(lambda noise: np.zeros(2), 3).draw(1, 0)
+    with pytest.raises(InvalidInput, match="the starts have 4 parameters, and the problem has 6"):
+        linear = task_of("linear-regression")
+        tasks.Task("mine", linear.problem, linear.test, tasks.UserStarts(lambda noise: np.zeros(4), 4))
+
+
 @pytest.mark.parametrize(
     ("name", "rows"), slowly([(name, rows) for name in TASKS for rows in (None, 40)],
                              lambda case: case != ("diagonal-network", None)),
@@ -291,3 +304,10 @@ def test_noise_helps_the_diagonal_network_offline_and_only_there():
     errors = gaps[40].std(axis=0, ddof=1) / np.sqrt(20)
     assert offline[1] < offline[0] < -10 * errors[0] and offline[1] / offline[0] > 1
     assert 0 < online[1] < 0.02 * online[0] and online[1] < 1e-5
+
+
+def test_letters_that_the_alphabet_lacks_are_counted():
+    """Assert that a text with accents and digits says how many became full stops, and the embedded one nothing."""
+    mine = tasks.next_character(context=1, width=0, text="Für alle; schön! 12")
+    assert "4 letters and digits besides a to z" in mine.about
+    assert "besides" not in tasks.next_character(context=1, width=0).about

@@ -63,7 +63,8 @@ def closure(
     paths : int
         They start from the closure's law.
     steps : int, optional
-        Of a burn-in; 16 relaxation times under the frozen matrix by default, and as many memories of running means. Each path is then looked at 16 times.
+        Of a burn-in; by default 16 relaxation times under the frozen matrix, and as many memories of running means. Each
+        path is then looked at 16 times.
     tolerance : float
         Relative, at most 0.1: within it a prediction agrees.
     seed : int
@@ -89,11 +90,11 @@ def closure(
         steps = RELAXATIONS * (relaxation + _memory(sgd))
     steps = whole_number("steps", steps, 1)
     if steps > LONGEST:
-        raise InvalidInput(f"a burn-in would take {steps:.3g} steps, over {LONGEST}: state steps, or raise the step size")
+        raise InvalidInput(f"a burn-in would take {steps:.3g} steps, over {LONGEST}: state steps, or a larger step")
     record = steps + relaxation * np.arange(LOOKS)
     run = sgd.simulate(
-        (sgd.problem.minimiser, found.covariance), int(record[-1]), paths, _observables(sgd), record.tolist(), seed_number(seed),
-        threads=threads,
+        (sgd.problem.minimiser, found.covariance), int(record[-1]), paths, _observables(sgd), record.tolist(),
+        seed_number(seed), threads=threads,
     )  # fmt: skip
     looked = {name: run[name].sel(step=record).values.mean(axis=1) for name in ("spread", "inverse")}
     rows = _exact_rows(found) + _simulated_rows(sgd, found, looked, tolerance, quantile)

@@ -20,8 +20,8 @@ class ClosureCheck(Result):
     Attributes
     ----------
     dataset : xarray.Dataset
-        Over checks: statement, predicted, found, error (a standard error; 0 of exact numbers, nan where tails leave none)
-        and verdict.
+        Over checks: statement, predicted, found, error (a standard error; 0 of exact numbers, nan where tails leave
+        none) and verdict.
     """
 
     kind: ClassVar[str] = "closure"
@@ -55,8 +55,8 @@ class ClosureCheck(Result):
     def notes(self) -> list[str]:
         told = self.dataset.attrs
         return [
-            f"agrees: the interval ({100 * told['confidence']:g} %, ± is a standard error) lies within {100 * told['tolerance']:g} "
-            "% of the prediction; differs: outside; undecided: neither, or the fourth moment is infinite, so that no error bar "
-            f"holds. Numbers without ± are exact. Paths start from the closure's law, take {told['steps']} steps, and are "
-            "looked at 16 times after.",
+            f"agrees: the interval ({100 * told['confidence']:g} %, ± is a standard error) lies within "
+            f"{100 * told['tolerance']:g} % of the prediction; differs: outside; undecided: neither, or the fourth "
+            f"moment is infinite, so that no error bar holds. Numbers without ± are exact. Paths start from the "
+            f"closure's law, take {told['steps']} steps, and are looked at 16 times after.",
         ]

@@ -16,14 +16,13 @@ from sgdlimits.ensembles.progress import KeptOpen, Progress, open_progress
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput, instance_of, positive, seed_number, whole_number
 from sgdlimits.exact.schedules import StepSizes
-from sgdlimits.problems.sources import ENDLESS
 from sgdlimits.problems.tasks import Task
 
 from .._golden_path.arms import Runner
 from ..drops import BATCH, SIZE
 from ..estimates import fieller
-from .._golden_path.driver import ROUNDING, told
-from .._golden_path.plan import FEWEST, NEAR, larger, whole_batch
+from .._golden_path.driver import ROUNDING
+from .._golden_path.plan import FEWEST, NEAR, check_samples, larger, told, whole_batch
 from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from ..results import labelled
@@ -72,7 +71,7 @@ def dose_response(
         With which the intervals of all doses hold at once, at one number of steps.
     threads : int, optional
     progress : bool or object with update(n) and close(), optional
-        Path-steps.
+        Path-steps; None: a line after ten seconds and each half minute, False: nothing.
 
     Returns
     -------
@@ -98,16 +97,16 @@ def dose_response(
     seeds, seed, confidence = whole_number("seeds", seeds, 1), seed_number(seed), confidence_level(confidence)
     if seeds < FEWEST:
         raise InvalidInput(f"seeds is {seeds}, and a mean with its error over seeds needs {FEWEST} at least")
-    if task.online and max(run.batch_size * share for run, share in zip(runs, shares)) * steps > ENDLESS:
-        raise InvalidInput(f"a run draws more than the {ENDLESS:.3g} samples after which a stream repeats: take fewer")
-    bar = open_progress(progress, math.inf)
+    batch, longest = max(run.batch_size for run in runs), math.ceil(max(shares) * steps)
+    check_samples(task, batch, longest)
+    bar = open_progress(progress, math.inf, patient="dose and response")
     runner, starts = Runner(task, seeds, threads, KeptOpen(bar)), task.starts(seeds, seed)
 
     def losses(name: str, run: SGD, share: Fraction) -> np.ndarray:
         own = int(Noise(seed, np.arange(1)).child(name).seed)
         return runner.run(name, run, starts, [int(each * share) for each in at.tolist()], 0, own)[0].losses
 
-    large = larger(max(run.batch_size for run in runs))
+    large = larger(task, batch, longest)
     alone = runs if kind == SIZE else runs[:1]  # one without noise beside all batch sizes
     quiet_runs = [replace(run, **task.noiseless(large)) for run in alone]
     try:

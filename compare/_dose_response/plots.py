@@ -49,7 +49,7 @@ def along(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
         smallest = min(smallest, x[0])
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter("{x:g}")
-    dress(ax, RELATIVE, "SGD step" if told["online"] else "epochs, each row used so often")
+    dress(ax, RELATIVE, "SGD step" if told["online"] else "epochs (how often each row was used)")
     ax.set_title(f"{title(dataset)}; a line each {told['kind']}", fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)
     return figure

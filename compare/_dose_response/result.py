@@ -48,6 +48,22 @@ class DoseResponse(Result):
         """Dose to what noise does to the loss at the last step: helps, costs or neither, as far as can be seen."""
         return {row["dose"]: row["verdict"] for row in self.table() if row["step"] == self.dataset.attrs["steps"]}
 
+    @property
+    def helps_from(self) -> dict[float, int]:
+        """Dose to the step from which on noise helps at every later look, of doses where it helps at the last one.
+
+        Looks are judged from the last one back, and the first that does not help ends it: tests in a fixed order, whose
+        number costs no level, so that the intervals' confidence is that of all that is said here.
+        """
+        found: dict[float, int] = {}
+        ended = set()
+        for row in reversed(self.table()):
+            if row["dose"] not in ended and row["verdict"] == HELPS:
+                found[row["dose"]] = row["step"]
+            else:
+                ended.add(row["dose"])
+        return dict(sorted(found.items()))
+
     def heading(self) -> list[str]:
         told = self.dataset.attrs
         where = "online" if told["online"] else f"offline, {told['rows']} rows"
@@ -87,9 +103,15 @@ class DoseResponse(Result):
         ]
 
     def notes(self) -> list[str]:
-        """How to read the tables."""
-        told = self.dataset.attrs
+        """How to read the tables, and where noise begins to help."""
+        told, begins = self.dataset.attrs, self.helps_from
+        epochs = {dose: float(self.dataset["epochs"].sel(dose=dose, step=step)) for dose, step in begins.items()}
+        where = ", ".join(
+            f"{dose:g} from step {step} on" + ("" if told["online"] else f" (epoch {epochs[dose]:.3g})")
+            for dose, step in begins.items()
+        )
         return [
+            *([f"Noise helps at every later look at {told['kind']} {where}."] if begins else []),
             f"relative: mean loss over that of the run without noise, less 1, with intervals that hold for all "
             f"{self.dataset.sizes['dose']} doses at once with probability {100 * told['confidence']:g} %, at one "
             "number of steps. Noise helps where the interval lies below zero, costs where it lies above, neither where "
@@ -137,7 +159,8 @@ class DoseResponse(Result):
         means = [each.mean(axis=0) for each in losses]
         errors = [each.std(axis=0, ddof=1) / math.sqrt(len(each)) for each in losses]
         return noise_cost_of_curves(
-            data["step"].values, means, np.array(sizes), level, errors, least, confidence, data.attrs["name"]
+            data["step"].values, means, np.array(sizes), level, errors, least, confidence, data.attrs["name"],
+            len(losses[0]),
         )
 
     def plot(self, ax: Axes | None = None, colour: str | None = None) -> Figure:

@@ -18,6 +18,7 @@ from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems.tasks import Task
 
+from .plan import told
 
 BEYOND = 1e200  # a loss at which a run has overflowed
 
@@ -117,7 +118,7 @@ class Runner:
         gone = int(np.sum(~(np.abs(ends) < BEYOND)))
         if gone:
             raise InvalidInput(
-                f"{gone} of {self.seeds} runs '{name}' overflow with {sgd!r}: lower the step size, or take larger "
+                f"{gone} of {self.seeds} runs '{name}' overflow with {told(sgd)}: lower the step size, or take larger "
                 "batches"
             )
 

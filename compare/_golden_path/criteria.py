@@ -93,7 +93,7 @@ def joins(
     value, low, high = fieller(end, drop, level)
     if math.isnan(value):
         why = "the runs do not differ at the drop by more than their error, so that a part of that has no meaning"
-        return Criterion("F1", VOID, margin=margin, level=level, why=why)
+        return Criterion("F1", VOID, margin=margin, level=level, needed=seeds_for(drop, level), why=why)
     if drop.mean() < 0:
         end, drop, gaps = -end, -drop, -gaps
     above, below = end - margin * drop, end + margin * drop
@@ -108,7 +108,7 @@ def joins(
     if verdict == MARGINAL and low <= margin and high >= -margin:
         seeds = max(seeds_for(side, level) for side in ((above,) if value > 0 else (below,)))
     return Criterion(
-        "F1", verdict, value, low, high, margin, level, "low", needed=seeds, why=why, notes=_carried(above)
+        "F1", verdict, value, low, high, margin, level, "low", needed=seeds, why=why, notes=_doubts(above, level)
     )  # fmt: skip
 
 
@@ -170,7 +170,7 @@ def does_not_help(
     seeds = seeds_for(gaps[:, where] + margin * scale[where], level) if verdict == MARGINAL else math.nan
     return Criterion(
         name, verdict, float(means[where] / scale[where]), float(lower[where]), float(upper[where]), margin, level,
-        against, float(steps[where]), seeds, why, _carried(gaps[:, where]),
+        against, float(steps[where]), seeds, why, _doubts(gaps[:, where], level),
     )  # fmt: skip
 
 
@@ -207,7 +207,9 @@ def same_functions(
         seeds = seeds_for(over if value > 1 else within, level) if verdict == MARGINAL else math.nan
         why = f"the snapped and the low-noise run are {value:.3g} times as far apart as '{name}'"
         found.append(
-            Criterion("F3", verdict, value, low, high, margin, level, name, needed=seeds, why=why, notes=_carried(over))
+            Criterion(
+                "F3", verdict, value, low, high, margin, level, name, needed=seeds, why=why, notes=_doubts(over, level)
+            )
         )
     return tuple(found)
 
@@ -227,9 +229,18 @@ def _surely_positive(values: np.ndarray, level: float) -> bool:
     return float(values.mean()) > student_quantile(1 - 2 * level, len(values) - 1) * error
 
 
-def _carried(values: np.ndarray) -> tuple[str, ...]:
-    """What to beware of."""
-    share = float(heaviest_share((values - values.mean())[:, None])[0])
-    if share <= CARRIED:
-        return ()
-    return (f"one seed carries {share:.0%} of the variance: the interval may not cover, run more seeds",)
+def _doubts(values: np.ndarray, level: float) -> tuple[str, ...]:
+    """What to beware of: one seed that carries all, and skewed seeds, by the first term of Edgeworth's expansion."""
+    found, rest, n = [], values - values.mean(), len(values)
+    share = float(heaviest_share(rest[:, None])[0])
+    if share > CARRIED:
+        found.append(f"one seed carries {share:.0%} of the variance: the interval may not cover, run more seeds")
+    spread, t = float(np.sqrt(np.mean(rest**2))), student_quantile(1 - 2 * level, math.inf)
+    skewness = abs(float(np.mean(rest**3))) / spread**3 if spread > 0 else 0.0
+    wrong = skewness * (2 * t**2 + 1) * math.exp(-0.5 * t**2) / math.sqrt(2 * math.pi) / (6 * math.sqrt(n))
+    if wrong > level / 2 and skewness > 2 * math.sqrt(6 * (n - 2) / ((n + 1) * (n + 3))):
+        found.append(
+            f"the seeds are skewed, so that a verdict may be wrong with some {100 * (level + wrong):.0f} %, not "
+            f"{100 * level:g} %: run more seeds"
+        )
+    return tuple(found)

@@ -13,7 +13,7 @@ import numpy as np
 from sgdlimits.discrete import SGD
 from sgdlimits.ensembles.progress import KeptOpen, Progress, open_progress
 from sgdlimits.ensembles.random import Noise
-from sgdlimits.exact.errors import SgdlimitsError
+from sgdlimits.exact.errors import SgdlimitsError, whole_number
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.tasks import Task
 
@@ -24,8 +24,9 @@ from ..estimates import fieller
 from ..results import labelled
 from .arms import Arm, Runner, branch
 from .criteria import VOID, Criterion, does_not_help, joins, same_functions
+from .edge import SIDES, Edges, edges
 from .functions import MINE, Functions, functions_at_equal_loss, measurable
-from .plan import Plan, plan, whole_batch
+from .plan import Plan, plan, told
 from .result import AXES, GoldenPath
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def golden_path(
     window: float = 0.25,
     record: int | Sequence[int] | None = None,
     functions: bool = True,
+    sharpness_seeds: int = 3,
     threads: int | None = None,
     progress: bool | Progress | None = None,
 ) -> GoldenPath:
@@ -78,8 +80,9 @@ def golden_path(
     drop_at : int
         The first step with less noise.
     batch_size, step_size, rule
-        After the drop; one of them. A batch of None, inf or "n": without noise. What a rule keeps (momentum) is carried
-        where it stays of one type, and starts at zero otherwise.
+        After the drop; one of them. A batch of None, inf or "n": without noise. A step size is a number or a schedule,
+        a function of the low run's steps; where its sums do not meet those before the drop, the low run takes one
+        shorter step. What a rule keeps (momentum) is carried where it stays of one type, and starts at zero otherwise.
     steps : int
         Of the snapped run, from step 0.
     seeds : int
@@ -95,9 +98,12 @@ def golden_path(
         Steps to look at from the drop on; default about 24.
     functions : bool
         Whether functions are compared (F3), which takes three more runs.
+    sharpness_seeds : int
+        How many seeds of the high and the low run are asked for their largest Hessian eigenvalue at the drop, in some
+        fifteen products with the Hessian each; 0: none.
     threads : int, optional
     progress : bool or object with update(n) and close(), optional
-        Path-steps.
+        Path-steps; None: a line after ten seconds and each half minute, False: nothing.
 
     Returns
     -------
@@ -113,13 +119,14 @@ def golden_path(
     The hypothesis is that of Vyas et al. (2023); the criteria and their tests are this package's own.
     """
     asked = plan(task, sgd, drop_at, batch_size, step_size, rule, steps, record, seeds, seed, margin, level, window)
+    probes = whole_number("sharpness_seeds", sharpness_seeds, 0, asked.seeds)
     why_not = measurable(task) if functions else "functions were not asked for"
-    bar = open_progress(progress, math.inf)
+    bar = open_progress(progress, math.inf, patient="golden path")
     try:
         arms = runs(asked, threads, not why_not, KeptOpen(bar))
     finally:
         bar.close()
-    return GoldenPath(_dataset(asked, arms, *judge(asked, arms, why_not)))
+    return GoldenPath(_dataset(asked, arms, edges(asked, arms, probes), *judge(asked, arms, why_not)))
 
 
 def judge(
@@ -136,8 +143,7 @@ def judge(
     ]
     compared = None
     if not why_not:
-        compared = functions_at_equal_loss(asked.task, arms, np.concatenate([asked.before - asked.drop_at, after]))
-        why_not = "two rules take different ways without noise too" if asked.kind == RULE else compared.unequal(MINE)
+        compared, why_not = _functions(asked, arms)
     if why_not or compared is None:
         judged.append(Criterion("F3", VOID, margin=margin, level=level, why=why_not))
     else:
@@ -151,6 +157,19 @@ def judge(
     return gaps, noiseless_gap, judged, compared
 
 
+def _functions(asked: Plan, arms: dict[str, Arm]) -> tuple[Functions | None, str]:
+    """Distances of functions, and why those of the snapped and the low run say nothing."""
+    try:
+        found = functions_at_equal_loss(asked.task, arms, np.concatenate([asked.before - asked.drop_at, asked.after]))
+    except SgdlimitsError as error:
+        return None, str(error)
+    if asked.kind == RULE:
+        return found, "two rules take different ways without noise too"
+    if found.target <= ROUNDING * arms["high"].losses[:, 0].mean():
+        return found, "the losses have come down to rounding, and residuals are nothing else"
+    return found, found.unequal(MINE)
+
+
 def _scale(arms: dict[str, Arm], other: str) -> np.ndarray:
     """The larger mean loss (K,) of the snapped and another run, of which a margin is a part; not below rounding."""
     least = ROUNDING * arms["high"].losses[:, 0].mean()
@@ -159,11 +178,11 @@ def _scale(arms: dict[str, Arm], other: str) -> np.ndarray:
 
 def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | None = None) -> dict[str, Arm]:
     """All arms; where the drop changes step size or rule, one more without noise that drops too."""
-    task, high, low = asked.task, asked.high, asked.low
+    task, high, low, then = asked.task, asked.high, asked.low, asked.then
     runner, kept = Runner(task, asked.seeds, threads, progress), len(asked.after)
     starts = task.starts(asked.seeds, asked.seed)
     before, after = [*asked.before.tolist(), asked.drop_at], (asked.drop_at + asked.after).tolist()
-    early, place = np.unique(np.round(asked.before * asked.met_at / asked.drop_at).astype(int), return_inverse=True)
+    early, place = np.unique(asked.low_before, return_inverse=True)
     matched = [*early, *(asked.met_at + asked.after)]
 
     def seed_of(name: str) -> int:
@@ -179,7 +198,7 @@ def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | 
 
     def dropped(name: str, first: SGD, then: SGD, own: int) -> tuple[Arm, Arm]:
         """One run up to the drop and the two that go on from it: with other settings, and with the same."""
-        lead, state = runner.run(name, first, starts, before, 0, own)
+        lead, state = runner.run("high" if name == "snapped" else name, first, starts, before, 0, own)
         branched, _ = runner.run(name, then, branch(state, first, then), after, kept, own)
         unbroken = branched if name != "snapped" else runner.run("high", first, state, after, kept, own)[0]
         return tuple(  # type: ignore[return-value]
@@ -187,27 +206,27 @@ def runs(asked: Plan, threads: int | None, compared: bool, progress: Progress | 
             for arm in (branched, unbroken)
         )
 
-    snapped, unbroken = dropped("snapped", high, low, seed_of("high"))
+    snapped, unbroken = dropped("snapped", high, then, seed_of("high"))
     arms = {"high": unbroken, "snapped": snapped, "low": throughout("low", low, starts)}
     if asked.silent and asked.kind == BATCH:
         arms["noiseless"] = replace(arms["low"], name="noiseless")
     else:
-        arms["noiseless"] = throughout("noiseless", asked.noiseless, starts)
+        arms["noiseless"] = throughout("noiseless", asked.noiseless(low), starts)
     if compared:
         if not asked.silent:
             arms["low twin"] = throughout("low twin", low, starts)
         if not task.start.fixed:
             elsewhere = task.starts(asked.seeds, asked.seed, asked.seeds)
             arms["low from elsewhere"] = throughout("low from elsewhere", low, elsewhere)
-        arms["snapped twin"] = dropped("snapped twin", high, low, seed_of("snapped twin"))[0]
+        arms["snapped twin"] = dropped("snapped twin", high, then, seed_of("snapped twin"))[0]
     if asked.kind != BATCH:
-        arms[OTHER] = dropped(OTHER, asked.noiseless_before, asked.noiseless, seed_of(OTHER))[0]
+        arms[OTHER] = dropped(OTHER, asked.noiseless(high), asked.noiseless(then), seed_of(OTHER))[0]
     return arms
 
 
 def _dataset(
-    asked: Plan, arms: dict[str, Arm], gaps: np.ndarray, noiseless_gap: np.ndarray, judged: list[Criterion],
-    compared: Functions | None,
+    asked: Plan, arms: dict[str, Arm], edge: Edges, gaps: np.ndarray, noiseless_gap: np.ndarray,
+    judged: list[Criterion], compared: Functions | None,
 ) -> xarray.Dataset:  # fmt: skip
     """Every number, as `GoldenPath` says."""
     low, each, nothing = arms["low"].after, asdict_of(judged), np.full(len(arms), np.nan)
@@ -218,35 +237,32 @@ def _dataset(
     record = SimpleNamespace(
         loss=np.array([arm.after for arm in arms.values()]), gap=gaps, noiseless_gap=noiseless_gap,
         phi=phi[0], phi_lower=phi[1], phi_upper=phi[2], psi=psi[0], psi_lower=psi[1], psi_upper=psi[2],
-        exact_gap=_exact_gap(asked), early_loss=np.array([arm.early for arm in arms.values()]),
+        exact_gap=_exact_gap(asked), early_time=asked.times[0], time=asked.times[1], high_time=asked.times[2],
+        early_loss=np.array([arm.early for arm in arms.values()]),
         distance=np.array(list(pairs.values())).reshape(len(pairs), asked.seeds),
         compared_loss=nothing if compared is None else np.array([compared.losses[name] for name in arms]),
         compared_at=nothing if compared is None else np.array([compared.steps[name] for name in arms]), **each,
+        **edge.variables,
     )  # fmt: skip
     criteria = [f"F3 {one.against}".strip() if one.name == "F3" else one.name for one in judged]
     coordinates = {
         "arm": list(arms), "seed": np.arange(asked.seeds), "after": asked.after, "before": asked.before,
-        "pair": list(pairs), "criterion": criteria,
+        "pair": list(pairs), "criterion": criteria, "side": list(SIDES), "probe": np.arange(edge.size.shape[1]),
     }  # fmt: skip
     settings = {
         "task": repr(asked.task), "name": asked.task.name, "high": told(asked.high), "low": told(asked.low),
-        "noiseless": told(asked.noiseless), "drop": asked.kind, "matched": asked.matched, "drop_at": asked.drop_at,
-        "met_at": asked.met_at, "steps": asked.steps, "seeds": asked.seeds, "seed_of_runs": asked.seed,
-        "margin": asked.margin, "level": asked.level, "window": asked.window, "online": int(asked.task.online),
-        "high_epochs": asked.epochs[0], "low_epochs": asked.epochs[1], "classifier": int(asked.task.classifier),
-        "about": asked.task.about, "target": np.nan if compared is None else compared.target,
+        "noiseless": told(asked.noiseless(asked.low)), "drop": asked.kind, "change": asked.change,
+        "matched": asked.matched,
+        "drop_at": asked.drop_at, "met_at": asked.met_at, "steps": asked.steps, "seeds": asked.seeds,
+        "seed_of_runs": asked.seed, "margin": asked.margin, "level": asked.level, "window": asked.window,
+        "online": int(asked.task.online), "high_epochs": asked.epochs[0], "low_epochs": asked.epochs[1],
+        "classifier": int(asked.task.classifier), "about": asked.task.about,
+        "target": np.nan if compared is None else compared.target,
         "loss_error": float(np.sqrt(np.mean(asked.task.risk_error(arms["low"].positions[:, -1]) ** 2))),
         "formula": int(asked.task.population is not None), "silent": int(asked.silent),
-        "one_start": int(asked.task.start.fixed), "sharpness": np.nan,
+        "one_start": int(asked.task.start.fixed), "sharpness": edge.mean,
     }  # fmt: skip
     return labelled(record, AXES, coordinates, settings)
-
-
-def told(sgd: SGD) -> str:
-    """Settings of a run in a few words."""
-    batch = "no noise" if whole_batch(sgd) else f"batch size {sgd.batch_size}"
-    rule = "" if sgd.rule is None and not sgd.momentum else f", {sgd.update_rule!r}"
-    return f"{batch}, step size {sgd.step_size if isinstance(sgd.step_size, float) else repr(sgd.step_size)}{rule}"
 
 
 def asdict_of(judged: list[Criterion]) -> dict[str, np.ndarray]:
@@ -259,12 +275,16 @@ def asdict_of(judged: list[Criterion]) -> dict[str, np.ndarray]:
 
 
 def _exact_gap(asked: Plan) -> np.ndarray:
-    """The mean gap (K,) over these starts, where moments close; nan elsewhere."""
+    """The mean gap (K,) over these starts, where moments close; nan elsewhere.
+
+    Offline too: the loss is that of fresh samples, and moments give the risk on the rows.
+    """
     unknown = np.full(len(asked.after), np.nan)
-    if not isinstance(asked.task.problem, QuadraticProblem) or asked.kind not in (BATCH, SIZE):
+    closed = asked.task.online and isinstance(asked.task.problem, QuadraticProblem)
+    if not closed or asked.kind not in (BATCH, SIZE):
         return unknown
     changed = {"batch_size": None} if asked.low.problem is not asked.high.problem else (
-        {"batch_size": asked.low.batch_size} if asked.kind == BATCH else {"step_size": asked.low.step_size}
+        {"batch_size": asked.low.batch_size} if asked.kind == BATCH else {"step_size": asked.given.step_size}
     )
     try:
         exact = snapping(

@@ -13,6 +13,8 @@ from sgdlimits.problems.tasks import Task
 from .arms import Arm
 
 EQUAL = 0.1  # relative difference of mean losses up to which they count as equal
+TINY = np.finfo(float).tiny  # in place of a loss of zero
+NEARLY = 0.02  # of a loss, by which a later look may miss it more than the nearest one
 MINE, UNSNAPPED = "snapped, low", "unsnapped, low"
 PAIRS = {
     MINE: ("snapped", "low"),
@@ -34,7 +36,7 @@ class Functions:
     losses : dict
         Mean loss of each arm where it was seen, the look nearest to the target.
     steps : dict
-        That step, after the drop; below 0 before it.
+        That step, after the drop; below 0 before it. The later one of two, where a loss came down and rises again.
     distances : dict
         Pair -> (R,) array: total variation, or one minus the correlation of residuals.
     """
@@ -47,16 +49,21 @@ class Functions:
     def unequal(self, pair: str) -> str:
         """Why a pair was not seen at equal loss; empty where it was. Unsnapped runs are not meant to be."""
         one, other = (self.losses[name] for name in PAIRS[pair])
-        if pair == UNSNAPPED or max(one, other) <= (1 + EQUAL) * min(one, other):
+        if pair == UNSNAPPED or equal(one, other):
             return ""
         return f"no looks at equal loss: {PAIRS[pair][0]} at {one:.3g}, {PAIRS[pair][1]} at {other:.3g}"
+
+
+def equal(one: float, other: float) -> bool:
+    """Whether two mean losses count as one."""
+    return max(one, other) <= (1 + EQUAL) * min(one, other)
 
 
 def measurable(task: Task) -> str:
     """Why functions of a task cannot be compared; empty where they can."""
     if task.classifier:
         return ""
-    outputs = task.problem.outputs(task.start.centre, task.test.inputs[:1]).shape[-1]
+    outputs = task.problem.outputs(task.starts(1, 0), task.test.inputs[:1]).shape[-1]
     return "" if outputs == 1 else f"the task has {outputs} real outputs, neither probabilities nor one residual"
 
 
@@ -64,7 +71,7 @@ def functions_at_equal_loss(task: Task, arms: Mapping[str, Arm], looks: np.ndarr
     """Of the pairs whose arms were run; `looks` (K,): all steps that were looked at, after the drop."""
     means = {name: arm.losses[:, -arm.positions.shape[1] :].mean(axis=0) for name, arm in arms.items()}
     target = _target(means)
-    places = {name: int(np.argmin(np.abs(curve - target))) for name, curve in means.items()}
+    places = {name: _look(curve, target) for name, curve in means.items()}
     seen = task.probabilities if task.classifier else task.residuals
     needed = {name for pair in PAIRS.values() if set(pair) <= set(arms) for name in pair}
     outputs = {name: seen(arms[name].positions[:, places[name]]) for name in needed}
@@ -84,12 +91,20 @@ def functions_at_equal_loss(task: Task, arms: Mapping[str, Arm], looks: np.ndarr
     )  # fmt: skip
 
 
+def _look(curve: np.ndarray, target: float) -> int:
+    """The place where a loss is nearest to the target, in the last stretch in which it is about as near as ever."""
+    misses = np.abs(curve - target)
+    near = np.flatnonzero(misses <= misses.min() + NEARLY * target)
+    last = near[int(np.max(np.flatnonzero(np.diff(near) > 1), initial=-1)) + 1 :]
+    return int(last[np.argmin(misses[last])])
+
 
 def _target(means: Mapping[str, np.ndarray]) -> float:
     """The largest of the last losses; where the low run had it between two looks, the loss at which both were seen."""
     target = max(curve[-1] for name, curve in means.items() if name in _QUIET)
     late = means["snapped"][len(means["snapped"]) // 2 :]
-    misses = [np.abs(np.log(means["low"] / each)).min() for each in (target, *late)]
+    tried = np.maximum([target, *late], TINY)
+    misses = [np.abs(np.log(np.maximum(means["low"], TINY) / each)).min() for each in tried]
     return float(target if misses[0] <= np.log1p(EQUAL) else late[int(np.argmin(misses[1:]))])
 
 

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress
-from .functions import UNSNAPPED
+from ..drops import SIZE, event
+from ..estimates import student_quantile
+from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress, plain_decades
+from .functions import PAIRS, UNSNAPPED, equal
 
 if TYPE_CHECKING:
     import xarray
@@ -15,33 +17,43 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 CURVES = ("high", "snapped", "low", "noiseless")
-HALF = 1.96  # standard errors, of a 95 % interval
+CONFIDENCE = 0.95  # of an interval
 SHOWN = 1e-8  # of the largest loss, below which none is drawn
 AFTER = "SGD steps after the drop"
 
 
 def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) -> Figure:
-    """Mean losses with 95 % intervals over seeds; the drop as a vertical line. Matched: one axis of steps for all."""
+    """Mean losses with 95 % intervals over seeds; the drop as a vertical line. One axis of steps, or of their sums."""
     figure, ax = axes_of(ax)
-    told, after, before = dataset.attrs, dataset["after"].values, dataset["before"].values
-    steps, ends, least = np.concatenate([before, told["drop_at"] + after]), [], np.inf
+    told, before, ends, least = dataset.attrs, dataset["before"].values, [], np.inf
+    sums = told["drop"] == SIZE
+    if sums:
+        early, late, high = (dataset[name].values for name in ("early_time", "time", "high_time"))
+    else:
+        early, late = before, told["drop_at"] + dataset["after"].values
+        high = late
     for place, name in enumerate(CURVES):
         of = dataset.sel(arm=name)
         values = np.concatenate([of["early_loss"].values, of["loss"].values], axis=1)
         here = slice(before.size if name == "snapped" else 0, None)
-        mean, half = values.mean(axis=0), HALF * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+        steps = np.concatenate([early, high if name == "high" else late])
+        mean, half = values.mean(axis=0), _half(values)
         ax.fill_between(
             steps[here], (mean - half)[here], (mean + half)[here], color=COLOURS[place], alpha=0.2, linewidth=0
         )
         ax.plot(steps[here], mean[here], color=COLOURS[place], linestyle=LINES[place], linewidth=1.3)
         ends.append((steps[-1], mean[-1], name, COLOURS[place]))
         least = min(least, mean.min())
-    ax.axvline(told["drop_at"], color=GREY, linewidth=0.8, linestyle=":")
+    ax.axvline(late[0], color=GREY, linewidth=0.8, linestyle=":")
+    if high[-1] > late[-1]:  # the undropped run goes farther than what it is compared with
+        ax.set_xlim(right=late[-1] + 0.05 * (late[-1] - early[0]))
+        there = float(np.interp(late[-1], high, dataset["loss"].sel(arm="high").mean("seed")))
+        ends[0] = (late[-1], there, *ends[0][2:])
     _log_losses(ax, least)
-    dress(ax, "expected loss" if told["formula"] else "loss on the test rows")
-    verb = "changes" if told["drop"] == "rule" else "drops"
+    what = "expected loss" if told["formula"] else "loss on the test rows"
+    dress(ax, what, "sum of step sizes" if sums else "SGD step")
     ax.set_title(
-        f"{told['name']}, {'online' if told['online'] else 'offline'}: the {told['drop']} {verb} at the dotted line",
+        f"{told['name']}, {'online' if told['online'] else 'offline'}; dotted: {event(told)}; bands: 95 %",
         fontsize=SMALL, loc="left", color=GREY,
     )  # fmt: skip
     if label:
@@ -50,18 +62,17 @@ def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) 
     return figure
 
 
-def _log_losses(ax: Axes, least: float) -> None:
-    """A logarithmic axis of losses, cut where a run without noise has come to rounding; plain numbers on short ones."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+def _half(values: np.ndarray) -> np.ndarray:
+    """Half of Student's interval of means over the first axis (R, ...): seeds are few."""
+    return student_quantile(CONFIDENCE, len(values) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
 
+
+def _log_losses(ax: Axes, least: float) -> None:
+    """A logarithmic axis of losses, cut where a run without noise has come to rounding."""
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     ax.set_ylim(max(low, SHOWN * high) if least < SHOWN * high else low, high)
-    low, high = ax.get_ylim()
-    if high < 30 * low:
-        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if high > 3 * low else range(1, 10)))
-        ax.yaxis.set_major_formatter("{x:.3g}")
-        ax.yaxis.set_minor_formatter(NullFormatter())
+    plain_decades(ax)
 
 
 def gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
@@ -97,7 +108,7 @@ def log_gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     """
     figure, ax = axes_of(ax)
     told, after, gap = dataset.attrs, dataset["after"].values, dataset["gap"].values
-    mean, half = gap.mean(axis=0), HALF * gap.std(axis=0, ddof=1) / np.sqrt(len(gap))
+    mean, half = gap.mean(axis=0), _half(gap)
     known = np.abs(mean) > half
     for behind, marker in ((True, "o"), (False, "v")):
         here = (after > 0) & known & ((mean > 0) == behind)
@@ -112,25 +123,37 @@ def log_gaps(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
         ax.plot(after[1:], np.abs(exact[1:]), color="black", linestyle="--", linewidth=1)
     ax.set_xscale("log")
     ax.set_yscale("log")
+    plain_decades(ax)
     ax.xaxis.set_major_formatter("{x:g}")
-    dress(ax, "gap to the low run, as a loss", AFTER)
-    ax.set_title(
-        f"{told['name']}, {'online' if told['online'] else 'offline'}", fontsize=SMALL, loc="left", color=GREY
-    )
+    dress(ax, "|gap| to the low run, as a loss", AFTER)
+    marks = ((known & (mean < 0), "triangles: snapped ahead"), (~known, "open: sign not known"),
+             (np.isfinite(exact), "dashed: exact"))  # fmt: skip
+    said = [words for seen, words in marks if seen[1:].any()]
+    where = f"{told['name']}, {'online' if told['online'] else 'offline'}"
+    ax.set_title("; ".join([where, *said]), fontsize=SMALL, loc="left", color=GREY)
     return figure
 
 
 def functions(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
-    """Distances between functions at equal loss: mean with 95 % interval, each seed a dot; see `Functions`."""
+    """Distances between functions at equal loss: mean with 95 % interval, each seed a dot; see `Functions`.
+
+    Open where two runs were seen at these unequal losses only.
+    """
     figure, ax = axes_of(ax)
-    names = dataset["pair"].values.tolist()
+    names, losses = dataset["pair"].values.tolist(), dict(zip(dataset["arm"].values.tolist(), dataset["compared_loss"]))
+    labels = []
     for place, pair in enumerate(names):
         values = dataset["distance"].sel(pair=pair).values
-        half = HALF * values.std(ddof=1) / np.sqrt(values.size)
         colour = COLOURS[1] if place == 0 else GREY
+        one, other = (float(losses[name]) for name in PAIRS[pair])
+        level = pair == UNSNAPPED or equal(one, other)
         ax.plot(values, np.full(values.size, place), ".", color=colour, alpha=0.35, markersize=4)
-        ax.errorbar(values.mean(), place, xerr=half, color=colour, marker="o", markersize=5, capsize=3)
-    ax.set_yticks(range(len(names)), [_pair(name) for name in names])
+        ax.errorbar(
+            values.mean(), place, xerr=_half(values), color=colour, marker="o", markersize=5, capsize=3,
+            markerfacecolor=colour if level else "white",
+        )  # fmt: skip
+        labels.append(_pair(pair) if level else f"{_pair(pair)}\n(void: at {one:.2g}, {other:.2g})")
+    ax.set_yticks(range(len(names)), labels)
     ax.invert_yaxis()
     what = "total variation" if dataset.attrs["classifier"] else "1 − ρ of residuals"
     dress(ax, "", f"{what}, at loss {dataset.attrs['target']:.3g}")

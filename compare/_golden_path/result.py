@@ -22,10 +22,13 @@ AXES = {
     ("arm", "seed", "after"): "loss",
     ("seed", "after"): "gap noiseless_gap",
     ("arm", "seed", "before"): "early_loss",
-    ("after",): "phi phi_lower phi_upper psi psi_lower psi_upper exact_gap",
+    ("before",): "early_time",
+    ("after",): "time high_time phi phi_lower phi_upper psi psi_lower psi_upper exact_gap",
     ("pair", "seed"): "distance",
     ("arm",): "compared_loss compared_at",
     ("criterion",): "name verdict against value lower upper at needed why beware",
+    ("side", "probe"): "scaled_sharpness scaled_sharpness_error",
+    ("side",): "edge edge_absent",
 }
 ROW = ("name", "claim", "against", "value", "lower", "upper", "margin", "at", "needed", "verdict", "why", "beware")
 QUANTITY = {"F1": "phi at the end", "F2": "gap / larger loss", "F3": "ratio of distances", "F4": "gap / larger loss"}
@@ -40,10 +43,14 @@ class GoldenPath(Result):
     dataset : xarray.Dataset
         Over (arm, seed, after), `after` in steps of the snapped run since the drop: loss. Over (arm, seed, before), the
         steps before it: early_loss, of low runs at the same part of their way. Over (seed, after): gap
-        (snapped less low, less `noiseless_gap`). Over after: phi and psi with 95 % intervals that count the
+        (snapped less low, less `noiseless_gap`). Over before and after: sums of step sizes early_time and time, and
+        high_time of the run that goes on undropped. Over after: phi and psi with 95 % intervals that count the
         denominator's error, and exact_gap where moments close (nan elsewhere). Over (pair, seed): distance of
         functions, seen at compared_at(arm) with mean loss compared_loss(arm). Over criterion: verdict, value, lower,
-        upper, at, needed (seeds that would decide), why, beware.
+        upper, at, needed (seeds that would decide), why, beware. Over (side, probe), the high and the low run of
+        some seeds at the drop: scaled_sharpness, step size times largest Hessian eigenvalue, with
+        scaled_sharpness_error. Over side: edge, from which descent without noise leaves a parabola; nan where
+        edge_absent says why. The attribute sharpness is the mean scaled_sharpness of the high run.
     """
 
     kind: ClassVar[str] = "golden path"

@@ -6,23 +6,24 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..text_table import number
+import numpy as np
+
+from ..text_table import number, percent
 from .functions import UNSNAPPED
-from ..drops import BATCH
+from ..drops import BATCH, event
 
 if TYPE_CHECKING:
     import xarray
 
-EDGE = 2.0  # step size times largest Hessian eigenvalue, past which plain descent leaves a quadratic
+ROUGH = 5e-3  # of a sharpness, relative: errors above it are shown
 
 
 def heading(dataset: xarray.Dataset) -> list[str]:
     """What was run, the arms, and the regime."""
     told = dataset.attrs
-    verb = "drops" if told["drop"] != "rule" else "changes"
     where = "online" if told["online"] else "offline"
     return [
-        f"{told['name']}, {where}: the {told['drop']} {verb} at step {told['drop_at']} of {told['steps']}; "
+        f"{told['name']}, {where}: {event(told)} at step {told['drop_at']} of {told['steps']}; "
         f"{told['seeds']} seeds, matched at {told['matched']}",
         f"high: {told['high']}; low: {told['low']}; noiseless: {told['noiseless']}.",
         regime(dataset),
@@ -33,18 +34,44 @@ def regime(dataset: xarray.Dataset) -> str:
     """The conditions under which the verdicts were seen: data, size of the drop, sharpness where it was measured."""
     told = dataset.attrs
     data = "fresh samples" if told["online"] else (
-        f"the same samples {number(told['high_epochs'])} times over (high) and {number(told['low_epochs'])} (low)"
+        f"the same samples {told['high_epochs']:.4g} times over (high) and {told['low_epochs']:.4g} (low)"
     )  # fmt: skip
     gap, low = dataset["gap"].values[:, 0], dataset["loss"].sel(arm="low").values[:, 0].mean()
     error = gap.std(ddof=1) / math.sqrt(gap.size)
     size = abs(gap.mean()) / error if error > 0 else math.inf
-    part = f", {100 * gap.mean() / low:.2g} % of the low run's loss" if gap.mean() < 10 * low else ""
+    part = f", {percent(gap.mean() / low)} % of the low run's loss" if gap.mean() < 10 * low else ""
     drop = f"gap at the drop {number(gap.mean(), 3, sign=True)}, {number(size, 2)} standard errors{part}"
-    said = f"Regime: {data}; {drop}"
-    if math.isfinite(told["sharpness"]):
-        edge = ", past the edge of stability" if told["sharpness"] > EDGE else ""
-        said += f"; step size times largest Hessian eigenvalue {number(told['sharpness'], 3)}{edge}"
-    return said + "."
+    return f"Regime: {data}; {drop}{_stability(dataset)}."
+
+
+def _stability(dataset: xarray.Dataset) -> str:
+    """Step size times largest Hessian eigenvalue at the drop, with its range over seeds, and where its edge lies."""
+    told = [_range(dataset, side) for side in dataset["side"].values.tolist()]
+    if not any(told):
+        return ""
+    seeds = dataset.sizes["probe"]
+    parts = [f"{words} ({side}{past_edge(dataset, side)})" for side, words in zip(("high", "low"), told) if words]
+    edges = dict.fromkeys(number(float(edge), 3) for edge in dataset["edge"] if math.isfinite(edge))
+    where = f"the edge of stability is {' and '.join(edges)}" if edges else str(dataset["edge_absent"].values[0])
+    return f"; step size times largest Hessian eigenvalue at the drop {', '.join(parts)}, {seeds} seeds each; {where}"
+
+
+def _range(dataset: xarray.Dataset, side: str) -> str:
+    """Its mean at the drop with the least and the greatest of the seeds; empty where it is not known."""
+    values = dataset["scaled_sharpness"].sel(side=side).values
+    if not (values.size and np.isfinite(values).all()):
+        return ""
+    error = float(dataset["scaled_sharpness_error"].sel(side=side).mean())
+    shown = f" ±{number(error, 1)}" if error > ROUGH * values.mean() else ""
+    return f"{number(values.mean(), 3)}{shown} [{number(values.min(), 3)}, {number(values.max(), 3)}]"
+
+
+def past_edge(dataset: xarray.Dataset, side: str) -> str:
+    """Whether descent without noise would leave a parabola there: at all seeds, or at some."""
+    here = dataset["scaled_sharpness"].sel(side=side).values > float(dataset["edge"].sel(side=side))
+    if not here.any():
+        return ""
+    return ", past the edge of stability" + ("" if here.all() else f" at {here.sum()} of {here.size} seeds")
 
 
 def notes(dataset: xarray.Dataset, rows: Sequence[dict[str, Any]]) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from sgdlimits.diffusions import ModifiedEquation
 from sgdlimits.discrete import SGD, SVAG
 from sgdlimits.ensembles.initial import recorded_steps
+from sgdlimits.ensembles.progress import open_progress
 from sgdlimits.exact.errors import (
     InvalidInput,
     StabilityWarning,
@@ -196,8 +197,9 @@ class _Look:
         record = self.kept // each
         observables = "risk" if self.risk is None else {"risk": self.risk}
         run = process.simulate(
-            self.x0, int(record[-1]), self.paths, observables, record, self.seed, first_path=place * self.paths
-        )
+            self.x0, int(record[-1]), self.paths, observables, record, self.seed, first_path=place * self.paths,
+            progress=open_progress(None, math.inf, patient=f"{process.label} at matched times"),
+        )  # fmt: skip
         return run["risk"].values
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..style import COLOURS, GREY, LINES, axes_of, direct_labels, dress
+from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress
 
 if TYPE_CHECKING:
     import xarray
@@ -39,5 +39,7 @@ def differences(dataset: xarray.Dataset, name: str, ax: Axes | None = None) -> F
         if known.any():
             ends.append((steps[known][-1], float(values[known][-1]), f"{name} = {rung:g}", colour))
     dress(ax, "risk less SGD's, relative")
+    bands = "exact" if dataset.attrs["exact"] else f"bands: {100 * dataset.attrs['confidence']:g} % at all steps"
+    ax.set_title(f"grey: within the tolerance ±{tolerance:g}; {bands}", fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)
     return figure

@@ -87,7 +87,7 @@ class MatchedNoise(Result):
             rows.append((
                 f"{rung:g}", with_error(risk, error, self._exact),
                 NOTHING if reference else gap + ("" if self._exact else f" ±{number(half, 2)}"),
-                NOTHING if reference else f"{100 * float(here['worst']):.2g} %", str(steps[place]),
+                NOTHING if reference else f"{number(100 * float(here['worst']), 2)} %", str(steps[place]),
                 "SGD" if reference else str(here["verdict"].item()),
             ))  # fmt: skip
         heads = (NAMES[self.dataset.attrs["knob"]], "risk", "less SGD's", "relative", "at step", "verdict")
@@ -135,7 +135,7 @@ class MatchedNoise(Result):
             if self.verdict == "differs":
                 return (
                     f"The diffusion is no valid model of this risk at step size {told['step_size']:g}: l = {last:g} "
-                    f"differs from SGD by {100 * worst[-1]:.2g} %."
+                    f"differs from SGD by {number(100 * worst[-1], 2)} %."
                 )
             return f"Whether the diffusion is a valid model at this step size is not decided.{more}"
         holds = [rung for rung, verdict in zip(rungs[1:], verdicts[1:]) if verdict == "agrees"]

@@ -21,6 +21,8 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 
 BELOW = 1 - 1e-9  # of the mean-square threshold: the largest step size that is tried
 TOLERANCE = 1e-3  # of the best step size, relative
+WALKED = 2**13  # steps of momentum of which each is kept
+STILL = 1e-12  # of the start, to which the swings of momentum fall before steps are left out
 
 
 class Costs:
@@ -59,6 +61,11 @@ class Costs:
         variances = (vectors * (covariance @ vectors)).sum(axis=0) if covariance.any() else np.zeros(mean.size)
         return self.problem.to_modes(mean), variances
 
+    @functools.cached_property
+    def _swings(self) -> int:
+        """Steps in which momentum may overshoot: squares of modes that swing shrink by itself at every step."""
+        return math.ceil(math.log(STILL) / math.log(self.sgd.momentum)) if self.sgd.momentum else 0
+
     def _threshold(self, batch_size: float) -> float:
         """Step size below which second moments settle; of descent without noise, the mean."""
         second = self._equations(batch_size)
@@ -67,13 +74,14 @@ class Costs:
     def curve(self, batch_size: float, step_size: float) -> Curve:
         """Excess risk as a function of whole steps."""
         problem = self.problem
-        if math.isinf(batch_size):
+        if math.isinf(batch_size) and not self.sgd.momentum:
             functional = Functional(
                 problem.risk_at_minimiser - problem.least_risk, problem.risk_slope, problem.eigenvalues
             )
             return noiseless_risk(step_size * problem.curvatures, *self._start, functional)
         second = replace(self._equations(batch_size), step_size=step_size)
-        return second.risk_curve(self.x0, np.array([0, LONGEST]), problem.least_risk)
+        found = second.risk_curve(self.x0, np.array([0, LONGEST]), problem.least_risk)
+        return kept_at_first(found) if self.sgd.momentum else found
 
     def floor(self, batch_size: float, step_size: float) -> float:
         """Excess risk that is left for ever; inf past the threshold."""
@@ -89,7 +97,7 @@ class Costs:
         if step_size >= self.threshold(batch_size):
             return math.inf
         curve = self.curve(batch_size, step_size)
-        return first_passage(curve, self.level, lambda: self.floor(batch_size, step_size))
+        return first_passage(curve, self.level, lambda: self.floor(batch_size, step_size), self._swings)
 
     def _tuned(self, batch_size: float) -> Least:
         """The step size of the least steps to the level, with them."""
@@ -124,3 +132,19 @@ class Costs:
             return self.tuned(batch_size)
         near = min(self._tuned_at[beside], self.threshold(batch_size) * BELOW)
         return self._best(lambda step_size: self.steps(batch_size, step_size), batch_size, near)
+
+
+def kept_at_first(curve: Curve) -> Curve:
+    """The same curve, whose first values are found once: a walk to a step passes all before it."""
+    table = np.empty(0)
+
+    def values(steps: np.ndarray) -> np.ndarray:
+        nonlocal table
+        last = int(np.max(steps))
+        if last >= WALKED:
+            return curve(steps)
+        if last >= table.size:
+            table = curve(np.arange(min(WALKED, max(2 * table.size, last + 1))))
+        return table[steps]
+
+    return values

@@ -28,6 +28,7 @@ ENOUGH = 4.0  # times the least samples, at which the ladder of batch sizes ends
 LARGEST = 2.0**30  # batch size of the ladder
 CHOICES = ("fixed", "tuned")
 BUDGETS = ("samples", "steps")
+DIGITS = 1e-10  # of the least risk, below which the excess under momentum, a difference of risks, is not known
 COARSE = 1e-2  # of the batch size of the least samples, relative, where each costs a search
 
 
@@ -48,12 +49,15 @@ def noise_cost(
     batch sizes are drawn afresh with mean 1/B of their inverses have these very moments. Steps to a level are real too:
     between whole steps the excess risk is linear in its logarithm. The critical batch size is the largest one that
     reaches the level with at most twice the least samples, over all batch sizes from the ladder's lowest one up: at the
-    step size of `sgd`, and at the step size of the fewest steps for each batch size.
+    step size of `sgd`, and at the step size of the fewest steps for each batch size. Under momentum, which stays what
+    it is, the risk overshoots: the steps to a level are the first passage, and jump where a swing first reaches it, so
+    that the search for a step size may miss one that is a little better.
 
     Parameters
     ----------
     sgd : SGD
-        Plain, on StreamingLeastSquares, or on LeastSquares with replacement, with a constant step size.
+        Plain or with momentum, on StreamingLeastSquares, or on LeastSquares with replacement, with a constant step
+        size.
     x0 : array (d,), array (paths, d), Gaussian, or tuple (mean, covariance)
     fraction : float, optional
         The level, as a part of the excess risk at the start; 0.1 where `excess` is not given either.
@@ -87,6 +91,11 @@ def noise_cost(
     _check(sgd)
     tolerance = positive("tolerance", tolerance)
     costs = Costs(sgd, x0, _level(Costs(sgd, x0), fraction, excess))
+    if sgd.momentum and costs.level < DIGITS * float(sgd.problem.least_risk):
+        raise InvalidInput(
+            f"the level {costs.level:.3g} is below {DIGITS:g} of the least risk {float(sgd.problem.least_risk):.3g}, "
+            "where the risk under momentum has no digits left: take a higher one"
+        )
     own = float(sgd.step_size)
     if not math.isfinite(costs.steps(math.inf, own)):
         floor = costs.floor(math.inf, own)
@@ -195,10 +204,10 @@ def _level(costs: Costs, fraction: float | None, excess: float | None) -> float:
 
 def _check(sgd: Any) -> None:
     instance_of("sgd", sgd, SGD, "measured curves have compare.noise_cost_of_curves")
-    if not has_moments(sgd) or sgd.rule is not None or sgd.momentum:
+    if not has_moments(sgd) or sgd.rule is not None:
         raise InvalidInput(
-            "noise_cost is made of exact moments of plain SGD on least squares; of other losses and rules give curves "
-            "to compare.noise_cost_of_curves"
+            "noise_cost is made of exact moments of SGD, plain or with momentum, on least squares; of other losses and "
+            "rules give curves to compare.noise_cost_of_curves"
         )
     if sgd.sampling != "with_replacement":
         raise InvalidInput(

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, axes, finite_array, real_array, real_number
+from sgdlimits.exact.errors import InvalidInput, axes, finite_array, real_array, real_number, whole_number
 from sgdlimits.exact.level_passages import first_of_records, last_of_records
 from sgdlimits.exact.trade_off import TradeOff, largest_within, trade_off
 
-from ..estimates import confidence_level, normal_quantile
+from ..estimates import confidence_level, student_quantile
 from ..results import labelled
 from .record import CURVES, Costed, Summary, costed, fitted, reached_by
 from .result import NoiseCost
@@ -29,6 +29,7 @@ def noise_cost_of_curves(
     least: float = 0.0,
     confidence: float = 0.95,
     label: str = "measured curves",
+    runs: int | None = None,
 ) -> NoiseCost:
     """Steps and samples to a level and the critical batch size, from loss curves at several batch sizes.
 
@@ -53,6 +54,9 @@ def noise_cost_of_curves(
     confidence : float
     label : str
         What the curves are of.
+    runs : int, optional
+        Of which a loss is the mean, at least 2: the errors are then known from so few, and intervals are Student's.
+        None: from many.
 
     Returns
     -------
@@ -69,7 +73,8 @@ def noise_cost_of_curves(
         raise InvalidInput(f"level is {level:g}, not above the least loss {least:g}: take a larger level")
     curves = _curves(steps, losses, errors, sizes, least)
     excess, confidence = level - least, confidence_level(confidence)
-    z = normal_quantile(1 - (1 - confidence) / sizes.size) if errors is not None else 0.0
+    degrees = math.inf if runs is None else whole_number("runs", runs, 2) - 1
+    z = student_quantile(1 - (1 - confidence) / sizes.size, degrees) if errors is not None else 0.0
     found = np.array([first_of_records(at, values, excess) for at, values, _ in curves])
     low = np.array([first_of_records(at, values - z * error, excess) for at, values, error in curves])
     high = np.array([last_of_records(at, values + z * error, excess) for at, values, error in curves])
@@ -98,8 +103,8 @@ def noise_cost_of_curves(
     start = max(values[0] for _, values, _ in curves)
     attributes = {
         "process": label, "problem": "", "level": excess, "initial": float(start), "least_risk": least,
-        "measured": 1, "intervals": int(errors is not None), "confidence": confidence, "step_size": math.nan,
-        "batch_size": math.nan, "tolerance": math.nan, "window": math.nan,
+        "measured": 1, "intervals": int(errors is not None), "degrees": degrees, "confidence": confidence,
+        "step_size": math.nan, "batch_size": math.nan, "tolerance": math.nan, "window": math.nan,
     }  # fmt: skip
     coordinates = {"choice": [MEASURED], "batch_size": sizes, "step": every}
     dataset = labelled(record, Costed.AXES, coordinates, attributes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..estimates import normal_quantile
+from ..estimates import student_quantile
 from ..style import COLOURS, GREY, LINES, MARKERS, SMALL, direct_labels, dress, panels, scale_ladders
 from ..text_table import number
 
@@ -26,7 +26,8 @@ def losses(dataset: xarray.Dataset) -> Figure:
     figure, (left, right) = panels(1, height=3.4, columns=2)
     sizes, steps = dataset["batch_size"].values, dataset["step"].values
     shown = _some(sizes)
-    ends, z = [], normal_quantile(dataset.attrs["confidence"]) if dataset.attrs["intervals"] else 0.0
+    told, ends = dataset.attrs, []
+    z = student_quantile(told["confidence"], told["degrees"]) if told["intervals"] else 0.0
     for place, row in enumerate(shown):
         size, values = sizes[row], dataset["excess"].values[row]
         colour, line = COLOURS[place % len(COLOURS)], LINES[place % len(LINES)]

@@ -92,7 +92,7 @@ class NoiseCost(Result):
                 number(float(here["least_samples_at"])) + edge,
                 self._number(here, "least_steps", "least_steps_low", "least_steps_high"),
                 number(float(here["fit_steps"])), number(float(here["fit_samples"])),
-                NOTHING if math.isnan(off) else f"{100 * off:.2g} %", WORDS[choice],
+                NOTHING if math.isnan(off) else f"{number(100 * off, 2)} %", WORDS[choice],
             ))  # fmt: skip
         return TextTable(heads, (("twice the least samples are spent at the critical batch size", tuple(rows)),))
 
@@ -141,7 +141,8 @@ class NoiseCost(Result):
                 number(best["batch_size"]), number(best["step_size"]), f"{best['steps']:.0f}", number(best["excess"]),
                 number(float(here["best_enough"])), f"{int(here['budget_size'])} {budget}; {words}",
             ))  # fmt: skip
-        heads = ("batch size", "step size", "steps", "excess risk", f"enough for {1 + told['tolerance']:g} times", "of")
+        near = f"batch size within {100 * told['tolerance']:g} %"
+        heads = ("batch size", "step size", "steps", "excess risk", near, "budget")
         return TextTable(heads, (("the best for a budget", tuple(rows)),), "Budgets")
 
     def _each(self) -> TextTable:
@@ -190,7 +191,7 @@ class NoiseCost(Result):
             "largest ratio: of the excess risks of scaled and base run, either way, after equal samples, over all "
             f"samples up to {number(told['window'])}; a rule holds up to the batch size at which it first passes "
             f"{1 + told['tolerance']:g}. For a budget of steps noise only adds to the risk, so that none is best: "
-            "enough is the batch size that comes within the tolerance of it.",
+            f"the batch size is given that comes within {100 * told['tolerance']:g} % of it.",
         ]
 
     def _of_curves(self) -> list[str]:

@@ -17,7 +17,7 @@ from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.second_moments import start_moments
 
 from ..capabilities import one_blas_thread
-from ..drops import SAME
+from ..drops import BATCH, SAME
 from ..results import labelled
 from .plan import Plan, plan
 from .result import ARMS, AXES, CLAIMS, WINDOWS, Snapping
@@ -128,7 +128,8 @@ def _attributes(asked: Plan, found: Numbers) -> dict[str, Any]:
     high, low = asked.high, asked.low
     claims = [{"process": high.label, "assumptions": [], "source": "derived", "order": None, **each} for each in CLAIMS]
     return {
-        "process": high.label, "problem": repr(high.problem), "drops": asked.kind, "matched": asked.matched,
+        "process": high.label, "problem": repr(high.problem), "drop": asked.kind,
+        "change": _change(asked), "rises": _rises(asked), "matched": asked.matched,
         "drop_at": asked.drop_at, "met_at": asked.met_at, "cut": asked.cut, "steps": asked.steps,
         "step_size": _written(high.step_size), "step_size_after": _written(low.step_size),
         "batch_size": high.batch_size, "batch_size_after": 0 if asked.still else low.batch_size,
@@ -136,6 +137,21 @@ def _attributes(asked: Plan, found: Numbers) -> dict[str, Any]:
         "falls_from": found.falls_from, "void": int(found.void), "power": found.power, "deviation": found.deviation,
         "claims": json.dumps(claims),
     }  # fmt: skip
+
+
+def _change(asked: Plan) -> str:
+    """What changes at the drop, from what to what."""
+    if asked.kind == BATCH:
+        return f"batch size {asked.high.batch_size} to {'no noise' if asked.still else asked.low.batch_size}"
+    return f"step size {_written(asked.high.step_size)} to {_written(asked.low.step_size)}"
+
+
+def _rises(asked: Plan) -> int:
+    """Whether there is more noise afterwards: a smaller batch, or a larger step size."""
+    if asked.kind == BATCH:
+        return int(not asked.still and asked.low.batch_size < asked.high.batch_size)
+    first, then = asked.high.step_size, asked.low.step_size
+    return int(isinstance(first, float) and isinstance(then, float) and then > first)
 
 
 def _written(step_size: float | StepSizes) -> float | str:

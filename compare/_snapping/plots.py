@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..drops import BATCH, event
 from ..style import COLOURS, GREY, LINES, SMALL, direct_labels, dress, figure_of, panels
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def both(dataset: xarray.Dataset, axes: tuple[Axes, Axes] | None = None) -> Figu
 def curves(dataset: xarray.Dataset, ax: Axes) -> None:
     """Excess risk of the arms: against steps, or sums of step sizes where these are matched."""
     told = dataset.attrs
-    by_steps = told["drops"] == "batch size"
+    by_steps = told["drop"] == BATCH
     last = float((dataset["step"] if by_steps else dataset["time"].sel(arm="snapped"))[-1])
     ends = []
     for name, place in PLACES.items():
@@ -46,14 +47,16 @@ def curves(dataset: xarray.Dataset, ax: Axes) -> None:
         ax.plot(x[shown], y[shown], color=COLOURS[place], linestyle=LINES[place], linewidth=wide)
         if shown.any():
             text = "low, noiseless" if name == "low" and not told["batch_size_after"] else name
-            ends.append((min(float(x[shown][-1]), last), float(y[shown][-1]), text, COLOURS[place]))
+            x, y = x[shown], y[shown]
+            end = min(float(x[-1]), last)  # where the curve leaves the picture, or ends
+            ends.append((end, float(np.exp(np.interp(end, x, np.log(y)))), text, COLOURS[place]))
     at = dataset["step"].values.tolist().index(told["drop_at"])
     drop = told["drop_at"] if by_steps else float(dataset["time"].sel(arm="snapped")[at])
     ax.axvline(drop, color=GREY, linewidth=0.7, linestyle=":")
     ax.set_yscale("log")
     ax.set_xlim(-0.04 * last, 1.04 * last)
     dress(ax, "excess risk", "SGD step" if by_steps else "sum of step sizes")
-    ax.set_title(f"dotted: the {told['drops']} drops", fontsize=SMALL, loc="left", color=GREY)
+    ax.set_title(f"dotted: {event(told)}", fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)
 
 
@@ -76,6 +79,10 @@ def gap(dataset: xarray.Dataset, ax: Axes) -> None:
         ends += _guide(dataset.sel(window=window), after[shown], values[shown], ax)
     reached = dataset["time_to"].values > 0
     times, then = dataset["time_to"].values[reached], np.abs(dataset["gap_then"].values[reached])
+    late = times > after[shown][-1]  # past the recorded steps
+    if late.any():
+        x, y = [after[shown][-1], *times[late]], [values[shown][-1], *then[late]]
+        ax.plot(x, y, color=GREY, linewidth=0.7, linestyle=":")
     ax.plot(times, then, color=COLOURS[1], linestyle="none", marker="o", markersize=4)
     ax.set_xscale("log")
     ax.set_yscale("log")

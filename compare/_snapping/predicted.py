@@ -9,9 +9,8 @@ import numpy as np
 from sgdlimits.discrete import SGD
 from sgdlimits.exact.moment_states import Curve
 from sgdlimits.exact.residual_gap import residual_gap
+from sgdlimits.problems.quadratic import NO_NOISE
 from sgdlimits.problems.streaming import StreamingLeastSquares
-
-
 
 FEWEST = 8  # eigenvalues of which a power law is told
 LIKE = 0.05  # of an eigenvalue, by which it may differ from a power law
@@ -178,4 +177,5 @@ def floor_of(sgd: SGD) -> float:
         variance = problem.noise**2 + sgd.label_noise**2
         return residual_gap(problem.eigenvalues, float(sgd.step_size), sgd.batch_size, variance)
     covariance = sgd.second_moments.equations.feedback.stationary_covariance()
-    return float(0.5 * problem.eigenvalues @ np.diagonal(covariance))
+    floor = float(0.5 * problem.eigenvalues @ np.diagonal(covariance))
+    return 0.0 if floor <= NO_NOISE * float(problem.risk(np.zeros(problem.dimension))) else floor

@@ -11,6 +11,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import one_of
 
+from ..drops import event
 from ..results import Result
 from ..text_table import NOTHING, TextTable, number
 from . import plots
@@ -79,7 +80,7 @@ class Snapping(Result):
 
     def heading(self) -> list[str]:
         told = self.dataset.attrs
-        return [f"{told['process']}: the {told['drops']} drops at step {told['drop_at']}", settings_of(told)]
+        return [f"{told['process']}: {event(told)} at step {told['drop_at']}", settings_of(told)]
 
     def table(self) -> list[dict[str, Any]]:
         """One dict for each recorded step from the drop on."""

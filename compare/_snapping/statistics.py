@@ -19,6 +19,7 @@ from .plan import Plan
 
 RUNS = ("high", "snapped", "low", "noiseless")
 UNKNOWN = float("nan")
+NONE, LITTLE = 1e-14, 1e-6  # of the first risk, and of that at the drop: what rounding leaves where there is no noise
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +68,7 @@ def numbers(asked: Plan, start: MomentState, kept: np.ndarray, fractions: np.nda
     gap = gap_curve(asked, {name: found.kept[meet[name]] for name, found in risks.items()})
     values, at_drop = gap.values(after), float(gap.values(np.zeros(1, dtype=np.int64))[0])
     scale = float(np.abs(risks["high"].of_spread).max())
-    void = abs(at_drop) <= ROUNDING * scale
+    void = abs(at_drop) <= ROUNDING * scale or not any(_loud(risks[name], late) for name in ("high", "low"))
     if void:
         reached = [Arrival(NEVER, UNKNOWN, "void: there is no gap at the drop")] * len(fractions)
     else:
@@ -88,6 +89,13 @@ def numbers(asked: Plan, start: MomentState, kept: np.ndarray, fractions: np.nda
         _floors(asked), **_windows(asked, gap, float(times["high"][kept == asked.drop_at][0])),
         void=void, falls_from=gap.falls_from,
     )  # fmt: skip
+
+
+def _loud(risks: Risks, late: np.ndarray) -> bool:
+    """Whether a run has noise: batches of rows that are all one leave rounding of the risk at the start."""
+    drop = int(np.argmax(late))
+    few = risks.of_spread[drop] <= LITTLE * risks.excess[drop]
+    return not (few and risks.of_spread[: drop + 1].max() <= NONE * risks.excess[: drop + 1].max())
 
 
 def _over(values: np.ndarray, scale: np.ndarray) -> np.ndarray:

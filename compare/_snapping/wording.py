@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..drops import BATCH
 from ..text_table import number
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ def settings_of(told: Mapping[str, Any]) -> str:
     given = told["step_size"], told["step_size_after"]
     sizes = [size if isinstance(size, str) else f"{size:g}" for size in given]
     batch = f"{told['batch_size']}"
-    if told["drops"] == "batch size":
+    if told["drop"] == BATCH:
         batch += f", then {told['batch_size_after']}" if told["batch_size_after"] else ", then gradient descent"
-    size = sizes[0] if told["drops"] == "batch size" else f"{sizes[0]}, then {sizes[1]}"
+    size = sizes[0] if told["drop"] == BATCH else f"{sizes[0]}, then {sizes[1]}"
     momentum = f", momentum {told['momentum']:g}" if told["momentum"] else ""
     return f"{told['problem']}; step size {size}; batch size {batch}{momentum}; {told['sampling'].replace('_', ' ')}"
 
@@ -46,7 +47,7 @@ def notes_of(dataset: xarray.Dataset) -> list[str]:
 
 def _matched(dataset: xarray.Dataset) -> str:
     told = dataset.attrs
-    if told["drops"] == "batch size":
+    if told["drop"] == BATCH:
         return (
             "Matched at equal steps: the runs have one mean path, that of gradient descent, and the gap is a linear "
             "recurrence of its own, known to rounding of itself."

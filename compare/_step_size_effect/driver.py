@@ -13,6 +13,7 @@ from sgdlimits.diffusions import GradientFlow
 from sgdlimits.discrete import SGD, sharpness
 from sgdlimits.ensembles import limits
 from sgdlimits.ensembles.initial import recorded_steps
+from sgdlimits.ensembles.progress import open_progress
 from sgdlimits.exact.errors import (
     InvalidInput,
     OverflowedPaths,
@@ -30,6 +31,7 @@ from .result import AXES, StepSizeEffect
 from .statistics import Effects, descent_path, looks_among
 
 LOOKS = 13  # places along the path where the Hessian is looked at
+SAME_GRADIENT = 1e-6  # of its largest entry, by which two gradients of one loss may differ
 
 
 @one_blas_thread
@@ -93,7 +95,7 @@ def step_size_effect(
     step_size, kept = positive("step_size", step_size), recorded_steps(record, whole_number("steps", steps))
     looks = looks_among(kept, whole_number("sharpness_looks", sharpness_looks))
     if sgd is not None:
-        _check_noise(sgd, problem, step_size)
+        _check_noise(sgd, problem, step_size, x0)
     flows = [
         GradientFlow(problem, step_size, drift_order=order, rtol=rtol, atol=atol).solve(x0, steps, kept.tolist())
         for order in (1, 2)
@@ -127,10 +129,15 @@ def step_size_effect(
     return StepSizeEffect(labelled(found, AXES, {"step": kept}, attributes))
 
 
-def _check_noise(sgd: Any, problem: Any, step_size: float) -> None:
+def _check_noise(sgd: Any, problem: Any, step_size: float, x0: np.ndarray) -> None:
     instance_of("sgd", sgd, SGD, "leave it out, and the effect of the step size alone is measured")
     if sgd.problem.dimension != problem.dimension:
         raise InvalidInput(f"sgd has {sgd.problem.dimension} parameters, and the problem has {problem.dimension}")
+    if sgd.problem is not problem and not _one_descent(sgd.problem, problem, x0):
+        raise InvalidInput(
+            f"sgd descends {sgd.problem!r}, whose gradient at x0 is not that of {problem!r}: give an SGD on the "
+            "problem, or on the samples that it is the expected loss of"
+        )
     if sgd.step_size != step_size:
         raise InvalidInput(
             f"sgd has step_size {sgd.step_size!r}, and the comparison has {step_size:g}: with the same one they differ "
@@ -140,17 +147,28 @@ def _check_noise(sgd: Any, problem: Any, step_size: float) -> None:
         raise InvalidInput(f"sgd takes steps of {sgd.label}, and descent is plain here: leave rule and momentum out")
 
 
+def _one_descent(first: Any, second: Any, x0: np.ndarray) -> bool:
+    """Whether both mean gradients at x0 are one; of samples drawn afresh only an estimate is known, and passes."""
+    if first.sampled and first.endless:
+        return True
+    one, other = first.gradient(x0), second.gradient(x0)
+    return bool(np.abs(one - other).max() <= SAME_GRADIENT * np.abs(other).max())
+
+
 def _noise(
     sgd: SGD, problem: Any, x0: np.ndarray, kept: np.ndarray, paths: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray, bool]:
     """Expected risk of SGD at the steps, its standard error, and whether it is exact."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StabilityWarning)  # the result marks the edge itself
-        if has_moments(sgd) and problem.quadratic:
+        if has_moments(sgd) and sgd.problem is problem:
             grid = np.union1d(0, kept)
             risk = sgd.moments(x0, int(kept[-1]), grid.tolist(), ("risk",))["risk"].values[np.isin(grid, kept)]
             return risk, np.zeros(kept.size), True
         paths = whole_number("paths", paths, 2)
-        run = sgd.simulate(x0, int(kept[-1]), paths, {"risk": problem.risk}, kept.tolist(), seed)["risk"].values
+        run = sgd.simulate(
+            x0, int(kept[-1]), paths, {"risk": problem.risk}, kept.tolist(), seed,
+            progress=open_progress(None, math.inf, patient="SGD at these steps"),
+        )["risk"].values  # fmt: skip
     with np.errstate(invalid="ignore"):
         return run.mean(axis=0), run.std(axis=0, ddof=1) / math.sqrt(paths), False

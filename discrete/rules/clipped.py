@@ -54,8 +54,8 @@ class Clipped(Rule):
             object.__setattr__(self, "rule", UserRule.of(self.rule))
         if isinstance(self.rule, CurvedRule):
             raise InvalidInput(
-                f"{self.rule.label} divides the gradient by a matrix of its source, so clipping the gradient does not bound "
-                "its step: leave one of them out"
+                f"{self.rule.label} divides the gradient by a matrix of its source, so clipping the gradient does not "
+                "bound its step: leave one of them out"
             )
         if not isinstance(self.rule, Rule) or isinstance(self.rule, Clipped):
             raise InvalidInput(

@@ -1,4 +1,5 @@
-"""Rules that divide the gradient by a matrix of its source: a Hessian or a Fisher matrix, of a batch or of all samples."""
+"""Rules that divide the gradient by a matrix of its source: a Hessian or a Fisher matrix, of a batch or of all "
+"samples."""
 
 from __future__ import annotations
 

@@ -49,7 +49,8 @@ class StochasticNewton(CurvedRule):
                     "hessian_batch_size is given, but hessian='same' takes the batch of the gradient: leave it out, or "
                     "take hessian='independent'"
                 )
-            object.__setattr__(self, "hessian_batch_size", whole_number("hessian_batch_size", self.hessian_batch_size, 1))
+            size = whole_number("hessian_batch_size", self.hessian_batch_size, 1)
+            object.__setattr__(self, "hessian_batch_size", size)
 
     @property
     def label(self) -> str:

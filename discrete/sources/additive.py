@@ -56,7 +56,7 @@ class Additive(Source):
         problem = self.problem
         if asked.matrix == "hessian":
             return Dense(problem.hessian[None], problem.ridge)
-        covariance = problem.gradient_noise_covariance(np.zeros(problem.dimension))
+        covariance = problem.gradient_noise_covariance(problem.minimiser)
         if asked.matrix == "centred":
             return Dense(covariance[None])
         slope = problem.gradient(x)
@@ -74,11 +74,13 @@ class Additive(Source):
         if asked.matrix == "hessian":
             values, what = problem.curvatures, "the objective has curvature"
         else:
-            values, what = np.linalg.eigvalsh(problem.noise_covariance_map(np.zeros((0, 0)), np.zeros(0))), "the noise has variance"
-        least = float(values.min()) + damping
+            covariance = problem.gradient_noise_covariance(problem.minimiser)
+            values, what = np.linalg.eigvalsh(covariance), "the noise has variance"
+        lowest = float(values.min())
+        least = lowest + damping
         if least > ROUNDING * float(np.abs(values).max()):
             return ""
-        return f"{what} {values.min():.4g} in some direction: state a damping above {max(0.0, -float(values.min())):.4g}"
+        return f"{what} {lowest:.4g} in some direction: state a damping above {max(0.0, -lowest):.4g}"
 
     def simulator(self, descent: Descent) -> Simulator:
         """In packs of paths: in the eigenbasis (not centred) where the rule allows."""

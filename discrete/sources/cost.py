@@ -17,6 +17,7 @@ def check_draws(problem: Any, batch_size: int, steps: int, paths: int, threads: 
     """Refuse batches far larger than the data: drawing with replacement costs as many products as rows."""
     threads = threads_of(threads)
     samples = getattr(problem, "samples", None)
+    check_single_pass(problem, batch_size, whole_number("steps", steps, 0))
     check_memory(
         f"drawing batches of {batch_size} rows", BYTES_A_ROW * batch_size * threads,
         "lower batch_size; moments() are exact at any batch size",
@@ -30,4 +31,13 @@ def check_draws(problem: Any, batch_size: int, steps: int, paths: int, threads: 
             f"batches of {batch_size} rows from {samples}, with replacement, would take about {hours:.2g} hours: lower "
             "batch_size, steps or paths, or take sampling='without_replacement'; moments() are exact at any batch "
             "size where they close"
+        )
+
+
+def check_single_pass(problem: Any, batch_size: int, steps: int) -> None:
+    """Refuse a run that needs more samples than there are, of which it meets each once at most."""
+    if problem.single_pass and batch_size * steps > problem.samples:
+        raise InvalidInput(
+            f"the data run out: {steps} steps of batches of {batch_size} need {batch_size * steps} samples that are "
+            f"met once, and there are {problem.samples}: give that many, or take fewer steps or smaller batches"
         )

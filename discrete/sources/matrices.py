@@ -1,4 +1,5 @@
-"""What sources share where a rule asks for a matrix: batches drawn for it alone, Fisher matrices, why one is singular."""
+"""What sources share where a rule asks for a matrix: batches drawn for it alone, Fisher matrices, why one is "
+"singular."""
 
 from __future__ import annotations
 

@@ -37,8 +37,10 @@ class Samples(Source):
         return bool(self.problem.compiled)
 
     def gradient(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
-        rows = drawn_rows(k, noise, self.batch_size, self.problem.samples, self.sampling)
-        return self.problem.sample_gradients(x, rows).mean(axis=1)
+        problem = self.problem
+        if self.sampling != "with_replacement" and self.batch_size == problem.samples:
+            return problem.gradient(x)  # all samples, in whatever order
+        return problem.batch_gradients(x, drawn_rows(k, noise, self.batch_size, problem.samples, self.sampling))
 
     def curvature(self, asked: Curvature, k: int, x: np.ndarray, noise: Noise) -> PathMatrices:
         problem, whole = self.problem, asked.samples == "all"
@@ -58,8 +60,8 @@ class Samples(Source):
     def lacks(self, asked: Curvature) -> str:
         if asked.matrix == "expected" and not isinstance(self.problem, PredictionProblem):
             return (
-                f"{type(self.problem).__name__} gives losses of samples and no model of labels: take fisher='empirical' "
-                "or 'centred', or a Supervised problem"
+                f"{type(self.problem).__name__} gives losses of samples and no model of labels: take "
+                "fisher='empirical' or 'centred', or a Supervised problem"
             )
         return lacks_batch(
             asked, self.batch_size, self.sampling, None if self.problem.endless else self.problem.samples

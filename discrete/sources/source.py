@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Protocol
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -12,6 +13,9 @@ from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.path_matrices import PathMatrices
 
 from ..rules.curved import Curvature
+
+# The last permutations of each crowd of paths, for as long as it lives.
+_last: WeakKeyDictionary[Noise, tuple[tuple[int, int], np.ndarray]] = WeakKeyDictionary()
 
 
 class Descent(Protocol):
@@ -79,7 +83,11 @@ def drawn_rows(k: int, noise: Noise, batch_size: int, samples: int, sampling: st
     if sampling != "reshuffle":
         return noise.rows(k, batch_size, samples, sampling)
     epoch, place = divmod(k, samples // batch_size)
-    return noise.permutation(epoch, samples)[:, place * batch_size :][:, :batch_size]
+    which, order = _last.get(noise, ((-1, -1), np.empty((0, 0))))
+    if which != (epoch, samples):
+        order = noise.permutation(epoch, samples)
+        _last[noise] = (epoch, samples), order
+    return order[:, place * batch_size :][:, :batch_size].copy()
 
 
 def kept_of_rows(descent: Descent, x: np.ndarray) -> dict[str, np.ndarray]:

@@ -88,7 +88,8 @@ class Stream(Source):
             return needs(shift, "some direction has no features")
         least = d + (asked.matrix == "centred")
         if asked.samples != "all" and size < least:
-            return needs(shift, f"a batch of {size} has rank {size - (asked.matrix == 'centred')} at most in {d} parameters")
+            rank = size - (asked.matrix == "centred")
+            return needs(shift, f"a batch of {size} has rank {rank} at most in {d} parameters")
         return needs(shift, "") if shift < 0 else ""
 
     def simulator(self, descent: Descent) -> Simulator:

@@ -57,7 +57,8 @@ def next_character(
     rows, seed
         As in `linear_regression`.
     text : str, optional
-        By default eight sonnets of Shakespeare.
+        By default eight sonnets of Shakespeare. Capitals are small letters, a run of blanks is one, and every other
+        sign is a full stop: accented letters and digits too, which `about` counts.
     """
     K, c, h = len(ALPHABET), whole_number("context", context, 1, LONGEST), whole_number("width", width, 0)
     p = K * c
@@ -74,6 +75,8 @@ def next_character(
     problem = supervised(predictor, "cross_entropy", source, everywhere, "next character")
     population = supervised(predictor, "cross_entropy", everywhere, everywhere, "next character, all places")
     about = f"the character at a place of a text of {codes.size}, from the {c} before it"
+    if lost := sum(sign.isalnum() and sign not in ALPHABET for sign in (text or "").lower()):
+        about += f"; {lost} letters and digits besides a to z became full stops"
     return Task("next character", problem, everywhere, start, population, about)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 
 from ..sample_loops import path_gradients, path_values
-from ..sampled import SampledProblem
+from ..sampled import SampledProblem, summed
 
 NODES = np.arange(-90, 91) / 10.0  # trapezoidal rule for normal means, exact to rounding for these integrands
 DENSITY = np.exp(-0.5 * NODES**2) / (10.0 * math.sqrt(2 * math.pi))
@@ -57,6 +57,15 @@ class Population(SampledProblem):
     def sample_loss_gradients(self, x, rows):
         """Gradients (P, B, d) of L, whatever the row."""
         return path_gradients(self.compiled_gradient, self.data, np.ascontiguousarray(x), np.ascontiguousarray(rows))
+
+    def summed_gradients(self, x, rows, weights=None):
+        """Sum (P, d) of the gradients, times weights (P, B)."""
+        return summed(self.sample_loss_gradients(x, rows), weights)
+
+    @property
+    def row_size(self) -> int:
+        """d."""
+        return self.dimension
 
     def hessian(self, x):
         """Hessian (d, d) of L by differences of the gradient."""

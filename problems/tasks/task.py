@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.exact.errors import (
     InvalidInput,
     finite_array,
+    function as checked_function,
     instance_of,
     non_negative,
     one_of,
     points,
+    shown,
     text,
     whole_number,
 )
@@ -30,7 +32,7 @@ LAWS = ("normal", "uniform")
 BLOCK = 2**22  # outputs that are held at once while a mean over test rows is taken
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Starts:
     """Law of starts: centre + spread * xi with independent xi, standard normal or uniform on (-1, 1).
 
@@ -58,13 +60,30 @@ class Starts:
     @classmethod
     def of_layers(cls, *layers: tuple[int, float], law: str = "normal") -> Starts:
         """Centre 0, and layers of (how many parameters, spread) side by side."""
-        spread = np.concatenate([np.full(size, non_negative("spread", each)) for size, each in layers])
+        for layer in layers:
+            if not isinstance(layer, Sequence) or len(layer) != 2:
+                raise InvalidInput(
+                    f"a layer is a pair (how many parameters, spread), got {shown(layer)}: "
+                    "Starts.of_layers((50, 0.4), (5, 0.0)), say"
+                )
+        spread = np.concatenate([
+            np.full(whole_number("parameters of a layer", size, 0), non_negative("spread", each))
+            for size, each in layers
+        ])  # fmt: skip
         return cls(np.zeros(spread.size), spread, law)
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return self.centre.size
 
     @property
     def fixed(self) -> bool:
         """All starts are the same."""
         return not self.spread.any()
+
+    def __repr__(self) -> str:
+        return f"Starts({self.law}, d={self.centre.size}, spread {self.spread.min():g} to {self.spread.max():g})"
 
     def draw(self, paths: int, seed: int, first_path: int = 0) -> np.ndarray:
         """Starts (paths, d) of paths first_path, first_path + 1, ...: a function of seed and path number alone."""
@@ -73,6 +92,35 @@ class Starts:
         noise = Noise(seed, np.arange(first, first + paths), "float64").child("start")
         drawn = (noise.normals if self.law == "normal" else noise.uniforms)(Purpose.INITIAL_STATE, 0, self.centre.size)
         return self.centre + self.spread * (drawn if self.law == "normal" else 2 * drawn - 1)
+
+
+@dataclass(frozen=True, eq=False)
+class UserStarts:
+    """Starts by a function of a path's random numbers.
+
+    Parameters
+    ----------
+    function : function (noise) -> (d,)
+        Of the `ensembles.Noise` of one path, of its own for starts.
+    dimension : int
+        d.
+    """
+
+    function: Callable[[Noise], np.ndarray]
+    dimension: int
+    fixed: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        checked_function("function", self.function, "of the noise of one path")
+        object.__setattr__(self, "dimension", whole_number("dimension", self.dimension, 1))
+
+    def draw(self, paths: int, seed: int, first_path: int = 0) -> np.ndarray:
+        """Starts (paths, d) of paths first_path, first_path + 1, ...: a function of seed and path number alone."""
+        paths, first = whole_number("paths", paths, 1), whole_number("first_path", first_path, 0)
+        return np.stack([self._start(Noise(seed, np.array([path]), "float64")) for path in range(first, first + paths)])
+
+    def _start(self, noise: Noise) -> np.ndarray:
+        return finite_array("what function gives", self.function(noise.child("start")), shape=(self.dimension,))
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,7 +134,7 @@ class Task:
         What is descended; endless: the task is online.
     test : sources.Rows
         Test inputs and labels.
-    start : Starts
+    start : Starts or UserStarts
         Law of the starts.
     population : problem with a mean over stored samples, optional
         Its `risk` is the expected loss on a fresh sample by formula, and full batches of it are gradient descent on it.
@@ -102,7 +150,7 @@ class Task:
     name: str
     problem: Any
     test: Rows
-    start: Starts
+    start: Starts | UserStarts
     population: SampledProblem | None = None
     about: str = ""
 
@@ -111,23 +159,23 @@ class Task:
         hint = "a predictor with a loss and a source is a Supervised"
         instance_of("problem", self.problem, (PredictionProblem, QuadraticProblem), hint)
         instance_of("test", self.test, Rows, "store what a stream gives: sources.stored(stream, rows)")
-        instance_of("start", self.start, Starts, "build it with Starts(centre, spread)")
+        instance_of("start", self.start, (Starts, UserStarts), "build it with Starts(centre, spread)")
         d = self.problem.dimension
-        if self.start.centre.size != d:
-            raise InvalidInput(f"the starts have {self.start.centre.size} parameters, and the problem has {d}")
+        if self.start.dimension != d:
+            raise InvalidInput(f"the starts have {self.start.dimension} parameters, and the problem has {d}")
         if self.population is not None:
             instance_of("population", self.population, SampledProblem)
             if self.population.dimension != d or self.population.endless:
                 raise InvalidInput(
                     f"population must be a mean over stored samples with {d} parameters, got {self.population!r}"
                 )
-        outputs = self.problem.outputs(self.start.centre, self.test.inputs[:1])
+        outputs = self.problem.outputs(self.starts(1, 0), self.test.inputs[:1])
         self.loss.check(self.test.labels, outputs.shape[-1])
 
     @property
     def online(self) -> bool:
-        """Every sample is fresh."""
-        return bool(self.problem.endless)
+        """Every sample is fresh: drawn for the run, or stored and met once."""
+        return bool(self.problem.endless or self.problem.single_pass)
 
     @property
     def loss(self) -> OutputLoss:
@@ -157,7 +205,8 @@ class Task:
             return {"problem": self.problem, **self._full(self.problem)}
         if self.population is not None:
             return {"problem": self.population, **self._full(self.population)}
-        return {"problem": self.problem, "batch_size": batch_size, "sampling": "with_replacement"}
+        sampling = "reshuffle" if self.problem.single_pass else "with_replacement"
+        return {"problem": self.problem, "batch_size": batch_size, "sampling": sampling}
 
     @staticmethod
     def _full(problem: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,8 @@ class Case:
         Times the seeds of the study, of cases that are cheap or spread widely.
     why : str
         What the case is there to show.
+    make : function of the seed, optional
+        Makes a task that is none of `TASKS`, of stored rows.
     """
 
     name: str
@@ -51,15 +53,16 @@ class Case:
     warm_up: int = 0
     more: int = 1
     why: str = ""
+    make: Callable[[int], Task] | None = None
 
     @property
     def online(self) -> bool:
         """Every sample is fresh."""
-        return "rows" not in self.options
+        return self.make is None and "rows" not in self.options
 
     def build(self, seed: int, quick: bool) -> tuple[Task, SGD, dict[str, Any]]:
         """Task, run before the drop, and the arguments of `compare.golden_path` behind these."""
-        task = TASKS[self.task](seed=seed, **self.options)
+        task = self.make(seed) if self.make else TASKS[self.task](seed=seed, **self.options)
         part = QUICK if quick else 1
         drop_at, steps, warm_up = self.drop_at // part, self.steps // part, self.warm_up // part
         step_size: Any = self.step_size

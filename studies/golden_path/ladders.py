@@ -70,6 +70,6 @@ def costs(study: GoldenPathStudy, threads: int | None, progress: Progress) -> di
         found[name] = curves.noise_cost(level, least)
         if linear:
             found[name + EXACT] = noise_cost(
-                sgd, task.start.centre, excess=level - least, batch_sizes=list(sizes)
+                sgd, task.starts(1, study.seed)[0], excess=level - least, batch_sizes=list(sizes)
             )  # fmt: skip
     return found

@@ -75,13 +75,13 @@ def _ladder(dose: DoseResponse, ax: Axes, colour: str, where: str) -> None:
 
 
 def _along(dose: DoseResponse, ax: Axes, where: str) -> None:
+    ax.set_yscale("symlog", linthresh=0.1)  # before the labels are placed
     dose.plot_epochs(ax)
-    ax.set_yscale("symlog", linthresh=0.1)
     ax.set_title(f"{where}; a line each batch size", fontsize=SMALL, loc="left", color=GREY)
 
 
 def samples(costs: Mapping[str, NoiseCost], exact: str) -> Figure:
-    """Samples to a loss against batch size, with intervals; exact values as a line."""
+    """Samples to a loss against batch size, with intervals, an arrow where they have no end; exact values as a line."""
     measured = [name for name in costs if not name.endswith(exact)]
     figure, axes = panels(1, 2.9, len(measured))
     for ax, name in zip(axes, measured):
@@ -89,22 +89,23 @@ def samples(costs: Mapping[str, NoiseCost], exact: str) -> Figure:
         sizes = data["batch_size"].values
         here = np.isfinite(sizes) & np.isfinite(data["steps"].values)
         steps, low, high = (data[key].values[here] for key in ("steps", "steps_low", "steps_high"))
-        size = sizes[here]
-        top = np.where(np.isfinite(high), high, steps)
+        size, open_end = sizes[here], ~np.isfinite(high)
+        top = np.where(open_end, 2 * steps, high)  # an arrow: the upper curve does not come down to the level
         ax.errorbar(
             size, size * steps, (size * (steps - low), size * (top - steps)), color=COLOURS[1], marker="o",
-            markersize=4, linewidth=1,
+            markersize=4, linewidth=1, lolims=open_end,
         )  # fmt: skip
         if name + exact in costs:
-            known = costs[name + exact].dataset.isel(choice=0)
-            each = known["batch_size"].values
-            ax.plot(each, each * known["steps"].values, color="black", linestyle="--", linewidth=1)
+            theory = costs[name + exact].dataset.isel(choice=0)
+            each = theory["batch_size"].values
+            ax.plot(each, each * theory["steps"].values, color="black", linestyle="--", linewidth=1)
         ax.set_xscale("log")
         ax.set_yscale("log")
         ax.set_xticks(size, [f"{value:g}" for value in size])
         ax.set_xticks([], minor=True)
         dress(ax, "samples to the level", "batch size")
-        ax.set_title(f"{titled(name)}, online", fontsize=SMALL, loc="left", color=GREY)
+        known = "; dashed: exact" if name + exact in costs else ""
+        ax.set_title(f"{titled(name)}, online{known}", fontsize=SMALL, loc="left", color=GREY)
     return figure
 
 
@@ -113,8 +114,9 @@ def _grid(
     side: Literal["left", "right"] = "left",
 ) -> Figure:  # fmt: skip
     count = len(drops)
-    lines = -(-count // 2)
-    figure, axes = panels(lines, max(1, lines) * PANEL, 2)
+    columns = min(2, max(1, count))  # one panel takes the whole width
+    lines = -(-count // columns)
+    figure, axes = panels(lines, max(1, lines) * PANEL, columns)
     for ax, (name, drop) in zip(axes, drops.items()):
         draw(drop, ax)
         ax.set_title("", loc="left")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sgdlimits.exact.errors import InvalidInput, one_of, positive, whole_number
+from sgdlimits.studies.data_files import DataFileSettings
 from sgdlimits.studies.options import option
 from sgdlimits.studies.results import ResultOfStudy
-from sgdlimits.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     import xarray
@@ -18,9 +19,13 @@ if TYPE_CHECKING:
     from sgdlimits.compare import DoseResponse, GoldenPath, NoiseCost
     from sgdlimits.compare.reports import Report
 
+    from sgdlimits.problems.tasks import Task
+
     from .cases import Case
 
 FEWEST = 4  # seeds of a mean with an error
+FILE = "SGD on the file"
+QUARTER = 4
 
 
 def task_names() -> tuple[str, ...]:
@@ -31,13 +36,24 @@ def task_names() -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class GoldenPathStudy(StudySettings):
+class GoldenPathStudy(DataFileSettings):
     """Settings of the study; `run` computes it.
 
     Attributes
     ----------
+    data, target, one_hot, drop, delimiter, decimal, data_sha256 : str, optional
+        A CSV file as one more setting, before the named tasks; see `studies.data_files`. A target of texts is a
+        classification.
+    step_size : float
+    batch_size, low_batch_size : int
+        On the file, before and after the drop, a quarter of the steps into the run.
+    steps : int
+    width : int
+        Hidden units of the network that learns the file; 0: a linear model.
+    test_fraction : float
+        Of the file's rows, held out.
     tasks : str, optional
-        Names of tasks, separated by commas; None: all.
+        Names of tasks, separated by commas; None: all, or none with a file.
     seeds : int
         Of each setting; cheap ones take a stated number of times more.
     seed : int
@@ -48,8 +64,15 @@ class GoldenPathStudy(StudySettings):
     """
 
     name: ClassVar[str] = "golden-path"
+    step_size: float = option(0.05, FILE, "step size")
+    batch_size: int = option(4, FILE, "samples in a batch before the noise drops")
+    low_batch_size: int = option(64, FILE, "samples in a batch after it, and of the run with little noise")
+    steps: int = option(1000, FILE, "SGD steps; the noise drops after a quarter of them")
+    width: int = option(32, FILE, "hidden ReLU units of the network; 0: a linear model")
+    test_fraction: float = option(0.25, FILE, "part of the rows held out, on which losses are measured")
     tasks: str | None = option(
-        None, "settings", lambda: f"tasks, separated by commas: {', '.join(task_names())}", shown="all",
+        None, "settings", lambda: f"tasks, separated by commas: {', '.join(task_names())}",
+        shown="all, or none with --data",
         metavar="NAMES", allowed=task_names, several=True,
     )  # fmt: skip
     margin: float = option(0.05, "settings", "within which a gap counts as none: of that at the drop, or of the loss")
@@ -58,6 +81,7 @@ class GoldenPathStudy(StudySettings):
     quick: bool = option(False, "run", "a quarter of the steps: too short for most verdicts, but all figures")
 
     def __post_init__(self) -> None:
+        self.check_file()
         if not (self.tasks is None or isinstance(self.tasks, str)):
             raise InvalidInput(f"tasks must be a text, got {self.tasks!r}")
         if not isinstance(self.quick, bool):
@@ -68,23 +92,56 @@ class GoldenPathStudy(StudySettings):
             "margin": positive("margin", self.margin),
             "seeds": whole_number("seeds", self.seeds, FEWEST),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
+            "step_size": positive("step_size", self.step_size),
+            "batch_size": whole_number("batch_size", self.batch_size, 1),
+            "low_batch_size": whole_number("low_batch_size", self.low_batch_size, 1),
+            "steps": whole_number("steps", self.steps, 2 * QUARTER**2),
+            "width": whole_number("width", self.width, 0),
+            "test_fraction": positive("test_fraction", self.test_fraction),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)
         if checked["margin"] >= 1:
             raise InvalidInput(f"margin must be below 1, got {checked['margin']!r}")
+        if checked["low_batch_size"] < checked["batch_size"]:
+            raise InvalidInput(
+                f"low_batch_size is {self.low_batch_size}, below the batch_size {self.batch_size}: it must be larger, "
+                "so that the noise drops"
+            )
 
     @property
     def chosen(self) -> list[str]:
         """The tasks."""
-        return list(task_names()) if self.tasks is None else [name.strip() for name in self.tasks.split(",")]
+        if self.tasks is None:
+            return [] if self.data is not None else list(task_names())
+        return [name.strip() for name in self.tasks.split(",")]
 
     @property
     def cases(self) -> list[Case]:
-        """The settings."""
-        from .cases import CASES
+        """The settings, the user's file first."""
+        from .cases import CASES, Case
 
-        return [case for case in CASES if case.task in self.chosen]
+        found = [case for case in CASES if case.task in self.chosen]
+        if self.data is None:
+            return found
+        mine = Case(
+            os.path.basename(self.data), "", self.step_size, self.batch_size, self.steps // QUARTER, self.steps,
+            {"batch_size": self.low_batch_size}, why="own data", make=self.task_of_file,
+        )  # fmt: skip
+        return [mine, *found]
+
+    def task_of_file(self, seed: int) -> Task:
+        """The task that the file is made of, rows held out by the seed.
+
+        Raises
+        ------
+        InvalidInput
+            If the file cannot be used.
+        """
+        from sgdlimits.problems import tasks
+
+        path, target, form = self.checked_file()
+        return tasks.from_csv(path, target, self.width, test_fraction=self.test_fraction, seed=seed, **form)
 
     def run(self, progress: Any = None, threads: int | None = None) -> GoldenPathResult:
         """Run every setting, then ladders of doses and samples to a loss.
@@ -106,11 +163,11 @@ class GoldenPathStudy(StudySettings):
 
         from . import ladders
 
-        bar = open_progress(progress, math.inf)
+        study, bar = self.pinned(), open_progress(progress, math.inf)
         try:
             with one_blas_thread():  # the same bits on any number of cores
                 found = {}
-                for case in self.cases:
+                for case in study.cases:
                     task, sgd, asked = case.build(self.seed, self.quick)
                     found[case.name] = golden_path(
                         task, sgd, seeds=case.more * self.seeds, seed=self.seed, margin=self.margin, threads=threads,
@@ -120,7 +177,7 @@ class GoldenPathStudy(StudySettings):
                 costs = ladders.costs(self, threads, KeptOpen(bar))
         finally:
             bar.close()
-        return GoldenPathResult(self, found, doses, costs)
+        return GoldenPathResult(study, found, doses, costs)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -8,11 +8,14 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sgdlimits.compare import GoldenPath
-from sgdlimits.compare.text_table import NOTHING, TextTable, number, wrapped
+from sgdlimits.compare._golden_path.wording import past_edge
+from sgdlimits.compare.text_table import NOTHING, TextTable, number, percent, wrapped
 
 from .ladders import EXACT, titled
 
 if TYPE_CHECKING:
+    import xarray
+
     from .study import GoldenPathResult
 
 VERDICTS = ("holds", "marginal", "fails", "void")
@@ -34,6 +37,7 @@ ROW = (
 DOSE_ROW = ("ladder", "dose", "step", "epochs", "samples", "loss", "noiseless_loss", "relative", "lower", "upper",
             "verdict")  # fmt: skip
 ABSENT = "no such baseline"
+MARK = " (past)"
 
 
 def rows(result: GoldenPathResult) -> list[dict[str, Any]]:
@@ -69,10 +73,20 @@ def grid(result: GoldenPathResult) -> TextTable:
         title = list(groups)[0 if case.online else 1]
         groups[title].append((
             case.name, NOTHING if math.isnan(last) else number(last, 2, sign=True),
-            *(mine[column]["verdict"] for column in COLUMNS), str(data.attrs["seeds"]), case.why,
+            *(mine[column]["verdict"] for column in COLUMNS), _stability(data), str(data.attrs["seeds"]), case.why,
         ))  # fmt: skip
-    heads = ("setting", "last phi", *COLUMNS, "seeds", "there to show")
+    heads = ("setting", "last phi", *COLUMNS, "sharpness / edge", "seeds", "there to show")
     return TextTable(heads, tuple((title, tuple(found)) for title, found in groups.items() if found), "Verdicts")
+
+
+def _stability(data: xarray.Dataset) -> str:
+    """Step size times sharpness at the drop of the high and the low run over the edge of stability, which is marked."""
+    parts = []
+    for side in data["side"].values.tolist():
+        edge = float(data["edge"].sel(side=side))
+        mean = float((data["scaled_sharpness"].sel(side=side) / edge).mean()) if data.sizes["probe"] else math.nan
+        parts.append(NOTHING if math.isnan(mean) else number(mean, 2) + MARK * bool(past_edge(data, side)))
+    return ", ".join(dict.fromkeys(parts))
 
 
 def claims(result: GoldenPathResult) -> TextTable:
@@ -106,8 +120,8 @@ def finding(result: GoldenPathResult) -> str:
         open_ones = joins["marginal"] + joins["void"]
         parts.append(
             f"{where}, of {settings} setting{'s' * (settings > 1)}, the run whose noise drops joins the one with "
-            f"little noise in {joins['holds']}, fails to in {joins['fails']}, and in {open_ones} that is not decided; "
-            f"{told}."
+            f"little noise in {joins['holds']}, does not in {joins['fails']}, and {open_ones} "
+            f"{'is' if open_ones == 1 else 'are'} not decided; {told}."
         )
     parts += _dose_finding(result)
     return " ".join(parts)
@@ -120,11 +134,12 @@ def _dose_finding(result: GoldenPathResult) -> Iterable[str]:
         dose = result.doses[name]
         here = [row for row in dose.table() if row["dose"] == float(dose.dataset["dose"][0])]
         last = here[-1]
-        change = f"{100 * abs(last['relative']):.2g} % {'below' if last['relative'] < 0 else 'above'}"
+        change = f"{percent(abs(last['relative']))} % {'below' if last['relative'] < 0 else 'above'}"
         where = "offline" if "offline" in name else "online"
         said = f"On the diagonal network {where} batch size {last['dose']:g} ends {change} the loss without noise"
-        first = next((row for row in here if row["verdict"] == "helps"), None)
-        yield said + (f", ahead from {first['epochs']:.2g} epochs on." if first and where == "offline" else ".")
+        first = dose.helps_from.get(last["dose"])
+        epochs = next((row["epochs"] for row in here if row["step"] == first), math.nan)
+        yield said + (f", ahead from {epochs:.2g} epochs on." if math.isfinite(epochs) else ".")
 
 
 def reading(result: GoldenPathResult) -> str:
@@ -135,7 +150,9 @@ def reading(result: GoldenPathResult) -> str:
         f"no look surely ahead of the low-noise (noiseless) run, by more than {margin:g} of the loss. F3: total "
         "variation of predictions, or the correlation of residuals, at equal loss, against that of two low-noise runs "
         "on new data, from another start, and of two snapped runs. Each wrong with probability 5 % at most; marginal: "
-        "not decided; void: not measurable. phi: the gap over that at the drop. The criteria are derived, the "
+        "not decided; void: not measurable. phi: the gap over that at the drop. Sharpness / edge: step size times "
+        "largest Hessian eigenvalue at the drop, of the high and the low run at a few seeds, over the value from which "
+        f"descent without noise leaves a parabola;{MARK}: above it at some seed. The criteria are derived, the "
         "hypothesis is that of Vyas et al. (2023)."
     )
 
@@ -149,7 +166,7 @@ def regimes(result: GoldenPathResult) -> list[str]:
         whys = {row["name"]: row["why"] for row in drop.table() if row["name"] in ("F1", "F2")}
         found.append(
             f"{case.name}: {told['high']} to {told['low']}, at step {told['drop_at']} of {told['steps']}. "
-            f"{_regime(drop)} F1: {whys['F1']}; F2: {whys['F2']}."
+            f"{_regime(drop)} F1: {whys['F1']}; F2: {whys['F2']}." + (f" Data: {told['about']}." if case.make else "")
         )
     return found
 

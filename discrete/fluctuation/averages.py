@@ -1,0 +1,181 @@
+"""How iterates hang together: autocovariances, and means over windows (Polyak, Ruppert), exactly. Derived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, whole_number
+from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.problems.second_moments import start_moments
+
+from .stationary_states import StationaryState, stationary_state
+
+if TYPE_CHECKING:
+    import xarray
+
+    from ..sgd import SGD
+
+SHORT = 64  # windows up to which powers are summed one by one
+
+
+def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xarray.Dataset:
+    """Exact Cov(x_{t + lag}, x_t) at stationarity.
+
+    Parameters
+    ----------
+    sgd : SGD
+        Least squares or a noisy quadratic, a linear rule, independent batches.
+    lags : int, or sequence of int
+        So many lags from 0 on, or these, in steps.
+
+    Returns
+    -------
+    xarray.Dataset
+        `autocovariance(lag, coordinate, coordinate_2)`; `correlation(lag)`: its trace over that at lag 0; and
+        `ornstein_uhlenbeck(lag)`: the same of the process frozen at the minimiser, sum tr S_0 exp(-rate lag) of the
+        overdamped rates step_size k / (1 - momentum).
+
+    Raises
+    ------
+    NoStationaryLaw, InfiniteVariance, InvalidInput
+        As `SGD.stationary`; InvalidInput if a lag is no whole number from 0 on.
+    """
+    import xarray
+
+    kept = np.arange(whole_number("lags", lags, 1)) if np.ndim(lags) == 0 else np.array(lags)
+    for lag in kept:
+        whole_number("lags", lag.item(), 0)
+    state = stationary_state(sgd)
+    found = np.empty((len(kept), *state.positions.shape))
+    for index, lag in enumerate(kept):
+        found[index] = _lagged(state, int(lag))
+    total = np.array([np.trace(state.out(one)) for one in found])
+    decayed = np.exp(-np.outer(kept, state.overdamped_rates))
+    weights = np.diagonal(state.overdamped_covariance) * np.square(state.vectors).sum(axis=0)
+    names = list(sgd.problem.coordinates)
+    return xarray.Dataset(
+        {
+            "autocovariance": (("lag", "coordinate", "coordinate_2"), state.out(found)),
+            "correlation": ("lag", total / np.trace(state.out(state.positions))),
+            "ornstein_uhlenbeck": ("lag", decayed @ weights / weights.sum()),
+        },
+        {"lag": kept, "coordinate": names, "coordinate_2": names},
+        {"process": sgd.label, "step_size": float(sgd.step_size)},
+    )
+
+
+def average(sgd: SGD, window: int, x0: Any = None, burn_in: int = 0) -> xarray.Dataset:
+    """Exact mean and covariance of the mean of `window` consecutive iterates.
+
+    Parameters
+    ----------
+    sgd : SGD
+        As in `autocovariance`.
+    window : int
+        Iterates that are averaged.
+    x0 : array (d,), Gaussian, or tuple (mean, covariance), optional
+        The start; default: stationarity.
+    burn_in : int
+        Steps from x0 before the window: x_{burn_in + 1}, ..., x_{burn_in + window} are averaged.
+
+    Returns
+    -------
+    xarray.Dataset
+        `mean(coordinate)`, `covariance(coordinate, coordinate_2)`, `risk` at the average, and `limit(coordinate,
+        coordinate_2)`: K^-1 C K^-1 / window, C the covariance of the batch gradient at stationarity (Polyak, Juditsky
+        1992 for its form), what the covariance tends to as the window grows; zero where nothing acts.
+
+    Raises
+    ------
+    NoStationaryLaw, InfiniteVariance, InvalidInput
+        As `SGD.stationary`; InvalidInput if an argument cannot be used.
+    """
+    import xarray
+
+    window, burn_in = whole_number("window", window, 1), whole_number("burn_in", burn_in, 0)
+    if x0 is None and burn_in:
+        raise InvalidInput(f"burn_in is {burn_in}, but without x0 the window is at stationarity already: pass x0 too")
+    state, problem = stationary_state(sgd), sgd.problem
+    if x0 is None:
+        mean, covariance = np.zeros(problem.dimension), _window_covariance(state, window)
+    else:
+        mean, covariance = _from_start(sgd, state, x0, burn_in, window)
+    place = state.vectors @ mean + problem.minimiser
+    whole = state.out(covariance)
+    vectors = problem.eigenvectors
+    risk = float(problem.expected_risk(problem.to_modes(place), vectors.T @ whole @ vectors))
+    curvatures = state.problem.curvatures
+    inverse = np.where(curvatures > 0, 1 / np.where(curvatures > 0, curvatures, 1.0), 0.0)
+    limit = inverse[:, None] * state.noise * inverse / window
+    names = list(problem.coordinates)
+    return xarray.Dataset(
+        {
+            "mean": ("coordinate", place),
+            "covariance": (("coordinate", "coordinate_2"), whole),
+            "risk": ((), risk),
+            "limit": (("coordinate", "coordinate_2"), state.out(limit)),
+        },
+        {"coordinate": names, "coordinate_2": names},
+        {"process": sgd.label, "step_size": float(sgd.step_size), "window": window, "burn_in": burn_in},
+    )
+
+
+def _lagged(state: StationaryState, lag: int) -> np.ndarray:
+    """Cov(z_{t + lag}, z_t) (d, d) of the modes."""
+    powers = np.linalg.matrix_power(state.equations.transition, lag)  # (d, s, s)
+    return np.einsum("ia,aij->ij", powers[:, 0], state.covariance[:, 0])
+
+
+def _window_covariance(state: StationaryState, window: int) -> np.ndarray:
+    """(W R_0 + sum (W - n) (R_n + R_n^T)) / W^2, by the sum of a geometric series where the window is long."""
+    transition = state.equations.transition
+    moving = ~state.problem.frozen
+    d, s = len(transition), state.equations.numbers
+    weighted = np.zeros((d, s))
+    if window <= SHORT:
+        power = np.broadcast_to(np.eye(s), transition.shape)
+        for n in range(1, window):
+            power = power @ transition
+            weighted += (window - n) * power[:, 0]
+    else:
+        kept, lost = transition[moving], state.equations.lost[moving]
+        inverse = np.linalg.inv(lost)
+        after = np.eye(s) - np.linalg.matrix_power(kept, window)
+        weighted[moving] = (inverse @ (window * np.eye(s) - kept @ after @ inverse) - window * np.eye(s))[:, 0]
+    cross = np.einsum("ia,aij->ij", weighted, state.covariance[:, 0])
+    return (window * state.positions + cross + cross.T) / window**2
+
+
+def _from_start(
+    sgd: SGD, state: StationaryState, x0: Any, burn_in: int, window: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and covariance (d, d) of the average, in modes: the sum is one number more of each mode."""
+    plain, equations = state.problem, state.equations
+    if isinstance(sgd.step_size, StepSizes):
+        raise InvalidInput("averages are known for a constant step size: take one")
+    mean, spread = start_moments(x0, sgd.problem.dimension)
+    inverse = np.linalg.pinv(state.vectors)
+    means = np.zeros((equations.numbers + 1, plain.dimension))
+    means[0] = inverse @ (mean - sgd.problem.minimiser)
+    carried = np.zeros((equations.numbers + 1, equations.numbers + 1, plain.dimension, plain.dimension))
+    if spread is not None:
+        carried[0, 0] = inverse @ spread @ inverse.T
+    summed = _with_sum(equations)
+    for step in range(burn_in + window):
+        if step == burn_in:
+            means[-1], carried[-1], carried[:, -1] = 0.0, 0.0, 0.0
+        means, carried = summed.apply(means, carried)
+    return means[-1] / window, carried[-1, -1] / window**2
+
+
+def _with_sum(equations: MomentMap) -> MomentMap:
+    """The map of (state, sum of the positions that were reached)."""
+    s = equations.numbers
+    transition = np.zeros((equations.dimension, s + 1, s + 1))
+    transition[:, :s, :s] = equations.transition
+    transition[:, s, :s], transition[:, s, s] = equations.transition[:, 0], 1.0
+    return MomentMap(transition, np.append(equations.entry, equations.entry[0]), equations.noise, equations.weights)

@@ -1,0 +1,128 @@
+"""Methods beside each other at stationarity: expected excess loss, exactly, and the error of their limits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, SgdlimitsError, Unstable
+
+from .stationary_states import stationary_state
+
+if TYPE_CHECKING:
+    import xarray
+
+    from ..sgd import SGD
+
+OWN = "Ornstein-Uhlenbeck"  # the limit that every linear rule has here, with momentum in its step size
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LossTable:
+    """Expected excess losses at stationarity.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        `excess(process)`: E L less the least L, exact; inf where the second moment is.
+        `excess_of_limit(process, limit)` and `relative_error(process, limit)`: that over the exact one, less 1; nan
+        where a process has no such limit.
+        `test_excess(process)` on held-out samples, where there are any: E of the loss less that of the minimiser.
+    notes : tuple of str
+        Why an entry is missing.
+    """
+
+    dataset: xarray.Dataset
+    notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        found = self.dataset
+        limits = [str(name) for name in found.limit.values]
+        head = ["method", "excess loss", *limits]
+        rows = [
+            [str(name), f"{float(found.excess[i]):.6g}", *(_entry(found, i, j) for j in range(len(limits)))]
+            for i, name in enumerate(found.process.values)
+        ]
+        widths = [max(len(row[c]) for row in [head, *rows]) for c in range(len(head))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [head, *rows]]
+        lines.append("excess loss: exact, at stationarity; of a limit: its own, and in brackets its relative error")
+        return "\n".join([*lines, *self.notes])
+
+
+def table(
+    methods: Mapping[str, SGD] | Sequence[SGD], limits: Sequence[Callable[[SGD], Any]] = ()
+) -> LossTable:
+    """Expected excess loss at stationarity of several methods, and what continuous limits say in its place.
+
+    Parameters
+    ----------
+    methods : mapping name -> SGD, or sequence of SGD
+        Whose second moments close.
+    limits : sequence of functions of an SGD, optional
+        `diffusions.ModifiedEquation.of` and the like, beside the overdamped Ornstein-Uhlenbeck limit, which is always
+        there: step_size / (1 - momentum), the noise of the minimiser. The label of what they give names the column.
+
+    Raises
+    ------
+    InvalidInput
+        If there are no methods, or one has no closed moments.
+    """
+    import xarray
+
+    named = dict(methods) if isinstance(methods, Mapping) else {sgd.label: sgd for sgd in methods}
+    if not named or (not isinstance(methods, Mapping) and len(named) < len(methods)):
+        raise InvalidInput("methods must be at least one, with different names: pass a dict of name -> SGD")
+    excess, columns, notes = [], {OWN: [math.nan] * len(named)}, []
+    tests: list[float] = []
+    for index, (name, sgd) in enumerate(named.items()):
+        least = sgd.problem.least_risk
+        try:
+            law, state = sgd.stationary(), stationary_state(sgd)
+        except Unstable as error:
+            excess.append(math.inf)
+            tests.append(math.inf)
+            notes.append(f"{name}: {error}")
+        else:
+            excess.append(law.risk - least)
+            tests.append(_test_excess(sgd, law.covariance))
+            problem = sgd.problem
+            frozen = state.out(state.overdamped_covariance)
+            modes = problem.eigenvectors.T @ frozen @ problem.eigenvectors
+            columns[OWN][index] = float(problem.expected_risk(np.zeros(problem.dimension), modes)) - least
+        for limit in limits:
+            try:
+                process = limit(sgd)
+                value = process.stationary().risk - least
+            except SgdlimitsError as error:
+                notes.append(f"{name}: {error}")
+                continue
+            columns.setdefault(str(process.label), [math.nan] * len(named))[index] = value
+    of_limit = np.array(list(columns.values())).T
+    found = {
+        "excess": ("process", np.array(excess)),
+        "excess_of_limit": (("process", "limit"), of_limit),
+        "relative_error": (("process", "limit"), of_limit / np.array(excess)[:, None] - 1),
+    }
+    if not all(math.isnan(value) for value in tests):
+        found["test_excess"] = ("process", np.array(tests))
+    return LossTable(
+        xarray.Dataset(found, {"process": list(named), "limit": list(columns)}), tuple(dict.fromkeys(notes))
+    )
+
+
+def _test_excess(sgd: SGD, covariance: np.ndarray) -> float:
+    features = getattr(sgd.problem, "test_features", None)
+    if features is None or not len(features):
+        return math.nan
+    return float(0.5 * np.einsum("ni,ij,nj->n", features, covariance, features).mean())
+
+
+def _entry(found: xarray.Dataset, row: int, column: int) -> str:
+    value, error = float(found.excess_of_limit[row, column]), float(found.relative_error[row, column])
+    if math.isnan(value):
+        return "-"
+    return f"{value:.6g} ({100 * error:+.3g} %)" if math.isfinite(error) else f"{value:.6g}"

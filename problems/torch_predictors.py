@@ -1,0 +1,208 @@
+"""A torch function or module as a predictor (torch is imported when one is built)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.ensembles.philox import PACK
+from sgdlimits.exact.derivative_check import probe
+from sgdlimits.exact.errors import InvalidInput, calling, whole_number
+
+from .predictor import Predictor
+from .torch_functions import import_torch, tensor, vmapped
+from .torch_modules import ModuleFunction, module_function
+from .user_predictors import check_sizes, normal_start
+
+BLOCK = 2**20  # numbers of a pack of paths that torch may hold at once
+THROUGH = "the torch function, for many paths at once through torch.func,"
+
+
+@dataclass(frozen=True, eq=False)
+class TorchPredictor(Predictor):
+    """A predictor in torch, in double precision; every derivative by torch.func.
+
+    Parameters
+    ----------
+    function : f(x (d,), input (p,)) -> tensor (K,), or () for one output
+        Written for one path and one sample.
+    inputs, outputs, dimension : int
+        p, K and d.
+    initial : array (d,), optional
+        Where `start` starts; by default at standard normals over sqrt(d).
+    activations : int, optional
+        Numbers that the function makes on the way for a sample, by which batches are cut to fit in memory.
+
+    Raises
+    ------
+    MissingLibrary
+        If torch is not installed.
+    InvalidInput
+        If the function returns another shape.
+    """
+
+    function: Callable[..., Any]
+    inputs: int
+    outputs: int
+    dimension: int
+    initial: np.ndarray | None = None
+    activations: int = 0
+    compiled: bool = field(default=False, init=False)
+
+    batched = True
+    exact_hessians = True
+
+    def __post_init__(self) -> None:
+        check_sizes(self)
+        x, point = probe(self.dimension)[0][None], probe(self.inputs)[0][None, None]
+        found = self._through_torch("value", x, point)
+        if found.reshape(1, 1, -1).shape[-1] != self.outputs:
+            raise InvalidInput(f"function must return {self.outputs} outputs for one input, got {found.shape[2:]}")
+
+    @classmethod
+    def from_module(
+        cls, net: Any, inputs: int | tuple[int, ...], whole: bool = False, evaluation: bool = True
+    ) -> TorchPredictor:
+        """A torch module: x holds its parameters as `parameters_to_vector` orders them, `initial` those it has now.
+
+        A copy in double precision is used; the module itself is left alone. Parameters that require no gradient stay as
+        they are.
+
+        Parameters
+        ----------
+        net : torch.nn.Module
+        inputs : int or tuple of int
+            p: the module is called on single inputs (p,); a shape: on batches (B, *shape).
+        whole : bool
+            Inputs are whole numbers.
+        evaluation : bool
+            In evaluation mode; else in the mode that the module is in.
+        """
+        batched = isinstance(inputs, tuple)
+        shape = inputs if isinstance(inputs, tuple) else (inputs,)
+        function, outputs, activations = module_function(net, shape, batched, whole, evaluation)
+        initial = function.initial()
+        return cls(function, int(np.prod(shape)), outputs, initial.size, initial, activations)
+
+    @property
+    def row_size(self) -> int:
+        """Input, outputs and what is made on the way."""
+        return self.inputs + self.outputs + (self.activations or 8 * (self.inputs + self.outputs))
+
+    @cached_property
+    def _batch(self) -> Callable[..., Any]:
+        """Outputs (P, B, K) of tensors x (P, d) and inputs (P, B, p), and of inputs (B, p) that all paths share."""
+        func = import_torch().func
+        if isinstance(self.function, ModuleFunction):
+            one = self.function.batch
+        else:
+            one = func.vmap(lambda x, a: self.function(x, a).reshape(-1), in_dims=(None, 0))
+        each, shared = func.vmap(one), func.vmap(one, in_dims=(0, None))
+        return lambda x, inputs: (each if inputs.ndim == 3 else shared)(x, inputs)
+
+    def _blocks(self, inputs: np.ndarray) -> Iterator[tuple[slice, slice, Any]]:
+        """Paths, samples and their inputs, in blocks that a path's numbers do not depend on: their bits might."""
+        paths, samples = inputs.shape[:2]
+        length = max(1, BLOCK // (min(paths, PACK) * self.row_size))
+        for start in range(0, paths, PACK):
+            some = slice(start, start + PACK)
+            for first in range(0, samples, length):
+                part = inputs[some, first : first + length]
+                shared = len(part) > 1 and not part.strides[0]
+                yield some, slice(first, first + length), tensor(part[0] if shared else part)
+
+    @cached_property
+    def _vmapped(self) -> dict[str, Callable[..., Any]]:
+        """Derivatives of <slopes, outputs> for many paths and samples."""
+        func = import_torch().func
+
+        def inner(x, a, slope):
+            return (self.function(x, a).reshape(-1) * slope).sum()
+
+        def both(x, a, slope):
+            def outputs(x):
+                found = self.function(x, a).reshape(-1)
+                return (found * slope).sum(), found
+
+            gradient, found = func.grad(outputs, has_aux=True)(x)
+            return found, gradient
+
+        def contracted(x, a, slope, matrix):
+            return (func.hessian(inner)(x, a, slope) * matrix).sum()
+
+        made = {
+            "value": self.function,
+            "pullback": func.grad(inner),
+            "both": both,
+            "hessians": func.hessian(inner),
+            "hessian_gradient": func.grad(contracted),
+            "input_pullback": func.grad(inner, argnums=1),
+            "mixed": func.jacrev(func.grad(inner, argnums=1), argnums=0),
+            "differentials": lambda x, a, slope, along: func.jvp(lambda x: both(x, a, slope), (x,), (along,))[1],
+        }
+        return {name: vmapped(function) for name, function in made.items()}
+
+    def _through_torch(self, name: str, *arrays: np.ndarray) -> Any:
+        with calling(THROUGH):
+            return self._vmapped[name](*arrays)
+
+    def predict(self, x, inputs):
+        """The function's outputs."""
+        found = np.empty((*inputs.shape[:-1], self.outputs))
+        with import_torch().no_grad(), calling(THROUGH):
+            for paths, samples, part in self._blocks(inputs):
+                found[paths, samples] = self._batch(tensor(x[paths]), part).numpy()
+        return found
+
+    def batch_pullback(self, x, inputs, slopes_of):
+        """Gradients (P, d) of the sum over samples of <slopes_of(outputs, paths, samples), outputs>."""
+        torch, found = import_torch(), np.empty(x.shape)
+        for paths, samples, part in self._blocks(inputs):
+            at = tensor(x[paths]).requires_grad_()
+            with calling(THROUGH):
+                outputs = self._batch(at, part)
+            slopes = tensor(slopes_of(outputs.detach().numpy(), paths, samples))
+            with calling(THROUGH):
+                gradient = torch.autograd.grad(outputs, at, slopes)[0].numpy()
+            found[paths] = found[paths] + gradient if samples.start else gradient
+        return found
+
+    def pullback(self, x, inputs, slopes):
+        """Gradients of <slopes, outputs>."""
+        return self._through_torch("pullback", x, inputs, slopes)
+
+    def predict_and_pullback(self, x, inputs, slopes):
+        """Both in one pass."""
+        return self._through_torch("both", x, inputs, slopes)
+
+    def hessians(self, x, inputs, slopes):
+        """By torch."""
+        return self._through_torch("hessians", x, inputs, slopes)
+
+    def differentials(self, x, inputs, slopes, direction):
+        """By torch."""
+        along = np.broadcast_to(direction[:, None], (*slopes.shape[:-1], direction.shape[-1]))
+        return self._through_torch("differentials", x, inputs, slopes, along)
+
+    def hessian_gradient(self, x, inputs, slopes, matrix):
+        """By torch."""
+        matrix = np.broadcast_to(matrix[:, None], (*slopes.shape[:-1], *matrix.shape[1:]))
+        return self._through_torch("hessian_gradient", x, inputs, slopes, matrix)
+
+    def input_pullback(self, x, inputs, slopes):
+        """By torch."""
+        return self._through_torch("input_pullback", x, inputs, slopes)
+
+    def mixed(self, x, inputs, slopes):
+        """By torch."""
+        return self._through_torch("mixed", x, inputs, slopes)
+
+    def start(self, paths, seed=0):
+        """The module's own parameters, else standard normals over sqrt(d)."""
+        if self.initial is not None:
+            return np.tile(self.initial, (whole_number("paths", paths, 1), 1))
+        return normal_start(paths, seed, self.dimension)

@@ -1,0 +1,175 @@
+"""In a plane and on data: shapes of fluctuations, methods beside each other, weight decay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation
+from sgdlimits.discrete import SGD, fluctuation
+from sgdlimits.discrete.fluctuation import Ellipse, LossTable
+from sgdlimits.exact.errors import SgdlimitsError, Unstable
+from sgdlimits.problems import LeastSquares, NoisyQuadratic, StreamingLeastSquares
+
+from .curves import EXACT, Curve, Scale, end_of_paths
+from .one_dimension import OU
+
+HESSIAN, NOISE = [[1.0, 0.4], [0.4, 0.5]], [[1.0, -0.6], [-0.6, 1.5]]  # that do not commute
+FRACTIONS = (0.1, 0.5, 0.9)  # of the threshold, of the ellipses
+HELD_OUT = 0.2  # of the rows
+
+
+def shape(scale: Scale) -> tuple[Curve, dict[str, tuple[Ellipse, Ellipse, np.ndarray]]]:
+    """Anisotropy against the step size, and ellipses with paths at three step sizes."""
+    sgd = SGD(NoisyQuadratic(HESSIAN, NOISE), 0.1)
+    top = sgd.stability().mean_threshold
+    sizes = scale.grid(0.02, 0.97) * top
+    found = fluctuation.shapes(sgd, sizes)
+    simulated, errors = np.empty(sizes.size), np.empty(sizes.size)
+    for index, size in enumerate(sizes):
+        simulated[index], errors[index] = _anisotropy(scale, float(size))
+    curve = Curve(
+        "anisotropy", "Shape of the fluctuations: ratio of the variances along the axes", "step size / threshold",
+        "anisotropy", sizes / top,
+        {EXACT: found.anisotropy.values[:, 0], OU: found.anisotropy.values[:, 1]}, simulated, errors, log="",
+        note="Additive noise that does not commute with the Hessian; the limit has one shape at all step sizes. "
+        "Standard errors by the bootstrap.",
+    )  # fmt: skip
+    drawn = {}
+    for part in FRACTIONS:
+        here = SGD(NoisyQuadratic(HESSIAN, NOISE), part * top)
+        ends = end_of_paths(here, np.zeros(2), 400, min(scale.paths, 1500), scale.seed, scale.threads)
+        drawn[f"{part:g} of the threshold"] = (
+            fluctuation.ellipse(here), fluctuation.ellipse(here, law="Ornstein-Uhlenbeck"), ends
+        )  # fmt: skip
+    return curve, drawn
+
+
+def _anisotropy(scale: Scale, size: float) -> tuple[float, float]:
+    ends = end_of_paths(
+        SGD(NoisyQuadratic(HESSIAN, NOISE), size), np.zeros(2), 600, scale.paths, scale.seed, scale.threads
+    )
+
+    def ratio(sample: np.ndarray) -> float:
+        small, large = np.linalg.eigvalsh(np.cov(sample.T))
+        return float(large / small)
+
+    generator = np.random.Generator(np.random.Philox([scale.seed, 2]))
+    again = [ratio(ends[generator.integers(0, len(ends), len(ends))]) for _ in range(50)]
+    return ratio(ends), float(np.std(again, ddof=1))
+
+
+def on_data(scale: Scale, name: str, problem: LeastSquares) -> tuple[Curve, LossTable, float]:
+    """Excess loss against the step size, and a table of methods at half of the smallest threshold."""
+    batch = min(scale.batch_size, problem.samples)
+    top = SGD(problem, 1e-3, batch).stability().mean_square_threshold
+    sizes = scale.grid(0.02, 0.95) * top
+    made = [SGD(problem, float(size), batch) for size in sizes]
+    ou = [fluctuation.table({"": sgd}).dataset.excess_of_limit.values[0, 0] for sgd in made]
+    lines = {
+        EXACT: np.array([_excess(sgd.stationary, problem) for sgd in made]),
+        "homogenized SGD": np.array([_excess(HomogenizedSGD.of(sgd).stationary, problem) for sgd in made]),
+        "modified equation, order 1": np.array([_excess(ModifiedEquation.of(sgd).stationary, problem) for sgd in made]),
+        OU: np.array(ou),
+    }
+    simulated, errors = np.full(sizes.size, np.nan), np.full(sizes.size, np.nan)
+    slowest = float(problem.curvatures[problem.curvatures > 0].min())
+    for index, sgd in enumerate(made):
+        steps = int(min(8 / (float(sgd.step_size) * slowest), scale.longest))
+        if steps < 6 / (float(sgd.step_size) * slowest):
+            continue  # too far to stationarity
+        start = problem.minimiser, sgd.stationary().covariance
+        ends = end_of_paths(sgd, start, min(steps, 400), min(scale.paths, 4000), scale.seed, scale.threads)
+        values = problem.risk(ends) - problem.least_risk
+        simulated[index] = float(values.mean())
+        if sgd.fourth_moments_settle():
+            errors[index] = float(values.std(ddof=1) / np.sqrt(len(values)))
+    curve = Curve(
+        f"excess-{name}", f"{name}: excess loss at stationarity, batches of {batch}",
+        "step size / mean-square threshold", "excess loss", sizes / top, lines, simulated, errors, log="xy",
+        note=f"{name}: paths start from a Gaussian law with the exact moments; n = {problem.samples}, d = "
+        f"{problem.dimension}. No interval is drawn where the fourth moment is not proved to be finite.",
+    )  # fmt: skip
+    return curve, *methods(scale, problem, batch)
+
+
+def methods(scale: Scale, problem: LeastSquares, batch: int) -> tuple[LossTable, float]:
+    """A table at a step size of half the smallest threshold of plain descent, momentum's divided by 1 / (1 - mu)."""
+    hessian = problem.hessian + problem.ridge * np.eye(problem.dimension)
+    values = np.linalg.eigvalsh(hessian)
+    newton = np.linalg.inv(hessian) if values[0] > 1e-10 * values[-1] else None
+    plain = 0.5 * SGD(problem, 1e-3, batch).stability().mean_square_threshold
+    made = {
+        "SGD": SGD(problem, plain, batch),
+        "heavy ball 0.9": SGD(problem, 0.1 * plain, batch, momentum=0.9),
+        "Nesterov 0.9": SGD(problem, 0.1 * plain, batch, momentum=0.9, nesterov=True),
+    }
+    if newton is not None:
+        first = SGD(problem, 1e-3, batch, preconditioner=newton)
+        made["Newton"] = SGD(problem, 0.5 * first.stability().mean_square_threshold, batch, preconditioner=newton)
+    limits: list[Any] = [HomogenizedSGD.of, ModifiedEquation.of, lambda sgd: ModifiedEquation.of(sgd, order=2)]
+    return fluctuation.table(made, limits), plain
+
+
+def decay_on_a_line(scale: Scale) -> Curve:
+    """Loss against the ridge on a line, where the best one is negative."""
+    size, batch = 1.2, 6
+    problem = StreamingLeastSquares(np.ones(1), 0.5, np.ones(1))
+    ridges = np.linspace(-0.75, 0.42, scale.points)
+    sgd = SGD(problem, size, batch)
+    found = fluctuation.weight_decay(sgd, ridges)
+    simulated, errors = np.full(ridges.size, np.nan), np.full(ridges.size, np.nan)
+    for index, ridge in enumerate(ridges):
+        here = SGD(problem.with_ridge(float(ridge)), size, batch)
+        try:
+            index_of_tail = here.tail_index().index
+        except Unstable:
+            continue
+        ends = end_of_paths(here, here.problem.minimiser, 400, scale.paths, scale.seed, scale.threads)
+        values = problem.risk(ends)
+        simulated[index] = values.mean()
+        errors[index] = values.std(ddof=1) / np.sqrt(len(values)) if index_of_tail > 4 else np.nan
+    return Curve(
+        "decay-line",
+        f"Weight decay on a line: best at {found.best:.3g}, below zero as step size x curvature is over 1", "ridge",
+        "expected loss", ridges,
+        {EXACT: found.dataset.risk.values, "gradient flow": found.dataset.gradient_flow.values}, simulated, errors,
+        note=f"On a line: step size {size:g}, batches of {batch}, label noise 0.5; no interval where the fourth moment "
+        "is infinite.",
+        marks={"best": found.best},
+    )  # fmt: skip
+
+
+def decay_on_data(scale: Scale, name: str, problem: LeastSquares) -> Curve | None:
+    """Loss on held-out rows against the ridge, at a finite step size and without noise."""
+    if not len(problem.test_targets):
+        return None
+    batch = min(scale.batch_size, problem.samples)
+    sgd = SGD(problem, 0.6 * SGD(problem, 1e-3, batch).stability().mean_square_threshold, batch)
+    largest = float(problem.eigenvalues[0])
+    ridges = np.geomspace(1e-3, 1.0, scale.points) * largest
+    try:
+        found = fluctuation.weight_decay(sgd, ridges)
+    except SgdlimitsError:
+        return None
+    flow = []
+    for ridge in ridges:
+        there = problem.with_ridge(float(ridge)).minimiser
+        flow.append(0.5 * np.square(problem.test_features @ there - problem.test_targets).mean())
+    return Curve(
+        f"decay-{name}", f"{name}: loss on held-out rows against weight decay", "ridge / largest eigenvalue",
+        "expected test loss", ridges / largest,
+        {EXACT: found.dataset.test_risk.values, "gradient flow": np.array(flow)},
+        log="x", note=f"Step size 0.6 of the threshold without the ridge that is tried, batches of {batch}; exact.",
+        marks={"best": found.best / largest},
+    )  # fmt: skip
+
+
+def _excess(law: object, problem: LeastSquares) -> float:
+    try:
+        return float(law().risk) - problem.least_risk  # type: ignore[operator]
+    except Unstable:
+        return np.inf
+    except SgdlimitsError:
+        return np.nan

@@ -1,0 +1,195 @@
+"""The study of finite step sizes: exact laws of the recurrence beside paths and beside what limits say in its place."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, whole_number
+from sgdlimits.studies.data_files import DataFileSettings
+from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.studies.results import ResultOfStudy
+
+if TYPE_CHECKING:
+    import xarray
+
+    from sgdlimits.compare.reports import Report
+    from sgdlimits.discrete.fluctuation import Ellipse, LossTable
+    from sgdlimits.problems import LeastSquares
+
+    from .curves import Curve
+
+NONE = "none"  # of the named data sets
+FEWEST = 500  # paths
+HELD_OUT = 0.2  # of the rows of a data set
+FULL, QUICK = 9, 5  # points of a curve
+
+
+@dataclass(frozen=True)
+class FiniteStepSizeStudy(DataFileSettings):
+    """Settings of the study; `run` computes it.
+
+    Attributes
+    ----------
+    data, target, one_hot, drop, delimiter, decimal, data_sha256 : str, optional
+        A CSV file as one more data set, before the named ones; see `studies.data_files`.
+    datasets : str
+        Names of data sets, separated by commas; "none": no other than the file.
+    batch_size : int
+        On the data sets.
+    ridge : float
+    paths : int
+        Of each simulated point.
+    seed : int
+    quick : bool
+        Fewer points of each curve.
+    """
+
+    name: ClassVar[str] = "finite-step-size"
+    datasets: str = option(
+        "diabetes,airfoil", "data sets",
+        lambda: f"named data sets, separated by commas: {', '.join(dataset_names())}; {NONE}: no other than --data",
+        metavar="NAMES", allowed=dataset_names,
+    )  # fmt: skip
+    batch_size: int = option(4, "data sets", "batch size on the data sets")
+    ridge: float = option(0.1, "data sets", "of the objective, at least 0")
+    paths: int = option(10_000, "run", "of each simulated point")
+    seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
+    quick: bool = option(False, "run", "fewer points of each curve")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.datasets, str):
+            raise InvalidInput(f"datasets must be a text, got {self.datasets!r}")
+        if not isinstance(self.quick, bool):
+            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
+        self.check_file()
+        for name in self.names:
+            one_of("datasets", name, list(dataset_names()))
+        checked: dict[str, Any] = {
+            "batch_size": whole_number("batch_size", self.batch_size, 1),
+            "ridge": non_negative("ridge", self.ridge),
+            "paths": whole_number("paths", self.paths, FEWEST),
+            "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
+        }
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def names(self) -> list[str]:
+        """The named data sets."""
+        return [] if self.datasets == NONE else [name.strip() for name in self.datasets.split(",")]
+
+    def problems(self) -> Iterator[tuple[str, LeastSquares]]:
+        """Names and data sets, the file first."""
+        from sgdlimits.problems import LeastSquares
+
+        if self.data is not None:
+            yield Path(self.data).stem, self.read_file(self.ridge, True, HELD_OUT, self.seed)
+        for name in self.names:
+            yield name, LeastSquares.from_dataset(name, ridge=self.ridge, test_fraction=HELD_OUT, seed=self.seed)
+
+    def run(self, progress: Any = None, threads: int | None = None) -> FiniteStepSizeResult:
+        """Compute every curve and table.
+
+        Parameters
+        ----------
+        progress : True, None, or object with update(n) and close()
+        threads : int, optional
+            Never changes a number.
+
+        Raises
+        ------
+        InvalidInput
+            If the data cannot be used.
+        """
+        from sgdlimits.ensembles.blas_threads import one_blas_thread
+        from sgdlimits.ensembles.progress import open_progress
+
+        from . import general_losses, many_dimensions, one_dimension
+        from .curves import Scale
+
+        points = QUICK if self.quick else FULL
+        here = Scale(points, self.paths, self.batch_size, self.seed, self.quick, threads)
+        data = list(self.problems())
+        bar = open_progress(progress, math.inf, "parts")
+        curves: dict[str, Curve] = {}
+        tables: dict[str, tuple[LossTable, float]] = {}
+
+        def add(found: Any) -> None:
+            for curve in found if isinstance(found, list) else [found]:
+                if curve is not None:
+                    curves[curve.name] = curve
+            bar.update(1)
+
+        try:
+            with one_blas_thread():  # the same bits on any number of cores
+                for make in (one_dimension.additive, one_dimension.momentum, one_dimension.streaming,
+                             one_dimension.finite):  # fmt: skip
+                    add(make(here))
+                curve, ellipses = many_dimensions.shape(here)
+                add([curve])
+                add(many_dimensions.decay_on_a_line(here))
+                for name, problem in data:
+                    curve, table, size = many_dimensions.on_data(here, name, problem)
+                    add([curve, many_dimensions.decay_on_data(here, name, problem)])
+                    tables[name] = table, size
+                for make_loss in (general_losses.logistic, general_losses.network, general_losses.widths):
+                    add(make_loss(here))
+        finally:
+            bar.close()
+        return FiniteStepSizeResult(self, curves, ellipses, tables)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class FiniteStepSizeResult(ResultOfStudy):
+    """What a run of the study gave.
+
+    Attributes
+    ----------
+    study : FiniteStepSizeStudy
+    curves : mapping from names to Curve
+    ellipses : mapping from titles to (discrete, limit, positions (P, 2))
+    tables : mapping from data sets to (LossTable, step size of plain descent)
+    """
+
+    study: FiniteStepSizeStudy
+    curves: Mapping[str, Curve]
+    ellipses: Mapping[str, tuple[Ellipse, Ellipse, np.ndarray]]
+    tables: Mapping[str, tuple[LossTable, float]]
+
+    def __str__(self) -> str:
+        from .tables import text
+
+        return text(self)
+
+    @property
+    def finding(self) -> str:
+        """The result in a few sentences, computed from the data."""
+        from .tables import finding
+
+        return finding(self)
+
+    @property
+    def summary(self) -> xarray.Dataset:
+        """Over (curve): the largest deviation of paths from exact theory, and how far each limit is."""
+        from .summary import summary
+
+        return summary(self)
+
+    def table(self) -> list[dict[str, Any]]:
+        """One dict a curve and line."""
+        from .tables import rows
+
+        return rows(self)
+
+    def report(self) -> Report:
+        """Everything that goes into the folder."""
+        from .report import report
+
+        return report(self)
+
