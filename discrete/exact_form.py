@@ -61,8 +61,10 @@ def labelled(
         given["mean"] = problem.from_modes(means)
         given["covariance"] = vectors @ covariances @ vectors.T
         given["risk"] = problem.expected_risk(means, covariances)
-    found = [np.where(np.isnan(given[name]), np.inf, given[name]) if name in chosen else None for name in QUANTITIES]
-    return moments_dataset(kept, *found, problem.coordinates, attributes, clock(kept))
+    mean, covariance, risk = (
+        np.where(np.isnan(given[name]), np.inf, given[name]) if name in chosen else None for name in QUANTITIES
+    )
+    return moments_dataset(kept, mean, covariance, risk, problem.coordinates, attributes, clock(kept))
 
 
 def refuse_schedule(step_size: Any) -> None:

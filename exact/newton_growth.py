@@ -3,8 +3,8 @@
 In coordinates in which features are standard normal a step is A = I - size H'^-1 H, H' and H independent Wishart
 matrices over b and B, and turned coordinates are as good: k(s) = E |A e|^s of any unit vector e. H e is (X, sqrt(X Y))
 / B along e and across it, X and Y chi-squared of B and d - 1 degrees of freedom. (b H')^-1 sends a unit vector v to
-(v + r n) / T, with n uniform among unit vectors across v, T chi-squared of b - d + 1, and r^2 the quotient of chi-squared numbers of
-d - 1 and b - d + 2, all independent. With c the coordinate of n along e,
+(v + r n) / T, with n uniform among unit vectors across v, T chi-squared of b - d + 1, and r^2 the quotient of
+chi-squared numbers of d - 1 and b - d + 2, all independent. With c the coordinate of n along e,
 
     |A e|^2 = 1 - 2 q (X + r c sqrt(X Y)) / T + q^2 X (X + Y) (1 + r^2) / T^2,    q = size b / B,
 
@@ -81,10 +81,11 @@ def newton_index(label: str, dimension: int, batch: int, other: int, size: float
     exponents = [newton_growth(dimension, batch, other, size, 0.0, nodes) for nodes in (FINE, COARSE)]
     exponent, exponent_error = exponents[0], abs(exponents[0] - exponents[1])
     refuse_growth(label, exponent, exponent_error)
-    found = [
-        positive_root(lambda s, nodes=nodes: newton_growth(dimension, batch, other, size, s, nodes), most, 1e-12)
-        for nodes in (FINE, COARSE)
-    ]  # fmt: skip
+
+    def root(nodes: int) -> float:
+        return positive_root(lambda order: newton_growth(dimension, batch, other, size, order, nodes), most, 1e-12)
+
+    found = root(FINE), root(COARSE)
     return TailIndex(
         found[0], abs(found[0] - found[1]), "quadrature of |A e|, whose products are independent", exponent,
         exponent_error,

@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlimits.discrete import SGD
 from sgdlimits.discrete.closures import Closure
-from sgdlimits.discrete.rules import Adam, NaturalGradient
+from sgdlimits.discrete.rules import Adam, NaturalGradient, RMSProp
 from sgdlimits.exact.errors import InvalidInput, SgdlimitsError, instance_of, seed_number, whole_number
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
@@ -63,8 +63,8 @@ def closure(
     paths : int
         They start from the closure's law.
     steps : int, optional
-        Of a burn-in; by default 16 relaxation times under the frozen matrix, and as many memories of running means. Each
-        path is then looked at 16 times.
+        Of a burn-in; by default 16 relaxation times under the frozen matrix, and as many memories of running means.
+        Each path is then looked at 16 times.
     tolerance : float
         Relative, at most 0.1: within it a prediction agrees.
     seed : int
@@ -115,9 +115,9 @@ def _hessian(sgd: SGD) -> np.ndarray:
 def _memory(sgd: SGD) -> int:
     """Steps that running means of squares remember."""
     rule = sgd.update_rule
-    if isinstance(rule, NaturalGradient):
-        return 0
-    return math.ceil(1 / (1 - (rule.betas[1] if isinstance(rule, Adam) else rule.alpha)))
+    if isinstance(rule, Adam):
+        return math.ceil(1 / (1 - rule.betas[1]))
+    return math.ceil(1 / (1 - rule.alpha)) if isinstance(rule, RMSProp) else 0
 
 
 def _observables(sgd: SGD) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from ..results import Result
 from ..text_table import TextTable, number, with_error
 
-AXES = {("check",): "statement predicted found error verdict"}
+AXES: dict[tuple[str, ...], str] = {("check",): "statement predicted found error verdict"}
 ROW = ("statement", "predicted", "found", "error", "verdict")
 
 
