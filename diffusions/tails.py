@@ -10,7 +10,7 @@ from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
 from sgdlimits.exact.moment_exponents import LinearNoise
 from sgdlimits.exact.noise_maps import RankOneNoise, SampledNoise
 from sgdlimits.exact.quadratic_noise import QuadraticNoise
-from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.exact.tail_index import TailIndex, at_rest
 from sgdlimits.exact.tail_index_bounds import TailIndexBounds, homogenized_bounds
 from sgdlimits.problems.least_squares import LeastSquares
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .homogenized import HomogenizedSGD
 
 GOOD = 0.05  # relative error up to which nothing is sampled
-ROUNDING = 1e-12  # relative, of bounds
+ROUNDING = 1e-12  # of bounds, which are differences of numbers of at least 1
 
 
 def homogenized_tail_bounds(process: HomogenizedSGD) -> TailIndexBounds:
@@ -56,13 +56,7 @@ def diffusion_tail_index(process: Diffusion, seed: int, threads: int | None) -> 
     if found is None or found.error > GOOD * found.index:
         sampled = population_index(process, noise, noise.search_start if found is None else found.index, seed, threads)
         found = sampled if found is None or sampled.error < found.error else found
-    if not noise_dies(process):
-        return found
-    return TailIndex(
-        math.inf, 0.0, found.method, found.lyapunov_exponent, found.lyapunov_error,
-        "the risk is zero at the minimiser and there is no label noise: paths end there, and no other law is "
-        f"stationary; E |X_t - minimiser|^p falls to zero for p below {found.index:.6g} and grows above it",
-    )  # fmt: skip
+    return at_rest(found, "X_t") if noise_dies(process) else found
 
 
 def _within_bounds(process: Diffusion, found: TailIndex | None) -> TailIndex | None:
@@ -72,7 +66,7 @@ def _within_bounds(process: Diffusion, found: TailIndex | None) -> TailIndex | N
         return found
     bounds = bounded()
     upper = min(bounds.upper, bounds.sharpest_upper)
-    middle, half = (bounds.lower + upper) / 2, (upper - bounds.lower) / 2 + ROUNDING * upper
+    middle, half = (bounds.lower + upper) / 2, (upper - bounds.lower) / 2 + ROUNDING * max(upper, 1.0)
     outside = found is not None and not abs(found.index - middle) <= half + found.error
     if half <= GOOD * middle and (found is None or outside or found.error > half):
         exponent, error = (math.nan, math.nan) if found is None else (found.lyapunov_exponent, found.lyapunov_error)

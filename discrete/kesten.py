@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles import populations
+from sgdlimits.ensembles.random import PACK
 from sgdlimits.exact.continuous_factors import continuous_growth
-from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind, one_of
+from sgdlimits.exact.errors import InvalidInput, OutOfReach, axes, finite_array, kind, one_of, whole_number
 from sgdlimits.exact.even_coordinates import even_coordinates
-from sgdlimits.exact.tail_index import TailIndex, refuse_growth
+from sgdlimits.exact.tail_index import GIVEN, TailIndex, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -33,7 +34,9 @@ TINY = 1e-6  # order of moments whose growth is the Lyapunov exponent's
 CLOSE = 0.02  # relative, to which a root is sought by halving
 NEAR = 0.04  # of a root, how far to either side its slope is taken
 FEW_PARENTS, GROSS = 8.0, 0.01  # that carry a population, and the bias, of the index, that then spoils an interval
+PERIODS = 12  # of which 2, 3, 4 and 6 are parts
 PATIENCE = 10.0  # times the generations that directions may take to settle: paths start in steep ones
+FEWEST = {"paths": 2 * PACK, "generations": 20, "groups": 2}  # of which a search takes a part
 PLAIN, TILTED = 2048, 256  # paths of a population by default, of a user's recurrence and where steps are tilted
 UNLIKE, CHEAP = 10.0, 12  # ratio of eigenvalues past which starts differ; directions of which moments are cheap
 
@@ -53,7 +56,11 @@ class Populations:
         """From keyword arguments."""
         for name in options:
             one_of("option", name, [field.name for field in fields(cls)])
-        return cls(**options)
+        checked = dict(options)
+        for name, fewest in FEWEST.items():
+            if checked.get(name) is not None:
+                checked[name] = whole_number(name, checked[name], fewest)
+        return cls(**checked)
 
 
 def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
@@ -69,7 +76,8 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     x0 : array (d,), optional
         Any direction, for a recurrence.
     **options
-        paths, generations, groups, seed, threads of the populations, of a recurrence and of matrices.
+        paths (at least 32), generations (20), groups (2), seed, threads of the populations, of a recurrence and of
+        matrices.
 
     Returns
     -------
@@ -87,14 +95,14 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     sizes = Populations.of(options)
     if callable(getattr(law, "pdf", None)) and callable(getattr(law, "ppf", None)):
         fine, coarse = continuous_growth(law)
-        return index_of_factors("the recurrence", fine, coarse, "quadrature of |A|")
+        return index_of_factors(GIVEN, fine, coarse, "quadrature of |A|")
     if all(callable(getattr(law, name, None)) for name in ("initial_state", "step", "position")):
         if x0 is None:
             raise InvalidInput("x0 is missing: any direction (d,) from which the recurrence starts")
         start: Any = finite_array("x0", x0, ndim=1)
         sizes = replace(sizes, paths=sizes.paths or PLAIN)
         return population_index(
-            "the recurrence", lambda order, **sized: populations.grow_norm(law, start, order, **sized), sizes
+            GIVEN, lambda order, **sized: populations.grow_norm(law, start, order, **sized), sizes, whole=PERIODS
         )
     if isinstance(law, str) or axes(law) == 0 and not isinstance(law, tuple):
         raise InvalidInput(
@@ -103,11 +111,11 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
         )
     values, weights = weighted_values("law", law)
     if values.ndim == 1 or values.shape[1:] == (1, 1):
-        return index_of_values("the recurrence", values.ravel(), weights, "sum over the factors")
+        return index_of_values(GIVEN, values.ravel(), weights, "sum over the factors")
     if values.shape[1] != values.shape[2]:
         raise InvalidInput(f"matrices must be square, got shape {values.shape}")
     values, weights = values[weights > 0], weights[weights > 0]
-    known = family_index("the recurrence", values, weights)
+    known = family_index(GIVEN, values, weights)
     if known is not None:
         return known
     mean = np.einsum("n,nij->ij", weights, values)
@@ -119,8 +127,9 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     values = even.root @ values @ even.back
     logs = np.log(weights)
     return population_index(
-        "the recurrence",
+        GIVEN,
         lambda order, **sized: grow_tilted(TiltedMatrices(order, values, logs), even.spread, **sized), sizes,
+        whole=PERIODS,
     )  # fmt: skip
 
 
@@ -164,7 +173,7 @@ def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, flat
 
 def population_index(
     label: str, grow: GrowthAt, sizes: Populations, above_two: bool | None = None, settling: float = 0.0,
-    flat: GrowthAt | None = None, highest: float = math.inf,
+    flat: GrowthAt | None = None, highest: float = math.inf, whole: int = 1,
 ) -> TailIndex:  # fmt: skip
     """The root of log k(s) by cloning: a search with few paths, then an estimate with an interval.
 
@@ -179,6 +188,8 @@ def population_index(
         From other directions: where the Lyapunov exponent then differs, it is not settled.
     highest : float
         A bound of the Lyapunov exponent.
+    whole : int
+        Growth is averaged over a multiple of so many generations: directions that take turns have periods.
 
     Raises
     ------
@@ -187,9 +198,10 @@ def population_index(
 
     def rate(order: float, share: int = 4, grow: GrowthAt = grow) -> populations.Growth:
         generations = max(sizes.generations // share, 20)
+        averaged = (generations - generations // 4) // whole * whole
         return grow(
             order, generations=generations, paths=sizes.paths or TILTED, groups=2 if share == 4 else sizes.groups,
-            seed=sizes.seed, threads=sizes.threads, burn_in=generations // 4,
+            seed=sizes.seed, threads=sizes.threads, burn_in=generations - averaged,
         )  # fmt: skip
 
     share = 1 if above_two is None else 2

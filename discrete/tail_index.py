@@ -20,7 +20,7 @@ from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, alike, isotropic_growth
 from sgdlimits.exact.schedules import StepSizes
-from sgdlimits.exact.tail_index import TailIndex, refuse_growth
+from sgdlimits.exact.tail_index import TailIndex, at_rest, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MOST_BATCHES = 10**6  # that are gone through one by one
 ROUNDED = 1e-15  # relative rounding of curvatures of samples
 EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
+ALONG = 1e-9  # from which cosine a direction counts as part of another
 LOUD = 1 / 3  # of the growth of the moment that decides: a sample with that much is named (at 0.45 Hill is 12 % off)
 FEW_STAIRS = 20  # samples, of fewer of which the stairs are low
 
@@ -58,7 +59,11 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
     problem = with_a_law_of_samples(sgd, "the tail index")
     h = problem.eigenvalues[problem.eigenvalues > 0]
     if h.size < problem.dimension and problem.ridge < 0:
-        refuse_growth(sgd.label, math.log1p(-sgd.step_size * problem.ridge))
+        refuse_growth(
+            sgd.label, math.log1p(-sgd.step_size * problem.ridge),
+            remedy=f"ridge is {problem.ridge:g} and drives coordinates without data away whatever the step size: raise "
+            "it to 0 or above",
+        )  # fmt: skip
     if not h.size:
         raise InvalidInput("the data are zero, so nothing moves at random: there is no tail")
     with one_blas_thread():  # matrices are small: threads would wait for each other
@@ -68,11 +73,7 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
             found = _finite(sgd, problem, h, sizes)
     if not problem.noise_dies(sgd.label_noise) or not math.isfinite(found.index):
         return found
-    said = (
-        "the risk is zero at the minimiser and there is no label noise: paths end there, and no other law is "
-        f"stationary; E |x - minimiser|^p falls to zero for p below {found.index:.6g} and grows above it"
-    )
-    return replace(found, index=math.inf, error=0.0, note=f"{said}; {found.note}" if found.note else said)
+    return at_rest(found, "x")
 
 
 def _additive(sgd: SGD) -> TailIndex:
@@ -110,6 +111,8 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
     if not sgd.momentum:
         norms = np.maximum(np.abs(1 - size * problem.ridge), np.abs(1 - size * (squares + problem.ridge)))
         if norms.max() <= 1 + EXPANDS and size * problem.curvatures.max() < 2:
+            if sgd.batch_size == 1 and problem.ridge == 0 and only_reflected(rows, size * squares):
+                refuse_growth(sgd.label, 0.0)
             return TailIndex(
                 math.inf, 0.0, "no sample's step expands",
                 note="the steps are nonexpansive, so every moment is finite, and without noise on the labels the law "
@@ -121,6 +124,23 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
                 exact = index_of_factors(sgd.label, found, found, "sum over all batches")
                 return _with_stairs(exact, sgd, problem, squares)
     return _with_stairs(sampled_index(sgd, problem, h, sizes), sgd, problem, squares)
+
+
+def only_reflected(rows: np.ndarray, steps: np.ndarray) -> bool:
+    """Whether a direction is at most reflected, by samples (n, r) whose steps (n,) in units of theirs are 2.
+
+    Such a direction is orthogonal to all samples that contract, and to all that reflections lead to from these.
+    """
+    reflecting, seen = np.abs(steps - 2) <= EXPANDS, rows[(steps > 0) & (np.abs(steps - 2) > EXPANDS)]
+    left = rows[reflecting] / np.linalg.norm(rows[reflecting], axis=1, keepdims=True)
+    while len(left) and len(seen):
+        _, sizes, basis = np.linalg.svd(seen, full_matrices=False)
+        basis = basis[sizes > ALONG * sizes[0]]
+        reached = np.abs(left @ basis.T).max(axis=1) > ALONG
+        if not reached.any():
+            break
+        seen, left = np.vstack([basis, left[reached]]), left[~reached]
+    return len(left) > 0
 
 
 def _decays(sgd: SGD, curvatures: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .moment_growth import FactorGrowth, factor_root
-from .tail_index import LARGEST, refuse_growth
+from .tail_index import GIVEN, LARGEST, refuse_growth
 
 ONE = 1e-9  # log sizes below it in size are those of a factor 1: singular values carry rounding
 FEW = 100.0  # draws that carry a mean, below which rarer ones matter and no interval holds
@@ -207,7 +207,7 @@ def bounds_of_factors(largest: FactorLaw, smallest: FactorLaw | None, confidence
     if smallest is None:
         return TailExponentBounds(lower, void_upper("k_Psi is not given"))
     mean, error = smallest.mean_log(width)
-    refuse_growth("the recurrence", mean - error)
+    refuse_growth(GIVEN, mean - error)
     upper = _upper(smallest, mean + error, width)
     if lower.void and upper.void and _least(largest.fine) >= -ONE and smallest.fine.largest <= ONE:
         return TailExponentBounds(
@@ -237,7 +237,7 @@ def _lower(law: FactorLaw, width: float) -> ExponentBound:
         if not law.draws:
             return ExponentBound(math.inf, (math.inf, math.inf), reason="K_Psi never exceeds 1")
         largest = math.exp(law.fine.largest)
-        alike = _least(law.fine) > math.log(largest) - SAME
+        alike = _least(law.fine) >= law.fine.largest - SAME
         return void_lower(
             f"none of {law.draws} draws of K_Psi exceeds 1, the largest being {largest:.4g}: rarer ones may, and would "
             "decide" + (f"; if it is always {largest:.4g}, give that number" if alike else "")

@@ -41,7 +41,10 @@ def isometry_factors(matrices: np.ndarray) -> np.ndarray | None:
         change = np.kron(one.T, one.T) - np.eye(d * d)
         gram += change.T @ change
     ellipsoid = np.linalg.eigh(gram)[1][:, 0].reshape(d, d)
-    ellipsoid = (ellipsoid + ellipsoid.T) / np.trace(ellipsoid)
+    ellipsoid = ellipsoid + ellipsoid.T
+    if abs(np.trace(ellipsoid)) <= ROUNDING * np.abs(ellipsoid).max():
+        return None
+    ellipsoid /= np.trace(ellipsoid)
     values = np.linalg.eigvalsh(ellipsoid)
     if not values[0] > values[-1] / SKEW:
         return None

@@ -12,6 +12,7 @@ import numpy as np
 
 from .errors import InvalidInput, axes, calling, non_negative, positive, real_number, whole_number
 
+LARGEST_SIZE = 1e75  # its square is the square of a curvature's inverse
 STANDSTILL = 1e-150  # in place of a step size of zero, by whose square a diffusion may divide: nothing moves
 
 
@@ -186,7 +187,10 @@ def step_size_or_schedule(value: Any) -> float | StepSizes:
     if isinstance(value, list | tuple) or (isinstance(value, np.ndarray) and value.ndim):
         raise InvalidInput(f"step_size must be a number or a function of the step, got {type(value).__name__}")
     if not callable(value):
-        return positive("step_size", value)
+        size = positive("step_size", value)
+        if size > LARGEST_SIZE:
+            raise InvalidInput(f"step_size must be at most {LARGEST_SIZE:g}, got {size:g}: change the unit of the data")
+        return size
     if isinstance(value, type):
         raise InvalidInput(f"step_size is the class {value.__name__}: pass an object of it")
     sizes = StepSizes(value)

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from .errors import PositiveLyapunovExponent
 
 LARGEST = 1e4  # index from which on nobody would see a power
 SMALLEST = 1e-9  # index below which growth is rounding
 TOLERANCE = 1e-13
+SHOWN_ERROR = 1e-6  # of an index in a sentence, relative, from which the sentence has it
+GIVEN = "the recurrence"  # how one is called whose factors the user gives
 
 
 @dataclass(frozen=True)
@@ -67,25 +69,39 @@ class TailIndex:
         return f"TailIndex({number}; {self.method}{known}{note})"
 
 
-def refuse_growth(label: str, exponent: float, error: float = 0.0) -> None:
-    """Raise where the linear part does not contract, or its exponent cannot be told from 0.
+def refuse_growth(label: str, exponent: float, error: float = 0.0, remedy: str = "") -> None:
+    """Raise where the linear part does not contract, or its exponent cannot be told from 0; `remedy`: what would help.
 
     Raises
     ------
     PositiveLyapunovExponent
     """
+    usual = "give factors that are smaller on average" if label == GIVEN else (
+        "lower the step size or raise the batch size"
+    )  # fmt: skip
+    remedy = remedy or usual
     if exponent >= 0:
         raise PositiveLyapunovExponent(
             f"{label} has no stationary law, so no tail index: its Lyapunov exponent is {exponent:.4g} a step, not "
-            "below 0; lower the step size or raise the batch size",
+            f"below 0; {remedy}",
             lyapunov_exponent=exponent,
         )
     if exponent + error >= 0:
         raise PositiveLyapunovExponent(
             f"{label} has no stationary law that could be shown, so no tail index: its Lyapunov exponent, "
-            f"{exponent:.4g} +- {error:.2g} a step, cannot be told from 0; lower the step size or raise the batch size",
+            f"{exponent:.4g} +- {error:.2g} a step, cannot be told from 0; {remedy}",
             lyapunov_exponent=exponent,
         )
+
+
+def at_rest(found: TailIndex, state: str) -> TailIndex:
+    """Where the noise dies with the risk: the law is a point, and the root tells which moments of `state` fall."""
+    root = f"{found.index:.6g}" + (f" +- {found.error:.1g}" if found.error > SHOWN_ERROR * found.index else "")
+    said = (
+        "the risk is zero at the minimiser and there is no label noise: paths end there, and no other law is "
+        f"stationary; E |{state} - minimiser|^p falls to zero for p below {root} and grows above it"
+    )
+    return replace(found, index=math.inf, error=0.0, note=f"{said}; {found.note}" if found.note else said)
 
 
 def positive_root(

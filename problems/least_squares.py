@@ -11,10 +11,12 @@ import numpy as np
 
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
+    LARGEST_FEATURE,
     InvalidInput,
     axes,
     finite_array,
     non_negative,
+    of_size,
     real_number,
     seed_number,
     whole_number,
@@ -63,6 +65,7 @@ class LeastSquares(QuadraticProblem):
 
     def __post_init__(self) -> None:
         features, targets = checked_rows(self.features, self.targets, ("A", "b"))
+        of_size("A", features, LARGEST_FEATURE)
         names = tuple(map(str, self.coordinates)) or tuple(f"x{i}" for i in range(features.shape[1]))
         if len(names) != features.shape[1]:
             raise InvalidInput(f"coordinates must name {features.shape[1]} columns, got {len(names)} names")

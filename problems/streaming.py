@@ -8,7 +8,15 @@ from functools import cached_property
 import numpy as np
 
 from sgdlimits.exact.cost import check_memory
-from sgdlimits.exact.errors import InvalidInput, covariance_matrix, finite_array, non_negative, real_number
+from sgdlimits.exact.errors import (
+    LARGEST_VARIANCE,
+    InvalidInput,
+    covariance_matrix,
+    finite_array,
+    non_negative,
+    of_size,
+    real_number,
+)
 from sgdlimits.exact.noise_maps import RankOneNoise
 
 from .quadratic import QuadraticProblem, stationary_point
@@ -51,6 +59,7 @@ class StreamingLeastSquares(QuadraticProblem):
                 raise InvalidInput(f"covariance must not be negative on its diagonal, got {given.min():g}")
         else:
             given = covariance_matrix("covariance", given, truth.size)
+        of_size("covariance", given, LARGEST_VARIANCE)
         truth = truth.copy()
         given.flags.writeable = truth.flags.writeable = False
         object.__setattr__(self, "given", given)

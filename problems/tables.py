@@ -91,7 +91,7 @@ def standardised(
                 continue
             raise InvalidInput(
                 f"column {cut(name)} is constant over the training rows and cannot be scaled to variance 1; "
-                "remove it, or do not standardise"
+                "leave it out (drop=..., --drop on the command line), or do not standardise"
             )
         if scale[column] < 1e-6 * largest:  # the mean's own rounding shows: centre what is left once more
             values[:, column] -= entries.mean()

@@ -7,7 +7,6 @@ from scipy import stats
 from sgdlimits import compare
 from sgdlimits.compare._golden_path.criteria import does_not_help, joins
 from sgdlimits.compare._golden_path.functions import _look
-from sgdlimits.compare._golden_path.plan import larger
 from sgdlimits.discrete import SGD
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares, tasks
@@ -60,11 +59,6 @@ def test_skewed_seeds_are_said_to_be():
             found = does_not_help("F2", law((32, 1)), np.ones(1), np.zeros(1), 0.05, 0.05, "low")
             noted[name] += any("skewed" in note for note in found.notes)
     assert noted["lognormal"] > 160 and noted["normal"] < 10
-
-
-def test_the_noiseless_run_has_a_large_batch():
-    """Assert at least 64 fresh samples a step in place of no noise, and never less than the run itself."""
-    assert [larger(size) for size in (1, 4, 16, 512, 4096)] == [64, 64, 128, 1024, 4096]
 
 
 def test_unequal_losses_are_told_in_the_figure():

@@ -68,7 +68,7 @@ def test_what_needs_more_samples_than_there_are_is_refused():
         SGD(task.problem, 0.1)
     with pytest.raises(InvalidInput, match=r"10 steps need 80 \(batches of 4, .* there are 40"):
         compare.golden_path(task, high, 5, batch_size=4, steps=10, seeds=4)
-    with pytest.raises(InvalidInput, match="would be met again"):
+    with pytest.raises(InvalidInput, match="which is more noise"):
         compare.golden_path(task, high, 5, batch_size=1, steps=10, seeds=4)
     with pytest.raises(InvalidInput, match=r"12 steps need 48 \("):
         compare.dose_response(task, high, 12, batch_sizes=[1, 2], seeds=4)

@@ -120,7 +120,7 @@ def test_an_index_beyond_sight_is_no_number(law, n):
 
 def test_an_open_interval_says_why():
     """Assert a warning wherever there is no upper end, of short samples of a true power too."""
-    found = [estimate(student_sample(4, 400, seed)) for seed in range(20) for estimate in SEEN]
+    found = [estimate(student_sample(4, 1000, seed)) for seed in range(20) for estimate in SEEN]
     assert all(each.warnings for each in found if math.isinf(each.upper))
     assert any(math.isinf(each.upper) and each.index < math.inf for each in found)
 

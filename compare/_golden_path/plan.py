@@ -239,11 +239,6 @@ def plan(
         )
     met_at, cut, low, then = _met(sgd, given, drop_at) if kind == SIZE else (drop_at, 0.0, given, given)
     check_samples(task, max(sgd.batch_size, low.batch_size), steps + max(met_at - drop_at, 0))
-    if task.problem.single_pass and low.batch_size < sgd.batch_size:
-        raise InvalidInput(
-            f"the batch size falls from {sgd.batch_size} to {low.batch_size}, and samples that are to be met once "
-            "would be met again: let it rise"
-        )
     seeds = whole_number("seeds", seeds, 1)
     if seeds < FEWEST:
         raise InvalidInput(f"seeds is {seeds}, and a mean with its error over seeds needs {FEWEST} at least")

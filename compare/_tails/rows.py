@@ -15,6 +15,7 @@ from ..text_table import number, rounded
 
 EXACT, BOUNDS, ESTIMATE = "exact", "bounds", "estimate"
 HOLDING = 5e-4  # relative error of an index, below which all its digits that are shown hold
+NAMES = {"hill": "Hill", "pickands": "Pickands", "student": "Student t"}  # of estimators that refuse the sample
 SLACK = 1e-9  # of an index, by which numbers that are one may differ
 
 
@@ -140,7 +141,7 @@ def estimate_row(name: str, estimator: Callable[..., TailEstimate], sample: Any,
     try:
         seen = estimator(sample, confidence=level, independent=True)
     except InvalidInput as error:
-        return Row(ESTIMATE, name.replace("_", " "), notes=(str(error),))
+        return Row(ESTIMATE, " ".join(NAMES.get(word, word) for word in name.split("_")), notes=(str(error),))
     verdict = "" if known.index is None else _beside(known.index, seen.lower, seen.upper, ("covers", "misses"))
     return Row(ESTIMATE, seen.method, seen.index, seen.lower, seen.upper, seen.k or 0, seen.warnings, verdict)
 

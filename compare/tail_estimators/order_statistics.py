@@ -14,12 +14,14 @@ from .choices_of_k import RULES
 from .doubts import clusters_of, judged, moment_shape, no_pure_power
 from .result import TailEstimate, reciprocal
 from .samples import Tail, count_of, rule_or_count, tail_of
-from .second_order import SETTLES, SHRINK, line, line_of_range, spacings, usual_count
+from .second_order import SETTLES, SHRINK, fewest_for, line, line_of_range, spacings, usual_count
 
 FEWEST_ON_A_LINE = 20
 NO_BEND = 1.96  # standard errors that the spacings may bend before k is lowered
 SETTLED = 0.99  # confidence with which a tail that bends is said not to have settled
 MOMENT_SHARE, PICKANDS_SHARE = 0.02, 0.01
+LEAST_K = 50  # that moment and Pickands take by default
+MOMENT_MOST, PICKANDS_MOST = 0.1, 0.2  # share of a sample that this k may use: of more, t with 3 degrees is "light"
 
 
 def hill(
@@ -138,7 +140,7 @@ def _unbent(tail: Tail, rho: float) -> int:
     count = usual_count(tail.n, tail.most)
     if count < FEWEST_ON_A_LINE:
         raise InvalidInput(
-            f"sample has {tail.n} values, {4 * FEWEST_ON_A_LINE} are needed to correct Hill's estimate: "
+            f"sample has {tail.n} values, {fewest_for(FEWEST_ON_A_LINE)} are needed to correct Hill's estimate: "
             "pass more, or use hill"
         )
     while abs(line(spacings(tail.above(count)), rho).bend) > NO_BEND and count / SHRINK >= FEWEST_ON_A_LINE:
@@ -158,7 +160,7 @@ def moment(
     Parameters
     ----------
     k : int, float or None
-        A count or a fraction of n below one; by default a fiftieth, at least 50.
+        A count or a fraction of n below one; by default a fiftieth, at least 50, for which 500 values are needed.
     sample, side, centre, confidence, independent
         As in `hill`, with its errors.
 
@@ -170,7 +172,7 @@ def moment(
     """
     confidence = confidence_level(confidence)
     tail = tail_of(sample, side, centre, independent)
-    count = _share(k, tail, MOMENT_SHARE)
+    count = _share(k, tail, MOMENT_SHARE, MOMENT_MOST)
     above = tail.above(count)
     shape, error = moment_shape(above)
     scale = tail.threshold(count) * float(above.mean()) * (1 + max(0.0, float(above.mean()) - shape))
@@ -188,7 +190,8 @@ def pickands(
     Parameters
     ----------
     k : int, float or None
-        A count or a fraction of n below one; 4 k order statistics are used. By default a hundredth, at least 50.
+        A count or a fraction of n below one; 4 k order statistics are used. By default a hundredth, at least 50, for
+        which 1000 values are needed.
     sample, side, centre, confidence, independent
         As in `hill`, with its errors.
 
@@ -200,7 +203,7 @@ def pickands(
     """
     confidence = confidence_level(confidence)
     tail = tail_of(sample, side, centre, independent)
-    count = _share(k, tail, PICKANDS_SHARE, spare=4)
+    count = _share(k, tail, PICKANDS_SHARE, PICKANDS_MOST, spare=4)
     tail.above(4 * count - 1)  # refuses ties
     one, two, four = np.exp(tail.logs[[count - 1, 2 * count - 1, 4 * count - 1]] - tail.logs[count - 1])
     if not (one > two > four):
@@ -216,9 +219,16 @@ def pickands(
     return _from_shape(tail, shape, error, confidence, count, "Pickands", 4 * count - 1, scale)
 
 
-def _share(k: int | float | None, tail: Tail, share: float, spare: int = 1) -> int:
+def _share(k: int | float | None, tail: Tail, share: float, most: float, spare: int = 1) -> int:
     if k is None:
-        return count_of(min(max(50, int(share * tail.n)), tail.most // spare), tail, spare=spare)
+        count = max(LEAST_K, int(share * tail.n))
+        needed = math.ceil(spare * count / most)
+        if len(tail.logs) < needed:
+            raise InvalidInput(
+                f"the tail has {len(tail.logs)} values, {needed} are needed for the usual k of {count}, which else "
+                "reaches into the middle of the law: pass more samples, give k, or use hill"
+            )
+        return count_of(count, tail, spare=spare)
     return count_of(k, tail, spare=spare)
 
 

@@ -154,7 +154,7 @@ def whole_sample(sample: Any) -> np.ndarray:
     ends = np.flatnonzero(np.r_[True, np.diff(ordered) > 0, True])
     longest = int(np.diff(ends).max())
     if longest > SAME * len(values):
-        value = ordered[ends[np.diff(ends).argmax()]]
+        value = ordered[ends[np.diff(ends).argmax()]] + 0.0  # no -0
         raise InvalidInput(
             f"the sample holds {value:g} {longest} times in {len(values)}, at most {SAME:g} of it may be one value: "
             "a law with a density needs values that differ"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,6 +69,11 @@ def line_of_range(scaled: np.ndarray, quantile: float, rho: float | None = None)
 def usual_count(n: int, most: int) -> int:
     """k of the corrected estimate before any look at the sample: 400 of 10^4, growing as n^(2/3)."""
     return int(min(most, n // 4, USUAL * (n / 1e4) ** (2 / 3)))
+
+
+def fewest_for(k: int) -> int:
+    """Length of a sample from which that count is at least k."""
+    return max(4 * k, math.ceil(1e4 * (k / USUAL) ** 1.5))
 
 
 def estimate_rho(logs: np.ndarray, k: int) -> float:

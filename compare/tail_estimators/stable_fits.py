@@ -20,6 +20,7 @@ from .student_fits import distance
 RESAMPLES = 500
 SUMS = (4, 16)  # values that are added up to see whether the law is stable
 UNSTABLE = 0.995  # confidence with which it must be otherwise, of each
+SUMS_LEFT = 20  # the fewest sums of blocks
 BLOCK = 8  # of least variance, up to one percent, for a stable law
 MISFIT = 1.8  # Kolmogorov-Smirnov distance times sqrt(n): quantiles fit less well than likelihoods
 SHARE, LIGHTER, HEAVIER = 0.05, -3.0, 4.0  # largest values held against the fitted tail, and standard errors
@@ -130,7 +131,13 @@ def stable_blocks(
     values = whole_sample(sample)
     n = len(values)
     centred = _centred(values, centre)
-    block = whole_number("block", block, 2, max(2, len(centred) // 20))
+    block, most = whole_number("block", block, 2), len(centred) // SUMS_LEFT
+    if block > most:
+        needed = SUMS_LEFT * block * (2 if centre == "differences" else 1)
+        raise InvalidInput(
+            f"block is {block}, for which {needed} values are needed, got {n}: pass more samples"
+            + (f", or a block of at most {most}" if most > 1 else "")
+        )
     if not centred.all():
         raise InvalidInput(
             f"{int((centred == 0).sum())} of the sample's {len(centred)} values are zero once centred "
@@ -191,7 +198,10 @@ def _quantiles(values: np.ndarray, generator: np.random.Generator) -> tuple[np.n
     levels = gaps.cumsum(axis=1)
     whole, drawn = quantiles(LEVELS), quantiles(levels[:, :-1] / levels[:, -1:])
     if whole[3] <= whole[1] or (drawn[:, 3] <= drawn[:, 1]).any():
-        raise InvalidInput("half of the sample is one value: a law with a density needs values that differ")
+        raise InvalidInput(
+            "half of the sample, or of its differences or sums, is one value: a law with a density needs values that "
+            "differ"
+        )
     return whole, drawn
 
 
