@@ -41,7 +41,8 @@ def test_the_residual_and_the_radius_can_fail():
 
     found = SGD(SILENT, 0.2, 4, rule=rules.NaturalGradient(fisher="centred", momentum=0.5)).closure()
     assert residual(replace(found, covariance=1.1 * found.covariance), A, 0.5) > 0.05
-    noisy = SGD(StreamingLeastSquares(A, 0.5, np.ones(3)), 0.2, 4, rule=rules.NaturalGradient(fisher="centred")).closure()
+    problem = StreamingLeastSquares(A, 0.5, np.ones(3))
+    noisy = SGD(problem, 0.2, 4, rule=rules.NaturalGradient(fisher="centred")).closure()
     assert noisy.residual < 1e-12 and noisy.radius < 0.9 and not noisy.claims
 
 
@@ -93,7 +94,8 @@ def test_rmsprop_paths_agree_with_their_closure():
 def test_what_has_no_closure_says_so():
     """Assert sentences."""
     for sgd in (
-        SGD(SILENT, 0.1, 4, rule=rules.NaturalGradient(0.1, "centred")), SGD(SILENT, 0.1), SGD(SILENT, 0.1, rule="sign sgd"),
+        SGD(SILENT, 0.1, 4, rule=rules.NaturalGradient(0.1, "centred")), SGD(SILENT, 0.1),
+        SGD(SILENT, 0.1, rule="sign sgd"),
         SGD(Logistic(A, [0, 1, 1]), 0.1, rule="adam"), SGD(SILENT, 0.1, rule=rules.Adam(weight_decay=0.1)),
         SGD(SILENT, lambda k: 0.1, rule="adam"),
     ):  # fmt: skip

@@ -216,8 +216,9 @@ def test_single_rows_by_a_list_and_by_their_lengths_agree():
             sgd = SGD(problem, 0.7, label_noise=0.2, rule=rule)
             form = sgd._exact_form
             other = ListedBatches(sgd, form.newton)
-            np.testing.assert_allclose(form.stationary(False).covariance, other.stationary(False).covariance, rtol=1e-10)
-            assert form.stationary(False).risk == pytest.approx(other.stationary(False).risk, rel=1e-11)
+            first, second = form.stationary(False), other.stationary(False)
+            np.testing.assert_allclose(first.covariance, second.covariance, rtol=1e-10)
+            assert first.risk == pytest.approx(second.risk, rel=1e-11)
             one, two = (each.stability().mean_square_threshold for each in (form, other))
             assert one == pytest.approx(two, rel=1e-10) or one == two == np.inf
 

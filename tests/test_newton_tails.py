@@ -1,4 +1,4 @@
-"""Tail indices of Newton, proximal and natural gradient steps: closed forms, quadrature, and laws that are not there."""
+"""Tail indices of Newton, proximal and natural gradient steps: closed forms, quadrature, laws that are not."""
 
 import math
 

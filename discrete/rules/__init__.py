@@ -10,7 +10,7 @@ from .preconditioned import Preconditioned
 from .proximal import Proximal
 from .registry import RULES, find_rule
 from .rmsprop import RMSProp
-from .rule import MoveBound, Rule, UserRule
+from .rule import Facts, MoveBound, Rule, UserRule
 from .sign import SignSGD
 from .stochastic_newton import StochasticNewton
 
@@ -22,6 +22,7 @@ __all__ = [
     "Curvature",
     "CurvedRule",
     "DampedNewton",
+    "Facts",
     "HeavyBall",
     "MoveBound",
     "NaturalGradient",

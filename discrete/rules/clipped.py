@@ -13,7 +13,7 @@ from sgdlimits.exact.errors import InvalidInput, positive
 
 from .curved import CurvedRule
 from .momentum import Plain
-from .rule import Linear, MoveBound, Rule, UserRule
+from .rule import BOUNDED_MOVES, Linear, MoveBound, Rule, UserRule
 
 TINY = 1e-6  # torch divides by norm + 1e-6
 
@@ -47,6 +47,7 @@ class Clipped(Rule):
     rule: Rule = field(default_factory=Plain)
 
     source: ClassVar[str] = "Pascanu, Mikolov, Bengio: On the difficulty of training recurrent networks (ICML 2013)"
+    facts = BOUNDED_MOVES
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_norm", positive("max_norm", self.max_norm))

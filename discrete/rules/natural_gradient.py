@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import one_of
 
 from .curved import MATRICES, Curvature, CurvedRule, check_damping
 from .momentum import HeavyBall, Plain, check_momentum
-from .rule import Rule
+from .rule import Facts, Rule
 
 if TYPE_CHECKING:
     from ..sources.source import Source
@@ -43,6 +43,7 @@ class NaturalGradient(CurvedRule):
     momentum: float = 0.0
 
     source: ClassVar[str] = "Amari: Natural gradient works efficiently in learning (1998)"
+    facts = Facts("closure; tail index on streams", "none", "", "", "fisher='expected': as Newton's; else not known")
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "damping", check_damping(self.damping))

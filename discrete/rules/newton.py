@@ -11,7 +11,7 @@ from sgdlimits.ensembles.random import Noise
 
 from .curved import Curvature, CurvedRule, check_damping
 from .momentum import HeavyBall, Plain, check_momentum
-from .rule import Rule
+from .rule import Facts, Rule
 
 if TYPE_CHECKING:
     from ..sources.source import Source
@@ -33,6 +33,10 @@ class DampedNewton(CurvedRule):
     momentum: float = 0.0
 
     source: ClassVar[str] = "Levenberg (1944), Marquardt (1963); with a batch's gradient, sub-sampled Newton"
+    facts = Facts(
+        "tail index without ridge", "none; on quadratics those of Preconditioned", "eta", "1",
+        "2 (1 + mu) (h + damping) / h",
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "damping", check_damping(self.damping))

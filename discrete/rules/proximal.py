@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import OutOfReach
 
 from .curved import Curvature, CurvedRule
 from .momentum import Plain
-from .rule import Rule
+from .rule import Facts, Rule
 
 if TYPE_CHECKING:
     from ..sources.source import Source
@@ -30,6 +30,7 @@ class Proximal(CurvedRule):
     """
 
     source: ClassVar[str] = "Toulis, Airoldi: Asymptotic and finite-sample properties of implicit SGD (2017)"
+    facts = Facts("light tail", "none", "", "", "none with a ridge of at least 0")
     label = "proximal"
 
     @property

@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
 
 from .curved import Curvature, CurvedRule, check_damping
 from .momentum import Plain
-from .rule import Rule
+from .rule import Facts, Rule
 
 if TYPE_CHECKING:
     from ..sources.source import Source
@@ -39,6 +39,9 @@ class StochasticNewton(CurvedRule):
     hessian_batch_size: int | None = None
 
     source: ClassVar[str] = "Byrd, Chin, Neveitt, Nocedal: On the use of stochastic Hessian information (2011)"
+    facts = Facts(
+        "tail index", "none", "", "", "same batch, undamped: 2; another of b, stream: 2 (b - d - 1) / b; else stability()"
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "damping", check_damping(self.damping))
