@@ -4,6 +4,7 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.compare, not compare")
 
 from ._bounds import Bounds, bounds
+from ._closure import ClosureCheck, closure
 from ._contraction import Contraction, contraction
 from ._dose_response import DoseResponse, dose_response
 from ._golden_path import GoldenPath, golden_path
@@ -21,6 +22,7 @@ from .known_law import KnownLaw
 
 __all__ = [
     "Bounds",
+    "ClosureCheck",
     "Contraction",
     "DoseResponse",
     "GoldenPath",
@@ -37,6 +39,7 @@ __all__ = [
     "TimeScale",
     "TimeScales",
     "bounds",
+    "closure",
     "contraction",
     "dose_response",
     "golden_path",

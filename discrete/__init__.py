@@ -11,6 +11,7 @@ from .curvature import Sharpness, sharpness
 from .exponent_bounds import tail_exponent_bounds
 from .kesten import kesten_index
 from .lipschitz_factors import LipschitzFactors, lipschitz_factors
+from .method_table import methods
 from .noisy_gradient_descent import NoisyGradientDescent
 from .recurrence import Recurrence, simulate
 from .sgd import SGD
@@ -18,6 +19,6 @@ from .svag import SVAG
 
 __all__ = [
     "SGD", "SVAG", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
-    "fluctuation", "kesten_index", "lipschitz_factors", "rules", "schedules", "sharpness", "simulate",
+    "fluctuation", "kesten_index", "lipschitz_factors", "methods", "rules", "schedules", "sharpness", "simulate",
     "tail_exponent_bounds",
 ]  # fmt: skip

@@ -21,7 +21,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.sources import Rows
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .rules import Clipped, SignSGD
+from .rules import Clipped, Proximal, SignSGD
 from .rules.rule import MoveBound
 
 if TYPE_CHECKING:
@@ -105,6 +105,12 @@ def _bounded_support(sgd: SGD, bound: MoveBound | None, slope: float | None) -> 
     if slope is None or ridge == 0:
         return None
     linear = sgd.update_rule.linear(size)
+    if isinstance(sgd.update_rule, Proximal) and ridge > 0:
+        return TailIndex(
+            math.inf, 0.0, BOUNDED,
+            note=f"(1 + step_size ridge) x' = x - step_size g(x'), and g, the gradient there without its ridge, has "
+            f"norm at most {slope:.4g}: |x| does not stay beyond {slope / ridge:.4g}",
+        )  # fmt: skip
     if linear is not None:
         kept_state, entry = linear
         loop = kept_state.copy()
@@ -132,6 +138,8 @@ def _inward(sgd: SGD, bound: MoveBound | None, slope: float | None) -> str:
     """Why the mean step leads inward far out; empty where no proof is known. Derived."""
     problem, rule = sgd.problem, sgd.update_rule
     inner = rule.rule if isinstance(rule, Clipped) else rule
+    if isinstance(rule, Proximal) and slope is not None and problem.ridge == 0 and problem.predictor.outputs == 1:
+        return f"x' = x - step_size g(x'), the gradient taken a bounded step ahead; {_not_separable(sgd)}"
     if inner.linear(1.0) is not None and (bound is not None or slope is not None):
         # x less a multiple of the buffer moves by the response times the gradient: momentum is a bounded shift
         if isinstance(problem, QuadraticProblem):

@@ -27,6 +27,7 @@ from sgdlimits.problems.zero_loss import Model, QuadraticDifference
 
 from . import pair_kernels
 from .noisy_kernels import KERNEL_SLOTS, OWN_SLOTS, Plan, noisy_descent
+from .rules.curved import CurvedRule
 from .rules.momentum import HeavyBall, Nesterov, Plain
 from .rules.registry import compiled_rule, find_rule
 from .rules.rule import Rule
@@ -95,6 +96,11 @@ class NoisyGradientDescent:
         object.__setattr__(self, "step_size", step_size_or_schedule(self.step_size))
         if self.rule is not None:
             rule = find_rule(self.rule)
+            if isinstance(rule, CurvedRule):
+                raise InvalidInput(
+                    f"{rule.label} asks for {rule.asks}, which no model with a noise mechanism gives: take another "
+                    "rule, or SGD on a problem"
+                )
             plain = isinstance(rule, Plain) or (isinstance(rule, HeavyBall | Nesterov) and rule.momentum == 0)
             object.__setattr__(self, "rule", None if plain else rule)
 

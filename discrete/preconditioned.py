@@ -20,6 +20,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import start_moments
 from sgdlimits.problems.transformed import transformed
 
+from .exact_form import ExactForm
 from .moment_equations import quadratic_of
 from .rules import HeavyBall, Nesterov, Preconditioned
 
@@ -32,7 +33,7 @@ ROOM = 1e-12  # of a mean or covariance: what rounding the change of coordinates
 
 
 @dataclass(frozen=True, eq=False)
-class PlainCoordinates:
+class PlainCoordinates(ExactForm):
     """A preconditioned descent in the coordinates in which it is plain, and the way back.
 
     Attributes

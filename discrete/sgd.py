@@ -28,12 +28,15 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import sensitivities
 
-from . import moment_equations
+from . import closures, moment_equations
 from . import tail_index as tail_indices
 from .even_moments import even_moments as even_equations
 from .lyapunov import lyapunov_threshold
+from .closures import Closure
+from .curved_form import compiled_twin, curved_form
+from .exact_form import ExactForm
 from .preconditioned import PlainCoordinates
-from .rules import HeavyBall, Nesterov, Plain, Preconditioned, Rule, find_rule
+from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Preconditioned, Rule, find_rule
 from .rules.momentum import check_momentum
 from .simulated import Simulated
 from .sources import Source, drawn_rows, source_of
@@ -133,6 +136,8 @@ class SGD(Simulated):
                 rule.check_dimension(self.problem.dimension)
             linear = isinstance(rule, (Plain, HeavyBall, Nesterov))
             object.__setattr__(self, "rule", None if linear else rule)
+        if isinstance(self.rule, CurvedRule):
+            self.rule.check(self.source, float(self.step_sizes(0, 1)[0]))
         if self.nesterov and not self.momentum:
             raise InvalidInput("nesterov needs a momentum above zero, got momentum=0")
 
@@ -170,6 +175,11 @@ class SGD(Simulated):
     def _plain_coordinates(self) -> PlainCoordinates | None:
         """Where a preconditioned descent is plain; None where nothing is preconditioned."""
         return PlainCoordinates(self) if isinstance(self.rule, Preconditioned) else None
+
+    @cached_property
+    def _exact_form(self) -> ExactForm | None:
+        """Where its exact moments are computed, of a rule with a matrix; None of the others."""
+        return curved_form(self) if isinstance(self.rule, CurvedRule) else self._plain_coordinates
 
     @cached_property
     def update_rule(self) -> Rule:
@@ -267,8 +277,8 @@ class SGD(Simulated):
         StabilityWarning
             If the step size is not below the threshold of the mean or of the second moment.
         """
-        if self._plain_coordinates is not None:
-            return self._plain_coordinates.moments(x0, steps, record, quantities, self._attributes(), progress)
+        if self._exact_form is not None:
+            return self._exact_form.moments(x0, steps, record, quantities, self._attributes(), progress)
         second = self.second_moments
         second.warn_if_unstable()
         return second.moments(x0, steps, record, quantities, self._attributes(), self._time, progress)
@@ -379,9 +389,33 @@ class SGD(Simulated):
                 f"step_size is the schedule {self.step_size!r}, so there is no stationary law: take the one of a "
                 "constant step size, dataclasses.replace(sgd, step_size=...)"
             )
-        if self._plain_coordinates is not None:
-            return self._plain_coordinates.stationary(settled_only)
+        if self._exact_form is not None:
+            return self._exact_form.stationary(settled_only)
         return self.second_moments.stationary(settled_only)
+
+    def closure(self, form: str | None = None) -> Closure:
+        """An approximate stationary covariance of a rule whose law does not close: its matrix frozen at its mean.
+
+        Natural gradient with the Fisher matrix of all samples on a stream (read in the paper; with noise on labels, or
+        uncentred, derived), Adam and RMSProp on quadratic problems (derived). `compare.closure` puts it beside paths.
+
+        Parameters
+        ----------
+        form : {None, "2021"}
+            Of natural gradient, the older closure without the trace of the second moment.
+
+        Returns
+        -------
+        Closure
+            `covariance`, the residual of its equation, and by what the frozen matrix multiplies second moments: where
+            that is 1, no iteration would find the covariance.
+
+        Raises
+        ------
+        InvalidInput
+            If none is known.
+        """
+        return closures.closure(self, form)
 
     def _time(self, steps: np.ndarray) -> np.ndarray | None:
         """Sum of the step sizes before each step, where they follow a schedule."""
@@ -394,8 +428,8 @@ class SGD(Simulated):
         The second moment: where the noise feeds itself by the whole, to about 1e-12. Derived. Of the Lyapunov exponent,
         past which no law is stationary, when `.lyapunov_threshold` is read.
         """
-        if self._plain_coordinates is not None:
-            return self._plain_coordinates.stability()
+        if self._exact_form is not None:
+            return self._exact_form.stability()
         return replace(self.second_moments.stability(), lyapunov=lambda: lyapunov_threshold(self))
 
     def tail_index(self, **options: Any) -> TailIndex:
@@ -428,8 +462,8 @@ class SGD(Simulated):
         InvalidInput
             If the step size follows a schedule, or nothing is known of the rule or the loss.
         """
-        if self._plain_coordinates is not None:
-            return self._plain_coordinates.tail_index(**options)
+        if self._exact_form is not None:
+            return self._exact_form.tail_index(**options)
         return tail_indices.tail_index(self, **options)
 
     def fourth_moments_settle(self) -> bool:
@@ -438,8 +472,9 @@ class SGD(Simulated):
 
     def simulator(self) -> Simulator:
         """What the engine advances: a compiled loop where the problem and the rule have one."""
-        if self.source.compiled and self.update_rule.kernel is not None:
-            return self.source.simulator(self)
+        twin = compiled_twin(self) if isinstance(self.rule, CurvedRule) else self
+        if twin is not None and self.source.compiled and twin.update_rule.kernel is not None:
+            return self.source.simulator(twin)
         return RecurrenceSimulator(self, self.problem.dimension, self.problem.risk)
 
     def initial_state(self, x0: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -452,8 +487,12 @@ class SGD(Simulated):
     ) -> tuple[np.ndarray, np.ndarray]:
         """State after step k, in NumPy: the definition that the compiled kernels must reproduce."""
         x, slots = state
-        gradient = self.source.gradient(k, x, noise)
-        return self.update_rule.move(x, slots, gradient, float(self.step_sizes(k, k + 1)[0]), k)
+        rule, size = self.update_rule, float(self.step_sizes(k, k + 1)[0])
+        if isinstance(rule, CurvedRule):
+            gradient = rule.direction(self.source, k, x, noise, size)
+        else:
+            gradient = self.source.gradient(k, x, noise)
+        return rule.move(x, slots, gradient, size, k)
 
     def position(self, state: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """Positions (P, d) of a state."""

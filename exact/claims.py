@@ -100,6 +100,18 @@ BIBTEX = {
   volume    = {37},
   year      = {2024}
 }""",
+    "liu2021": """@inproceedings{liu2021,
+  author    = {Liu, Kangqiao and Ziyin, Liu and Ueda, Masahito},
+  title     = {Noise and Fluctuation of Finite Learning Rate Stochastic Gradient Descent},
+  booktitle = {Proceedings of the 38th International Conference on Machine Learning},
+  year      = {2021}
+}""",
+    "ziyin2022": """@inproceedings{ziyin2022,
+  author    = {Ziyin, Liu and Liu, Kangqiao and Mori, Takashi and Ueda, Masahito},
+  title     = {Strength of Minibatch Noise in {SGD}},
+  booktitle = {International Conference on Learning Representations},
+  year      = {2022}
+}""",
     "salmon2011": """@inproceedings{salmon2011,
   author    = {Salmon, John K. and Moraes, Mark A. and Dror, Ron O. and Shaw, David E.},
   title     = {Parallel Random Numbers: As Easy as 1, 2, 3},

@@ -12,6 +12,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
 
+from .batch_curvature import hessians
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
 from .predictor import Predictor
 from .predictors import Linear
@@ -118,6 +119,12 @@ class PredictionProblem(SampledProblem):
                 slopes = self.loss.slope(outputs, labels)
                 total += self.predictor.hessians(x[None], inputs[None], slopes[None])[0].sum(axis=0)
         return total / self.evaluated
+
+    def batch_hessians(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Mean Hessians (P, d, d) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
+        if self.predictor.exact_hessians:
+            return hessians(self, x, rows)
+        return self._batch_hessians_by_differences(x, rows)
 
     @property
     def exact_hessians(self) -> bool:

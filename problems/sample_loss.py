@@ -255,6 +255,10 @@ class SampleLoss(SampledProblem):
 
     exact_hessians = False
 
+    def batch_hessians(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Mean Hessians (P, d, d) of the samples `rows` (P, B) by differences of the gradient, without the ridge."""
+        return self._batch_hessians_by_differences(x, rows)
+
     def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Hessian of L at x (d,), without the ridge, times a direction (d,), by differences of the gradient."""
         return self._hessian_product_by_differences(x, direction)

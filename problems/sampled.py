@@ -91,6 +91,19 @@ class SampledProblem(Problem):
     def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Hessian of L at x (d,), without the ridge, times a direction (d,)."""
 
+    @abstractmethod
+    def batch_hessians(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Mean Hessians (P, d, d) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
+
+    def gradient_products(self, x: np.ndarray, centred: bool) -> np.ndarray:
+        """Mean of g g^T over the gradients g of all samples, with the ridge, or covariance, (P, d, d) at (P, d)."""
+        total = np.zeros((*x.shape, self.dimension))
+        mean = self._mean_gradient(x) if centred else -self.ridge * x
+        for rows in self._all_rows(len(x)):
+            apart = self.sample_loss_gradients(x, rows) - mean[:, None]
+            total += apart.swapaxes(1, 2) @ apart
+        return total / self.evaluated
+
     def sample_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) that SGD averages over a batch: each with the ridge."""
         return self.sample_loss_gradients(x, rows) + self.ridge * x[:, None, :]
@@ -138,6 +151,11 @@ class SampledProblem(Problem):
         """Hessian (d, d) of L at x (d,), without the ridge, from the gradient."""
         full = derivative(lambda point: self.gradient(point) - self.ridge * point, x)
         return (full + full.T) / 2
+
+    def _batch_hessians_by_differences(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """`batch_hessians` from the gradients."""
+        full = derivative(lambda points: self.sample_loss_gradients(points, rows).mean(axis=1), x)
+        return (full + full.swapaxes(1, 2)) / 2
 
     def _hessian_product_by_differences(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """`hessian_product` from the gradient."""

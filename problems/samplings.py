@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from math import perm
+from itertools import combinations, combinations_with_replacement
+from math import comb, perm
+
+import numpy as np
 
 from sgdlimits.ensembles.random import SAMPLINGS
 from sgdlimits.exact.cost import check_memory
@@ -61,3 +64,23 @@ def batch_moments(batch_size: int, sampling: str, samples: int) -> BatchMoments:
         float(n * (one - two) / b**2), float(n * (one - 3 * two + 2 * three) / b**3),
         float(n * (one - 7 * two + 12 * three - 6 * four) / b**4), float(n**2 * (two - 2 * three + four) / b**4),
     )  # fmt: skip
+
+
+def number_of_batches(batch_size: int, sampling: str, samples: int) -> int:
+    """How many sets of rows a batch can be, rows of a set drawn again among them."""
+    return comb(samples + batch_size - 1, batch_size) if sampling == "with_replacement" else comb(samples, batch_size)
+
+
+def all_batches(batch_size: int, sampling: str, samples: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows (m, batch_size) of every batch, up to their order, and the probabilities (m,)."""
+    if sampling != "with_replacement":
+        chosen = np.array(list(combinations(range(samples), batch_size)))
+        return chosen, np.full(len(chosen), 1 / len(chosen))
+    chosen = np.array(list(combinations_with_replacement(range(samples), batch_size)))
+    # Orders of a set: a run of t equal rows takes a factor 1 / t! off.
+    ways, run = np.ones(len(chosen)), np.ones(len(chosen))
+    for place in range(batch_size):
+        again = (chosen[:, place] == chosen[:, place - 1]) if place else np.zeros(len(chosen), dtype=bool)
+        run = np.where(again, run + 1, 1.0)
+        ways *= (place + 1) / run
+    return chosen, ways / float(samples) ** batch_size

@@ -104,8 +104,8 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "Contraction", "ConvexOrder", "DoseResponse",
-    "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect", "Tails",
+    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "ClosureCheck", "Contraction", "ConvexOrder",
+    "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect", "Tails",
     "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}

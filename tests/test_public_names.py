@@ -19,7 +19,7 @@ NAMES = {
     "problems.geometry": "limit_map",
     "discrete": "SGD SGD.in_plain_coordinates SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities "
     "SGD.tail_index "
-    "SGD.even_moments "
+    "SGD.even_moments SGD.closure methods "
     "SVAG SVAG.moments SVAG.stationary SVAG.stability SVAG.simulate "
     "NoisyGradientDescent simulate kesten_index tail_exponent_bounds lipschitz_factors sharpness "
     "AdditiveRecurrence.characteristic_function AdditiveRecurrence.cumulants AdditiveRecurrence.distribution "
@@ -38,12 +38,13 @@ NAMES = {
     "StableOrnsteinUhlenbeck StableOrnsteinUhlenbeck.of StableOrnsteinUhlenbeck.law StableOrnsteinUhlenbeck.stationary "
     "StableOrnsteinUhlenbeck.simulate StableOrnsteinUhlenbeck.moments StableOrnsteinUhlenbeck.tail_index "
     "StableLangevin StableLangevin.of StableLangevin.simulate StableLangevin.tail_index",
-    "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped Preconditioned",
+    "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped DampedNewton NaturalGradient StochasticNewton Proximal "
+    "Preconditioned",
     "discrete.fluctuation": "table autocovariance average dissipation posterior weight_decay ellipse shapes",
     "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
-    "compare": "laws orders time_scales manifold bounds tails Tails contraction snapping golden_path GoldenPath "
+    "compare": "closure laws orders time_scales manifold bounds tails Tails contraction snapping golden_path GoldenPath "
     "dose_response DoseResponse DoseResponse.noise_cost step_size_effect svag linear_scaling "
     "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "

@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negative, positive
 
-from .rule import Linear, MoveBound, Rule
+from .rule import Facts, Linear, MoveBound, Rule
 
 
 @compiled
@@ -74,6 +74,7 @@ class Adam(Rule):
     amsgrad: bool = False
 
     source: ClassVar[str] = "Kingma, Ba: Adam, a method for stochastic optimization (ICLR 2015)"
+    facts = Facts("closure; light tail if b1^2 < b2", "none", "", "", "none: steps are bounded if b1^2 < b2")
     equivariant = False
     kernel = staticmethod(adam)
 
@@ -121,6 +122,7 @@ class AdamW(Rule):
     amsgrad: bool = False
 
     source: ClassVar[str] = "Loshchilov, Hutter: Decoupled weight decay regularization (ICLR 2019)"
+    facts = Facts("bounded support if b1^2 < b2", "none", "", "", "2 / weight_decay")
     equivariant = False
     kernel = staticmethod(adam)
 

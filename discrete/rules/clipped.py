@@ -11,8 +11,9 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, positive
 
+from .curved import CurvedRule
 from .momentum import Plain
-from .rule import Linear, MoveBound, Rule, UserRule
+from .rule import BOUNDED_MOVES, Linear, MoveBound, Rule, UserRule
 
 TINY = 1e-6  # torch divides by norm + 1e-6
 
@@ -46,11 +47,17 @@ class Clipped(Rule):
     rule: Rule = field(default_factory=Plain)
 
     source: ClassVar[str] = "Pascanu, Mikolov, Bengio: On the difficulty of training recurrent networks (ICML 2013)"
+    facts = BOUNDED_MOVES
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "max_norm", positive("max_norm", self.max_norm))
         if not isinstance(self.rule, Rule) and callable(getattr(self.rule, "move", None)):
             object.__setattr__(self, "rule", UserRule.of(self.rule))
+        if isinstance(self.rule, CurvedRule):
+            raise InvalidInput(
+                f"{self.rule.label} divides the gradient by a matrix of its source, so clipping the gradient does not "
+                "bound its step: leave one of them out"
+            )
         if not isinstance(self.rule, Rule) or isinstance(self.rule, Clipped):
             raise InvalidInput(
                 f"rule must be a rule of discrete.rules that does not clip itself, got {type(self.rule).__name__}"

@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, real_number
 
-from .rule import Linear, MoveBound, Rule
+from .rule import Facts, Linear, MoveBound, Rule
 
 
 @compiled
@@ -43,6 +43,10 @@ class Plain(Rule):
     """x <- x - step_size g."""
 
     source: ClassVar[str] = "Robbins, Monro: A stochastic approximation method (1951)"
+    facts = Facts(
+        "tail index, even moments", "GradientFlow, OrnsteinUhlenbeck, HomogenizedSGD, ModifiedEquation", "eta",
+        "1; ModifiedEquation(order=2): 2", "2 / h",
+    )  # fmt: skip
     equivariant = True
     label = "plain"
     slots = 0
@@ -74,6 +78,10 @@ class HeavyBall(Rule):
     momentum: float
 
     source: ClassVar[str] = "Polyak: Some methods of speeding up the convergence of iteration methods (1964)"
+    facts = Facts(
+        "tail index, even moments", "those of plain SGD at step size eta / (1 - mu), by hand", "eta / (1 - mu)",
+        "not claimed", "2 (1 + mu) / h",
+    )  # fmt: skip
     equivariant = True
     slots = 1
     kernel = staticmethod(heavy_ball)
@@ -116,6 +124,10 @@ class Nesterov(Rule):
     momentum: float
 
     source: ClassVar[str] = "Nesterov (1983), in the form of Sutskever et al. (ICML 2013) and torch.optim.SGD"
+    facts = Facts(
+        "tail index, even moments", "those of plain SGD at step size eta / (1 - mu), by hand", "eta / (1 - mu)",
+        "not claimed", "2 (1 + mu) / ((1 + 2 mu) h)",
+    )  # fmt: skip
     equivariant = True
     slots = 1
     kernel = staticmethod(nesterov)

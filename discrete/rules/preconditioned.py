@@ -12,7 +12,7 @@ from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, covariance_matrix, finite_array
 
 from .momentum import HeavyBall, Nesterov, Plain, heavy_ball, nesterov, plain
-from .rule import Linear, MoveBound, Rule
+from .rule import Facts, Linear, MoveBound, Rule
 
 LEAST = 1e-13  # eigenvalue, as a part of the largest: below it a matrix is as good as singular
 
@@ -58,6 +58,10 @@ class Preconditioned(Rule):
     rule: Rule = field(default_factory=Plain)
 
     source: ClassVar[str] = "the natural form of variable-metric descent; Davidon (1959)"
+    facts = Facts(
+        "tail index without ridge", "those of plain SGD in plain coordinates", "eta", "1",
+        "that of the inner rule, h of matrix times Hessian",
+    )  # fmt: skip
     equivariant = False
     kernel = staticmethod(preconditioned)
 

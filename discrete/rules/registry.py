@@ -19,12 +19,19 @@ from sgdlimits.exact.errors import InvalidInput
 from .adam import Adam, AdamW, adam
 from .clipped import Clipped, clip
 from .momentum import HeavyBall, Nesterov, Plain, heavy_ball, nesterov, plain
+from .natural_gradient import NaturalGradient
+from .newton import DampedNewton
 from .preconditioned import Preconditioned, preconditioned
+from .proximal import Proximal
 from .rmsprop import RMSProp, rmsprop
 from .rule import Rule, UserRule
 from .sign import SignSGD, sign
+from .stochastic_newton import StochasticNewton
 
-RULES: tuple[type[Rule], ...] = (Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD, Preconditioned, Clipped)
+RULES: tuple[type[Rule], ...] = (
+    Plain, HeavyBall, Nesterov, Adam, AdamW, RMSProp, SignSGD, Preconditioned, Clipped, DampedNewton, NaturalGradient,
+    StochasticNewton, Proximal,
+)  # fmt: skip
 
 
 @compiled

@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, flag, non_negative, positive, real_number
 
-from .rule import Linear, MoveBound, Rule
+from .rule import Facts, Linear, MoveBound, Rule
 
 
 @compiled
@@ -56,6 +56,7 @@ class RMSProp(Rule):
     centered: bool = False
 
     source: ClassVar[str] = "Tieleman, Hinton: Lecture 6.5, RMSProp (Coursera, 2012); centred: Graves (2013)"
+    facts = Facts("closure; light tail if not centred", "none", "", "", "none: steps are bounded if not centred")
     equivariant = False
     kernel = staticmethod(rmsprop)
 

@@ -35,6 +35,30 @@ class MoveBound:
     decay: float = 0.0
 
 
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a method, for the table of `discrete.methods`; eta is the step size, mu the momentum.
+
+    Attributes
+    ----------
+    besides : str
+        What is known where the law does not close.
+    limit, clock, order : str
+        Its continuous limits in this package, their time a step, and the weak order that they claim.
+    threshold : str
+        Step size below which the mean settles on a quadratic; h is the largest curvature.
+    """
+
+    besides: str
+    limit: str
+    clock: str
+    order: str
+    threshold: str
+
+
+BOUNDED_MOVES = Facts("light tail", "none", "", "", "none: steps are bounded")
+
+
 class Rule(ABC):
     """x, slots <- move(x, slots, gradient): written once in NumPy and once compiled, for one path.
 
@@ -42,9 +66,11 @@ class Rule(ABC):
     ----------
     source : str
         Where the method comes from.
+    facts : Facts
     """
 
     source: ClassVar[str]
+    facts: ClassVar[Facts]
 
     @property
     @abstractmethod
@@ -117,6 +143,7 @@ class UserRule(Rule):
     label: str = "a rule of one's own"
 
     source: ClassVar[str] = "the user's own"
+    facts = Facts("nothing", "none", "", "", "not known")
     equivariant = False
 
     def __post_init__(self) -> None:

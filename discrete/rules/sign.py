@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.exact.compiling import compiled
 
-from .rule import Linear, MoveBound, Rule
+from .rule import BOUNDED_MOVES, Linear, MoveBound, Rule
 
 
 @compiled
@@ -24,6 +24,7 @@ class SignSGD(Rule):
     """x <- x - step_size sign(g), coordinate by coordinate; the sign of 0 is 0."""
 
     source: ClassVar[str] = "Bernstein, Wang, Azizzadenesheli, Anandkumar: signSGD (ICML 2018)"
+    facts = BOUNDED_MOVES
     label = "sign descent"
     slots = 0
     settings = ()

@@ -13,10 +13,13 @@ from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays
 from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.path_matrices import Dense, PathMatrices
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from ..additive_kernels import additive, additive_in_memory
+from ..rules.curved import Curvature
 from ..rules.registry import compiled_rule
+from .matrices import ROUNDING
 from .source import Descent, Source, loop_for
 
 
@@ -29,6 +32,7 @@ class Additive(Source):
     sampling: str
     label_noise: float
     compiled: bool = True
+    quadratic = True
 
     @cached_property
     def _root(self) -> np.ndarray:
@@ -46,6 +50,37 @@ class Additive(Source):
         modes = self.problem.to_modes(x)
         drawn = noise.normals(Purpose.GRADIENT, k, self.problem.dimension) @ self._root
         return (modes * self.problem.curvatures + drawn) @ self.problem.eigenvectors.T
+
+    def curvature(self, asked: Curvature, k: int, x: np.ndarray, noise: Noise) -> PathMatrices:
+        """Every batch has the Hessian of the whole."""
+        problem = self.problem
+        if asked.matrix == "hessian":
+            return Dense(problem.hessian[None], problem.ridge)
+        covariance = problem.gradient_noise_covariance(problem.minimiser)
+        if asked.matrix == "centred":
+            return Dense(covariance[None])
+        slope = problem.gradient(x)
+        return Dense(covariance + slope[:, :, None] * slope[:, None, :])
+
+    def lacks(self, asked: Curvature) -> str:
+        if asked.matrix == "expected":
+            return "noise of a covariance is no model of labels: take fisher='centred' or 'empirical'"
+        if asked.matrix != "hessian" and asked.samples != "all":
+            return "samples of a batch are not drawn one by one here: take samples='all'"
+        return ""
+
+    def may_be_singular(self, asked: Curvature, damping: float) -> str:
+        problem = self.problem
+        if asked.matrix == "hessian":
+            values, what = problem.curvatures, "the objective has curvature"
+        else:
+            covariance = problem.gradient_noise_covariance(problem.minimiser)
+            values, what = np.linalg.eigvalsh(covariance), "the noise has variance"
+        lowest = float(values.min())
+        least = lowest + damping
+        if least > ROUNDING * float(np.abs(values).max()):
+            return ""
+        return f"{what} {lowest:.4g} in some direction: state a damping above {max(0.0, -lowest):.4g}"
 
     def simulator(self, descent: Descent) -> Simulator:
         """In packs of paths: in the eigenbasis (not centred) where the rule allows."""

@@ -11,9 +11,15 @@ import numpy as np
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.random import SAMPLINGS, Noise
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
+from sgdlimits.exact.path_matrices import Dense, LowRank, PathMatrices
+from sgdlimits.problems.batch_curvature import model_factors, model_fisher
+from sgdlimits.problems.prediction import PredictionProblem
 
 from ..loss_kernels import compiled_loss
+from ..rules.curved import Curvature
 from ..rules.registry import compiled_rule
+from .matrices import fisher, needs, noise_for
+from .rows import lacks_batch
 from .source import Descent, Source, drawn_rows, kept_of_rows
 
 
@@ -35,6 +41,39 @@ class Samples(Source):
         if self.sampling != "with_replacement" and self.batch_size == problem.samples:
             return problem.gradient(x)  # all samples, in whatever order
         return problem.batch_gradients(x, drawn_rows(k, noise, self.batch_size, problem.samples, self.sampling))
+
+    def curvature(self, asked: Curvature, k: int, x: np.ndarray, noise: Noise) -> PathMatrices:
+        problem, whole = self.problem, asked.samples == "all"
+        if whole and asked.matrix == "hessian":
+            return Dense(np.stack([problem.hessian(place) for place in x]), problem.ridge)
+        if whole and asked.matrix == "expected":
+            return Dense(model_fisher(problem, x), problem.ridge)
+        if whole:
+            return Dense(problem.gradient_products(x, asked.matrix == "centred"))
+        rows = drawn_rows(k, noise_for(asked, noise), asked.size or self.batch_size, problem.samples, self.sampling)
+        if asked.matrix == "hessian":
+            return Dense(problem.batch_hessians(x, rows), problem.ridge)
+        if asked.matrix == "expected":
+            return LowRank(model_factors(problem, x, rows) / np.sqrt(rows.shape[1]), problem.ridge)
+        return fisher(problem.sample_gradients(x, rows), asked.matrix)
+
+    def lacks(self, asked: Curvature) -> str:
+        if asked.matrix == "expected" and not isinstance(self.problem, PredictionProblem):
+            return (
+                f"{type(self.problem).__name__} gives losses of samples and no model of labels: take "
+                "fisher='empirical' or 'centred', or a Supervised problem"
+            )
+        return lacks_batch(
+            asked, self.batch_size, self.sampling, None if self.problem.endless else self.problem.samples
+        )
+
+    def may_be_singular(self, asked: Curvature, damping: float) -> str:
+        problem = self.problem
+        shift = damping + (problem.ridge if asked.matrix in ("hessian", "expected") else 0.0)
+        convex = isinstance(problem, PredictionProblem) and problem.predictor.affine
+        if damping > 0 or convex and shift > 0 or asked.matrix == "expected" and shift > 0:
+            return ""
+        return needs(min(shift, 0.0), "nothing keeps it from being singular")
 
     def simulator(self, descent: Descent) -> Simulator:
         return ArraySimulator(

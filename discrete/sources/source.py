@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.random import Noise
+from sgdlimits.exact.path_matrices import PathMatrices
+
+from ..rules.curved import Curvature
 
 # The last permutations of each crowd of paths, for as long as it lives.
 _last: WeakKeyDictionary[Noise, tuple[tuple[int, int], np.ndarray]] = WeakKeyDictionary()
@@ -39,7 +42,15 @@ class Descent(Protocol):
 
 
 class Source(ABC):
-    """The gradient of a batch, once in NumPy, and once inside a compiled loop that applies the rule as well."""
+    """The gradient of a batch, once in NumPy, and once inside a compiled loop that applies the rule as well.
+
+    Attributes
+    ----------
+    quadratic : bool
+        The objective of every batch is a quadratic.
+    """
+
+    quadratic: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -49,6 +60,18 @@ class Source(ABC):
     @abstractmethod
     def gradient(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
         """Gradient (P, d) of the batch of step k at positions x (P, d), ridge included."""
+
+    @abstractmethod
+    def curvature(self, asked: Curvature, k: int, x: np.ndarray, noise: Noise) -> PathMatrices:
+        """The matrix that a rule asks for at step k and positions x (P, d), ridge included."""
+
+    @abstractmethod
+    def lacks(self, asked: Curvature) -> str:
+        """Why there is no such matrix here; empty where there is."""
+
+    @abstractmethod
+    def may_be_singular(self, asked: Curvature, damping: float) -> str:
+        """Why it may be singular in spite of this damping, and what to do; empty where it is not."""
 
     @abstractmethod
     def simulator(self, descent: Descent) -> Simulator:

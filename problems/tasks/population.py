@@ -71,6 +71,10 @@ class Population(SampledProblem):
         """Hessian (d, d) of L by differences of the gradient."""
         return self._hessian_by_differences(x)
 
+    def batch_hessians(self, x, rows):
+        """Hessians (P, d, d) of L, whatever the rows, by differences of the gradient."""
+        return self._batch_hessians_by_differences(x, rows[:, :1])
+
     def hessian_product(self, x, direction):
         """Hessian of L times a direction (d,), by differences of the gradient."""
         return self._hessian_product_by_differences(x, direction)

@@ -1,0 +1,140 @@
+"""Exact moments of stochastic Newton and proximal steps on finite least squares, over the list of all batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.ensembles.initial import moment_steps
+from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw
+from sgdlimits.exact.listed_steps import ListedSteps
+from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.stationary_law import THRESHOLD_ERROR, Stability, StationaryLaw
+from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.samplings import all_batches, number_of_batches
+from sgdlimits.problems.second_moments import start_moments
+
+from .curved_tails import expands_nothing, listed_index, nonexpansive
+from .exact_form import ExactForm, asked, labelled, law_of_modes, refuse_schedule, refuse_unsettled
+from .newton_step import NewtonStep, proximal_stability
+
+if TYPE_CHECKING:
+    import xarray
+
+    from .sgd import SGD
+
+MOST_BATCHES = 4000  # that are listed
+
+
+@dataclass(frozen=True, eq=False)
+class ListedBatches(ExactForm):
+    """Of a descent on finite least squares whose batches are few.
+
+    Attributes
+    ----------
+    sgd : SGD
+    newton : NewtonStep
+    """
+
+    sgd: SGD
+    newton: NewtonStep
+
+    @property
+    def problem(self) -> LeastSquares:
+        """The data."""
+        problem = self.sgd.problem
+        assert isinstance(problem, LeastSquares)
+        return problem
+
+    def _steps(self, directions: int) -> ListedSteps:
+        """In the first so many modes: all, or those that the data move."""
+        problem, newton, sgd = self.problem, self.newton, self.sgd
+        rows, one = problem.augmented_modes[:, :directions], np.eye(directions)
+        pulls, pushes, weights = self._batches(rows, sgd.batch_size)
+        pushes = pushes - problem.ridge * problem.minimiser_modes[:directions]
+        added = sgd.label_noise**2 / sgd.batch_size
+        shift = problem.ridge + newton.damping
+        if newton.batch is None:
+            inverses = np.linalg.inv(pulls + shift * one)
+            noise = added * np.einsum("m,mij->ij", weights, inverses @ pulls @ inverses)
+            pushed = np.einsum("mij,mj->mi", inverses, pushes)
+            return ListedSteps(inverses @ (pulls + problem.ridge * one), pushed, weights, noise, one[None], np.ones(1))
+        others, _, other_weights = self._batches(rows, newton.batch)
+        noise = added * np.einsum("m,mij->ij", weights, pulls)
+        return ListedSteps(
+            pulls + problem.ridge * one, pushes, weights, noise, np.linalg.inv(others + shift * one), other_weights
+        )
+
+    def _batches(self, rows: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Hessians (m, q, q) without the ridge, what pushes from the minimiser (m, q), and probabilities (m,)."""
+        problem, sgd = self.problem, self.sgd
+        if isinstance(self.newton.size, StepSizes):
+            raise InvalidInput(
+                f"step_size is the schedule {self.newton.size!r}, and exact moments of {sgd.label} over a list of "
+                "batches are known for one step size: take dataclasses.replace(sgd, step_size=...), or simulate"
+            )
+        count = number_of_batches(size, sgd.sampling, problem.samples)
+        if count > MOST_BATCHES:
+            raise InvalidInput(
+                f"exact moments of {sgd.label} go through all batches, and here are {count:.3g}, over {MOST_BATCHES}: "
+                "take batch_size=1, or simulate"
+            )
+        chosen, weights = all_batches(size, sgd.sampling, problem.samples)
+        part = rows[chosen]
+        pushes = -np.einsum("mbi,mb->mi", part, problem.residuals_at_minimiser[chosen]) / size
+        return np.einsum("mbi,mbj->mij", part, part) / size, pushes, weights
+
+    @cached_property
+    def moving(self) -> ListedSteps:
+        """In the modes that something moves."""
+        problem = self.problem
+        return self._steps(problem.dimension if problem.ridge else problem.rank)
+
+    def moments(
+        self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
+    ) -> xarray.Dataset:
+        problem, chosen = self.problem, asked(self.sgd.label, quantities)
+        mean, covariance = start_moments(x0, problem.dimension)
+        kept, vectors = moment_steps(record, steps), problem.eigenvectors
+        spread = np.zeros((mean.size,) * 2) if covariance is None else vectors.T @ covariance @ vectors
+        found = self._steps(problem.dimension).moments(self.newton.size, problem.to_modes(mean), spread, kept)
+        return labelled(problem, kept, *found, chosen, attributes, self.sgd._time)
+
+    def stationary(self, settled_only: bool) -> StationaryLaw:
+        problem, moving = self.problem, self.moving
+        if self.newton.proximal:
+            self._refuse_growing_proximal()
+        else:
+            refuse_unsettled(self.sgd.label, self.stability())
+        d, q = problem.dimension, moving.dimension
+        mean, spread = np.zeros(d), np.zeros((d, d))
+        mean[:q], spread[:q, :q] = moving.centre, moving.stationary_covariance(self.newton.size)
+        return law_of_modes(problem, mean, spread, np.arange(d) >= q)
+
+    def _refuse_growing_proximal(self) -> None:
+        """With a negative ridge a step may expand."""
+        label, size = self.sgd.label, self.sgd.step_size
+        for radius, error, what in (
+            (self.moving.mean_radius(1.0), NoStationaryLaw, "mean"),
+            (self.moving.square_radius(1.0), InfiniteVariance, "second moment"),
+        ):
+            if radius >= 1 - THRESHOLD_ERROR:
+                raise error(
+                    f"step_size is {size:g}, and the {what} of {label} grows by {radius:.6g} a step with the ridge "
+                    f"{self.problem.ridge:g}: raise the ridge"
+                )
+
+    def stability(self) -> Stability:
+        if self.newton.proximal:
+            return proximal_stability(self.sgd)
+        return Stability(self.moving.mean_threshold, self.moving.mean_square_threshold, float(self.sgd.step_size))
+
+    def tail_index(self, **options: Any) -> TailIndex:
+        refuse_schedule(self.newton.size)
+        if expands_nothing(self.sgd, self.newton):
+            return nonexpansive(self.sgd, self.newton)
+        return listed_index(self.sgd, self.moving, self.newton.size, **options)

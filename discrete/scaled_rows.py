@@ -1,0 +1,98 @@
+"""Stochastic Newton and proximal steps on single rows: SGD on rows of other lengths. Derived.
+
+With s = ridge + damping a step on the row a with label y is
+
+    x' = (1 - size ridge / s) x - size (damping / s) a (a . x) / (s + |a|^2) + size a y / (s + |a|^2),
+
+by Sherman and Morrison: SGD of step size `size`, ridge / s for a ridge, on the row a r / sqrt(s + |a|^2) with the label
+y / (r sqrt(s + |a|^2)), r^2 = damping / s. Without a ridge that is normalised least mean squares.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.problems.least_squares import LeastSquares
+
+from .curved_tails import linear_part_decides
+from .exact_form import ExactForm, asked
+from .newton_step import NewtonStep, proximal_stability
+
+if TYPE_CHECKING:
+    import xarray
+
+    from .sgd import SGD
+
+
+def scaled_rows(sgd: SGD, newton: NewtonStep) -> SGD:
+    """The plain descent that takes the same steps on the same draws; without its label noise."""
+    problem = sgd.problem
+    shift = problem.ridge + newton.damping
+    kept, lengths = math.sqrt(newton.damping / shift), np.sqrt(shift + np.square(problem.features).sum(axis=1))
+    rows = LeastSquares(
+        problem.features * (kept / lengths)[:, None], problem.targets / (kept * lengths), problem.ridge / shift,
+        problem.coordinates,
+    )  # fmt: skip
+    return replace(sgd, problem=rows, step_size=newton.size, rule=None, label_noise=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class ScaledRows(ExactForm):
+    """Of a descent by single rows, with a damping above 0.
+
+    Attributes
+    ----------
+    sgd : SGD
+    newton : NewtonStep
+    """
+
+    sgd: SGD
+    newton: NewtonStep
+
+    @cached_property
+    def plain(self) -> SGD:
+        """Of the same mean and covariance: noise on labels is put as two rows for each, a standard deviation apart."""
+        found, noise = scaled_rows(self.sgd, self.newton), self.sgd.label_noise
+        if not noise:
+            return found
+        rows, targets = found.problem.features, found.problem.targets
+        problem = self.sgd.problem
+        shift = problem.ridge + self.newton.damping
+        scale = math.sqrt(self.newton.damping / shift) * np.sqrt(shift + np.square(problem.features).sum(axis=1))
+        both = LeastSquares(
+            np.concatenate([rows, rows]), np.concatenate([targets - noise / scale, targets + noise / scale]),
+            found.problem.ridge, problem.coordinates,
+        )  # fmt: skip
+        return replace(found, problem=both)
+
+    def moments(
+        self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
+    ) -> xarray.Dataset:
+        problem, chosen = self.sgd.problem, asked(self.sgd.label, quantities)
+        inner = chosen if "risk" not in chosen else tuple({"mean", "covariance", *chosen} - {"risk"})
+        found = self.plain.moments(x0, steps, record, inner, progress).assign_attrs(attributes)
+        if "risk" in chosen:
+            vectors = problem.eigenvectors
+            with np.errstate(over="ignore", invalid="ignore"):
+                spread = vectors.T @ found["covariance"].values @ vectors
+                risk = problem.expected_risk(problem.to_modes(found["mean"].values), spread)
+            found["risk"] = ("step", np.where(np.isnan(risk), np.inf, risk))
+        return found[list(chosen)]
+
+    def stationary(self, settled_only: bool) -> StationaryLaw:
+        problem, law = self.sgd.problem, self.plain.stationary(settled_only)
+        spread = problem.eigenvectors.T @ law.covariance @ problem.eigenvectors
+        return replace(law, risk=float(problem.expected_risk(problem.to_modes(law.mean), spread)))
+
+    def stability(self) -> Stability:
+        return proximal_stability(self.sgd) if self.newton.proximal else self.plain.stability()
+
+    def tail_index(self, **options: Any) -> TailIndex:
+        return linear_part_decides(self.plain.tail_index(**options))
