@@ -64,7 +64,8 @@ def _problems() -> dict[str, QuadraticProblem]:
     rows = np.array([[1.0, 0.2], [-0.3, 0.8], [0.5, -1.0], [0.1, 0.4]])
     finite = LeastSquares.from_arrays(rows, np.array([0.3, -0.2, 0.5, 0.1]))
     return {
-        "single rows": finite, "batches of rows": finite, "stream": StreamingLeastSquares([1.0, 0.5], 0.3, [1.0, 1.0]),
+        "single rows": finite, "batches of rows": finite,
+        "stream": StreamingLeastSquares(np.array([1.0, 0.5]), 0.3, np.ones(2)),
         "additive noise": NoisyQuadratic([1.0, 0.5], [1.0, 1.0]),
     }  # fmt: skip
 

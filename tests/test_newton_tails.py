@@ -145,7 +145,8 @@ def test_paths_of_natural_gradient_show_its_index():
     """Assert Hill's estimate at d = 5 within 0.8 of 3, and at d = 8 above 5: the index falls with d."""
     found = []
     for d in (5, 8):
-        sgd = SGD(StreamingLeastSquares(np.ones(d), 0.0, np.zeros(d)), 1.0, 4, rule=rules.NaturalGradient(fisher="centred"))
+        rule = rules.NaturalGradient(fisher="centred")
+        sgd = SGD(StreamingLeastSquares(np.ones(d), 0.0, np.zeros(d)), 1.0, 4, rule=rule)
         run = sgd.simulate(np.ones(d), 600, 6000, "norm", record=[300, 400, 500, 600], seed=3, threads=1)
         far = np.sort(run["norm"].values.ravel())[::-1]
         found.append(200 / np.log(far[:200] / far[200]).sum())

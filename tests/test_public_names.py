@@ -44,7 +44,8 @@ NAMES = {
     "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
-    "compare": "closure laws orders time_scales manifold bounds tails Tails contraction snapping golden_path GoldenPath "
+    "compare": "closure laws orders time_scales manifold bounds tails Tails contraction snapping golden_path "
+    "GoldenPath "
     "dose_response DoseResponse DoseResponse.noise_cost step_size_effect svag linear_scaling "
     "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "

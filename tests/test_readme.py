@@ -38,6 +38,16 @@ def test_the_page_on_tails_runs(capsys):
     assert "docs/tails.md" in README.read_text(encoding="utf-8")
 
 
+def test_the_page_on_finite_step_sizes_runs(capsys):
+    """Assert the tables of methods, and that the README leads there."""
+    (block,) = blocks_of(ROOT / "docs" / "finite_step_size.md")
+    exec(compile(block, "finite_step_size.md", "exec"), {})
+    printed = capsys.readouterr().out
+    for said in ("Newton", "Posterior(", "they agree", "WeightDecay("):
+        assert said in printed
+    assert "docs/finite_step_size.md" in README.read_text(encoding="utf-8")
+
+
 def test_the_page_on_the_golden_path_runs(capsys):
     """Assert that a task of one's own is judged."""
     names: dict = {}

@@ -40,7 +40,8 @@ class StochasticNewton(CurvedRule):
 
     source: ClassVar[str] = "Byrd, Chin, Neveitt, Nocedal: On the use of stochastic Hessian information (2011)"
     facts = Facts(
-        "tail index", "none", "", "", "same batch, undamped: 2; another of b, stream: 2 (b - d - 1) / b; else stability()"
+        "tail index", "none", "", "", "same batch, undamped: 2; another of b, "
+        "stream: 2 (b - d - 1) / b; else stability()",
     )
 
     def __post_init__(self) -> None:

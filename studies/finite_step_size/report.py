@@ -29,6 +29,8 @@ OPENING = (
 LINES = "Black: exact, by which paths are judged. Open points: no interval, as the fourth moment is not finite."
 GROUPS = (
     ("Variance against step size", "variance", ("additive", "heavy-ball", "Nesterov", "minibatch", "finite"), LINES),
+    ("Second-order methods", "second", ("Newton", "natural gradient"),
+     "Black: exact (Newton), or the closure of a frozen matrix (natural gradient)."),
     ("Weight decay", "decay", ("decay-",), "Dotted: the best ridge."),
     ("On data", "data", ("excess-",), LINES),
     ("Where the law does not close", "general", ("logistic regression", "tanh network", "widths"),
@@ -89,6 +91,7 @@ def _page(
             words = f"{name}, step size {size:.4g} (momentum: a tenth): exact excess loss, and errors of limits."
             shown += [note(words), wide(tables.methods(table)), bullets(table.notes)]
         sections["On data"] = shown
+    sections["Second-order methods"] = figures_of(pictures, "second")
     sections["Weight decay"] = figures_of(pictures, "decay")
     sections["Where the law does not close"] = [
         *figures_of(pictures, "general"),

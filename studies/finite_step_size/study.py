@@ -110,7 +110,7 @@ class FiniteStepSizeStudy(DataFileSettings):
         from sgdlimits.ensembles.blas_threads import one_blas_thread
         from sgdlimits.ensembles.progress import open_progress
 
-        from . import general_losses, many_dimensions, one_dimension
+        from . import general_losses, many_dimensions, one_dimension, second_order
         from .curves import Scale
 
         points = QUICK if self.quick else FULL
@@ -135,6 +135,8 @@ class FiniteStepSizeStudy(DataFileSettings):
                 curve, ellipses = many_dimensions.shape(here)
                 add([curve])
                 add(many_dimensions.decay_on_a_line(here))
+                for second in (second_order.newton, second_order.natural_gradient):
+                    add(second(here))
                 for name, problem in data:
                     curve, table, size = many_dimensions.on_data(here, name, problem)
                     add([curve, many_dimensions.decay_on_data(here, name, problem)])
