@@ -177,7 +177,8 @@ class DoubleWell(Landscape):
     height : float
         Four times the barrier.
 
-    The basin is that of the minimum at -1: w < 0.
+    The basin is that of the minimum at -1, and a path has escaped once it reaches the other minimum: at the saddle half
+    of the paths turn back.
     """
 
     height: float = 1.0
@@ -191,7 +192,7 @@ class DoubleWell(Landscape):
 
     @property
     def basin(self) -> Basin:
-        return Basin.interval(-np.inf, 0.0, -1.0)
+        return Basin.interval(-np.inf, 1.0, -1.0)
 
     def potential(self, x: np.ndarray) -> np.ndarray:
         return self.height / 4 * (x[..., 0] ** 2 - 1) ** 2
@@ -213,7 +214,7 @@ class PlanarDoubleWell(Landscape):
     bend : float
         How far the valley turns aside: the saddle lies at (0, -bend).
 
-    The basin is that of the minimum at (-1, 0): x < 0, which the symmetry of U makes the basin of descent too.
+    The basin is that of the minimum at (-1, 0), and a path has escaped once x is 1, as at the other minimum.
     """
 
     height: float = 1.0
@@ -234,7 +235,7 @@ class PlanarDoubleWell(Landscape):
 
     @property
     def basin(self) -> Basin:
-        return Basin(lambda x: x[..., 0] + 1, 1.0, self.minimum)
+        return Basin(lambda x: (x[..., 0] + 1) / 2, 1.0, self.minimum)
 
     def potential(self, x: np.ndarray) -> np.ndarray:
         well = x[..., 0] ** 2 - 1
