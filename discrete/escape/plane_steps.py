@@ -38,6 +38,12 @@ class PlaneSteps(ABC):
         """Mean (P, 2) and covariance (P, 2, 2) of z."""
 
 
+def _squares(inverse: Array, x: Array) -> Array:
+    """x' inverse x, (P, Z), of x (P, Z, 2)."""
+    a, b, c = (inverse[:, i, j, None] for i, j in ((0, 0), (0, 1), (1, 1)))
+    return (a * x[..., 0] + 2 * b * x[..., 1]) * x[..., 0] + c * np.square(x[..., 1])
+
+
 @dataclass(frozen=True, eq=False)
 class GaussianPlane(PlaneSteps):
     """One Gaussian law, of mean drift(w) and covariance spread(w)."""
@@ -53,9 +59,7 @@ class GaussianPlane(PlaneSteps):
 
     def density(self, w: Array, z: Array) -> Array:
         means, covariances = self.moments(w)
-        inverse = np.linalg.inv(covariances)
-        x = z[None] - means[:, None]
-        size = np.einsum("pzi,pij,pzj->pz", x, inverse, x)
+        size = _squares(np.linalg.inv(covariances), z[None] - means[:, None])
         return np.exp(-size / 2) / (2 * np.pi * np.sqrt(np.linalg.det(covariances)))[:, None]
 
 
@@ -98,9 +102,9 @@ class StreamPlane(PlaneSteps):
         inverse = np.linalg.inv(shape)
         x = z[None] - carried[:, None]
         turned = np.einsum("pij,pj->pi", inverse, tilt)
-        inner = np.maximum(np.einsum("pzi,pij,pzj->pz", x, inverse, x), 1e-300)
+        inner = np.maximum(_squares(inverse, x), 1e-300)
         root = 1 + np.einsum("pi,pi->p", turned, tilt)
         return chi_mixture(
-            (self.batch_size - 2) / 2, self.batch_size, 2, np.einsum("pzi,pi->pz", x, turned), inner, root[:, None],
+            (self.batch_size - 2) / 2, self.batch_size, 2, x[..., 0] * turned[:, :1] + x[..., 1] * turned[:, 1:], inner, root[:, None],
             0.5 * np.log(np.linalg.det(shape))[:, None],
         )  # fmt: skip
