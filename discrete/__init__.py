@@ -5,7 +5,7 @@ if not __name__.startswith("sgdlimits."):
 
 from sgdlimits.exact import schedules
 
-from . import rules
+from . import escape, rules
 from .additive_recurrence import AdditiveRecurrence
 from .curvature import Sharpness, sharpness
 from .exponent_bounds import tail_exponent_bounds
@@ -18,5 +18,5 @@ from .svag import SVAG
 
 __all__ = [
     "SGD", "SVAG", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
-    "kesten_index", "lipschitz_factors", "rules", "schedules", "sharpness", "simulate", "tail_exponent_bounds",
+    "escape", "kesten_index", "lipschitz_factors", "rules", "schedules", "sharpness", "simulate", "tail_exponent_bounds",
 ]  # fmt: skip

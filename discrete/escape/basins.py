@@ -14,6 +14,7 @@ from .models import StepModel
 
 FIRST, GROWTH, FARTHEST = 1e-3, 1.15, 1e6  # of the way that is looked at from the start
 HALVINGS = 100
+RAYS = 12  # in the plane
 
 
 def basin_of(process: Any, basin: Any, model: StepModel | None) -> Basin:
@@ -76,3 +77,32 @@ def line_ends(basin: Basin) -> tuple[float, float]:
     if math.isinf(ends[0]) and math.isinf(ends[1]):
         raise OutOfReach("the basin has no end within 1e6 of its start, so no rate could be seen: lower its level")
     return ends[0], ends[1]
+
+
+def edge_points(basin: Basin, start: np.ndarray) -> np.ndarray:
+    """Points (k, d) of the basin's edge on rays from a point inside.
+
+    Raises
+    ------
+    InvalidInput
+        If no ray meets the edge.
+    """
+    if basin.dimension == 2:
+        angles = 2 * np.pi * np.arange(RAYS) / RAYS + 0.1
+        rays = np.column_stack([np.cos(angles), np.sin(angles)])
+    else:
+        rays = np.concatenate([np.eye(basin.dimension), -np.eye(basin.dimension)])
+    points = []
+    for ray in rays:
+        reach = 1e-3
+        while reach < 1e6 and basin.inside((start + reach * ray)[None])[0]:
+            reach *= 1.3
+        low, high = reach / 1.3, reach
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if basin.inside((start + middle * ray)[None])[0] else (low, middle)
+        if reach < 1e6:
+            points.append(start + high * ray)
+    if not points:
+        raise InvalidInput("the basin has no edge on any ray from the minimum, so nothing escapes from it")
+    return np.array(points)

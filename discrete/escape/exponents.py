@@ -11,7 +11,7 @@ from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, finite_array, points as positions, real_array
 from sgdlimits.problems.landscapes import Basin
 
-from .basins import basin_of, line_ends
+from .basins import basin_of, edge_points, line_ends
 from .descent import LandscapeDescent
 from .kramers import kramers_exponent
 from .models import StepModel, model_of
@@ -22,7 +22,6 @@ GRID = 500  # points of a line for the first guess
 ROUNDS = 400
 DECAYED = 16.0  # powers of e by which a path's ends have come near what they tend to
 LONGEST = 6000  # steps of a path
-RAYS = 12  # directions tried in the plane
 SHORTER = 0.75
 
 
@@ -144,7 +143,7 @@ def _best(model: StepModel, cost: StepCost, basin: Basin, decayed: float) -> Che
         ends = [np.array([end]) for end in line_ends(basin) if math.isfinite(end)]
         return _least([one for end in ends for one in _tries(model, cost, End(end), count)])
     tries: list[Cheapest] = []
-    for point in _around(basin, model.minimum):
+    for point in edge_points(basin, model.minimum):
         tries += _tries(model, cost, End(point, lambda x: basin.scores(x) - basin.level), count)
     return _least(tries)
 
@@ -188,29 +187,6 @@ def _reversed(model: StepModel, end: np.ndarray, count: int, decayed: float) -> 
         return model.minimum + (end - model.minimum) * 0.8 ** np.arange(count, -1, -1)[:, None]
     path[0] = model.minimum
     return path
-
-
-def _around(basin: Basin, start: np.ndarray) -> list[np.ndarray]:
-    """Points of the basin's edge on rays from the minimum."""
-    if basin.dimension == 2:
-        angles = 2 * np.pi * np.arange(RAYS) / RAYS + 0.1
-        rays = np.column_stack([np.cos(angles), np.sin(angles)])
-    else:
-        rays = np.concatenate([np.eye(basin.dimension), -np.eye(basin.dimension)])
-    points = []
-    for ray in rays:
-        reach = 1e-3
-        while reach < 1e6 and basin.inside((start + reach * ray)[None])[0]:
-            reach *= 1.3
-        low, high = reach / 1.3, reach
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if basin.inside((start + middle * ray)[None])[0] else (low, middle)
-        if reach < 1e6:
-            points.append(start + high * ray)
-    if not points:
-        raise InvalidInput("the basin has no edge on any ray from the minimum, so nothing escapes from it")
-    return points
 
 
 def _on_grid(cost: StepCost, start: float, end: float, count: int) -> np.ndarray:

@@ -17,6 +17,7 @@ WIDTHS = (6.5, 5.0, 3.8, 2.9)  # of a panel, in widths of a step
 MOST_NODES = 4000
 SETTLED = 1e-10  # relative change between two resolutions at which the finer one stands
 ROUNDING = 1e-13
+SMALLEST = 1e-280
 SPARE = 1e-13  # of the rate: mass in the outermost panel of an open end
 WIDER = 1.3
 MOST_WIDENINGS = 25
@@ -102,7 +103,17 @@ def line_rate(steps: LineSteps, interval: Interval) -> Found:
             "paths wander so far from the minimum on the side without an end that the nodes do not hold them: name "
             "that end of the basin too"
         )
+    seen(coarse[0])
     return refined(lambda widths: _at(steps, interval, factor, widths), coarse)
+
+
+def seen(rate: float) -> None:
+    """Raise where a rate is lost among the smallest numbers."""
+    if not rate > SMALLEST:
+        raise OutOfReach(
+            f"the rate is below {SMALLEST:g} a step, where numbers end: escape.exponent gives its logarithm to leading "
+            "order", about=rate,
+        )  # fmt: skip
 
 
 def refined(at, coarse) -> Found:
@@ -122,7 +133,7 @@ def through_ends(interval: Interval, law: np.ndarray, lower: np.ndarray, upper: 
     """The ends (k, 1) at which paths leave, and the share of each."""
     ends, flux = np.array([interval.lower, interval.upper]), np.array([law @ lower, law @ upper])
     finite = np.isfinite(ends)
-    return ends[finite, None], flux[finite] / flux.sum()
+    return ends[finite, None], flux[finite] / (flux.sum() or 1.0)
 
 
 def _at(steps: LineSteps, interval: Interval, factor: float, widths: float) -> tuple:

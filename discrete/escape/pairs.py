@@ -9,7 +9,7 @@ import numpy as np
 from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.killed_chains import quasi_stationary
 
-from .line import MOST_WIDENINGS, NODES, SPARE, WIDER, Found, Interval, panels, product_rows, refined, through_ends
+from .line import MOST_WIDENINGS, NODES, SPARE, WIDER, Found, Interval, panels, product_rows, refined, seen, through_ends
 from .steps import LineSteps
 
 LEAST = 1e-24  # of a step's mass: less goes nowhere
@@ -36,6 +36,7 @@ def pair_rate(steps: LineSteps, momentum: float, interval: Interval, drift: floa
         coarse = _at(steps, momentum, interval, drift, factor, speed, 8.0)
     else:
         raise OutOfReach("paths with momentum wander farther than the nodes hold them: name both ends of the basin")
+    seen(coarse[0])
     return refined(lambda widths: _at(steps, momentum, interval, drift, factor, speed, widths), coarse)
 
 
