@@ -26,12 +26,14 @@ Scores = Callable[[np.ndarray], np.ndarray]
 
 GROUPS, BLOCKS = 16, 4  # groups, and crowds that hold four of them each
 LANES = 256  # paths of a group that run at a time
-PILOT = 128  # trials a level and group of the pilot
+PILOT = 512  # trials a level and group of the pilot
 SHARE = 0.25  # of trials that should reach the next level
+SHARES = (0.25, 0.15, 0.1, 0.06, 0.03, 0.015)  # the same where most of those that do began there
 HOME, FIRST = 0.5, 0.9  # quantiles of the score inside, of the two ends of an excursion's start
 OFTEN = 1e-4  # rate from which escapes are counted as they come
 SPREAD = 2.5  # by which trials that share ancestors spread more than independent ones
 RERUNS = 3
+MOST_PATH_STEPS = 4e8  # after which no longer run is begun
 MOST_LEVELS = 120
 LONGEST = 200_000  # steps of a trial
 SHORTEST_BURN_IN, LONGEST_BURN_IN = 64, 50_000
@@ -145,7 +147,6 @@ def splitting_rate(
         counted = list(pool.map(lambda one: _counted(one, burn_in, 4 * SHORTEST_BURN_IN, "look"), blocks))
         often = float(np.mean([each.rates for each in counted]))
         pilot = None if often > OFTEN else _pilot(blocks[0], burn_in)
-        size = (1.0 / max(often, OFTEN)) if pilot is None else float(PILOT)
         wanted = _first_size(tolerance, often, pilot)
         for run in range(RERUNS):
             for one in blocks:
@@ -160,7 +161,11 @@ def splitting_rate(
             rate, half = _interval(rates, confidence)
             if half <= tolerance * rate:
                 break
-            wanted *= min(max(1.3 * (half / (tolerance * rate)) ** 2, 1.3), 30.0) if rate else 4.0
+            spent = sum(one.spent for one in blocks)
+            factor = min(max(1.3 * (half / (tolerance * rate)) ** 2, 1.3), 30.0) if rate else 4.0
+            if spent * (1 + factor) > MOST_PATH_STEPS:
+                break
+            wanted *= factor
     if not rate > LEAST:
         raise OutOfReach(f"the rate is below {LEAST:g} a step, where it cannot be seen: raise the noise", about=rate)
     inside = np.concatenate([each.inside for each in found])[:KEPT]
@@ -178,6 +183,7 @@ class _Pilot:
     home: float
     levels: tuple[float, ...]  # of the importance; the last, infinite, is the exit
     flux: float
+    shares: tuple[float, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,7 +203,7 @@ def _interval(rates: np.ndarray, confidence: float) -> tuple[float, float]:
 def _first_size(tolerance: float, often: float, pilot: _Pilot | None) -> float:
     """Escapes, or trials a level, that the tolerance asks for."""
     once = (2.1 / tolerance) ** 2
-    return 1.5 * once if pilot is None else SPREAD * once * len(pilot.levels) * (1 - SHARE) / SHARE
+    return 1.5 * once if pilot is None else SPREAD * once * sum((1 - p) / p for p in pilot.shares)
 
 
 def _burn_in(block: _Crowds) -> int:
@@ -281,30 +287,37 @@ def _pilot(block: _Crowds, burn_in: int) -> _Pilot:
             "distance from the minimum"
         )
     starts, flux, _ = _excursions(block, home, first, burn_in, PILOT, "pilot flux", math.inf)
-    rate, levels = float(flux.mean()), [float(first)]
-    while len(levels) < MOST_LEVELS:
-        reached = _trials(block, starts, home, math.inf, PILOT, f"pilot {len(levels)}")[0]
-        tops = np.concatenate(reached)
-        share = float(np.isinf(tops).mean())
+    rate, levels, shares = float(flux.mean()), [float(first)], []
+    while len(levels) < MOST_LEVELS and rate > LEAST:
+        begun, reached = _trials(block, starts, home, math.inf, PILOT, f"pilot {len(levels)}")[:2]
+        share = float(np.isinf(reached).mean())
         if share >= SHARE / 2:
-            return _Pilot(float(home), (*levels, math.inf), float(flux.mean()))
-        finite = np.where(np.isinf(tops), np.nextafter(np.inf, 0), tops)
-        level = float(np.quantile(finite, 1 - SHARE, method="higher"))
-        if not level > levels[-1] or np.isinf(level) or level > 1e300:
+            return _Pilot(float(home), (*levels, math.inf), float(flux.mean()), (*shares, share))
+        level = _next_level(begun.ravel(), reached.ravel(), levels[-1])
+        if level is None:
             break
-        _, starts, got = _trials(block, starts, home, level, PILOT, f"pilot pool {len(levels)}")
+        starts, got = _trials(block, starts, home, level, PILOT, f"pilot pool {len(levels)}")[2:]
         if not all(len(each["importance"]) for each in starts):
-            merged = _merged(starts)
-            starts = [merged] * block.groups
+            starts = [_merged(starts)] * block.groups
         rate *= float(got.mean())
+        shares.append(float(got.mean()))
         levels.append(level)
-        if rate < LEAST:
-            break
     raise OutOfReach(
-        f"the rate is below about {rate:.2g} a step, where it cannot be seen: no path got past the importance "
-        f"{levels[-1]:.6g}; raise the noise or the step size, or, if the noise is bounded, see whether any path can leave",
-        about=rate,
+        f"the rate is below about {rate:.2g} a step, where it cannot be seen: no path got past {levels[-1]:.6g} on its "
+        "way out. Either no path can leave, or single steps are so large beside the basin that nothing is gained by "
+        'going on from where some paths came: pass method="transfer" where it is known, or raise the noise', about=rate,
     )  # fmt: skip
+
+
+def _next_level(begun: np.ndarray, reached: np.ndarray, last: float) -> float | None:
+    """Where a quarter of the trials get, or fewer, until half of these have climbed; None where none has."""
+    finite = reached[np.isfinite(reached)]
+    for share in SHARES:
+        level = float(np.quantile(finite, 1 - share, method="higher"))
+        there = reached >= level
+        if level > last and (reached > begun)[there].mean() >= 0.5:
+            return level
+    return level if level > last and (reached > begun)[there].any() else None
 
 
 def _merged(pools: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -345,10 +358,11 @@ def _excursions(
 
 def _trials(
     block: _Crowds, pools: list[dict[str, np.ndarray]], home: float, target: float, trials: int, label: str
-) -> tuple[list[np.ndarray], list[dict[str, np.ndarray]], np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, list[dict[str, np.ndarray]], np.ndarray]:
     """Run so many trials of each group from states of its pool, until each is at the target, out, or back home.
 
-    Returns the highest importance of every trial, the states in which they reached the target, and their share (G,).
+    Returns the importance (G, trials) at which each began, the highest that it saw, the states of each group in which
+    the target was reached, and the share of trials that reached it (G,).
     """
     crowd, groups = block.crowd(label), block.groups
     draws = -(-trials // LANES)
@@ -358,7 +372,8 @@ def _trials(
     # One number a group places its starts evenly over the pool: the most even sample there is.
     starts = ((np.arange(trials) + uniforms[:, :1]) / trials * sizes[:, None]).astype(int)
     starts += (np.cumsum(sizes) - sizes)[:, None]
-    tops = whole["importance"][starts]
+    begun = whole["importance"][starts]
+    tops = begun.copy()
     hits = tops >= target  # a step may have led past several levels at once
     caught = [[{name: values[starts[group, hits[group]]] for name, values in whole.items()}] for group in range(groups)]
     if math.isinf(target):
@@ -403,7 +418,7 @@ def _trials(
             f"some trials are neither back home nor out after {LONGEST} steps: they sit in another well inside the "
             "basin; draw the basin more narrowly"
         )
-    return list(tops), [_merged(each) for each in caught], hits.mean(axis=1)
+    return begun, tops, [_merged(each) for each in caught], hits.mean(axis=1)
 
 
 def _caught(crowd: Crowd, which: np.ndarray, importance: np.ndarray, x: np.ndarray, pools: list) -> None:
@@ -437,7 +452,7 @@ def _split(block: _Crowds, burn_in: int, pilot: _Pilot, trials: int, label: str)
     )
     shares = []
     for number, target in enumerate(pilot.levels[1:]):
-        _, reached, share = _trials(block, pools, pilot.home, target, trials, f"{label} level {number}")
+        _, _, reached, share = _trials(block, pools, pilot.home, target, trials, f"{label} level {number}")
         rates, shares = rates * share, [*shares, float(share.mean())]
         if target == pilot.levels[-1]:
             break

@@ -184,10 +184,11 @@ class LandscapeDescent:
     def step(self, k: int, state: tuple[np.ndarray, np.ndarray], noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         """State after step k."""
         x, m = state
-        m = self.landscape.gradient(x) + self._drawn(k, x, noise) + (self.momentum * m if self.momentum else 0.0)
+        m = self.landscape.gradient(x) + self.drawn(k, x, noise) + (self.momentum * m if self.momentum else 0.0)
         return x - self.step_size * m, m
 
-    def _drawn(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
+    def drawn(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
+        """Gradient noise (P, d) of step k at x (P, d)."""
         if self.law is not None:
             return self.law.quantile(noise.uniforms(Purpose.LABEL_NOISE, k, 1))
         normals = noise.normals(Purpose.LABEL_NOISE, k, self.dimension)

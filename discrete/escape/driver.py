@@ -31,6 +31,7 @@ from .kramers import kramers
 from .line import Found, Interval, line_rate
 from .models import StepModel, model_of
 from .pairs import pair_rate
+from .partial_steps import PartialSteps, parts_of, settled_after
 from .plane import plane_rate
 from .result import EscapeRate, WeightedPoints
 
@@ -230,10 +231,31 @@ def _splitting(
             ahead = np.where(np.isfinite(ahead).all(axis=1, keepdims=True), ahead, x)
             return np.maximum(basin.scores(x), basin.scores(ahead))
 
+    start, score, parts = basin.start, basin.scores, 1
+    if isinstance(process, LandscapeDescent) and model is not None:
+        parts = parts_of(process, model.covariance())
+        if burn_in is None:
+            burn_in = settled_after(model)
+    if parts > 1:
+        partial = PartialSteps(process, parts)
+        simulator, score, start = partial.simulator(), partial.score(basin), np.append(start, 0.0)
+        if importance is None:
+            chosen = partial.importance(model, basin)
+        else:
+            whole = chosen
+
+            def chosen(x: np.ndarray) -> np.ndarray:
+                return whole(x[:, :-1])
+
     found = splitting_rate(
-        simulator, basin.start, basin.scores, basin.level, chosen, tolerance, seed, burn_in=burn_in, threads=threads
-    )
-    equal = [WeightedPoints(x, np.full(len(x), 1 / max(len(x), 1))) for x in (found.inside, found.outside)]
+        simulator, start, score, basin.level, chosen, tolerance, seed,
+        burn_in=None if burn_in is None else burn_in * parts, threads=threads,
+    )  # fmt: skip
+    inside, outside = found.inside, found.outside
+    if parts > 1:
+        inside, outside = inside[inside[:, -1] == 0, :-1], outside[:, :-1]
+        found = replace(found, rate=found.rate * parts, half_width=found.half_width * parts)
+    equal = [WeightedPoints(x, np.full(len(x), 1 / max(len(x), 1))) for x in (inside, outside)]
     note = f"{len(found.levels)} levels" if found.levels else "escapes counted as they came"
     if found.half_width > tolerance * found.rate:
         note += f"; wider than the tolerance {tolerance:g}: pass an importance that grows along the way out"

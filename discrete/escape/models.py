@@ -63,6 +63,17 @@ class StepModel:
         """d."""
         return self.minimum.size
 
+    @property
+    def _whole(self) -> Array:
+        """The linear recurrence (2 d, 2 d) of the position and the one before."""
+        d, mu = self.dimension, self.momentum
+        return np.block([[self.transition + mu * np.eye(d), -mu * np.eye(d)], [np.eye(d), np.zeros((d, d))]])
+
+    @property
+    def radius(self) -> float:
+        """By what the distance from the minimum shrinks a step, at least, in the long run."""
+        return float(np.abs(np.linalg.eigvals(self._whole)).max())
+
     def covariance(self) -> Array:
         """Stationary covariance (d, d) about the minimum, of the linear recurrence with the noise found there.
 
@@ -73,15 +84,14 @@ class StepModel:
         """
         from scipy.linalg import solve_discrete_lyapunov
 
-        d, mu = self.dimension, self.momentum
-        whole = np.block([[self.transition + mu * np.eye(d), -mu * np.eye(d)], [np.eye(d), np.zeros((d, d))]])
-        if np.abs(np.linalg.eigvals(whole)).max() >= 1:
+        d = self.dimension
+        if self.radius >= 1:
             raise NoStationaryLaw(
                 "the recurrence does not settle at its minimum, so there is no rate of escape: lower step_size"
             )
         entry = np.zeros((2 * d, 2 * d))
         entry[:d, :d] = self.noise
-        return solve_discrete_lyapunov(whole, entry)[:d, :d]
+        return solve_discrete_lyapunov(self._whole, entry)[:d, :d]
 
 
 def model_of(process: Any) -> StepModel | None:

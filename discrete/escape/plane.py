@@ -10,13 +10,16 @@ from scipy.special import ndtr
 from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.killed_chains import quasi_stationary
 
-from .line import MOST_WIDENINGS, ROUNDING, SPARE, WIDER, Found
+from .line import MOST_WIDENINGS, ROUNDING, WIDER, Found, seen as check_seen
 from .plane_steps import PlaneSteps
 from .region import Region, region_of
 
 FINE = (1.3, 1.65, 2.1, 2.7)  # nodes per width of a step
 LEAST = 1e-26
 SETTLED = 1e-8
+SPARE = 1e-10  # of the rate: mass at a side where the box is cut
+SELDOM = 1e-13  # of the rate: mass of a node that is left out
+TYPICAL = 0.35  # quantile of the spacings in the box: its corners see no path
 MOST_ENTRIES = 4e7
 REACH = 9.0
 Array = np.ndarray
@@ -46,6 +49,7 @@ def plane_rate(
         raise OutOfReach(
             "paths wander so far from the minimum that no box holds them: let the score close the basin on that side"
         )
+    check_seen(coarse[0])
     before, error, keep = coarse, np.inf, _seldom(coarse)
     for fine in FINE[1:]:
         found = _at(steps, margin, _box(seen, spread, factor), fine, keep)
@@ -62,7 +66,7 @@ def _seldom(coarse) -> Callable[[Array], Array]:
 
     rate, nodes, law = coarse[:3]
     tree = cKDTree(nodes)
-    return lambda points: law[tree.query(points, workers=1)[1]] > SPARE * 1e-6 * rate
+    return lambda points: law[tree.query(points, workers=1)[1]] > SELDOM * rate
 
 
 def _box(seen: Array, spread: Array, factor: Array) -> Array:
@@ -95,7 +99,7 @@ def _spacing(steps: PlaneSteps, w: Array) -> tuple[float, float]:
         move[i] = 1e-5 * narrow[:, i].min()
         slope = (steps.moments(w + move)[0] - steps.moments(w - move)[0]) / (2 * move[i])
         narrow[:, i] /= np.maximum(1.0, np.sqrt(np.einsum("pi,pij,pj->p", slope, inverse, slope)) * narrow[:, i])
-    return float(np.quantile(narrow[:, 0], 0.05)), float(np.quantile(narrow[:, 1], 0.05))
+    return float(np.quantile(narrow[:, 0], TYPICAL)), float(np.quantile(narrow[:, 1], TYPICAL))
 
 
 def _leaving(steps: PlaneSteps, region: Region) -> tuple[Array, tuple[Array, Array, Array]]:
