@@ -135,13 +135,9 @@ def splitting_rate(
         If the rate is below what can be seen, or trials neither come back nor get on.
     """
     importance = score if importance is None else importance
-    per_block = GROUPS // BLOCKS * LANES
-
-    def block(number: int) -> _Crowds:
-        noise = Noise(seed, np.arange(number * per_block, (number + 1) * per_block, dtype=np.int64), quality)
-        return _Crowds(simulator, score, level, importance, start, noise, GROUPS // BLOCKS)
-
-    blocks = [block(number) for number in range(BLOCKS)]
+    blocks = [
+        _block(number, simulator, score, level, importance, start, seed, quality) for number in range(BLOCKS)
+    ]
     with one_blas_thread(), thread_pool(min(threads_of(threads), BLOCKS)) as pool:
         burn_in = _burn_in(blocks[0]) if burn_in is None else burn_in
         counted = list(pool.map(lambda one: _counted(one, burn_in, 4 * SHORTEST_BURN_IN, "look"), blocks))
@@ -176,6 +172,24 @@ def splitting_rate(
         rate, half, confidence, () if pilot is None else pilot.levels, tuple(map(float, shares)), inside, outside, rates,
         sum(one.spent for one in blocks),
     )  # fmt: skip
+
+
+def escapes_often(
+    simulator: Simulator, start: np.ndarray, score: Scores, level: float, burn_in: int, seed: int
+) -> bool:
+    """Whether escapes are so frequent that they can be counted as they come, by a look at some paths."""
+    block = _block(0, simulator, score, level, score, start, seed, "float32")
+    with one_blas_thread():
+        return float(_counted(block, burn_in, 4 * SHORTEST_BURN_IN, "look").rates.mean()) > OFTEN
+
+
+def _block(
+    number: int, simulator: Simulator, score: Scores, level: float, importance: Scores, start: np.ndarray, seed: int,
+    quality: str,
+) -> _Crowds:  # fmt: skip
+    size = GROUPS // BLOCKS * LANES
+    noise = Noise(seed, np.arange(number * size, (number + 1) * size, dtype=np.int64), quality)
+    return _Crowds(simulator, score, level, importance, start, noise, GROUPS // BLOCKS)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlimits.ensembles.populations import Process
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
-from sgdlimits.ensembles.splitting import splitting_rate
+from sgdlimits.ensembles.splitting import escapes_often, splitting_rate
 from sgdlimits.exact.errors import (
     InvalidInput,
     NoStationaryLaw,
@@ -83,9 +83,9 @@ def rate(
     OutOfReach
         If the rate cannot be seen, or more nodes are needed than are used.
     """
-    model = model_of(process)
-    if model is None and isinstance(process, (SGD, SVAG)):
+    if isinstance(process, (SGD, SVAG)):
         _check_repeats(process)
+    model = model_of(process)
     found_basin = basin_of(process, basin, model)
     if model is not None:
         _check_settles(model)
@@ -110,6 +110,8 @@ def rate(
     try:
         return _transfer(model, found_basin)
     except OutOfReach as error:
+        if not math.isnan(error.about):  # the rate itself is too small: paths do not see it either
+            raise
         measured = _splitting(process, model, found_basin, **options)
         return replace(measured, note=f"{measured.note}; the transfer operator was out of reach: {error}")
 
@@ -132,8 +134,6 @@ def _check_settles(model: StepModel) -> None:
                 f"{model.step_size / threshold:.4g}: paths leave without noise, and there is no rate of escape; lower "
                 "step_size", threshold,
             )  # fmt: skip
-    if isinstance(model.process, SGD):
-        _check_repeats(model.process)
 
 
 def _why_not(model: StepModel | None) -> str:
@@ -232,25 +232,21 @@ def _splitting(
             return np.maximum(basin.scores(x), basin.scores(ahead))
 
     start, score, parts = basin.start, basin.scores, 1
-    if isinstance(process, LandscapeDescent) and model is not None:
+    if isinstance(process, LandscapeDescent):
+        assert model is not None
+        burn_in = settled_after(model) if burn_in is None else burn_in
         parts = parts_of(process, model.covariance())
-        if burn_in is None:
-            burn_in = settled_after(model)
+        if parts > 1 and escapes_often(simulator, start, score, basin.level, burn_in, seed):
+            parts = 1  # what comes by itself is counted, in whole steps
     if parts > 1:
-        partial = PartialSteps(process, parts)
+        assert model is not None and burn_in is not None
+        partial, whole = PartialSteps(process, parts), chosen
         simulator, score, start = partial.simulator(), partial.score(basin), np.append(start, 0.0)
-        if importance is None:
-            chosen = partial.importance(model, basin)
-        else:
-            whole = chosen
-
-            def chosen(x: np.ndarray) -> np.ndarray:
-                return whole(x[:, :-1])
-
+        burn_in *= parts
+        chosen = partial.importance(model, basin) if importance is None else lambda x: whole(x[:, :-1])
     found = splitting_rate(
-        simulator, start, score, basin.level, chosen, tolerance, seed,
-        burn_in=None if burn_in is None else burn_in * parts, threads=threads,
-    )  # fmt: skip
+        simulator, start, score, basin.level, chosen, tolerance, seed, burn_in=burn_in, threads=threads
+    )
     inside, outside = found.inside, found.outside
     if parts > 1:
         inside, outside = inside[inside[:, -1] == 0, :-1], outside[:, :-1]
