@@ -18,5 +18,6 @@ from .svag import SVAG
 
 __all__ = [
     "SGD", "SVAG", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
-    "escape", "kesten_index", "lipschitz_factors", "rules", "schedules", "sharpness", "simulate", "tail_exponent_bounds",
+    "escape", "kesten_index", "lipschitz_factors", "rules", "schedules", "sharpness", "simulate",
+    "tail_exponent_bounds",
 ]  # fmt: skip

@@ -168,7 +168,8 @@ def test_bad_input_is_named():
     with pytest.raises(InvalidInput, match="lies outside the basin"):
         Basin(lambda x: x[:, 0], 1.0, [2.0])
     with pytest.raises(InvalidInput, match="no barrier|no saddle"):
-        escape.kramers(LandscapeDescent(UserLandscape(lambda x: x[:, 0] ** 2 / 2, lambda x: x, [0.0], (-1, 1)), 0.1, 1.0))
+        parabola = UserLandscape(lambda x: x[:, 0] ** 2 / 2, lambda x: x, [0.0], (-1, 1))
+        escape.kramers(LandscapeDescent(parabola, 0.1, 1.0))
     with pytest.raises(InvalidInput, match="dies out at the minimum"):
         escape.rate(LandscapeDescent(DoubleWell(1.0), 0.1, LossNoise(4)))
     with pytest.raises(OutOfReach, match="below 1e-280"):

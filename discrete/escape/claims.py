@@ -67,13 +67,10 @@ class Substitution:
     because: Claim
 
     def __str__(self) -> str:
-        rate_says = "" if math.isnan(self.too_fast) else f"; the rate it gives is {self.too_fast:.4g} times the exact one"
+        rates = "" if math.isnan(self.too_fast) else f"; the rate it gives is {self.too_fast:.4g} times the exact one"
         return (
-            f"{self.verdict}: exponent {self.claimed:.6g} claimed, {self.exponent:.6g} +- {self.error:.2g} exact"
-            f"{rate_says}\n{self.claim}\ninstead: {self.because}"
-            if self.verdict == "fails"
-            else f"{self.verdict}: exponent {self.claimed:.6g} claimed, {self.exponent:.6g} +- {self.error:.2g} exact"
-            f"{rate_says}\n{self.claim}\nas: {self.because}"
+            f"{self.verdict}: exponent {self.claimed:.6g} claimed, {self.exponent:.6g} +- {self.error:.2g} exact{rates}"
+            f"\n{self.claim}\n{'as' if self.verdict == 'holds' else 'instead'}: {self.because}"
         )
 
 

@@ -162,7 +162,8 @@ class LandscapeDescent:
             return np.full((len(x), 1, 1), self.law.cumulants[1])
         if callable(self.noise):
             return self._checked_covariance(x)
-        return np.broadcast_to(np.asarray(self.noise) * (np.eye(d) if np.ndim(self.noise) == 0 else 1.0), (len(x), d, d))
+        matrix = self.noise * np.eye(d) if np.ndim(self.noise) == 0 else self.noise
+        return np.broadcast_to(matrix, (len(x), d, d))
 
     def _checked_covariance(self, x: np.ndarray) -> np.ndarray:
         with calling("noise"):

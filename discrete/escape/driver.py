@@ -119,8 +119,8 @@ def rate(
 def _check_repeats(process: Any) -> None:
     if callable(process.step_size) or getattr(process, "sampling", "") == "reshuffle":
         raise InvalidInput(
-            "the steps of this process depend on their number (a schedule, or reshuffled epochs), so it has no one rate "
-            'of escape: pass a constant step size and sampling="with_replacement"'
+            "the steps of this process depend on their number (a schedule, or reshuffled epochs), so it has no one "
+            'rate of escape: pass a constant step size and sampling="with_replacement"'
         )
 
 
@@ -256,5 +256,6 @@ def _splitting(
     if found.half_width > tolerance * found.rate:
         note += f"; wider than the tolerance {tolerance:g}: pass an importance that grows along the way out"
     return EscapeRate(
-        found.rate, found.half_width, "splitting", equal[0], equal[1], True, f"{note}, {found.path_steps:.2g} path-steps"
-    )
+        found.rate, found.half_width, "splitting", equal[0], equal[1], True,
+        f"{note}, {found.path_steps:.2g} path-steps",
+    )  # fmt: skip

@@ -169,7 +169,7 @@ def _tries(model: StepModel, cost: StepCost, end: End, count: int, decayed: floa
 
 
 def _reversed(model: StepModel, end: np.ndarray, count: int, decayed: float) -> np.ndarray:
-    """The path (count + 1, d) of descent without noise from `end`, or from beside it where it rests there, backwards."""
+    """Descent without noise from `end`, or from beside it where it rests there, backwards: (count + 1, d)."""
     x = end.copy()
     landscape = getattr(model.process, "landscape", None)
     if landscape is not None and landscape.saddle is not None and np.array_equal(end, landscape.saddle):

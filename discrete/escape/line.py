@@ -129,7 +129,9 @@ def refined(at, coarse) -> Found:
     return Found(float(rate), float(error), points, masses, f"{len(points)} nodes", exits, shares)
 
 
-def through_ends(interval: Interval, law: np.ndarray, lower: np.ndarray, upper: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def through_ends(
+    interval: Interval, law: np.ndarray, lower: np.ndarray, upper: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The ends (k, 1) at which paths leave, and the share of each."""
     ends, flux = np.array([interval.lower, interval.upper]), np.array([law @ lower, law @ upper])
     finite = np.isfinite(ends)

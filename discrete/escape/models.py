@@ -175,7 +175,8 @@ def _of_sgd(sgd: SGD) -> StepModel | None:
     problem = sgd.problem
     if sgd.rule is not None or sgd.nesterov or callable(sgd.step_size) or not problem.quadratic:
         return None
-    size, momentum, hessian = float(sgd.step_size), sgd.momentum, problem.hessian + problem.ridge * np.eye(problem.dimension)
+    size, momentum = float(sgd.step_size), sgd.momentum
+    hessian = problem.hessian + problem.ridge * np.eye(problem.dimension)
     minimum = problem.minimiser
     if isinstance(problem, StreamingLeastSquares):
         deviation, h, batch = float(np.hypot(problem.noise, sgd.label_noise)), problem.covariance, sgd.batch_size
@@ -198,8 +199,8 @@ def _of_sgd(sgd: SGD) -> StepModel | None:
         line, why = _of_rows(sgd, problem)
         plane = cost = None
         factor = problem.sampling_factor(sgd.batch_size, sgd.sampling)
-        noise = factor * problem.gradient_noise_covariance(minimum) + sgd.label_noise**2 * problem.hessian / sgd.batch_size
         batch = sgd.batch_size
+        noise = factor * problem.gradient_noise_covariance(minimum) + sgd.label_noise**2 / batch * problem.hessian
 
     def drift(w: Array) -> Array:
         return w - size * (w - minimum) @ hessian

@@ -9,7 +9,19 @@ import numpy as np
 from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.killed_chains import quasi_stationary
 
-from .line import MOST_WIDENINGS, NODES, SPARE, WIDER, Found, Interval, panels, product_rows, refined, seen, through_ends
+from .line import (
+    MOST_WIDENINGS,
+    NODES,
+    SPARE,
+    WIDER,
+    Found,
+    Interval,
+    panels,
+    product_rows,
+    refined,
+    seen,
+    through_ends,
+)
 from .steps import LineSteps
 
 LEAST = 1e-24  # of a step's mass: less goes nowhere
@@ -80,4 +92,5 @@ def _at(steps, momentum, interval, drift, factor, speed, widths):
         masses[-NODES:].sum() if upper < interval.upper else 0.0
     )
     edge = near & (np.abs(nodes[:, None] - nodes) > 0.92 * reach)
-    return rate, (float(open_end), float(full[edge].sum())), nodes[:, None], masses, *through_ends(interval, law, down, up)
+    left_out = float(open_end), float(full[edge].sum())
+    return rate, left_out, nodes[:, None], masses, *through_ends(interval, law, down, up)

@@ -14,7 +14,7 @@ import numpy as np
 
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
-from sgdlimits.problems.landscapes import Basin, Scores
+from sgdlimits.problems.basin import Basin, Scores
 
 from .descent import LandscapeDescent
 from .models import StepModel

@@ -109,7 +109,8 @@ def _derivatives(cost: StepCost, path: Array, h: float) -> tuple[Array, Array]:
     for i in range(3 * d):
         own[:, i, i] = (ahead[i] - 2 * centre + behind[i]) / h**2
         for j in range(i):
-            cross = at(unit[i] + unit[j]) - ahead[i] - ahead[j] + 2 * centre - behind[i] - behind[j] + at(-unit[i] - unit[j])
+            cross = at(unit[i] + unit[j]) + at(-unit[i] - unit[j]) + 2 * centre
+            cross = cross - ahead[i] - ahead[j] - behind[i] - behind[j]
             own[:, i, j] = own[:, j, i] = cross / (2 * h**2)
     slope, bands = np.zeros((n + 1) * d), np.zeros((3 * d, (n + 1) * d))  # point 0 stands for the one before the first
     for t in range(3):

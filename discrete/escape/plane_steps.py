@@ -105,6 +105,7 @@ class StreamPlane(PlaneSteps):
         inner = np.maximum(_squares(inverse, x), 1e-300)
         root = 1 + np.einsum("pi,pi->p", turned, tilt)
         return chi_mixture(
-            (self.batch_size - 2) / 2, self.batch_size, 2, x[..., 0] * turned[:, :1] + x[..., 1] * turned[:, 1:], inner, root[:, None],
+            (self.batch_size - 2) / 2, self.batch_size, 2, x[..., 0] * turned[:, :1] + x[..., 1] * turned[:, 1:], inner,
+            root[:, None],
             0.5 * np.log(np.linalg.det(shape))[:, None],
         )  # fmt: skip
