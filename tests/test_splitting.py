@@ -86,10 +86,10 @@ def test_the_interval_covers_at_1e_8():
 def test_the_interval_covers_at_1e_2():
     """Assert 95 % by the package's binomial rule, and that half of the width is rejected."""
     exact = escape.rate(OFTEN).rate
-    found = [escape.rate(OFTEN, method="splitting", tolerance=0.3, seed=seed) for seed in range(200)]
-    assert accepted(sum(covers(one, exact) for one in found), 0.95, repetitions=200)
+    found = [escape.rate(OFTEN, method="splitting", tolerance=0.3, seed=seed) for seed in range(100)]
+    assert accepted(sum(covers(one, exact) for one in found), 0.95, repetitions=100)
     half = sum(abs(one.rate - exact) <= one.error / 2 for one in found)
-    assert not accepted(half, 0.95, over=True, repetitions=200)
+    assert not accepted(half, 0.95, over=True, repetitions=100)
 
 
 @pytest.mark.slow
@@ -98,23 +98,25 @@ def test_momentum_streams_and_overshoot():
     heavy = LandscapeDescent(DoubleWell(1.0), 0.05, 0.25 / (0.05 * 9), 0.5)
     stream = SGD(StreamingLeastSquares([1.0], 1.0, [0.0]), 0.1, 4)
     beyond = LandscapeDescent(HarmonicWell(1.0, 5 / math.sqrt(1.2 * 0.8) * 1.2), 1.2, 1.0)
-    for process, basin in ((heavy, None), (stream, (-0.85, 0.85)), (beyond, None)):
+    for process, basin in ((heavy, None), (stream, (-0.6, 0.6)), (beyond, None)):
         exact = escape.rate(process, basin, method="transfer")
         found = escape.rate(process, basin, method="splitting", tolerance=0.2, seed=2)
         assert abs(found.rate - exact.rate) < 2.2 * found.error, (process, exact, found)
-        assert found.error < 0.4 * found.rate and exact.rate < 1e-5
+        assert found.error < 0.4 * found.rate and exact.rate < 1e-4
 
 
 def planar_samples(rows, seed=3):
-    """A double well in the plane of which a sample sees (x^2 - 1 - u)^2 / 4 + (y - v)^2: noise that grows with x."""
+    """A double well in the plane; a sample tilts it by u (3 x / 2 + x^2 / 4) and 2 v y: its noise grows with x."""
     u, v = np.random.Generator(np.random.Philox(seed)).standard_normal((2, rows))
-    u, v = 1.4 * (u - u.mean()) / u.std(), 0.6 * (v - v.mean()) / v.std()
+    u, v = 1.64 * (u - u.mean()) / u.std(), 0.8 * (v - v.mean()) / v.std()
 
     def value(x, i):
-        return (x[:, None, 0] ** 2 - 1 - u[i]) ** 2 / 4 + (x[:, None, 1] - v[i]) ** 2
+        a, b = x[:, None, 0], x[:, None, 1]
+        return (a**2 - 1) ** 2 / 4 - u[i] * (1.5 * a + a**2 / 4) + b**2 - 2 * v[i] * b
 
     def gradient(x, i):
-        return np.stack([x[:, None, 0] * (x[:, None, 0] ** 2 - 1 - u[i]), 2 * (x[:, None, 1] - v[i])], axis=-1)
+        a, b = x[:, None, 0], x[:, None, 1]
+        return np.stack([a**3 - a - u[i] * (1.5 + a / 2), 2 * (b - v[i])], axis=-1)
 
     return SampleLoss(value, gradient, rows, 2), u, v
 
@@ -127,7 +129,7 @@ def test_minibatch_noise_in_the_plane_with_a_smooth_saddle():
     batch, size = 16, 0.12
 
     def covariance(x):
-        g = np.stack([-x[:, None, 0] * u, -2 * v + 0 * x[:, :1]], axis=-1)
+        g = np.stack([(1.5 + x[:, :1] / 2) * u, 2 * v + 0 * x[:, :1]], axis=-1)
         return np.einsum("pni,pnj->pij", g, g) / (u.size * batch)
 
     descent = LandscapeDescent(PlanarDoubleWell(1.0, 2.0), size, covariance)
