@@ -5,7 +5,7 @@ if not __name__.startswith("sgdlimits."):
 
 from sgdlimits.exact import schedules
 
-from . import fluctuation, rules
+from . import escape, fluctuation, rules
 from .additive_recurrence import AdditiveRecurrence
 from .curvature import Sharpness, sharpness
 from .exponent_bounds import tail_exponent_bounds
@@ -19,6 +19,6 @@ from .svag import SVAG
 
 __all__ = [
     "SGD", "SVAG", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
-    "fluctuation", "kesten_index", "lipschitz_factors", "methods", "rules", "schedules", "sharpness", "simulate",
+    "escape", "fluctuation", "kesten_index", "lipschitz_factors", "methods", "rules", "schedules", "sharpness", "simulate",
     "tail_exponent_bounds",
 ]  # fmt: skip

@@ -13,7 +13,7 @@ from .prediction import Logistic, Supervised
 from .sample_loss import SampleLoss
 from .streaming import StreamingLeastSquares
 
-_SUBMODULES = ("datasets", "geometry", "losses", "noise", "predictors", "sources", "tasks", "zero_loss")
+_SUBMODULES = ("datasets", "geometry", "landscapes", "losses", "noise", "predictors", "sources", "tasks", "zero_loss")
 
 __all__ = [
     "LeastSquares", "LocalExpansion", "LocalQuadratic", "Logistic", "NoisyQuadratic", "SampleLoss",

@@ -66,6 +66,15 @@ def test_the_torch_module_on_the_page_on_the_golden_path_runs(capsys):
     assert "images, online" in capsys.readouterr().out
 
 
+def test_the_page_on_escape_runs(capsys):
+    """Assert that rates, the claim's verdict and where paths leave are printed."""
+    for block in blocks_of(ROOT / "docs" / "escape.md"):
+        exec(compile(block, "escape.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "transfer" in printed and "splitting" in printed and "fails" in printed and "not seen" in printed
+    assert "docs/escape.md" in README.read_text(encoding="utf-8")
+
+
 def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):
     """Assert that what a newcomer copies works, and prints the verdict tables and the limit's explanation."""
     monkeypatch.chdir(tmp_path)
