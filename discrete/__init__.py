@@ -19,6 +19,6 @@ from .svag import SVAG
 
 __all__ = [
     "SGD", "SVAG", "AdditiveRecurrence", "LipschitzFactors", "NoisyGradientDescent", "Recurrence", "Sharpness",
-    "escape", "fluctuation", "kesten_index", "lipschitz_factors", "methods", "rules", "schedules", "sharpness", "simulate",
-    "tail_exponent_bounds",
+    "escape", "fluctuation", "kesten_index", "lipschitz_factors", "methods", "rules", "schedules", "sharpness",
+    "simulate", "tail_exponent_bounds",
 ]  # fmt: skip

@@ -37,7 +37,7 @@ from .curved_form import compiled_twin, curved_form
 from .exact_form import ExactForm
 from .preconditioned import PlainCoordinates
 from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Preconditioned, Rule, find_rule
-from .rules.momentum import check_momentum
+from .rules.momentum import check_momentum, momentum_rule
 from .simulated import Simulated
 from .sources import Source, drawn_rows, source_of
 
@@ -149,10 +149,7 @@ class SGD(Simulated):
             raise InvalidInput(
                 "both a preconditioner and a rule are given: leave one out, or pass rules.Preconditioned(matrix, rule)"
             )
-        inner: Rule = Plain()
-        if self.momentum:
-            inner = Nesterov(self.momentum) if self.nesterov else HeavyBall(self.momentum)
-        rule = Preconditioned(self.preconditioner, inner)
+        rule = Preconditioned(self.preconditioner, momentum_rule(self.momentum, self.nesterov))
         for name, value in (("rule", rule), ("preconditioner", rule.matrix), ("momentum", 0.0), ("nesterov", False)):
             object.__setattr__(self, name, value)
 
@@ -184,11 +181,7 @@ class SGD(Simulated):
     @cached_property
     def update_rule(self) -> Rule:
         """The rule in use, whichever way it was given."""
-        if self.rule is not None:
-            return self.rule
-        if not self.momentum:
-            return Plain()
-        return Nesterov(self.momentum) if self.nesterov else HeavyBall(self.momentum)
+        return momentum_rule(self.momentum, self.nesterov) if self.rule is None else self.rule
 
     @cached_property
     def source(self) -> Source:
@@ -404,12 +397,6 @@ class SGD(Simulated):
         form : {None, "2021"}
             Of natural gradient, the older closure without the trace of the second moment.
 
-        Returns
-        -------
-        Closure
-            `covariance`, the residual of its equation, and by what the frozen matrix multiplies second moments: where
-            that is 1, no iteration would find the covariance.
-
         Raises
         ------
         InvalidInput
@@ -488,10 +475,8 @@ class SGD(Simulated):
         """State after step k, in NumPy: the definition that the compiled kernels must reproduce."""
         x, slots = state
         rule, size = self.update_rule, float(self.step_sizes(k, k + 1)[0])
-        if isinstance(rule, CurvedRule):
-            gradient = rule.direction(self.source, k, x, noise, size)
-        else:
-            gradient = self.source.gradient(k, x, noise)
+        curved = isinstance(rule, CurvedRule)
+        gradient = rule.direction(self.source, k, x, noise, size) if curved else self.source.gradient(k, x, noise)
         return rule.move(x, slots, gradient, size, k)
 
     def position(self, state: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
