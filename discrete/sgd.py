@@ -475,8 +475,10 @@ class SGD(Simulated):
         """State after step k, in NumPy: the definition that the compiled kernels must reproduce."""
         x, slots = state
         rule, size = self.update_rule, float(self.step_sizes(k, k + 1)[0])
-        curved = isinstance(rule, CurvedRule)
-        gradient = rule.direction(self.source, k, x, noise, size) if curved else self.source.gradient(k, x, noise)
+        if isinstance(rule, CurvedRule):
+            gradient = rule.direction(self.source, k, x, noise, size)
+        else:
+            gradient = self.source.gradient(k, x, noise)
         return rule.move(x, slots, gradient, size, k)
 
     def position(self, state: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
