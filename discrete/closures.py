@@ -23,7 +23,8 @@ from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .rules import Adam, HeavyBall, NaturalGradient, Plain, Preconditioned, RMSProp
+from .rules import Adam, NaturalGradient, Preconditioned, RMSProp
+from .rules.momentum import momentum_rule
 
 if TYPE_CHECKING:
     from .sgd import SGD
@@ -163,7 +164,7 @@ def _preconditioned(sgd: SGD, momentum: float, gain: float, eps: float) -> Closu
         If the iteration does not arrive.
     """
     problem, label = sgd.problem, sgd.label
-    inner = HeavyBall(momentum) if momentum else Plain()
+    inner = momentum_rule(momentum)
     hessian = problem.hessian + problem.ridge * np.eye(problem.dimension)
     factor = problem.sampling_factor(sgd.batch_size, sgd.sampling)
     noise_map = problem.gradient_noise_map(factor, sgd.label_noise**2 / sgd.batch_size)

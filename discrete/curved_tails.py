@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import stats
 
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     from .newton_step import NewtonStep
     from .sgd import SGD
 
-EXPANDS = 1e-12  # by which a norm may be over 1 as rounding
 PLACES = 95  # purpose of the random numbers of batches of a list
 MOST_MATRICES = 64  # that populations choose among with weights; of more, draws are cheaper
 LINEAR = "the linear part decides, as every moment of the additive part is finite"
@@ -113,6 +111,8 @@ def stream_index(sgd: SGD, newton: NewtonStep, **options: Any) -> TailIndex:
         least = (newton.batch - d + 1) / 2
         said = f"E |A|^s is finite for s below (hessian batch - d + 1) / 2 = {least:g} alone, a bound of the index"
         if d == 1:
+            from scipy import stats
+
             ratio = stats.f(sgd.batch_size, newton.batch, loc=-1.0, scale=size)
             found = kesten_index(ratio, **options)  # |1 - size F|
         else:

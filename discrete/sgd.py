@@ -24,7 +24,7 @@ from .exact_form import ExactForm
 from .known_laws import KnownLaws
 from .preconditioned import PlainCoordinates
 from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Preconditioned, Rule, find_rule
-from .rules.momentum import check_momentum
+from .rules.momentum import check_momentum, momentum_rule
 from .simulated import Simulated
 from .sources import Source, drawn_rows, source_of
 
@@ -136,10 +136,7 @@ class SGD(KnownLaws, Simulated):
             raise InvalidInput(
                 "both a preconditioner and a rule are given: leave one out, or pass rules.Preconditioned(matrix, rule)"
             )
-        inner: Rule = Plain()
-        if self.momentum:
-            inner = Nesterov(self.momentum) if self.nesterov else HeavyBall(self.momentum)
-        rule = Preconditioned(self.preconditioner, inner)
+        rule = Preconditioned(self.preconditioner, momentum_rule(self.momentum, self.nesterov))
         for name, value in (("rule", rule), ("preconditioner", rule.matrix), ("momentum", 0.0), ("nesterov", False)):
             object.__setattr__(self, name, value)
 
@@ -171,11 +168,7 @@ class SGD(KnownLaws, Simulated):
     @cached_property
     def update_rule(self) -> Rule:
         """The rule in use, whichever way it was given."""
-        if self.rule is not None:
-            return self.rule
-        if not self.momentum:
-            return Plain()
-        return Nesterov(self.momentum) if self.nesterov else HeavyBall(self.momentum)
+        return momentum_rule(self.momentum, self.nesterov) if self.rule is None else self.rule
 
     @cached_property
     def source(self) -> Source:

@@ -159,6 +159,13 @@ class Nesterov(Rule):
         return None
 
 
+def momentum_rule(momentum: float, nesterov: bool = False) -> Rule:
+    """Plain descent where the momentum is 0."""
+    if not momentum:
+        return Plain()
+    return Nesterov(momentum) if nesterov else HeavyBall(momentum)
+
+
 def check_momentum(momentum: float) -> float:
     """Return a momentum of at least 0 and below 1."""
     momentum = real_number("momentum", momentum)

@@ -11,7 +11,7 @@ from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import one_of
 
 from .curved import MATRICES, Curvature, CurvedRule, check_damping
-from .momentum import HeavyBall, Plain, check_momentum
+from .momentum import check_momentum, momentum_rule
 from .rule import Facts, Rule
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class NaturalGradient(CurvedRule):
 
     @property
     def inner(self) -> Rule:
-        return HeavyBall(self.momentum) if self.momentum else Plain()
+        return momentum_rule(self.momentum)
 
     def damping_at(self, step_size: float) -> float:
         return self.damping

@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.ensembles.random import Noise
 
 from .curved import Curvature, CurvedRule, check_damping
-from .momentum import HeavyBall, Plain, check_momentum
+from .momentum import check_momentum, momentum_rule
 from .rule import Facts, Rule
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class DampedNewton(CurvedRule):
 
     @property
     def inner(self) -> Rule:
-        return HeavyBall(self.momentum) if self.momentum else Plain()
+        return momentum_rule(self.momentum)
 
     def damping_at(self, step_size: float) -> float:
         return self.damping
