@@ -31,6 +31,7 @@ GROUPS = (
     ("Variance against step size", "variance", ("additive", "heavy-ball", "Nesterov", "minibatch", "finite"), LINES),
     ("Second-order methods", "second", ("Newton", "natural gradient"),
      "Black: exact (Newton), or the closure of a frozen matrix (natural gradient)."),
+    ("Escape", "escape", ("escape",), "Logarithmic; black: exact. Points: measured by splitting."),
     ("Weight decay", "decay", ("decay-",), "Dotted: the best ridge."),
     ("On data", "data", ("excess-",), LINES),
     ("Where the law does not close", "general", ("logistic regression", "tanh network", "widths"),
@@ -42,6 +43,7 @@ def report(result: FiniteStepSizeResult) -> Report:
     """Everything that goes into the folder."""
     files: dict[str, Callable[[Path], Any]] = {
         "curves.csv": partial(_put, csv_text(tables.rows(result), tables.ROW)),
+        "claims.tex": partial(_put, tables.claims(result).latex()),
         "curves.tex": partial(_put, tables.grid(result).latex()),
     }
     for name, curve in result.curves.items():
@@ -92,6 +94,8 @@ def _page(
             shown += [note(words), wide(tables.methods(table)), bullets(table.notes)]
         sections["On data"] = shown
     sections["Second-order methods"] = figures_of(pictures, "second")
+    sections["Escape"] = figures_of(pictures, "escape")
+    sections["Published claims"] = [wide(tables.claims(result))]
     sections["Weight decay"] = figures_of(pictures, "decay")
     sections["Where the law does not close"] = [
         *figures_of(pictures, "general"),

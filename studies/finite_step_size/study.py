@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sgdlimits.discrete.fluctuation import Ellipse, LossTable
     from sgdlimits.problems import LeastSquares
 
+    from .claims import Verdict
     from .curves import Curve
 
 NONE = "none"  # of the named data sets
@@ -110,7 +111,7 @@ class FiniteStepSizeStudy(DataFileSettings):
         from sgdlimits.ensembles.blas_threads import one_blas_thread
         from sgdlimits.ensembles.progress import open_progress
 
-        from . import general_losses, many_dimensions, one_dimension, second_order
+        from . import claims, escapes, general_losses, many_dimensions, one_dimension, second_order
         from .curves import Scale
 
         points = QUICK if self.quick else FULL
@@ -137,6 +138,9 @@ class FiniteStepSizeStudy(DataFileSettings):
                 add(many_dimensions.decay_on_a_line(here))
                 for second in (second_order.newton, second_order.natural_gradient):
                     add(second(here))
+                add(escapes.double_well(here))
+                judged = claims.verdicts(self.seed, threads)
+                bar.update(1)
                 for name, problem in data:
                     curve, table, size = many_dimensions.on_data(here, name, problem)
                     add([curve, many_dimensions.decay_on_data(here, name, problem)])
@@ -145,7 +149,7 @@ class FiniteStepSizeStudy(DataFileSettings):
                     add(make_loss(here))
         finally:
             bar.close()
-        return FiniteStepSizeResult(study, curves, ellipses, tables)
+        return FiniteStepSizeResult(study, curves, ellipses, tables, judged)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -158,12 +162,15 @@ class FiniteStepSizeResult(ResultOfStudy):
     curves : mapping from names to Curve
     ellipses : mapping from titles to (discrete, limit, positions (P, 2))
     tables : mapping from data sets to (LossTable, step size of plain descent)
+    claims : sequence of Verdict
+        Published claims, each with what is found.
     """
 
     study: FiniteStepSizeStudy
     curves: Mapping[str, Curve]
     ellipses: Mapping[str, tuple[Ellipse, Ellipse, np.ndarray]]
     tables: Mapping[str, tuple[LossTable, float]]
+    claims: Sequence[Verdict]
 
     def __str__(self) -> str:
         from .tables import text

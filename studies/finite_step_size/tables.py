@@ -56,12 +56,30 @@ def methods(table: LossTable) -> TextTable:
     return TextTable(("method", "excess loss", *limits), (("", tuple(lines)),))
 
 
+def claims(result: FiniteStepSizeResult) -> TextTable:
+    """Published claims with verdicts, those of one paper together."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    for one in result.claims:
+        groups.setdefault(one.source, []).append((one.claim, one.said, one.found, one.verdict))
+    heads = ("claim", "it says", "found", "verdict")
+    return TextTable(heads, tuple((source, tuple(found)) for source, found in groups.items()), "Claims")
+
+
+def told(result: FiniteStepSizeResult) -> list[str]:
+    """The same as sentences, for a terminal."""
+    return [
+        f"{one.claim} ({one.source}): {one.verdict}. It says: {one.said}; found: {one.found}."
+        for one in result.claims
+    ]
+
+
 def text(result: FiniteStepSizeResult) -> str:
     """For a terminal."""
     parts = [wrapped(result.finding), grid(result).text()]
     for name, (table, size) in result.tables.items():
         head = f"{name}, step size {size:.4g}: excess loss at stationarity, exact; errors of limits"
         parts += [head, methods(table).text()]
+    parts.append("\n".join(wrapped(sentence) for sentence in told(result)))
     return "\n\n".join(parts)
 
 
