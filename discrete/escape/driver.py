@@ -240,7 +240,8 @@ def _splitting(
     if simulator.dimension != basin.dimension:
         raise InvalidInput(f"the basin has dimension {basin.dimension}, but the process has {simulator.dimension}")
     chosen = _importance(importance, model, basin)
-    start, score, parts = basin.start, basin.scores, 1
+    start, parts = basin.start, 1
+    score: Any = basin.scores
     if isinstance(process, LandscapeDescent):
         assert model is not None
         burn_in = settled_after(model) if burn_in is None else burn_in
