@@ -213,6 +213,23 @@ def _walls(process: Any, model: StepModel | None) -> EscapeRate:
     return EscapeRate(total, math.nan, "walls", note="the limit of far walls")
 
 
+def _importance(importance: Any, model: StepModel | None, basin: Basin) -> Scores:
+    """What levels are taken of: what was passed, or the score, here or after a step that overshoots the minimum."""
+    if importance is not None:
+        return function("importance", importance, "of positions (P, d)")
+    if model is None or np.linalg.eigvals(model.transition).real.min() >= 0:
+        return basin.scores
+    drift = model.drift
+
+    def looking_ahead(x: np.ndarray) -> np.ndarray:
+        with np.errstate(over="ignore", invalid="ignore"):
+            ahead = drift(x)
+        ahead = np.where(np.isfinite(ahead).all(axis=1, keepdims=True), ahead, x)
+        return np.maximum(basin.scores(x), basin.scores(ahead))
+
+    return looking_ahead
+
+
 def _splitting(
     process: Any, model: StepModel | None, basin: Basin, tolerance: float, seed: int, importance: Any,
     burn_in: int | None, threads: int | None,
@@ -222,20 +239,9 @@ def _splitting(
     simulator = process.simulator() if isinstance(process, Process) else RecurrenceSimulator(process, basin.dimension)
     if simulator.dimension != basin.dimension:
         raise InvalidInput(f"the basin has dimension {basin.dimension}, but the process has {simulator.dimension}")
-    chosen: Scores = basin.scores
-    if importance is not None:
-        chosen = function("importance", importance, "of positions (P, d)")
-    if importance is None and model is not None and np.linalg.eigvals(model.transition).real.min() < 0:
-        drift = model.drift
-
-        def looking_ahead(x: np.ndarray) -> np.ndarray:
-            with np.errstate(over="ignore", invalid="ignore"):
-                ahead = drift(x)
-            ahead = np.where(np.isfinite(ahead).all(axis=1, keepdims=True), ahead, x)
-            return np.maximum(basin.scores(x), basin.scores(ahead))
-
-        chosen = looking_ahead
-    start, score, parts = basin.start, basin.scores, 1
+    chosen = _importance(importance, model, basin)
+    start, parts = basin.start, 1
+    score: Any = basin.scores
     if isinstance(process, LandscapeDescent):
         assert model is not None
         burn_in = settled_after(model) if burn_in is None else burn_in
