@@ -25,7 +25,8 @@ POLE = 1e100  # a coefficient below it beside a point where it is infinite has a
 class Diffusion(Protocol):
     """Any Ito diffusion; `UserDiffusion` says what the functions take and return.
 
-    Optional attributes: compiled, diagonal_matrix, derivative, ito_correction, linear, drift_jacobian, label.
+    Optional attributes: compiled, diagonal_matrix, derivative, ito_correction, linear, drift_jacobian, label, and
+    diffusion_product(t, x, w), which is diffusion(t, x) times w (P, m) without the matrices.
     """
 
     @property
@@ -171,6 +172,15 @@ class Coefficients:
             _products(g, w, out)
         return out
 
+    def moved(self, t: Any, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+        """Diffusion, and diffusion times noise (P, m), (P, d); without the first where the diffusion gives the second.
+        """
+        product = self._given("diffusion_product", x.shape, t, x, w)
+        if product is not None:
+            return None, product
+        g = self.diffusion(t, x)
+        return g, self.apply(g, w)
+
     def column(self, g: np.ndarray, k: int) -> np.ndarray:
         """Column k of the diffusion, (P, d)."""
         if self.layout == "matrix":
@@ -190,13 +200,18 @@ class Coefficients:
             return derivative_by_entry(lambda y: self.diffusion(t, y), x, v)
         return derivative_along(lambda y: self.diffusion(t, y), x, v)
 
-    def self_derivative(self, t: Any, x: np.ndarray, g: np.ndarray) -> np.ndarray:
-        """Sum over k of the derivative of column k along itself, (P, d): twice the Ito correction."""
+    def self_derivative(self, t: Any, x: np.ndarray, g: np.ndarray | None) -> np.ndarray:
+        """Sum over k of the derivative of column k along itself, (P, d): twice the Ito correction.
+
+        `g` is diffusion(t, x), or None where it was not needed.
+        """
         if self.additive:
             return np.zeros_like(x)
         given = self._given("ito_correction", x.shape, t, x)
         if given is not None:
             return 2.0 * given
+        if g is None:
+            g = self.diffusion(t, x)
         if self.elementwise:
             return self.along(t, x, g)
         out = np.zeros_like(x)

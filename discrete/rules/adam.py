@@ -74,6 +74,7 @@ class Adam(Rule):
     amsgrad: bool = False
 
     source: ClassVar[str] = "Kingma, Ba: Adam, a method for stochastic optimization (ICLR 2015)"
+    limit: ClassVar[str] = "AdamSDE"
     equivariant = False
     kernel = staticmethod(adam)
 
@@ -121,6 +122,7 @@ class AdamW(Rule):
     amsgrad: bool = False
 
     source: ClassVar[str] = "Loshchilov, Hutter: Decoupled weight decay regularization (ICLR 2019)"
+    limit: ClassVar[str] = "AdamSDE"
     equivariant = False
     kernel = staticmethod(adam)
 

@@ -74,6 +74,7 @@ class HeavyBall(Rule):
     momentum: float
 
     source: ClassVar[str] = "Polyak: Some methods of speeding up the convergence of iteration methods (1964)"
+    limit: ClassVar[str] = "UnderdampedLangevin"
     equivariant = True
     slots = 1
     kernel = staticmethod(heavy_ball)
@@ -116,6 +117,7 @@ class Nesterov(Rule):
     momentum: float
 
     source: ClassVar[str] = "Nesterov (1983), in the form of Sutskever et al. (ICML 2013) and torch.optim.SGD"
+    limit: ClassVar[str] = "UnderdampedLangevin"
     equivariant = True
     slots = 1
     kernel = staticmethod(nesterov)

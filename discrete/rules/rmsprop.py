@@ -56,6 +56,7 @@ class RMSProp(Rule):
     centered: bool = False
 
     source: ClassVar[str] = "Tieleman, Hinton: Lecture 6.5, RMSProp (Coursera, 2012); centred: Graves (2013)"
+    limit: ClassVar[str] = "RMSPropSDE"
     equivariant = False
     kernel = staticmethod(rmsprop)
 

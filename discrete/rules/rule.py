@@ -42,9 +42,12 @@ class Rule(ABC):
     ----------
     source : str
         Where the method comes from.
+    limit : str
+        Class of `diffusions` that is its continuous limit with a state of its own; empty where none is known.
     """
 
     source: ClassVar[str]
+    limit: ClassVar[str] = ""
 
     @property
     @abstractmethod

@@ -24,6 +24,7 @@ class SignSGD(Rule):
     """x <- x - step_size sign(g), coordinate by coordinate; the sign of 0 is 0."""
 
     source: ClassVar[str] = "Bernstein, Wang, Azizzadenesheli, Anandkumar: signSGD (ICML 2018)"
+    limit: ClassVar[str] = "SignSDE"
     label = "sign descent"
     slots = 0
     settings = ()
