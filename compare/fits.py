@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,3 +69,32 @@ def exponent(x: np.ndarray, values: np.ndarray, errors: np.ndarray, bias_order: 
     if bias_order is not None and len(x) > 3:
         columns.append(x**bias_order)
     return fit(np.stack(columns, axis=1), np.log(values), errors / values)
+
+
+def power(x: np.ndarray, values: np.ndarray, errors: np.ndarray) -> tuple[float, float, float, float]:
+    """Fit values = c x^q with standard errors: q, its standard error, c and its.
+
+    Not on a logarithmic scale, on which a value near its error has no interval. Errors are enlarged by the root of
+    chi-square over degrees of freedom where that exceeds one. nan where no power fits, or too few values are known.
+    """
+    from scipy.optimize import least_squares
+
+    sign = float(np.sign(values[np.argmax(np.abs(values) / errors)]))
+    known = sign * values > 2 * errors
+    if known.sum() < 2 or values.size < 3:
+        return (math.nan,) * 4
+    unit = float(np.exp(np.mean(np.log(x))))
+    scaled = np.log(x / unit)
+    slope, level = np.polyfit(scaled[known], np.log(np.abs(values[known])), 1)
+
+    def residuals(p: np.ndarray) -> np.ndarray:
+        return (sign * np.exp(p[1] + p[0] * scaled) - values) / errors
+
+    found = least_squares(residuals, np.array([slope, level]), xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    covariance = np.linalg.inv(found.jac.T @ found.jac)
+    spare = values.size - 2
+    covariance *= max(1.0, float(found.fun @ found.fun) / spare)
+    q, log_c = float(found.x[0]), float(found.x[1] - found.x[0] * np.log(unit))
+    along = np.array([-np.log(unit), 1.0])
+    c = sign * float(np.exp(log_c))
+    return q, float(np.sqrt(covariance[0, 0])), c, abs(c) * float(np.sqrt(along @ covariance @ along))

@@ -74,7 +74,6 @@ class AdamSDE(OptimiserLimit):
     noise_type: ClassVar[str] = "commutative"  # noise enters m alone, and depends on the position alone
     limit_of: ClassVar[str] = "Adam and AdamW"
     slots: ClassVar[int] = 2
-    ladder: ClassVar[Ladder] = Ladder((Held("betas", 2.0, complement=True), Held(NOISE, -1.0), Held("eps", -1.0)), 2.0)
     law_solver: ClassVar[str] = "heun"
     weak_order: ClassVar[int] = 1
 
@@ -94,6 +93,12 @@ class AdamSDE(OptimiserLimit):
         """Short name."""
         name = "AdamW SDE" if self.decoupled else "Adam SDE"
         return name if self.bias_correction else f"{name}, without bias correction"
+
+    @property
+    def ladder(self) -> Ladder:
+        """In AdamW the decay is scaled along, so that it has a rate in the limit."""
+        decay = (Held("weight_decay", 1.0),) if self.decoupled else ()
+        return Ladder((Held("betas", 2.0, complement=True), Held(NOISE, -1.0), Held("eps", -1.0), *decay), 2.0)
 
     @property
     def clock(self) -> Clock:
@@ -123,6 +128,9 @@ class AdamSDE(OptimiserLimit):
         if self.decoupled:
             return x * (1 - self.step_size * self.weight_decay), gradient
         return x, gradient + self.weight_decay * x
+
+    def start_slots(self) -> None:
+        return None
 
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift (P, 3 d) of (position, m, v)."""

@@ -91,8 +91,6 @@ class OptimiserLimit(ABC):
         What it is a limit of, in words.
     slots : int
         Arrays of the position's shape that the state holds beside it.
-    ladder : Ladder
-        What a ladder of step sizes holds fixed, and the small parameter.
     law_solver : str
         The scheme that samples its law in a comparison.
     """
@@ -107,7 +105,6 @@ class OptimiserLimit(ABC):
     noise_type: ClassVar[str]
     limit_of: ClassVar[str]
     slots: ClassVar[int]
-    ladder: ClassVar[Ladder]
     law_solver: ClassVar[str]
     solvers: ClassVar[tuple[str, ...]] = ()
     always_exact: ClassVar[bool] = False
@@ -121,6 +118,11 @@ class OptimiserLimit(ABC):
     @abstractmethod
     def clock(self) -> Clock:
         """Steps per unit of the process's time."""
+
+    @property
+    @abstractmethod
+    def ladder(self) -> Ladder:
+        """What a ladder of step sizes holds fixed on the way to it, and the small parameter."""
 
     @property
     @abstractmethod
@@ -147,6 +149,10 @@ class OptimiserLimit(ABC):
     @abstractmethod
     def first_step(self, x: np.ndarray, gradient: np.ndarray) -> np.ndarray | None:
         """States after the optimiser's own first step, from which on the equation holds; None: it holds from 0."""
+
+    @abstractmethod
+    def start_slots(self) -> np.ndarray | None:
+        """What the optimiser must keep at step 0 for it to be its limit, (slots, d); None: zeros."""
 
     @classmethod
     def of(cls, sgd: Any, **options: Any) -> Self:

@@ -138,7 +138,6 @@ class RMSPropSDE(OptimiserLimit):
         return self.gradient.variances(x) + (np.square(slope) if self.squared_gradient else 0.0)
 
     def start_slots(self) -> np.ndarray | None:
-        """What the rule must keep at step 0, (slots, d), where it is not zero."""
         return None if self.second_moment is None else self.second_moment[None]
 
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:

@@ -105,6 +105,9 @@ class SignSDE(OptimiserLimit):
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(slope == 0, 0.0, erf(slope / (np.sqrt(2) * deviations)))
 
+    def start_slots(self) -> None:
+        return None
+
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift (P, d)."""
         mean = self.mean_sign(z)

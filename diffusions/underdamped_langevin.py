@@ -127,6 +127,9 @@ class UnderdampedLangevin(OptimiserLimit):
     def first_step(self, x: np.ndarray, gradient: np.ndarray) -> None:
         return None
 
+    def start_slots(self) -> None:
+        return None
+
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift (P, 2 d) of (position, velocity)."""
         x, v = self.parts(z)
