@@ -1,7 +1,9 @@
 """The limit of Adam and AdamW in the scaling of Malladi, Lyu, Panigrahi and Arora (2022), in the rule's own units.
 
 As in `rmsprop_sde`. With the correction of the bias the drift at time 0 is 0 / 0: m / (1 - exp(-c_1 t)) is there like
-white noise averaged over the time t. So the equation holds from step 1 on, after Adam's own first step.
+white noise averaged over the time t. So the equation holds from step 1 on, after Adam's own first step. Where v starts at
+zero, v of Adam is then a mean of few squares, k at step k, and the equation knows their expectation alone: a relative
+error of 1 / k, which adds up to step_size^2 log(1 / step_size) over the steps. Derived, and seen in compare.orders.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negativ
 from sgdlimits.exact.ladders import NOISE, Held, Ladder
 
 from .optimiser_limit import OptimiserLimit
-from .rmsprop_sde import SCALED_NOISE
+from .rmsprop_sde import SCALED_NOISE, start_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +28,8 @@ class AdamSDE(OptimiserLimit):
 
     dm = c_1 ((grad f(X) - m) dt + eta sqrt(C(X)) dW) and dv = c_2 (E g^2 - v) dt, with c_i = (1 - b_i) / eta^2, G_i =
     1 - exp(-c_i t) and C the covariance of the batch's gradient g; m and v start at zero. At time 0 the drift is 0 / 0: the
-    equation holds from step 1 on, after a step that Adam takes with Gaussian noise. Without the correction of the bias
-    G_i = 1, and it holds from 0.
+    equation holds from step 1 on, after a step that Adam takes with Gaussian noise. It holds from 0 without the
+    correction of the bias, where G_i = 1, and where v starts above zero.
 
     Parameters
     ----------
@@ -39,6 +41,8 @@ class AdamSDE(OptimiserLimit):
     decoupled : bool
         AdamW's decay: dX = ... - weight_decay / eta X dt, instead of one in the gradient.
     bias_correction : bool
+    second_moment : float or (d,) array, optional
+        v at step 0, above zero; default: zero.
     squared_gradient : bool
         As in `RMSPropSDE`: False is the equation of Malladi et al.
     sampling : "with_replacement" or "without_replacement"
@@ -58,6 +62,7 @@ class AdamSDE(OptimiserLimit):
     weight_decay: float = 0.0
     decoupled: bool = False
     bias_correction: bool = True
+    second_moment: Any = None
     squared_gradient: bool = True
     sampling: str = "with_replacement"
     label_noise: float = 0.0
@@ -66,7 +71,10 @@ class AdamSDE(OptimiserLimit):
         Claim(
             "weak approximation of Adam of order 1 in step_size^2 at (1 - b_1) / step_size^2, (1 - b_2) / step_size^2, "
             "noise * step_size and eps * step_size held fixed (measured by compare.orders)",
-            (SCALED_NOISE, "a finite time step_size^2 * steps"),
+            (
+                SCALED_NOISE, "a finite time step_size^2 * steps",
+                "v starts above zero, or the bias is not corrected; else the error has a factor log(1 / step_size)",
+            ),
             "malladi2022",
             1.0,
         ),
@@ -87,6 +95,8 @@ class AdamSDE(OptimiserLimit):
         for name in ("decoupled", "bias_correction", "squared_gradient"):
             object.__setattr__(self, name, flag(name, getattr(self, name)))
         self.check_shared()
+        if self.second_moment is not None:
+            object.__setattr__(self, "second_moment", start_of(self.second_moment, self.dimension))
 
     @property
     def label(self) -> str:
@@ -98,7 +108,8 @@ class AdamSDE(OptimiserLimit):
     def ladder(self) -> Ladder:
         """In AdamW the decay is scaled along, so that it has a rate in the limit."""
         decay = (Held("weight_decay", 1.0),) if self.decoupled else ()
-        return Ladder((Held("betas", 2.0, complement=True), Held(NOISE, -1.0), Held("eps", -1.0), *decay), 2.0)
+        held = Held("betas", 2.0, complement=True), Held(NOISE, -1.0), Held("eps", -1.0), Held("second_moment", -2.0)
+        return Ladder((*held, *decay), 2.0)
 
     @property
     def clock(self) -> Clock:
@@ -116,7 +127,7 @@ class AdamSDE(OptimiserLimit):
         return {"betas": rule.betas, "eps": rule.eps, "weight_decay": rule.weight_decay, "decoupled": decoupled}
 
     def first_step(self, x: np.ndarray, gradient: np.ndarray) -> np.ndarray | None:
-        if not self.bias_correction:
+        if not self.bias_correction or self.second_moment is not None:
             return None
         start, gradient = self._decayed(x, gradient)
         moved = start - self.step_size * gradient / (np.abs(gradient) + self.eps)
@@ -129,8 +140,13 @@ class AdamSDE(OptimiserLimit):
             return x * (1 - self.step_size * self.weight_decay), gradient
         return x, gradient + self.weight_decay * x
 
-    def start_slots(self) -> None:
-        return None
+    def initial(self, x: np.ndarray) -> np.ndarray:
+        """States at positions x (P, d): no m, and v as given, else zero."""
+        v = 0.0 if self.second_moment is None else self.second_moment
+        return np.concatenate([x, np.zeros_like(x), np.broadcast_to(v, x.shape)], axis=1)
+
+    def start_slots(self) -> np.ndarray | None:
+        return None if self.second_moment is None else np.stack([np.zeros_like(self.second_moment), self.second_moment])
 
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift (P, 3 d) of (position, m, v)."""
@@ -138,10 +154,12 @@ class AdamSDE(OptimiserLimit):
         eta, shrink = self.step_size, self.weight_decay / self.step_size if self.decoupled else 0.0
         c_1, c_2 = ((1 - beta) / eta**2 for beta in self.betas)
         _, slope = self._decayed(x, self.gradient.mean(x))
-        left_1 = -np.expm1(-c_1 * t) if self.bias_correction else 1.0
-        root_2 = np.sqrt(-np.expm1(-c_2 * t)) if self.bias_correction else 1.0
+        root_2, scale = 1.0, 1.0
+        if self.bias_correction:
+            root_2 = np.sqrt(-np.expm1(-c_2 * t))
+            scale = root_2 / -np.expm1(-c_1 * t) if t > 0 else 0.0  # at 0 m is zero
         goal = self.gradient.variances(x) + (np.square(slope) if self.squared_gradient else 0.0)
-        moved = -root_2 / left_1 * m / (eta * (np.sqrt(np.maximum(v, 0.0)) + self.eps * root_2)) - shrink * x
+        moved = -scale * m / (eta * (np.sqrt(np.maximum(v, 0.0)) + self.eps * root_2)) - shrink * x
         return np.concatenate([moved, c_1 * (slope - m), c_2 * (goal - v)], axis=1)
 
     def diffusion(self, t: Any, z: np.ndarray) -> np.ndarray:

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.packs import PACK
-from sgdlimits.ensembles.simulators import rotated
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.linear_maps import unpack_symmetric
 from sgdlimits.problems.least_squares import LeastSquares
@@ -22,6 +20,7 @@ from sgdlimits.problems.samplings import sampling_factor
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .linear_forms import semidefinite_cholesky
+from .solvers.coefficients import products_of_one
 
 
 class BatchGradient(ABC):
@@ -69,7 +68,7 @@ def batch_gradient(problem: Any, batch_size: int, sampling: str, label_noise: fl
         if isinstance(problem, StreamingLeastSquares):
             return StreamGradient(problem, factor, labels)
         if not factor:
-            return FullGradient(problem, labels)
+            return FullGradient(problem, factor, labels)
         return TabulatedGradient(problem, factor, labels) if problem.table_pays else RowsGradient(problem, factor, labels)
     if not problem.sampled or problem.endless:
         raise InvalidInput(
@@ -86,8 +85,9 @@ def batch_gradient(problem: Any, batch_size: int, sampling: str, label_noise: fl
 
 def product(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Rows matrix @ x (P, m) of rows x (P, d), matrix (m, d); the bits of a row do not depend on P."""
-    whole = np.pad(x, ((0, -len(x) % PACK), (0, 0)), mode="edge")
-    return rotated(whole, matrix)[: len(x)]
+    out = np.empty((len(x), len(matrix)))
+    products_of_one(np.ascontiguousarray(matrix.T), np.ascontiguousarray(x), out)
+    return out
 
 
 @dataclass(frozen=True, eq=False)

@@ -60,7 +60,7 @@ def _products(matrices, w, out):
 
 
 @compiled
-def _products_of_one(columns, w, out):
+def products_of_one(columns, w, out):
     out[:] = 0.0
     for p in range(w.shape[0]):
         for k in range(w.shape[1]):
@@ -167,7 +167,7 @@ class Coefficients:
             return g * w
         out = np.empty((len(w), self.dimension))
         if g.ndim == 2:
-            _products_of_one(np.ascontiguousarray(g.T), w, out)
+            products_of_one(np.ascontiguousarray(g.T), w, out)
         else:
             _products(g, w, out)
         return out
