@@ -72,10 +72,11 @@ def exponent(x: np.ndarray, values: np.ndarray, errors: np.ndarray, bias_order: 
 
 
 def power(x: np.ndarray, values: np.ndarray, errors: np.ndarray) -> tuple[float, float, float, float]:
-    """Fit values = c x^q with standard errors: q, its standard error, c and its.
+    """Fit values = c x^q, or c x^q (1 + b x) from four rungs on, with standard errors: q, its error, c and its error.
 
-    Not on a logarithmic scale, on which a value near its error has no interval. Errors are enlarged by the root of
-    chi-square over degrees of freedom where that exceeds one. nan where no power fits, or too few values are known.
+    With b, q is the exponent as x goes to zero. Not on a logarithmic scale, on which a value near its error has no
+    interval. Errors are enlarged by the root of chi-square over degrees of freedom where that exceeds one. nan where
+    fewer than two values are twice their errors, or there are fewer than three.
     """
     from scipy.optimize import least_squares
 
@@ -83,18 +84,22 @@ def power(x: np.ndarray, values: np.ndarray, errors: np.ndarray) -> tuple[float,
     known = sign * values > 2 * errors
     if known.sum() < 2 or values.size < 3:
         return (math.nan,) * 4
-    unit = float(np.exp(np.mean(np.log(x))))
+    unit, bent = float(np.exp(np.mean(np.log(x)))), values.size > 3
     scaled = np.log(x / unit)
     slope, level = np.polyfit(scaled[known], np.log(np.abs(values[known])), 1)
 
     def residuals(p: np.ndarray) -> np.ndarray:
-        return (sign * np.exp(p[1] + p[0] * scaled) - values) / errors
+        found = sign * np.exp(p[1] + p[0] * scaled)
+        return (found * (1 + p[2] * x if bent else 1.0) - values) / errors
 
-    found = least_squares(residuals, np.array([slope, level]), xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    found = least_squares(residuals, np.array([slope, level, 0.0])[: 2 + bent], xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    spread = np.linalg.svd(found.jac, compute_uv=False)
+    if not spread[-1] > 1e-10 * spread[0]:
+        return (math.nan,) * 4
     covariance = np.linalg.inv(found.jac.T @ found.jac)
-    spare = values.size - 2
+    spare = values.size - found.x.size
     covariance *= max(1.0, float(found.fun @ found.fun) / spare)
-    q, log_c = float(found.x[0]), float(found.x[1] - found.x[0] * np.log(unit))
-    along = np.array([-np.log(unit), 1.0])
-    c = sign * float(np.exp(log_c))
-    return q, float(np.sqrt(covariance[0, 0])), c, abs(c) * float(np.sqrt(along @ covariance @ along))
+    q, constant = float(found.x[0]), sign * float(np.exp(found.x[1] - found.x[0] * np.log(unit)))
+    along = np.zeros(found.x.size)
+    along[:2] = -np.log(unit), 1.0
+    return q, float(np.sqrt(covariance[0, 0])), constant, abs(constant) * float(np.sqrt(along @ covariance @ along))

@@ -81,6 +81,7 @@ class AdamSDE(OptimiserLimit):
     )
     noise_type: ClassVar[str] = "commutative"  # noise enters m alone, and depends on the position alone
     limit_of: ClassVar[str] = "Adam and AdamW"
+    linear: ClassVar[None] = None
     slots: ClassVar[int] = 2
     law_solver: ClassVar[str] = "heun"
     weak_order: ClassVar[int] = 1

@@ -64,6 +64,11 @@ class StateDiffusion:
         """As the process says."""
         return self.process.noise_type
 
+    @property
+    def linear(self) -> np.ndarray | None:
+        """K, where the drift is -K z plus a milder rest; None where the process states none."""
+        return self.process.linear
+
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift of the state."""
         return self.process.drift(t, z)
@@ -149,6 +154,11 @@ class OptimiserLimit(ABC):
     @abstractmethod
     def first_step(self, x: np.ndarray, gradient: np.ndarray) -> np.ndarray | None:
         """States after the optimiser's own first step, from which on the equation holds; None: it holds from 0."""
+
+    @property
+    @abstractmethod
+    def linear(self) -> np.ndarray | None:
+        """K, a matrix of the state, where the drift is -K z plus a milder rest; None where it is not linear."""
 
     @abstractmethod
     def start_slots(self) -> np.ndarray | None:

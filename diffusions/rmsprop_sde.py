@@ -78,6 +78,7 @@ class RMSPropSDE(OptimiserLimit):
     )
     noise_type: ClassVar[str] = "general"
     limit_of: ClassVar[str] = "RMSProp"
+    linear: ClassVar[None] = None
     slots: ClassVar[int] = 1
     ladder: ClassVar[Ladder] = Ladder(
         (Held("alpha", 2.0, complement=True), Held(NOISE, -1.0), Held("eps", -1.0), Held("second_moment", -2.0)), 2.0

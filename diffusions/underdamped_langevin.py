@@ -130,6 +130,16 @@ class UnderdampedLangevin(OptimiserLimit):
     def start_slots(self) -> None:
         return None
 
+    @cached_property
+    def linear(self) -> np.ndarray | None:
+        """-drift's matrix of (position, velocity) on least squares, per unit of the clock."""
+        if not isinstance(self.problem, QuadraticProblem):
+            return None
+        d, vectors = self.dimension, self.problem.eigenvectors
+        drifts = float(self.clock) * self.flow_at(self.step_size).drifts
+        blocks = np.einsum("im,mab,jm->aibj", vectors, drifts, vectors)
+        return np.ascontiguousarray(-blocks.reshape(2 * d, 2 * d))
+
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift (P, 2 d) of (position, velocity)."""
         x, v = self.parts(z)
