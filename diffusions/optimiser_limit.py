@@ -311,9 +311,10 @@ class OptimiserLimit(ABC):
             process's clock. The same bits for the same seed, whatever the threads.
         """
         chosen, substeps = find_scheme(solver), whole_number("substeps", substeps, 1)
-        count = max(whole_number("steps", steps), 1)
+        # A power of two of steps: an increment is the same number to the bit however long the run, so that runs go on.
+        count = 1 << max(whole_number("steps", steps) - 1, 0).bit_length()
         brownian = Brownian(
-            float(self.clock.time(count)), count * substeps, self.noise_dimension, seed_number(seed), quality,
+            count * float(self.clock.time(1)), count * substeps, self.noise_dimension, seed_number(seed), quality,
             chosen.areas,
         )  # fmt: skip
         ensemble = run(

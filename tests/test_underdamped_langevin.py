@@ -164,11 +164,11 @@ def test_both_orders_are_those_claimed(name):
     """Assert slopes in sqrt(step_size), from exact moments: 1 and 2 for risk, mean and covariance."""
     sgd = settings()[name]
     data = compare.orders(
-        sgd, UnderdampedLangevin.of(sgd), UnderdampedLangevin.of(sgd, order=2), x0=START, steps=8, rungs=9
+        sgd, UnderdampedLangevin.of(sgd), UnderdampedLangevin.of(sgd, order=2), x0=START, steps=8, rungs=7
     ).dataset
     np.testing.assert_array_equal(data["claimed"], [[1, 1, 1], [2, 2, 2]])
     gap = np.abs(data["slope"] - data["claimed"])
-    assert (gap < 3 * data["slope_error"] + 0.06).all(), data["slope"].values
+    assert (gap < 4 * data["slope_error"] + 0.06).all(), data["slope"].values
     np.testing.assert_allclose(data["parameter"], np.sqrt(data["step_size"]))
 
 
