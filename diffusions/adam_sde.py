@@ -1,9 +1,10 @@
 """The limit of Adam and AdamW in the scaling of Malladi, Lyu, Panigrahi and Arora (2022), in the rule's own units.
 
 As in `rmsprop_sde`. With the correction of the bias the drift at time 0 is 0 / 0: m / (1 - exp(-c_1 t)) is there like
-white noise averaged over the time t. So the equation holds from step 1 on, after Adam's own first step. Where v starts at
-zero, v of Adam is then a mean of few squares, k at step k, and the equation knows their expectation alone: a relative
-error of 1 / k, which adds up to step_size^2 log(1 / step_size) over the steps. Derived, and seen in compare.orders.
+white noise averaged over the time t. So the equation holds from step 1 on, after Adam's own first step. Where v starts
+at zero, v of Adam is then a mean of few squares, k at step k, and the equation knows their expectation alone: a
+relative error of 1 / k, which adds up to step_size^2 log(1 / step_size) over the steps. Derived, and seen in
+compare.orders.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class AdamSDE(OptimiserLimit):
     """dX = -sqrt(G_2) / G_1 m / (eta (sqrt(v) + eps sqrt(G_2))) dt; one step is eta^2, eta the step size.
 
     dm = c_1 ((grad f(X) - m) dt + eta sqrt(C(X)) dW) and dv = c_2 (E g^2 - v) dt, with c_i = (1 - b_i) / eta^2, G_i =
-    1 - exp(-c_i t) and C the covariance of the batch's gradient g; m and v start at zero. At time 0 the drift is 0 / 0: the
-    equation holds from step 1 on, after a step that Adam takes with Gaussian noise. It holds from 0 without the
+    1 - exp(-c_i t) and C the covariance of the batch's gradient g; m and v start at zero. At time 0 the drift is 0 / 0:
+    the equation holds from step 1 on, after a step that Adam takes with Gaussian noise. It holds from 0 without the
     correction of the bias, where G_i = 1, and where v starts above zero.
 
     Parameters
@@ -121,8 +122,8 @@ class AdamSDE(OptimiserLimit):
     def settings_of(cls, rule: Any) -> dict[str, Any]:
         if rule.amsgrad:
             raise InvalidInput(
-                f"{rule.label} divides by the largest v seen, for which no limit is known here: AdamSDE is that of Adam "
-                "and AdamW with amsgrad=False; simulate the rule itself"
+                f"{rule.label} divides by the largest v seen, for which no limit is known here: AdamSDE is that of "
+                "Adam and AdamW with amsgrad=False; simulate the rule itself"
             )
         decoupled = rule.label.endswith("W")
         return {"betas": rule.betas, "eps": rule.eps, "weight_decay": rule.weight_decay, "decoupled": decoupled}
@@ -147,7 +148,8 @@ class AdamSDE(OptimiserLimit):
         return np.concatenate([x, np.zeros_like(x), np.broadcast_to(v, x.shape)], axis=1)
 
     def start_slots(self) -> np.ndarray | None:
-        return None if self.second_moment is None else np.stack([np.zeros_like(self.second_moment), self.second_moment])
+        v = self.second_moment
+        return None if v is None else np.stack([np.zeros_like(v), v])
 
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift (P, 3 d) of (position, m, v)."""

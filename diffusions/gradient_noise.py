@@ -69,11 +69,13 @@ def batch_gradient(problem: Any, batch_size: int, sampling: str, label_noise: fl
             return StreamGradient(problem, factor, labels)
         if not factor:
             return FullGradient(problem, factor, labels)
-        return TabulatedGradient(problem, factor, labels) if problem.table_pays else RowsGradient(problem, factor, labels)
+        kind = TabulatedGradient if problem.table_pays else RowsGradient
+        return kind(problem, factor, labels)
     if not problem.sampled or problem.endless:
         raise InvalidInput(
             f"the covariance of the gradient is made of the gradients of all samples, which {type(problem).__name__} "
-            "does not give: take stored rows (problems.sources.Rows), or StreamingLeastSquares, whose covariance is known"
+            "does not give: take stored rows (problems.sources.Rows), or StreamingLeastSquares, whose covariance is "
+            "known"
         )
     if label_noise:
         raise InvalidInput(
@@ -231,7 +233,8 @@ class StreamGradient(QuadraticGradient):
 
     def root(self, x: np.ndarray) -> np.ndarray:
         slope, level = self._slope_and_level(x)
-        return np.concatenate([np.sqrt(self.factor) * slope[:, :, None], np.sqrt(level)[..., None] * self.spread], axis=2)
+        pull = np.sqrt(self.factor) * slope[:, :, None]
+        return np.concatenate([pull, np.sqrt(level)[..., None] * self.spread], axis=2)
 
 
 @dataclass(frozen=True, eq=False)

@@ -226,7 +226,9 @@ def _of_a_limit(
 ) -> Simulator:  # fmt: skip
     """A limit with a state of its own; from another time than 0 what it keeps beside the position would be missing."""
     if t0:
-        raise InvalidInput(f"t0 is {t0:g}, but {limit.label} begins at time 0, where what it keeps is known: leave t0 out")
+        raise InvalidInput(
+            f"t0 is {t0:g}, but {limit.label} begins at time 0, where what it keeps is known: leave t0 out"
+        )
     tolerance, level, joined, m = _tolerance(tolerance, chosen), 0, 1, limit.noise_dimension
     if brownian is None:
         brownian = Brownian(t1, steps, m, seed_number(seed), quality, area=chosen.areas)

@@ -177,7 +177,8 @@ class OptimiserLimit(ABC):
         has_methods("sgd", sgd, ("problem", "step_size", "batch_size", "update_rule"), "pass a discrete.SGD")
         rule = sgd.update_rule
         if rule.limit != cls.__name__:
-            instead = f"take diffusions.{rule.limit}.of" if rule.limit else "no diffusion with a state of its own is known"
+            unknown = "no diffusion with a state of its own is known"
+            instead = f"take diffusions.{rule.limit}.of" if rule.limit else unknown
             if rule.label == "plain":
                 instead = "take diffusions.ModifiedEquation.of"
             raise InvalidInput(

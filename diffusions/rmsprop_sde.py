@@ -2,12 +2,11 @@
 
 Their u is v / s^2, s the size of the gradient noise: (1 - alpha) / eta^2 = c, s eta and eps eta are fixed on the way to
 the limit, one step is eta^2. As the scaled noise is what the batch's gradient has, nothing of it has to be stated. The
-equation is the one as recalled by its users; its order was checked here.
+form of the equation is second-hand; its drift and noise are checked against a step of the rule, its order is measured.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -30,10 +29,10 @@ SCALED_NOISE = (
 class RMSPropSDE(OptimiserLimit):
     """dX = -(grad f(X) / eta dt + sqrt(C(X)) dW) / (sqrt(v) + eps), dv = c (E g^2 - v) dt; one step is eta^2.
 
-    eta is the step size, c = (1 - alpha) / eta^2, C the covariance of the batch's gradient g. RMSProp starts with v = 0,
-    from where it has no limit: the variance of X grows like log(1 / eta). Without `second_moment` the equation therefore
-    begins at step 1, after a step that RMSProp takes with Gaussian noise and with the mean of its v there; no order is
-    claimed then.
+    eta is the step size, c = (1 - alpha) / eta^2, C the covariance of the batch's gradient g. RMSProp starts with v =
+    0, from where it has no limit: the variance of X grows like log(1 / eta). Without `second_moment` the equation
+    therefore begins at step 1, after a step that RMSProp takes with Gaussian noise and with the mean of its v there; no
+    order is claimed then.
 
     Parameters
     ----------
@@ -45,8 +44,8 @@ class RMSPropSDE(OptimiserLimit):
     second_moment : float or (d,) array, optional
         v at step 0, above zero.
     squared_gradient : bool
-        Whether v relaxes to E g^2 = (grad f)^2 + diag C; False: to diag C, as in Malladi et al. The two differ by as much
-        as the limit is wrong anyway, in a gradient that is mostly noise, and in any other by more.
+        Whether v relaxes to E g^2 = (grad f)^2 + diag C; False: to diag C, as in Malladi et al. The two differ by as
+        much as the limit is wrong anyway where the gradient is mostly noise, and by more elsewhere.
     sampling : "with_replacement" or "without_replacement"
     label_noise : float
 
@@ -69,8 +68,8 @@ class RMSPropSDE(OptimiserLimit):
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
-            "weak approximation of RMSProp of order 1 in step_size^2 at (1 - alpha) / step_size^2, noise * step_size and "
-            "eps * step_size held fixed (measured by compare.orders)",
+            "weak approximation of RMSProp of order 1 in step_size^2 at (1 - alpha) / step_size^2, noise * step_size "
+            "and eps * step_size held fixed (measured by compare.orders)",
             (SCALED_NOISE, "v starts above zero", "a finite time step_size^2 * steps"),
             "malladi2022",
             1.0,
@@ -165,8 +164,9 @@ class RMSPropSDE(OptimiserLimit):
 def start_of(value: Any, dimension: int) -> np.ndarray:
     """A second moment at the start, (d,), above zero."""
     given = finite_array("second_moment", value)
-    found = finite_array("second_moment", np.broadcast_to(given, dimension) if given.ndim == 0 else given, shape=(dimension,))
-    if not (found > 0).all() or not math.isfinite(float(found.sum())):
+    given = np.broadcast_to(given, dimension) if given.ndim == 0 else given
+    found = finite_array("second_moment", given, shape=(dimension,))
+    if not (found > 0).all():
         raise InvalidInput(f"second_moment must be above zero, got {found.min():g}")
     found = found.copy()
     found.flags.writeable = False

@@ -1,8 +1,8 @@
-"""The limit of sign descent under Gaussian gradient noise. Derived; the drift and the noise as Compagnoni et al. have them.
+"""The limit of sign descent under Gaussian gradient noise. Derived.
 
 With g_j = slope_j + deviation_j xi_j, E sign(g_j) = b_j = erf(slope_j / (sqrt(2) deviation_j)) and the variance is
-1 - b_j^2. One step moves x by -eta b and noise; a diffusion with the drift c moves it by eta c + eta^2 c' c / 2, so that
-c = -b - eta b' b / 2 leaves eta^3.
+1 - b_j^2. One step moves x by -eta b and noise; a diffusion with the drift c moves it by eta c + eta^2 c' c / 2, so
+that c = -b - eta b' b / 2 leaves eta^3.
 """
 
 from __future__ import annotations
@@ -23,10 +23,11 @@ from .optimiser_limit import OptimiserLimit
 
 @dataclass(frozen=True, eq=False)
 class SignSDE(OptimiserLimit):
-    """dX_j = -b_j(X) dt + sqrt(step_size (1 - b_j(X)^2)) dW_j, b_j = erf(grad_j f / (sqrt(2) s_j)); a step is step_size.
+    """dX_j = -b_j(X) dt + sqrt(step_size (1 - b_j(X)^2)) dW_j, b_j = erf(grad_j f / (sqrt(2) s_j)).
 
-    s_j is the standard deviation of coordinate j of the batch's gradient: b_j is the mean of its sign where the noise is
-    Gaussian. Correlations between the signs of two coordinates are left out. Where s_j = 0 b_j is the sign of the slope.
+    One step is step_size. s_j is the standard deviation of coordinate j of the batch's gradient: b_j is the mean of its
+    sign where the noise is Gaussian. Correlations between the signs of two coordinates are left out. Where s_j = 0, b_j
+    is the sign of the slope.
 
     Parameters
     ----------

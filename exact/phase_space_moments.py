@@ -1,4 +1,4 @@
-"""Moments of diffusions whose modes are several numbers, a position and a velocity: noise enters by one of them. Derived.
+"""Moments of diffusions whose modes are several numbers, a position and a velocity; noise enters by one. Derived.
 
 Mode i holds z_i (s,), with dz_i = B_i z_i dt + e dM_i, and the martingale has d<M_i, M_j> = scale N_ij dt, N linear in
 the first and second moments of the positions, the first number of each mode. Then

@@ -10,7 +10,15 @@ from sgdlimits import compare, ensembles
 from sgdlimits.diffusions import AdamSDE, ModifiedEquation, RMSPropSDE, SignSDE, UnderdampedLangevin, integrate
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.problems import LeastSquares, Logistic, SampleLoss, StreamingLeastSquares, Supervised, predictors, sources
+from sgdlimits.problems import (
+    LeastSquares,
+    Logistic,
+    SampleLoss,
+    StreamingLeastSquares,
+    Supervised,
+    predictors,
+    sources,
+)
 
 GENERATOR = np.random.default_rng(0)
 A, B = GENERATOR.standard_normal((20, 3)), GENERATOR.standard_normal(20)
@@ -66,7 +74,8 @@ def test_noise_has_the_covariance_of_the_batch(name):
         gradient = SignSDE(problem, 0.1, 4, sampling=sampling).gradient
         w, roots = GENERATOR.standard_normal((5, gradient.normals)), gradient.root(x)
         expected = factor * np.array([problem.gradient_noise_covariance(point) for point in x])
-        np.testing.assert_allclose(np.einsum("pim,pjm->pij", roots, roots), expected, atol=1e-12 * np.abs(expected).max())
+        found = np.einsum("pim,pjm->pij", roots, roots)
+        np.testing.assert_allclose(found, expected, atol=1e-12 * np.abs(expected).max())
         np.testing.assert_allclose(gradient.noise(x, w), np.einsum("pim,pm->pi", roots, w), atol=1e-12)
         np.testing.assert_allclose(gradient.variances(x), np.einsum("pii->pi", expected), atol=1e-12)
         np.testing.assert_allclose(gradient.mean(x), problem.gradient(x), atol=1e-12)
@@ -106,7 +115,8 @@ def one_step(sgd, limit, z):
     unit = 1 / float(limit.clock)
     root = limit.diffusion(2.0, z[None])[0]
     root = np.diag(root) if root.ndim == 1 else root
-    return mean, (change - mean).T @ ((change - mean) * weights[:, None]), unit * limit.drift(2.0, z[None])[0], unit * root @ root.T
+    covariance = (change - mean).T @ ((change - mean) * weights[:, None])
+    return mean, covariance, unit * limit.drift(2.0, z[None])[0], unit * root @ root.T
 
 
 @pytest.mark.parametrize("name", ["AdamSDE", "RMSPropSDE"])
@@ -150,8 +160,8 @@ def chebyshev(count, half):
 def expected(limit, factor, x0, time, function, count=110, half=5.0):
     """E function(X) at a time of a diffusion on the line, to about 1e-9, from drift and diffusion of the limit.
 
-    `factor` multiplies the squared diffusion. It is made to vanish at the ends, where no path comes, so that the backward
-    equation needs no condition there.
+    `factor` multiplies the squared diffusion. It is made to vanish at the ends, where no path comes, so that the
+    backward equation needs no condition there.
     """
     derivative, x = chebyshev(count, half)
     squares = factor(x) * limit.diffusion(0.0, x[:, None])[:, 0] ** 2 * np.exp(-((x / (0.9 * half)) ** 40))

@@ -43,7 +43,8 @@ def generator(limit):
     problem, s = limit.problem, 2 * D
     centre = np.concatenate([problem.minimiser, np.zeros(D)])
     drift = limit.drift(0.0, centre + np.eye(s)).T
-    probes = np.concatenate([np.zeros((1, D)), np.eye(D), -np.eye(D), np.eye(D)[:, None].repeat(D, 1).reshape(-1, D) + np.tile(np.eye(D), (D, 1))])
+    pairs = (np.eye(D)[:, None] + np.eye(D)).reshape(-1, D)
+    probes = np.concatenate([np.zeros((1, D)), np.eye(D), -np.eye(D), pairs])
     roots = limit.diffusion(0.0, np.concatenate([probes + problem.minimiser, np.zeros_like(probes)], axis=1))
     squares = np.einsum("pim,pjm->pij", roots, roots)
     constant = squares[0]
@@ -153,7 +154,8 @@ def test_it_is_nearer_than_the_overdamped_limit_where_noise_and_curvature_do_not
     over = size / lost * covariance / np.add.outer(k, k)
     drifts = np.zeros((D, 2, 2))
     drifts[:, 0, 1], drifts[:, 1, 0], drifts[:, 1, 1] = h, -h * k, -lost
-    under = PhaseSpaceFlow(drifts, np.array([0.0, 1.0]), size, ConstantNoise(covariance)).feedback.stationary_covariance()
+    flow = PhaseSpaceFlow(drifts, np.array([0.0, 1.0]), size, ConstantNoise(covariance))
+    under = flow.feedback.stationary_covariance()
     gaps = [np.linalg.norm(found - exact) / np.linalg.norm(exact) for found in (over, under)]
     assert 0.02 < gaps[0] < 0.05 and gaps[1] < 2e-4, gaps
     np.testing.assert_allclose(np.diag(under), np.diag(over), rtol=1e-12)
@@ -173,7 +175,7 @@ def test_both_orders_are_those_claimed(name):
 
 
 def test_a_wrong_limit_has_no_order():
-    """Assert that heavy ball's correction is of order 1 for Nesterov, and that other friction leaves an error for good."""
+    """Assert that heavy ball's correction is of order 1 for Nesterov, and that other friction leaves an error."""
     sgd = settings()["Nesterov"]
     limit = UnderdampedLangevin.of(sgd, order=2)
     with pytest.raises(InvalidInput, match="nesterov"):

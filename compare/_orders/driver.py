@@ -42,10 +42,10 @@ def orders(
 ) -> Orders:
     """Observed weak order of diffusions against SGD. Exact on least squares where moments close, else by Monte Carlo.
 
-    Every side is rebuilt on each rung of the ladder that the limits declare (`ladder`: what is held fixed, and the small
-    parameter in which the order is counted), and compared at the same time on their clock: step_size for the limits of
-    plain SGD, sqrt(step_size) for momentum at fixed friction, step_size^2 for Adam and RMSProp, whose noise is scaled by
-    batch sizes that fall by 4 a rung, or by the label noise where every batch holds all rows.
+    Every side is rebuilt on each rung of the ladder that the limits declare (`ladder`: what is held fixed, and the
+    small parameter in which the order is counted), and compared at the same time on their clock: step_size for the
+    limits of plain SGD, sqrt(step_size) for momentum at fixed friction, step_size^2 for Adam and RMSProp, whose noise
+    is scaled by batch sizes that fall by 4 a rung, or by the label noise where every batch holds all rows.
 
     Parameters
     ----------
@@ -77,10 +77,10 @@ def orders(
     Returns
     -------
     Orders
-        Slopes of log error against the log of the small parameter with their standard errors, and the leading constants:
-        extrapolated from the ladder, and predicted by theory. For "risk" they carry a sign; "mean" and
-        "covariance" are Euclidean and Frobenius norms. By Monte Carlo slope and constant are a weighted fit of
-        constant * parameter^slope, with the standard errors that follow from those of the errors.
+        Slopes of log error against the log of the small parameter with their standard errors, and the leading
+        constants: extrapolated from the ladder, and predicted by theory. For "risk" they carry a sign; "mean" and
+        "covariance" are Euclidean and Frobenius norms. By Monte Carlo both are weighted fits with
+        standard errors: of constant * parameter^slope, and of constant * parameter^claimed and the next power.
 
     Raises
     ------
@@ -99,8 +99,8 @@ def orders(
         return _exact(reference, compared, x0, found)
     if paths is None:
         raise InvalidInput(
-            "moments of these sides do not close, so they are simulated: pass paths=, 100_000 to begin with (the error of "
-            "a slope says whether that is enough)"
+            "moments of these sides do not close, so they are simulated: pass paths=, 100_000 to begin with (the error "
+            "of a slope says whether that is enough)"
         )
     functions = functions_of(reference.problem, observables)
     errors, deviations = sampled_errors(
@@ -108,10 +108,12 @@ def orders(
         whole_number("substeps", substeps, 1), threads, progress,
     )  # fmt: skip
     summary = {name: np.full(errors.shape[:2], np.nan) for name in SUMMARY}
-    for row in np.ndindex(errors.shape[:2]):
-        for name, value in zip(SUMMARY, fits.power(found.parameters, errors[row], deviations[row])):
-            summary[name][row] = value
     claimed = np.array([[float(process.weak_order)] * len(functions) for process in compared])
+    for row in np.ndindex(errors.shape[:2]):
+        measured = found.parameters, errors[row], deviations[row]
+        values = (*fits.power(*measured), *fits.leading_constant(*measured, claimed[row]))
+        for name, value in zip(SUMMARY, values):
+            summary[name][row] = value
     return _labelled(reference, compared, found, list(functions), errors, deviations, summary, claimed, None, [], paths)
 
 
@@ -245,7 +247,7 @@ def _stable_rungs(
 def _fit(
     ladder: np.ndarray, error: np.ndarray, order: float, scale: float
 ) -> tuple[float, float, float, float]:
-    """Slope, its standard error, the leading constant and no error of it (it is not sampled), from the finest rungs: the order is a limit.
+    """Slope, its standard error, the leading constant and no error of that, from the finest rungs: the order is a limit.
 
     nan where fewer than three rungs are above rounding and of one sign. Richardson: the two finest rungs remove the
     next power of the step size from the constant.

@@ -72,8 +72,8 @@ class Orders(Result):
         held = self.dataset.attrs.get("ladder", "")
         kind = f"means over {paths} paths of each side" if paths else "exact (moment equations)"
         fit = (
-            "observed order: exponent ± its standard error of the power that fits the errors, each weighted by its "
-            "standard error; constant: its factor"
+            f"observed order: exponent ± its standard error of the power of {name} that fits the errors, each weighted "
+            f"by its standard error. constant: that of {name}^claimed, beside the next power"
             if paths
             else f"observed order: slope of log error against log {name} ± its standard error. constant: limit of "
             f"error/{name}^order"

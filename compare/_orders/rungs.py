@@ -44,7 +44,8 @@ class Rungs:
 
     def at(self, process: Any, rung: int) -> Any:
         """SGD, or a limit of it, on a rung."""
-        return rebuilt(process, self.ladder, float(self.sizes[rung]), None if self.batches is None else self.batches[rung])
+        batch = None if self.batches is None else int(self.batches[rung])
+        return rebuilt(process, self.ladder, float(self.sizes[rung]), batch)
 
 
 def ladder_of(others: Sequence[Any]) -> Ladder:
@@ -80,8 +81,8 @@ def rungs_of(
     if by_batches:
         if step_sizes is not None:
             raise InvalidInput(
-                f"on this ladder ({ladder}) batch sizes set the step sizes: pass batch_sizes, each a quarter of the one "
-                "before for example"
+                f"on this ladder ({ladder}) batch sizes set the step sizes: pass batch_sizes, each a quarter of the "
+                "one before for example"
             )
         batches = _batches(sgd, batch_sizes, count)
         noises = np.array([noise_of(sgd, int(batch)) for batch in batches])

@@ -30,7 +30,8 @@ def functions_of(problem: Any, observables: Any) -> dict[str, Callable[[np.ndarr
         return {"risk": problem.risk, "squared norm": lambda x: np.square(x).sum(axis=1)}
     if not isinstance(observables, Mapping) or not observables:
         raise InvalidInput("observables must map names to functions of positions (paths, d), or be left out")
-    return {str(name): function(f"observable {name!r}", f, "of positions (paths, d)") for name, f in observables.items()}
+    form = "of positions (paths, d)"
+    return {str(name): function(f"observable {name!r}", f, form) for name, f in observables.items()}
 
 
 def sampled_errors(
