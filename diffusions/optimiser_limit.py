@@ -114,6 +114,10 @@ class OptimiserLimit(ABC):
     solvers: ClassVar[tuple[str, ...]] = ()
     always_exact: ClassVar[bool] = False
 
+    if TYPE_CHECKING:  # every leaf is a dataclass of these fields, and some of its own
+
+        def __init__(self, problem: Any, step_size: float, batch_size: int = 1, **options: Any) -> None: ...
+
     @property
     @abstractmethod
     def label(self) -> str:

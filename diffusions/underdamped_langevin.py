@@ -199,7 +199,8 @@ class UnderdampedLangevin(OptimiserLimit):
         """What its first two moments obey, per step."""
         problem = self.quadratic
         threshold = 0.0 if problem.curvatures.min() < 0 else self._mean_threshold()
-        return SecondMoments(problem, self.label, self.step_size, self.flow_at, threshold)  # type: ignore[arg-type]
+        flow_at: Any = self.flow_at  # speaks the protocol of a MomentFlow
+        return SecondMoments(problem, self.label, self.step_size, flow_at, threshold)
 
     def _mean_threshold(self) -> float:
         """Step size below which the mean settles: all at order 1; at 2 while each mode's drift has determinant > 0.

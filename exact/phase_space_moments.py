@@ -221,7 +221,7 @@ class PhaseSpaceFlow:
     @cached_property
     def feedback(self) -> NoiseFeedback:
         """Noise -> stationary covariance -> noise."""
-        return feedback_of(self)  # type: ignore[arg-type]
+        return feedback_of(self)
 
     def proved_stable(self) -> bool:
         """Whether a cheap bound shows that second moments settle: none is known."""

@@ -111,7 +111,7 @@ def orders(
     claimed = np.array([[float(process.weak_order)] * len(functions) for process in compared])
     for row in np.ndindex(errors.shape[:2]):
         measured = found.parameters, errors[row], deviations[row]
-        values = (*fits.power(*measured), *fits.leading_constant(*measured, claimed[row]))
+        values = (*fits.power(*measured), *fits.leading_constant(*measured, float(claimed[row])))
         for name, value in zip(SUMMARY, values):
             summary[name][row] = value
     return _labelled(reference, compared, found, list(functions), errors, deviations, summary, claimed, None, [], paths)
@@ -247,7 +247,7 @@ def _stable_rungs(
 def _fit(
     ladder: np.ndarray, error: np.ndarray, order: float, scale: float
 ) -> tuple[float, float, float, float]:
-    """Slope, its standard error, the leading constant and no error of that, from the finest rungs: the order is a limit.
+    """Slope, its error, the leading constant and no error of that, from the finest rungs: an order is a limit.
 
     nan where fewer than three rungs are above rounding and of one sign. Richardson: the two finest rungs remove the
     next power of the step size from the constant.

@@ -86,7 +86,7 @@ def rungs_of(
             )
         batches = _batches(sgd, batch_sizes, count)
         noises = np.array([noise_of(sgd, int(batch)) for batch in batches])
-        sizes = first * noise_of(sgd, sgd.batch_size) / noises
+        sizes: Any = first * noise_of(sgd, sgd.batch_size) / noises
     elif step_sizes is not None:
         sizes = finite_array("step_sizes", step_sizes, ndim=1)
         if sizes.size < 3 or (sizes <= 0).any() or (np.diff(sizes) >= 0).any():
@@ -148,7 +148,8 @@ def noise_of(sgd: Any, batch_size: int) -> float:
 def rebuilt(process: Any, ladder: Ladder, step_size: float, batch_size: int | None) -> Any:
     """The process at another step size, with what the ladder holds fixed; fields of its rule among them."""
     ratio = step_size / process.step_size
-    own, rule = {field.name for field in fields(process)}, getattr(process, "rule", None)
+    own: set[str] = {field.name for field in fields(process)}
+    rule: Any = getattr(process, "rule", None)
     ruled = set() if rule is None else {field.name for field in fields(rule)}
     changes: dict[str, Any] = {"step_size": step_size}
     in_rule: dict[str, Any] = {}
