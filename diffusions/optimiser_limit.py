@@ -24,7 +24,7 @@ from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays
 from sgdlimits.ensembles.until import Until
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
-from sgdlimits.exact.errors import InvalidInput, has_methods, seed_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, has_methods, points, seed_number, whole_number
 from sgdlimits.exact.ladders import Ladder
 from sgdlimits.exact.schedules import StepSizes
 
@@ -223,6 +223,7 @@ class OptimiserLimit(ABC):
 
     def parts(self, z: np.ndarray) -> list[np.ndarray]:
         """Position and slots (P, d) of states."""
+        z = points("a state", z, self.state_dimension, finite=False)
         return np.split(z, 1 + self.slots, axis=1)
 
     def entering(self, place: int, values: np.ndarray) -> np.ndarray:

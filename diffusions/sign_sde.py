@@ -112,16 +112,17 @@ class SignSDE(OptimiserLimit):
 
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift (P, d)."""
-        mean = self.mean_sign(z)
+        (x,) = self.parts(z)
+        mean = self.mean_sign(x)
         if self.order == 1:
             return -mean
         size = np.linalg.norm(mean, axis=1, keepdims=True)
-        bent = size * slope_along(self.mean_sign, z, mean / np.where(size > 0, size, 1.0))
+        bent = size * slope_along(self.mean_sign, x, mean / np.where(size > 0, size, 1.0))
         return -mean - 0.5 * self.step_size * bent
 
     def diffusion(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Diagonal (P, d) of the diffusion."""
-        return np.sqrt(self.step_size * np.maximum(1 - np.square(self.mean_sign(z)), 0.0))
+        return np.sqrt(self.step_size * np.maximum(1 - np.square(self.mean_sign(*self.parts(z))), 0.0))
 
     def diffusion_product(self, t: Any, z: np.ndarray, w: np.ndarray) -> np.ndarray:
         """Diffusion times w (P, d)."""

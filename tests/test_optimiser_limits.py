@@ -306,6 +306,15 @@ def test_what_is_no_limit_of_a_rule_says_which_is(kind, options, sentence):
         kind.of(sgd)
 
 
+def test_a_state_holds_more_than_the_position():
+    """Assert that drift and diffusion ask for the whole state, and say how many numbers that is."""
+    for name, (_, limit) in limits(problems()["rows"]).items():
+        numbers = {"SignSDE": 3, "AdamSDE": 9}.get(name, 6)
+        assert limit.drift(1.0, np.ones((2, numbers))).shape == (2, numbers)
+        with pytest.raises(InvalidInput, match=f"must have {numbers} numbers"):
+            limit.drift(1.0, np.ones((2, 4)))
+
+
 def test_bad_settings_get_one_sentence():
     """Assert InvalidInput for what no optimiser has."""
     rows = problems()["rows"]
