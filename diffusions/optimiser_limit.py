@@ -69,6 +69,11 @@ class StateDiffusion:
         """K, where the drift is -K z plus a milder rest; None where the process states none."""
         return self.process.linear
 
+    @property
+    def diagonal_matrix(self) -> bool:
+        """Whether the diffusion is a diagonal."""
+        return self.process.diagonal_matrix
+
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:
         """Drift of the state."""
         return self.process.drift(t, z)
@@ -96,8 +101,10 @@ class OptimiserLimit(ABC):
         What it is a limit of, in words.
     slots : int
         Arrays of the position's shape that the state holds beside it.
+    diagonal_matrix : bool
+        Whether `diffusion` gives diagonals.
     law_solver : str
-        The scheme that samples its law in a comparison.
+        The scheme that samples its law.
     """
 
     problem: Any
@@ -111,6 +118,7 @@ class OptimiserLimit(ABC):
     limit_of: ClassVar[str]
     slots: ClassVar[int]
     law_solver: ClassVar[str]
+    diagonal_matrix: ClassVar[bool] = False
     solvers: ClassVar[tuple[str, ...]] = ()
     always_exact: ClassVar[bool] = False
 
@@ -295,7 +303,7 @@ class OptimiserLimit(ABC):
         threads: int | None = None,
         chunk: int | None = None,
         progress: bool | Progress | None = None,
-        solver: str | Scheme = "euler",
+        solver: str | Scheme | None = None,
         substeps: int = 1,
         first_path: int = 0,
         keep_state: bool = False,
@@ -305,8 +313,9 @@ class OptimiserLimit(ABC):
 
         Parameters
         ----------
-        solver : name in `SCHEMES`, or a scheme
-            All step many paths at a time in NumPy; "euler" and "heun" form no matrices.
+        solver : name in `SCHEMES`, or a scheme, optional
+            Default: "heun" where momentum may oscillate, else "euler". All step many paths at a time in NumPy; these
+            two form no matrices.
         substeps : int
             Increments of the scheme per step of the optimiser.
 
@@ -316,7 +325,7 @@ class OptimiserLimit(ABC):
             One variable an observable of the position, with dims (path, step[, coordinate]); coordinate `time` in the
             process's clock. The same bits for the same seed, whatever the threads.
         """
-        chosen, substeps = find_scheme(solver), whole_number("substeps", substeps, 1)
+        chosen, substeps = find_scheme(self.law_solver if solver is None else solver), whole_number("substeps", substeps, 1)
         # A power of two of steps: an increment is the same number to the bit however long the run, so that runs go on.
         count = 1 << max(whole_number("steps", steps) - 1, 0).bit_length()
         brownian = Brownian(

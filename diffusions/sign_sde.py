@@ -64,6 +64,7 @@ class SignSDE(OptimiserLimit):
     noise_type: ClassVar[str] = "general"
     limit_of: ClassVar[str] = "sign descent (SignSGD)"
     linear: ClassVar[None] = None
+    diagonal_matrix: ClassVar[bool] = True
     slots: ClassVar[int] = 0
     ladder: ClassVar[Ladder] = STEP_SIZE
     law_solver: ClassVar[str] = "euler"

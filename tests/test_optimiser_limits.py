@@ -6,7 +6,8 @@ import numba
 import numpy as np
 import pytest
 from scipy.linalg import expm
-from sgdlimits import compare, ensembles
+from sgdlimits import compare, diffusions, ensembles
+from sgdlimits.compare import capabilities
 from sgdlimits.diffusions import AdamSDE, ModifiedEquation, RMSPropSDE, SignSDE, UnderdampedLangevin, integrate
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.exact.errors import InvalidInput
@@ -19,6 +20,7 @@ from sgdlimits.problems import (
     predictors,
     sources,
 )
+from tests.parameters import slowly
 
 GENERATOR = np.random.default_rng(0)
 A, B = GENERATOR.standard_normal((20, 3)), GENERATOR.standard_normal(20)
@@ -63,7 +65,7 @@ def limits(problem, **settings):
     return found
 
 
-@pytest.mark.parametrize("name", problems())
+@pytest.mark.parametrize("name", slowly(problems(), lambda name: name in ("logistic", "tanh network")))  # they compile
 def test_noise_has_the_covariance_of_the_batch(name):
     """Assert root, product, variances and mean to rounding, with and without replacement; and that limits run."""
     problem = problems()[name]
@@ -274,13 +276,24 @@ def test_integrate_takes_them_in_their_own_time():
     for _, limit in limits(problems()["rows"]).values():
         time = 6 / float(limit.clock)
         run = integrate(limit, np.ones(3), time, time / 12, 8, seed=2, record=[time], threads=1)
-        same = limit.simulate(np.ones(3), 6, 8, "state", [6], 2, substeps=2, threads=1)
+        same = limit.simulate(np.ones(3), 6, 8, "state", [6], 2, solver="euler", substeps=2, threads=1)
         np.testing.assert_allclose(run["state"].values[:, -1], same["state"].values[:, -1], rtol=1e-10)
         with pytest.raises(InvalidInput, match="begins at time 0"):
             integrate(limit, np.ones(3), time, time / 12, 8, t0=time / 2)
     adam = limits(problems()["rows"])["AdamSDE"][1]
     with pytest.raises(InvalidInput, match="whole number of increments"):
         integrate(adam, np.ones(3), 3 * 0.02**2, 3 * 0.02**2 / 2, 8)
+
+
+def test_a_limit_that_a_rule_names_is_there_and_takes_it():
+    """Assert for every built-in rule that names one."""
+    made = {"HeavyBall": rules.HeavyBall(0.9), "Nesterov": rules.Nesterov(0.9)}
+    for kind in rules.RULES:
+        if kind.limit:
+            sgd = SGD(problems()["rows"], 0.02, 4, rule=made[kind.__name__] if kind.__name__ in made else kind())
+            limit = getattr(diffusions, kind.limit).of(sgd)
+            assert not capabilities.limit_mismatch(limit, sgd) and limit.batch_size == 4
+    assert sum(bool(kind.limit) for kind in rules.RULES) >= 6
 
 
 @pytest.mark.parametrize(

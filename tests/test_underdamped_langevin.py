@@ -242,3 +242,20 @@ def test_the_overdamped_limit_is_reached_at_large_friction():
         gaps.append(abs(limit.stationary().risk - over.stationary().risk) / size)
         assert gaps[-1] < 0.1 * size / size
     assert gaps[1] < 0.2 * gaps[0]
+
+
+def test_the_correction_of_order_2_on_a_loss_that_is_not_quadratic():
+    """Assert h (a pull, (Hessian V - mu pull) / 2), pull = mu V + gradient, to the error of a difference."""
+    finite = problems()["finite"]
+    logistic = Logistic.from_arrays(finite.features, np.sign(finite.targets), ridge=0.1)
+    generator = np.random.default_rng(4)
+    x, v = generator.standard_normal((2, 5, D))
+    v[0] = 0.0
+    for nesterov, ahead in ((False, -0.5), (True, -1.5)):
+        first = UnderdampedLangevin(logistic, 0.04, 2, momentum=0.8, nesterov=nesterov)
+        z = np.concatenate([x, v], axis=1)
+        gap = (replace(first, order=2).drift(0.0, z) - first.drift(0.0, z)) / 0.2
+        pull = first.friction * v + logistic.gradient(x)
+        bent = np.array([logistic.hessian(point) @ w + 0.1 * w for point, w in zip(x, v)])
+        np.testing.assert_allclose(gap[:, :D], ahead * pull, atol=1e-12)
+        np.testing.assert_allclose(gap[:, D:], 0.5 * (bent - first.friction * pull), atol=1e-7)

@@ -132,18 +132,22 @@ class Coefficients:
         sample = np.ascontiguousarray(x[np.arange(rows) % len(x)])
         with calling(self.named("drift")):
             drift = self._raw("drift", t, sample)
+        # Where products are given, matrices may be too large to make for nothing; then the layout is the declared one.
+        product = self._given("diffusion_product", sample.shape, t, sample, np.ones((rows, self.noise_dimension)))
         with calling(self.named("diffusion")):
-            matrix = self._raw("diffusion", t, sample)
-        if not self.compiled:
+            matrix = self._raw("diffusion", t, sample) if product is None else product
+        if not self.compiled and product is None:
             self.layout = self._found_layout(np.asarray(matrix), sample)
         for role, values in (("drift", drift), ("diffusion", matrix)):
-            self._check(role, values, sample)
+            if values is not product:
+                self._check(role, values, sample)
             if not np.isfinite(values).all():
                 raise InvalidInput(
                     f"{self.named(role)} gives {'nan' if np.isnan(values).any() else 'inf'} at t = {t:g} for a "
                     "finite x: it must be finite at the initial positions"
                 )
-        self._check_noise_type(t, sample, np.array(matrix))
+        if product is None:
+            self._check_noise_type(t, sample, np.array(matrix))
         self.elementwise = self.additive or self.noise_type in ("scalar", "diagonal")
 
     def drift(self, t: Any, x: np.ndarray) -> np.ndarray:
