@@ -325,7 +325,8 @@ class OptimiserLimit(ABC):
             One variable an observable of the position, with dims (path, step[, coordinate]); coordinate `time` in the
             process's clock. The same bits for the same seed, whatever the threads.
         """
-        chosen, substeps = find_scheme(self.law_solver if solver is None else solver), whole_number("substeps", substeps, 1)
+        chosen = find_scheme(self.law_solver if solver is None else solver)
+        substeps = whole_number("substeps", substeps, 1)
         # A power of two of steps: an increment is the same number to the bit however long the run, so that runs go on.
         count = 1 << max(whole_number("steps", steps) - 1, 0).bit_length()
         brownian = Brownian(

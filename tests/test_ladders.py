@@ -99,6 +99,8 @@ def test_declarations_are_sentences():
         ({"rule": ADAM, "batch_size": 64}, [AdamSDE], {"batch_sizes": [4, 16, 1]}, "decreasing whole numbers"),
         ({"rule": ADAM, "batch_size": 64}, [AdamSDE], {}, "pass paths="),
         ({"rule": rules.SignSGD()}, [SignSDE], {"paths": 8, "observables": []}, "observables must map"),
+        ({"rule": rules.SignSGD()}, [SignSDE], {"paths": 1}, "paths must be"),
+        ({"rule": rules.SignSGD()}, [SignSDE], {"paths": 8, "substeps": 0}, "substeps must be"),
         ({"momentum": 0.5}, [UnderdampedLangevin], {"batch_sizes": [16, 4, 1]}, "but on this ladder"),
     ],
 )

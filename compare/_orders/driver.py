@@ -169,13 +169,16 @@ def _labelled(
     import sgdlimits
 
     labels, axes = distinct_labels([reference, *compared])[1:], ("process", "quantity")
-    variables: dict[str, Any] = {name: (axes, values) for name, values in summary.items()}
+    variables: dict[str, Any] = {
+        name: (axes, values) for name, values in summary.items() if paths or name != "constant_error"
+    }
     variables |= {
         "error": ((*axes, "step_size"), errors),
         "standard_error": ((*axes, "step_size"), np.zeros_like(errors) if deviations is None else deviations),
         "claimed": (axes, claimed),
-        "constant_predicted": (axes, np.full(errors.shape[:2], np.nan) if predicted is None else predicted),
     }
+    if predicted is not None and not np.isnan(predicted).all():
+        variables["constant_predicted"] = axes, predicted
     attributes = {
         "title": f"Weak order against {reference.label}",
         "time": found.time,

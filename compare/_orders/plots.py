@@ -54,6 +54,8 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
 
 def _predicted(side: xarray.Dataset, ladder: np.ndarray) -> np.ndarray | None:
     """Theory's leading term; None where it is zero to rounding, or not known."""
+    if "constant_predicted" not in side:
+        return None
     parameter = side["parameter"].values if "parameter" in side.coords else ladder
     predicted = np.abs(float(side["constant_predicted"])) * parameter ** float(side["claimed"])
     if np.isnan(predicted).any():

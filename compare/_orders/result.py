@@ -30,7 +30,8 @@ class Orders(Result):
     dataset : xarray.Dataset
         Coordinates process, step_size (with the small parameter beside it, `parameter`), quantity. Variables
         error and standard_error (process, quantity, step_size), the latter zero where errors are exact, and slope,
-        slope_error, claimed, constant, constant_error, constant_predicted (process, quantity).
+        slope_error, claimed, constant (process, quantity); constant_predicted where theory gives it, and
+        constant_error where it is sampled.
     """
 
     kind: ClassVar[str] = "orders"
@@ -54,7 +55,7 @@ class Orders(Result):
         ]
 
     def _summary(self, name: str, process: str, quantity: str) -> float:
-        if name not in self.dataset:  # results saved before constants had errors
+        if name not in self.dataset:  # a constant that is not sampled has no standard error, one may not be known
             return math.nan
         return float(self.dataset[name].sel(process=process, quantity=quantity))
 
