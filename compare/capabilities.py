@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.diffusions.optimiser_limit import OptimiserLimit
 from sgdlimits.ensembles import blas_threads
 from sgdlimits.exact.errors import InvalidInput, shown
 from sgdlimits.exact.schedules import StepSizes
@@ -119,6 +120,9 @@ def mismatches(processes: Sequence[Any], labels: Sequence[str]) -> list[str]:
     first, *rest = processes
     found = []
     for process, label in zip(rest, labels[1:]):
+        if isinstance(process, OptimiserLimit) and hasattr(first, "update_rule"):
+            found += [f"{label}: {reason}" for reason in limit_mismatch(process, first)]
+            continue
         if problem_of(process) is not problem_of(first) and None not in (problem_of(process), problem_of(first)):
             found.append(f"{label} is built on another problem than {labels[0]}")
         for name in ("step_size", "batch_size", "label_noise"):
@@ -132,6 +136,23 @@ def mismatches(processes: Sequence[Any], labels: Sequence[str]) -> list[str]:
         if rules[0] is not rules[1]:
             rule_of = ["plain descent" if rule is None else rule.label for rule in rules]
             found.append(f"{label} is about {rule_of[0]}, {labels[0]} takes steps of {rule_of[1]}")
+    return found
+
+
+def limit_mismatch(limit: OptimiserLimit, sgd: Any) -> list[str]:
+    """Sentences on what the limit of an optimiser does not share with it; empty when it is this one's."""
+    if not hasattr(sgd, "update_rule"):
+        return [f"{limit.label} is the limit of {limit.limit_of}, not of {type(sgd).__name__}"]
+    try:
+        own = type(limit).of(sgd)
+    except InvalidInput as error:
+        return [str(error)]
+    shared = {"step_size", "batch_size", "sampling", "label_noise", *type(limit).settings_of(sgd.update_rule)}
+    found = [] if limit.problem is sgd.problem else ["it is built on another problem"]
+    for name in sorted(shared):
+        mine, theirs = getattr(limit, name), getattr(own, name)
+        if mine != theirs:
+            found.append(f"it has {name} {mine!r}, {sgd.label} has {theirs!r}")
     return found
 
 

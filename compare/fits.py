@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,3 +69,38 @@ def exponent(x: np.ndarray, values: np.ndarray, errors: np.ndarray, bias_order: 
     if bias_order is not None and len(x) > 3:
         columns.append(x**bias_order)
     return fit(np.stack(columns, axis=1), np.log(values), errors / values)
+
+
+def power(x: np.ndarray, values: np.ndarray, errors: np.ndarray) -> tuple[float, float]:
+    """Fit values = c x^q, or c x^q (1 + b x) from four rungs on, with standard errors: q and its standard error.
+
+    With b, q is the exponent as x goes to zero. Not on a logarithmic scale, on which a value near its error has no
+    interval. The error is enlarged by the root of chi-square over degrees of freedom where that exceeds one. nan where
+    fewer than two values are twice their errors, or there are fewer than three.
+    """
+    from scipy.optimize import least_squares
+
+    sign = float(np.sign(values[np.argmax(np.abs(values) / errors)]))
+    known = sign * values > 2 * errors
+    if known.sum() < 2 or values.size < 3:
+        return math.nan, math.nan
+    scaled, bent = np.log(x / np.exp(np.mean(np.log(x)))), values.size > 3
+    slope, level = np.polyfit(scaled[known], np.log(np.abs(values[known])), 1)
+
+    def residuals(p: np.ndarray) -> np.ndarray:
+        found = sign * np.exp(p[1] + p[0] * scaled)
+        return (found * (1 + p[2] * x if bent else 1.0) - values) / errors
+
+    found = least_squares(residuals, np.array([slope, level, 0.0])[: 2 + bent], xtol=1e-12, ftol=1e-12, gtol=1e-12)
+    spread = np.linalg.svd(found.jac, compute_uv=False)
+    if not spread[-1] > 1e-10 * spread[0]:
+        return math.nan, math.nan
+    variance = np.linalg.inv(found.jac.T @ found.jac)[0, 0]
+    excess = float(found.fun @ found.fun) / (values.size - found.x.size)
+    return float(found.x[0]), float(np.sqrt(variance * max(1.0, excess)))
+
+
+def leading_constant(x: np.ndarray, values: np.ndarray, errors: np.ndarray, order: float) -> tuple[float, float]:
+    """Fit values = c x^order + b x^(order + 1): c and its standard error."""
+    found = fit(np.stack([x**order, x ** (order + 1)], axis=1), values, errors)
+    return float(found.coefficients[0]), float(found.errors[0])

@@ -5,6 +5,7 @@ if not __name__.startswith("sgdlimits."):
 
 from sgdlimits.problems.geometry import limit_map
 
+from .adam_sde import AdamSDE
 from .gradient_flow import GradientFlow
 from .homogenized import HomogenizedSGD
 from .integration import integrate
@@ -30,13 +31,17 @@ from .solvers.adapters import (
     to_sdeint,
     to_torchsde,
 )
+from .rmsprop_sde import RMSPropSDE
+from .sign_sde import SignSDE
 from .stable_langevin import StableLangevin
 from .stable_ornstein_uhlenbeck import StableOrnsteinUhlenbeck
+from .underdamped_langevin import UnderdampedLangevin
 from .user import UserDiffusion
 from .volterra import volterra_risk
 
 __all__ = [
     "SCHEMES",
+    "AdamSDE",
     "ConvexOrder",
     "Diffrax",
     "ExpectationEstimate",
@@ -49,11 +54,14 @@ __all__ = [
     "NeglectedDrift",
     "OrnsteinUhlenbeck",
     "PearsonDiffusion",
+    "RMSPropSDE",
     "Scheme",
     "Sdeint",
+    "SignSDE",
     "StableLangevin",
     "StableOrnsteinUhlenbeck",
     "TorchSDE",
+    "UnderdampedLangevin",
     "UserDiffusion",
     "convex_order",
     "find_scheme",

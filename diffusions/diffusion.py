@@ -24,6 +24,7 @@ from sgdlimits.exact.errors import (
     points,
     whole_number,
 )
+from sgdlimits.exact.ladders import STEP_SIZE, Ladder
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import STANDSTILL, StepSizes, step_size_or_schedule
@@ -60,6 +61,7 @@ class Diffusion(ABC):
     claims: ClassVar[tuple[Claim, ...]]
     noise_type: ClassVar[str]
     solvers: ClassVar[tuple[str, ...]]
+    ladder: ClassVar[Ladder] = STEP_SIZE  # on the way to it the step size alone changes
     always_exact: ClassVar[bool] = False  # whatever scheme of this package is named, it is solved exactly
 
     if TYPE_CHECKING:  # every leaf is a dataclass of these fields, and some of its own
@@ -128,15 +130,19 @@ class Diffusion(ABC):
             "pass a discrete.SGD; noisy gradient descent has its limit in ManifoldLimit.of",
         )  # fmt: skip
         if getattr(sgd, "rule", None) is not None:
-            cure = "leave the rule out" if sgd.preconditioner is None else "take that of sgd.in_plain_coordinates()"
+            own = f"take diffusions.{sgd.rule.limit}.of, or " if sgd.rule.limit else ""
+            cure = f"{own}leave the rule out"
+            if sgd.preconditioner is not None:
+                cure = "take that of sgd.in_plain_coordinates()"
             raise InvalidInput(f"the rule is {sgd.label}, and {cls.__name__} is a limit of plain SGD: {cure}")
         momentum = getattr(sgd, "momentum", 0.0)
         if momentum:
             scheduled = isinstance(sgd.step_size, StepSizes)
             effective = "" if scheduled else f"={sgd.step_size / (1 - momentum):g}, which is"
             raise InvalidInput(
-                f"the SGD has momentum {momentum:g}, and {cls.__name__} is a limit of plain SGD; for its overdamped "
-                f"limit build it by hand with step_size{effective or ' ='} step_size / (1 - momentum)"
+                f"the SGD has momentum {momentum:g}, and {cls.__name__} is a limit of plain SGD: take "
+                "diffusions.UnderdampedLangevin.of, or for its overdamped limit build this one by hand with "
+                f"step_size{effective or ' ='} step_size / (1 - momentum)"
             )
         return cls(sgd.problem, sgd.step_size, sgd.batch_size, label_noise=sgd.label_noise, **options)
 

@@ -27,6 +27,7 @@ from sgdlimits.exact.errors import (
 
 from .diffusion import Diffusion
 from .local_noise import diffusion_noise, process_noise, unseen
+from .optimiser_limit import HIDDEN, OptimiserLimit
 from .solvers import Coefficients, Scheme, find_scheme, fused_simulator, scheme_simulator, steps_of
 from .solvers.coefficients import check_diffusion
 
@@ -173,6 +174,8 @@ def simulator_of(
 ) -> Simulator:
     """The fused simulator where there is one, else the vectorised one, on the Brownian path asked for."""
     check_diffusion(diffusion)
+    if isinstance(diffusion, OptimiserLimit):
+        return _of_a_limit(diffusion, x0, chosen, t0, t1, steps, seed, quality, brownian, tolerance)
     start = _where(x0, int(getattr(diffusion, "dimension", 1)))
     inside = diffusion.in_modes() if isinstance(diffusion, Diffusion) else None  # built in, and cheaper there
     modal = inside is not None
@@ -180,13 +183,7 @@ def simulator_of(
         start = diffusion.problem.to_modes(start)
     coefficients = Coefficients(diffusion if inside is None else inside, t0, start)
     chosen.check(coefficients)
-    if tolerance is not None:
-        tolerance = positive("tolerance", tolerance)
-        if not chosen.adaptive:
-            raise InvalidInput(
-                f"solver {chosen.name!r} has no error estimate, so it takes no tolerance: leave it out, or take "
-                "'sra1' or 'sra3' (additive noise), 'sriw1' or 'sriw2' (scalar or diagonal noise)"
-            )
+    tolerance = _tolerance(tolerance, chosen)
     m, level, joined = coefficients.noise_dimension, 0, 1
     if brownian is None:
         seed = seed_number(seed)
@@ -212,7 +209,38 @@ def simulator_of(
     return scheme_simulator(own, diffusion if modal else None)
 
 
+def _tolerance(tolerance: Any, chosen: Scheme) -> float | None:
+    if tolerance is not None:
+        tolerance = positive("tolerance", tolerance)
+        if not chosen.adaptive:
+            raise InvalidInput(
+                f"solver {chosen.name!r} has no error estimate, so it takes no tolerance: leave it out, or take "
+                "'sra1' or 'sra3' (additive noise), 'sriw1' or 'sriw2' (scalar or diagonal noise)"
+            )
+    return tolerance
+
+
+def _of_a_limit(
+    limit: OptimiserLimit, x0: Any, chosen: Scheme, t0: float, t1: float, steps: int, seed: int, quality: str,
+    brownian: Brownian | None, tolerance: float | None,
+) -> Simulator:  # fmt: skip
+    """A limit with a state of its own; from another time than 0 what it keeps beside the position would be missing."""
+    if t0:
+        raise InvalidInput(
+            f"t0 is {t0:g}, but {limit.label} begins at time 0, where what it keeps is known: leave t0 out"
+        )
+    tolerance, level, joined, m = _tolerance(tolerance, chosen), 0, 1, limit.noise_dimension
+    if brownian is None:
+        brownian = Brownian(t1, steps, m, seed_number(seed), quality, area=chosen.areas)
+    else:
+        instance_of("brownian", brownian, Brownian, "make one with ensembles.Brownian")
+        level, joined = _fit(brownian, chosen, m, t1, steps)
+    return limit.scheme_simulator(chosen, x0, brownian, 0.0, 1, level, joined, tolerance)
+
+
 def _local_noise(diffusion: Any, x0: Any, simulator: Simulator, t0: float, dt: float) -> LocalNoise | str:
+    if isinstance(diffusion, OptimiserLimit):
+        return HIDDEN
     if isinstance(diffusion, Diffusion):
         return process_noise(diffusion, simulator, dt)
     return diffusion_noise(diffusion, simulator, t0, dt, _where(x0, int(diffusion.dimension)))

@@ -112,6 +112,13 @@ BIBTEX = {
   booktitle = {International Conference on Learning Representations},
   year      = {2022}
 }""",
+    "malladi2022": """@inproceedings{malladi2022,
+  author    = {Malladi, Sadhika and Lyu, Kaifeng and Panigrahi, Abhishek and Arora, Sanjeev},
+  title     = {On the {SDE}s and Scaling Rules for Adaptive Gradient Algorithms},
+  booktitle = {Advances in Neural Information Processing Systems},
+  volume    = {35},
+  year      = {2022}
+}""",
     "salmon2011": """@inproceedings{salmon2011,
   author    = {Salmon, John K. and Moraes, Mark A. and Dror, Ron O. and Shaw, David E.},
   title     = {Parallel Random Numbers: As Easy as 1, 2, 3},

@@ -47,7 +47,7 @@ class Method(Enum):
 
 
 class Equations(Protocol):
-    """What the choice looks at: a `MomentMap` or a `MomentFlow`."""
+    """What the choice looks at: a `MomentMap`, a `MomentFlow` or a `PhaseSpaceFlow`."""
 
     discrete: ClassVar[bool]
 
@@ -136,6 +136,8 @@ def choose_route(
     if kept is Moments.VARIANCES and structure is Structure.GENERAL:
         carried = Moments.COVARIANCES  # variances do not close among themselves
     method = IN_CONTINUOUS_TIME[structure]
+    if method is Method.EIGENPROBLEM and not equations.spectral:
+        method = Method.EXPONENTIAL
     if equations.discrete:
         method = Method.STEPS
     if carried > Moments.MEAN and equations.spectral:

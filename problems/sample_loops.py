@@ -39,6 +39,21 @@ def mean_gradient(gradient, data, x, samples):
 
 
 @_in_memory
+def mean_gradient_squares(gradient, data, x, samples):
+    """Means (P, d) of the gradient and of its squares, coordinate by coordinate, at positions (P, d)."""
+    out, squares, one = np.zeros(x.shape), np.zeros(x.shape), np.empty(x.shape[1])
+    for p in range(x.shape[0]):
+        for i in range(samples):
+            one[:] = 0.0
+            gradient(x[p], i, one, *data)
+            out[p] += one
+            squares[p] += one * one
+        out[p] /= samples
+        squares[p] /= samples
+    return out, squares
+
+
+@_in_memory
 def weighted_gradient(gradient, data, x, weights):
     """Sums (P, d) over samples of weights (P, n) times gradients."""
     out, one = np.zeros(x.shape), np.empty(x.shape[1])

@@ -16,7 +16,7 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, points
 
 from sgdlimits.exact.numerical_derivatives import derivative, slope_along
 from .problem import Problem
-from .sample_loops import mean_gradient, mean_value, weighted_gradient
+from .sample_loops import mean_gradient, mean_gradient_squares, mean_value, weighted_gradient
 from .samplings import check_sampling
 
 BLOCK = 2**20  # numbers that one NumPy call on all samples may hold
@@ -140,6 +140,19 @@ class SampledProblem(Problem):
             return weighted_gradient(self.compiled_gradient, self.data, flat, np.ascontiguousarray(weights))
         blocks = self._all_rows(len(flat), self.row_size)
         return np.asarray(sum(self.summed_gradients(flat, rows, weights[:, rows[0]]) for rows in blocks))
+
+    def gradient_variances(self, x: np.ndarray) -> np.ndarray:
+        """Variance (..., d) of each coordinate of one sample's gradient at positions (..., d)."""
+        flat, shape = self._flat(x)
+        if self.compiled:
+            mean, squares = mean_gradient_squares(self.compiled_gradient, self.data, flat, self.evaluated)
+        else:
+            mean, squares = np.zeros_like(flat), np.zeros_like(flat)
+            for rows in self._all_rows(len(flat)):
+                gradients = self.sample_loss_gradients(flat, rows)
+                mean += gradients.sum(axis=1) / self.evaluated
+                squares += np.square(gradients).sum(axis=1) / self.evaluated
+        return np.reshape(np.maximum(squares - mean * mean, 0.0), (*shape, self.dimension))
 
     def hessian_times_gradient(self, x: np.ndarray) -> np.ndarray:
         """Hessian times gradient (..., d) of the descended objective, by central differences along the gradient."""

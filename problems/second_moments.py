@@ -281,7 +281,7 @@ class SecondMoments:
         # Thousands of small products: on a busy machine threads of BLAS wait for each other at every one.
         threads = one_blas_thread() if route.method is Method.CHEBYSHEV else nullcontext()
         with np.errstate(over="ignore", invalid="ignore"), threads:
-            if not isinstance(equations, MomentFlow):
+            if isinstance(equations, MomentMap):
                 map_of = self._of_step(at, substeps) if scheduled else None
                 return equations.propagate(mean, spread, grid, route, map_of, report)
             if scheduled:

@@ -185,6 +185,29 @@ CALLS = {
     ),
     "HomogenizedSGD.of": (diffusions.HomogenizedSGD.of, dict(sgd=DESCENT)),
     "GradientFlow.of": (diffusions.GradientFlow.of, dict(sgd=DESCENT)),
+    "UnderdampedLangevin": (
+        diffusions.UnderdampedLangevin,
+        dict(problem=SMALL, step_size=0.05, batch_size=1, momentum=0.5, nesterov=True, order=2, label_noise=0.0),
+    ),
+    "AdamSDE": (
+        diffusions.AdamSDE,
+        dict(problem=SMALL, step_size=0.05, batch_size=1, betas=(0.5, 0.9), eps=0.1, weight_decay=0.1,
+             decoupled=True, bias_correction=True, second_moment=0.5, squared_gradient=True, label_noise=0.0),
+    ),
+    "RMSPropSDE": (
+        diffusions.RMSPropSDE,
+        dict(problem=SMALL, step_size=0.05, batch_size=1, alpha=0.9, eps=0.1, weight_decay=0.1, second_moment=0.5,
+             squared_gradient=True, label_noise=0.0),
+    ),
+    "SignSDE": (diffusions.SignSDE, dict(problem=SMALL, step_size=0.05, batch_size=1, order=2, label_noise=0.0)),
+    "SignSDE.simulate": (
+        diffusions.SignSDE(SMALL, 0.05).simulate,
+        dict(x0=START, steps=2, paths=8, seed=0, substeps=1, solver="euler", record=[2], observables="norm"),
+    ),
+    "UnderdampedLangevin.moments": (
+        diffusions.UnderdampedLangevin(SMALL, 0.05, momentum=0.5).moments, dict(x0=START, steps=2, record=[2]),
+    ),
+    "AdamSDE.of": (diffusions.AdamSDE.of, dict(sgd=discrete.SGD(SMALL, 0.05, rule="adam"))),
     "ModifiedEquation.of": (diffusions.ModifiedEquation.of, dict(sgd=DESCENT)),
     "OrnsteinUhlenbeck.of": (diffusions.OrnsteinUhlenbeck.of, dict(sgd=DESCENT)),
     "HomogenizedSGD.simulate": (HOMOGENIZED.simulate, SCHEMED),

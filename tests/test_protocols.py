@@ -90,6 +90,17 @@ def processes():
     }
 
 
+def limits_of_optimisers():
+    """Name -> the optimiser and its limit, on least squares."""
+    problem = problems()["LeastSquares"]
+    optimisers = {
+        "AdamSDE": {"rule": "adam"}, "RMSPropSDE": {"rule": "rmsprop"}, "SignSDE": {"rule": discrete.rules.SignSGD()},
+        "UnderdampedLangevin": {"momentum": 0.8},
+    }  # fmt: skip
+    found = {name: discrete.SGD(problem, 0.01, batch_size=2, **options) for name, options in optimisers.items()}
+    return {name: (sgd, getattr(diffusions, name).of(sgd)) for name, sgd in found.items()}
+
+
 REDUCERS = {
     "FirstPassage": ensembles.FirstPassage("norm", below=0.5),
     "Maximum": ensembles.Maximum("norm"),
@@ -128,7 +139,7 @@ def public_classes():
 
 def test_every_public_class_has_an_example():
     """Assert that nothing public is without an example below, and that no example is of something that is gone."""
-    examples = {*problems(), *models(), *mechanisms(), *processes(), *REDUCERS}
+    examples = {*problems(), *models(), *mechanisms(), *processes(), *limits_of_optimisers(), *REDUCERS}
     listed = examples | INTERFACES | RETURNED | RAISED | OPTIONAL | OWN_TESTS
     assert set(public_classes()) == listed
 
@@ -197,6 +208,19 @@ def test_a_process_speaks_its_protocol(name):
     spread = np.sqrt(np.diag(exact["covariance"][5]) / 2000)
     assert (np.abs(run["state"][:, 0].mean("path") - exact["mean"][5]) <= 5 * spread + 1e-4).all()
     assert process.label and float(process.clock) > 0
+
+
+@pytest.mark.parametrize("name", limits_of_optimisers())
+def test_a_limit_of_an_optimiser_speaks_its_protocol(name):
+    """Assert clock, ladder, claims and simulation in law beside the optimiser, positions alone being seen."""
+    sgd, limit = limits_of_optimisers()[name]
+    assert limit.label and float(limit.clock) > 0 and str(limit.ladder) and limit.claims and limit.weak_order == 1
+    options = {"observables": ("state", "risk"), "record": [5], "seed": 3, "threads": 1}
+    run = limit.simulate(START, 5, 500, solver=limit.law_solver, substeps=2, **options)
+    same = sgd.simulate(START, 5, 500, **options)
+    assert run["state"].shape == (500, 1, 2)
+    risks = [float(side["risk"].mean()) for side in (run, same)]
+    assert abs(risks[0] - risks[1]) < 0.1 * risks[1]
 
 
 @pytest.mark.parametrize("name", diffusions.SCHEMES)

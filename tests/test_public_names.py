@@ -37,7 +37,10 @@ NAMES = {
     "PearsonDiffusion.stationary PearsonDiffusion.simulate PearsonDiffusion.tail_index convex_order isotropic_law "
     "StableOrnsteinUhlenbeck StableOrnsteinUhlenbeck.of StableOrnsteinUhlenbeck.law StableOrnsteinUhlenbeck.stationary "
     "StableOrnsteinUhlenbeck.simulate StableOrnsteinUhlenbeck.moments StableOrnsteinUhlenbeck.tail_index "
-    "StableLangevin StableLangevin.of StableLangevin.simulate StableLangevin.tail_index",
+    "StableLangevin StableLangevin.of StableLangevin.simulate StableLangevin.tail_index "
+    "UnderdampedLangevin UnderdampedLangevin.of UnderdampedLangevin.moments UnderdampedLangevin.stationary "
+    "UnderdampedLangevin.stability UnderdampedLangevin.simulate AdamSDE AdamSDE.of AdamSDE.simulate "
+    "RMSPropSDE RMSPropSDE.of RMSPropSDE.simulate SignSDE SignSDE.of SignSDE.simulate",
     "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped DampedNewton NaturalGradient StochasticNewton Proximal "
     "Preconditioned",
     "discrete.fluctuation": "table autocovariance average dissipation posterior weight_decay ellipse shapes",
@@ -59,7 +62,6 @@ NAMES = {
 }
 # The issue that builds a name turns its line over: an unexpected pass fails the suite.
 LATER = {
-    "diffusions": "UnderdampedLangevin AdamSDE RMSPropSDE SignSDE",
     "compare": "validity",
 }
 STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails", "golden-path", "finite-step-size")
@@ -95,6 +97,13 @@ ARGUMENTS = {
     "problems.landscapes.Basin": "score level start",
     "diffusions.ModifiedEquation": "order",
     "diffusions.HomogenizedSGD": "drift_order",
+    "compare.orders": "reference others x0 steps time step_sizes rungs batch_sizes observables paths seed",
+    "diffusions.UnderdampedLangevin": "problem step_size batch_size momentum nesterov order sampling label_noise",
+    "diffusions.UnderdampedLangevin.moments": "x0 steps record quantities",
+    "diffusions.UnderdampedLangevin.simulate": "x0 steps paths observables record seed solver substeps first_path",
+    "diffusions.AdamSDE": "problem step_size batch_size betas eps weight_decay sampling label_noise",
+    "diffusions.RMSPropSDE": "problem step_size batch_size alpha eps weight_decay sampling label_noise",
+    "diffusions.SignSDE": "problem step_size batch_size order sampling label_noise",
     "diffusions.UserDiffusion": "drift diffusion dimension noise_type",
     "diffusions.ManifoldLimit": "model noise step_size",
     "diffusions.limit_map": "model w",

@@ -75,6 +75,16 @@ def test_the_page_on_escape_runs(capsys):
     assert "docs/escape.md" in README.read_text(encoding="utf-8")
 
 
+def test_the_page_on_limits_runs(capsys):
+    """Assert that orders are printed on a ladder of its own, exact and by Monte Carlo, and a law beside its limit."""
+    names: dict = {}
+    for block in blocks_of(ROOT / "docs" / "limits.md"):
+        exec(compile(block, "limits.md", "exec"), names)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "held fixed; order counted in sqrt(step size)" in printed and "means over 2000 paths" in printed
+    assert "Adam SDE against Adam" in printed and "MISMATCH" not in printed
+
+
 def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):
     """Assert that what a newcomer copies works, and prints the verdict tables and the limit's explanation."""
     monkeypatch.chdir(tmp_path)

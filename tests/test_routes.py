@@ -12,7 +12,7 @@ import pytest
 from scipy.linalg import expm
 
 from sgdlimits import diffusions, discrete
-from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
+from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck, UnderdampedLangevin
 from sgdlimits.discrete import SGD, SVAG
 from sgdlimits.exact import matrix_equations, routes
 from sgdlimits.exact.errors import InvalidInput, LongRun, NoStationaryLaw
@@ -54,6 +54,7 @@ def processes(problem):
         "ModifiedEquation, order 2": ModifiedEquation.of(sgd, order=2),
         "GradientFlow, order 2": GradientFlow.of(sgd, drift_order=2),
         "SVAG": SVAG(sgd, 3),
+        "UnderdampedLangevin": UnderdampedLangevin(problem, ETA, 2, momentum=0.6, label_noise=0.3),
     }
 
 
@@ -170,6 +171,8 @@ CHOSEN = {
     ("finite", "ModifiedEquation"): (Method.EIGENPROBLEM, Moments.COVARIANCES, GeneralFeedback),
     ("streaming", "ModifiedEquation"): (Method.EIGENPROBLEM, Moments.VARIANCES, RankOneFeedback),
     ("finite", "OrnsteinUhlenbeck"): (Method.ENTRIES, Moments.VARIANCES, NoFeedback),
+    ("finite", "UnderdampedLangevin"): (Method.EXPONENTIAL, Moments.COVARIANCES, GeneralFeedback),
+    ("streaming", "UnderdampedLangevin"): (Method.EXPONENTIAL, Moments.VARIANCES, RankOneFeedback),
     ("streaming", "GradientFlow"): (Method.ENTRIES, Moments.VARIANCES, NoFeedback),
 }
 
@@ -265,8 +268,11 @@ def test_steps_equal_a_dense_recurrence_of_samples(problem, rule):
         second = apply(second)
 
 
+BY_OTHERS = ("SGD", "SVAG", "UnderdampedLangevin")  # the last has velocities too, and a test of its own
+
+
 @pytest.mark.parametrize(
-    ("problem", "name"), [case for case in CASES if not case[1].startswith(("SGD", "SVAG")) and case[0] != "n < d"]
+    ("problem", "name"), [case for case in CASES if not case[1].startswith(BY_OTHERS) and case[0] != "n < d"]
 )
 def test_flows_equal_the_exponential_of_the_generator(problem, name):
     """Assert mean and risk, each asked alone, and everything, against a generator read off drift and diffusion."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from sgdlimits.diffusions import integrate
 from sgdlimits.diffusions.diffusion import Diffusion
+from sgdlimits.diffusions.optimiser_limit import OptimiserLimit
 from sgdlimits.ensembles import Brownian
 from sgdlimits.exact.errors import OverflowedPaths
 
@@ -76,7 +77,8 @@ def chosen_increments(
         coarse, fine = (_pilot(diffusion, solver, substeps * n, 2 * substeps, clock, run, functions) for n in (1, 2))
         resolved = all(_resolved(coarse[name], fine[name]) for name in functions)
         lost = not all(np.isfinite(values).all() for values in fine.values())
-        if not resolved and not fixed and 2 * substeps <= limit and not (lost and isinstance(diffusion, Diffusion)):
+        built_in = isinstance(diffusion, (Diffusion, OptimiserLimit))
+        if not resolved and not fixed and 2 * substeps <= limit and not (lost and built_in):
             # Too long for the scheme, or nearly so: no part to extrapolate. A built-in one is lost by itself alone.
             substeps *= 2
             continue

@@ -14,6 +14,7 @@ import numpy as np
 from sgdlimits import discrete
 from sgdlimits.diffusions import ManifoldLimit, find_scheme, integrate
 from sgdlimits.diffusions.diffusion import Diffusion
+from sgdlimits.diffusions.optimiser_limit import OptimiserLimit
 from sgdlimits.ensembles.initial import Gaussian, initial_state
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, positive
@@ -261,8 +262,10 @@ def risk_of(problem: Any) -> Callable[[np.ndarray], np.ndarray]:
     return risk
 
 
-def law_scheme(process: Diffusion) -> tuple[str, bool]:
+def law_scheme(process: Diffusion | OptimiserLimit) -> tuple[str, bool]:
     """The scheme that samples a built-in diffusion, and whether its law is exact whatever the increments."""
+    if isinstance(process, OptimiserLimit):
+        return process.law_solver, False
     if process.always_exact:
         return "exponential_euler", True
     if "strang" in process.solvers:
@@ -287,8 +290,8 @@ def sides_of(
         side: Side
         if isinstance(process, KnownLaw):
             side = KnownSide(process, label)
-        elif isinstance(process, (Diffusion, ManifoldLimit)):
-            kind: Any = DiffusionSide if isinstance(process, Diffusion) else LimitSide
+        elif isinstance(process, (Diffusion, OptimiserLimit, ManifoldLimit)):
+            kind: Any = LimitSide if isinstance(process, ManifoldLimit) else DiffusionSide
             refusal = "" if name is None else _refusal(process, solver, substeps, x0)
             if name is None or refusal or getattr(process, "always_exact", False):
                 # Increments that were asked for belong to the scheme that was asked for.

@@ -30,6 +30,9 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
         if predicted is not None:
             ax.plot(ladder, predicted, color=look["color"], linestyle=":", linewidth=2.4, alpha=0.5)
         ax.plot(ladder, np.abs(error), color=look["color"], linestyle=look["linestyle"], linewidth=0.9)
+        spread = side["standard_error"].values if "standard_error" in side else np.zeros_like(error)
+        if spread.any():
+            ax.errorbar(ladder, np.abs(error), 2 * spread, fmt="none", ecolor=look["color"], elinewidth=0.9)
         for mask, fill in ((error > 0, look["color"]), (error < 0, "white")):
             ax.plot(
                 ladder[mask], np.abs(error[mask]), color=look["color"], linestyle="none",
@@ -51,7 +54,12 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
 
 def _predicted(side: xarray.Dataset, ladder: np.ndarray) -> np.ndarray | None:
     """Theory's leading term; None where it is zero to rounding, or not known."""
-    predicted = np.abs(float(side["constant_predicted"])) * ladder ** float(side["claimed"])
+    if "constant_predicted" not in side:
+        return None
+    parameter = side["parameter"].values if "parameter" in side.coords else ladder
+    predicted = np.abs(float(side["constant_predicted"])) * parameter ** float(side["claimed"])
+    if np.isnan(predicted).any():
+        return None
     return predicted if predicted.max() > 1e-6 * np.abs(side["error"].values).max() else None
 
 

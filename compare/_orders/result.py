@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUANTITIES = ("risk", "mean", "covariance")
-SUMMARY = ("slope", "slope_error", "claimed", "constant", "constant_predicted")
+SUMMARY = ("slope", "slope_error", "claimed", "constant", "constant_error", "constant_predicted")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,8 +28,10 @@ class Orders(Result):
     Attributes
     ----------
     dataset : xarray.Dataset
-        Coordinates process, step_size, quantity. Variables error(process, quantity, step_size), and slope,
-        slope_error, claimed, constant, constant_predicted (process, quantity).
+        Coordinates process, step_size (with the small parameter beside it, `parameter`), quantity. Variables
+        error and standard_error (process, quantity, step_size), the latter zero where errors are exact, and slope,
+        slope_error, claimed, constant (process, quantity); constant_predicted where theory gives it, and
+        constant_error where it is sampled.
     """
 
     kind: ClassVar[str] = "orders"
@@ -46,11 +48,16 @@ class Orders(Result):
         ends = {"smallest_step_size": float(ladder.min()), "largest_step_size": float(ladder.max())}
         return [
             {"process": process, "quantity": quantity}
-            | {name: float(self.dataset[name].sel(process=process, quantity=quantity)) for name in SUMMARY}
+            | {name: self._summary(name, process, quantity) for name in SUMMARY}
             | ends
             for process in self.dataset["process"].values.tolist()
             for quantity in self.dataset["quantity"].values.tolist()
         ]
+
+    def _summary(self, name: str, process: str, quantity: str) -> float:
+        if name not in self.dataset:  # a constant that is not sampled has no standard error, one may not be known
+            return math.nan
+        return float(self.dataset[name].sel(process=process, quantity=quantity))
 
     def tables(self) -> list[TextTable]:
         """Observed order and leading constant against the claimed ones, grouped by process."""
@@ -61,14 +68,25 @@ class Orders(Result):
         return [TextTable(columns, tuple((title, tuple(cells)) for title, cells in groups.items()))]
 
     def notes(self) -> list[str]:
-        ladder = self.dataset["step_size"].values
+        ladder, parameter = self.dataset["step_size"].values, self.dataset.attrs.get("parameter", "step_size")
+        name, paths = parameter.replace("step_size", "step size"), int(self.dataset.attrs.get("paths", 0))
+        held = self.dataset.attrs.get("ladder", "")
+        kind = f"means over {paths} paths of each side" if paths else "exact (moment equations)"
+        fit = (
+            f"observed order: exponent ± its standard error of the power of {name} that fits the errors, each weighted "
+            f"by its standard error. constant: that of {name}^claimed, beside the next power"
+            if paths
+            else f"observed order: slope of log error against log {name} ± its standard error. constant: limit of "
+            f"error/{name}^order"
+        )
         reading = (
-            f"Errors against the reference are exact (moment equations) at {ladder.size} step sizes from "
-            f"{number(ladder.min(), 3)} to {number(ladder.max(), 3)}, at one fixed time. observed order: slope "
-            "of log error against log step size ± its standard error. constant: limit of error/step size^order, "
-            "beside the one that theory predicts. A slope alone proves little: gradient flow has order 1 too. "
+            f"Errors against the reference are {kind} at {ladder.size} step sizes from "
+            f"{number(ladder.min(), 3)} to {number(ladder.max(), 3)}, at one fixed time. {fit}"
+            ", beside the one that theory predicts. A slope alone proves little: gradient flow has order 1 too. "
             "–: the error changes sign along the ladder, or is rounding, or too few rungs are stable."
         )
+        if parameter != "step_size":
+            reading += f" The ladder: {held.replace('step_size', 'step size')}."
         faster = [
             f"{row['process']}, {row['quantity']}"
             for row in self.table()
@@ -98,4 +116,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     ratio = row["constant"] / predicted if predicted else math.nan
     slope = NOTHING if math.isnan(row["slope"]) else f"{row['slope']:.3f} ±{number(row['slope_error'], 1)}"
     claimed = NOTHING if math.isnan(row["claimed"]) else f"{row['claimed']:g}"
-    return slope, claimed, number(row["constant"]), number(predicted), number(ratio), row["quantity"]
+    spread = row.get("constant_error", math.nan)
+    constant = number(row["constant"]) + ("" if math.isnan(spread) else f" ±{number(spread, 1)}")
+    return slope, claimed, constant, number(predicted), number(ratio), row["quantity"]

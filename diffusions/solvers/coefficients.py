@@ -25,7 +25,8 @@ POLE = 1e100  # a coefficient below it beside a point where it is infinite has a
 class Diffusion(Protocol):
     """Any Ito diffusion; `UserDiffusion` says what the functions take and return.
 
-    Optional attributes: compiled, diagonal_matrix, derivative, ito_correction, linear, drift_jacobian, label.
+    Optional attributes: compiled, diagonal_matrix, derivative, ito_correction, linear, drift_jacobian, label, and
+    diffusion_product(t, x, w), which is diffusion(t, x) times w (P, m) without the matrices.
     """
 
     @property
@@ -59,7 +60,7 @@ def _products(matrices, w, out):
 
 
 @compiled
-def _products_of_one(columns, w, out):
+def products_of_one(columns, w, out):
     out[:] = 0.0
     for p in range(w.shape[0]):
         for k in range(w.shape[1]):
@@ -131,18 +132,22 @@ class Coefficients:
         sample = np.ascontiguousarray(x[np.arange(rows) % len(x)])
         with calling(self.named("drift")):
             drift = self._raw("drift", t, sample)
+        # Where products are given, matrices may be too large to make for nothing; then the layout is the declared one.
+        product = self._given("diffusion_product", sample.shape, t, sample, np.ones((rows, self.noise_dimension)))
         with calling(self.named("diffusion")):
-            matrix = self._raw("diffusion", t, sample)
-        if not self.compiled:
+            matrix = self._raw("diffusion", t, sample) if product is None else product
+        if not self.compiled and product is None:
             self.layout = self._found_layout(np.asarray(matrix), sample)
         for role, values in (("drift", drift), ("diffusion", matrix)):
-            self._check(role, values, sample)
+            if values is not product:
+                self._check(role, values, sample)
             if not np.isfinite(values).all():
                 raise InvalidInput(
                     f"{self.named(role)} gives {'nan' if np.isnan(values).any() else 'inf'} at t = {t:g} for a "
                     "finite x: it must be finite at the initial positions"
                 )
-        self._check_noise_type(t, sample, np.array(matrix))
+        if product is None:
+            self._check_noise_type(t, sample, np.array(matrix))
         self.elementwise = self.additive or self.noise_type in ("scalar", "diagonal")
 
     def drift(self, t: Any, x: np.ndarray) -> np.ndarray:
@@ -166,10 +171,19 @@ class Coefficients:
             return g * w
         out = np.empty((len(w), self.dimension))
         if g.ndim == 2:
-            _products_of_one(np.ascontiguousarray(g.T), w, out)
+            products_of_one(np.ascontiguousarray(g.T), w, out)
         else:
             _products(g, w, out)
         return out
+
+    def moved(self, t: Any, x: np.ndarray, w: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
+        """Diffusion, and diffusion times noise (P, m), (P, d); without the first where the diffusion gives the second.
+        """
+        product = self._given("diffusion_product", x.shape, t, x, w)
+        if product is not None:
+            return None, product
+        g = self.diffusion(t, x)
+        return g, self.apply(g, w)
 
     def column(self, g: np.ndarray, k: int) -> np.ndarray:
         """Column k of the diffusion, (P, d)."""
@@ -190,13 +204,18 @@ class Coefficients:
             return derivative_by_entry(lambda y: self.diffusion(t, y), x, v)
         return derivative_along(lambda y: self.diffusion(t, y), x, v)
 
-    def self_derivative(self, t: Any, x: np.ndarray, g: np.ndarray) -> np.ndarray:
-        """Sum over k of the derivative of column k along itself, (P, d): twice the Ito correction."""
+    def self_derivative(self, t: Any, x: np.ndarray, g: np.ndarray | None) -> np.ndarray:
+        """Sum over k of the derivative of column k along itself, (P, d): twice the Ito correction.
+
+        `g` is diffusion(t, x), or None where it was not needed.
+        """
         if self.additive:
             return np.zeros_like(x)
         given = self._given("ito_correction", x.shape, t, x)
         if given is not None:
             return 2.0 * given
+        if g is None:
+            g = self.diffusion(t, x)
         if self.elementwise:
             return self.along(t, x, g)
         out = np.zeros_like(x)

@@ -14,7 +14,7 @@ from .scheme import EULER_ORDERS, ModalScheme, StepNoise
 
 def euler_step(coefficients: Coefficients, t: Any, x: np.ndarray, dt: Any, noise: StepNoise) -> np.ndarray:
     """x + drift dt + diffusion dW."""
-    out = coefficients.apply(coefficients.diffusion(t, x), noise.increments)
+    _, out = coefficients.moved(t, x, noise.increments)
     out += coefficients.drift(t, x) * dt
     out += x
     return out

@@ -37,7 +37,5 @@ class StochasticHeun(Scheme):
     def _both(
         self, coefficients: Coefficients, t: Any, x: np.ndarray, w: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        g = coefficients.diffusion(t, x)
-        return coefficients.drift(t, x) - 0.5 * coefficients.self_derivative(t, x, g), coefficients.apply(
-            g, w
-        )
+        g, moved = coefficients.moved(t, x, w)
+        return coefficients.drift(t, x) - 0.5 * coefficients.self_derivative(t, x, g), moved

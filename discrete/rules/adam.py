@@ -74,7 +74,11 @@ class Adam(Rule):
     amsgrad: bool = False
 
     source: ClassVar[str] = "Kingma, Ba: Adam, a method for stochastic optimization (ICLR 2015)"
-    facts = Facts("closure; light tail if b1^2 < b2", "none", "", "", "none: steps are bounded if b1^2 < b2")
+    facts = Facts(
+        "closure; light tail if b1^2 < b2", "AdamSDE", "eta^2", "1, in eta^2 on its ladder",
+        "none: steps are bounded if b1^2 < b2",
+    )  # fmt: skip
+    limit: ClassVar[str] = "AdamSDE"
     equivariant = False
     kernel = staticmethod(adam)
 
@@ -122,7 +126,10 @@ class AdamW(Rule):
     amsgrad: bool = False
 
     source: ClassVar[str] = "Loshchilov, Hutter: Decoupled weight decay regularization (ICLR 2019)"
-    facts = Facts("bounded support if b1^2 < b2", "none", "", "", "2 / weight_decay")
+    facts = Facts(
+        "bounded support if b1^2 < b2", "AdamSDE", "eta^2", "1, in eta^2 on its ladder", "2 / weight_decay"
+    )
+    limit: ClassVar[str] = "AdamSDE"
     equivariant = False
     kernel = staticmethod(adam)
 

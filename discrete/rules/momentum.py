@@ -79,9 +79,10 @@ class HeavyBall(Rule):
 
     source: ClassVar[str] = "Polyak: Some methods of speeding up the convergence of iteration methods (1964)"
     facts = Facts(
-        "tail index, even moments", "those of plain SGD at step size eta / (1 - mu), by hand", "eta / (1 - mu)",
-        "not claimed", "2 (1 + mu) / h",
+        "tail index, even moments", "UnderdampedLangevin; by hand those of plain SGD at step size eta / (1 - mu)",
+        "sqrt(eta); eta / (1 - mu)", "1 or 2, in sqrt(eta) on its ladder; not claimed", "2 (1 + mu) / h",
     )  # fmt: skip
+    limit: ClassVar[str] = "UnderdampedLangevin"
     equivariant = True
     slots = 1
     kernel = staticmethod(heavy_ball)
@@ -125,9 +126,10 @@ class Nesterov(Rule):
 
     source: ClassVar[str] = "Nesterov (1983), in the form of Sutskever et al. (ICML 2013) and torch.optim.SGD"
     facts = Facts(
-        "tail index, even moments", "those of plain SGD at step size eta / (1 - mu), by hand", "eta / (1 - mu)",
-        "not claimed", "2 (1 + mu) / ((1 + 2 mu) h)",
+        "tail index, even moments", "UnderdampedLangevin; by hand those of plain SGD at step size eta / (1 - mu)",
+        "sqrt(eta); eta / (1 - mu)", "1 or 2, in sqrt(eta) on its ladder; not claimed", "2 (1 + mu) / ((1 + 2 mu) h)",
     )  # fmt: skip
+    limit: ClassVar[str] = "UnderdampedLangevin"
     equivariant = True
     slots = 1
     kernel = staticmethod(nesterov)

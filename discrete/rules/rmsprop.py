@@ -56,7 +56,11 @@ class RMSProp(Rule):
     centered: bool = False
 
     source: ClassVar[str] = "Tieleman, Hinton: Lecture 6.5, RMSProp (Coursera, 2012); centred: Graves (2013)"
-    facts = Facts("closure; light tail if not centred", "none", "", "", "none: steps are bounded if not centred")
+    facts = Facts(
+        "closure; light tail if not centred", "RMSPropSDE", "eta^2", "1, in eta^2 on its ladder",
+        "none: steps are bounded if not centred",
+    )  # fmt: skip
+    limit: ClassVar[str] = "RMSPropSDE"
     equivariant = False
     kernel = staticmethod(rmsprop)
 

@@ -66,10 +66,13 @@ class Rule(ABC):
     ----------
     source : str
         Where the method comes from.
+    limit : str
+        Class of `diffusions` that is its continuous limit with a state of its own; empty where none is known.
     facts : Facts
     """
 
     source: ClassVar[str]
+    limit: ClassVar[str] = ""
     facts: ClassVar[Facts]
 
     @property

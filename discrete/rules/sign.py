@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.exact.compiling import compiled
 
-from .rule import BOUNDED_MOVES, Linear, MoveBound, Rule
+from .rule import Facts, Linear, MoveBound, Rule
 
 
 @compiled
@@ -24,7 +24,8 @@ class SignSGD(Rule):
     """x <- x - step_size sign(g), coordinate by coordinate; the sign of 0 is 0."""
 
     source: ClassVar[str] = "Bernstein, Wang, Azizzadenesheli, Anandkumar: signSGD (ICML 2018)"
-    facts = BOUNDED_MOVES
+    facts = Facts("light tail", "SignSDE", "eta", "1 or 2", "none: steps are bounded")
+    limit: ClassVar[str] = "SignSDE"
     label = "sign descent"
     slots = 0
     settings = ()
