@@ -134,7 +134,8 @@ def counted(block: Crowds, burn_in: int, steps: int, label: str) -> GroupRates:
     """Escapes as they come, of paths that are kept inside by copying."""
     crowd = block.crowd(label)
     _advanced(block, crowd, burn_in)
-    exits, size, inside = np.zeros(block.groups), LANES, []
+    exits, size = np.zeros(block.groups), LANES
+    inside: list[np.ndarray] = []
     for k in range(steps):
         crowd.advance_to(crowd.step + 1)
         _, left, x = block.look(crowd)
@@ -164,7 +165,8 @@ def pilot_of(block: Crowds, burn_in: int) -> Pilot:
             "the distance from the minimum"
         )
     starts, flux, _ = _excursions(block, home, first, burn_in, PILOT, "pilot flux", math.inf)
-    rate, levels, shares = float(flux.mean()), [float(first)], []
+    rate, levels = float(flux.mean()), [float(first)]
+    shares: list[float] = []
     while len(levels) < MOST_LEVELS and rate > LEAST:
         begun, reached = _trials(block, starts, home, math.inf, PILOT, f"pilot {len(levels)}")[:2]
         share = float(np.isinf(reached).mean())
@@ -327,7 +329,7 @@ def split(block: Crowds, burn_in: int, pilot: Pilot, trials: int, label: str) ->
     pools, rates, inside = _excursions(
         block, pilot.home, pilot.levels[0], burn_in, trials, f"{label} flux", pilot.flux
     )
-    shares = []
+    shares: list[float] = []
     for number, target in enumerate(pilot.levels[1:]):
         _, _, reached, share = _trials(block, pools, pilot.home, target, trials, f"{label} level {number}")
         rates, shares = rates * share, [*shares, float(share.mean())]

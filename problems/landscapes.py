@@ -273,7 +273,7 @@ class UserLandscape(Landscape):
         object.__setattr__(self, "minimum", _fixed(minimum))
         d = minimum.size
         if isinstance(self.region, (tuple, list)) and len(self.region) == 2 and d == 1:
-            object.__setattr__(self, "region", Basin.interval(*self.region, float(minimum[0])))
+            object.__setattr__(self, "region", Basin.interval(self.region[0], self.region[1], float(minimum[0])))
         instance_of("region", self.region, Basin, "on a line a pair (lower, upper) will do")
         if self.region.dimension != d:
             raise InvalidInput(f"region has dimension {self.region.dimension}, but the minimum has {d}")

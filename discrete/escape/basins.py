@@ -39,7 +39,7 @@ def basin_of(process: Any, basin: Any, model: StepModel | None) -> Basin:
         if model is not None and model.dimension != 1:
             raise InvalidInput(f"a pair (lower, upper) is a basin on a line, but the process has {model.dimension} "
                                "coordinates: pass a Basin(score, level, start)")  # fmt: skip
-        return Basin.interval(*basin, start)
+        return Basin.interval(basin[0], basin[1], start)
     if not isinstance(basin, Basin):
         raise InvalidInput(f"basin must be a Basin, a landscape or a pair (lower, upper), got {kind(basin)}")
     if model is not None and basin.dimension != model.dimension:

@@ -190,7 +190,7 @@ class LandscapeDescent:
 
     def drawn(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
         """Gradient noise (P, d) of step k at x (P, d)."""
-        if self.law is not None:
+        if self.law is not None and self.law.quantile is not None:
             return self.law.quantile(noise.uniforms(Purpose.LABEL_NOISE, k, 1))
         normals = noise.normals(Purpose.LABEL_NOISE, k, self.dimension)
         if self.additive and np.ndim(self.noise) == 0:

@@ -21,7 +21,8 @@ from sgdlimits.exact.errors import (
     seed_number,
     whole_number,
 )
-from sgdlimits.problems.landscapes import Basin, HarmonicWell
+from sgdlimits.problems.basin import Basin, Scores
+from sgdlimits.problems.landscapes import HarmonicWell
 
 from ..sgd import SGD
 from ..svag import SVAG
@@ -221,16 +222,19 @@ def _splitting(
     simulator = process.simulator() if isinstance(process, Process) else RecurrenceSimulator(process, basin.dimension)
     if simulator.dimension != basin.dimension:
         raise InvalidInput(f"the basin has dimension {basin.dimension}, but the process has {simulator.dimension}")
-    chosen = basin.scores if importance is None else function("importance", importance, "of positions (P, d)")
+    chosen: Scores = basin.scores
+    if importance is not None:
+        chosen = function("importance", importance, "of positions (P, d)")
     if importance is None and model is not None and np.linalg.eigvals(model.transition).real.min() < 0:
         drift = model.drift
 
-        def chosen(x: np.ndarray) -> np.ndarray:
+        def looking_ahead(x: np.ndarray) -> np.ndarray:
             with np.errstate(over="ignore", invalid="ignore"):
                 ahead = drift(x)
             ahead = np.where(np.isfinite(ahead).all(axis=1, keepdims=True), ahead, x)
             return np.maximum(basin.scores(x), basin.scores(ahead))
 
+        chosen = looking_ahead
     start, score, parts = basin.start, basin.scores, 1
     if isinstance(process, LandscapeDescent):
         assert model is not None

@@ -177,12 +177,12 @@ def _reversed(model: StepModel, end: np.ndarray, count: int, decayed: float) -> 
         x = end + math.copysign(math.exp(-decayed), out @ (model.minimum - end)) * np.linalg.norm(
             model.minimum - end
         ) * out
-    path, speed = [end], np.zeros_like(x)
+    points, speed = [end], np.zeros_like(x)
     for _ in range(count):
         speed = model.drift(x[None])[0] - x + model.momentum * speed
         x = x + speed
-        path.append(x)
-    path = np.array(path[::-1])
+        points.append(x)
+    path = np.array(points[::-1])
     if not np.isfinite(path).all() or np.abs(path - model.minimum).max() > 10 * np.abs(end - model.minimum).max():
         return model.minimum + (end - model.minimum) * 0.8 ** np.arange(count, -1, -1)[:, None]
     path[0] = model.minimum

@@ -144,7 +144,7 @@ def _at(steps: LineSteps, interval: Interval, factor: float, widths: float) -> t
     zero = np.zeros(mesh.nodes.size)
     down = steps.leaving(mesh.nodes, zero, interval.lower, np.inf)
     up = steps.leaving(mesh.nodes, zero, -np.inf, interval.upper)
-    if steps.singular:
+    if isinstance(steps, StreamSteps):
         matrix = product_rows(steps, mesh, mesh.nodes, zero, widths)
     else:
         matrix = steps.density(mesh.nodes, zero, np.broadcast_to(mesh.nodes, (zero.size, zero.size))) * mesh.weights

@@ -124,7 +124,10 @@ def _of_descent(process: LandscapeDescent) -> StepModel:
     def spread(w: Array) -> Array:
         return size**2 * process.covariance(w)
 
-    line, plane, cost, why = None, None, quadratic_cost(drift, spread), ""
+    line: LineSteps | None = None
+    plane: PlaneSteps | None = None
+    cost: Cost | None = quadratic_cost(drift, spread)
+    why = ""
     if process.law is not None:
         cost = None
         frozen = process.noise
@@ -178,11 +181,13 @@ def _of_sgd(sgd: SGD) -> StepModel | None:
     size, momentum = float(sgd.step_size), sgd.momentum
     hessian = problem.hessian + problem.ridge * np.eye(problem.dimension)
     minimum = problem.minimiser
+    line: LineSteps | None = None
+    plane: PlaneSteps | None = None
+    cost: Cost | None = None
     if isinstance(problem, StreamingLeastSquares):
         deviation, h, batch = float(np.hypot(problem.noise, sgd.label_noise)), problem.covariance, sgd.batch_size
         away = minimum - problem.truth
         noise = (np.outer(h @ away, h @ away) + (away @ h @ away + deviation**2) * h) / batch
-        line = plane = cost = None
         why = ""
         if not deviation:
             why = "without label noise all noise dies out at the minimum"
@@ -197,7 +202,6 @@ def _of_sgd(sgd: SGD) -> StepModel | None:
             cost = stream_cost(size, batch, h, problem.truth, deviation, problem.ridge)
     else:
         line, why = _of_rows(sgd, problem)
-        plane = cost = None
         factor = problem.sampling_factor(sgd.batch_size, sgd.sampling)
         batch = sgd.batch_size
         noise = factor * problem.gradient_noise_covariance(minimum) + sgd.label_noise**2 / batch * problem.hessian

@@ -22,7 +22,7 @@ from .line import (
     seen,
     through_ends,
 )
-from .steps import LineSteps
+from .steps import LineSteps, StreamSteps
 
 LEAST = 1e-24  # of a step's mass: less goes nowhere
 FAST = 10.5  # standard deviations of the velocity that the pairs hold
@@ -71,7 +71,7 @@ def _at(steps, momentum, interval, drift, factor, speed, widths):
         down[place[before, j]] = steps.leaving(w, v, interval.lower, np.inf)
         up[place[before, j]] = steps.leaving(w, v, -np.inf, interval.upper)
         after = np.flatnonzero(near[j])
-        if steps.singular:
+        if isinstance(steps, StreamSteps):
             masses = product_rows(steps, mesh, w, v, widths)[:, after]
         else:
             masses = steps.density(w, v, np.broadcast_to(nodes[after], (w.size, after.size))) * mesh.weights[after]

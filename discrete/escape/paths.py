@@ -37,7 +37,8 @@ def cheapest(cost: StepCost, guess: Array, end: End) -> Cheapest:
     """
     d = guess.shape[1]
     scale = float(np.abs(guess - guess[0]).max())
-    free_end = end.miss is not None
+    miss = end.miss
+    free_end = miss is not None
     inner = slice(1, len(guess) if free_end else len(guess) - 1)
     path = guess.copy()
     weight = STIFF * max(_total(cost, path), 1.0) if free_end else 0.0
@@ -45,15 +46,15 @@ def cheapest(cost: StepCost, guess: Array, end: End) -> Cheapest:
     def value(x: Array) -> float:
         with np.errstate(all="ignore"):
             found = _total(cost, x)
-            if free_end:
-                found += weight * float(end.miss(x[-1:])[0]) ** 2
+            if miss is not None:
+                found += weight * float(miss(x[-1:])[0]) ** 2
         return found if np.isfinite(found) else np.inf
 
     now, damping, converged, still = value(path), 1e-3, False, 0
     for _ in range(ITERATIONS):
         slope, bands = _derivatives(cost, path, NUDGE * scale)
-        if free_end:
-            _add_end(end.miss, weight, path[-1], NUDGE * scale, slope, bands)
+        if miss is not None:
+            _add_end(miss, weight, path[-1], NUDGE * scale, slope, bands)
         slope, bands = slope[inner.start * d : inner.stop * d], bands[:, inner.start * d : inner.stop * d]
         step = None
         for _ in range(40):
@@ -76,8 +77,8 @@ def cheapest(cost: StepCost, guess: Array, end: End) -> Cheapest:
             converged = True
             break
     total = _total(cost, path)
-    if free_end:  # what the missed rest would have cost, to first order
-        total += 2 * weight * float(end.miss(path[-1:])[0]) ** 2
+    if miss is not None:  # what the missed rest would have cost, to first order
+        total += 2 * weight * float(miss(path[-1:])[0]) ** 2
     return Cheapest(total, path, converged)
 
 

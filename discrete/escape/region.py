@@ -146,12 +146,12 @@ def _intervals(margin: Callable[[Array], Array], xs: Array, y: float) -> tuple[t
         middle = (outs + ins) / 2
         good = margin(np.column_stack([middle, np.full(middle.size, y)])) < 0
         ins, outs = np.where(good, middle, ins), np.where(good, outs, middle)
-    ends = list(ins)
+    found = list(ins)
     if inside[0]:
-        ends.insert(0, xs[0])
+        found.insert(0, xs[0])
     if inside[-1]:
-        ends.append(xs[-1])
-    pairs = [(float(ends[i]), float(ends[i + 1])) for i in range(0, len(ends), 2)]
+        found.append(xs[-1])
+    pairs = [(float(found[i]), float(found[i + 1])) for i in range(0, len(found), 2)]
     return tuple(
         (a, b, not (inside[0] and a == xs[0]), not (inside[-1] and b == xs[-1])) for a, b in pairs
     )
