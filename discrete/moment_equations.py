@@ -70,8 +70,8 @@ def linear_of(sgd: SGD, step_size: float) -> Linear:
     linear = sgd.update_rule.linear(step_size)
     if linear is None and isinstance(sgd.update_rule, (CurvedRule, Preconditioned)):
         raise InvalidInput(
-            f"this is known for plain SGD and momentum, and the rule is {sgd.label}, whose steps a matrix multiplies: where "
-            "its law closes it has moments(), stationary(), stability() and tail_index(); else simulate"
+            f"this is known for plain SGD and momentum, and the rule is {sgd.label}, whose steps a matrix multiplies: "
+            "where its law closes it has moments(), stationary(), stability() and tail_index(); else simulate"
         )
     if linear is None:
         raise InvalidInput(

@@ -63,8 +63,8 @@ OPTIMISER_TAILS = (
         "derived",
     ),
     Claim(
-        "proximal steps on least squares multiply by (I + step_size (H + ridge))^-1, which expands nothing: every moment of "
-        "what is added is finite, and so is every moment of the law",
+        "proximal steps on least squares multiply by (I + step_size (H + ridge))^-1, which expands nothing: every "
+        "moment of what is added is finite, and so is every moment of the law",
         ("ridge at least 0",),
         "derived",
     ),
