@@ -22,6 +22,8 @@ from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import noise_by_batch
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
+from .rules.curved import CurvedRule
+from .rules.preconditioned import Preconditioned
 from .rules.rule import Linear
 
 if TYPE_CHECKING:
@@ -66,6 +68,11 @@ def with_a_law_of_samples(sgd: SGD, what: str) -> LeastSquares | StreamingLeastS
 def linear_of(sgd: SGD, step_size: float) -> Linear:
     """The rule's matrices at a step size."""
     linear = sgd.update_rule.linear(step_size)
+    if linear is None and isinstance(sgd.update_rule, (CurvedRule, Preconditioned)):
+        raise InvalidInput(
+            f"this is known for plain SGD and momentum, and the rule is {sgd.label}, whose steps a matrix multiplies: "
+            "where its law closes it has moments(), stationary(), stability() and tail_index(); else simulate"
+        )
     if linear is None:
         raise InvalidInput(
             f"{sgd.label} has no closed moments, because its step is not linear in the gradient, or not known to be: "

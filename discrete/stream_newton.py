@@ -5,10 +5,14 @@ B > d + 1 samples, x' = (1 - size) x + size (X^T X)^-1 X^T noise, and E (X^T X)^
 another batch of b > d + 3, W = b H' Wishart, E W^-1 = I / (b - d - 1) and, for symmetric N,
 
     E W^-1 N W^-1 = (N + tr(N) I / (b - d - 1)) / ((b - d) (b - d - 3)).
+
+With a damping and no ridge, single samples whose features are all alike: directions are uniform, and lengths are a
+quadrature.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.exact.errors import InfiniteVariance, InvalidInput
+from sgdlimits.exact.moment_growth import alike
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import ConstantNoise, NoiseMap, RankOneNoise
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
@@ -65,12 +70,16 @@ class StreamNewton(ExactForm):
             If a batch is so small that one step has none.
         """
         sgd, problem, newton = self.sgd, self.problem, self.newton
-        if newton.damping or problem.ridge or problem.eigenvalues.min() <= 0:
+        h, single = problem.eigenvalues, newton.batch is None and sgd.batch_size == 1
+        if single and newton.damping and not problem.ridge and h.min() > 0 and alike(h):
+            return self._isotropic()
+        if newton.damping or problem.ridge or h.min() <= 0:
             raise InvalidInput(
                 f"exact moments of {sgd.label} on a stream are known without damping and ridge, and with features in "
-                "every direction: simulate, or take finite data"
+                "every direction, or without ridge for single samples whose features are all alike: simulate, or take "
+                "finite data"
             )
-        h, d, size = problem.eigenvalues, problem.dimension, sgd.batch_size
+        d, size = problem.dimension, sgd.batch_size
         variance = problem.noise**2 + sgd.label_noise**2
         b = newton.batch
         if b is None:
@@ -87,6 +96,17 @@ class StreamNewton(ExactForm):
         own = np.sqrt(straight * (1 + 1 / size) - rate**2)
         zero = np.zeros(d)
         return rate, RankOneNoise(h, coupling * h, zero, floor, own * h, zero)
+
+    def _isotropic(self) -> tuple[float, NoiseMap]:
+        """Of single samples a = R e whose direction e is uniform: means of R^2 / (R^2 + damping) and of its square."""
+        problem, damping = self.problem, self.newton.damping
+        d, h = problem.dimension, float(problem.eigenvalues[0])
+        first, second, third = (_mean(d, damping / h, power) for power in ((1, 1), (2, 2), (1, 2)))
+        rate, one = first / d, np.ones(d)
+        own = np.sqrt(max(2 * second / (d * (d + 2)) - rate**2, 0.0)) if d > 1 else 0.0
+        level = second / (d * (d + 2)) if d > 1 else second - rate**2
+        floor = (problem.noise**2 + self.sgd.label_noise**2) * third / (h * d)
+        return rate, RankOneNoise(h**2 * one, level * one, 0 * one, floor, own * h * one, 0 * one)
 
     def _refuse(self, name: str, size: int, least: int) -> None:
         raise InfiniteVariance(
@@ -122,3 +142,19 @@ class StreamNewton(ExactForm):
     def tail_index(self, **options: Any) -> TailIndex:
         refuse_schedule(self.newton.size)
         return stream_index(self.sgd, self.newton, **options)
+
+
+def _mean(d: int, ratio: float, power: tuple[int, int]) -> float:
+    """E X^m / (X + ratio)^n, X chi-squared of d degrees of freedom, by an integral over its root, to rounding."""
+    from scipy.integrate import quad
+    from scipy.special import gammaln
+
+    scale = math.log(2) * (1 - d / 2) - gammaln(d / 2)
+
+    def density(y: float) -> float:
+        x = y * y
+        return math.exp(scale + (d - 1) * math.log(y) - x / 2) * x ** power[0] / (x + ratio) ** power[1] if y else 0.0
+
+    ends = [0.0, math.sqrt(ratio), math.sqrt(d), math.sqrt(d) + 12.0]
+    ends = sorted({end for end in ends if end <= ends[-1]})
+    return float(sum(quad(density, a, b, epsabs=0.0, epsrel=1e-13, limit=200)[0] for a, b in zip(ends, ends[1:])))

@@ -62,4 +62,10 @@ OPTIMISER_TAILS = (
         ("steps bounded (Adam, RMSProp, sign descent, clipping, losses of bounded slope)",),
         "derived",
     ),
+    Claim(
+        "proximal steps on least squares multiply by (I + step_size (H + ridge))^-1, which expands nothing: every "
+        "moment of what is added is finite, and so is every moment of the law",
+        ("ridge at least 0",),
+        "derived",
+    ),
 )

@@ -151,7 +151,7 @@ def test_losses_without_closed_moments_say_so():
     """moments, stationary and stability name the problems that have them; label noise is refused."""
     sgd = SGD(PROBLEMS["logistic"], 0.1)
     for ask in (lambda: sgd.moments(np.zeros(3), 2), sgd.stationary, sgd.stability):
-        with pytest.raises(InvalidInput, match="LeastSquares and StreamingLeastSquares"):
+        with pytest.raises(InvalidInput, match="StreamingLeastSquares and NoisyQuadratic have them"):
             ask()
     with pytest.raises(InvalidInput, match="only least squares has labels"):
         SGD(PROBLEMS["NumPy"], 0.1, label_noise=0.5)

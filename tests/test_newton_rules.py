@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from sgdlimits.discrete import SGD, NoisyGradientDescent, rules
 from sgdlimits.ensembles import Noise
@@ -257,6 +258,30 @@ def test_stochastic_newton_on_a_stream_is_exact(rule, size, eta):
         assert (np.abs(products.mean(0) - exact["covariance"].values[step]) < 4 * error).all()
     far = sgd.moments(np.zeros(3), 400, record=[400])["covariance"][-1]
     np.testing.assert_allclose(far, sgd.stationary().covariance, rtol=1e-9)
+
+
+@pytest.mark.parametrize("rule", [rules.StochasticNewton(0.5), rules.Proximal()], ids=lambda rule: rule.label)
+@pytest.mark.parametrize("d", [1, 3])
+def test_single_samples_whose_features_are_alike_are_exact(rule, d):
+    """Assert mean and covariance against those over many drawn rows at each step, within four standard errors."""
+    problem, x0 = StreamingLeastSquares(np.full(d, 1.3), 0.7, np.ones(d)), np.zeros(d)
+    sgd = SGD(problem, 0.6, rule=rule)
+    exact, far = sgd.moments(x0, 12), sgd.moments(x0, 4000, record=[4000])
+    run = sgd.simulate(x0, 12, 20_000, "state", record=[3, 12], seed=4, threads=1)
+    for step in (3, 12):
+        x = run["state"].sel(step=step).values
+        apart = x - exact["mean"].values[step]
+        assert (np.abs(apart.mean(0)) < 4 * x.std(0) / np.sqrt(len(x))).all()
+        products = apart[:, :, None] * apart[:, None, :]
+        error = products.std(0) / np.sqrt(len(x))
+        assert (np.abs(products.mean(0) - exact["covariance"].values[step]) < 4 * error).all()
+    np.testing.assert_allclose(far["covariance"][-1], sgd.stationary().covariance, rtol=1e-9, atol=1e-14)
+    if d == 1:  # E x'^2 = E (1 - c)^2 E x^2 + noise^2 E c^2 / a^2, c = size a^2 / (damping + a^2)
+        law, size = stats.chi2(1, scale=1.3), 1.0 if isinstance(rule, rules.Proximal) else 0.6
+        damping = 1 / 0.6 if isinstance(rule, rules.Proximal) else 0.5
+        kept = law.expect(lambda u: (1 - size * u / (damping + u)) ** 2, epsabs=1e-13)
+        pushed = size**2 * 0.49 * law.expect(lambda u: u / (damping + u) ** 2, epsabs=1e-13)
+        assert sgd.stationary().covariance[0, 0] == pytest.approx(pushed / (1 - kept), rel=1e-8)
 
 
 def test_a_noisy_quadratic_has_one_law_under_four_rules():

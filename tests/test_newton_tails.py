@@ -50,7 +50,9 @@ def test_another_batch_s_hessian_on_a_line_is_a_quotient_of_chi_squared_numbers(
     assert mean == pytest.approx(1, abs=1e-7)
 
 
-@pytest.mark.parametrize(("d", "other", "size"), [(2, 9, 3), (3, 12, 1), (4, 14, 6)])
+@pytest.mark.parametrize(
+    ("d", "other", "size"), [(2, 9, 3), (3, 12, 1), pytest.param(4, 14, 6, marks=pytest.mark.slow)]
+)
 def test_the_index_is_two_where_the_variance_ends(d, other, size):
     """Assert that quadrature of |A e| meets the threshold from moments of inverse Wishart matrices, and is monotone."""
     problem, rule = StreamingLeastSquares(np.linspace(1, 2, d), 0.7, np.ones(d)), rules.StochasticNewton(
