@@ -55,7 +55,7 @@ class FiniteStepSizeStudy(DataFileSettings):
     datasets: str = option(
         "diabetes,airfoil", "data sets",
         lambda: f"named data sets, separated by commas: {', '.join(dataset_names())}; {NONE}: no other than --data",
-        metavar="NAMES", allowed=dataset_names,
+        metavar="NAMES", allowed=dataset_names, several=True,
     )  # fmt: skip
     batch_size: int = option(4, "data sets", "batch size on the data sets")
     ridge: float = option(0.1, "data sets", "of the objective, at least 0")
