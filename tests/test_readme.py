@@ -66,6 +66,7 @@ def test_the_torch_module_on_the_page_on_the_golden_path_runs(capsys):
     assert "images, online" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_page_on_escape_runs(capsys):
     """Assert that rates, the claim's verdict and where paths leave are printed."""
     for block in blocks_of(ROOT / "docs" / "escape.md"):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sgdlimits.compare.style import COLOURS, GREY, SMALL, dress, panels, styles
+from sgdlimits.compare.style import COLOURS, GREY, SMALL, dress, panels, plain_decades, styles
+from sgdlimits.compare.text_table import number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from .curves import Curve
 
 PANEL = 2.9  # inches
-LETTERS = 42  # of a title in one line of half a page
+LETTERS = 40  # of a title in one line of half a page
 
 
 def curves(shown: Sequence[Curve]) -> Figure:
@@ -64,7 +65,8 @@ def draw(curve: Curve, ax: Axes) -> None:
         ax.set_xscale("log")
     if "y" in curve.log:
         ax.set_yscale("log")
-    worst = "" if np.isnan(curve.worst) else f"\npaths off theory by at most {curve.worst:.2g} s.e."
+        plain_decades(ax)
+    worst = "" if np.isnan(curve.worst) else f"\npaths off theory by at most {number(curve.worst, 2)} s.e."
     dress(ax, curve.y_label, curve.x_label)
     ax.set_title(fill(curve.title, LETTERS) + worst, fontsize=SMALL, loc="left", color="0.2")
     ax.legend(fontsize=SMALL - 1, frameon=False)

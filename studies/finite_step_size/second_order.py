@@ -61,7 +61,7 @@ def natural_gradient(scale: Scale) -> Curve:
     closure, seen, error, theory = np.array(found).T
     return Curve(
         "natural gradient", "Natural gradient: the closure is not the variance of the rule itself", "step size",
-        "variance along directions", sizes, {CLOSURE: closure, MANY: theory}, seen, error, against=CLOSURE, log="xy",
+        "variance along directions", sizes, {CLOSURE: closure, MANY: theory}, seen, error, against=CLOSURE,
         note=f"Natural gradient: {parameters} parameters, batches of {batch}, no label noise, the matrix anew at every "
         "step.",
     )  # fmt: skip
