@@ -17,7 +17,7 @@ import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import far_moments
@@ -60,7 +60,10 @@ class Row:
 def main() -> int:
     """Measure, print and write the table."""
     rows: list[Row] = []
-    for section in (homogenized, qualities, minibatch, threads, moments, zero_loss_sets, sweeping, imports):
+    sections = (
+        homogenized, qualities, minibatch, rules, threads, moments, stationary_laws, zero_loss_sets, sweeping, imports,
+    )  # fmt: skip
+    for section in sections:
         for row in section():
             rows.append(row)
             print(f"{row.claim:70} asked {row.asked:14} reached {row.reached:12} {row.detail}", flush=True)
@@ -157,6 +160,43 @@ def minibatch() -> list[Row]:
                         f"{seconds['numpy'] / seconds['package']:.1f}x",
                         f"{seconds['package'] * per:.2f} ns/psc against {seconds['numpy'] * per:.2f}"))  # fmt: skip
     return rows
+
+
+def rules() -> list[Row]:
+    """Other update rules against plain SGD, fused in the same loop."""
+    rows = []
+    for batch, steps, adam in ((1, 2000, 4.5), (16, 200, 2)):
+        sgd, x0 = minibatch_sgd.setting(batch)
+        others = {"plain": sgd, "momentum": replace(sgd, momentum=0.5), "adam": replace(sgd, rule="adam")}
+        seconds = interleaved({
+            name: minibatch_sgd.package(each, x0, steps, 1000) for name, each in others.items()
+        })  # fmt: skip
+        for name, most in (("momentum", 1.5), ("adam", adam)):
+            ratio = seconds[name] / seconds["plain"]
+            rows.append(Row(f"SGD, n=1000, d=100, B={batch}: {name} / plain", f"at most {most}", f"{ratio:.2f}x"))
+    return rows
+
+
+def stationary_laws() -> list[Row]:
+    """Stationary covariances under momentum, in seconds."""
+    generator = np.random.Generator(np.random.Philox(0))
+    d = 200
+    first, second = generator.standard_normal((2, d, d))
+    noisy = problems.NoisyQuadratic(first @ first.T / d + 0.1 * np.eye(d), second @ second.T / d)
+    rows = problems.LeastSquares.gaussian(2000, d, spectrum=0.5, noise=0.5, seed=1)
+    threshold = SGD(rows, 1e-3, momentum=0.9).stability().mean_square_threshold
+    stream = problems.StreamingLeastSquares(1 / np.arange(1, 1001), 0.3, np.ones(1000))
+    end = SGD(stream, 1e-3, momentum=0.9).stability().mean_square_threshold
+    cases = {
+        "additive noise, d=200, nothing commutes": (SGD(noisy, 0.3, momentum=0.9), 2),
+        "n=2000, d=200, B=1 at 0.9 of the threshold": (SGD(rows, 0.9 * threshold, momentum=0.9), 2),
+        "stream, d=1000": (SGD(stream, 0.9 * end, momentum=0.9), 5),
+    }
+    found = []
+    for name, (sgd, most) in cases.items():
+        seconds = interleaved({"law": lambda sgd=sgd: replace(sgd).stationary()}, rounds=2)["law"]
+        found.append(Row(f"stationary law, momentum 0.9, {name}", f"under {most} s", f"{seconds:.2f} s"))
+    return found
 
 
 def threads() -> list[Row]:

@@ -19,6 +19,7 @@ from sgdlimits.ensembles.philox import PACK, pack_words
 from sgdlimits.ensembles.random import Purpose, bounded, permutation, tile_word64
 
 from .rules.registry import apply_rule
+from .single_rows import ADAM, AHEAD, MOMENTUM, OTHER, PLAIN, corrections, follow_adam, follow_momentum, follow_plain
 
 TILE = 128  # draws of one path made at once
 
@@ -76,20 +77,6 @@ def _choose(chosen, orders, row, words, lane, position, sampling):
             chosen[b] = found
 
 
-@compiled(fastmath={"reassoc", "contract", "nsz"})  # as in _dot
-def _follow(x, p, rows, targets, chosen, errors, keep, scale, overflow, first, watch):
-    # Batch size 1 without momentum: one path through the rows of a tile, the hot loop of plain SGD.
-    for k in range(chosen.size):
-        i, total = chosen[k], 0.0
-        for j in range(x.shape[1]):
-            total += rows[i, j] * x[p, j]
-        coefficient = scale * (total - targets[i] - errors[k])
-        for j in range(x.shape[1]):
-            x[p, j] = keep * x[p, j] + coefficient * rows[i, j]
-        if watch and overflow[p] < 0 and too_large(_dot(x, p, x, p)):
-            overflow[p] = first + k + 1
-
-
 @compiled
 def _renew(orders, epochs, p, epoch, seed, number):
     if epochs[p] != epoch:
@@ -121,13 +108,13 @@ def _any_too_large(x, overflow, first):
 
 
 def _minibatch(
-    x, slots, overflow, orders, epochs, rows, targets, step_sizes, ridge, label_noise, rule, settings, plain,
+    x, slots, overflow, orders, epochs, rows, targets, step_sizes, ridge, label_noise, rule, settings, form,
     batch_weights, sampling, seed, path, first, last, normals, words,
 ):  # fmt: skip
     """SGD on rows (n, d) and targets (n,): g = mean_b w_b a_b (a_b.x - y_b - label_noise eps_b) + ridge x.
 
     x is (P, d) float64 and slots (P, m, d) what the rule keeps; `rule` and `settings` are those of
-    `rules.registry`, `plain` says that the rule is x <- x - step_size g. `step_sizes` holds the one step size,
+    `rules.registry`, `form` what `single_rows.form_of` says of the rule. `step_sizes` holds the one step size,
     or that of each step first..last-1; `batch_weights` (B,) the w, which a single row has not. `sampling` is a place in
     SAMPLINGS. For reshuffle `orders` (P, n) int64 holds each path's permutation and `epochs` (P,) its epoch, -1 at the
     start; n // B steps make an epoch. Otherwise both are empty, (0, n) and (0,).
@@ -135,13 +122,15 @@ def _minibatch(
     paths, d = x.shape
     batch_size = batch_weights.size
     samples, tile, constant = rows.shape[0], max(1, TILE // batch_size), step_sizes.size == 1
-    single = batch_size == 1 and plain and constant
+    plain, ahead = form == PLAIN, form == AHEAD
+    single = batch_size == 1 and constant and form != OTHER and settings[-1] == np.inf
     per_epoch = samples // batch_size
     tile_words = np.empty((4 * (tile * batch_size // 2 + 1), PACK), np.uint32)
     eps = np.zeros((tile * batch_size, PACK))
     identity = np.arange(samples).reshape(1, -1)
     chosen, residuals = np.empty(batch_size, np.int64), np.empty(batch_size)
     path_rows, errors = np.empty(tile, np.int64), np.empty(tile)
+    lengths, roots = np.empty(tile), np.empty(tile)
     gradient, saved, saved_slots = np.empty((1, d)), np.empty((PACK, d)), np.empty((PACK, slots.shape[1], d))
     step_size = step_sizes[0]
     # Of the plain rule the combination of rows goes straight into x.
@@ -158,6 +147,8 @@ def _minibatch(
                 pack_normals(draws, normals, words, seed, Purpose.LABEL_NOISE, number, start * batch_size)
             _copy(saved, 0, x, pack * PACK, PACK)
             _copy_slots(saved_slots, 0, slots, pack * PACK, PACK)
+            if single and form == ADAM:
+                corrections(lengths[: end - start], roots[: end - start], settings, step_size, start)
             watch = False
             while True:
                 for lane in range(PACK if single else 0):
@@ -170,7 +161,19 @@ def _minibatch(
                             path_rows[step - start] = bounded(tile_word64(tile_words, step - 2 * block, lane), samples)
                         errors[step - start] = label_noise * eps[step - start, lane]
                     taken = path_rows[: end - start]
-                    _follow(x, p, rows, targets, taken, errors, 1.0 - step_size * ridge, scale, overflow, start, watch)
+                    if plain:
+                        keep = 1.0 - step_size * ridge
+                        follow_plain(x, p, rows, targets, taken, errors, keep, scale, overflow, start, watch)
+                    elif form == MOMENTUM or ahead:
+                        follow_momentum(
+                            x, slots, p, rows, targets, taken, errors, ridge, step_size, settings[0], ahead, overflow,
+                            start, watch,
+                        )
+                    else:
+                        follow_adam(
+                            x, slots, p, rows, targets, taken, errors, ridge, step_size, settings, lengths, roots,
+                            overflow, start, watch,
+                        )
                 # Paths inside, steps outside: the processor overlaps the independent dot products.
                 for step in range(end if single else start, end):
                     if not constant:

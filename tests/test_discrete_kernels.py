@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sgdlimits.discrete import kernels
+from sgdlimits.discrete.single_rows import AHEAD, MOMENTUM, PLAIN
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.packs import pack, unpack
 from sgdlimits.ensembles.random import PACK, QUALITIES, SAMPLINGS, Noise, Purpose
@@ -36,7 +37,8 @@ def run_minibatch(
 
 
 def rule(momentum, nesterov):
-    return (2 if nesterov else 1 if momentum else 0), np.array([momentum, np.inf]), not momentum
+    place = 2 if nesterov else 1 if momentum else 0
+    return place, np.array([momentum, np.inf]), (PLAIN, MOMENTUM, AHEAD)[place]
 
 
 def move(x, velocity, gradient, step_size, momentum, nesterov):
@@ -91,8 +93,8 @@ def test_streaming_equals_the_numpy_recursion(d, batch_size, quality, momentum, 
     state, overflow = pack(x), np.full((2, PACK), -1)
     slots, still = np.zeros((2, int(momentum > 0), d, PACK)), 0.0
     settings = (
-        roots, minimiser, np.zeros((0, 0)), np.array([0.3]), 0.1, 0.2, *rule(momentum, nesterov), np.ones(batch_size),
-        np.uint64(SEED), 0,
+        roots, minimiser, np.zeros((0, 0)), np.array([0.3]), 0.1, 0.2, *rule(momentum, nesterov)[:2],
+        not momentum, np.ones(batch_size), np.uint64(SEED), 0,
     )  # fmt: skip
     kernels.streaming(state, slots, overflow, *settings, 0, 9, *scratch(quality))
     kernels.streaming(state, slots, overflow, *settings, 9, STEPS, *scratch(quality, blocks=2))
@@ -152,7 +154,7 @@ def test_streaming_records_overflow_and_keeps_finite_paths_apart():
     state, overflow = pack(x), np.full((1, PACK), -1)
     kernels.streaming(
         state, np.zeros((1, 0, 3, PACK)), overflow, np.ones(3), np.zeros(3), np.zeros((0, 0)), np.array([0.1]), -1e6,
-        0.1, *rule(0.0, False), np.ones(1), np.uint64(SEED), 0, 0, 4, *scratch("float32"),
+        0.1, *rule(0.0, False)[:2], True, np.ones(1), np.uint64(SEED), 0, 0, 4, *scratch("float32"),
     )  # fmt: skip
     assert overflow[0, 4] == 3  # 1e137 grows by about 1e5 a step: past 1e150 with the third
     assert np.all(np.delete(overflow[0], 4) == -1)

@@ -18,8 +18,8 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 
 from ..kernels import minibatch, minibatch_in_memory
 from ..rules.curved import Curvature
-from ..rules.momentum import Plain
 from ..rules.registry import compiled_rule
+from ..single_rows import form_of
 from .matrices import ROUNDING, fisher, needs, noise_for, why_batches_of_rows_are_singular
 from .source import Descent, Source, drawn_rows, kept_of_rows, loop_for
 
@@ -154,9 +154,8 @@ def _advance(descent: Descent, state: PathArrays, first: int, last: int, noise: 
     loop_for(rule, minibatch, minibatch_in_memory)(
         state.x, kept["slots"], state.overflow, kept["orders"], kept["epochs"], problem.features, problem.targets,
         descent.step_sizes(first, last), problem.ridge, descent.label_noise, rule, settings,
-        isinstance(descent.update_rule, Plain),
-        descent.batch_weights, SAMPLINGS.index(descent.sampling), np.uint64(noise.seed), state.path, first, last,
-        *scratch(noise.quality),
+        form_of(descent.update_rule), descent.batch_weights, SAMPLINGS.index(descent.sampling),
+        np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality),
     )  # fmt: skip
 
 

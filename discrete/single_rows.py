@@ -1,0 +1,107 @@
+"""Compiled descents on one row a step: a path at a time through the rows of a tile, a product and a pass each.
+
+The built-in rules whose step is a pass over the coordinates have their own loop here; what a rule means is written in
+`discrete.rules`, and tests hold the two together. Rounding may differ from there by fused multiplications.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.ensembles.limits import too_large
+from sgdlimits.exact.compiling import compiled
+
+from .rules import Adam, AdamW, HeavyBall, Nesterov, Plain, Rule
+
+OTHER, PLAIN, MOMENTUM, AHEAD, ADAM = range(5)  # which loop takes a rule
+# The sum's order depends on d alone, never on paths or steps.
+FUSED: dict[str, Any] = {"fastmath": {"reassoc", "contract", "nsz"}}
+
+
+def form_of(rule: Rule) -> int:
+    """The loop of a rule: PLAIN, MOMENTUM, AHEAD (Nesterov), ADAM, or OTHER, which goes step by step."""
+    if isinstance(rule, Plain):
+        return PLAIN
+    if isinstance(rule, (HeavyBall, Nesterov)):
+        return MOMENTUM if isinstance(rule, HeavyBall) else AHEAD
+    return ADAM if isinstance(rule, (Adam, AdamW)) and not rule.amsgrad else OTHER
+
+
+@compiled(**FUSED)
+def _product(rows, i, x, p):
+    total = 0.0
+    for j in range(x.shape[1]):
+        total += rows[i, j] * x[p, j]
+    return total
+
+
+@compiled(**FUSED)
+def _square(x, p):
+    total = 0.0
+    for j in range(x.shape[1]):
+        total += x[p, j] * x[p, j]
+    return total
+
+
+@compiled(**FUSED)
+def follow_plain(x, p, rows, targets, chosen, errors, keep, scale, overflow, first, watch):
+    """Steps x <- keep x + scale (row.x - target - error) row of path p, row after row; the step of an overflow."""
+    for k in range(chosen.size):
+        i = chosen[k]
+        coefficient = scale * (_product(rows, i, x, p) - targets[i] - errors[k])
+        for j in range(x.shape[1]):
+            x[p, j] = keep * x[p, j] + coefficient * rows[i, j]
+        if watch and overflow[p] < 0 and too_large(_square(x, p)):
+            overflow[p] = first + k + 1
+
+
+@compiled(**FUSED)
+def follow_momentum(x, slots, p, rows, targets, chosen, errors, ridge, size, momentum, ahead, overflow, first, watch):
+    """The same with momentum; `ahead`: of Nesterov."""
+    for k in range(chosen.size):
+        i = chosen[k]
+        residual = _product(rows, i, x, p) - targets[i] - errors[k]
+        if ahead:
+            for j in range(x.shape[1]):
+                g = ridge * x[p, j] + residual * rows[i, j]
+                v = momentum * slots[p, 0, j] + g
+                slots[p, 0, j] = v
+                x[p, j] -= size * (g + momentum * v)
+        else:
+            for j in range(x.shape[1]):
+                v = momentum * slots[p, 0, j] + (ridge * x[p, j] + residual * rows[i, j])
+                slots[p, 0, j] = v
+                x[p, j] -= size * v
+        if watch and overflow[p] < 0 and too_large(_square(x, p)):
+            overflow[p] = first + k + 1
+
+
+@compiled(**FUSED)
+def follow_adam(
+    x, slots, p, rows, targets, chosen, errors, ridge, size, settings, lengths, roots, overflow, first, watch
+):  # fmt: skip
+    """The same of Adam and AdamW; `lengths` and `roots` (steps,) are their corrections for bias, see `corrections`."""
+    b1, b2, eps, decay, decoupled = settings[0], settings[1], settings[2], settings[3], settings[4] != 0.0
+    kept = 1.0 - size * decay if decoupled else 1.0
+    pulled = ridge if decoupled else ridge + decay
+    for k in range(chosen.size):
+        i, length, root = chosen[k], lengths[k], roots[k]
+        residual = _product(rows, i, x, p) - targets[i] - errors[k]
+        for j in range(x.shape[1]):
+            g = pulled * x[p, j] + residual * rows[i, j]
+            m = slots[p, 0, j] + (1.0 - b1) * (g - slots[p, 0, j])
+            v = b2 * slots[p, 1, j] + (1.0 - b2) * g * g
+            slots[p, 0, j], slots[p, 1, j] = m, v
+            x[p, j] = kept * x[p, j] - length * m / (root * np.sqrt(v) + eps)
+        if watch and overflow[p] < 0 and too_large(_square(x, p)):
+            overflow[p] = first + k + 1
+
+
+@compiled
+def corrections(lengths, roots, settings, size, first):
+    """Adam's length of a step and one over the root of its correction, from step `first` on."""
+    for k in range(lengths.size):
+        lengths[k] = size / (1.0 - settings[0] ** (first + k + 1))
+        roots[k] = 1.0 / np.sqrt(1.0 - settings[1] ** (first + k + 1))
