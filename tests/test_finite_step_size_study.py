@@ -53,7 +53,7 @@ def test_the_report_is_whole_and_its_settings_give_the_study_back(small, tmp_pat
 
     folder = small.write(tmp_path / "out")
     page = (folder / "report.html").read_text(encoding="utf-8")
-    for word in ("variance", "decay", "data", "general", "ellipses", "shape", "second"):
+    for word in ("variance", "decay", "data", "general", "ellipses", "shape", "second", "sampling", "escape"):
         assert (folder / f"{word}.png").exists() and (folder / f"{word}.svg").exists()
     assert page.count("<figure>") >= 6 and "Where the law does not close" in page
     with xarray.open_dataset(folder / "additive.nc") as kept:

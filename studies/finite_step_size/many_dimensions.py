@@ -166,3 +166,18 @@ def _excess(law: object, problem: LeastSquares) -> float:
         return np.inf
     except SgdlimitsError:
         return np.nan
+
+
+def sampling(scale: Scale) -> Curve:
+    """Divergence from a Gaussian posterior against the step size, exactly and as continuous time has it."""
+    samples = 2  # few, so that the step size is large
+    found = fluctuation.posterior(SGD(NoisyQuadratic(HESSIAN, NOISE), 0.1), samples)
+    sizes = np.exp(scale.grid(np.log(0.2), np.log(1.9))) * found.continuous_step_size
+    values = found.divergences(sizes).divergence.values
+    return Curve(
+        "posterior", "SGD as a sampler: divergence from the posterior of two samples", "step size", "divergence (nats)",
+        sizes, {EXACT: values[:, 0], OU: values[:, 1]}, log="xy",
+        note=f"Sampler: the best step size is {found.step_size:.5g}, continuous time says "
+        f"{found.continuous_step_size:.5g}; with the exact preconditioner the divergence is 0.",
+        marks={"best": found.step_size},
+    )  # fmt: skip

@@ -31,6 +31,7 @@ GROUPS = (
     ("Variance against step size", "variance", ("additive", "heavy-ball", "Nesterov", "minibatch", "finite"), LINES),
     ("Second-order methods", "second", ("Newton", "natural gradient"),
      "Black: exact (Newton), or the closure of a frozen matrix (natural gradient)."),
+    ("Sampling", "sampling", ("posterior",), "Black: of SGD's own law; dotted: its best step size."),
     ("Escape", "escape", ("escape",), "Logarithmic; black: exact. Points: measured by splitting."),
     ("Weight decay", "decay", ("decay-",), "Dotted: the best ridge."),
     ("On data", "data", ("excess-",), LINES),
@@ -94,6 +95,7 @@ def _page(
             shown += [note(words), wide(tables.methods(table)), bullets(table.notes)]
         sections["On data"] = shown
     sections["Second-order methods"] = figures_of(pictures, "second")
+    sections["Sampling"] = figures_of(pictures, "sampling")
     sections["Escape"] = figures_of(pictures, "escape")
     sections["Published claims"] = [wide(tables.claims(result))]
     sections["Weight decay"] = figures_of(pictures, "decay")

@@ -138,6 +138,7 @@ class FiniteStepSizeStudy(DataFileSettings):
                 add(many_dimensions.decay_on_a_line(here))
                 for second in (second_order.newton, second_order.natural_gradient):
                     add(second(here))
+                add(many_dimensions.sampling(here))
                 add(escapes.double_well(here))
                 judged = claims.verdicts(self.seed, threads)
                 bar.update(1)
