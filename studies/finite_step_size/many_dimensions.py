@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation
+from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation, UnderdampedLangevin
 from sgdlimits.discrete import SGD, fluctuation
 from sgdlimits.discrete.fluctuation import Ellipse, LossTable
 from sgdlimits.exact.errors import SgdlimitsError, Unstable
@@ -103,7 +103,10 @@ def methods(scale: Scale, problem: LeastSquares, batch: int) -> tuple[LossTable,
     if newton is not None:
         first = SGD(problem, 1e-3, batch, preconditioner=newton)
         made["Newton"] = SGD(problem, 0.5 * first.stability().mean_square_threshold, batch, preconditioner=newton)
-    limits: list[Any] = [HomogenizedSGD.of, ModifiedEquation.of, lambda sgd: ModifiedEquation.of(sgd, order=2)]
+    limits: list[Any] = [
+        UnderdampedLangevin.of, lambda sgd: UnderdampedLangevin.of(sgd, order=2), HomogenizedSGD.of,
+        ModifiedEquation.of, lambda sgd: ModifiedEquation.of(sgd, order=2),
+    ]  # fmt: skip
     return fluctuation.table(made, limits), plain
 
 
