@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlimits.diffusions import OrnsteinUhlenbeck
-from sgdlimits.discrete import SGD, rules
+from sgdlimits.diffusions import OrnsteinUhlenbeck, UnderdampedLangevin
+from sgdlimits.discrete import SGD, fluctuation, rules
 from sgdlimits.ensembles import Noise
 from sgdlimits.exact.errors import InvalidInput, InfiniteVariance
 from sgdlimits.problems import LeastSquares, Logistic, NoisyQuadratic, StreamingLeastSquares
@@ -162,3 +162,18 @@ def test_what_cannot_be_used_is_refused(options, message):
         SGD(LeastSquares.from_arrays(*rows()), 0.1).in_plain_coordinates()
     with pytest.raises(InvalidInput, match="Plain, HeavyBall or Nesterov"):
         rules.Preconditioned(np.ones(3), rules.Adam())
+
+
+def test_the_rule_by_its_own_name_is_the_same_descent():
+    """Assert that rules.Preconditioned has what preconditioner= has, its fluctuations and the cure of a limit too."""
+    matrix, problem = np.array([[2.0, 0.3], [0.3, 1.0]]), NoisyQuadratic([[2.0, 0.5], [0.5, 1.0]], [1.0, 0.5])
+    named = SGD(problem, 0.1, rule=rules.Preconditioned(matrix, rules.HeavyBall(0.5)))
+    short = SGD(problem, 0.1, momentum=0.5, preconditioner=matrix)
+    for sgd in (named, replace(named, step_size=0.1)):
+        np.testing.assert_array_equal(
+            fluctuation.autocovariance(sgd, 3).autocovariance, fluctuation.autocovariance(short, 3).autocovariance
+        )
+    for limit in (OrnsteinUhlenbeck, UnderdampedLangevin):
+        with pytest.raises(InvalidInput, match="in_plain_coordinates"):
+            limit.of(named)
+    assert UnderdampedLangevin.of(named.in_plain_coordinates()).stationary().risk > 0
