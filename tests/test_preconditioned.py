@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sgdlimits.diffusions import OrnsteinUhlenbeck, UnderdampedLangevin
 from sgdlimits.discrete import SGD, fluctuation, rules
 from sgdlimits.ensembles import Noise
-from sgdlimits.exact.errors import InvalidInput, InfiniteVariance
+from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw
 from sgdlimits.problems import LeastSquares, Logistic, NoisyQuadratic, StreamingLeastSquares
 
 
@@ -177,3 +177,19 @@ def test_the_rule_by_its_own_name_is_the_same_descent():
         with pytest.raises(InvalidInput, match="in_plain_coordinates"):
             limit.of(named)
     assert UnderdampedLangevin.of(named.in_plain_coordinates()).stationary().risk > 0
+
+
+def test_a_refusal_speaks_of_the_positions_that_were_asked_for():
+    """Assert curvature and direction of x, the cure of proximal steps, and digits that tell a step from its threshold.
+    """
+    matrix, hessian = np.array([[2.0, 0.8], [0.8, 1.0]]), np.diag([1.0, -0.5])
+    problem = NoisyQuadratic(hessian, [1.0, 1.0])
+    with pytest.raises(NoStationaryLaw, match="negative curvature -0.5, so preconditioned SGD") as caught:
+        SGD(problem, 0.1, preconditioner=matrix).stationary()
+    values, vectors = np.linalg.eig(matrix @ hessian)
+    grows = vectors[:, np.argmin(values)]
+    assert abs(caught.value.directions[:, 0] @ grows) == pytest.approx(1, rel=1e-12)
+    with pytest.raises(InvalidInput, match=r"lower step_size \(3\) until that is above 0.5"):
+        SGD(problem, 3.0, rule=rules.Proximal())
+    with pytest.raises(NoStationaryLaw, match="step_size is 1.9999999999999, but .* below 2 .known to 1e-12"):
+        SGD(NoisyQuadratic([1.0], [1.0]), 2 - 1e-13).stationary()
