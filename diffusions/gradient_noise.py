@@ -19,7 +19,7 @@ from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.samplings import sampling_factor
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
-from .linear_forms import semidefinite_cholesky
+from .linear_forms import root_of, semidefinite_cholesky
 from .solvers.coefficients import products_of_one
 
 
@@ -71,6 +71,10 @@ def batch_gradient(problem: Any, batch_size: int, sampling: str, label_noise: fl
             return FullGradient(problem, factor, labels)
         kind = TabulatedGradient if problem.table_pays else RowsGradient
         return kind(problem, factor, labels)
+    if problem.quadratic and problem.additive:
+        if label_noise:
+            problem.gradient_noise_map(1.0, label_noise**2)  # refuses
+        return AdditiveGradient(problem, problem.sampling_factor(batch_size, sampling), 0.0)
     if not problem.sampled or problem.endless:
         raise InvalidInput(
             f"the covariance of the gradient is made of the gradients of all samples, which {type(problem).__name__} "
@@ -143,6 +147,33 @@ class FullGradient(QuadraticGradient):
 
     def root(self, x: np.ndarray) -> np.ndarray:
         return np.broadcast_to(self.labels * self.spread, (len(x), *self.spread.shape))
+
+
+class AdditiveGradient(QuadraticGradient):
+    """Of one covariance everywhere: a noisy quadratic, or a quadratic about a minimum."""
+
+    @property
+    def normals(self) -> int:
+        return self.problem.dimension
+
+    @cached_property
+    def _covariance(self) -> np.ndarray:
+        vectors, d = self.problem.eigenvectors, self.problem.dimension
+        inner = self.problem.noise_covariance_map(np.zeros((d, d)), np.zeros(d))
+        return self.factor * vectors @ inner @ vectors.T
+
+    @cached_property
+    def _root(self) -> np.ndarray:
+        return root_of(self._covariance)
+
+    def variances(self, x: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(np.diagonal(self._covariance), x.shape)
+
+    def noise(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        return product(w, self._root)
+
+    def root(self, x: np.ndarray) -> np.ndarray:
+        return np.broadcast_to(self._root, (len(x), *self._root.shape))
 
 
 class RowsGradient(QuadraticGradient):

@@ -193,6 +193,8 @@ class OptimiserLimit(ABC):
             instead = f"take diffusions.{rule.limit}.of" if rule.limit else unknown
             if rule.label == "plain":
                 instead = "take diffusions.ModifiedEquation.of"
+            elif getattr(sgd, "preconditioner", None) is not None:
+                instead = "take that of sgd.in_plain_coordinates()"
             raise InvalidInput(
                 f"the rule is {rule.label}, and {cls.__name__} is the limit of {cls.limit_of}; for this rule {instead}"
             )

@@ -170,8 +170,8 @@ class UnderdampedLangevin(OptimiserLimit):
         """The problem, where it has closed moments."""
         if not isinstance(self.problem, QuadraticProblem):
             raise InvalidInput(
-                f"{self.label} on {type(self.problem).__name__} has no closed form: this needs LeastSquares or "
-                "StreamingLeastSquares; on other losses simulate"
+                f"{self.label} on {type(self.problem).__name__} has no closed form: this needs LeastSquares, "
+                "StreamingLeastSquares or NoisyQuadratic; on other losses simulate"
             )
         return self.problem
 
@@ -227,11 +227,16 @@ class UnderdampedLangevin(OptimiserLimit):
         second.warn_if_unstable()
         return second.moments(x0, steps, record, quantities, self._attributes(), self.clock.time, progress)
 
-    def stationary(self) -> StationaryLaw:
+    def stationary(self, settled_only: bool = False) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law of the position.
 
         Per unit of a constant noise, entry (i, j) of the covariance is, with order 1, l = step_size, b = momentum and
         curvatures k, l / [(1 - b) (k_i + k_j) + l (k_i - k_j)^2 / (2 (1 - b))]; the noise is that of the whole law.
+
+        Parameters
+        ----------
+        settled_only : bool
+            As in `SGD.stationary`.
 
         Raises
         ------
@@ -240,7 +245,7 @@ class UnderdampedLangevin(OptimiserLimit):
         InfiniteVariance
             If the second moment does not settle; `.threshold` is the step size at which it ceases to.
         """
-        return self.second_moments.stationary()
+        return self.second_moments.stationary(settled_only)
 
     def stability(self) -> Stability:
         """Step sizes below which mean and second moment settle, at this momentum."""

@@ -18,7 +18,7 @@ import numpy as np
 
 from sgdlimits.exact import claims_of_closures as theory
 from sgdlimits.exact.claims import Claim
-from sgdlimits.exact.errors import InvalidInput, OutOfReach
+from sgdlimits.exact.errors import InvalidInput, OutOfReach, Unstable
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
@@ -48,7 +48,7 @@ class Closure:
         Of the equation for the covariance, relative: 0 up to rounding.
     radius : float
         By which a step multiplies second moments under the frozen matrix; exactly 1 where only the equation fixes the
-        scale.
+        scale. Of Adam and RMSProp with noise at the minimiser a lower bound, from the mean.
     claims : tuple of Claim
     """
 
@@ -159,9 +159,9 @@ def _preconditioned(sgd: SGD, momentum: float, gain: float, eps: float) -> Closu
     Raises
     ------
     Unstable
-        If the frozen matrix has no stationary law.
+        If a curvature is negative.
     OutOfReach
-        If the iteration does not arrive.
+        If the iteration does not arrive, or meets a matrix without a law.
     """
     problem, label = sgd.problem, sgd.label
     inner = momentum_rule(momentum)
@@ -181,8 +181,16 @@ def _preconditioned(sgd: SGD, momentum: float, gain: float, eps: float) -> Closu
     squares = np.diagonal(noise(np.zeros((zero.size,) * 2))).copy()
     if squares.min() <= 0:
         raise InvalidInput(f"the closure of {label} needs noise on every coordinate of the gradient at the minimiser")
+    if problem.curvatures.min() < 0:
+        replace(sgd, rule=inner).stationary()  # says so
     for _ in range(MOST):
-        covariance = frozen(squares).stationary().covariance
+        try:
+            covariance = frozen(squares).stationary().covariance
+        except Unstable as error:
+            raise OutOfReach(
+                f"the closure of {label} was not found: on its way the step size {float(sgd.step_size):g} times the "
+                f"frozen matrix is too large for a law ({error}); lower step_size"
+            ) from None
         now = np.diagonal(hessian @ covariance @ hessian + noise(covariance))
         change = float(np.abs(now / squares - 1).max())
         squares = np.sqrt(squares * now)  # half way, in logarithms
@@ -195,12 +203,14 @@ def _preconditioned(sgd: SGD, momentum: float, gain: float, eps: float) -> Closu
     found = Closure(
         f"closure of {label}", covariance, np.diag(step), noise(covariance), 0.0, math.nan, (theory.ADAPTIVE,)
     )
-    return replace(found, residual=residual(found, hessian, momentum), radius=_frozen_radius(last))
+    return replace(found, residual=residual(found, hessian, momentum), radius=_frozen_radius(last, momentum))
 
 
-def _frozen_radius(sgd: SGD) -> float:
+def _frozen_radius(sgd: SGD, momentum: float) -> float:
     """By which a step multiplies second moments, at least: of the mean's slowest direction, squared."""
-    kept = np.eye(len(sgd.rule.matrix)) - float(sgd.step_size) * sgd.rule.matrix[:, None] * sgd.problem.hessian
+    problem, one = sgd.problem, np.eye(len(sgd.rule.matrix))
+    step = float(sgd.step_size) * sgd.rule.matrix[:, None] * (problem.hessian + problem.ridge * one)
+    kept = np.block([[(1 + momentum) * one - step, -momentum * one], [one, 0 * one]])  # of x and the one before
     return float(np.abs(np.linalg.eigvals(kept)).max() ** 2)
 
 

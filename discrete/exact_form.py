@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.ensembles.results import moments_dataset
 from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw, some_of
 from sgdlimits.exact.schedules import StepSizes
-from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.stationary_law import Stability, StationaryLaw, past
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -88,16 +88,16 @@ def refuse_unsettled(label: str, stability: Stability) -> None:
     ------
     NoStationaryLaw, InfiniteVariance
     """
-    size = f"step_size is {stability.step_size:g}"
+    size = stability.step_size
     if not stability.mean_stable:
         raise NoStationaryLaw(
-            f"{size}, but the mean of {label} settles only below {stability.mean_threshold:.6g}; lower the step size",
+            f"{past(size, stability.mean_threshold, f'the mean of {label} settles')}; lower the step size",
             stability.mean_threshold,
         )
     if not stability.mean_square_stable:
         raise InfiniteVariance(
-            f"{size}, but the variance of {label} is finite only below {stability.mean_square_threshold:.6g}; lower "
-            "the step size or raise the batch size",
+            f"{past(size, stability.mean_square_threshold, f'the variance of {label} is finite')}; lower the step size "
+            "or raise the batch size",
             stability.mean_square_threshold,
         )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -105,13 +105,31 @@ class PlainCoordinates(ExactForm):
     def stationary(self, settled_only: bool) -> StationaryLaw:
         """As `SGD.stationary`."""
         root, problem = self.rule.root, self.problem
-        law = self.plain.stationary(settled_only)
+        try:
+            law = self.plain.stationary(settled_only)
+        except NoStationaryLaw as error:
+            if error.directions is None:
+                raise
+            raise self._unsettled(error) from None
         covariance = root @ law.covariance @ root
         vectors = problem.eigenvectors
         risk = float(problem.expected_risk(np.zeros(problem.dimension), vectors.T @ covariance @ vectors))
         return StationaryLaw(
             problem.minimiser.copy(), covariance, risk, _orthonormal(root @ law.frozen_directions),
             _orthonormal(root @ law.unsettled_directions) if law.unsettled_directions.size else np.zeros((0, 0)),
+        )  # fmt: skip
+
+    def _unsettled(self, error: NoStationaryLaw) -> NoStationaryLaw:
+        """The same of x: what stands in the error is of y."""
+        directions, problem, cure = error.directions, self.problem, "raise the ridge"
+        assert directions is not None
+        count, least = directions.shape[1], float(problem.curvatures.min())
+        if problem.additive and count < problem.dimension:
+            cure += ", or take stationary(settled_only=True) for the law of the other directions"
+        what = f"the negative curvature {least:.6g}" if least < 0 else "no curvature where there is noise"
+        return NoStationaryLaw(
+            f"the descended objective has {what}, so {self.sgd.label} does not settle along {count} direction(s) "
+            f"at any step size; {cure}", error.threshold, _orthonormal(self.rule.root @ directions),
         )  # fmt: skip
 
     def stability(self) -> Stability:

@@ -121,6 +121,7 @@ class SGD(KnownLaws, Simulated):
                 object.__setattr__(self, "nesterov", isinstance(rule, Nesterov))
             if isinstance(rule, Preconditioned):
                 rule.check_dimension(self.problem.dimension)
+                object.__setattr__(self, "preconditioner", rule.matrix)
             linear = isinstance(rule, (Plain, HeavyBall, Nesterov))
             object.__setattr__(self, "rule", None if linear else rule)
         if isinstance(self.rule, CurvedRule):

@@ -62,18 +62,25 @@ def solve_stein(transition: np.ndarray, noise: np.ndarray) -> np.ndarray:
 
 
 def solve_pairs(left: np.ndarray, right: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """C (..., s, s) with C = left C right^T + source, for batches of blocks (..., s, s) of modes.
+    """C (..., s, s) with C = F C G^T + source, left = 1 - F and right = 1 - G, for batches of blocks (..., s, s).
 
-    A block of one number is divided; where 1 - left * right vanishes the result is infinite.
+    What F and G lose keeps its digits where they lose little. A block of one number is divided; where 1 - F G vanishes
+    the result is infinite.
     """
     s = source.shape[-1]
     if s == 1:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return source / (1 - left * right)
+            return source / (left + right - left * right)
+    one = np.eye(s)
+    decay = _paired(left, one) + _paired(one, right) - _paired(left, right)
+    flat = np.broadcast_to(source.reshape(*source.shape[:-2], s * s, 1), (*decay.shape[:-2], s * s, 1))
+    return np.linalg.solve(decay, flat).reshape(*decay.shape[:-2], s, s)
+
+
+def _paired(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Kronecker products (..., s^2, s^2)."""
     pairs = np.einsum("...ab,...cd->...acbd", left, right)
-    pairs = pairs.reshape(*pairs.shape[:-4], s * s, s * s)
-    flat = np.broadcast_to(source.reshape(*source.shape[:-2], s * s, 1), (*pairs.shape[:-2], s * s, 1))
-    return np.linalg.solve(np.eye(s * s) - pairs, flat).reshape(*pairs.shape[:-2], s, s)
+    return pairs.reshape(*pairs.shape[:-4], pairs.shape[-4] * pairs.shape[-3], -1)
 
 
 def _symmetric(matrix: np.ndarray) -> np.ndarray:

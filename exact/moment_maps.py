@@ -100,6 +100,11 @@ class MomentMap:
         return self.transition * self.decay_before_noise[:, None, None]
 
     @cached_property
+    def _lost_whole(self) -> np.ndarray:
+        """1 - F g (d, s, s), with the digits of `lost`."""
+        return self.lost + self.transition * (1 - self.decay_before_noise)[:, None, None]
+
+    @cached_property
     def _carry(self) -> np.ndarray:
         """What covariances are multiplied by, mode pair by mode pair: (a, b, c, e, d, d)."""
         whole = np.moveaxis(self._whole, 0, 2)
@@ -221,17 +226,17 @@ class MomentMap:
     @cached_property
     def response(self) -> np.ndarray:
         """Stationary position covariance (d, d) for an N of ones, entry by entry; 0 where nothing moves."""
-        moving = self._whole[:, 0, 0] != 1
-        response, whole = np.zeros((self.dimension, self.dimension)), self._whole[moving]
+        moving = self._lost_whole[:, 0, 0] != 0
+        response, lost = np.zeros((self.dimension, self.dimension)), self._lost_whole[moving]
         source = np.outer(self.entry, self.entry)
-        response[np.ix_(moving, moving)] = solve_pairs(whole[:, None], whole[None], source)[..., 0, 0]
+        response[np.ix_(moving, moving)] = solve_pairs(lost[:, None], lost[None], source)[..., 0, 0]
         return self.weights * response
 
     def responses(self) -> Responses:
         """What a noise leaves behind, about mean zero."""
-        d, moving = self.dimension, self._whole[:, 0, 0] != 1
-        variances, whole = np.zeros(d), self._whole[moving]
-        variances[moving] = solve_pairs(whole, whole, np.outer(self.entry, self.entry))[..., 0, 0]
+        d, moving = self.dimension, self._lost_whole[:, 0, 0] != 0
+        variances, lost = np.zeros(d), self._lost_whole[moving]
+        variances[moving] = solve_pairs(lost, lost, np.outer(self.entry, self.entry))[..., 0, 0]
         seen = np.broadcast_to(self.decay_before_noise, (d,))
         return Responses(lambda: self.response, np.diagonal(self.weights) * variances, seen)
 

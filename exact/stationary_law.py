@@ -125,3 +125,13 @@ class Stability:
             f"Stability(mean_threshold={self.mean_threshold:.6g}, "
             f"mean_square_threshold={self.mean_square_threshold:.6g}; step_size={self.step_size:.6g} is {verdict})"
         )
+
+
+def past(step_size: float, threshold: float, what: str) -> str:
+    """A sentence's beginning for a step size past a threshold, with digits enough to tell the two apart."""
+    for digits in (6, 9, 12, 15, 17):
+        size, limit = f"{step_size:.{digits}g}", f"{threshold:.{digits}g}"
+        if size != limit:
+            break
+    known = f" (known to {THRESHOLD_ERROR:g} of it)" if step_size < threshold else ""
+    return f"step_size is {size}, but {what} only below {limit}{known}"

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, finite_array
+from sgdlimits.exact.errors import InvalidInput, finite_array, kind
 from sgdlimits.exact.noise_maps import ConstantNoise
 
 from .quadratic import QuadraticProblem
@@ -49,21 +49,22 @@ class LocalQuadratic(QuadraticProblem):
     additive: ClassVar[bool] = True
 
     def __init__(self, problem: SampledProblem, point: Any = None) -> None:
+        _check_sampled(problem)
         d = problem.dimension
-        start = np.zeros(d) if point is None else finite_array("minimiser", point, shape=(d,))
+        start = np.zeros(d) if point is None else finite_array("point", point, shape=(d,))
         found = _minimum(problem, start, point is not None)
         values, vectors = np.linalg.eigh(problem.hessian(found))
         values, vectors = values[::-1].copy(), np.ascontiguousarray(vectors[:, ::-1])
         curvatures = values + problem.ridge
         if not np.abs(curvatures).max() > 0:
-            raise InvalidInput("the loss has no curvature where descent ends: add a ridge, or pass minimiser=")
+            raise InvalidInput("the loss has no curvature where descent ends: add a ridge, or pass another point")
         flat = np.abs(curvatures) <= FLAT * np.abs(curvatures).max()
         values[flat] = -problem.ridge
         noise = vectors.T @ problem.gradient_noise_covariance(found) @ vectors
         if (curvatures[~flat] < 0).any():
             raise InvalidInput(
                 f"the stationary point that was found is no minimum: its least curvature is {curvatures.min():.3g}; "
-                "pass minimiser=, a point near a minimum"
+                "pass a point near a minimum"
             )
         if (np.diagonal(noise)[flat] > FLAT * np.trace(noise)).any():
             raise InvalidInput(
@@ -151,6 +152,18 @@ class LocalQuadratic(QuadraticProblem):
         return f"LocalQuadratic(about a minimum of {self.problem!r}; largest eigenvalue {self.eigenvalues[0]:.4g})"
 
 
+def _check_sampled(problem: Any) -> None:
+    if getattr(problem, "quadratic", False):
+        raise InvalidInput(
+            f"{type(problem).__name__} is a quadratic already, with moments of its own: take it itself; this is for "
+            "Logistic, SampleLoss and Supervised"
+        )
+    if not getattr(problem, "sampled", False):
+        raise InvalidInput(
+            f"problem must be a smooth loss over samples, Logistic, SampleLoss or Supervised, got {kind(problem)}"
+        )
+
+
 def _minimum(problem: SampledProblem, start: np.ndarray, near: bool) -> np.ndarray:
     """A stationary point (d,) of the descended objective, by descent and Newton's method; `near`: close to `start`."""
     from scipy.optimize import minimize
@@ -165,20 +178,21 @@ def _minimum(problem: SampledProblem, start: np.ndarray, near: bool) -> np.ndarr
     ridge = problem.ridge * np.eye(x.size)
     size = 1e-300 + np.sqrt(np.trace(problem.gradient_noise_covariance(start)))
     step = np.inf
-    for _ in range(POLISHING):
-        move = np.linalg.pinv(problem.hessian(x) + ridge, rcond=FLAT, hermitian=True) @ problem.gradient(x)
-        step = float(np.linalg.norm(move) / (1 + np.linalg.norm(x)))
-        if not step < 1e6 or step <= 1e-3 * ARRIVED:
-            break
-        x = x - move
-    left, moved = float(np.linalg.norm(problem.gradient(x))), float(np.linalg.norm(x - start))
+    with np.errstate(over="ignore", invalid="ignore"):  # where there is no minimum
+        for _ in range(POLISHING):
+            move = np.linalg.pinv(problem.hessian(x) + ridge, rcond=FLAT, hermitian=True) @ problem.gradient(x)
+            step = float(np.linalg.norm(move) / (1 + np.linalg.norm(x)))
+            if not step < 1e6 or step <= 1e-3 * ARRIVED:
+                break
+            x = x - move
+        left, moved = float(np.linalg.norm(problem.gradient(x))), float(np.linalg.norm(x - start))
     arrived = step <= ARRIVED and left <= ARRIVED * size
     if not arrived or (near and moved > NEAR * (1 + np.linalg.norm(start))):
-        where = "near the point minimiser" if near else "by descent from the origin"
+        where = "near the point" if near else "by descent from the origin"
         why = f"the gradient has norm {left:.3g} where it ends"
         if arrived:
             why = f"the nearest stationary point is {moved:.3g} away, more than {NEAR:g} (1 + |point|)"
-        cure = "pass a nearer point, or leave minimiser out" if near else "pass minimiser=, a point near one"
+        cure = "pass a nearer one, or none" if near else "pass a point near one"
         raise InvalidInput(
             f"no minimum of this loss was found {where}: {why}; {cure}, or add a ridge where the loss has no minimum"
         )

@@ -35,7 +35,7 @@ from sgdlimits.exact.noise_feedback import GeneralFeedback, threshold_below, thr
 from sgdlimits.exact.noise_maps import SampledNoise
 from sgdlimits.exact.routes import Method, Moments, Route, choose_route
 from sgdlimits.exact.schedules import StepSizes
-from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.stationary_law import Stability, StationaryLaw, past
 
 from .pace import Pace
 from .quadratic import QuadraticProblem
@@ -167,20 +167,19 @@ class SecondMoments:
             If the mean settles but the second moment does not.
         """
         problem, label = self.problem, self.label
-        size = f"step_size is {self.step_size:g}"
         free = self._unsettled()
         if free.any() and not (flag("settled_only", settled_only) and problem.additive):
             self._refuse(free)
         mean_threshold = self.settled_threshold if free.any() else self.mean_threshold
         if not Stability(mean_threshold, mean_threshold, float(self.step_size)).mean_stable:
             raise NoStationaryLaw(
-                f"{size}, but the mean of {label} settles only below {mean_threshold:.6g}; lower the step size",
+                f"{past(self.step_size, mean_threshold, f'the mean of {label} settles')}; lower the step size",
                 mean_threshold,
             )
         if not self._finite_variance():
             threshold = self.mean_square_threshold()
             raise InfiniteVariance(
-                f"{size}, but the variance of {label} is finite only below {threshold:.6g}; lower the step size or "
+                f"{past(self.step_size, threshold, f'the variance of {label} is finite')}; lower the step size or "
                 "raise the batch size",
                 threshold,
             )

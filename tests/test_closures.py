@@ -7,7 +7,7 @@ import pytest
 
 from sgdlimits import compare
 from sgdlimits.discrete import SGD, rules
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.problems import LeastSquares, Logistic, NoisyQuadratic, StreamingLeastSquares
 
 A = np.array([[1.0, 0.3, 0.0], [0.3, 2.0, -0.1], [0.0, -0.1, 0.5]])
@@ -104,3 +104,17 @@ def test_what_has_no_closure_says_so():
         assert len(str(caught.value)) < 400
     with pytest.raises(InvalidInput, match="form is '2020'"):
         SGD(SILENT, 0.1, rule=rules.NaturalGradient(fisher="centred")).closure("2020")
+
+
+def test_the_factor_of_a_frozen_matrix_knows_momentum_and_ridge():
+    """Assert it against the companion matrix of (x, m); and a reason where no law is met on the way."""
+    ridge = 0.5
+    sgd = SGD(NoisyQuadratic([2.0, 0.1], [1.0, 1.0], ridge=ridge), 0.01, rule=rules.Adam())
+    found = sgd.closure()
+    slowest = max(
+        np.abs(np.linalg.eigvals([[1 - step * (k + ridge), -step * 0.9], [k + ridge, 0.9]])).max() ** 2
+        for step, k in zip(np.diagonal(found.step_matrix), (2.0, 0.1))
+    )
+    assert found.radius == pytest.approx(slowest, rel=1e-9)
+    with pytest.raises(OutOfReach, match="closure of RMSProp was not found.*lower step_size"):
+        SGD(NoisyQuadratic([1.0], [1.0]), 50.0, rule=rules.RMSProp()).closure()

@@ -17,7 +17,7 @@ from sgdlimits.discrete.escape import (
     UserLandscape,
 )
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach
-from sgdlimits.problems import LeastSquares, StreamingLeastSquares
+from sgdlimits.problems import LeastSquares, NoisyQuadratic, StreamingLeastSquares
 
 
 def cusp(product, z=6.0, momentum=0.0):
@@ -182,3 +182,19 @@ def test_bad_input_is_named():
         escape.kramers(LandscapeDescent(PlanarDoubleWell(), 0.1, np.diag([1.0, 2.0])))
     with pytest.raises(InvalidInput, match="momentum"):
         LandscapeDescent(DoubleWell(1.0), 0.1, 0.1, momentum=1.0)
+
+
+def test_descent_with_additive_noise_has_a_transfer_operator():
+    """Assert it against the descent of the same well on a line, with momentum, in the plane by splitting."""
+    quadratic = NoisyQuadratic([1.0], [4.0], ridge=0.5)
+    for momentum in (0.0, 0.5):
+        found = escape.rate(SGD(quadratic, 0.5, 2, momentum=momentum), (-2.0, 2.0))
+        well = LandscapeDescent(HarmonicWell(curvature=1.5, wall=2.0), 0.5, 2.0, momentum=momentum)
+        assert found.method == "transfer" and found.rate == pytest.approx(escape.rate(well).rate, rel=1e-9)
+    sgd = SGD(NoisyQuadratic([[2.0, 0.5], [0.5, 1.0]], [[1.0, 0.5], [0.5, 1.0]]), 0.3)
+    box = Basin(lambda w: np.abs(w).max(axis=1), 1.2, np.zeros(2))
+    exact, drawn = escape.rate(sgd, box), escape.rate(sgd, box, method="splitting", tolerance=0.2)
+    assert exact.method == "transfer" and drawn.rate == pytest.approx(exact.rate, rel=0.1)
+    assert escape.exponent(SGD(NoisyQuadratic([1.0], [1.0]), 0.5), (-2.0, 2.0)).exponent == pytest.approx(6, rel=1e-8)
+    with pytest.raises(InvalidInput, match="has no noise"):
+        escape.rate(SGD(NoisyQuadratic([1.0], [0.0]), 0.5), (-2.0, 2.0))

@@ -262,3 +262,66 @@ def test_the_quadratic_about_a_minimum_has_all_of_it():
     assert fluctuation.table({"logistic": sgd}).dataset.excess.values[0] > 0
     with pytest.raises(InvalidInput, match="moves the minimum"):
         local.with_ridge(0.2)
+
+
+def test_windows_keep_their_digits_at_tiny_step_sizes_and_of_any_length():
+    """Assert the geometric sums in exact arithmetic; sums of powers of 1 - a lose all digits there."""
+    from fractions import Fraction
+
+    for eta in (1e-12, 1e-6, 0.3):
+        kept = 1 - Fraction(eta)
+        variance = Fraction(eta) ** 2 / (1 - kept**2)
+        for window in (64, 65, 200):
+            total = window + 2 * sum((window - n) * kept**n for n in range(1, window))
+            found = fluctuation.average(SGD(NoisyQuadratic([1.0], [1.0]), eta), window).covariance.item()
+            assert found == pytest.approx(float(total * variance / window**2), rel=1e-13)
+    long = fluctuation.average(SGD(NoisyQuadratic([1.0], [1.0]), 0.3), 10**9)
+    assert long.covariance.item() == pytest.approx(long.limit.item(), rel=1e-8)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_dissipation_holds_at_tiny_step_sizes(momentum):
+    """Assert it where the covariance has lost digits, and that a law which is not stationary still fails."""
+    sgd = SGD(NoisyQuadratic(positive(1, 2), positive(2, 2)), 1e-11, momentum=momentum)
+    found = fluctuation.dissipation(sgd)
+    assert found.holds and not replace(found, dissipated=1.1 * found.dissipated).holds
+    exact = SGD(NoisyQuadratic([1.0], [1.0]), 1e-11).stationary().covariance.item()
+    assert exact == pytest.approx(1e-11 / 2 / (1 - 0.5e-11), rel=1e-14)
+
+
+@pytest.mark.parametrize("samples", [1e-2, 1e2, 1e9])
+def test_the_best_step_size_of_a_sampler_is_found_for_any_number_of_samples(samples):
+    """Assert 2 / (N c + k) on a line, however far below the threshold."""
+    found = fluctuation.posterior(SGD(NoisyQuadratic([2.0], [3.0]), 0.1), samples)
+    assert found.step_size == pytest.approx(2 / (samples * 3 + 2), rel=1e-6)
+
+
+def test_methods_whose_limit_is_not_known_stand_in_the_table_too():
+    """Assert their excess loss, and a note for the limit."""
+    rows = LeastSquares.gaussian(30, 3, noise=0.4, seed=1, ridge=0.1)
+    methods = [SGD(rows, 0.1), SGD(rows, 0.1, rule=rules.Proximal()), SGD(rows, 0.1, rule=rules.StochasticNewton(0.5))]
+    table = fluctuation.table(methods)
+    np.testing.assert_array_equal(table.dataset.excess, [one.stationary().risk - rows.least_risk for one in methods])
+    assert np.isnan(table.dataset.excess_of_limit.values[:, 0]).tolist() == [False, True, True]
+    assert len(table.notes) == 2
+    still = fluctuation.table([SGD(NoisyQuadratic(positive(1, 2), np.zeros(2)), 0.1)])
+    assert still.dataset.relative_error.item() == 0
+
+
+@pytest.mark.parametrize(("make", "message"), [
+    (lambda rows, flat: fluctuation.weight_decay(SGD(rows, 0.1, rule="adam"), [0, 0.1, 0.2]), "no closed moments"),
+    (lambda rows, flat: fluctuation.weight_decay(SGD(rows, 0.1, sampling="reshuffle"), [0, 0.1, 0.2]), "reshuffled"),
+    (lambda rows, flat: fluctuation.weight_decay(SGD(rows, 9.0), [0, 0.1, 0.2]), "no ridge from 0 to 0.2 has a law.*9"),
+    (lambda rows, flat: fluctuation.weight_decay(SGD(flat, 0.1), [0.6, 1.0, 2.0]), "no least value"),
+    (lambda rows, flat: fluctuation.table([SGD(flat.with_ridge(1.0), 0.1)]), "no least value"),
+    (lambda rows, flat: fluctuation.autocovariance(SGD(rows, 0.1), [[1, 2]]), "lags must be one number"),
+    (lambda rows, flat: fluctuation.autocovariance(SGD(rows, 0.1, 30, "without_replacement")), "nothing fluctuates"),
+    (lambda rows, flat: fluctuation.ellipse(SGD(rows, 0.1), 3), "coordinates must be two"),
+    (lambda rows, flat: fluctuation.shapes(SGD(rows, 0.1), [0.1], paths=1, steps=3), "one path has no covariance"),
+    (lambda rows, flat: fluctuation.dissipation(SGD(rows, 0.1), np.zeros(3), 5, paths=1), "paths"),
+])  # fmt: skip
+def test_a_refusal_has_the_right_reason(make, message):
+    """Assert one sentence each, which names what is in the way."""
+    rows = LeastSquares.gaussian(30, 3, noise=0.4, seed=1, ridge=0.1)
+    with pytest.raises(InvalidInput, match=message):
+        make(rows, NoisyQuadratic([1.0, -0.5], [1.0, 1.0], minimiser=[1.0, 1.0]))

@@ -11,7 +11,7 @@ from sgdlimits import compare
 from sgdlimits.diffusions import HomogenizedSGD, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
 from sgdlimits.exact.errors import InvalidInput, MismatchedProcesses
-from sgdlimits.problems import LeastSquares, Logistic, SampleLoss
+from sgdlimits.problems import LeastSquares, LocalExpansion, LocalQuadratic, Logistic, NoisyQuadratic, SampleLoss
 
 RIDGE = 0.1
 
@@ -109,7 +109,7 @@ def test_a_given_point_chooses_between_two_minima():
 def test_where_there_is_no_minimum_a_sentence_says_so(data):
     """Assert it at a maximum, far from any minimum, on separable data, and on least squares, which needs no point."""
     well = double_well(np.array([-0.3, 0.3]))
-    with pytest.raises(InvalidInput, match="is no minimum: its least curvature is -1.*pass minimiser="):
+    with pytest.raises(InvalidInput, match="is no minimum: its least curvature is -1.*pass a point near"):
         OrnsteinUhlenbeck(well, 0.01)
     with pytest.raises(InvalidInput, match="no minimum of this loss was found near the point"):
         OrnsteinUhlenbeck(well, 0.01, minimiser=[3.0])
@@ -142,3 +142,12 @@ def test_a_comparison_is_about_the_loss_and_not_its_quadratic(data):
     start = found.dataset["estimate"].sel(observable="risk", step=0).values
     np.testing.assert_allclose(start, sgd.problem.risk(far[None])[0], rtol=1e-12)
     assert abs(process.problem.risk(far[None])[0] - start[0]) > 0.1 * start[0]
+
+
+@pytest.mark.parametrize("make", [LocalQuadratic, LocalExpansion])
+def test_what_is_no_loss_over_samples_is_refused(make):
+    """Assert it of quadratics, which need no expansion, and of what is no problem."""
+    with pytest.raises(InvalidInput, match="NoisyQuadratic is a quadratic already"):
+        make(NoisyQuadratic([1.0], [1.0]))
+    with pytest.raises(InvalidInput, match="a smooth loss over samples"):
+        make("logistic")

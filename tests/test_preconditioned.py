@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sgdlimits.diffusions import OrnsteinUhlenbeck
-from sgdlimits.discrete import SGD, rules
+from sgdlimits.diffusions import OrnsteinUhlenbeck, UnderdampedLangevin
+from sgdlimits.discrete import SGD, fluctuation, rules
 from sgdlimits.ensembles import Noise
-from sgdlimits.exact.errors import InvalidInput, InfiniteVariance
+from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw
 from sgdlimits.problems import LeastSquares, Logistic, NoisyQuadratic, StreamingLeastSquares
 
 
@@ -162,3 +162,34 @@ def test_what_cannot_be_used_is_refused(options, message):
         SGD(LeastSquares.from_arrays(*rows()), 0.1).in_plain_coordinates()
     with pytest.raises(InvalidInput, match="Plain, HeavyBall or Nesterov"):
         rules.Preconditioned(np.ones(3), rules.Adam())
+
+
+def test_the_rule_by_its_own_name_is_the_same_descent():
+    """Assert that rules.Preconditioned has what preconditioner= has, its fluctuations and the cure of a limit too."""
+    matrix, problem = np.array([[2.0, 0.3], [0.3, 1.0]]), NoisyQuadratic([[2.0, 0.5], [0.5, 1.0]], [1.0, 0.5])
+    named = SGD(problem, 0.1, rule=rules.Preconditioned(matrix, rules.HeavyBall(0.5)))
+    short = SGD(problem, 0.1, momentum=0.5, preconditioner=matrix)
+    for sgd in (named, replace(named, step_size=0.1)):
+        np.testing.assert_array_equal(
+            fluctuation.autocovariance(sgd, 3).autocovariance, fluctuation.autocovariance(short, 3).autocovariance
+        )
+    for limit in (OrnsteinUhlenbeck, UnderdampedLangevin):
+        with pytest.raises(InvalidInput, match="in_plain_coordinates"):
+            limit.of(named)
+    assert UnderdampedLangevin.of(named.in_plain_coordinates()).stationary().risk > 0
+
+
+def test_a_refusal_speaks_of_the_positions_that_were_asked_for():
+    """Assert curvature and direction of x, the cure of proximal steps, and digits that tell a step from its threshold.
+    """
+    matrix, hessian = np.array([[2.0, 0.8], [0.8, 1.0]]), np.diag([1.0, -0.5])
+    problem = NoisyQuadratic(hessian, [1.0, 1.0])
+    with pytest.raises(NoStationaryLaw, match="negative curvature -0.5, so preconditioned SGD") as caught:
+        SGD(problem, 0.1, preconditioner=matrix).stationary()
+    values, vectors = np.linalg.eig(matrix @ hessian)
+    grows = vectors[:, np.argmin(values)]
+    assert abs(caught.value.directions[:, 0] @ grows) == pytest.approx(1, rel=1e-12)
+    with pytest.raises(InvalidInput, match=r"lower step_size \(3\) until that is above 0.5"):
+        SGD(problem, 3.0, rule=rules.Proximal())
+    with pytest.raises(NoStationaryLaw, match="step_size is 1.9999999999999, but .* below 2 .known to 1e-12"):
+        SGD(NoisyQuadratic([1.0], [1.0]), 2 - 1e-13).stationary()

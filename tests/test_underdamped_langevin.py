@@ -12,7 +12,7 @@ from sgdlimits.ensembles import Gaussian
 from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw
 from sgdlimits.exact.noise_maps import ConstantNoise
 from sgdlimits.exact.phase_space_moments import PhaseSpaceFlow
-from sgdlimits.problems import LeastSquares, Logistic, StreamingLeastSquares
+from sgdlimits.problems import LeastSquares, Logistic, NoisyQuadratic, StreamingLeastSquares
 
 MEAN, SPREAD = np.array([1.0, -1.0, 0.5]), np.diag([0.5, 0.2, 0.1]) + 0.05
 START = Gaussian(MEAN, SPREAD)
@@ -259,3 +259,22 @@ def test_the_correction_of_order_2_on_a_loss_that_is_not_quadratic():
         bent = np.array([logistic.hessian(point) @ w + 0.1 * w for point, w in zip(x, v)])
         np.testing.assert_allclose(gap[:, :D], ahead * pull, atol=1e-12)
         np.testing.assert_allclose(gap[:, D:], 0.5 * (bent - first.friction * pull), atol=1e-7)
+
+
+def test_a_noisy_quadratic_has_this_limit_as_least_squares_has():
+    """Assert the closed form for matrices that do not commute, its order, its paths, and laws of settled directions."""
+    k, c = np.array([[2.0, 0.5], [0.5, 1.0]]), np.array([[1.0, 0.9], [0.9, 1.0]])
+    sgd = SGD(NoisyQuadratic(k, c), 0.01, batch_size=2, momentum=0.9)
+    values, vectors = np.linalg.eigh(k)
+    inner = vectors.T @ c @ vectors / 2
+    decay = 0.1 * (values[:, None] + values) + 0.01 * (values[:, None] - values) ** 2 / 0.2
+    limit = UnderdampedLangevin.of(sgd)
+    expected = vectors @ (0.01 * inner / decay) @ vectors.T
+    np.testing.assert_allclose(limit.stationary().covariance, expected, rtol=1e-12)
+    paths = limit.simulate(np.zeros(2), 150, 4000, ("state",), [150], seed=1).state.values[:, -1]
+    moments = limit.moments(np.zeros(2), 150, [150]).covariance.values[-1]
+    np.testing.assert_allclose(np.cov(paths.T), moments, rtol=0.12)
+    flat = UnderdampedLangevin.of(SGD(NoisyQuadratic([1.0, -1.0], [1.0, 1.0]), 0.01, momentum=0.9))
+    with pytest.raises(NoStationaryLaw, match="settled_only=True"):
+        flat.stationary()
+    np.testing.assert_allclose(flat.stationary(settled_only=True).covariance, [[0.05, 0], [0, 0]], rtol=1e-12)

@@ -23,7 +23,7 @@ class KramersRate:
     Attributes
     ----------
     rate : float
-        Per step.
+        Per step; 0 where that is below the range of numbers, and the exponent says by how much.
     rate_per_time : float
         Per unit of time of the diffusion, in which a step is step_size (with momentum step_size / (1 - momentum)).
     exponent : float
@@ -40,6 +40,8 @@ class KramersRate:
     formula: str
 
     def __repr__(self) -> str:
+        if not self.rate:
+            return f"KramersRate(too small for a number, of exponent {self.exponent:.6g}; {self.formula})"
         return f"KramersRate({self.rate:.6g} a step, {self.rate_per_time:.6g} a unit of time; {self.formula})"
 
 

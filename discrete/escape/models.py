@@ -201,10 +201,12 @@ def _of_sgd(sgd: SGD) -> StepModel | None:
                 why = "it holds more than two numbers from step to step"
             cost = stream_cost(size, batch, h, problem.truth, deviation, problem.ridge)
     else:
-        line, why = _of_rows(sgd, problem)
         factor = problem.sampling_factor(sgd.batch_size, sgd.sampling)
         batch = sgd.batch_size
         noise = factor * problem.gradient_noise_covariance(minimum) + sgd.label_noise**2 / batch * problem.hessian
+        if problem.additive:
+            return _of_additive_gradient(sgd, hessian, size**2 * noise)
+        line, why = _of_rows(sgd, problem)
 
     def drift(w: Array) -> Array:
         return w - size * (w - minimum) @ hessian
@@ -215,8 +217,38 @@ def _of_sgd(sgd: SGD) -> StepModel | None:
     )  # fmt: skip
 
 
+def _of_additive_gradient(sgd: SGD, hessian: Array, noise: Array) -> StepModel:
+    """Gaussian noise (d, d) of a step, the same everywhere: a noisy quadratic, or the one about a minimum."""
+    size, momentum, minimum, d = float(sgd.step_size), sgd.momentum, sgd.problem.minimiser, len(hessian)
+    if not noise.any():
+        raise InvalidInput("the gradient has no noise, so that nothing escapes: give it some, or lower the batch size")
+
+    def drift(w: Array) -> Array:
+        return w - size * (w - minimum) @ hessian
+
+    def spread(w: Array) -> Array:
+        return np.broadcast_to(noise, (len(w), d, d))
+
+    line: LineSteps | None = None
+    plane: PlaneSteps | None = None
+    regular = bool(np.linalg.eigvalsh(noise)[0] > 0)
+    why = "" if regular else "its noise is singular"
+    if regular and d == 1:
+        line = GaussianSteps(lambda w: (drift(w[:, None]), np.full((len(w), 1), np.sqrt(noise[0, 0]))), np.ones(1))
+    elif regular and d == 2 and not momentum:
+        plane = GaussianPlane(drift, spread)
+    elif regular:
+        why = "it holds more than two numbers from step to step"
+    return StepModel(
+        sgd, size, momentum, minimum, np.eye(d) - size * hessian, noise, drift, None, line, plane,
+        quadratic_cost(drift, spread) if regular else None, why, float(sgd.batch_size),
+    )  # fmt: skip
+
+
 def _of_rows(sgd: SGD, problem: LeastSquares) -> tuple[LineSteps | None, str]:
     """Finite data on a line with label noise: a mixture over batches."""
+    if not isinstance(problem, LeastSquares):
+        return None, "only moments of its noise are known"
     if problem.dimension != 1:
         return None, "it has finite data in more than one dimension"
     if not sgd.label_noise:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from ..sgd import SGD
 
-SHORT = 64  # windows up to which powers are summed one by one
-
 
 def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xarray.Dataset:
     """Exact Cov(x_{t + lag}, x_t) at stationarity.
@@ -42,14 +40,19 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
     Raises
     ------
     NoStationaryLaw, InfiniteVariance, InvalidInput
-        As `SGD.stationary`; InvalidInput if a lag is no whole number from 0 on.
+        As `SGD.stationary`; InvalidInput if a lag is no whole number from 0 on, or nothing fluctuates.
     """
     import xarray
 
-    kept = np.arange(whole_number("lags", lags, 1)) if np.ndim(lags) == 0 else np.array(lags)
-    for lag in kept:
-        whole_number("lags", lag.item(), 0)
+    if np.ndim(lags) == 0:
+        kept = np.arange(whole_number("lags", lags, 1))
+    else:
+        if np.ndim(lags) != 1 or not len(lags):
+            raise InvalidInput(f"lags must be one number or a sequence of them, got the shape {np.shape(lags)}")
+        kept = np.array([whole_number("lags", np.asarray(lag).item(), 0) for lag in lags])
     state = stationary_state(sgd)
+    if not state.positions.any():
+        raise InvalidInput("nothing fluctuates at stationarity, so that no correlation is defined: add noise")
     found = np.empty((len(kept), *state.positions.shape))
     for index, lag in enumerate(kept):
         found[index] = _lagged(state, int(lag))
@@ -131,23 +134,30 @@ def _lagged(state: StationaryState, lag: int) -> np.ndarray:
 
 
 def _window_covariance(state: StationaryState, window: int) -> np.ndarray:
-    """(W R_0 + sum (W - n) (R_n + R_n^T)) / W^2, by the sum of a geometric series where the window is long."""
-    transition = state.equations.transition
-    moving = ~state.problem.frozen
-    d, s = len(transition), state.equations.numbers
-    weighted = np.zeros((d, s))
-    if window <= SHORT:
-        power = np.broadcast_to(np.eye(s), transition.shape)
-        for n in range(1, window):
-            power = power @ transition
-            weighted += (window - n) * power[:, 0]
-    else:
-        kept, lost = transition[moving], state.equations.lost[moving]
-        inverse = np.linalg.inv(lost)
-        after = np.eye(s) - np.linalg.matrix_power(kept, window)
-        weighted[moving] = (inverse @ (window * np.eye(s) - kept @ after @ inverse) - window * np.eye(s))[:, 0]
+    """(W R_0 + sum (W - n) (R_n + R_n^T)) / W^2, with R_n = F^n R_0 of everything that is kept."""
+    lost = state.equations.lost
+    sums = _sums_of_sums(lost, window - 1)
+    weighted = (sums - lost @ sums)[:, 0]  # of F^n, n = 1, ..., W - 1
     cross = np.einsum("ia,aij->ij", weighted, state.covariance[:, 0])
     return (window * state.positions + cross + cross.T) / window**2
+
+
+def _sums_of_sums(lost: np.ndarray, count: int) -> np.ndarray:
+    """T_n = A_1 + ... + A_n for n = count, A_n = 1 + F + ... + F^(n - 1), (d, s, s), from lost = 1 - F.
+
+    By doubling: A_2n = 2 A_n - lost A_n A_n, Newton's step for the inverse of `lost`, so that digits are kept where F
+    is all but 1.
+    """
+    one = np.eye(lost.shape[-1])
+    first, second, n = np.zeros_like(lost), np.zeros_like(lost), 0
+    for bit in bin(count)[2:]:
+        moved = lost @ first
+        second = 2 * second + n * first - moved @ second
+        first, n = 2 * first - moved @ first, 2 * n
+        if bit == "1":
+            first = one + first - lost @ first
+            second, n = second + first, n + 1
+    return second
 
 
 def _from_start(

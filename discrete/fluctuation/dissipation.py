@@ -16,6 +16,7 @@ from .stationary_states import stationary_state
 if TYPE_CHECKING:
     from ..sgd import SGD
 
+LOST = 1e3  # roundings of the slowest rate that both sides may be apart
 APART = 4  # standard errors of the difference within which the sides agree
 
 
@@ -32,6 +33,8 @@ class Dissipation:
     dissipated_error, fluctuating_error, difference_error : float
         Standard errors over paths; 0 where both are exact.
     exact : bool
+    rounding : float
+        Relative difference that rounding may leave of exact sides; more than 1e-9 at tiny step sizes.
     """
 
     dissipated: float
@@ -40,12 +43,13 @@ class Dissipation:
     fluctuating_error: float = 0.0
     difference_error: float = 0.0
     exact: bool = True
+    rounding: float = 1e-9
 
     @property
     def holds(self) -> bool:
-        """Whether the sides agree: to 1e-9 where exact, else within four standard errors of the difference."""
+        """Whether the sides agree: to rounding where exact, else within four standard errors of the difference."""
         gap = abs(self.dissipated - self.fluctuating)
-        return gap <= 1e-9 * abs(self.fluctuating) if self.exact else gap <= APART * self.difference_error
+        return gap <= self.rounding * abs(self.fluctuating) if self.exact else gap <= APART * self.difference_error
 
     def __repr__(self) -> str:
         verdict = "they agree" if self.holds else "they differ: the paths are not at stationarity"
@@ -88,6 +92,7 @@ def dissipation(sgd: SGD, x0: Any = None, steps: int = 0, paths: int = 10_000, s
     if x0 is None:
         return _exact(sgd)
     steps, size, mu = whole_number("steps", steps, 1), float(sgd.step_size), sgd.momentum
+    whole_number("paths", paths, 2)
     found = sgd.simulate(x0, steps + 1, paths, ("state",), [steps, steps + 1], seed)
     before, after = found.state.sel(step=steps).values, found.state.sel(step=steps + 1).values
     lost = np.einsum("pj,pj->p", before - before.mean(axis=0), np.asarray(sgd.problem.gradient(before)))
@@ -109,4 +114,6 @@ def _exact(sgd: SGD) -> Dissipation:
         square = float(np.trace(state.covariance[1, 1]))
     else:
         square = float(curvatures**2 @ np.diagonal(state.positions) + np.trace(state.noise))
-    return Dissipation(lost, float(sgd.step_size) * (1 + sgd.momentum) / 2 * square)
+    slow = float(sgd.step_size) * float(curvatures[curvatures > 0].min(initial=math.inf))
+    rounding = max(1e-9, LOST * np.finfo(float).eps / slow)
+    return Dissipation(lost, float(sgd.step_size) * (1 + sgd.momentum) / 2 * square, rounding=rounding)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, SgdlimitsError, Unstable
 
-from .stationary_states import stationary_state
+from .stationary_states import check_least_risk, stationary_state
 
 if TYPE_CHECKING:
     import xarray
@@ -63,25 +63,28 @@ def table(
     methods : mapping name -> SGD, or sequence of SGD
         Whose second moments close.
     limits : sequence of functions of an SGD, optional
-        `diffusions.ModifiedEquation.of` and the like, beside the overdamped Ornstein-Uhlenbeck limit, which is always
-        there: step_size / (1 - momentum), the noise of the minimiser. The label of what they give names the column.
+        `diffusions.ModifiedEquation.of` and the like, beside the overdamped Ornstein-Uhlenbeck limit, which is there
+        for every linear rule: step_size / (1 - momentum), the noise of the minimiser. The label of what they give names
+        the column.
 
     Raises
     ------
     InvalidInput
-        If there are no methods, or one has no closed moments.
+        If there are no methods, one has no closed moments, or its risk no least value.
     """
     import xarray
 
     named = dict(methods) if isinstance(methods, Mapping) else {sgd.label: sgd for sgd in methods}
     if not named or (not isinstance(methods, Mapping) and len(named) < len(methods)):
         raise InvalidInput("methods must be at least one, with different names: pass a dict of name -> SGD")
+    for sgd in named.values():
+        check_least_risk(sgd)
     excess, columns, notes = [], {OWN: [math.nan] * len(named)}, []
     tests: list[float] = []
     for index, (name, sgd) in enumerate(named.items()):
         least = sgd.problem.least_risk
         try:
-            law, state = sgd.stationary(), stationary_state(sgd)
+            law = sgd.stationary()
         except Unstable as error:
             excess.append(math.inf)
             tests.append(math.inf)
@@ -89,10 +92,10 @@ def table(
         else:
             excess.append(law.risk - least)
             tests.append(_test_excess(sgd, law.covariance))
-            problem = sgd.problem
-            frozen = state.out(state.overdamped_covariance)
-            modes = problem.eigenvectors.T @ frozen @ problem.eigenvectors
-            columns[OWN][index] = float(problem.expected_risk(np.zeros(problem.dimension), modes)) - least
+            try:
+                columns[OWN][index] = _overdamped(sgd) - least
+            except InvalidInput:
+                notes.append(f"{name}: no Ornstein-Uhlenbeck limit of {sgd.label} is known")
         for limit in limits:
             try:
                 process = limit(sgd)
@@ -101,17 +104,27 @@ def table(
                 notes.append(f"{name}: {error}")
                 continue
             columns.setdefault(str(process.label), [math.nan] * len(named))[index] = value
-    of_limit = np.array(list(columns.values())).T
+    of_limit, exact = np.array(list(columns.values())).T, np.array(excess)[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = np.where(of_limit == exact, 0.0, of_limit / exact - 1)  # both are 0 where nothing fluctuates
     found = {
         "excess": ("process", np.array(excess)),
         "excess_of_limit": (("process", "limit"), of_limit),
-        "relative_error": (("process", "limit"), of_limit / np.array(excess)[:, None] - 1),
+        "relative_error": (("process", "limit"), relative),
     }
     if not all(math.isnan(value) for value in tests):
         found["test_excess"] = ("process", np.array(tests))
     return LossTable(
         xarray.Dataset(found, {"process": list(named), "limit": list(columns)}), tuple(dict.fromkeys(notes))
     )
+
+
+def _overdamped(sgd: SGD) -> float:
+    """E L of the Ornstein-Uhlenbeck limit."""
+    state, problem = stationary_state(sgd), sgd.problem
+    frozen = state.out(state.overdamped_covariance)
+    modes = problem.eigenvectors.T @ frozen @ problem.eigenvectors
+    return float(problem.expected_risk(np.zeros(problem.dimension), modes))
 
 
 def _test_excess(sgd: SGD, covariance: np.ndarray) -> float:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..sgd import SGD
 
 SMALL = 1e-12  # eigenvalue of a covariance, as a part of the largest, below which it is singular
-LOWEST = 1e-6  # of the threshold: the least step size that is tried
+LOWEST = 1e-6  # of the threshold, or of continuous time's step size: the least that is tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,8 +103,9 @@ class Posterior:
         """At which the divergence of SGD's own law is least, a number for a step size; to about 1e-8."""
         from scipy.optimize import minimize_scalar
 
-        highest = math.log(self.sgd.stability().mean_square_threshold)
-        bounds = (highest + math.log(LOWEST), highest - 1e-9)
+        threshold = self.sgd.stability().mean_square_threshold
+        lowest = LOWEST * min(threshold, self.continuous_step_size)  # SGD's variances are above those of the limit
+        bounds = (math.log(lowest), math.log(threshold) - 1e-9)
         guess = np.linspace(*bounds, 60)
         values = [self.divergence(math.exp(log)) for log in guess]
         best = int(np.argmin(values))

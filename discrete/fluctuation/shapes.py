@@ -127,6 +127,9 @@ def shapes(
 
     sizes = np.atleast_1d(finite_array("step_sizes", step_sizes))
     chosen = list(_two(coordinates, sgd.problem.dimension))
+    paths = whole_number("paths", paths, 0)
+    if paths == 1:
+        raise InvalidInput("paths is 1, and one path has no covariance: take more, or 0 for none")
     laws = [*LAWS, "simulated"] if paths else list(LAWS)
     found = np.full((sizes.size, len(laws), 2, 2), np.inf)
     for index, size in enumerate(sizes):
@@ -159,6 +162,9 @@ def shapes(
 
 
 def _two(coordinates: Sequence[int], dimension: int) -> tuple[int, int]:
+    if np.ndim(coordinates) != 1 or dimension < 2:
+        raise InvalidInput(f"coordinates must be two numbers below {dimension}, the number of parameters, which must "
+                           f"be at least 2; got {coordinates!r}")  # fmt: skip
     places = [whole_number("coordinates", place, 0, dimension - 1) for place in coordinates]
     if len(places) != 2 or places[0] == places[1]:
         raise InvalidInput(f"coordinates must be two different numbers below {dimension}, got {places}")

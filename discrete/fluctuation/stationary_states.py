@@ -96,9 +96,19 @@ def stationary_state(sgd: SGD) -> StationaryState:
     vectors, d, s = problem.eigenvectors, problem.dimension, equations.numbers
     noise = equations.weights * equations.noise(vectors.T @ law.covariance @ vectors, np.zeros(d))
     covariance, moving = np.zeros((s, s, d, d)), ~problem.frozen
-    whole = equations.transition[moving]
+    lost = equations.lost[moving]
     source = noise[np.ix_(moving, moving)][..., None, None] * np.outer(equations.entry, equations.entry)
     covariance[..., np.outer(moving, moving)] = np.moveaxis(
-        solve_pairs(whole[:, None], whole[None], source).reshape(-1, s, s), 0, -1
+        solve_pairs(lost[:, None], lost[None], source).reshape(-1, s, s), 0, -1
     )
     return StationaryState(sgd, problem, equations, noise, covariance, vectors)
+
+
+def check_least_risk(sgd: SGD) -> None:
+    """Raise InvalidInput if the risk, without the ridge, has no least value."""
+    problem = sgd.problem
+    if isinstance(problem, QuadraticProblem) and (lowest := float(problem.eigenvalues.min())) < 0:
+        raise InvalidInput(
+            f"without the ridge the risk has the curvature {lowest:.3g}, so that it has no least value to compare "
+            "with: take stationary().risk"
+        )

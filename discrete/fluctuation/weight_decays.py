@@ -13,6 +13,8 @@ from sgdlimits.exact.stationary_law import StationaryLaw
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 
+from .stationary_states import check_least_risk
+
 if TYPE_CHECKING:
     import xarray
 
@@ -65,22 +67,28 @@ def weight_decay(sgd: SGD, ridges: Any) -> WeightDecay:
     Raises
     ------
     InvalidInput
-        If the moments do not close, the ridges do not increase, or no one of them has a law.
+        If the moments do not close, the ridges do not increase, no one of them has a law, or the risk has no least
+        value.
     """
     import xarray
 
     values = finite_array("ridges", ridges, ndim=1)
     if values.size < 3 or (np.diff(values) <= 0).any():
-        raise InvalidInput(f"ridges must be at least three increasing numbers, got {values.size}")
+        raise InvalidInput(f"ridges must be at least three increasing numbers, got {values.tolist()}")
     if not isinstance(sgd.problem, QuadraticProblem):
         raise InvalidInput(
             f"the moments of {type(sgd.problem).__name__} do not close: pass least squares, or problems.LocalQuadratic"
         )
+    check_least_risk(sgd)
     laws = [_law(sgd, float(ridge)) for ridge in values]
     if not any(law is not None for law in laws):
-        raise InvalidInput(
-            f"no ridge from {values[0]:g} to {values[-1]:g} has a law: lower the step size, or raise them"
-        )
+        try:
+            _at(sgd, float(values[-1])).stationary()  # says so where something else is in the way
+        except Unstable as error:
+            raise InvalidInput(
+                f"no ridge from {values[0]:g} to {values[-1]:g} has a law: lower the step size, or raise them; at the "
+                f"last {error}"
+            ) from None
     tested = isinstance(sgd.problem, LeastSquares) and len(sgd.problem.test_targets) > 0
     risks = np.array([math.inf if law is None else law.risk for law in laws])
     flows = np.array([_flow(sgd.problem, float(ridge)) for ridge in values])
@@ -95,9 +103,13 @@ def weight_decay(sgd: SGD, ridges: Any) -> WeightDecay:
     )  # fmt: skip
 
 
+def _at(sgd: SGD, ridge: float) -> SGD:
+    return replace(sgd, problem=sgd.problem.with_ridge(ridge))
+
+
 def _law(sgd: SGD, ridge: float) -> StationaryLaw | None:
     try:
-        return replace(sgd, problem=sgd.problem.with_ridge(ridge)).stationary()
+        return _at(sgd, ridge).stationary()
     except Unstable:
         return None
     except InvalidInput:  # minus an eigenvalue: no stationary point

@@ -107,7 +107,11 @@ class CurvedRule(Rule):
             raise InvalidInput(f"{self.label} asks for {self.asks}, but {why}")
         why = source.may_be_singular(self.asks, self.damping_at(step_size))
         if why:
-            raise InvalidInput(f"{self.label} divides by {self.asks}, but {why}")
+            raise InvalidInput(f"{self.label} divides by {self.asks}, but {self.cured(why, step_size)}")
+
+    def cured(self, why: str, step_size: float) -> str:
+        """A source's reason, with the cure that this rule has for it."""
+        return why
 
     def divided(self, source: Source, k: int, x: np.ndarray, noise: Noise, step_size: float) -> np.ndarray:
         """(matrix + damping I)^-1 gradient, (P, d)."""

@@ -44,6 +44,10 @@ class Proximal(CurvedRule):
     def damping_at(self, step_size: float) -> float:
         return 1 / step_size
 
+    def cured(self, why: str, step_size: float) -> str:
+        fact, _, least = why.rpartition(": state a damping above ")
+        return f"{fact}, and the damping is 1 / step_size: lower step_size ({step_size:g}) until that is above {least}"
+
     def direction(self, source: Source, k: int, x: np.ndarray, noise: Noise, step_size: float) -> np.ndarray:
         """(x - next x) / step_size."""
         if source.quadratic:
