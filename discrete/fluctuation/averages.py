@@ -47,9 +47,10 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
     if np.ndim(lags) == 0:
         kept = np.arange(whole_number("lags", lags, 1))
     else:
-        if np.ndim(lags) != 1 or not len(lags):
-            raise InvalidInput(f"lags must be one number or a sequence of them, got the shape {np.shape(lags)}")
-        kept = np.array([whole_number("lags", np.asarray(lag).item(), 0) for lag in lags])
+        given = np.asarray(lags)
+        if given.ndim != 1 or not given.size:
+            raise InvalidInput(f"lags must be one number or a sequence of them, got the shape {given.shape}")
+        kept = np.array([whole_number("lags", lag, 0) for lag in given.tolist()])
     state = stationary_state(sgd)
     if not state.positions.any():
         raise InvalidInput("nothing fluctuates at stationarity, so that no correlation is defined: add noise")
