@@ -51,6 +51,13 @@ def asked(label: str, quantities: Sequence[str] | None) -> tuple[str, ...]:
         raise InvalidInput(f"{error}; of {label} these are known") from None
 
 
+def with_risk(problem: QuadraticProblem, found: xarray.Dataset) -> xarray.Dataset:
+    """The dataset with the expected risk, from its mean and covariance; inf past the range of numbers."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        risk = problem.risk_of_positions(found["mean"].values, found["covariance"].values)
+    return found.assign(risk=("step", np.where(np.isnan(risk), np.inf, risk)))
+
+
 def labelled(
     problem: QuadraticProblem, kept: np.ndarray, means: np.ndarray, covariances: np.ndarray, chosen: Sequence[str],
     attributes: Mapping[str, Any], clock: Callable[[np.ndarray], np.ndarray | None],

@@ -20,7 +20,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import start_moments
 from sgdlimits.problems.transformed import transformed
 
-from .exact_form import ExactForm
+from .exact_form import ExactForm, asked, with_risk
 from .moment_equations import quadratic_of
 from .rules import HeavyBall, Nesterov, Preconditioned
 
@@ -78,14 +78,10 @@ class PlainCoordinates(ExactForm):
         start: Any = inverse @ mean
         if covariance is not None and covariance.any():
             start = Gaussian(start, inverse @ covariance @ inverse)
-        wanted = ("mean", "covariance", "risk") if quantities is None else tuple(quantities)
+        wanted = asked(self.sgd.label, quantities)
         same = not problem.ridge and "covariance" not in wanted
-        asked = wanted if same else ("mean", "covariance")
-        if not set(wanted) <= {"mean", "covariance", "risk"}:
-            raise InvalidInput(
-                f"quantities names {wanted}; of a preconditioned descent mean, covariance and risk are known"
-            )
-        found = self.plain.moments(start, steps, record, asked, progress)
+        inner = wanted if same else ("mean", "covariance")
+        found = self.plain.moments(start, steps, record, inner, progress)
         found = found.assign_attrs(attributes).assign_coords(
             {name: list(problem.coordinates) for name in ("coordinate", "coordinate_2") if name in found.coords}
         )
@@ -94,12 +90,7 @@ class PlainCoordinates(ExactForm):
         if "covariance" in found:
             found["covariance"] = found["covariance"].dims, root @ found["covariance"].values @ root
         if "risk" in wanted and not same:
-            modes = problem.to_modes(found["mean"].values)
-            vectors = problem.eigenvectors
-            with np.errstate(over="ignore", invalid="ignore"):
-                spread = vectors.T @ found["covariance"].values @ vectors
-                risk = problem.expected_risk(modes, spread)
-            found["risk"] = ("step", np.where(np.isnan(risk), np.inf, risk))
+            found = with_risk(problem, found)
         return found[[name for name in found if name in wanted]]
 
     def stationary(self, settled_only: bool) -> StationaryLaw:
@@ -112,8 +103,7 @@ class PlainCoordinates(ExactForm):
                 raise
             raise self._unsettled(error) from None
         covariance = root @ law.covariance @ root
-        vectors = problem.eigenvectors
-        risk = float(problem.expected_risk(np.zeros(problem.dimension), vectors.T @ covariance @ vectors))
+        risk = float(problem.risk_of_positions(problem.minimiser, covariance))
         return StationaryLaw(
             problem.minimiser.copy(), covariance, risk, _orthonormal(root @ law.frozen_directions),
             _orthonormal(root @ law.unsettled_directions) if law.unsettled_directions.size else np.zeros((0, 0)),

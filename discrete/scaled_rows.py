@@ -22,7 +22,7 @@ from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.least_squares import LeastSquares
 
 from .curved_tails import linear_part_decides
-from .exact_form import ExactForm, asked
+from .exact_form import ExactForm, asked, with_risk
 from .newton_step import NewtonStep, proximal_stability
 
 if TYPE_CHECKING:
@@ -79,17 +79,12 @@ class ScaledRows(ExactForm):
         inner = chosen if "risk" not in chosen else tuple({"mean", "covariance", *chosen} - {"risk"})
         found = self.plain.moments(x0, steps, record, inner, progress).assign_attrs(attributes)
         if "risk" in chosen:
-            vectors = problem.eigenvectors
-            with np.errstate(over="ignore", invalid="ignore"):
-                spread = vectors.T @ found["covariance"].values @ vectors
-                risk = problem.expected_risk(problem.to_modes(found["mean"].values), spread)
-            found["risk"] = ("step", np.where(np.isnan(risk), np.inf, risk))
+            found = with_risk(problem, found)
         return found[list(chosen)]
 
     def stationary(self, settled_only: bool) -> StationaryLaw:
-        problem, law = self.sgd.problem, self.plain.stationary(settled_only)
-        spread = problem.eigenvectors.T @ law.covariance @ problem.eigenvectors
-        return replace(law, risk=float(problem.expected_risk(problem.to_modes(law.mean), spread)))
+        law = self.plain.stationary(settled_only)
+        return replace(law, risk=float(self.sgd.problem.risk_of_positions(law.mean, law.covariance)))
 
     def stability(self) -> Stability:
         return proximal_stability(self.sgd) if self.newton.proximal else self.plain.stability()

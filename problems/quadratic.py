@@ -205,6 +205,11 @@ class QuadraticProblem(Problem):
         """E L from moments of the modes: mean (..., d), covariance (..., d, d)."""
         return self.risk_of_variances(mean, np.diagonal(covariance, axis1=-2, axis2=-1))
 
+    def risk_of_positions(self, mean: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """E L from the mean (..., d) and covariance (..., d, d) of positions."""
+        vectors = self.eigenvectors
+        return self.expected_risk(self.to_modes(mean), vectors.T @ covariance @ vectors)
+
     def risk_of_variances(self, mean: np.ndarray, variances: np.ndarray) -> np.ndarray:
         """E L from means and variances (..., d) of the modes."""
         return self.risk_of_modes(mean) + 0.5 * np.ascontiguousarray(variances) @ self.eigenvalues

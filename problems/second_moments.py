@@ -31,7 +31,7 @@ from sgdlimits.exact.errors import (
 from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.moment_spectra import Functional, MomentSpectra
-from sgdlimits.exact.noise_feedback import GeneralFeedback, threshold_below, threshold_from
+from sgdlimits.exact.noise_feedback import GeneralFeedback, NoiseFeedback, threshold_below, threshold_from
 from sgdlimits.exact.noise_maps import SampledNoise
 from sgdlimits.exact.routes import Method, Moments, Route, choose_route
 from sgdlimits.exact.schedules import StepSizes
@@ -176,7 +176,8 @@ class SecondMoments:
                 f"{past(self.step_size, mean_threshold, f'the mean of {label} settles')}; lower the step size",
                 mean_threshold,
             )
-        if not self._finite_variance():
+        feedback = self.equations.feedback
+        if not self._finite_variance(feedback):
             threshold = self.mean_square_threshold()
             raise InfiniteVariance(
                 f"{past(self.step_size, threshold, f'the variance of {label} is finite')}; lower the step size or "
@@ -186,7 +187,7 @@ class SecondMoments:
         problem.check_centre()
         vectors = problem.eigenvectors
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            spread = self.equations.feedback.stationary_covariance()
+            spread = feedback.stationary_covariance()
         spread[free], spread[:, free] = 0.0, 0.0
         risk = float(problem.expected_risk(np.zeros(problem.dimension), spread))
         return StationaryLaw(
@@ -194,11 +195,10 @@ class SecondMoments:
             vectors[:, free],
         )  # fmt: skip
 
-    def _finite_variance(self) -> bool:
+    def _finite_variance(self, feedback: NoiseFeedback) -> bool:
         """Whether the second moment settles; without the threshold, where that takes a search, away from it."""
         if self.problem.additive:
             return True
-        feedback = self.equations.feedback
         if not isinstance(feedback, GeneralFeedback):
             return self.stability().mean_square_stable
         certain = feedback.decided()

@@ -110,8 +110,7 @@ def average(sgd: SGD, window: int, x0: Any = None, burn_in: int = 0) -> xarray.D
         mean, covariance = _from_start(sgd, state, x0, burn_in, window)
     place = state.vectors @ mean + problem.minimiser
     whole = state.out(covariance)
-    vectors = problem.eigenvectors
-    risk = float(problem.expected_risk(problem.to_modes(place), vectors.T @ whole @ vectors))
+    risk = float(problem.risk_of_positions(place, whole))
     curvatures = state.problem.curvatures
     inverse = np.where(curvatures > 0, 1 / np.where(curvatures > 0, curvatures, 1.0), 0.0)
     limit = inverse[:, None] * state.noise * inverse / window

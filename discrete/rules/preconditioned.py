@@ -121,7 +121,7 @@ class Preconditioned(Rule):
     def slots(self) -> int:
         return self.rule.slots
 
-    @property
+    @cached_property
     def settings(self) -> tuple[float, ...]:
         place = float((Plain, HeavyBall, Nesterov).index(type(self.rule)))
         return (place, *(self.rule.settings or (0.0,)), float(self.diagonal), *self.matrix.ravel().tolist())

@@ -7,11 +7,10 @@ from functools import cached_property
 
 import numpy as np
 
-from sgdlimits.ensembles import packs
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.random import Noise, Purpose
-from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays
+from sgdlimits.ensembles.simulators import PathArrays
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.path_matrices import Dense, PathMatrices
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -20,6 +19,7 @@ from ..additive_kernels import additive, additive_in_memory
 from ..rules.curved import Curvature
 from ..rules.registry import compiled_rule
 from .matrices import ROUNDING
+from .packed import PackedPaths
 from .source import Descent, Source, loop_for
 
 
@@ -86,25 +86,11 @@ class Additive(Source):
         """In packs of paths: in the eigenbasis (not centred) where the rule allows."""
         if (descent.batch_weights != 1).any():
             raise InvalidInput("weights on a batch's samples need samples, and this problem has only their covariance")
-        problem, modal = self.problem, descent.update_rule.equivariant
-        basis, into = np.ascontiguousarray(problem.eigenvectors), np.ascontiguousarray(problem.eigenvectors.T)
-        curvatures, hessian = _split(np.diag(problem.curvatures) if modal else basis * problem.curvatures @ into)
-        roots, root = _split(self._root if modal else basis @ self._root)
-        minimiser = problem.minimiser_modes if modal else problem.minimiser
-        bottom = problem.into_basis(problem.least_risk_point)
-
-        def enter(positions: np.ndarray) -> np.ndarray:
-            return packs.rotate(packs.pack(positions), into) if modal else packs.pack(positions)
-
-        def leave(state: PathArrays) -> np.ndarray:
-            return packs.unpack(packs.rotate(state.x, basis) if modal else state.x)
-
-        def kept(x: np.ndarray) -> dict[str, np.ndarray]:
-            return {"slots": np.zeros((len(x), descent.update_rule.slots, *x.shape[1:]))}
-
-        def risk(state: PathArrays) -> np.ndarray:
-            modes = (state.x if modal else packs.rotate(state.x, into)) - bottom[:, None]
-            return packs.quadratic(modes, problem.least_risk, np.zeros(problem.dimension), 0.5 * problem.eigenvalues)
+        problem, paths = self.problem, PackedPaths(self.problem, descent.update_rule)
+        inner = np.diag(problem.curvatures) if paths.modal else paths.basis * problem.curvatures @ paths.into
+        curvatures, hessian = _split(inner)
+        roots, root = _split(self._root if paths.modal else paths.basis @ self._root)
+        minimiser = problem.minimiser_modes if paths.modal else problem.minimiser
 
         def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
             rule, settings = compiled_rule(descent.update_rule)
@@ -114,10 +100,7 @@ class Additive(Source):
                 *scratch(noise.quality),
             )  # fmt: skip
 
-        return ArraySimulator(
-            "SGD with additive noise", problem.dimension, advance, enter, leave,
-            {"risk": risk, "norm": lambda state: packs.norm(state.x)}, kept, packed=True,
-        )  # fmt: skip
+        return paths.simulator("SGD with additive noise", advance)
 
 
 def _split(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

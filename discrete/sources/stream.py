@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sgdlimits.ensembles import packs
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.normals import scratch
 from sgdlimits.ensembles.random import Noise, Purpose
-from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays
+from sgdlimits.ensembles.simulators import PathArrays
 from sgdlimits.exact.path_matrices import Dense, DiagonalPlusRankOne, PathMatrices
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
@@ -19,6 +18,7 @@ from ..rules.curved import Curvature
 from ..rules.momentum import Plain
 from ..rules.registry import compiled_rule
 from .matrices import needs, noise_for
+from .packed import PackedPaths
 from .rows import batch_gradient, batch_matrix, lacks_batch
 from .source import Descent, Source, loop_for
 
@@ -94,36 +94,17 @@ class Stream(Source):
 
     def simulator(self, descent: Descent) -> Simulator:
         """In packs of paths: in the eigenbasis (not centred) where the rule allows."""
-        problem, modal = self.problem, descent.update_rule.equivariant
-        basis = np.ascontiguousarray(problem.eigenvectors)
-        into = np.ascontiguousarray(problem.eigenvectors.T)
-
-        def enter(positions: np.ndarray) -> np.ndarray:
-            return packs.rotate(packs.pack(positions), into) if modal else packs.pack(positions)
-
-        def leave(state: PathArrays) -> np.ndarray:
-            return packs.unpack(packs.rotate(state.x, basis) if modal else state.x)
-
-        def kept(x: np.ndarray) -> dict[str, np.ndarray]:
-            return {"slots": np.zeros((len(x), descent.update_rule.slots, *x.shape[1:]))}
-
-        def risk(state: PathArrays) -> np.ndarray:
-            modes = state.x if modal else packs.rotate(state.x, into)
-            centred = modes - (problem.eigenvectors.T @ problem.least_risk_point)[:, None]
-            return packs.quadratic(centred, problem.least_risk, np.zeros(problem.dimension), 0.5 * problem.eigenvalues)
+        problem, paths = self.problem, PackedPaths(self.problem, descent.update_rule)
 
         def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
             rule, settings = compiled_rule(descent.update_rule)
             loop_for(rule, streaming, streaming_in_memory)(
                 state.x, state.kept["slots"], state.overflow, np.sqrt(problem.eigenvalues),
-                problem.eigenvectors.T @ problem.truth, np.zeros((0, 0)) if modal else basis,
+                problem.eigenvectors.T @ problem.truth, np.zeros((0, 0)) if paths.modal else paths.basis,
                 descent.step_sizes(first, last), problem.ridge,
                 float(np.hypot(problem.noise, descent.label_noise)), rule, settings,
                 isinstance(descent.update_rule, Plain), descent.batch_weights,
                 np.uint64(noise.seed), state.path, first, last, *scratch(noise.quality),
             )  # fmt: skip
 
-        return ArraySimulator(
-            "SGD on a stream", problem.dimension, advance, enter, leave,
-            {"risk": risk, "norm": lambda state: packs.norm(state.x)}, kept, packed=True,
-        )  # fmt: skip
+        return paths.simulator("SGD on a stream", advance)
