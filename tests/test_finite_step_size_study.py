@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.studies.finite_step_size import FiniteStepSizeStudy, one_dimension, tables
+from sgdlimits.studies.finite_step_size import FiniteStepSizeStudy, claims, one_dimension, tables
 from sgdlimits.studies.finite_step_size.curves import Curve, Scale
 
 
@@ -33,6 +33,17 @@ def test_lines_on_a_line_are_the_closed_forms():
         wrong = Curve(**(vars(curve) | {"against": "Ornstein-Uhlenbeck"}))
         assert wrong.worst > 10
     assert np.isnan(stream.error[-1]) and np.isfinite(stream.simulated[-1])  # the fourth moment is infinite there
+
+
+@pytest.mark.slow
+def test_verdicts_on_claims_follow_from_numbers(monkeypatch):
+    """Assert the verdicts, and that one of them turns where its formula is made right."""
+    found = {one.claim: one.verdict for one in claims.verdicts(0, 1)}
+    assert sorted(found.values()) == ["fails"] * 5 + ["holds"] * 2 + ["holds in part"] * 2
+    (tail,) = [verdict for claim, verdict in found.items() if claim.startswith("tail index")]
+    assert tail == "fails" and claims._holds(0.0) == "holds"
+    monkeypatch.setattr(claims, "ROUGH", 1.0)
+    assert claims._tail().verdict == "holds"
 
 
 @pytest.mark.slow

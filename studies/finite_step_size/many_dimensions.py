@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation, UnderdampedLangevin
+from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck, UnderdampedLangevin
 from sgdlimits.discrete import SGD, fluctuation
 from sgdlimits.discrete.fluctuation import Ellipse, LossTable
 from sgdlimits.exact.errors import SgdlimitsError, Unstable
+from sgdlimits.exact.stationary_law import StationaryLaw
 from sgdlimits.problems import LeastSquares, NoisyQuadratic, StreamingLeastSquares
 
 from .curves import EXACT, Curve, Scale, end_of_paths
@@ -64,12 +66,11 @@ def on_data(scale: Scale, name: str, problem: LeastSquares) -> tuple[Curve, Loss
     top = SGD(problem, 1e-3, batch).stability().mean_square_threshold
     sizes = scale.grid(0.02, 0.95) * top
     made = [SGD(problem, float(size), batch) for size in sizes]
-    ou = [fluctuation.table({"": sgd}).dataset.excess_of_limit.values[0, 0] for sgd in made]
     lines = {
         EXACT: np.array([_excess(sgd.stationary, problem) for sgd in made]),
         "homogenized SGD": np.array([_excess(HomogenizedSGD.of(sgd).stationary, problem) for sgd in made]),
         "modified equation, order 1": np.array([_excess(ModifiedEquation.of(sgd).stationary, problem) for sgd in made]),
-        OU: np.array(ou),
+        OU: np.array([_excess(OrnsteinUhlenbeck.of(sgd).stationary, problem) for sgd in made]),
     }
 
     def look(sgd: SGD) -> tuple[float, float]:
@@ -162,9 +163,9 @@ def decay_on_data(scale: Scale, name: str, problem: LeastSquares) -> Curve | Non
     )  # fmt: skip
 
 
-def _excess(law: object, problem: LeastSquares) -> float:
+def _excess(law: Callable[[], StationaryLaw], problem: LeastSquares) -> float:
     try:
-        return float(law().risk) - problem.least_risk  # type: ignore[operator]
+        return float(law().risk) - problem.least_risk
     except Unstable:
         return np.inf
     except SgdlimitsError:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from sgdlimits import compare
@@ -13,6 +15,13 @@ from .curves import EXACT, Curve, Scale, end_of_paths, trace_or_inf, variance_of
 PARAMETERS, BATCH, NOISE = 4, 16, 0.5
 LIMIT = "limit in continuous time"
 CLOSURE, MANY = "closure", "many parameters: step size / batch size"
+
+
+def variance_check(check: Any, words: str) -> dict[str, float]:
+    """Prediction, what was found, and its error, of the check whose statement has these words."""
+    data = check.dataset
+    place = next(i for i, statement in enumerate(data["statement"].values) if words in str(statement))
+    return {name: float(data[name][place]) for name in ("predicted", "found", "error")}
 
 
 def newton(scale: Scale) -> Curve:
@@ -52,12 +61,9 @@ def natural_gradient(scale: Scale) -> Curve:
     rule, found = rules.NaturalGradient(fisher="centred"), []
     for size in sizes:
         sgd = SGD(stream, float(size), batch, rule=rule)
-        checks = compare.closure(sgd, paths=64, seed=scale.seed, threads=scale.threads).dataset
-        rows = {str(words): index for index, words in enumerate(checks["statement"].values)}
-        closed = next(index for words, index in rows.items() if words.endswith("the closure"))
-        many = next(index for words, index in rows.items() if "many parameters" in words)
-        found.append([float(checks[name][closed]) for name in ("predicted", "found", "error")])
-        found[-1].append(float(checks["predicted"][many]))
+        check = compare.closure(sgd, paths=64, seed=scale.seed, threads=scale.threads)
+        closed, many = variance_check(check, "the closure"), variance_check(check, "many parameters")
+        found.append([*(closed[name] for name in ("predicted", "found", "error")), many["predicted"]])
     closure, seen, error, theory = np.array(found).T
     return Curve(
         "natural gradient", "Natural gradient: the closure is not the variance of the rule itself", "step size",
