@@ -92,12 +92,13 @@ def _page(
         shown: list[str] = figures_of(pictures, "data")
         for name, (table, size) in result.tables.items():
             words = f"{name}, step size {size:.4g} (momentum: a tenth): exact excess loss, and errors of limits."
-            shown += [note(words), wide(tables.methods(table)), bullets(table.notes)]
-        sections["On data"] = shown
+            shown += [note(words), wide(tables.methods(table))]
+        dash = "A dash: no limit of that method, or one that is taken in other coordinates; fluctuation.table says which."
+        sections["On data"] = [*shown, note(dash)]
     sections["Second-order methods"] = figures_of(pictures, "second")
     sections["Sampling"] = figures_of(pictures, "sampling")
     sections["Escape"] = figures_of(pictures, "escape")
-    sections["Published claims"] = [wide(tables.claims(result))]
+    sections["Published claims"] = [bullets(tables.told(result))]
     sections["Weight decay"] = figures_of(pictures, "decay")
     sections["Where the law does not close"] = [
         *figures_of(pictures, "general"),
