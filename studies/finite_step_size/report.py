@@ -93,7 +93,7 @@ def _page(
         for name, (table, size) in result.tables.items():
             words = f"{name}, step size {size:.4g} (momentum: a tenth): exact excess loss, and errors of limits."
             shown += [note(words), wide(tables.methods(table))]
-        dash = "A dash: no limit of that method, or one that is taken in other coordinates; fluctuation.table says which."
+        dash = "A dash: no limit of that method, or one taken in other coordinates; fluctuation.table says which."
         sections["On data"] = [*shown, note(dash)]
     sections["Second-order methods"] = figures_of(pictures, "second")
     sections["Sampling"] = figures_of(pictures, "sampling")
