@@ -1,22 +1,24 @@
-"""What a run of every study gives: a report that can be written, and the page that most of them have."""
+"""What a run of every study gives: text, numbers, a report that can be written, and the page most of them have."""
 
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from .settings import RERUN, StudySettings
 
 if TYPE_CHECKING:
+    import xarray
+
     from sgdlimits.compare.reports import Report
     from sgdlimits.exact.claims import Claim
 
 
-class ResultOfStudy(ABC):
+class ResultOfStudy:
     """What `run` of a study returns; a leaf is a frozen dataclass.
 
     Attributes
@@ -30,9 +32,31 @@ class ResultOfStudy(ABC):
     def __repr__(self) -> str:
         return str(self)
 
-    @abstractmethod
+    def __str__(self) -> str:
+        return str(self._made("tables", "text"))
+
+    @property
+    def finding(self) -> str:
+        """The result in a few sentences, computed from the data."""
+        return str(self._made("tables", "finding"))
+
+    @property
+    def summary(self) -> xarray.Dataset:
+        """The numbers as one dataset, of the same shape for settings that differ in numbers alone."""
+        return cast("xarray.Dataset", self._made("summary", "summary"))
+
+    def table(self) -> list[dict[str, Any]]:
+        """One dict a row of the table."""
+        return cast("list[dict[str, Any]]", self._made("tables", "rows"))
+
     def report(self) -> Report:
         """Everything that goes into the folder."""
+        return cast("Report", self._made("report", "report"))
+
+    def _made(self, module: str, name: str) -> object:
+        """What a function of the study's own folder makes of the result; read when asked for, as pictures are slow."""
+        folder = type(self).__module__.rpartition(".")[0]
+        return getattr(import_module(f"{folder}.{module}"), name)(self)
 
     def write(
         self,

@@ -16,9 +16,7 @@ from sgdlimits.studies.options import dataset_names, option
 from sgdlimits.studies.results import ResultOfStudy
 
 if TYPE_CHECKING:
-    import xarray
 
-    from sgdlimits.compare.reports import Report
     from sgdlimits.discrete.fluctuation import Ellipse, LossTable
     from sgdlimits.problems import LeastSquares
 
@@ -172,35 +170,3 @@ class FiniteStepSizeResult(ResultOfStudy):
     ellipses: Mapping[str, tuple[Ellipse, Ellipse, np.ndarray]]
     tables: Mapping[str, tuple[LossTable, float]]
     claims: Sequence[Verdict]
-
-    def __str__(self) -> str:
-        from .tables import text
-
-        return text(self)
-
-    @property
-    def finding(self) -> str:
-        """The result in a few sentences, computed from the data."""
-        from .tables import finding
-
-        return finding(self)
-
-    @property
-    def summary(self) -> xarray.Dataset:
-        """Over (curve): the largest deviation of paths from exact theory, and how far each limit is."""
-        from .summary import summary
-
-        return summary(self)
-
-    def table(self) -> list[dict[str, Any]]:
-        """One dict a curve and line."""
-        from .tables import rows
-
-        return rows(self)
-
-    def report(self) -> Report:
-        """Everything that goes into the folder."""
-        from .report import report
-
-        return report(self)
-

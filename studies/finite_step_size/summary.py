@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def summary(result: FiniteStepSizeResult) -> xarray.Dataset:
-    """The dataset of `FiniteStepSizeResult.summary`."""
+    """Over (curve): the largest deviation of paths from exact theory, and how far each limit is."""
     curves = list(result.curves.values())
     limit = "Ornstein-Uhlenbeck"
     off = [curve.off(limit) if limit in curve.lines else np.nan for curve in curves]

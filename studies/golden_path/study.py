@@ -14,10 +14,8 @@ from sgdlimits.studies.options import option
 from sgdlimits.studies.results import ResultOfStudy
 
 if TYPE_CHECKING:
-    import xarray
 
     from sgdlimits.compare import DoseResponse, GoldenPath, NoiseCost
-    from sgdlimits.compare.reports import Report
 
     from sgdlimits.problems.tasks import Task
 
@@ -197,38 +195,3 @@ class GoldenPathResult(ResultOfStudy):
     drops: Mapping[str, GoldenPath]
     doses: Mapping[str, DoseResponse]
     costs: Mapping[str, NoiseCost]
-
-    def __str__(self) -> str:
-        from .tables import text
-
-        return text(self)
-
-    @property
-    def finding(self) -> str:
-        """The result in a few sentences, computed from the data."""
-        from .tables import finding
-
-        return finding(self)
-
-    @property
-    def summary(self) -> xarray.Dataset:
-        """All verdicts and doses as one dataset, whose shape depends on the tasks alone.
-
-        Over (setting, criterion): value, interval and verdict, with a word where there is none. Over dose_row: the
-        loss relative to that without noise, at the last step of each ladder.
-        """
-        from .summary import summary
-
-        return summary(self)
-
-    def table(self) -> list[dict[str, Any]]:
-        """One dict a setting and criterion."""
-        from .tables import rows
-
-        return rows(self)
-
-    def report(self) -> Report:
-        """Everything that goes into the folder."""
-        from .report import report
-
-        return report(self)

@@ -29,7 +29,11 @@ DOSES = {
 
 
 def summary(result: GoldenPathResult) -> xarray.Dataset:
-    """The dataset of `GoldenPathResult.summary`."""
+    """All verdicts and doses as one dataset, whose shape depends on the tasks alone.
+
+    Over (setting, criterion): value, interval and verdict, with a word where there is none. Over dose_row: the
+    loss relative to that without noise, at the last step of each ladder.
+    """
     every, settings = tables.rows(result), [case.name for case in result.study.cases]
     shape = (len(settings), len(tables.COLUMNS))
     variables: dict[str, Entry] = {

@@ -16,7 +16,6 @@ from sgdlimits.studies.results import ResultOfStudy
 if TYPE_CHECKING:
     import xarray
 
-    from sgdlimits.compare.reports import Report
     from sgdlimits.problems import LeastSquares
 
     from .optimisers import OptimiserTail
@@ -232,38 +231,9 @@ class HeavyTailsResult(ResultOfStudy):
     optimisers: tuple[OptimiserTail, ...]
     data: tuple[str, ...] = ()
 
-    def __str__(self) -> str:
-        from .tables import text
-
-        return text(self)
-
     @property
     def finding(self) -> str:
         """The result in a few sentences, computed from the data."""
         from .findings import finding
 
         return finding(self)
-
-    @property
-    def summary(self) -> xarray.Dataset:
-        """All tables as one dataset, whose shape depends on the number of data sets and batch sizes alone.
-
-        Over row: the table on data. Over sweep_row (a parameter and its value): indices of both sides, bounds and
-        estimates, and what to know of them; values that a quick run leaves out are missing, with a word. Over
-        optimiser_row: theory and what paths show.
-        """
-        from .summary import summary
-
-        return summary(self)
-
-    def table(self) -> list[dict[str, Any]]:
-        """One dict a row of the table."""
-        from .tables import rows
-
-        return rows(self)
-
-    def report(self) -> Report:
-        """Everything that goes into the folder."""
-        from .report import report
-
-        return report(self)

@@ -21,7 +21,12 @@ LEFT_OUT = "left out: quick takes fewer values"
 
 
 def summary(result: HeavyTailsResult) -> xarray.Dataset:
-    """The dataset of `HeavyTailsResult.summary`."""
+    """All tables as one dataset, whose shape depends on the number of data sets and batch sizes alone.
+
+    Over row: the table on data. Over sweep_row (a parameter and its value): indices of both sides, bounds and
+    estimates, and what to know of them; values that a quick run leaves out are missing, with a word. Over
+    optimiser_row: theory and what paths show.
+    """
     found = tables.rows(result)
     names = [f"{row['data']}, batch size {row['batch_size']}" for row in found]
     variables = _numbers("row", "", tables.NUMBERS, found)

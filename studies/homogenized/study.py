@@ -27,10 +27,8 @@ from .cost import affordable
 from .setting import FEWEST, MOST, check_reach, eigenvalue_notes, horizon
 
 if TYPE_CHECKING:
-    import xarray
 
     from sgdlimits.compare import Bounds, Laws, Orders
-    from sgdlimits.compare.reports import Report
     from sgdlimits.problems import LeastSquares
 
 SGD_GROUP, RUN = "SGD", "run"
@@ -312,31 +310,6 @@ class StudyResult(ResultOfStudy):
     bounds: Bounds | None
     notes: tuple[str, ...]
     asked: tuple[str, ...] = ()
-
-    @property
-    def summary(self) -> xarray.Dataset:
-        """One dataset whose shape depends on the names of processes alone, so that those of many settings stack.
-
-        Over (process, observable) the expected value at the last step, its difference from SGD, the worst difference of
-        all steps over the scale of the verdicts, each with its standard error (0 where exact), the verdict and what
-        stands against it; over (approximation, quantity) observed order and leading constant; step size, steps and
-        thresholds. Where a number is missing (nan), `note`, `order_note` or `threshold_note` says why.
-        """
-        from .summary import summary
-
-        return summary(self)
-
-    def __str__(self) -> str:
-        from sgdlimits.compare._laws.wording import finding
-
-        tables = [str(table) for table in (self.laws, self.orders, self.bounds) if table is not None]
-        return "\n\n".join([*tables, finding(self.laws.dataset)])
-
-    def report(self) -> Report:
-        """Everything that goes into the folder."""
-        from .report import report
-
-        return report(self)
 
 
 def _samplings() -> tuple[str, ...]:

@@ -47,7 +47,13 @@ FITS = {  # numbers over (approximation, quantity): the name in the orders' data
 
 
 def summary(result: StudyResult) -> xarray.Dataset:
-    """The dataset of `StudyResult.summary`."""
+    """One dataset whose shape depends on the names of processes alone, so that those of many settings stack.
+
+    Over (process, observable) the expected value at the last step, its difference from SGD, the worst difference of
+    all steps over the scale of the verdicts, each with its standard error (0 where exact), the verdict and what
+    stands against it; over (approximation, quantity) observed order and leading constant; step size, steps and
+    thresholds. Where a number is missing (nan), `note`, `order_note` or `threshold_note` says why.
+    """
     asked = result.asked or result.study.others
     names, approximations = [SGD, *asked], [*asked, SECOND]
     coordinates: dict[str, tuple[Any, str, str]] = {

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import xarray
 
     from sgdlimits.compare import TimeScales
-    from sgdlimits.compare.reports import Report
 
     from .path_convergence import PathConvergence
     from .trajectories import Trajectories
@@ -175,40 +174,3 @@ class ZeroLossResult(ResultOfStudy):
     paths: tuple[PathConvergence, ...]
     regressions: tuple[xarray.Dataset, ...]
     subsets: Mapping[str, np.ndarray]
-
-    def __str__(self) -> str:
-        from .tables import text
-
-        return text(self)
-
-    @property
-    def finding(self) -> str:
-        """The result in a few sentences, computed from the data."""
-        from .tables import finding
-
-        return finding(self)
-
-    @property
-    def summary(self) -> xarray.Dataset:
-        """One dataset whose shape is the same for all settings, so that those of many settings stack.
-
-        Of each prediction the measured and the predicted number, what remains of their gap, and the verdict: along the
-        sets (model, mechanism), exponents of times (motion, variable), paths (path_row), the regressions (task,
-        selector, start, displaced); test errors on subsets, and how many predictions have each verdict (outcome).
-        Where a number is missing (nan), a text `..._note` says why.
-        """
-        from .summary import summary
-
-        return summary(self)
-
-    def table(self) -> list[dict[str, Any]]:
-        """One dict for each prediction that was put to the test."""
-        from .tables import rows
-
-        return rows(self)
-
-    def report(self) -> Report:
-        """Everything that goes into the folder."""
-        from .report import report
-
-        return report(self)

@@ -36,7 +36,13 @@ STILL = "nothing moves: no time to fit"
 
 
 def summary(result: ZeroLossResult) -> xarray.Dataset:
-    """The dataset of `ZeroLossResult.summary`."""
+    """One dataset whose shape is the same for all settings, so that those of many settings stack.
+
+    Of each prediction the measured and the predicted number, what remains of their gap, and the verdict: along the
+    sets (model, mechanism), exponents of times (motion, variable), paths (path_row), the regressions (task,
+    selector, start, displaced); test errors on subsets, and how many predictions have each verdict (outcome).
+    Where a number is missing (nan), a text `..._note` says why.
+    """
     table = {(row["part"], row["process"], row["quantity"]): row for row in rows(result)}
     first, task = result.trajectories[0], result.regressions[0]
     names = [f"{each.name}: {row}" for each in result.paths for row in each.found.dataset["row"].values.tolist()]
