@@ -23,6 +23,7 @@ from sgdlimits.problems.transformed import transformed
 from .exact_form import ExactForm, asked, with_risk
 from .moment_equations import quadratic_of
 from .rules import HeavyBall, Nesterov, Preconditioned
+from .stationary_states import StationaryState
 
 if TYPE_CHECKING:
     import xarray
@@ -68,6 +69,11 @@ class PlainCoordinates(ExactForm):
             nesterov=isinstance(inner, Nesterov),
         )  # fmt: skip
 
+    @property
+    def closes(self) -> bool:
+        """As of the plain one."""
+        return self.plain.moments_close
+
     def moments(
         self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
     ) -> xarray.Dataset:
@@ -108,6 +114,11 @@ class PlainCoordinates(ExactForm):
             problem.minimiser.copy(), covariance, risk, _orthonormal(root @ law.frozen_directions),
             _orthonormal(root @ law.unsettled_directions) if law.unsettled_directions.size else np.zeros((0, 0)),
         )  # fmt: skip
+
+    def state(self) -> StationaryState:
+        """In the modes of y."""
+        root, inner = self.rule.root, self.plain._exact_form.state()
+        return replace(inner, vectors=root @ inner.vectors, centre=self.problem.minimiser.copy())
 
     def _unsettled(self, error: NoStationaryLaw) -> NoStationaryLaw:
         """The same of x: what stands in the error is of y."""

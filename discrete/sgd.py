@@ -22,6 +22,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from .curved_form import compiled_twin, curved_form
 from .exact_form import ExactForm
 from .known_laws import KnownLaws
+from .linear_law import LinearLaw
 from .preconditioned import PlainCoordinates
 from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Preconditioned, Rule, find_rule
 from .rules.momentum import check_momentum, momentum_rule
@@ -162,9 +163,9 @@ class SGD(KnownLaws, Simulated):
         return PlainCoordinates(self) if isinstance(self.rule, Preconditioned) else None
 
     @cached_property
-    def _exact_form(self) -> ExactForm | None:
-        """Where its exact moments are computed, of a rule with a matrix; None of the others."""
-        return curved_form(self) if isinstance(self.rule, CurvedRule) else self._plain_coordinates
+    def _exact_form(self) -> ExactForm:
+        """What stands for it where its exact moments are computed."""
+        return curved_form(self) if isinstance(self.rule, CurvedRule) else self._plain_coordinates or LinearLaw(self)
 
     @cached_property
     def update_rule(self) -> Rule:
