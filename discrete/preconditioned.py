@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian
-from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
+from sgdlimits.exact.errors import NoStationaryLaw
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import start_moments
 from sgdlimits.problems.transformed import transformed
 
-from .exact_form import ExactForm, asked, with_risk
+from .exact_form import ExactForm, asked, refuse_schedule, with_risk
+from .kesten import Populations
 from .moment_equations import quadratic_of
+from .preconditioned_tails import index_with_ridge
 from .rules import HeavyBall, Nesterov, Preconditioned
 from .stationary_states import StationaryState
 
@@ -139,12 +141,12 @@ class PlainCoordinates(ExactForm):
 
     def tail_index(self, **options: Any) -> TailIndex:
         """As `SGD.tail_index`: an index knows no coordinates."""
-        if self.problem.ridge and not self.problem.additive:
-            raise InvalidInput(
-                "the tail index of preconditioned SGD is known without a ridge, which in the coordinates where it is "
-                "plain is no multiple of the identity: leave the ridge or the preconditioner out"
-            )
-        return self.plain.tail_index(**options)
+        sizes, problem = Populations.of(options), self.problem
+        refuse_schedule(self.sgd.step_size)
+        if not problem.ridge or problem.additive:
+            return self.plain.tail_index(**options)
+        inner = self.plain  # momentum and the like, as of the descent of y
+        return index_with_ridge(replace(inner, problem=problem), inner, self.rule.root, sizes)
 
 
 def _orthonormal(directions: np.ndarray) -> np.ndarray:
