@@ -202,7 +202,7 @@ class KnownLaws:
         refuse_schedule(self.step_size)
         return self._exact_form.stationary(settled_only)
 
-    def stationary_state(self: Any) -> StationaryState:
+    def _stationary_state(self: Any) -> StationaryState:
         """Everything that is kept, at stationarity, with the recurrence that moves it; errors as of `stationary`.
 
         What `discrete.fluctuation` is made of.

@@ -136,9 +136,9 @@ class SGD(KnownLaws, Simulated):
             return
         if self.rule is not None:
             raise InvalidInput(
-                "both a preconditioner and a rule are given: leave one out, or pass rules.Preconditioned(matrix, rule); "
-                "a copy by dataclasses.replace keeps what is not named, so name both there: preconditioner=None with "
-                "another rule, rule=None with another preconditioner"
+                "both a preconditioner and a rule are given: leave one out, or pass rules.Preconditioned(matrix, "
+                "rule); a copy by dataclasses.replace keeps what is not named, so name both there: preconditioner=None "
+                "with another rule, rule=None with another preconditioner"
             )
         rule = Preconditioned(self.preconditioner, momentum_rule(self.momentum, self.nesterov))
         for name, value in (("rule", rule), ("preconditioner", rule.matrix), ("momentum", 0.0), ("nesterov", False)):

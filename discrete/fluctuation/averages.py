@@ -50,7 +50,7 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
         if given.ndim != 1 or not given.size:
             raise InvalidInput(f"lags must be one number or a sequence of them, got the shape {given.shape}")
         kept = np.array([whole_number("lags", lag, 0) for lag in given.tolist()])
-    state = sgd.stationary_state()
+    state = sgd._stationary_state()
     if not state.positions.any():
         raise InvalidInput("nothing fluctuates at stationarity, so that no correlation is defined: add noise")
     found = np.empty((len(kept), *state.positions.shape))
@@ -58,7 +58,7 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
         found[index] = _lagged(state, int(lag))
     total = np.array([np.trace(state.out(one)) for one in found])
     decayed = np.exp(-np.outer(kept, state.overdamped_rates))
-    weights = np.diagonal(state.overdamped_covariance) * np.square(state.vectors).sum(axis=0)
+    weights = (state.overdamped_covariance * (state.vectors.T @ state.vectors)).sum(axis=1)
     names = list(sgd.problem.coordinates)
     return xarray.Dataset(
         {
@@ -103,7 +103,7 @@ def average(sgd: SGD, window: int, x0: Any = None, burn_in: int = 0) -> xarray.D
     window, burn_in = whole_number("window", window, 1), whole_number("burn_in", burn_in, 0)
     if x0 is None and burn_in:
         raise InvalidInput(f"burn_in is {burn_in}, but without x0 the window is at stationarity already: pass x0 too")
-    state, problem = sgd.stationary_state(), sgd.problem
+    state, problem = sgd._stationary_state(), sgd.problem
     if x0 is None:
         mean, covariance = np.zeros(problem.dimension), _window_covariance(state, window)
     else:

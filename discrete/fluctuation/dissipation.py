@@ -106,7 +106,7 @@ def _exact(sgd: SGD) -> Dissipation:
         raise InvalidInput(
             f"the moments of {type(sgd.problem).__name__} do not close: pass x0 and steps, and both sides are sampled"
         )
-    state = sgd.stationary_state()
+    state = sgd._stationary_state()
     curvatures = sgd.problem.curvatures
     lost = float(curvatures @ np.diagonal(state.positions))
     if sgd.momentum:

@@ -119,7 +119,7 @@ def table(
 
 def _overdamped(sgd: SGD) -> float:
     """E L of the Ornstein-Uhlenbeck limit."""
-    state, problem = sgd.stationary_state(), sgd.problem
+    state, problem = sgd._stationary_state(), sgd.problem
     return float(problem.risk_of_positions(state.centre, state.out(state.overdamped_covariance)))
 
 

@@ -91,7 +91,7 @@ def ellipse(
         As `SGD.stationary`; InvalidInput if an argument cannot be used.
     """
     first, second = _two(coordinates, sgd.problem.dimension)
-    state = sgd.stationary_state()
+    state = sgd._stationary_state()
     exact = one_of("law", law, LAWS) == "discrete"
     level = real_number("level", level)
     if not 0 < level < 1:
@@ -134,7 +134,7 @@ def shapes(
     for index, size in enumerate(sizes):
         here = replace(sgd, step_size=float(size))
         try:
-            state = here.stationary_state()
+            state = here._stationary_state()
         except Unstable:
             continue
         for place, modes in enumerate((state.positions, state.overdamped_covariance)):
