@@ -17,7 +17,7 @@ NAMES = {
     "linear_regression random_features logistic_regression "
     "diagonal_network relu_regression relu_classification digits next_character",
     "problems.geometry": "limit_map",
-    "discrete": "SGD SGD.in_plain_coordinates SGD.moments SGD.moments_close SGD.stationary SGD.stability SGD.simulate SGD.sensitivities "
+    "discrete": "SGD SGD.in_plain_coordinates SGD.moments SGD.stationary SGD.stability SGD.simulate SGD.sensitivities "
     "SGD.tail_index "
     "SGD.even_moments SGD.closure methods "
     "SVAG SVAG.moments SVAG.stationary SVAG.stability SVAG.simulate "
