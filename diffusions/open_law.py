@@ -23,7 +23,7 @@ class OpenLaw:
         """Whether `moments` has them: no."""
         return False
 
-    def moments(self, *arguments: Any, **options: Any) -> NoReturn:
+    def moments(self, *arguments: Any, **options: Any) -> Any:
         """Refused.
 
         Raises
@@ -32,7 +32,7 @@ class OpenLaw:
         """
         self._refuse("moments")
 
-    def stationary(self, *arguments: Any, **options: Any) -> NoReturn:
+    def stationary(self, *arguments: Any, **options: Any) -> Any:
         """Refused.
 
         Raises

@@ -217,7 +217,7 @@ class UnderdampedLangevin(OptimiserLimit):
         """Whether `moments` has them."""
         return isinstance(self.problem, QuadraticProblem)
 
-    def moments(  # type: ignore[override]
+    def moments(
         self, x0: Any, steps: int, record: int | Sequence[int] | None = None, quantities: Sequence[str] | None = None,
         progress: Any = None,
     ) -> xarray.Dataset:  # fmt: skip
