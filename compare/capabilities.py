@@ -14,6 +14,7 @@ from sgdlimits.diffusions.optimiser_limit import OptimiserLimit
 from sgdlimits.ensembles import blas_threads
 from sgdlimits.exact.errors import InvalidInput, shown
 from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.exact.stationary_law import Stability
 from sgdlimits.problems.local_quadratic import LocalQuadratic
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -32,16 +33,8 @@ def one_blas_thread(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def has_moments(process: Any) -> bool:
-    """Whether the first two moments of the process close."""
-    quadratic = isinstance(getattr(process, "problem", None), QuadraticProblem)
-    rule = getattr(process, "update_rule", None)  # one that is not linear in the gradient closes nothing
-    closes = quadratic and hasattr(process, "moments")
-    return closes and getattr(process, "sampling", None) != "reshuffle" and (rule is None or linear(rule))
-
-
-def linear(rule: Any) -> bool:
-    """Whether an update rule is linear in the gradient."""
-    return rule.linear(1.0) is not None
+    """Whether the first two moments of the process close, as it says itself."""
+    return bool(getattr(process, "moments_close", False))
 
 
 def stated_number(process: Any, name: str, missing: float = math.nan) -> float:
@@ -53,6 +46,17 @@ def stated_number(process: Any, name: str, missing: float = math.nan) -> float:
 def has_one_step_size(process: Any) -> bool:
     """Whether the step size is a number, not a schedule."""
     return isinstance(getattr(process, "step_size", None), (int, float))
+
+
+def known_stability(process: Any) -> Stability | None:
+    """Thresholds, where the process has one step size and they are known."""
+    if not (has_moments(process) and has_one_step_size(process) and hasattr(process, "stability")):
+        return None
+    try:
+        found: Stability = process.stability()
+    except InvalidInput:  # of proximal steps with a negative ridge, say
+        return None
+    return found
 
 
 def fourth_moments_settle(process: Any) -> bool:
@@ -171,9 +175,9 @@ def stability_notes(processes: Sequence[Any], labels: Sequence[str]) -> list[dic
     """Thresholds, with a sentence, of each process that has them."""
     notes = []
     for process, label in zip(processes, labels):
-        if not (has_moments(process) and has_one_step_size(process) and hasattr(process, "stability")):
+        stability = known_stability(process)
+        if stability is None:
             continue
-        stability = process.stability()
         threshold = stability.mean_square_threshold
         if np.isinf(threshold):
             sentence = f"{label}: stable in mean square at every step size."

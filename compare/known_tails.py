@@ -10,7 +10,7 @@ from typing import Any
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, PositiveLyapunovExponent
 from sgdlimits.exact.tail_index import TailIndex
 
-from .capabilities import fourth_moments_settle, has_moments, has_one_step_size, is_recurrence
+from .capabilities import fourth_moments_settle, is_recurrence, known_stability
 from .text_table import number
 
 SMALL = {"paths": 64, "generations": 80, "groups": 4}  # populations that take seconds
@@ -65,8 +65,8 @@ def known_tail(process: Any, orders: Iterable[float] = ()) -> KnownTail:
         except InvalidInput:  # closed on other problems
             return KnownTail()
     lower, upper, why = 0.0, math.inf, []
-    if has_moments(process) and has_one_step_size(process) and hasattr(process, "stability"):
-        stability = process.stability()
+    stability = known_stability(process)
+    if stability is not None:
         if not stability.mean_square_stable:
             return _past_the_threshold(process)
         elif fourth_moments_settle(process):

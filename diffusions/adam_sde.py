@@ -20,7 +20,7 @@ from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negativ
 from sgdlimits.exact.ladders import NOISE, Held, Ladder
 
 from .optimiser_limit import OptimiserLimit
-from .rmsprop_sde import SCALED_NOISE, start_of
+from .rmsprop_sde import CLOSURE, SCALED_NOISE, start_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,8 @@ class AdamSDE(OptimiserLimit):
     dm = c_1 ((grad f(X) - m) dt + eta sqrt(C(X)) dW) and dv = c_2 (E g^2 - v) dt, with c_i = (1 - b_i) / eta^2, G_i =
     1 - exp(-c_i t) and C the covariance of the batch's gradient g; m and v start at zero. At time 0 the drift is 0 / 0:
     the equation holds from step 1 on, after a step that Adam takes with Gaussian noise. It holds from 0 without the
-    correction of the bias, where G_i = 1, and where v starts above zero.
+    correction of the bias, where G_i = 1, and where v starts above zero. A limit of order 2 is absent: none is derived
+    here. Nor is a stationary law known.
 
     Parameters
     ----------
@@ -86,6 +87,7 @@ class AdamSDE(OptimiserLimit):
     slots: ClassVar[int] = 2
     law_solver: ClassVar[str] = "heun"
     weak_order: ClassVar[int] = 1
+    instead: ClassVar[str] = CLOSURE
 
     def __post_init__(self) -> None:
         betas = finite_array("betas", self.betas, shape=(2,))

@@ -207,6 +207,11 @@ class Diffusion(ABC):
             )
         return self.problem
 
+    @property
+    def moments_close(self) -> bool:
+        """Whether `moments` has them."""
+        return isinstance(self.problem, QuadraticProblem)
+
     def moments(
         self,
         x0: Any,

@@ -31,6 +31,7 @@ from .manifold.simulator import LimitSteps, integrator_grid, largest_step
 from .manifold.solving import checked_times, fixed_step, solved
 from .manifold.stability import hold_stable, stability_at
 from .manifold.terms import Term, decide_terms, explain, leading_term, probe_points, remembered
+from .open_law import OpenLaw
 
 if TYPE_CHECKING:
     import xarray
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, eq=False)
-class ManifoldLimit:
+class ManifoldLimit(OpenLaw):
     """What w <- w - step_size * noisy gradient becomes on {L = 0} when step size and noise level go to zero.
 
     Every mechanism adds a term. Non-degenerate, in time k * step_size * sigma^2: dW = -P grad Reg dt.
@@ -91,6 +92,7 @@ class ManifoldLimit:
     noise_type: ClassVar[str] = "general"
     weak_order: ClassVar[float] = 1.0
     claims: ClassVar[tuple[Claim, ...]] = CLAIMS
+    instead: ClassVar[str] = "solve() where it is not random, else simulate()"
 
     def __post_init__(self) -> None:
         if not isinstance(self.noise, Mechanism):

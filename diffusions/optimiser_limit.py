@@ -30,6 +30,7 @@ from sgdlimits.exact.schedules import StepSizes
 
 from .diffusion import check_settings
 from .gradient_noise import BatchGradient, batch_gradient
+from .open_law import OpenLaw
 from .solvers import Coefficients, Scheme, find_scheme, steps_of
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class StateDiffusion:
         return (lambda t, z: np.zeros_like(z)) if self.process.noise_type == "commutative" else None
 
 
-class OptimiserLimit(ABC):
+class OptimiserLimit(OpenLaw, ABC):
     """A continuous approximation of an optimiser; leaves are frozen dataclasses with these fields and their own.
 
     Attributes
@@ -121,6 +122,7 @@ class OptimiserLimit(ABC):
     diagonal_matrix: ClassVar[bool] = False
     solvers: ClassVar[tuple[str, ...]] = ()
     always_exact: ClassVar[bool] = False
+    instead: ClassVar[str] = "simulate from a start of your choice, and take steps late enough to have forgotten it"
 
     if TYPE_CHECKING:  # every leaf is a dataclass of these fields, and some of its own
 

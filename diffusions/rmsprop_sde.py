@@ -23,6 +23,10 @@ SCALED_NOISE = (
     "gradient noise of a fixed law whose size times the step size is fixed: Gaussian, or of batches so large that it "
     "nearly is"
 )
+CLOSURE = (
+    f"{OptimiserLimit.instead}; or of the optimiser itself take closure() of the discrete.SGD, an approximation that "
+    "compare.closure puts beside paths"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +36,7 @@ class RMSPropSDE(OptimiserLimit):
     eta is the step size, c = (1 - alpha) / eta^2, C the covariance of the batch's gradient g. RMSProp starts with v =
     0, from where it has no limit: the variance of X grows like log(1 / eta). Without `second_moment` the equation
     therefore begins at step 1, after a step that RMSProp takes with Gaussian noise and with the mean of its v there; no
-    order is claimed then.
+    order is claimed then. A limit of order 2 is absent: none is derived here. Nor is a stationary law known.
 
     Parameters
     ----------
@@ -84,6 +88,7 @@ class RMSPropSDE(OptimiserLimit):
     )
     law_solver: ClassVar[str] = "euler"
     weak_order: ClassVar[int] = 1
+    instead: ClassVar[str] = CLOSURE
 
     def __post_init__(self) -> None:
         alpha = real_number("alpha", self.alpha)

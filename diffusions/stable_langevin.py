@@ -16,13 +16,14 @@ from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.exact.user_functions import call, numbers
 from sgdlimits.problems.problem import Objective
 
+from .open_law import OpenLaw
 from .stable_noise import StableProcess, noise_columns, noise_steps, stated_length
 from .stable_ornstein_uhlenbeck import StableOrnsteinUhlenbeck
 from .stable_tails import langevin_tail_index
 
 
 @dataclass(frozen=True, eq=False)
-class StableLangevin(StableProcess):
+class StableLangevin(OpenLaw, StableProcess):
     """dX = -grad f(X) dt + S dL, L as in `StableOrnsteinUhlenbeck`, by Euler's scheme with exact stable increments.
 
     With one substep it is gradient descent x <- x - step_size grad f(x) + step_size^(1 / index) S xi. Whether the
@@ -61,6 +62,7 @@ class StableLangevin(StableProcess):
     dimension: int | None = None
     label: str = ""
 
+    instead: ClassVar[str] = "simulate; tail_index() has the tail, StableOrnsteinUhlenbeck the law of a linear force"
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
             "no moment of order index or more is finite after a step, as an increment is independent of the position "

@@ -212,6 +212,11 @@ class UnderdampedLangevin(OptimiserLimit):
             return math.inf
         return (2 + (1 - self.momentum)) / (-self._ahead * largest)
 
+    @property
+    def moments_close(self) -> bool:
+        """Whether `moments` has them."""
+        return isinstance(self.problem, QuadraticProblem)
+
     def moments(
         self, x0: Any, steps: int, record: int | Sequence[int] | None = None, quantities: Sequence[str] | None = None,
         progress: Any = None,

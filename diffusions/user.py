@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, axes, finite_array, flag, function, one_of, text, whole_number
 
+from .open_law import OpenLaw
 from .solvers.coefficients import NOISE_TYPES, is_compiled
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class UserDiffusion:
+class UserDiffusion(OpenLaw):
     """dX = drift(t, X) dt + diffusion(t, X) dW in the sense of Ito.
 
     The functions must not write into x: NumPy functions get a read-only copy, and what they return is copied, so that
@@ -71,6 +72,8 @@ class UserDiffusion:
     linear: np.ndarray | None = None
     drift_jacobian: Callable[..., Any] | None = None
     label: str = "user diffusion"
+
+    instead: ClassVar[str] = "integrate() it, and take times late enough to have forgotten the start"
 
     def __post_init__(self) -> None:
         d = whole_number("dimension", self.dimension, 1)

@@ -18,18 +18,18 @@ import numpy as np
 
 from sgdlimits.exact import claims_of_closures as theory
 from sgdlimits.exact.claims import Claim
-from sgdlimits.exact.errors import InvalidInput, OutOfReach, Unstable
+from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
+from .frozen_squares import fixed_squares
 from .rules import Adam, NaturalGradient, Preconditioned, RMSProp
 from .rules.momentum import momentum_rule
 
 if TYPE_CHECKING:
     from .sgd import SGD
-
-MOST, CLOSE = 2000, 1e-14  # iterations, relative change of the second moments of gradients that ends them
+TINY = 1e-6  # step size times curvature, at which what has a law at all has one
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ class Closure:
     claims: tuple[Claim, ...]
 
     def __repr__(self) -> str:
-        marginal = abs(self.radius - 1) < 1e-9
+        marginal = theory.MARGINAL in self.claims
         radius = "exactly 1: an iteration would never arrive" if marginal else f"{self.radius:.9g}"
         return (
             f"Closure({self.label}: trace of covariance={np.trace(self.covariance):.6g}; residual "
@@ -159,11 +159,11 @@ def _preconditioned(sgd: SGD, momentum: float, gain: float, eps: float) -> Closu
     Raises
     ------
     Unstable
-        If a curvature is negative.
+        If a curvature is negative, or zero where there is noise.
     OutOfReach
-        If the iteration does not arrive, or meets a matrix without a law.
+        If it is not found.
     """
-    problem, label = sgd.problem, sgd.label
+    problem, label, size = sgd.problem, sgd.label, float(sgd.step_size)
     inner = momentum_rule(momentum)
     hessian = problem.hessian + problem.ridge * np.eye(problem.dimension)
     factor = problem.sampling_factor(sgd.batch_size, sgd.sampling)
@@ -174,35 +174,35 @@ def _preconditioned(sgd: SGD, momentum: float, gain: float, eps: float) -> Closu
         found = vectors @ noise_map(vectors.T @ covariance @ vectors, zero) @ vectors.T
         return np.asarray(found)
 
-    def frozen(squares: np.ndarray) -> Any:
-        rule = Preconditioned(gain / (np.sqrt(squares) + eps), inner)
-        return replace(sgd, rule=rule)
+    def frozen(squares: np.ndarray, step_size: float) -> Any:
+        return replace(sgd, step_size=step_size, rule=Preconditioned(gain / (np.sqrt(squares) + eps), inner))
+
+    def law(squares: np.ndarray, step_size: float) -> np.ndarray | None:
+        """Covariance (d, d) under them; None where there is none."""
+        held = frozen(squares, step_size)
+        second = held.in_plain_coordinates().second_moments
+        feedback = second.equations.feedback
+        if step_size >= second.mean_threshold or not feedback.is_stable():
+            return None
+        out = held.rule.root @ second.problem.eigenvectors
+        return np.asarray(out @ feedback.stationary_covariance() @ out.T)
+
+    def squares_under(squares: np.ndarray, step_size: float) -> np.ndarray | None:
+        covariance = law(squares, step_size)
+        return None if covariance is None else np.diagonal(hessian @ covariance @ hessian + noise(covariance)).copy()
 
     squares = np.diagonal(noise(np.zeros((zero.size,) * 2))).copy()
     if squares.min() <= 0:
         raise InvalidInput(f"the closure of {label} needs noise on every coordinate of the gradient at the minimiser")
-    if problem.curvatures.min() < 0:
-        replace(sgd, rule=inner).stationary()  # says so
-    for _ in range(MOST):
-        try:
-            covariance = frozen(squares).stationary().covariance
-        except Unstable as error:
-            raise OutOfReach(
-                f"the closure of {label} was not found: on its way the step size {float(sgd.step_size):g} times the "
-                f"frozen matrix is too large for a law ({error}); lower step_size"
-            ) from None
-        now = np.diagonal(hessian @ covariance @ hessian + noise(covariance))
-        change = float(np.abs(now / squares - 1).max())
-        squares = np.sqrt(squares * now)  # half way, in logarithms
-        if change <= CLOSE:
-            break
-    else:
-        raise OutOfReach(f"the closure of {label} was not found: iteration {MOST} changed it by {change:.1g}")
-    last = frozen(squares)
-    step = float(sgd.step_size) * last.rule.matrix
+    if problem.curvatures.min() <= 0:
+        replace(sgd, rule=inner, step_size=TINY / max(problem.curvatures.max(), TINY)).stationary()  # says so
+    now, squares = fixed_squares(squares_under, squares, size, label)
+    covariance, last = law(squares, size), frozen(now, size)
+    assert covariance is not None  # squares_under had one
     found = Closure(
-        f"closure of {label}", covariance, np.diag(step), noise(covariance), 0.0, math.nan, (theory.ADAPTIVE,)
-    )
+        f"closure of {label}", covariance, np.diag(size * last.rule.matrix), noise(covariance), 0.0, math.nan,
+        (theory.ADAPTIVE,),
+    )  # fmt: skip
     return replace(found, residual=residual(found, hessian, momentum), radius=_frozen_radius(last, momentum))
 
 

@@ -22,6 +22,7 @@ from .open_law import OpenLaw
 from .preconditioned import PlainCoordinates
 from .rules import CurvedRule, Preconditioned, Proximal
 from .scaled_rows import ScaledRows, scaled_rows
+from .stationary_states import StationaryState
 from .stream_newton import StreamNewton
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class ConstantMatrix(ExactForm):
     def _coordinates(self) -> PlainCoordinates:
         return PlainCoordinates(self.preconditioned)
 
+    @property
+    def closes(self) -> bool:
+        return self._coordinates.closes
+
     def moments(
         self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
     ) -> xarray.Dataset:
@@ -80,6 +85,9 @@ class ConstantMatrix(ExactForm):
 
     def stationary(self, settled_only: bool) -> StationaryLaw:
         return self._coordinates.stationary(settled_only)
+
+    def state(self) -> StationaryState:
+        return self._coordinates.state()
 
     def stability(self) -> Stability:
         if isinstance(self.sgd.update_rule, Proximal):

@@ -15,6 +15,8 @@ from sgdlimits.exact.stationary_law import Stability, StationaryLaw, past
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.quadratic import QuadraticProblem
 
+from .stationary_states import StationaryState
+
 if TYPE_CHECKING:
     import xarray
 
@@ -22,7 +24,12 @@ QUANTITIES = ("mean", "covariance", "risk")
 
 
 class ExactForm(ABC):
-    """Moments, stationary law, thresholds and tail index of a descent by a rule that is not plain or momentum."""
+    """Moments, stationary law, thresholds and tail index of a descent."""
+
+    @property
+    @abstractmethod
+    def closes(self) -> bool:
+        """Whether `moments` has them here."""
 
     @abstractmethod
     def moments(
@@ -33,6 +40,10 @@ class ExactForm(ABC):
     @abstractmethod
     def stationary(self, settled_only: bool) -> StationaryLaw:
         """As `SGD.stationary`."""
+
+    @abstractmethod
+    def state(self) -> StationaryState:
+        """Everything that is kept, at stationarity; errors as of `SGD.stationary`."""
 
     @abstractmethod
     def stability(self) -> Stability:

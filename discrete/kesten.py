@@ -133,15 +133,22 @@ def kesten_index(law: Any, x0: Any = None, **options: Any) -> TailIndex:
     )  # fmt: skip
 
 
-def sampled_index(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, sizes: Populations) -> TailIndex:
-    """The index of SGD on least squares by populations, of its linear part on the range of the data."""
+def sampled_index(
+    sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, sizes: Populations,
+    penalty: np.ndarray | None = None,
+) -> TailIndex:  # fmt: skip
+    """The index of SGD on least squares by populations, of its linear part on the range of the data.
+
+    `penalty` (r, r) stands for the ridge where that is a matrix; `problem` is then without it.
+    """
     above = sgd.stability().mean_square_stable
-    slowest = float(np.abs(problem.curvatures[: eigenvalues.size]).min())
+    slowest = float(np.abs(sgd.problem.curvatures[: eigenvalues.size]).min())
     settling = (1 - sgd.momentum) / (sgd.step_size * slowest) if slowest > 0 else math.inf
-    flat = growth_of(sgd, problem, eigenvalues, flat=True) if unlike(eigenvalues) else None
+    flat = growth_of(sgd, problem, eigenvalues, True, penalty) if unlike(eigenvalues) else None
     return population_index(
-        sgd.label, growth_of(sgd, problem, eigenvalues), sizes, above, settling, flat, highest_exponent(sgd)
-    )
+        sgd.label, growth_of(sgd, problem, eigenvalues, False, penalty), sizes, above, settling, flat,
+        highest_exponent(sgd),
+    )  # fmt: skip
 
 
 def unlike(eigenvalues: np.ndarray) -> bool:
@@ -156,14 +163,16 @@ def highest_exponent(sgd: SGD) -> float:
     return math.log(even_moments(sgd, 2).rates[0]) / 2
 
 
-def growth_of(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, flat: bool = False) -> GrowthAt:
+def growth_of(
+    sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, flat: bool = False, penalty: np.ndarray | None = None
+) -> GrowthAt:
     """Growth of E |x|^order of SGD's linear part, by populations of tilted steps."""
-    rule = linear_rule(sgd, problem, eigenvalues)
+    rule = linear_rule(sgd, problem, eigenvalues, penalty)
 
     def steps(order: float) -> TiltedSteps:
         if isinstance(problem, LeastSquares):
             replace = sgd.sampling == "with_replacement"
-            return TiltedRows(order, rule, problem.range_modes, sgd.batch_size, replace)
+            return TiltedRows(order, rule, problem.augmented_modes[:, : eigenvalues.size], sgd.batch_size, replace)
         return TiltedGaussian(order, rule, eigenvalues, sgd.batch_size)
 
     # Directions start where moments grow: of flat ones a path forgets its part slowly, at their own rates.

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sgdlimits.ensembles.progress import Progress
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, flag
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes, elapsed
@@ -20,10 +19,10 @@ from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import sensitivities
 
 from . import closures, moment_equations
-from . import tail_index as tail_indices
 from .closures import Closure
 from .even_moments import even_moments as even_equations
-from .lyapunov import lyapunov_threshold
+from .exact_form import refuse_schedule
+from .stationary_states import StationaryState
 
 if TYPE_CHECKING:
     import xarray
@@ -31,6 +30,14 @@ if TYPE_CHECKING:
 
 class KnownLaws:
     """The exact part of a descent; what is not known is refused in a sentence."""
+
+    @property
+    def moments_close(self: Any) -> bool:
+        """Whether `moments` has them: of the rule on this problem, with this sampling and step size."""
+        try:
+            return self._exact_form.closes
+        except InvalidInput:
+            return False
 
     @property
     def noise_map(self: Any) -> NoiseMap:
@@ -88,11 +95,7 @@ class KnownLaws:
         StabilityWarning
             If the step size is not below the threshold of the mean or of the second moment.
         """
-        if self._exact_form is not None:
-            return self._exact_form.moments(x0, steps, record, quantities, self._attributes(), progress)
-        second = self.second_moments
-        second.warn_if_unstable()
-        return second.moments(x0, steps, record, quantities, self._attributes(), self._time, progress)
+        return self._exact_form.moments(x0, steps, record, quantities, self._attributes(), progress)
 
     def even_moments(
         self: Any, x0: Any, steps: int, order: int = 4, record: int | Sequence[int] | None = None
@@ -195,14 +198,17 @@ class KnownLaws:
         InvalidInput
             If the problem or the sampling has no closed moments.
         """
-        if isinstance(self.step_size, StepSizes):
-            raise InvalidInput(
-                f"step_size is the schedule {self.step_size!r}, so there is no stationary law: take the one of a "
-                "constant step size, dataclasses.replace(sgd, step_size=...)"
-            )
-        if self._exact_form is not None:
-            return self._exact_form.stationary(settled_only)
-        return self.second_moments.stationary(settled_only)
+        settled_only = flag("settled_only", settled_only)
+        refuse_schedule(self.step_size)
+        return self._exact_form.stationary(settled_only)
+
+    def _stationary_state(self: Any) -> StationaryState:
+        """Everything that is kept, at stationarity, with the recurrence that moves it; errors as of `stationary`.
+
+        What `discrete.fluctuation` is made of.
+        """
+        refuse_schedule(self.step_size)
+        return self._exact_form.state()
 
     def closure(self: Any, form: str | None = None) -> Closure:
         """An approximate stationary covariance of a rule whose law does not close: its matrix frozen at its mean.
@@ -239,9 +245,7 @@ class KnownLaws:
         The second moment: where the noise feeds itself by the whole, to about 1e-12. Derived. Of the Lyapunov exponent,
         past which no law is stationary, when `.lyapunov_threshold` is read.
         """
-        if self._exact_form is not None:
-            return self._exact_form.stability()
-        return replace(self.second_moments.stability(), lyapunov=lambda: lyapunov_threshold(self))
+        return self._exact_form.stability()
 
     def tail_index(self: Any, **options: Any) -> TailIndex:
         """Tail index of the stationary law: P(|x| > t) falls as t^-index. Least squares: exact, by Kesten's theorem.
@@ -273,9 +277,7 @@ class KnownLaws:
         InvalidInput
             If the step size follows a schedule, or nothing is known of the rule or the loss.
         """
-        if self._exact_form is not None:
-            return self._exact_form.tail_index(**options)
-        return tail_indices.tail_index(self, **options)
+        return self._exact_form.tail_index(**options)
 
     def fourth_moments_settle(self: Any) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""

@@ -63,15 +63,18 @@ class LinearRule:
         return Split(state @ self.base.T, state @ self.look.T, state @ self.rest.T)
 
 
-def linear_rule(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray) -> LinearRule:
-    """In the modes (r,) that the data move."""
+def linear_rule(
+    sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray, penalty: np.ndarray | None = None
+) -> LinearRule:
+    """In the modes (r,) that the data move, or a `penalty` (r, r) that stands for the ridge."""
     size, mu, r = float(sgd.step_size), sgd.momentum, eigenvalues.size
     one, still, hessian = np.eye(r), np.zeros((r, r)), np.diag(eigenvalues)
-    look, kept = one, (1 - size * problem.ridge) * one
+    pull = problem.ridge * one if penalty is None else penalty
+    look, kept = one, one - size * pull
     if mu:
         ahead, now = np.hstack([(1 + mu) * one, -mu * one]), np.hstack([one, still])
         look = ahead if sgd.nesterov else now
-        kept = np.vstack([ahead - size * problem.ridge * look, now])
+        kept = np.vstack([ahead - size * pull @ look, now])
     mean = kept.copy()
     mean[:r] -= size * hessian @ look
     spread = _spread(sgd, problem, hessian)
@@ -85,6 +88,8 @@ def linear_rule(sgd: SGD, problem: QuadraticProblem, eigenvalues: np.ndarray) ->
         return size**2 * look.T @ spread(form[:r, :r]) @ look
 
     even = even_coordinates(mean, caused, felt)
+    if penalty is not None and not isinstance(problem, LeastSquares):
+        even = even.diagonal()  # features of a stream are independent in modes, and must stay so
     kept, look = even.root @ kept @ even.back, look @ even.back
     return LinearRule(size / sgd.batch_size, kept[:r], look, kept[r:], even.root[:r, :r], even.spread)
 
@@ -93,7 +98,7 @@ def _spread(sgd: SGD, problem: QuadraticProblem, hessian: np.ndarray) -> Callabl
     """Q -> E (S - H) Q (S - H), S the Hessian of a batch: an adjoint of itself."""
     factor = problem.sampling_factor(sgd.batch_size, sgd.sampling)
     if isinstance(problem, LeastSquares):
-        rows = problem.range_modes
+        rows = problem.augmented_modes[:, : len(hessian)]
 
         def sampled(form: np.ndarray) -> np.ndarray:
             squares = np.einsum("ni,ni->n", rows @ form, rows)

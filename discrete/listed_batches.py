@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sgdlimits.ensembles.initial import moment_steps
 from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, NoStationaryLaw
-from sgdlimits.exact.listed_steps import ListedSteps
+from sgdlimits.exact.listed_steps import LARGEST, ListedSteps
+from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.noise_maps import NoiseMap, Structure
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import THRESHOLD_ERROR, Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
@@ -21,6 +23,7 @@ from sgdlimits.problems.second_moments import start_moments
 from .curved_tails import expands_nothing, listed_index, nonexpansive
 from .exact_form import ExactForm, asked, labelled, law_of_modes, refuse_schedule, refuse_unsettled
 from .newton_step import NewtonStep, proximal_stability
+from .stationary_states import StationaryState, state_of
 
 if TYPE_CHECKING:
     import xarray
@@ -28,6 +31,18 @@ if TYPE_CHECKING:
     from .sgd import SGD
 
 MOST_BATCHES = 4000  # that are listed
+
+
+@dataclass(frozen=True, eq=False)
+class ListedNoise(NoiseMap):
+    """Of the direction of a step, in the modes of its mean."""
+
+    steps: ListedSteps
+    structure: ClassVar[Structure] = Structure.GENERAL
+
+    def __call__(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        _, out, back = self.steps.modes
+        return back @ self.steps.spread(out @ second @ out.T, out @ mean) @ back.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +109,14 @@ class ListedBatches(ExactForm):
         problem = self.problem
         return self._steps(problem.dimension if problem.ridge else problem.rank)
 
+    @property
+    def closes(self) -> bool:
+        newton, sgd, problem = self.newton, self.sgd, self.problem
+        if isinstance(newton.size, StepSizes) or problem.dimension > LARGEST:
+            return False
+        largest = max(sgd.batch_size, newton.batch or 1)
+        return bool(number_of_batches(largest, sgd.sampling, problem.samples) <= MOST_BATCHES)
+
     def moments(
         self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
     ) -> xarray.Dataset:
@@ -114,6 +137,16 @@ class ListedBatches(ExactForm):
         mean, spread = np.zeros(d), np.zeros((d, d))
         mean[:q], spread[:q, :q] = moving.centre, moving.stationary_covariance(self.newton.size)
         return law_of_modes(problem, mean, spread, np.arange(d) >= q)
+
+    def state(self) -> StationaryState:
+        law, steps, problem = self.stationary(False), self._steps(self.problem.dimension), self.problem
+        rates, out, back = steps.modes
+        lost = (self.newton.size * rates)[:, None, None]
+        equations = MomentMap(
+            1 - lost, np.array([-self.newton.size]), ListedNoise(steps), np.ones((1, 1)), lost=lost
+        )  # fmt: skip
+        vectors, back = problem.eigenvectors @ out, back @ problem.eigenvectors.T
+        return state_of(equations, back @ law.covariance @ back.T, vectors, law.mean, rates == 0)
 
     def _refuse_growing_proximal(self) -> None:
         """With a negative ridge a step may expand."""

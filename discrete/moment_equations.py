@@ -38,12 +38,24 @@ def quadratic_of(sgd: SGD) -> QuadraticProblem:
     InvalidInput
         If it has no closed moments, or the rule is not linear in the gradient.
     """
+    problem = quadratic_problem(sgd)
+    linear_of(sgd, 1.0)
+    return problem
+
+
+def quadratic_problem(sgd: SGD) -> QuadraticProblem:
+    """The problem, where the gradient and its covariance follow from two moments, whatever the rule.
+
+    Raises
+    ------
+    InvalidInput
+        If they do not.
+    """
     if not isinstance(sgd.problem, QuadraticProblem):
         raise InvalidInput(
             f"{type(sgd.problem).__name__} has no closed moments; LeastSquares, StreamingLeastSquares and "
             "NoisyQuadratic have them, and problems.LocalQuadratic(problem) about a minimum; else use simulate"
         )
-    linear_of(sgd, 1.0)
     return sgd.problem
 
 
@@ -88,7 +100,7 @@ def noise_map(sgd: SGD, batch_size: float | None = None) -> NoiseMap:
     fresh at every draw, whatever the sampling. Both are formulas of a real batch size, inf among them: of steps whose
     whole batch sizes are drawn afresh, with that mean of the factor.
     """
-    problem = quadratic_of(sgd)
+    problem = quadratic_problem(sgd)
     if batch_size is None:
         factor, batch_size = problem.sampling_factor(sgd.batch_size, sgd.sampling), sgd.batch_size
     else:

@@ -17,6 +17,7 @@ from .kesten import Populations
 from .light_tails import light_tail_index
 from .moment_equations import quadratic_of
 from .rules import NaturalGradient
+from .stationary_states import StationaryState
 
 if TYPE_CHECKING:
     import xarray
@@ -44,12 +45,19 @@ class OpenLaw(ExactForm):
             "approximation"
         )
 
+    @property
+    def closes(self) -> bool:
+        return False
+
     def moments(
         self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
     ) -> xarray.Dataset:
         self._refuse()
 
     def stationary(self, settled_only: bool) -> StationaryLaw:
+        self._refuse()
+
+    def state(self) -> StationaryState:
         self._refuse()
 
     def stability(self) -> Stability:

@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.ensembles.initial import Gaussian
-from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
+from sgdlimits.exact.errors import NoStationaryLaw
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.second_moments import start_moments
 from sgdlimits.problems.transformed import transformed
 
-from .exact_form import ExactForm, asked, with_risk
+from .exact_form import ExactForm, asked, refuse_schedule, with_risk
+from .kesten import Populations
 from .moment_equations import quadratic_of
+from .preconditioned_tails import index_with_ridge
 from .rules import HeavyBall, Nesterov, Preconditioned
+from .stationary_states import StationaryState
 
 if TYPE_CHECKING:
     import xarray
@@ -68,6 +71,11 @@ class PlainCoordinates(ExactForm):
             nesterov=isinstance(inner, Nesterov),
         )  # fmt: skip
 
+    @property
+    def closes(self) -> bool:
+        """As of the plain one."""
+        return self.plain.moments_close
+
     def moments(
         self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
     ) -> xarray.Dataset:
@@ -109,6 +117,11 @@ class PlainCoordinates(ExactForm):
             _orthonormal(root @ law.unsettled_directions) if law.unsettled_directions.size else np.zeros((0, 0)),
         )  # fmt: skip
 
+    def state(self) -> StationaryState:
+        """In the modes of y."""
+        root, inner = self.rule.root, self.plain._exact_form.state()
+        return replace(inner, vectors=root @ inner.vectors, centre=self.problem.minimiser.copy())
+
     def _unsettled(self, error: NoStationaryLaw) -> NoStationaryLaw:
         """The same of x: what stands in the error is of y."""
         directions, problem, cure = error.directions, self.problem, "raise the ridge"
@@ -128,12 +141,12 @@ class PlainCoordinates(ExactForm):
 
     def tail_index(self, **options: Any) -> TailIndex:
         """As `SGD.tail_index`: an index knows no coordinates."""
-        if self.problem.ridge and not self.problem.additive:
-            raise InvalidInput(
-                "the tail index of preconditioned SGD is known without a ridge, which in the coordinates where it is "
-                "plain is no multiple of the identity: leave the ridge or the preconditioner out"
-            )
-        return self.plain.tail_index(**options)
+        sizes, problem = Populations.of(options), self.problem
+        refuse_schedule(self.sgd.step_size)
+        if not problem.ridge or problem.additive:
+            return self.plain.tail_index(**options)
+        inner = self.plain  # momentum and the like, as of the descent of y
+        return index_with_ridge(replace(inner, problem=problem), inner, self.rule.root, sizes)
 
 
 def _orthonormal(directions: np.ndarray) -> np.ndarray:

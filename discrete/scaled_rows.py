@@ -24,6 +24,7 @@ from sgdlimits.problems.least_squares import LeastSquares
 from .curved_tails import linear_part_decides
 from .exact_form import ExactForm, asked, with_risk
 from .newton_step import NewtonStep, proximal_stability
+from .stationary_states import StationaryState
 
 if TYPE_CHECKING:
     import xarray
@@ -72,6 +73,10 @@ class ScaledRows(ExactForm):
         )  # fmt: skip
         return replace(found, problem=both)
 
+    @property
+    def closes(self) -> bool:
+        return self.plain.moments_close
+
     def moments(
         self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
     ) -> xarray.Dataset:
@@ -85,6 +90,9 @@ class ScaledRows(ExactForm):
     def stationary(self, settled_only: bool) -> StationaryLaw:
         law = self.plain.stationary(settled_only)
         return replace(law, risk=float(self.sgd.problem.risk_of_positions(law.mean, law.covariance)))
+
+    def state(self) -> StationaryState:
+        return self.plain._exact_form.state()
 
     def stability(self) -> Stability:
         return proximal_stability(self.sgd) if self.newton.proximal else self.plain.stability()

@@ -22,6 +22,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 from .curved_form import compiled_twin, curved_form
 from .exact_form import ExactForm
 from .known_laws import KnownLaws
+from .linear_law import LinearLaw
 from .preconditioned import PlainCoordinates
 from .rules import CurvedRule, HeavyBall, Nesterov, Plain, Preconditioned, Rule, find_rule
 from .rules.momentum import check_momentum, momentum_rule
@@ -135,7 +136,9 @@ class SGD(KnownLaws, Simulated):
             return
         if self.rule is not None:
             raise InvalidInput(
-                "both a preconditioner and a rule are given: leave one out, or pass rules.Preconditioned(matrix, rule)"
+                "both a preconditioner and a rule are given: leave one out, or pass rules.Preconditioned(matrix, "
+                "rule); a copy by dataclasses.replace keeps what is not named, so name both there: preconditioner=None "
+                "with another rule, rule=None with another preconditioner"
             )
         rule = Preconditioned(self.preconditioner, momentum_rule(self.momentum, self.nesterov))
         for name, value in (("rule", rule), ("preconditioner", rule.matrix), ("momentum", 0.0), ("nesterov", False)):
@@ -162,9 +165,9 @@ class SGD(KnownLaws, Simulated):
         return PlainCoordinates(self) if isinstance(self.rule, Preconditioned) else None
 
     @cached_property
-    def _exact_form(self) -> ExactForm | None:
-        """Where its exact moments are computed, of a rule with a matrix; None of the others."""
-        return curved_form(self) if isinstance(self.rule, CurvedRule) else self._plain_coordinates
+    def _exact_form(self) -> ExactForm:
+        """What stands for it where its exact moments are computed."""
+        return curved_form(self) if isinstance(self.rule, CurvedRule) else self._plain_coordinates or LinearLaw(self)
 
     @cached_property
     def update_rule(self) -> Rule:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InfiniteVariance, InvalidInput
+from sgdlimits.exact.errors import InfiniteVariance, InvalidInput, SgdlimitsError
 from sgdlimits.exact.moment_growth import alike
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import ConstantNoise, NoiseMap, RankOneNoise
@@ -31,6 +31,7 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 from .curved_tails import stream_index
 from .exact_form import ExactForm, asked, refuse_schedule
 from .newton_step import NewtonStep, proximal_stability
+from .stationary_states import StationaryState, state_of
 
 if TYPE_CHECKING:
     import xarray
@@ -127,6 +128,14 @@ class StreamNewton(ExactForm):
             self.problem, self.sgd.label, self.newton.size, self._equations, threshold, settled_threshold=threshold
         )
 
+    @property
+    def closes(self) -> bool:
+        try:
+            _ = self._rate_and_noise
+        except SgdlimitsError:
+            return False
+        return True
+
     def moments(
         self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
     ) -> xarray.Dataset:
@@ -135,6 +144,12 @@ class StreamNewton(ExactForm):
 
     def stationary(self, settled_only: bool) -> StationaryLaw:
         return self._second.stationary(settled_only)
+
+    def state(self) -> StationaryState:
+        law, equations = self.stationary(False), self._second.equations
+        assert isinstance(equations, MomentMap)
+        problem, vectors = self.problem, self.problem.eigenvectors
+        return state_of(equations, vectors.T @ law.covariance @ vectors, vectors, law.mean, problem.frozen)
 
     def stability(self) -> Stability:
         return proximal_stability(self.sgd) if self.newton.proximal else self._second.stability()

@@ -166,6 +166,11 @@ class SVAG(Simulated):
             increments=self.l,
         )  # fmt: skip
 
+    @property
+    def moments_close(self) -> bool:
+        """As of SGD."""
+        return self.sgd.moments_close
+
     def moments(
         self,
         x0: Any,

@@ -79,7 +79,7 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
 def _additive(sgd: SGD) -> TailIndex:
     """Of a law that is Gaussian, as the noise is."""
     sgd.stationary()  # refuses where nothing settles
-    exponent = math.log(_decays(sgd, sgd.problem.curvatures[~sgd.problem.frozen]).max())
+    exponent = math.log(decays(sgd, sgd.problem.curvatures[~sgd.problem.frozen]).max())
     return TailIndex(
         math.inf, 0.0, "closed form: the noise is Gaussian and does not depend on the position", exponent, 0.0,
         "the law is Gaussian, with all its moments",
@@ -104,7 +104,7 @@ def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) 
     whole = sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples
     if whole or alike:
         with np.errstate(divide="ignore"):
-            exponent = float(np.log(_decays(sgd, h + problem.ridge).max()))
+            exponent = float(np.log(decays(sgd, h + problem.ridge).max()))
         refuse_growth(sgd.label, exponent)
         method = "every batch is all samples" if whole else "all samples are alike"
         return TailIndex(math.inf, 0.0, method, exponent, note="nothing multiplies at random")
@@ -143,7 +143,7 @@ def only_reflected(rows: np.ndarray, steps: np.ndarray) -> bool:
     return len(left) > 0
 
 
-def _decays(sgd: SGD, curvatures: np.ndarray) -> np.ndarray:
+def decays(sgd: SGD, curvatures: np.ndarray) -> np.ndarray:
     """Spectral radius of a step (m,) along directions of curvatures (m,) that are the same at every step."""
     kept = 1 - sgd.step_size * curvatures
     if not sgd.momentum:

@@ -41,6 +41,12 @@ class EvenCoordinates:
     back: np.ndarray
     spread: np.ndarray
 
+    def diagonal(self) -> EvenCoordinates:
+        """With the diagonal of P alone."""
+        sizes = np.linalg.norm(self.root, axis=0)
+        turned = sizes[:, None] * self.back
+        return EvenCoordinates(np.diag(sizes), np.diag(1 / sizes), turned @ self.spread @ turned.T)
+
 
 def even_coordinates(mean: np.ndarray, caused: Noise, felt: Noise) -> EvenCoordinates:
     """Of a step A of this mean.

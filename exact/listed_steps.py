@@ -110,6 +110,22 @@ class ListedSteps:
         found += step_size**2 * (self._squares @ second.ravel()).reshape(shape)
         return found if mean is None else found + step_size**2 * (self._crosses @ mean).reshape(shape)
 
+    def spread(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """Covariance (d, d) of P (G x - c), given second moments and mean about the centre."""
+        found = self.floor + (self._squares @ second.ravel() + self._crosses @ mean.ravel()).reshape(second.shape)
+        return found - self.pull @ second @ self.pull.T
+
+    @cached_property
+    def modes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Rates (d,), and vectors V (d, d) with `pull` = V diag(rates) V^-1, and V^-1: E P and E G are symmetric."""
+        outer = np.einsum("l,lij->ij", self.outer_weights, self.outer)
+        values, basis = np.linalg.eigh(outer)
+        root, back = (basis * np.sqrt(values) ** power @ basis.T for power in (1, -1))
+        inner = root @ np.einsum("m,mij->ij", self.weights, self.pulls) @ root
+        rates, vectors = np.linalg.eigh((inner + inner.T) / 2)
+        rates = np.where(np.abs(rates) <= ROUNDING * np.abs(rates).max(initial=0.0), 0.0, rates)
+        return rates, root @ vectors, vectors.T @ back
+
     def mean_radius(self, step_size: float) -> float:
         """Spectral radius of a step of the mean."""
         return float(np.abs(np.linalg.eigvals(np.eye(self.dimension) - step_size * self.pull)).max())

@@ -166,9 +166,9 @@ class SecondMoments:
         InfiniteVariance
             If the mean settles but the second moment does not.
         """
-        problem, label = self.problem, self.label
+        problem, label, settled_only = self.problem, self.label, flag("settled_only", settled_only)
         free = self._unsettled()
-        if free.any() and not (flag("settled_only", settled_only) and problem.additive):
+        if free.any() and not (settled_only and problem.additive):
             self._refuse(free)
         mean_threshold = self.settled_threshold if free.any() else self.mean_threshold
         if not Stability(mean_threshold, mean_threshold, float(self.step_size)).mean_stable:

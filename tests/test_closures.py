@@ -116,5 +116,41 @@ def test_the_factor_of_a_frozen_matrix_knows_momentum_and_ridge():
         for step, k in zip(np.diagonal(found.step_matrix), (2.0, 0.1))
     )
     assert found.radius == pytest.approx(slowest, rel=1e-9)
-    with pytest.raises(OutOfReach, match="closure of RMSProp was not found.*lower step_size"):
-        SGD(NoisyQuadratic([1.0], [1.0]), 50.0, rule=rules.RMSProp()).closure()
+    with pytest.raises(OutOfReach, match="was found up to step_size .*, and not at 1e.09: .*lower step_size"):
+        SGD(NoisyQuadratic([1.0], [1.0]), 1e9, rule=rules.RMSProp()).closure()
+
+
+@pytest.mark.parametrize("eta", [0.1, 1.0, 3.0, 30.0])
+def test_the_closure_of_rmsprop_on_a_line_is_its_closed_form_at_any_step_size(eta):
+    """Assert v = 2 c / (2 - step k), step = eta / sqrt(v), far past the step size at which sqrt(c) has no law."""
+    k, c = 2.0, 0.3
+    step = (-(eta**2) * k + math.sqrt(eta**4 * k**2 + 16 * c * eta**2)) / (4 * c)
+    sgd = SGD(NoisyQuadratic([k], [c]), eta, rule=rules.RMSProp(eps=1e-12))
+    found = sgd.closure()
+    assert found.step_matrix.item() == pytest.approx(step, rel=1e-7)
+    assert found.covariance.item() == pytest.approx(c * step / (k * (2 - step * k)), rel=1e-5)
+    assert found.residual < 1e-6
+
+
+@pytest.mark.parametrize("rule", ["rmsprop", "adam"])
+def test_a_closure_at_a_large_step_size_solves_its_equations(rule):
+    """Assert on data, past the step sizes that iteration reaches, both equations of the fixed point."""
+    rows = LeastSquares.gaussian(20, 3, noise=0.4, seed=2, ridge=0.1)
+    sgd = SGD(rows, 10.0, 4, rule=rule)
+    found = sgd.closure()
+    assert found.residual < 1e-9
+    hessian = rows.hessian + 0.1 * np.eye(3)
+    squares = np.diagonal(hessian @ found.covariance @ hessian + found.noise)
+    gain = 0.1 if rule == "adam" else 1.0
+    np.testing.assert_allclose(np.diagonal(found.step_matrix), 10.0 * gain / (np.sqrt(squares) + 1e-8), rtol=1e-9)
+    inner = rules.HeavyBall(0.9) if rule == "adam" else rules.Plain()
+    held = rules.Preconditioned(np.diagonal(found.step_matrix), inner)
+    law = SGD(rows, 1.0, 4, rule=held).stationary()
+    np.testing.assert_allclose(law.covariance, found.covariance, rtol=1e-5)
+
+
+def test_a_closure_beyond_iteration_is_sought_for_few_parameters():
+    """Assert the sentence, with the number."""
+    wide = NoisyQuadratic(np.ones(41), np.ones(41))
+    with pytest.raises(OutOfReach, match="at most 40 parameters, and here are 41: lower step_size"):
+        SGD(wide, 50.0, rule=rules.RMSProp()).closure()

@@ -296,14 +296,13 @@ def test_the_best_step_size_of_a_sampler_is_found_for_any_number_of_samples(samp
     assert found.step_size == pytest.approx(2 / (samples * 3 + 2), rel=1e-6)
 
 
-def test_methods_whose_limit_is_not_known_stand_in_the_table_too():
-    """Assert their excess loss, and a note for the limit."""
+def test_methods_with_an_affine_step_have_their_limit_in_the_table():
+    """Assert their excess loss, and a limit near to it."""
     rows = LeastSquares.gaussian(30, 3, noise=0.4, seed=1, ridge=0.1)
     methods = [SGD(rows, 0.1), SGD(rows, 0.1, rule=rules.Proximal()), SGD(rows, 0.1, rule=rules.StochasticNewton(0.5))]
     table = fluctuation.table(methods)
     np.testing.assert_array_equal(table.dataset.excess, [one.stationary().risk - rows.least_risk for one in methods])
-    assert np.isnan(table.dataset.excess_of_limit.values[:, 0]).tolist() == [False, True, True]
-    assert len(table.notes) == 2
+    assert (np.abs(table.dataset.relative_error.values) < 0.2).all() and not table.notes
     still = fluctuation.table([SGD(NoisyQuadratic(positive(1, 2), np.zeros(2)), 0.1)])
     assert still.dataset.relative_error.item() == 0
 

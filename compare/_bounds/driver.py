@@ -190,8 +190,8 @@ def _check(processes: Sequence[Any], labels: Sequence[str]) -> None:
     for process, label in zip(processes, labels):
         if not has_moments(process) or not hasattr(process, "stationary"):
             raise InvalidInput(
-                f"{label} has no closed moments, and bounds are made of these: they need least squares and a rule that "
-                "is linear in the gradient"
+                f"{label} has no closed moments, and bounds are made of these: they need least squares and a rule "
+                "whose step is affine"
             )
         if not has_one_step_size(process):
             raise InvalidInput(f"{label} has a schedule of step sizes, and bounds are about a constant one")

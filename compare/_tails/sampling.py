@@ -81,7 +81,8 @@ def steps_of(processes: list[Any], exponents: list[float], steps: int | None, pa
         return steps
     rates = [-exponent for exponent in exponents if exponent < 0]
     for process in processes:
-        if has_moments(process) and has_one_step_size(process):
+        plain = getattr(process, "rule", None) is None  # other rules have other rates
+        if plain and has_moments(process) and has_one_step_size(process):
             curvatures = process.problem.curvatures[process.problem.eigenvalues > 0]
             rates.append(float(process.step_size * curvatures.min(initial=math.inf)))
     slowest = min((rate for rate in rates if rate > 0), default=math.inf)

@@ -9,10 +9,9 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.moment_maps import MomentMap
-from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.second_moments import start_moments
 
-from .stationary_states import StationaryState, stationary_state
+from ..stationary_states import StationaryState
 
 if TYPE_CHECKING:
     import xarray
@@ -26,7 +25,7 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
     Parameters
     ----------
     sgd : SGD
-        Least squares or a noisy quadratic, a linear rule, independent batches.
+        Whose second moments close: every rule whose step is affine, where it has `stationary()`.
     lags : int, or sequence of int
         So many lags from 0 on, or these, in steps.
 
@@ -34,8 +33,8 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
     -------
     xarray.Dataset
         `autocovariance(lag, coordinate, coordinate_2)`; `correlation(lag)`: its trace over that at lag 0; and
-        `ornstein_uhlenbeck(lag)`: the same of the process frozen at the minimiser, sum tr S_0 exp(-rate lag) of the
-        overdamped rates step_size k / (1 - momentum).
+        `ornstein_uhlenbeck(lag)`: the same of the process frozen at the mean, sum tr S_0 exp(-rate lag) of the
+        overdamped rates, which are step_size k / (1 - momentum) of plain descent and momentum.
 
     Raises
     ------
@@ -51,7 +50,7 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
         if given.ndim != 1 or not given.size:
             raise InvalidInput(f"lags must be one number or a sequence of them, got the shape {given.shape}")
         kept = np.array([whole_number("lags", lag, 0) for lag in given.tolist()])
-    state = stationary_state(sgd)
+    state = sgd._stationary_state()
     if not state.positions.any():
         raise InvalidInput("nothing fluctuates at stationarity, so that no correlation is defined: add noise")
     found = np.empty((len(kept), *state.positions.shape))
@@ -59,7 +58,7 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
         found[index] = _lagged(state, int(lag))
     total = np.array([np.trace(state.out(one)) for one in found])
     decayed = np.exp(-np.outer(kept, state.overdamped_rates))
-    weights = np.diagonal(state.overdamped_covariance) * np.square(state.vectors).sum(axis=0)
+    weights = (state.overdamped_covariance * (state.vectors.T @ state.vectors)).sum(axis=1)
     names = list(sgd.problem.coordinates)
     return xarray.Dataset(
         {
@@ -90,8 +89,9 @@ def average(sgd: SGD, window: int, x0: Any = None, burn_in: int = 0) -> xarray.D
     -------
     xarray.Dataset
         `mean(coordinate)`, `covariance(coordinate, coordinate_2)`, `risk` at the average, and `limit(coordinate,
-        coordinate_2)`: K^-1 C K^-1 / window, C the covariance of the batch gradient at stationarity (Polyak, Juditsky
-        1992 for its form), what the covariance tends to as the window grows; zero where nothing acts.
+        coordinate_2)`: K^-1 C K^-1 / window, what the covariance tends to as the window grows (Polyak, Juditsky 1992
+        for its form); C is the covariance of the batch gradient at stationarity, or of the direction that stands for
+        it, and K its mean slope; zero where nothing acts.
 
     Raises
     ------
@@ -103,24 +103,21 @@ def average(sgd: SGD, window: int, x0: Any = None, burn_in: int = 0) -> xarray.D
     window, burn_in = whole_number("window", window, 1), whole_number("burn_in", burn_in, 0)
     if x0 is None and burn_in:
         raise InvalidInput(f"burn_in is {burn_in}, but without x0 the window is at stationarity already: pass x0 too")
-    state, problem = stationary_state(sgd), sgd.problem
+    state, problem = sgd._stationary_state(), sgd.problem
     if x0 is None:
         mean, covariance = np.zeros(problem.dimension), _window_covariance(state, window)
     else:
         mean, covariance = _from_start(sgd, state, x0, burn_in, window)
-    place = state.vectors @ mean + problem.minimiser
+    place = state.vectors @ mean + state.centre
     whole = state.out(covariance)
     risk = float(problem.risk_of_positions(place, whole))
-    curvatures = state.problem.curvatures
-    inverse = np.where(curvatures > 0, 1 / np.where(curvatures > 0, curvatures, 1.0), 0.0)
-    limit = inverse[:, None] * state.noise * inverse / window
     names = list(problem.coordinates)
     return xarray.Dataset(
         {
             "mean": ("coordinate", place),
             "covariance": (("coordinate", "coordinate_2"), whole),
             "risk": ((), risk),
-            "limit": (("coordinate", "coordinate_2"), state.out(limit)),
+            "limit": (("coordinate", "coordinate_2"), state.out(state.long_run / window)),
         },
         {"coordinate": names, "coordinate_2": names},
         {"process": sgd.label, "step_size": float(sgd.step_size), "window": window, "burn_in": burn_in},
@@ -164,14 +161,12 @@ def _from_start(
     sgd: SGD, state: StationaryState, x0: Any, burn_in: int, window: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean (d,) and covariance (d, d) of the average, in modes: the sum is one number more of each mode."""
-    plain, equations = state.problem, state.equations
-    if isinstance(sgd.step_size, StepSizes):
-        raise InvalidInput("averages are known for a constant step size: take one")
-    mean, spread = start_moments(x0, sgd.problem.dimension)
+    equations, d = state.equations, sgd.problem.dimension
+    mean, spread = start_moments(x0, d)
     inverse = np.linalg.pinv(state.vectors)
-    means = np.zeros((equations.numbers + 1, plain.dimension))
-    means[0] = inverse @ (mean - sgd.problem.minimiser)
-    carried = np.zeros((equations.numbers + 1, equations.numbers + 1, plain.dimension, plain.dimension))
+    means = np.zeros((equations.numbers + 1, d))
+    means[0] = inverse @ (mean - state.centre)
+    carried = np.zeros((equations.numbers + 1, equations.numbers + 1, d, d))
     if spread is not None:
         carried[0, 0] = inverse @ spread @ inverse.T
     summed = _with_sum(equations)

@@ -11,7 +11,6 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.problems.quadratic import QuadraticProblem
 
-from .stationary_states import stationary_state
 
 if TYPE_CHECKING:
     from ..sgd import SGD
@@ -107,8 +106,8 @@ def _exact(sgd: SGD) -> Dissipation:
         raise InvalidInput(
             f"the moments of {type(sgd.problem).__name__} do not close: pass x0 and steps, and both sides are sampled"
         )
-    state = stationary_state(sgd)
-    curvatures = state.problem.curvatures
+    state = sgd._stationary_state()
+    curvatures = sgd.problem.curvatures
     lost = float(curvatures @ np.diagonal(state.positions))
     if sgd.momentum:
         square = float(np.trace(state.covariance[1, 1]))

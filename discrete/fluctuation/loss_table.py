@@ -11,14 +11,14 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, SgdlimitsError, Unstable
 
-from .stationary_states import check_least_risk, stationary_state
+from ..stationary_states import check_least_risk
 
 if TYPE_CHECKING:
     import xarray
 
     from ..sgd import SGD
 
-OWN = "Ornstein-Uhlenbeck"  # the limit that every linear rule has here, with momentum in its step size
+OWN = "Ornstein-Uhlenbeck"  # the limit that every rule with an affine step has here, momentum in its step size
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -64,8 +64,9 @@ def table(
         Whose second moments close.
     limits : sequence of functions of an SGD, optional
         `diffusions.ModifiedEquation.of` and the like, beside the overdamped Ornstein-Uhlenbeck limit, which is there
-        for every linear rule: step_size / (1 - momentum), the noise of the minimiser. The label of what they give names
-        the column.
+        for every rule whose step is affine: the mean pull of a step, and the noise at the mean position; of plain
+        descent and momentum step_size / (1 - momentum) and the noise of the minimiser. The label of what they give
+        names the column.
 
     Raises
     ------
@@ -92,10 +93,7 @@ def table(
         else:
             excess.append(law.risk - least)
             tests.append(_test_excess(sgd, law.covariance))
-            try:
-                columns[OWN][index] = _overdamped(sgd) - least
-            except InvalidInput:
-                notes.append(f"{name}: no Ornstein-Uhlenbeck limit of {sgd.label} is known")
+            columns[OWN][index] = _overdamped(sgd) - least
         for limit in limits:
             try:
                 process = limit(sgd)
@@ -121,8 +119,8 @@ def table(
 
 def _overdamped(sgd: SGD) -> float:
     """E L of the Ornstein-Uhlenbeck limit."""
-    state, problem = stationary_state(sgd), sgd.problem
-    return float(problem.risk_of_positions(problem.minimiser, state.out(state.overdamped_covariance)))
+    state, problem = sgd._stationary_state(), sgd.problem
+    return float(problem.risk_of_positions(state.centre, state.out(state.overdamped_covariance)))
 
 
 def _test_excess(sgd: SGD, covariance: np.ndarray) -> float:

@@ -11,7 +11,6 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, Unstable, finite_array, one_of, real_number, whole_number
 
-from .stationary_states import stationary_state
 
 if TYPE_CHECKING:
     import xarray
@@ -92,14 +91,14 @@ def ellipse(
         As `SGD.stationary`; InvalidInput if an argument cannot be used.
     """
     first, second = _two(coordinates, sgd.problem.dimension)
-    state = stationary_state(sgd)
+    state = sgd._stationary_state()
     exact = one_of("law", law, LAWS) == "discrete"
     level = real_number("level", level)
     if not 0 < level < 1:
         raise InvalidInput(f"level must lie between 0 and 1, got {level:g}")
     whole = state.out(state.positions if exact else state.overdamped_covariance)
     chosen = [first, second]
-    return Ellipse(sgd.problem.minimiser[chosen].copy(), whole[np.ix_(chosen, chosen)], level)
+    return Ellipse(state.centre[chosen].copy(), whole[np.ix_(chosen, chosen)], level)
 
 
 def shapes(
@@ -135,7 +134,7 @@ def shapes(
     for index, size in enumerate(sizes):
         here = replace(sgd, step_size=float(size))
         try:
-            state = stationary_state(here)
+            state = here._stationary_state()
         except Unstable:
             continue
         for place, modes in enumerate((state.positions, state.overdamped_covariance)):

@@ -13,7 +13,7 @@ from sgdlimits.exact.stationary_law import StationaryLaw
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
 
-from .stationary_states import check_least_risk
+from ..stationary_states import check_least_risk
 
 if TYPE_CHECKING:
     import xarray

@@ -34,7 +34,7 @@ class DampedNewton(CurvedRule):
 
     source: ClassVar[str] = "Levenberg (1944), Marquardt (1963); with a batch's gradient, sub-sampled Newton"
     facts = Facts(
-        "tail index without ridge", "none; on quadratics those of Preconditioned", "eta", "1",
+        "tail index", "none; on quadratics those of Preconditioned", "eta", "1",
         "2 (1 + mu) (h + damping) / h",
     )  # fmt: skip
 

@@ -59,7 +59,7 @@ class Preconditioned(Rule):
 
     source: ClassVar[str] = "the natural form of variable-metric descent; Davidon (1959)"
     facts = Facts(
-        "tail index without ridge", "those of plain SGD in plain coordinates", "eta", "1",
+        "tail index", "those of plain SGD in plain coordinates", "eta", "1",
         "that of the inner rule, h of matrix times Hessian",
     )  # fmt: skip
     equivariant = False
