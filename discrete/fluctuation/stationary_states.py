@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.exact.matrix_equations import solve_modal_stein, solve_pairs
+from sgdlimits.exact.matrix_equations import solve_modal_stein
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -95,12 +95,9 @@ def stationary_state(sgd: SGD) -> StationaryState:
         raise InvalidInput(f"{sgd.label} is no recurrence in steps: pass a discrete.SGD")
     vectors, d, s = problem.eigenvectors, problem.dimension, equations.numbers
     noise = equations.weights * equations.noise(vectors.T @ law.covariance @ vectors, np.zeros(d))
-    covariance, moving = np.zeros((s, s, d, d)), ~problem.frozen
-    lost = equations.lost[moving]
-    source = noise[np.ix_(moving, moving)][..., None, None] * np.outer(equations.entry, equations.entry)
-    covariance[..., np.outer(moving, moving)] = np.moveaxis(
-        solve_pairs(lost[:, None], lost[None], source).reshape(-1, s, s), 0, -1
-    )
+    covariance, moving = np.zeros((s, s, d, d)), equations.moving
+    covariance[..., moving[:, None], moving] = equations.states_of(moving[:, None], moving)
+    covariance *= noise
     return StationaryState(sgd, problem, equations, noise, covariance, vectors)
 
 

@@ -1,0 +1,94 @@
+"""Digits of stationary laws where step sizes are tiny, momentum is all but 1, or curvatures are far apart."""
+
+import mpmath
+import numpy as np
+import pytest
+from tests import second_moment_reference as reference
+
+from sgdlimits.discrete import SGD, fluctuation
+from sgdlimits.problems import LeastSquares, NoisyQuadratic, StreamingLeastSquares
+
+RULES = [(0.0, False), (0.3, False), (0.3, True), (0.9, False), (0.9, True), (0.999999, False), (0.999999, True)]
+SIGNS = np.array([[1.0, 1.0], [1.0, -1.0], [2.0, 2.0], [2.0, -2.0], [0.5, 0.5], [0.5, -0.5]])  # columns are orthogonal
+LABELS = np.array([1.0, 2.0, -1.0, 0.5, 0.25, 3.0])
+
+
+def law(problem, hessian, size, mu, nesterov, batch=1, sampling="with_replacement"):
+    """Covariance that is found, and that of the recurrence in 60 digits."""
+    sgd = SGD(problem, size, batch, sampling, momentum=mu, nesterov=nesterov)
+    digits = reference.many_digits
+    matrix, mu = digits(size * np.eye(2)), mpmath.mpf(mu)
+    ridge = mpmath.mpf(problem.ridge)
+    if isinstance(problem, NoisyQuadratic):
+        noise = digits(problem.noise_covariance) / batch
+        expected = reference.additive(digits(hessian) + ridge * digits(np.eye(2)), noise, matrix, mu, nesterov)
+    elif isinstance(problem, StreamingLeastSquares):
+        parts = digits(problem.covariance), digits(problem.truth), mpmath.mpf(problem.noise) ** 2
+        expected = reference.streaming(*parts, batch, matrix, mu, nesterov, ridge)
+    else:
+        parts = digits(problem.features), digits(problem.targets)
+        expected = reference.listed(*parts, batch, sampling == "with_replacement", matrix, mu, nesterov, ridge)
+    return sgd, expected
+
+
+def apart(found, expected):
+    """Largest difference of entries, in standard deviations of both coordinates."""
+    scale = [mpmath.sqrt(expected[i, i]) for i in range(len(found))]
+    return max(
+        float(abs(found[i, j] - expected[i, j]) / scale[i] / scale[j]) for i in range(len(found)) for j in range(len(found))
+    )
+
+
+PROBLEMS = {
+    "additive, far apart": NoisyQuadratic([1.0, 2.0**-30], [[1.0, 0.3], [0.3, 0.5]]),
+    "additive, all but alike": NoisyQuadratic([1.0, 1 - 2.0**-20], [[1.0, 0.3], [0.3, 0.5]]),
+    "additive, not diagonal": NoisyQuadratic([[1.0, 0.25], [0.25, 0.5]], [[1.0, 0.3], [0.3, 0.5]]),
+    "stream, far apart": StreamingLeastSquares([1.0, 2.0**-30], 0.5, [1.0, 2.0]),
+    "stream, ridge": StreamingLeastSquares([1.0, 0.5], 0.5, [1.0, 2.0], ridge=0.25),
+    "rows, far apart": LeastSquares.from_arrays(SIGNS * [1.0, 2.0**-15], LABELS),
+    "rows, ridge": LeastSquares.from_arrays(SIGNS * [1.0, 0.5], LABELS, ridge=-0.125),
+}
+
+
+@pytest.mark.parametrize("size", [1e-12, 0.9])
+@pytest.mark.parametrize(("mu", "nesterov"), RULES)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_no_digits_are_lost(name, mu, nesterov, size):
+    """Assert every entry to 1e-12 of its standard deviations against the recurrence in 60 digits."""
+    problem = PROBLEMS[name]
+    hessian = problem.given if isinstance(problem, NoisyQuadratic) else problem.hessian
+    if size == 0.9:  # of the threshold
+        size *= SGD(problem, 1e-3, momentum=mu, nesterov=nesterov).stability().mean_square_threshold
+    with mpmath.workdps(60):
+        sgd, (mean, expected) = law(problem, hessian, size, mu, nesterov)
+        assert apart(sgd.stationary().covariance, expected[:2, :2]) < 1e-12
+        np.testing.assert_allclose(sgd.stationary().mean, mean.astype(float), rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize("size", [1e-12, 0.3])
+@pytest.mark.parametrize(("mu", "nesterov"), [(0.3, False), (0.9, True), (0.999, False)])
+def test_what_is_made_of_it_keeps_them_too(mu, nesterov, size):
+    """Assert covariances with the buffer through autocovariances, windows and dissipation, in 80 digits."""
+    problem = NoisyQuadratic([1.0, 2.0**-10], [[1.0, 0.3], [0.3, 0.5]])
+    with mpmath.workdps(80):
+        sgd, (_, state) = law(problem, problem.given, size, mu, nesterov)
+        digits = reference.many_digits
+        step = reference.affine(
+            np.column_stack([digits(problem.given), digits(np.zeros(2))]), digits(size * np.eye(2)), mpmath.mpf(mu), nesterov
+        )[:4, :4]
+        power, lags = mpmath.matrix(step), [1, 7, round(1 / size)]
+        found = fluctuation.autocovariance(sgd, lags).autocovariance.values
+        for lag, one in zip(lags, found):
+            expected = np.array((power**lag).tolist(), dtype=object) @ state
+            scale = [mpmath.sqrt(state[i, i]) for i in range(2)]
+            for i in range(2):
+                for j in range(2):
+                    assert abs(one[i, j] - expected[i, j]) / scale[i] / scale[j] < 1e-11
+        total, one = 5 * state, step
+        for lag in range(1, 5):
+            total, one = total + (5 - lag) * (one @ state + (one @ state).T), one @ step
+        assert apart(fluctuation.average(sgd, 5).covariance.values, total[:2, :2] / 25) < 1e-12
+        if not nesterov:
+            both = fluctuation.dissipation(sgd)
+            assert both.dissipated == pytest.approx(float(state[0, 0] + state[1, 1] / 1024), rel=1e-12)
+            assert both.fluctuating == pytest.approx(both.dissipated, rel=1e-12)
