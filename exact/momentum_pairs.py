@@ -1,12 +1,12 @@
-"""What a constant noise leaves behind in pairs of modes under momentum, in closed form and without cancellation. Derived.
+"""What a constant noise leaves in pairs of modes under momentum, in closed form and without cancellation. Derived.
 
-A mode of curvature k moves by a recurrence of second order with the polynomial z^2 - (1 + q - e) z + q, e = step_size k,
-of which e is the value at 1 and t the one at -1. With u = 1 - q, products of two such modes add up to 1 / Pi,
+A mode of curvature k moves by a recurrence of second order with the polynomial z^2 - (1 + q - e) z + q, e = step_size
+k, of which e is the value at 1 and t the one at -1. With u = 1 - q,
 
     4 Pi = (u_j e_i + u_i e_j) (u_i t_j + u_j t_i) + (1 + mu)^2 (e_i - e_j)^2,
 
-which for heavy ball is the published equation, whose closed form has no other digits to lose than those of t next to the
-threshold. Differences of curvatures are taken before they are multiplied.
+is what all covariances are divided by: of heavy ball the published equation, as a sum of positive terms, so that no
+digits can be lost but those of t next to the threshold. Differences of curvatures are taken before they are multiplied.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class MomentumPairs:
-    """Modes (d,) that settle, each with its position x and buffer m: m' = mu m + g, then x moves by m', as torch has it.
+    """Modes (d,) that settle, each with its position x and buffer m; m' = mu m + g, and x moves as torch moves it.
 
     Every covariance is per unit of the noise's covariance of the two modes, and accurate to some 1e-15 (1 + 1 / t).
 

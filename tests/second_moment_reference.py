@@ -1,6 +1,6 @@
 """The second-moment recurrence of SGD written out in positions, of floats or of many digits, and its fixed point.
 
-It knows nothing of modes, pairs or closed forms: a state is (x, m, 1), and all of it is one linear map of E state state^T.
+It knows nothing of modes, pairs or closed forms: a state is (x, m, 1), and E state state^T moves by one linear map.
 """
 
 import itertools
@@ -29,8 +29,7 @@ def many_digits(values):
 
 
 def affine(gradient, matrix, mu, nesterov):
-    """Of (x, m, 1), one step with the batch gradient `gradient` (d, d + 1) of (x, 1): the matrix in front is a step size.
-    """
+    """One step of (x, m, 1) with the batch gradient `gradient` (d, d + 1) of (x, 1); the matrix is a step size."""
     d = len(matrix)
     one, still = np.eye(d, dtype=matrix.dtype), np.zeros((d, d), dtype=matrix.dtype)
     seen = np.hstack([gradient[:, :d], still, gradient[:, d:]])
@@ -83,7 +82,7 @@ def streaming(covariance, truth, variance, batch, matrix, mu=0, nesterov=False, 
 
 
 def listed(features, targets, batch, replaced, matrix, mu=0, nesterov=False, ridge=0, label_variance=0, newton=None):
-    """Of every batch of these rows; the gradient is multiplied by what `newton` makes of a batch's Hessian, if given."""
+    """Of every batch of these rows; what `newton` makes of a batch's Hessian, if given, multiplies its gradient."""
     n, d = features.shape
     one = np.eye(d, dtype=matrix.dtype)
     batches = list(itertools.product(range(n), repeat=batch) if replaced else itertools.combinations(range(n), batch))

@@ -34,9 +34,8 @@ def law(problem, hessian, size, mu, nesterov, batch=1, sampling="with_replacemen
 def apart(found, expected):
     """Largest difference of entries, in standard deviations of both coordinates."""
     scale = [mpmath.sqrt(expected[i, i]) for i in range(len(found))]
-    return max(
-        float(abs(found[i, j] - expected[i, j]) / scale[i] / scale[j]) for i in range(len(found)) for j in range(len(found))
-    )
+    entries = np.ndindex(found.shape)
+    return max(float(abs(found[i, j] - expected[i, j]) / scale[i] / scale[j]) for i, j in entries)
 
 
 PROBLEMS = {
@@ -73,9 +72,8 @@ def test_what_is_made_of_it_keeps_them_too(mu, nesterov, size):
     with mpmath.workdps(80):
         sgd, (_, state) = law(problem, problem.given, size, mu, nesterov)
         digits = reference.many_digits
-        step = reference.affine(
-            np.column_stack([digits(problem.given), digits(np.zeros(2))]), digits(size * np.eye(2)), mpmath.mpf(mu), nesterov
-        )[:4, :4]
+        gradient = digits(np.column_stack([problem.given, np.zeros(2)]))
+        step = reference.affine(gradient, digits(size * np.eye(2)), mpmath.mpf(mu), nesterov)[:4, :4]
         power, lags = mpmath.matrix(step), [1, 7, round(1 / size)]
         found = fluctuation.autocovariance(sgd, lags).autocovariance.values
         for lag, one in zip(lags, found):
