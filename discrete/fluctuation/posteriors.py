@@ -203,7 +203,7 @@ class Posterior:
     def _from(self, covariance: np.ndarray) -> float:
         root = self.sgd.problem.eigenvectors * np.sqrt(self.samples * self._curvatures)
         values = np.linalg.eigvalsh(root.T @ covariance @ root)
-        if values[0] <= 0:
+        if values[0] <= values[-1] * values.size * np.finfo(float).eps:
             return math.inf
         return float(0.5 * (values - np.log(values) - 1).sum())
 
