@@ -66,7 +66,7 @@ def fading_response(lost: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     Without a cancellation, where little is lost and where nearly 2 is; infinite where nothing fades.
     """
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         return 2 / (lost * (2 - others) + others * (2 - lost))
 
 

@@ -237,7 +237,8 @@ class MomentMap:
             return self.pairs.covariances(left, right)
         assert self.numbers == 1  # nobody asks of others where they settle
         lost = self._lost_whole[:, 0, 0]
-        return (self.entry[0] ** 2 * fading_response(lost[left], lost[right]))[None, None]
+        with np.errstate(over="ignore"):  # past the range of numbers it is inf
+            return (self.entry[0] ** 2 * fading_response(lost[left], lost[right]))[None, None]
 
     @property
     def moving(self) -> np.ndarray:

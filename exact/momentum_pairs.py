@@ -39,6 +39,10 @@ class MomentumPairs:
 
     def covariances(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Of states (2, 2, ...) of the modes i and j that these numbers name, of shapes that broadcast."""
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # past the range of numbers, or unsettled
+            return self._covariances(left, right)
+
+    def _covariances(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         size, mu, one = self.step_size, self.momentum, 1 - self.momentum
         k = self.curvatures
         e = size * k

@@ -9,6 +9,7 @@ import numpy as np
 
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
+    LARGEST_LABEL,
     LARGEST_VARIANCE,
     InvalidInput,
     covariance_matrix,
@@ -63,7 +64,8 @@ class StreamingLeastSquares(QuadraticProblem):
         truth = truth.copy()
         given.flags.writeable = truth.flags.writeable = False
         object.__setattr__(self, "given", given)
-        object.__setattr__(self, "noise", non_negative("noise", noise))
+        of_size("noise", np.array(non_negative("noise", noise)), LARGEST_LABEL)
+        object.__setattr__(self, "noise", float(noise))
         object.__setattr__(self, "truth", truth)
         object.__setattr__(self, "ridge", real_number("ridge", ridge))
 

@@ -68,7 +68,7 @@ class StationaryState:
         d = self.problem.dimension
         noise = self.equations.noise(np.zeros((d, d)), np.zeros(d))
         push = self.step_size / (1 - self.descent.momentum)
-        return push**2 * solve_modal_stein(self.overdamped_rates, noise, 0.0)
+        return solve_modal_stein(self.overdamped_rates, push**2 * noise, 0.0)
 
     def out(self, modes: np.ndarray) -> np.ndarray:
         """A matrix (..., d, d) of modes as one of positions."""
