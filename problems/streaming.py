@@ -9,6 +9,7 @@ import numpy as np
 
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
+    LARGEST,
     LARGEST_LABEL,
     LARGEST_VARIANCE,
     InvalidInput,
@@ -58,6 +59,9 @@ class StreamingLeastSquares(QuadraticProblem):
             given = finite_array("covariance", np.atleast_1d(given), shape=(truth.size,)).copy()
             if given.min() < 0:
                 raise InvalidInput(f"covariance must not be negative on its diagonal, got {given.min():g}")
+            tiny = given[(given > 0) & (given < 1 / LARGEST)]
+            if tiny.size:
+                raise InvalidInput(f"covariance must hold no variance between 0 and {1 / LARGEST:g}, got {tiny[0]:g}: put 0")
         else:
             given = covariance_matrix("covariance", given, truth.size)
         of_size("covariance", given, LARGEST_VARIANCE)

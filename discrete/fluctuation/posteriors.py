@@ -81,8 +81,9 @@ class Posterior:
         least = float(np.linalg.eigvalsh(self.samples * self._noise / root[:, None] / root)[0])
         if least <= NEAREST * weight:
             raise InvalidInput(
-                f"the noise of the gradient is {max(least, 0.0):.3g} of the Hessian in one direction, so that the preconditioner "
-                "of the posterior lies at the threshold, where nothing settles: add noise, or raise samples"
+                f"the noise of the gradient is {max(least, 0.0):.3g} of the Hessian in one direction, so that the "
+                "preconditioner of the posterior lies at the threshold, where nothing settles: add noise, or raise "
+                "samples"
             )
         return self._matrix(weight)
 
