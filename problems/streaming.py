@@ -59,12 +59,14 @@ class StreamingLeastSquares(QuadraticProblem):
             given = finite_array("covariance", np.atleast_1d(given), shape=(truth.size,)).copy()
             if given.min() < 0:
                 raise InvalidInput(f"covariance must not be negative on its diagonal, got {given.min():g}")
-            tiny = given[(given > 0) & (given < 1 / LARGEST)]
-            if tiny.size:
-                raise InvalidInput(f"covariance must hold no variance between 0 and {1 / LARGEST:g}, got {tiny[0]:g}: put 0")
         else:
             given = covariance_matrix("covariance", given, truth.size)
         of_size("covariance", given, LARGEST_VARIANCE)
+        tiny = given[(given > 0) & (given < 1 / LARGEST)] if given.ndim == 1 else given[:0]
+        if tiny.size:
+            raise InvalidInput(
+                f"covariance must hold no variance between 0 and {1 / LARGEST:g}, got {tiny[0]:g}: put 0"
+            )
         truth = truth.copy()
         given.flags.writeable = truth.flags.writeable = False
         object.__setattr__(self, "given", given)
