@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from tests import second_moment_reference as reference
 
-from sgdlimits.discrete import SGD, fluctuation
+from sgdlimits.discrete import SGD, fluctuation, rules
+from sgdlimits.exact.errors import NoStationaryLaw
 from sgdlimits.problems import LeastSquares, NoisyQuadratic, StreamingLeastSquares
 
 RULES = [(0.0, False), (0.3, False), (0.3, True), (0.9, False), (0.9, True), (0.999999, False), (0.999999, True)]
@@ -90,3 +91,56 @@ def test_what_is_made_of_it_keeps_them_too(mu, nesterov, size):
             both = fluctuation.dissipation(sgd)
             assert both.dissipated == pytest.approx(float(state[0, 0] + state[1, 1] / 1024), rel=1e-12)
             assert both.fluctuating == pytest.approx(both.dissipated, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-12, 0.05])
+@pytest.mark.parametrize(("mu", "nesterov"), [(0.0, False), (0.9, False), (0.9, True)])
+def test_a_preconditioner_loses_none(mu, nesterov, size):
+    """Assert the same of a matrix step size that commutes with nothing, a ridge on the rows."""
+    matrix = np.array([[0.5, 0.125], [0.125, 0.25]])
+    rows = LeastSquares.from_arrays(SIGNS[:4] * [1.0, 0.5] + [[0.25, 0.0]], LABELS[:4], ridge=0.25)
+    with mpmath.workdps(60):
+        digits = reference.many_digits
+        found = SGD(rows, size, momentum=mu, nesterov=nesterov, preconditioner=matrix).stationary().covariance
+        parts, step = (digits(rows.features), digits(rows.targets)), digits(matrix) * mpmath.mpf(size)
+        expected = reference.listed(*parts, 1, True, step, mpmath.mpf(mu), nesterov, mpmath.mpf(0.25))[1]
+        assert apart(found, expected[:2, :2]) < 1e-12
+
+
+def inverse(matrix):
+    """Of two rows and columns of many digits."""
+    (a, b), (c, d) = matrix
+    return np.array([[d, -b], [-c, a]], dtype=object) / (a * d - b * c)
+
+
+@pytest.mark.parametrize("size", [1e-12, 0.5])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("ridge", [0.0, 0.25])
+def test_matrices_of_batches_lose_none(ridge, batch, size):
+    """Assert the same of stochastic Newton and proximal steps over all batches, and of a run of 1 / step size steps."""
+    rows = LeastSquares.from_arrays(SIGNS[:4] * [1.0, 0.5] + [[0.25, 0.0]], LABELS[:4], ridge=ridge)
+    with mpmath.workdps(60):
+        digits = reference.many_digits
+        parts, one = (digits(rows.features), digits(rows.targets)), digits(np.eye(2))
+        for rule, step, damping in (
+            (rules.StochasticNewton(0.5), mpmath.mpf(size), mpmath.mpf(0.5)),
+            (rules.Proximal(), mpmath.mpf(1), 1 / mpmath.mpf(size)),
+        ):
+            sgd, shift = SGD(rows, size, batch, rule=rule), damping + mpmath.mpf(ridge)
+            mean, expected = reference.listed(
+                *parts, batch, True, step * one, ridge=mpmath.mpf(ridge), newton=lambda h: inverse(h + shift * one)
+            )
+            assert apart(sgd.stationary().covariance, expected[:2, :2]) < 1e-12
+            np.testing.assert_allclose(sgd.stationary().mean, mean.astype(float), rtol=1e-12)
+    far = sgd.moments(np.zeros(2), round(200 / size), record=[round(200 / size)]).isel(step=-1)
+    np.testing.assert_allclose(far["covariance"], sgd.stationary().covariance, rtol=1e-8)
+
+
+def test_a_proximal_step_of_any_size_has_a_law_or_a_negative_ridge():
+    """Assert a refusal for a ridge below minus the least curvature, of which a tiny step shows next to nothing."""
+    rows = LeastSquares.from_arrays(SIGNS[:4] * [1.0, 0.5] + [[0.25, 0.0]], LABELS[:4], ridge=-1.0)
+    for size in (1e-12, 0.1):
+        with pytest.raises(NoStationaryLaw, match="does not settle with the ridge -1"):
+            SGD(rows, size, 2, rule=rules.Proximal()).stationary()
+        near = SGD(rows.with_ridge(-0.125), size, 2, rule=rules.Proximal())
+        assert np.linalg.eigvalsh(near.stationary().covariance).min() > 0
