@@ -21,7 +21,7 @@ from .newton_step import newton_step
 from .open_law import OpenLaw
 from .preconditioned import PlainCoordinates
 from .rules import CurvedRule, Preconditioned, Proximal
-from .scaled_rows import ScaledRows, scaled_rows
+from .scaled_rows import ScaledRows, rows_can_be_scaled, scaled_rows
 from .stationary_states import StationaryState
 from .stream_newton import StreamNewton
 
@@ -40,7 +40,7 @@ def constant_matrix(sgd: SGD) -> np.ndarray | None:
         return None
     asks, damping = rule.asks, rule.damping_at(float(sgd.step_sizes(0, 1)[0]))
     if asks.matrix in ("hessian", "expected") and (asks.samples == "all" or problem.additive):
-        values, vectors = problem.curvatures + damping, problem.eigenvectors
+        values, vectors = problem.eigenvalues + (problem.ridge + damping), problem.eigenvectors
         return vectors / values @ vectors.T
     if asks.matrix == "centred" and problem.additive:
         covariance = problem.gradient_noise_covariance(problem.minimiser)
@@ -117,7 +117,7 @@ def curved_form(sgd: SGD) -> ExactForm:
     problem.sampling_factor(sgd.batch_size, sgd.sampling)  # refuses reshuffled epochs
     if not isinstance(problem, LeastSquares):
         return StreamNewton(sgd, newton)
-    if newton.batch is None and sgd.batch_size == 1 and newton.damping > 0:
+    if sgd.batch_size == 1 and rows_can_be_scaled(problem, newton):
         return ScaledRows(sgd, newton)
     return ListedBatches(sgd, newton)
 
@@ -131,4 +131,4 @@ def compiled_twin(sgd: SGD) -> SGD | None:
     if not single or isinstance(sgd.update_rule, Proximal) and isinstance(sgd.step_size, StepSizes):
         return None
     newton = newton_step(sgd)
-    return scaled_rows(sgd, newton) if newton and newton.batch is None and newton.damping > 0 else None
+    return scaled_rows(sgd, newton) if newton and rows_can_be_scaled(sgd.problem, newton) else None

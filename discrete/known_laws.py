@@ -182,6 +182,12 @@ class KnownLaws:
     def stationary(self: Any, settled_only: bool = False) -> StationaryLaw:
         """Exact mean, covariance and expected risk of the stationary law.
 
+        Plain and with momentum, variances in the eigenbasis of the Hessian, and covariances there in units of their
+        standard deviations, are known to some 1e-12 (checked in many digits), however small the step size, far apart
+        the curvatures or near to 1 the momentum, up to 0.9 of the threshold: nearer, 1e-15 over the relative distance
+        from it. Eigenvalues of a Hessian that is not diagonal are known to 1e-15 of the largest, and so what is
+        divided by them.
+
         Parameters
         ----------
         settled_only : bool

@@ -53,7 +53,7 @@ class LinearLaw(ExactForm):
         problem, equations = second.problem, second.equations
         assert isinstance(equations, MomentMap)
         vectors = problem.eigenvectors
-        return state_of(equations, vectors.T @ law.covariance @ vectors, vectors, law.mean, problem.frozen)
+        return state_of(equations, vectors.T @ law.covariance @ vectors, vectors, law.mean)
 
     def stability(self) -> Stability:
         return replace(self.sgd.second_moments.stability(), lyapunov=lambda: lyapunov_threshold(self.sgd))

@@ -146,19 +146,21 @@ class ListedBatches(ExactForm):
             1 - lost, np.array([-self.newton.size]), ListedNoise(steps), np.ones((1, 1)), lost=lost
         )  # fmt: skip
         vectors, back = problem.eigenvectors @ out, back @ problem.eigenvectors.T
-        return state_of(equations, back @ law.covariance @ back.T, vectors, law.mean, rates == 0)
+        return state_of(equations, back @ law.covariance @ back.T, vectors, law.mean)
 
     def _refuse_growing_proximal(self) -> None:
-        """With a negative ridge a step may expand."""
-        label, size = self.sgd.label, self.sgd.step_size
-        for radius, error, what in (
-            (self.moving.mean_radius(1.0), NoStationaryLaw, "mean"),
-            (self.moving.square_radius(1.0), InfiniteVariance, "second moment"),
+        """With a negative ridge a step may expand; else none does, and the mean of the modes that move shrinks."""
+        ridge, moving = self.problem.ridge, self.moving
+        if ridge >= 0:
+            return
+        for settles, error, what in (
+            (lambda: moving.mean_threshold > 1 + THRESHOLD_ERROR, NoStationaryLaw, "mean"),
+            (lambda: moving.feedback(1.0) < 1 - THRESHOLD_ERROR, InfiniteVariance, "second moment"),
         ):
-            if radius >= 1 - THRESHOLD_ERROR:
+            if not settles():
                 raise error(
-                    f"step_size is {size:g}, and the {what} of {label} grows by {radius:.6g} a step with the ridge "
-                    f"{self.problem.ridge:g}: raise the ridge"
+                    f"step_size is {self.sgd.step_size:g}, and the {what} of {self.sgd.label} does not settle with the "
+                    f"ridge {ridge:g}: raise the ridge"
                 )
 
     def stability(self) -> Stability:

@@ -9,6 +9,7 @@ import numpy as np
 from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.momentum_pairs import MomentumPairs
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.products_of_pairs import pairs_of_batches
 from sgdlimits.exact.schedules import StepSizes
@@ -116,7 +117,8 @@ def moment_map(sgd: SGD, step_size: float, batch_size: float | None = None) -> M
     transition[:, :, 0] += problem.curvatures[:, None] * entry  # the gradient of a mode
     lost = np.repeat((np.eye(entry.size) - kept)[None], problem.dimension, axis=0)
     lost[:, :, 0] -= problem.curvatures[:, None] * entry
-    return MomentMap(transition, entry, noise_map(sgd, batch_size), np.ones((1, 1)), lost=lost)
+    pairs = MomentumPairs(problem.curvatures, step_size, sgd.momentum, sgd.nesterov) if sgd.momentum else None
+    return MomentMap(transition, entry, noise_map(sgd, batch_size), np.ones((1, 1)), lost=lost, pairs=pairs)
 
 
 def mean_threshold(sgd: SGD) -> float:

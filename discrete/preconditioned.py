@@ -6,6 +6,7 @@ problem of y has a quadratic penalty that is not a multiple of |y|^2. Derived.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -94,9 +95,10 @@ class PlainCoordinates(ExactForm):
             {name: list(problem.coordinates) for name in ("coordinate", "coordinate_2") if name in found.coords}
         )
         if "mean" in found:
-            found["mean"] = found["mean"].dims, found["mean"].values @ root
+            found["mean"] = found["mean"].dims, _within(found["mean"].values, lambda means: means @ root)
         if "covariance" in found:
-            found["covariance"] = found["covariance"].dims, root @ found["covariance"].values @ root
+            turned = _within(found["covariance"].values, lambda covariances: root @ covariances @ root)
+            found["covariance"] = found["covariance"].dims, turned
         if "risk" in wanted and not same:
             found = with_risk(problem, found)
         return found[[name for name in found if name in wanted]]
@@ -147,6 +149,15 @@ class PlainCoordinates(ExactForm):
             return self.plain.tail_index(**options)
         inner = self.plain  # momentum and the like, as of the descent of y
         return index_with_ridge(replace(inner, problem=problem), inner, self.rule.root, sizes)
+
+
+def _within(values: np.ndarray, turn: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Values (steps, ...) turned, inf at steps past the range of numbers."""
+    found = np.full(values.shape, np.inf)
+    finite = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        found[finite] = turn(values[finite])
+    return np.where(np.isnan(found), np.inf, found)
 
 
 def _orthonormal(directions: np.ndarray) -> np.ndarray:

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from .sgd import SGD
 
 
+def rows_can_be_scaled(problem: LeastSquares, newton: NewtonStep) -> bool:
+    """Whether steps by single rows and their own Hessians are plain ones by other rows."""
+    return newton.batch is None and newton.damping > 0 and problem.ridge + newton.damping > 0
+
+
 def scaled_rows(sgd: SGD, newton: NewtonStep) -> SGD:
     """The plain descent that takes the same steps on the same draws; without its label noise."""
     problem = sgd.problem

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.exact.matrix_equations import solve_modal_stein, solve_pairs
+from sgdlimits.exact.matrix_equations import solve_modal_stein
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -89,18 +89,14 @@ class StationaryState:
 
 
 def state_of(
-    equations: MomentMap, positions: np.ndarray, vectors: np.ndarray, centre: np.ndarray, frozen: np.ndarray
+    equations: MomentMap, positions: np.ndarray, vectors: np.ndarray, centre: np.ndarray
 ) -> StationaryState:
-    """From the covariance (d, d) of the positions, in modes; `frozen` (d,) marks those in which nothing moves."""
-    d, s, moving = len(positions), equations.numbers, ~frozen
+    """From the covariance (d, d) of the positions, in modes."""
+    d, s, moving = len(positions), equations.numbers, equations.moving
     noise = equations.weights * equations.noise(positions, np.zeros(d))
     covariance = np.zeros((s, s, d, d))
-    lost = equations.lost[moving]
-    source = noise[np.ix_(moving, moving)][..., None, None] * np.outer(equations.entry, equations.entry)
-    covariance[..., np.outer(moving, moving)] = np.moveaxis(
-        solve_pairs(lost[:, None], lost[None], source).reshape(-1, s, s), 0, -1
-    )
-    return StationaryState(equations, noise, covariance, vectors, centre)
+    covariance[..., moving[:, None], moving] = equations.states_of(moving[:, None], moving)
+    return StationaryState(equations, noise, covariance * noise, vectors, centre)
 
 
 def check_least_risk(sgd: SGD) -> None:

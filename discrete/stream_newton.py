@@ -148,8 +148,8 @@ class StreamNewton(ExactForm):
     def state(self) -> StationaryState:
         law, equations = self.stationary(False), self._second.equations
         assert isinstance(equations, MomentMap)
-        problem, vectors = self.problem, self.problem.eigenvectors
-        return state_of(equations, vectors.T @ law.covariance @ vectors, vectors, law.mean, problem.frozen)
+        vectors = self.problem.eigenvectors
+        return state_of(equations, vectors.T @ law.covariance @ vectors, vectors, law.mean)
 
     def stability(self) -> Stability:
         return proximal_stability(self.sgd) if self.newton.proximal else self._second.stability()

@@ -15,7 +15,8 @@ import numpy as np
 LONGEST_VALUE = 60  # characters of a value that a message shows
 LONGEST_LIST = 160  # characters of the allowed names that a message lists
 LARGEST = 1e150  # of a number: its square is still one; where paths count as overflowed too
-LARGEST_VARIANCE, LARGEST_FEATURE = 1e75, 1e37  # of data: squares of curvatures, and of noise, are still numbers
+LARGEST_VARIANCE = LARGEST_LABEL = 1e75
+LARGEST_FEATURE = 1e37  # of data: squares of curvatures, and of noise, are still numbers
 LONGEST_COUNT = 2**62  # whole numbers beyond it fit in no array and no loop
 LAST_SEED = 2**64 - 1
 
@@ -362,10 +363,15 @@ def axes(value: Any) -> int:
 
 
 def of_size(name: str, array: np.ndarray, most: float) -> np.ndarray:
-    """Return an array whose numbers are at most `most` in size, else raise."""
+    """Return an array whose largest number is 0, or from 1 / most to `most` in size, else raise."""
     largest = float(np.abs(array).max(initial=0.0))
     if largest > most:
         raise InvalidInput(f"{name} must hold numbers of at most {most:g} in size, got {largest:.3g}: change the unit")
+    if 0 < largest < 1 / most:
+        raise InvalidInput(
+            f"{name} must hold a number of at least {1 / most:g} in size, or zeros alone, got {largest:.3g}: change "
+            "the unit"
+        )
     return array
 
 

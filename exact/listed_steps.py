@@ -15,8 +15,7 @@ import numpy as np
 
 from .cost import check_memory, check_time
 from .errors import OutOfReach
-from .linear_maps import DENSE_SIZE, dense, on_symmetric, pack_symmetric, solve_fixed_point, spectral_radius
-from .linear_maps import unpack_symmetric
+from .linear_maps import DENSE_SIZE, dense, on_symmetric, pack_symmetric, spectral_radius, unpack_symmetric
 from .map_powers import Power, leaps
 from .noise_feedback import threshold_below
 
@@ -103,12 +102,11 @@ class ListedSteps:
         inner = np.einsum("m,ma,mb->ab", self.weights, c, c) + self.added
         return (self._between @ inner.ravel()).reshape(inner.shape)
 
-    def _moved(self, step_size: float, second: np.ndarray, mean: np.ndarray | None = None) -> np.ndarray:
-        """Second moments about the centre after a step, without the floor."""
+    def _change(self, step_size: float, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
+        """What a step adds to second moments about the centre, but for the floor; of a small step with all digits."""
         shape, turned = second.shape, self.pull @ second
-        found = second - step_size * (turned + turned.T)
-        found += step_size**2 * (self._squares @ second.ravel()).reshape(shape)
-        return found if mean is None else found + step_size**2 * (self._crosses @ mean).reshape(shape)
+        fed = self._squares @ second.ravel() + self._crosses @ mean
+        return step_size**2 * fed.reshape(shape) - step_size * (turned + turned.T)
 
     def spread(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Covariance (d, d) of P (G x - c), given second moments and mean about the centre."""
@@ -126,15 +124,6 @@ class ListedSteps:
         rates = np.where(np.abs(rates) <= ROUNDING * np.abs(rates).max(initial=0.0), 0.0, rates)
         return rates, root @ vectors, vectors.T @ back
 
-    def mean_radius(self, step_size: float) -> float:
-        """Spectral radius of a step of the mean."""
-        return float(np.abs(np.linalg.eigvals(np.eye(self.dimension) - step_size * self.pull)).max())
-
-    def square_radius(self, step_size: float) -> float:
-        """Spectral radius of a step of the covariance."""
-        d = self.dimension
-        return spectral_radius(on_symmetric(lambda second: self._moved(step_size, second), d), d * (d + 1) // 2)
-
     @cached_property
     def mean_threshold(self) -> float:
         """Step size below which the mean settles; 0 where it does at none."""
@@ -145,26 +134,34 @@ class ListedSteps:
     @cached_property
     def mean_square_threshold(self) -> float:
         """Step size below which the covariance settles: where the noise feeds itself by the whole."""
-        return threshold_below(self._feedback, self.mean_threshold)
+        return threshold_below(self.feedback, self.mean_threshold)
 
-    def _feedback(self, step_size: float) -> float:
-        """Spectral radius of noise -> stationary covariance -> noise."""
-        from scipy.linalg import solve_discrete_lyapunov
+    def feedback(self, step_size: float) -> float:
+        """Spectral radius of noise -> stationary covariance -> noise, below the mean's threshold.
 
-        d, kept = self.dimension, np.eye(self.dimension) - step_size * self.pull
+        With T = 1 - step_size pull / 2 the stationary covariance of a noise N solves the continuous equation
+        A S + S A^T = step_size T^-1 N T^-T, A = pull T^-1, in which a small step size has all its digits.
+        """
+        from scipy.linalg import solve_continuous_lyapunov
+
+        d = self.dimension
+        inverse = np.linalg.inv(np.eye(d) - step_size * self.pull / 2)
+        drift = self.pull @ inverse
 
         def fed(second: np.ndarray) -> np.ndarray:
             noise = (self._squares @ second.ravel()).reshape(second.shape) - self.pull @ second @ self.pull.T
-            settled = solve_discrete_lyapunov(kept, step_size**2 * (noise + noise.T) / 2)
+            settled = solve_continuous_lyapunov(drift, step_size * inverse @ (noise + noise.T) @ inverse.T / 2)
             return (settled + settled.T) / 2
 
         return spectral_radius(on_symmetric(fed, d), d * (d + 1) // 2)
 
     def stationary_covariance(self, step_size: float) -> np.ndarray:
-        """The fixed point (d, d), where the covariance settles."""
-        d = self.dimension
-        apply = on_symmetric(lambda second: self._moved(step_size, second), d)
-        return unpack_symmetric(solve_fixed_point(apply, step_size**2 * pack_symmetric(self.floor)), d)
+        """The fixed point (d, d), where the covariance settles: pull S + S pull^T - step_size squares S is the floor's.
+        """
+        one = np.eye(self.dimension)
+        decay = np.kron(self.pull, one) + np.kron(one, self.pull) - step_size * self._squares
+        found = np.linalg.solve(decay, step_size * self.floor.ravel()).reshape(one.shape)
+        return (found + found.T) / 2
 
     def moments(
         self, step_size: float, mean: np.ndarray, covariance: np.ndarray, record: Sequence[int] | np.ndarray
@@ -174,15 +171,14 @@ class ListedSteps:
         triangle, first = d * (d + 1) // 2, mean - self.centre
         state = np.concatenate([pack_symmetric(covariance + np.outer(first, first)), first, [1.0]])
 
-        def step(numbers: np.ndarray) -> np.ndarray:
+        def change(numbers: np.ndarray) -> np.ndarray:
             second, z, one = unpack_symmetric(numbers[:triangle], d), numbers[triangle:-1], numbers[-1]
-            moved = self._moved(step_size, second, z) + one * step_size**2 * self.floor
-            return np.concatenate([pack_symmetric(moved), z - step_size * self.pull @ z, [one]])
+            moved = self._change(step_size, second, z) + one * step_size**2 * self.floor
+            return np.concatenate([pack_symmetric(moved), -step_size * self.pull @ z, [0.0]])
 
         with np.errstate(over="ignore", invalid="ignore"):
             if state.size <= DENSE_SIZE:
-                matrix = dense(step, state.size)
-                states = leaps(Power.of(matrix[None] - np.eye(state.size)), state[None], (), record)[0].T
+                states = leaps(Power.of(dense(change, state.size)[None]), state[None], (), record)[0].T
             else:
                 check_time(
                     f"exact moments up to step {record[-1]} over a list of batches", 2.0 * record[-1] * d**4,
@@ -191,7 +187,7 @@ class ListedSteps:
                 states, now = np.empty((len(record), state.size)), 0
                 for place, last in enumerate(record):
                     for _ in range(now, last):
-                        state = step(state)
+                        state = state + change(state)
                     states[place], now = state, last
             z = states[:, triangle:-1]
             spread = unpack_symmetric(states[:, :triangle], d) - z[:, :, None] * z[:, None, :]

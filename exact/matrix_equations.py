@@ -41,7 +41,7 @@ def solve_modal_stein(values: np.ndarray, noise: np.ndarray, step_size: float) -
     Zero where K does not act on either index.
     """
     left, right = values[..., :, None], values[..., None, :]
-    decay = left + right - step_size * left * right
+    decay = (left * (2 - step_size * right) + right * (2 - step_size * left)) / 2
     return noise / np.where(decay == 0, np.inf, decay)
 
 
@@ -61,26 +61,13 @@ def solve_stein(transition: np.ndarray, noise: np.ndarray) -> np.ndarray:
     return _symmetric(solve_discrete_lyapunov(transition, noise))
 
 
-def solve_pairs(left: np.ndarray, right: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """C (..., s, s) with C = F C G^T + source, left = 1 - F and right = 1 - G, for batches of blocks (..., s, s).
+def fading_response(lost: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """C with C = (1 - lost) C (1 - others) + 1, elementwise: what is left by a constant noise of modes of one number.
 
-    What F and G lose keeps its digits where they lose little. A block of one number is divided; where 1 - F G vanishes
-    the result is infinite.
+    Without a cancellation, where little is lost and where nearly 2 is; infinite where nothing fades.
     """
-    s = source.shape[-1]
-    if s == 1:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return source / (left + right - left * right)
-    one = np.eye(s)
-    decay = _paired(left, one) + _paired(one, right) - _paired(left, right)
-    flat = np.broadcast_to(source.reshape(*source.shape[:-2], s * s, 1), (*decay.shape[:-2], s * s, 1))
-    return np.linalg.solve(decay, flat).reshape(*decay.shape[:-2], s, s)
-
-
-def _paired(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Kronecker products (..., s^2, s^2)."""
-    pairs = np.einsum("...ab,...cd->...acbd", left, right)
-    return pairs.reshape(*pairs.shape[:-4], pairs.shape[-4] * pairs.shape[-3], -1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        return 2 / (lost * (2 - others) + others * (2 - lost))
 
 
 def _symmetric(matrix: np.ndarray) -> np.ndarray:

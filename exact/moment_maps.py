@@ -20,11 +20,12 @@ import numpy as np
 
 from . import mean_square
 from .chebyshev import ChebyshevMoments
-from .matrix_equations import solve_pairs
+from .matrix_equations import fading_response
 from .moment_spectra import MomentSpectra, collected
 from .noise_feedback import NoiseFeedback, Responses
 from .noise_maps import NoiseMap, SampledNoise
 from .momentum_moments import means_after, variances_after
+from .momentum_pairs import MomentumPairs
 from .routes import Method, Moments, Route, choose_route, feedback_of
 
 BETWEEN_REPORTS = 2**14  # numbers that steps have moved: reports cost little beside them
@@ -48,6 +49,8 @@ class MomentMap:
         g, for splitting schemes whose noise acts after part of the drift; 1 otherwise.
     lost : array (d, s, s), optional
         1 - F with all its digits: of a small step F has lost them.
+    pairs : MomentumPairs, optional
+        Of modes of position and momentum buffer, what a constant noise leaves behind.
     """
 
     transition: np.ndarray
@@ -56,6 +59,7 @@ class MomentMap:
     weights: np.ndarray
     decay_before_noise: np.ndarray = field(default_factory=lambda: np.ones(1))
     lost: np.ndarray = None  # type: ignore[assignment]
+    pairs: MomentumPairs | None = None
 
     discrete: ClassVar[bool] = True
 
@@ -223,20 +227,36 @@ class MomentMap:
             report(int(record[-1]))
         return np.where(np.isnan(means), np.inf, means), None
 
+    def states_of(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """Stationary covariances (s, s, ...) of the numbers of two modes each, for an N of ones; modes that move.
+
+        With momentum to some 1e-15 of every entry, with one number a mode too, as long as step sizes and curvatures are
+        taken as they are given: next to the threshold their own rounding weighs as its distance is small.
+        """
+        if self.pairs is not None:
+            return self.pairs.covariances(left, right)
+        assert self.numbers == 1  # nobody asks of others where they settle
+        lost = self._lost_whole[:, 0, 0]
+        with np.errstate(over="ignore"):  # past the range of numbers it is inf
+            return (self.entry[0] ** 2 * fading_response(lost[left], lost[right]))[None, None]
+
+    @property
+    def moving(self) -> np.ndarray:
+        """Numbers of the modes in which anything moves."""
+        return np.flatnonzero(self._lost_whole[:, 0, 0])
+
     @cached_property
     def response(self) -> np.ndarray:
         """Stationary position covariance (d, d) for an N of ones, entry by entry; 0 where nothing moves."""
-        moving = self._lost_whole[:, 0, 0] != 0
-        response, lost = np.zeros((self.dimension, self.dimension)), self._lost_whole[moving]
-        source = np.outer(self.entry, self.entry)
-        response[np.ix_(moving, moving)] = solve_pairs(lost[:, None], lost[None], source)[..., 0, 0]
+        moving, response = self.moving, np.zeros((self.dimension, self.dimension))
+        response[np.ix_(moving, moving)] = self.states_of(moving[:, None], moving)[0, 0]
         return self.weights * response
 
     def responses(self) -> Responses:
         """What a noise leaves behind, about mean zero."""
-        d, moving = self.dimension, self._lost_whole[:, 0, 0] != 0
-        variances, lost = np.zeros(d), self._lost_whole[moving]
-        variances[moving] = solve_pairs(lost, lost, np.outer(self.entry, self.entry))[..., 0, 0]
+        d, moving = self.dimension, self.moving
+        variances = np.zeros(d)
+        variances[moving] = self.states_of(moving, moving)[0, 0]
         seen = np.broadcast_to(self.decay_before_noise, (d,))
         return Responses(lambda: self.response, np.diagonal(self.weights) * variances, seen)
 

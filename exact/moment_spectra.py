@@ -26,6 +26,7 @@ from .spectral_sums import Factors, SpectralSums, divided
 LARGEST_KRYLOV = 3000
 KRYLOV_BLOCK = 100  # vectors between two looks at the risk
 SETTLED = 1e-12  # change of a value between two looks, relative to itself, that is taken for rounding
+FAR = 2.0**200
 GONE = 1e-18  # of the largest value: what is smaller has faded
 
 
@@ -208,9 +209,9 @@ class MomentSpectra:
 
         Whatever the batch size, on which both depend alike.
         """
-        noise: Any = self.equations.noise  # a SampledNoise
-        still = float(np.abs(self.still).max())
-        slope = self.equations.noise_scale * noise.factor * float(np.square(noise.eigenvalues).max(initial=0.0))
+        still, d = float(np.abs(self.still).max()), len(self.still)
+        far = self.equations.noise(FAR * np.eye(d), np.zeros(d))  # where nothing is seen of the noise at the minimiser
+        slope = self.equations.noise_scale * float(np.abs(far).max()) / FAR
         if not (0 < still < np.inf and slope > 0):
             return 1.0
         return float(2.0 ** np.rint(np.log2(still / slope) / 2))

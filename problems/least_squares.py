@@ -12,6 +12,7 @@ import numpy as np
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
     LARGEST_FEATURE,
+    LARGEST_LABEL,
     InvalidInput,
     axes,
     finite_array,
@@ -66,6 +67,7 @@ class LeastSquares(QuadraticProblem):
     def __post_init__(self) -> None:
         features, targets = checked_rows(self.features, self.targets, ("A", "b"))
         of_size("A", features, LARGEST_FEATURE)
+        of_size("b", targets, LARGEST_LABEL)
         names = tuple(map(str, self.coordinates)) or tuple(f"x{i}" for i in range(features.shape[1]))
         if len(names) != features.shape[1]:
             raise InvalidInput(f"coordinates must name {features.shape[1]} columns, got {len(names)} names")

@@ -189,6 +189,11 @@ class SecondMoments:
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             spread = feedback.stationary_covariance()
         spread[free], spread[:, free] = 0.0, 0.0
+        if not np.isfinite(spread).all():
+            raise InvalidInput(
+                f"the stationary covariance of {label} leaves the range of numbers, since curvatures go down to "
+                f"{problem.curvatures[~free & ~problem.frozen].min():.3g}: change the units"
+            )
         risk = float(problem.expected_risk(np.zeros(problem.dimension), spread))
         return StationaryLaw(
             problem.minimiser.copy(), vectors @ spread @ vectors.T, risk, vectors[:, problem.frozen & ~free],

@@ -9,6 +9,8 @@ import numpy as np
 
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
+    LARGEST,
+    LARGEST_LABEL,
     LARGEST_VARIANCE,
     InvalidInput,
     covariance_matrix,
@@ -60,10 +62,16 @@ class StreamingLeastSquares(QuadraticProblem):
         else:
             given = covariance_matrix("covariance", given, truth.size)
         of_size("covariance", given, LARGEST_VARIANCE)
+        tiny = given[(given > 0) & (given < 1 / LARGEST)] if given.ndim == 1 else given[:0]
+        if tiny.size:
+            raise InvalidInput(
+                f"covariance must hold no variance between 0 and {1 / LARGEST:g}, got {tiny[0]:g}: put 0"
+            )
         truth = truth.copy()
         given.flags.writeable = truth.flags.writeable = False
         object.__setattr__(self, "given", given)
-        object.__setattr__(self, "noise", non_negative("noise", noise))
+        of_size("noise", np.array(non_negative("noise", noise)), LARGEST_LABEL)
+        object.__setattr__(self, "noise", float(noise))
         object.__setattr__(self, "truth", truth)
         object.__setattr__(self, "ridge", real_number("ridge", ridge))
 

@@ -198,3 +198,16 @@ def test_descent_with_additive_noise_has_a_transfer_operator():
     assert escape.exponent(SGD(NoisyQuadratic([1.0], [1.0]), 0.5), (-2.0, 2.0)).exponent == pytest.approx(6, rel=1e-8)
     with pytest.raises(InvalidInput, match="has no noise"):
         escape.rate(SGD(NoisyQuadratic([1.0], [0.0]), 0.5), (-2.0, 2.0))
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"step_size": 1e-12, "noise": 0.1}, "forget their start in about 1.5e.13 steps"),
+    ({"step_size": 0.3, "noise": 0.1, "momentum": 0.999999}, "forget their start in about 6e.07 steps"),
+    ({"step_size": 0.3, "noise": 1e-150}, "so small beside the basin"),
+    ({"step_size": 0.3, "noise": 1e150}, "all paths left the basin in one step"),
+    ({"step_size": 0.3, "noise": 1e-3}, "where numbers end"),
+])  # fmt: skip
+def test_what_no_path_reaches_is_refused_at_once(settings, message):
+    """Assert one sentence each where relaxation or noise is out of all reach."""
+    with pytest.raises(OutOfReach, match=message):
+        escape.rate(LandscapeDescent(DoubleWell(), **settings))

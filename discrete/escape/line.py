@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,12 +78,15 @@ def panels(steps: LineSteps, lower: float, upper: float, widths: float) -> Panel
     inverse = steps.steepness(grid) / (widths * steps.width(grid))
     total = np.r_[0.0, np.cumsum((inverse[1:] + inverse[:-1]) / 2 * np.diff(grid))]
     count = int(np.ceil(total[-1]))
-    if not count * NODES <= MOST_NODES:
-        raise OutOfReach(
-            f"the noise of one step is so small beside the basin that {count * NODES:.3g} nodes would be needed, at "
-            f'most {MOST_NODES} are used: raise step_size, pass method="splitting", or ask for escape.kramers, which '
-            "is near at small step sizes"
+    if not 0 < count * NODES <= MOST_NODES:
+        needed = f"{count * NODES:.3g} nodes would be needed, at most {MOST_NODES} are used" if count else (
+            "rounding leaves no place for it"
         )
+        raise OutOfReach(
+            f"the noise of one step is so small beside the basin, or beside what the drift does where noise takes "
+            f'paths, that {needed}: raise step_size, pass method="splitting", or ask for escape.kramers, which is near '
+            "at small step sizes", about=math.nan if count else 0.0,
+        )  # fmt: skip
     ends = np.interp(np.linspace(0, total[-1], count + 1), total, grid)
     t, weight = roots_legendre(NODES)
     half = np.diff(ends)[:, None] / 2

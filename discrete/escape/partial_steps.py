@@ -14,6 +14,7 @@ import numpy as np
 
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.ensembles.recurrences import RecurrenceSimulator
+from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.problems.basin import Basin, Scores
 
 from .descent import LandscapeDescent
@@ -25,6 +26,7 @@ MOST = 64
 AHEAD = 6  # steps that are looked ahead
 FAR = 1e3  # standard deviations: nothing is told apart beyond
 FORGOTTEN = 30.0  # powers of e by which a path has forgotten its start
+SLOWEST = 1e-5  # powers of e a step, below which that takes too long
 
 State = dict[str, np.ndarray]
 
@@ -39,8 +41,21 @@ def parts_of(descent: LandscapeDescent, covariance: np.ndarray) -> int:
 
 
 def settled_after(model: StepModel) -> int:
-    """Steps after which the linear recurrence at the minimum has forgotten its start."""
-    return math.ceil(FORGOTTEN / max(-math.log(max(model.radius, 1e-6)), 1e-4)) + 20
+    """Steps after which the linear recurrence at the minimum has forgotten its start.
+
+    Raises
+    ------
+    OutOfReach
+        If it takes too long to be simulated.
+    """
+    pace = -math.log(max(model.radius, 1e-6))
+    if pace < SLOWEST:
+        steps = f"about {FORGOTTEN / pace:.2g} steps" if pace > 0 else "more steps than numbers can tell"
+        raise OutOfReach(
+            f"at step_size {model.step_size:g} paths forget their start in {steps}, more than are simulated: pass "
+            "burn_in, or ask for escape.kramers, which is near at small step sizes"
+        )
+    return math.ceil(FORGOTTEN / pace) + 20
 
 
 @dataclass(frozen=True, eq=False)

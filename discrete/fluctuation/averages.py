@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, whole_number
+from sgdlimits.exact.map_powers import Power, leaps
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.problems.second_moments import start_moments
 
@@ -53,9 +54,7 @@ def autocovariance(sgd: SGD, lags: Sequence[int] | np.ndarray | int = 20) -> xar
     state = sgd._stationary_state()
     if not state.positions.any():
         raise InvalidInput("nothing fluctuates at stationarity, so that no correlation is defined: add noise")
-    found = np.empty((len(kept), *state.positions.shape))
-    for index, lag in enumerate(kept):
-        found[index] = _lagged(state, int(lag))
+    found = _lagged(state, kept)
     total = np.array([np.trace(state.out(one)) for one in found])
     decayed = np.exp(-np.outer(kept, state.overdamped_rates))
     weights = (state.overdamped_covariance * (state.vectors.T @ state.vectors)).sum(axis=1)
@@ -124,10 +123,11 @@ def average(sgd: SGD, window: int, x0: Any = None, burn_in: int = 0) -> xarray.D
     )
 
 
-def _lagged(state: StationaryState, lag: int) -> np.ndarray:
-    """Cov(z_{t + lag}, z_t) (d, d) of the modes."""
-    powers = np.linalg.matrix_power(state.equations.transition, lag)  # (d, s, s)
-    return np.einsum("ia,aij->ij", powers[:, 0], state.covariance[:, 0])
+def _lagged(state: StationaryState, lags: np.ndarray) -> np.ndarray:
+    """Cov(z_{t + lag}, z_t) (lags, d, d) of the modes: the first rows of F^lag with all digits of a slow decay."""
+    lost = np.swapaxes(state.equations.lost, 1, 2)
+    rows = leaps(Power.of(-lost), np.eye(lost.shape[-1])[np.zeros(len(lost), dtype=int)], (), lags)
+    return np.einsum("ian,aij->nij", rows, state.covariance[:, 0])
 
 
 def _window_covariance(state: StationaryState, window: int) -> np.ndarray:

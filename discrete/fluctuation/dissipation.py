@@ -15,7 +15,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 if TYPE_CHECKING:
     from ..sgd import SGD
 
-LOST = 1e3  # roundings of the slowest rate that both sides may be apart
+ROUNDING = 1e-9  # relative, within which exact sides agree
 APART = 4  # standard errors of the difference within which the sides agree
 
 
@@ -32,8 +32,6 @@ class Dissipation:
     dissipated_error, fluctuating_error, difference_error : float
         Standard errors over paths; 0 where both are exact.
     exact : bool
-    rounding : float
-        Relative difference that rounding may leave of exact sides; more than 1e-9 at tiny step sizes.
     """
 
     dissipated: float
@@ -42,13 +40,12 @@ class Dissipation:
     fluctuating_error: float = 0.0
     difference_error: float = 0.0
     exact: bool = True
-    rounding: float = 1e-9
 
     @property
     def holds(self) -> bool:
         """Whether the sides agree: to rounding where exact, else within four standard errors of the difference."""
         gap = abs(self.dissipated - self.fluctuating)
-        return gap <= self.rounding * abs(self.fluctuating) if self.exact else gap <= APART * self.difference_error
+        return gap <= ROUNDING * abs(self.fluctuating) if self.exact else gap <= APART * self.difference_error
 
     def __repr__(self) -> str:
         verdict = "they agree" if self.holds else "they differ: the paths are not at stationarity"
@@ -113,6 +110,4 @@ def _exact(sgd: SGD) -> Dissipation:
         square = float(np.trace(state.covariance[1, 1]))
     else:
         square = float(curvatures**2 @ np.diagonal(state.positions) + np.trace(state.noise))
-    slow = float(sgd.step_size) * float(curvatures[curvatures > 0].min(initial=math.inf))
-    rounding = max(1e-9, LOST * np.finfo(float).eps / slow)
-    return Dissipation(lost, float(sgd.step_size) * (1 + sgd.momentum) / 2 * square, rounding=rounding)
+    return Dissipation(lost, float(sgd.step_size) * (1 + sgd.momentum) / 2 * square)

@@ -15,6 +15,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, Unstable, finite_array, positive
 from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.exact.stationary_law import THRESHOLD_ERROR
 
 if TYPE_CHECKING:
     import xarray
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 SMALL = 1e-12  # eigenvalue of a covariance, as a part of the largest, below which it is singular
 LOWEST = 1e-6  # of the threshold, or of continuous time's step size: the least that is tried
+NEAREST = 4 * THRESHOLD_ERROR  # distance from the threshold, as a part of the step size, of the largest that is tried
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +70,22 @@ class Posterior:
 
         C is the covariance of the batch gradient under the posterior itself, so that this holds for noise that depends
         on the position too. Derived; exact for matrices that do not commute.
+
+        Raises
+        ------
+        InvalidInput
+            If the noise is singular beside the Hessian: no preconditioner makes the posterior then, and this one lies
+            at the threshold.
         """
-        return self._matrix((1 - self.sgd.momentum) / (1 + self.sgd.momentum))
+        weight, root = (1 - self.sgd.momentum) / (1 + self.sgd.momentum), np.sqrt(self._curvatures)
+        least = float(np.linalg.eigvalsh(self.samples * self._noise / root[:, None] / root)[0])
+        if least <= NEAREST * weight:
+            raise InvalidInput(
+                f"the noise of the gradient is {max(least, 0.0):.3g} of the Hessian in one direction, so that the "
+                "preconditioner of the posterior lies at the threshold, where nothing settles: add noise, or raise "
+                "samples"
+            )
+        return self._matrix(weight)
 
     @cached_property
     def continuous_preconditioner(self) -> np.ndarray:
@@ -88,7 +104,7 @@ class Posterior:
         if values[0] <= SMALL * values[-1]:
             raise InvalidInput(
                 "the noise of the gradient is singular, so that without the term of the Hessian no preconditioner "
-                "makes the posterior: add noise, or take exact_preconditioner"
+                "makes the posterior: add noise in every direction"
             )
         vectors = self.sgd.problem.eigenvectors
         return 2 * (1 - self.sgd.momentum) * vectors @ np.linalg.inv(inner) @ vectors.T
@@ -100,19 +116,42 @@ class Posterior:
 
     @cached_property
     def step_size(self) -> float:
-        """At which the divergence of SGD's own law is least, a number for a step size; to about 1e-8."""
+        """At which the divergence of SGD's own law is least, a number for a step size; to about 1e-8.
+
+        Its distance from the threshold is as exact, down to some 1e-11 of the threshold.
+
+        Raises
+        ------
+        InvalidInput
+            If it lies nearer to the threshold, or the law is singular at every step size.
+        """
         from scipy.optimize import minimize_scalar
 
         threshold = self.sgd.stability().mean_square_threshold
         lowest = LOWEST * min(threshold, self.continuous_step_size)  # SGD's variances are above those of the limit
-        bounds = (math.log(lowest), math.log(threshold) - 1e-9)
-        guess = np.linspace(*bounds, 60)
-        values = [self.divergence(math.exp(log)) for log in guess]
+        guess = np.linspace(math.log(NEAREST), math.log(threshold / lowest), 90)
+
+        def size(log: float) -> float:  # from its distance to the threshold, as a part of itself
+            return threshold / (1 + math.exp(log))
+
+        values = [self.divergence(size(log)) for log in guess]
         best = int(np.argmin(values))
-        around = (guess[max(best - 1, 0)], guess[min(best + 1, 59)])
-        found = minimize_scalar(lambda log: self.divergence(math.exp(log)), bounds=around, method="bounded",
-                                options={"xatol": 1e-10})  # fmt: skip
-        return math.exp(found.x)
+        if math.isinf(values[best]):
+            raise InvalidInput(
+                "the law has no variance in some direction, so that its divergence from the posterior is infinite at "
+                "every step size: add noise"
+            )
+        if best == 0:
+            raise InvalidInput(
+                f"samples is {self.samples:g}, so few that the best step size lies nearer than 1e-11 to the threshold "
+                f"{threshold:.17g}, where nothing can be told: raise samples"
+            )
+        around = (guess[best - 1], guess[min(best + 1, len(guess) - 1)])
+        with np.errstate(invalid="ignore"):  # scipy takes differences of infinite values
+            found = minimize_scalar(
+                lambda log: self.divergence(size(log)), bounds=around, method="bounded", options={"xatol": 1e-10}
+            )
+        return size(found.x)
 
     def divergence(self, step_size: float | None = None, preconditioner: np.ndarray | None = None) -> float:
         """Kullback-Leibler divergence, in nats, of the Gaussian law of SGD's stationary moments from the posterior.
@@ -150,23 +189,32 @@ class Posterior:
         return xarray.Dataset(
             {"divergence": (("step_size", "law"), np.array(found))},
             {"step_size": sizes, "law": ["discrete", "Ornstein-Uhlenbeck"]},
-            {"process": self.sgd.label, "samples": self.samples, "least_at": self.step_size,
-             "least_at_continuous": self.continuous_step_size},
-        )  # fmt: skip
+            {"process": self.sgd.label, "samples": self.samples, **self._least},
+        )
+
+    @property
+    def _least(self) -> dict[str, float]:
+        """The best step sizes, SGD's where it is known."""
+        found = {"least_at_continuous": self.continuous_step_size}
+        try:
+            return {"least_at": self.step_size, **found}
+        except InvalidInput:
+            return found
 
     def _from(self, covariance: np.ndarray) -> float:
         root = self.sgd.problem.eigenvectors * np.sqrt(self.samples * self._curvatures)
         values = np.linalg.eigvalsh(root.T @ covariance @ root)
-        if values[0] <= 0:
+        if values[0] <= values[-1] * values.size * np.finfo(float).eps:
             return math.inf
         return float(0.5 * (values - np.log(values) - 1).sum())
 
     def __repr__(self) -> str:
-        best, limit = self.step_size, self.continuous_step_size
-        return (
-            f"Posterior({self.sgd.label}, N={self.samples:g}; best step size {best:.6g} with divergence "
-            f"{self.divergence(best):.4g}; continuous time says {limit:.6g}, with {self.divergence(limit):.4g})"
-        )
+        limit = self.continuous_step_size
+        where = [f"continuous time says {limit:.6g}, with {self.divergence(limit):.4g}"]
+        best = self._least.get("least_at")
+        if best is not None:
+            where.insert(0, f"best step size {best:.6g} with divergence {self.divergence(best):.4g}")
+        return f"Posterior({self.sgd.label}, N={self.samples:g}; {'; '.join(where)})"
 
 
 def posterior(sgd: SGD, samples: float) -> Posterior:

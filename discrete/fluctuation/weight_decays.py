@@ -67,8 +67,8 @@ def weight_decay(sgd: SGD, ridges: Any) -> WeightDecay:
     Raises
     ------
     InvalidInput
-        If the moments do not close, the ridges do not increase, no one of them has a law, or the risk has no least
-        value.
+        If the moments do not close, the ridges do not increase, no one of them has a law, the risk has no least value,
+        or the law of a ridge is lost in rounding, so near to minus an eigenvalue is it.
     """
     import xarray
 
@@ -112,8 +112,18 @@ def _law(sgd: SGD, ridge: float) -> StationaryLaw | None:
         return _at(sgd, ridge).stationary()
     except Unstable:
         return None
-    except InvalidInput:  # minus an eigenvalue: no stationary point
-        return None
+    except InvalidInput:
+        if (_at(sgd, ridge).problem.curvatures[sgd.problem.eigenvalues != 0] == 0).any():
+            return None  # no stationary point
+        raise
+
+
+def _settles(sgd: SGD, ridge: float) -> bool:
+    """Whether there is a law, even one of which too few digits are known."""
+    try:
+        return _law(sgd, ridge) is not None
+    except InvalidInput:
+        return True
 
 
 def _flow(problem: QuadraticProblem, ridge: float) -> float:
@@ -140,11 +150,15 @@ def _least(sgd: SGD, values: np.ndarray, losses: np.ndarray, tested: bool) -> tu
     low, high = values[max(index - 1, 0)], values[min(index + 1, values.size - 1)]
 
     def loss(ridge: float) -> float:
-        law = _law(sgd, float(ridge))
+        try:
+            law = _law(sgd, float(ridge))
+        except InvalidInput:  # lost in rounding: as good as minus an eigenvalue
+            return math.inf
         return math.inf if law is None else _test(sgd, law) if tested else law.risk
 
     width = NARROW * (values[-1] - values[0])
-    found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": width})
+    with np.errstate(invalid="ignore"):  # scipy takes differences of infinite values
+        found = minimize_scalar(loss, bounds=(low, high), method="bounded", options={"xatol": width})
     if found.fun < losses[index]:
         return float(found.x), float(found.fun)
     return float(values[index]), float(losses[index])
@@ -157,7 +171,7 @@ def _unstable(sgd: SGD, values: np.ndarray, laws: list[StationaryLaw | None]) ->
         """Between a ridge without a law and one with."""
         while abs(outside - inside) > NARROW * (values[-1] - values[0]):
             middle = (inside + outside) / 2
-            inside, outside = (middle, outside) if _law(sgd, middle) is None else (inside, middle)
+            inside, outside = (inside, middle) if _settles(sgd, middle) else (middle, outside)
         return inside
 
     ranges, first = [], None

@@ -82,7 +82,7 @@ class Stream(Source):
         shift = damping + (problem.ridge if curved else 0.0)
         if shift > 0:
             return ""
-        if curved and asked.samples == "all" and problem.curvatures.min() + damping > 0:
+        if curved and asked.samples == "all" and problem.eigenvalues.min() + shift > 0:
             return ""
         if problem.eigenvalues.min() <= 0:
             return needs(shift, "some direction has no features")
