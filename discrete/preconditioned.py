@@ -135,6 +135,10 @@ class PlainCoordinates(ExactForm):
             )
         return self.plain.tail_index(**options)
 
+    def fourth_moments_settle(self) -> bool:
+        """As `SGD.fourth_moments_settle`: a linear map keeps moments finite."""
+        return self.plain.fourth_moments_settle()
+
 
 def _orthonormal(directions: np.ndarray) -> np.ndarray:
     return np.linalg.qr(directions)[0] if directions.shape[1] else directions

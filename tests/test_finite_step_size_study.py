@@ -7,7 +7,7 @@ import pytest
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import NoisyQuadratic
-from sgdlimits.studies.finite_step_size import FiniteStepSizeStudy, claims, one_dimension, tables
+from sgdlimits.studies.finite_step_size import FiniteStepSizeStudy, claims, one_dimension, second_order, tables
 from sgdlimits.studies.finite_step_size.curves import Curve, Scale
 
 
@@ -34,7 +34,10 @@ def test_lines_on_a_line_are_the_closed_forms():
         assert curve.worst < 4
         wrong = Curve(**(vars(curve) | {"against": "Ornstein-Uhlenbeck"}))
         assert wrong.worst > 10
-    assert np.isnan(stream.error[-1]) and np.isfinite(stream.simulated[-1])  # the fourth moment is infinite there
+    newton = second_order.newton(scale)
+    assert newton.worst < 4
+    for curve in (stream, newton):
+        assert np.isnan(curve.error[-1]) and np.isfinite(curve.simulated[-1])  # the fourth moment is infinite there
 
 
 @pytest.mark.slow
