@@ -98,6 +98,9 @@ class ConstantMatrix(ExactForm):
     def tail_index(self, **options: Any) -> TailIndex:
         return self._coordinates.tail_index(**options)
 
+    def fourth_moments_settle(self) -> bool:
+        return self._coordinates.fourth_moments_settle()
+
 
 def curved_form(sgd: SGD) -> ExactForm:
     """The form of a descent by such a rule.

@@ -53,6 +53,10 @@ class ExactForm(ABC):
     def tail_index(self, **options: Any) -> TailIndex:
         """As `SGD.tail_index`."""
 
+    def fourth_moments_settle(self) -> bool:
+        """As `SGD.fourth_moments_settle`; of most no proof is known."""
+        return False
+
 
 def asked(label: str, quantities: Sequence[str] | None) -> tuple[str, ...]:
     """The quantities that are asked for, mean, covariance and risk among them alone."""

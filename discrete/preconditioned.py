@@ -159,6 +159,10 @@ def _within(values: np.ndarray, turn: Callable[[np.ndarray], np.ndarray]) -> np.
         found[finite] = turn(values[finite])
     return np.where(np.isnan(found), np.inf, found)
 
+    def fourth_moments_settle(self) -> bool:
+        """As `SGD.fourth_moments_settle`: a linear map keeps moments finite."""
+        return self.plain.fourth_moments_settle()
+
 
 def _orthonormal(directions: np.ndarray) -> np.ndarray:
     return np.linalg.qr(directions)[0] if directions.shape[1] else directions

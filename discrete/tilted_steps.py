@@ -324,8 +324,8 @@ def choose(logs: np.ndarray, uniforms: np.ndarray, floor: float = 0.0) -> tuple[
     np.exp(weights, out=weights)
     if floor:
         weights += weights.dtype.type(floor) * (logs > -np.inf)
-    cumulated = np.cumsum(weights, axis=1)
-    marks = (uniforms * cumulated[:, -1:]).astype(cumulated.dtype)
+    cumulated = np.cumsum(weights, axis=1, dtype=np.float64)  # the last is in every p / q: its rounding would add up
+    marks = uniforms * cumulated[:, -1:]
     places = np.stack([(cumulated <= mark[:, None]).sum(axis=1) for mark in marks.T], axis=1)
     places = np.minimum(places, logs.shape[1] - 1)
     with np.errstate(divide="ignore"):

@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 import pytest
+from sgdlimits.discrete import SGD, rules
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.studies.finite_step_size import FiniteStepSizeStudy, claims, one_dimension, tables
+from sgdlimits.problems import NoisyQuadratic
+from sgdlimits.studies.finite_step_size import FiniteStepSizeStudy, claims, one_dimension, second_order, tables
 from sgdlimits.studies.finite_step_size.curves import Curve, Scale
 
 
@@ -32,18 +34,68 @@ def test_lines_on_a_line_are_the_closed_forms():
         assert curve.worst < 4
         wrong = Curve(**(vars(curve) | {"against": "Ornstein-Uhlenbeck"}))
         assert wrong.worst > 10
-    assert np.isnan(stream.error[-1]) and np.isfinite(stream.simulated[-1])  # the fourth moment is infinite there
+    newton = second_order.newton(scale)
+    assert newton.worst < 4
+    for curve in (stream, newton):
+        assert np.isnan(curve.error[-1]) and np.isfinite(curve.simulated[-1])  # the fourth moment is infinite there
 
 
 @pytest.mark.slow
 def test_verdicts_on_claims_follow_from_numbers(monkeypatch):
-    """Assert the verdicts, and that one of them turns where its formula is made right."""
-    found = {one.claim: one.verdict for one in claims.verdicts(0, 1)}
-    assert sorted(found.values()) == ["fails"] * 5 + ["holds"] * 2 + ["holds in part"] * 2
-    (tail,) = [verdict for claim, verdict in found.items() if claim.startswith("tail index")]
-    assert tail == "fails" and claims._holds(0.0) == "holds"
+    """Assert the verdicts, what the closure's row says, and that tolerances decide."""
+    rows = claims.verdicts(0, 1)
+    found = {one.claim: one.verdict for one in rows}
+    assert len(found) == len(rows) == 10
+    assert sorted(found.values()) == ["fails"] * 5 + ["holds"] * 2 + ["holds in part"] * 3
+    (closure,) = [one for one in rows if one.claim.startswith("variance of natural gradient")]
+    assert "multiplied by 1 a step" in closure.said and closure.found.endswith("d = 3: inf")
     monkeypatch.setattr(claims, "ROUGH", 1.0)
-    assert claims._tail().verdict == "holds"
+    assert claims.tail_index().verdict == "holds"
+
+
+@pytest.mark.parametrize(
+    ("claim", "right", "wrong"),
+    [
+        (claims.momentum_equation, (False,), (True,)),
+        (claims.newton_covariance, (0.0,), (0.1,)),
+        (claims.decayed_covariance, ((0.0, 2.0),), ((0.3, -2.0),)),
+        (claims.tail_index, ((4,), 4 / 3), ((4,), 1.2)),
+        (claims.noise_sign, (5, 10), (5, 1)),
+        (claims.kramers_exponent, (("cusp",),), (("smooth barrier",),)),
+        (claims.best_decay, (((0.5, 1.2),),), (((0.0, 1.7),),)),
+        (claims.best_decay, (((0.5, 1.2),),), (((0.5, 0.7),),)),
+        (claims.second_order, (("finite time",),), (("stationary",),)),
+        (claims.other_inputs, ((-1.0, 0.0, 0.0, 0.0, 0.0, 1.0),), ((-2.0, -1.0, 0.0, 1.0, 2.0),)),
+    ],
+)
+def test_each_verdict_turns_with_its_setting(claim, right, wrong):
+    """Assert that a claim holds where its formula is right, and fails in a setting where it is not."""
+    assert claim(*right).verdict == "holds"
+    assert claim(*wrong).verdict == "fails"
+
+
+@pytest.mark.slow
+def test_the_verdict_on_closures_turns_with_the_rule():
+    """Assert that a closure whose limit is near agrees with paths."""
+    noisy = NoisyQuadratic([1.0, 0.3], [1.0, 0.5])
+    averaged = SGD(noisy, 0.05, rule=rules.RMSProp(alpha=0.99))
+    assert claims.natural_gradient_closure(0, 1, averaged).verdict == "holds"
+
+
+def test_the_covariance_under_decay_is_not_that_of_the_theorem():
+    """Assert the row's numbers against a sum over powers of the recurrence, written out here."""
+    a, ridge, batch, size = np.diag([1.0, 0.3]), 0.2, 4, 0.5
+    k, truth = a + ridge * np.eye(2), np.ones(2)
+    shift, kept = np.linalg.solve(k, a @ truth) - truth, np.eye(2) - size * k
+    s = np.zeros((2, 2))
+    for _ in range(400):
+        away = s + np.outer(shift, shift)
+        s = kept @ s @ kept.T + size**2 / batch * (a @ away @ a + np.trace(a @ away) * a)
+    exact, said, right = claims._decayed(truth)
+    np.testing.assert_allclose(exact, s, rtol=1e-10)
+    np.testing.assert_allclose(right, s, rtol=1e-10)
+    assert 0.2 < np.abs(said - s).max() / np.abs(s).max() < 0.3 and np.abs(said - said.T).max() > 0.3 * np.abs(s).max()
+    np.testing.assert_allclose(np.diagonal(said), np.diagonal(s), rtol=1e-10)
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.linalg import solve_discrete_lyapunov
 
-from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation
+from sgdlimits.diffusions import HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck, UnderdampedLangevin
 from sgdlimits.discrete import SGD, fluctuation, rules
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw
 from sgdlimits.problems import LeastSquares, LocalQuadratic, Logistic, NoisyQuadratic, StreamingLeastSquares
@@ -190,6 +190,25 @@ def test_the_table_says_how_far_limits_are():
     assert any("settles only below" in note for note in found.notes) and "heavy ball" in repr(found)
     with pytest.raises(InvalidInput, match="different names"):
         fluctuation.table([methods["plain"], methods["plain"]])
+
+
+def test_a_limit_with_other_batches_has_a_column_of_its_own():
+    """Assert both columns against n (n - B) / (B (n - 1)) times the gradients' covariance, and 2.5 times that."""
+    generator = np.random.Generator(np.random.Philox(12))
+    features, targets = generator.standard_normal((6, 2)), generator.standard_normal(6)
+    problem = LeastSquares.from_arrays(features, targets)
+    sgd = SGD(problem, 0.1, 4, sampling="without_replacement")
+    limits = [OrnsteinUhlenbeck.of, lambda one: UnderdampedLangevin.of(replace(one, momentum=0.5))]
+    found = fluctuation.table([sgd], limits).dataset.excess_of_limit[0]
+    gradients = features * (features @ problem.minimiser - targets)[:, None]
+    noise = 0.1 * (6 - 4) / (4 * 5) * np.cov(gradients.T, bias=True)
+    excess = np.trace(noise) / 4  # tr(H S) / 2 with H S + S H = noise
+    assert found.limit.values.tolist() == [
+        "Ornstein-Uhlenbeck", "Ornstein-Uhlenbeck, with replacement", "underdamped Langevin"
+    ]  # fmt: skip
+    np.testing.assert_allclose(found[:2], [excess, 2.5 * excess], rtol=1e-10)
+    with_replacement = fluctuation.table([replace(sgd, sampling="with_replacement")], limits).dataset
+    assert "Ornstein-Uhlenbeck, with replacement" not in with_replacement.limit
 
 
 def test_second_order_methods_and_all_sources_have_rows():

@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import brentq
 
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
-from sgdlimits.discrete import SGD
+from sgdlimits.discrete import SGD, rules
 from sgdlimits.exact import fourth_moments
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares
 
@@ -56,6 +56,21 @@ def test_gaussian_features_in_one_dimension():
     edge = brentq(lambda e: -4 + 6 * 3 * e - 4 * 15 * e**2 + 105 * e**3, 1e-3, 1.0)
     for factor, expected in ((1 - 1e-6, True), (1 + 1e-6, False)):
         assert SGD(StreamingLeastSquares([1.0], 0.3, [1.0]), edge * factor).fourth_moments_settle() is expected
+
+
+@pytest.mark.parametrize("make", [
+    lambda a: {"rule": rules.DampedNewton(0.0)}, lambda a: {"preconditioner": 1 / a},
+])  # fmt: skip
+def test_newton_has_a_fourth_moment_up_to_the_tail_index_of_four(make):
+    """Assert the proof on both sides of index 4, where it is that of plain descent on features that are all alike."""
+    a = np.array([1.0, 0.3])
+    stream = StreamingLeastSquares(a, 0.5, np.ones(2))
+    for size, expected in ((1.1, True), (1.2, False)):
+        sgd = SGD(stream, size, 8, **make(a))
+        assert (sgd.tail_index().index > 4) is expected
+        assert sgd.fourth_moments_settle() is expected
+        assert SGD(StreamingLeastSquares(np.ones(2), 0.5, np.ones(2)), size, 8).fourth_moments_settle() is expected
+    assert not SGD(stream, 0.1, 8, rule=rules.NaturalGradient(fisher="centred")).fourth_moments_settle()
 
 
 def test_many_dimensions_fall_back_on_norms():

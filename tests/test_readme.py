@@ -39,11 +39,11 @@ def test_the_page_on_tails_runs(capsys):
 
 
 def test_the_page_on_finite_step_sizes_runs(capsys):
-    """Assert the tables of methods, and that the README leads there."""
-    (block,) = blocks_of(ROOT / "docs" / "finite_step_size.md")
-    exec(compile(block, "finite_step_size.md", "exec"), {})
+    """Assert the tables of methods, verdicts of both kinds, and that the README leads there."""
+    for block in blocks_of(ROOT / "docs" / "finite_step_size.md"):
+        exec(compile(block, "finite_step_size.md", "exec"), {})
     printed = capsys.readouterr().out
-    for said in ("Newton", "Posterior(", "they agree", "WeightDecay("):
+    for said in ("Newton", "Posterior(", "they agree", "WeightDecay(", "verdict='holds'", "verdict='fails'"):
         assert said in printed
     assert "docs/finite_step_size.md" in README.read_text(encoding="utf-8")
 

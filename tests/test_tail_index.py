@@ -11,6 +11,7 @@ from sgdlimits.compare.tail_estimators import hill
 from sgdlimits.discrete import SGD, kesten_index
 from sgdlimits.discrete.kesten import TINY, Populations, growth_of, lyapunov_exponent, sampled_index
 from sgdlimits.discrete.lyapunov import first_crossing
+from sgdlimits.discrete.tilted_steps import choose
 from sgdlimits.exact.circle_growth import gaussian_circle, scalar_circle
 from sgdlimits.exact.fourth_moments import radius
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach
@@ -174,6 +175,18 @@ def at_its_threshold(problem, batch_size=1, sampling="with_replacement", **rest)
     """SGD where E A (x) A has spectral radius 1: its index is 2."""
     sgd = SGD(problem, 0.01, batch_size, sampling, **rest)
     return replace(sgd, step_size=sgd.stability().mean_square_threshold)
+
+
+def test_what_single_precision_draws_has_its_probability_in_double():
+    """Assert the log probabilities of drawn rows against sums in double: a sum in single is off by 1e-6 of its size."""
+    generator = np.random.Generator(np.random.Philox(4))
+    logs = generator.standard_normal((50, 4000)).astype(np.float32)
+    places, drawn = choose(logs.copy(), generator.uniform(size=(50, 1)))
+    weights = np.exp(logs - logs.max(axis=1, keepdims=True)).astype(np.float64)
+    exact = np.log(np.take_along_axis(weights, places, axis=1) / weights.sum(axis=1, keepdims=True))
+    np.testing.assert_allclose(drawn, exact, atol=1e-12)
+    single = weights.astype(np.float32).cumsum(axis=1)[:, -1] / weights.sum(axis=1)  # what the control must miss
+    assert np.abs(single - 1).max() > 1e-7
 
 
 @pytest.mark.parametrize("size", [

@@ -66,7 +66,8 @@ def table(
         `diffusions.ModifiedEquation.of` and the like, beside the overdamped Ornstein-Uhlenbeck limit, which is there
         for every rule whose step is affine: the mean pull of a step, and the noise at the mean position; of plain
         descent and momentum step_size / (1 - momentum) and the noise of the minimiser. The label of what they give
-        names the column.
+        names the column, with the words "with replacement" where the descent draws without it and the limit knows only
+        batches with it.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def table(
             except SgdlimitsError as error:
                 notes.append(f"{name}: {error}")
                 continue
-            columns.setdefault(str(process.label), [math.nan] * len(named))[index] = value
+            columns.setdefault(_column(sgd, process), [math.nan] * len(named))[index] = value
     of_limit, exact = np.array(list(columns.values())).T, np.array(excess)[:, None]
     with np.errstate(divide="ignore", invalid="ignore"):
         relative = np.where(of_limit == exact, 0.0, of_limit / exact - 1)  # both are 0 where nothing fluctuates
@@ -115,6 +116,12 @@ def table(
     return LossTable(
         xarray.Dataset(found, {"process": list(named), "limit": list(columns)}), tuple(dict.fromkeys(notes))
     )
+
+
+def _column(sgd: SGD, process: Any) -> str:
+    """The limit's label, and what its noise is where that is not the noise of the descent."""
+    own = sgd.sampling == getattr(process, "sampling", "with_replacement")
+    return str(process.label) if own else f"{process.label}, with replacement"
 
 
 def _overdamped(sgd: SGD) -> float:
