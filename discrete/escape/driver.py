@@ -126,15 +126,12 @@ def _check_repeats(process: Any) -> None:
 
 
 def _check_settles(model: StepModel) -> None:
-    if model.dimension <= 200:
-        curvature = (1 - np.linalg.eigvals(model.transition).real.min()) / model.step_size
-        threshold = 2 * (1 + model.momentum) / curvature
-        if model.step_size >= threshold:
-            raise NoStationaryLaw(
-                f"step_size is {model.step_size:.6g}, past the threshold {threshold:.6g} by a factor "
-                f"{model.step_size / threshold:.4g}: paths leave without noise, and there is no rate of escape; lower "
-                "step_size", threshold,
-            )  # fmt: skip
+    if model.dimension <= 200 and model.step_size >= model.threshold:
+        raise NoStationaryLaw(
+            f"step_size is {model.step_size:.6g}, past the threshold {model.threshold:.6g} by a factor "
+            f"{model.step_size / model.threshold:.4g}: paths leave without noise, and there is no rate of escape; lower "
+            "step_size", model.threshold,
+        )  # fmt: skip
 
 
 def _why_not(model: StepModel | None) -> str:
@@ -245,27 +242,28 @@ def _splitting(
     if isinstance(process, LandscapeDescent):
         assert model is not None
         burn_in = settled_after(model) if burn_in is None else burn_in
-        parts = parts_of(process, model.covariance())
+        parts = parts_of(process, model, basin)
         if parts > 1 and escapes_often(simulator, start, score, basin.level, burn_in, seed):
             parts = 1  # what comes by itself is counted, in whole steps
     if parts > 1:
         assert model is not None and burn_in is not None
         partial, whole = PartialSteps(process, parts), chosen
-        simulator, score, start = partial.simulator(), partial.score(basin), np.append(start, 0.0)
+        simulator, score, start = partial.simulator(), partial.score(basin), partial.start(start)
         burn_in *= parts
-        chosen = partial.importance(model, basin) if importance is None else lambda x: whole(x[:, :-1])
+        chosen = partial.importance(model, basin) if importance is None else lambda x: whole(x[:, : basin.dimension])
     found = splitting_rate(
         simulator, start, score, basin.level, chosen, tolerance, seed, burn_in=burn_in, threads=threads
     )
     inside, outside = found.inside, found.outside
     if parts > 1:
-        inside, outside = inside[inside[:, -1] == 0, :-1], outside[:, :-1]
-        found = replace(found, rate=found.rate * parts, half_width=found.half_width * parts)
+        inside, outside = inside[inside[:, -1] == 0, : basin.dimension], outside[:, : basin.dimension]
+    rate, lower, upper = (parts * value for value in (found.rate, found.lower, found.upper))
     equal = [WeightedPoints(x, np.full(len(x), 1 / max(len(x), 1))) for x in (inside, outside)]
     note = f"{len(found.levels)} levels" if found.levels else "escapes counted as they came"
-    if found.half_width > tolerance * found.rate:
+    note += f", the noise of a step in {parts} parts" if parts > 1 else ""
+    if upper - lower > 2 * tolerance * rate:
         note += f"; wider than the tolerance {tolerance:g}: pass an importance that grows along the way out"
     return EscapeRate(
-        found.rate, found.half_width, "splitting", equal[0], equal[1], True,
+        rate, (upper - lower) / 2, "splitting", equal[0], equal[1], (lower, upper),
         f"{note}, {found.path_steps:.2g} path-steps",
     )  # fmt: skip

@@ -29,6 +29,8 @@ MOST_BATCHES = 500
 class StepModel:
     """One step, z = drift(w) + momentum (w - before) + noise, of a recurrence.
 
+    With Nesterov's momentum z = moved + momentum (moved - before), where moved = drift(w) + noise is kept for the next.
+
     Attributes
     ----------
     minimum : (d,) array
@@ -57,6 +59,7 @@ class StepModel:
     cost: Cost | None = None
     why: str = ""
     batch: float = 1.0
+    nesterov: bool = False
 
     @property
     def dimension(self) -> int:
@@ -64,15 +67,37 @@ class StepModel:
         return self.minimum.size
 
     @property
-    def _whole(self) -> Array:
-        """The linear recurrence (2 d, 2 d) of the position and the one before."""
-        d, mu = self.dimension, self.momentum
-        return np.block([[self.transition + mu * np.eye(d), -mu * np.eye(d)], [np.eye(d), np.zeros((d, d))]])
+    def whole(self) -> Array:
+        """The linear recurrence (2 d, 2 d) of the position and what is kept of before."""
+        eye, mu = np.eye(self.dimension), self.momentum
+        if self.nesterov:
+            return np.block([[(1 + mu) * self.transition, -mu * eye], [self.transition, 0 * eye]])
+        return np.block([[self.transition + mu * eye, -mu * eye], [eye, 0 * eye]])
+
+    @property
+    def whole_noise(self) -> Array:
+        """Covariance (2 d, 2 d) of a step's noise in these."""
+        entry = [1 + self.momentum, 1.0] if self.nesterov else [1.0, 0.0]
+        return np.kron(np.outer(entry, entry), self.noise)
+
+    def ahead(self, x: Array, before: Array) -> tuple[Array, Array]:
+        """Position (P, d) and what is kept of before (P, d), after a step without noise."""
+        moved, mu = self.drift(x), self.momentum
+        if self.nesterov:
+            return moved + mu * (moved - before), moved
+        return (moved + mu * (x - before), x) if mu else (moved, before)
 
     @property
     def radius(self) -> float:
         """By what the distance from the minimum shrinks a step, at least, in the long run."""
-        return float(np.abs(np.linalg.eigvals(self._whole)).max())
+        return float(np.abs(np.linalg.eigvals(self.whole)).max())
+
+    @property
+    def threshold(self) -> float:
+        """Step size from which descent without noise leaves the minimum."""
+        curvature = (1 - np.linalg.eigvals(self.transition).real.min()) / self.step_size
+        mu = self.momentum
+        return float(2 * (1 + mu) / ((1 + 2 * mu if self.nesterov else 1) * curvature))
 
     def covariance(self) -> Array:
         """Stationary covariance (d, d) about the minimum, of the linear recurrence with the noise found there.
@@ -84,14 +109,11 @@ class StepModel:
         """
         from scipy.linalg import solve_discrete_lyapunov
 
-        d = self.dimension
         if self.radius >= 1:
             raise NoStationaryLaw(
                 "the recurrence does not settle at its minimum, so there is no rate of escape: lower step_size"
             )
-        entry = np.zeros((2 * d, 2 * d))
-        entry[:d, :d] = self.noise
-        return solve_discrete_lyapunov(self._whole, entry)[:d, :d]
+        return solve_discrete_lyapunov(self.whole, self.whole_noise)[: self.dimension, : self.dimension]
 
 
 def model_of(process: Any) -> StepModel | None:
