@@ -68,9 +68,9 @@ def pilot_of(block: Crowds, burn_in: int) -> Pilot:
     while len(levels) < MOST_LEVELS and rate > LEAST:
         begun, reached = trials(block, starts, home, math.inf, PILOT, f"pilot {len(levels)}")[:2]
         share = float(np.isinf(reached).mean())
-        if share >= SHARE / 2:
+        level = None if share >= SHARE / 2 else _next_level(begun.ravel(), reached.ravel(), levels[-1])
+        if level is None and share >= SHARES[-1]:  # the exit itself, where nothing lies between
             return Pilot(float(home), (*levels, math.inf), float(flux.mean()), (*shares, share))
-        level = _next_level(begun.ravel(), reached.ravel(), levels[-1])
         if level is None:
             break
         starts, got = trials(block, starts, home, level, PILOT, f"pilot pool {len(levels)}")[2:]

@@ -35,6 +35,7 @@ from .pairs import pair_rate
 from .partial_steps import PartialSteps, parts_of, settled_after
 from .plane import plane_rate
 from .result import EscapeRate, WeightedPoints
+from .steps import NesterovSteps
 
 METHODS = ("transfer", "splitting", "kramers", "walls")
 SEEN = 9.0  # standard deviations about the minimum where paths are seen
@@ -148,9 +149,10 @@ def _transfer(model: StepModel, basin: Basin) -> EscapeRate:
         lower, upper = line_ends(basin)
         start = float(model.minimum[0])
         interval = Interval(lower, upper, start, float(spread[0]))
+        steps = NesterovSteps(model.line, model.momentum) if model.nesterov else model.line
         found = (
-            line_rate(model.line, interval) if not model.momentum
-            else pair_rate(model.line, model.momentum, interval, _drift(model, interval))
+            pair_rate(steps, model.momentum, interval, _drift(model, interval)) if model.momentum
+            else line_rate(steps, interval)
         )  # fmt: skip
     else:
         assert model.plane is not None

@@ -99,8 +99,8 @@ class StepModel:
         mu = self.momentum
         return float(2 * (1 + mu) / ((1 + 2 * mu if self.nesterov else 1) * curvature))
 
-    def covariance(self) -> Array:
-        """Stationary covariance (d, d) about the minimum, of the linear recurrence with the noise found there.
+    def whole_covariance(self) -> Array:
+        """Stationary covariance (2 d, 2 d) about the minimum, of the linear recurrence with the noise found there.
 
         Raises
         ------
@@ -113,7 +113,11 @@ class StepModel:
             raise NoStationaryLaw(
                 "the recurrence does not settle at its minimum, so there is no rate of escape: lower step_size"
             )
-        return solve_discrete_lyapunov(self.whole, self.whole_noise)[: self.dimension, : self.dimension]
+        return solve_discrete_lyapunov(self.whole, self.whole_noise)
+
+    def covariance(self) -> Array:
+        """That of the position, (d, d)."""
+        return self.whole_covariance()[: self.dimension, : self.dimension]
 
 
 def model_of(process: Any) -> StepModel | None:
@@ -173,7 +177,7 @@ def _of_descent(process: LandscapeDescent) -> StepModel:
         )
     return StepModel(
         process, size, process.momentum, landscape.minimum, np.eye(process.dimension) - size * process.hessian, least,
-        drift, landscape.basin, line, plane, cost, why,
+        drift, landscape.basin, line, plane, cost, why, nesterov=process.nesterov,
     )  # fmt: skip
 
 
@@ -198,7 +202,7 @@ def _of_additive(process: AdditiveRecurrence) -> StepModel:
 
 def _of_sgd(sgd: SGD) -> StepModel | None:
     problem = sgd.problem
-    if sgd.rule is not None or sgd.nesterov or callable(sgd.step_size) or not problem.quadratic:
+    if sgd.rule is not None or callable(sgd.step_size) or not problem.quadratic:
         return None
     size, momentum = float(sgd.step_size), sgd.momentum
     hessian = problem.hessian + problem.ridge * np.eye(problem.dimension)
@@ -235,7 +239,7 @@ def _of_sgd(sgd: SGD) -> StepModel | None:
 
     return StepModel(
         sgd, size, momentum, minimum, np.eye(problem.dimension) - size * hessian, size**2 * noise, drift, None, line,
-        plane, cost, why, float(batch),
+        plane, cost, why, float(batch), sgd.nesterov,
     )  # fmt: skip
 
 
@@ -263,7 +267,7 @@ def _of_additive_gradient(sgd: SGD, hessian: Array, noise: Array) -> StepModel:
         why = "it holds more than two numbers from step to step"
     return StepModel(
         sgd, size, momentum, minimum, np.eye(d) - size * hessian, noise, drift, None, line, plane,
-        quadratic_cost(drift, spread) if regular else None, why, float(sgd.batch_size),
+        quadratic_cost(drift, spread) if regular else None, why, float(sgd.batch_size), sgd.nesterov,
     )  # fmt: skip
 
 

@@ -31,7 +31,8 @@ WAY = 1.2  # powers of e by which a path comes back in the time that is looked a
 FORGOTTEN = 12.0  # powers of e by which a path has forgotten its start
 FAR = 1e3  # standard deviations: nothing is told apart beyond
 SEGMENT = 41  # points between the minimum and the saddle
-GRID, REACH = 4000, 12.0  # points of a table on a line, and the standard deviations that it spans
+REACH = 12.0  # standard deviations that a table on a line spans
+GRID, PAIRS = 4000, (400, 160)  # its points; with momentum in the position and in the last move
 
 State = dict[str, np.ndarray]
 
@@ -41,7 +42,7 @@ def parts_of(descent: LandscapeDescent, model: StepModel, basin: Basin) -> int:
     if descent.law is not None:
         return 1
     covariance = model.covariance()
-    largest = np.linalg.eigvals(np.linalg.solve(covariance, model.noise)).real.max()
+    largest = np.linalg.eigvals(np.linalg.solve(covariance, _at_once(model))).real.max()
     parts = 1 if largest <= LARGE else math.ceil(largest / SMALL**2)
     steepest = _steepest(descent, model, basin, covariance)
     if steepest > STEEP:
@@ -56,10 +57,16 @@ def _steepest(descent: LandscapeDescent, model: StepModel, basin: Basin, covaria
         points = minimum + np.linspace(0, 1, SEGMENT)[:, None] * (landscape.saddle - minimum)
         slope = landscape.gradient(points)
         pulled = np.einsum("pij,pj->pi", np.linalg.pinv(descent.covariance(points)), slope)
-        return 2 * (1 - descent.momentum) * math.sqrt(max(np.einsum("pi,pi->p", slope, pulled)))
+        pace = (1 - descent.momentum) * (1 + descent.momentum if descent.nesterov else 1.0)
+        return 2 * pace * math.sqrt(max(np.einsum("pi,pi->p", slope, pulled)))
     pulls = np.linalg.solve(covariance, (edge_points(basin, minimum) - minimum).T).T
     nearest = pulls[np.einsum("pi,ij,pj->p", pulls, covariance, pulls).argmin()]
-    return math.sqrt(nearest @ model.noise @ nearest)
+    return math.sqrt(nearest @ _at_once(model) @ nearest)
+
+
+def _at_once(model: StepModel) -> np.ndarray:
+    """Covariance (d, d) of what one step's noise does to the position: with Nesterov's momentum more than its own."""
+    return model.whole_noise[: model.dimension, : model.dimension]
 
 
 def settled_after(model: StepModel) -> int:
@@ -132,13 +139,23 @@ class PartialSteps:
         line without momentum from a table.
         """
         looking = self._looking_ahead(model, basin)
-        if model.dimension > 1 or model.momentum:
+        if model.dimension > 1:
             return looking
-        spread = math.sqrt(model.covariance()[0, 0])
-        grid = float(model.minimum[0]) + np.linspace(-REACH, REACH, GRID) * spread
-        table = np.array([looking(np.column_stack([grid, np.full(GRID, float(done))])) for done in range(self.parts)])
-        first, pace = float(grid[0]), float(grid[1] - grid[0])
-        return lambda x: _looked_up(table, first, pace, np.ascontiguousarray(x))
+        whole = model.whole_covariance()
+        sizes = PAIRS if model.momentum else (GRID, 1)
+        spreads = math.sqrt(whole[0, 0]), math.sqrt(whole[0, 0] + whole[1, 1] - 2 * whole[0, 1])
+        y, move = (np.linspace(-REACH, REACH, n) * spread if n > 1 else np.zeros(1)
+                   for n, spread in zip(sizes, spreads, strict=True))  # fmt: skip
+        y = y + float(model.minimum[0])
+        places = np.stack(np.meshgrid(y, move, indexing="ij"), axis=-1).reshape(-1, 2)
+        places[:, 1] = places[:, 0] - places[:, 1]
+        kept = places if model.momentum else places[:, :1]
+        rows = [looking(np.column_stack([kept, np.full(len(kept), float(done))])) for done in range(self.parts)]
+        table = np.array(rows).reshape(self.parts, *sizes)
+        if not model.momentum:
+            table, move = np.repeat(table, 2, axis=2), np.array([-1.0, 1.0])
+        grid = np.array([y[0], y[1] - y[0], move[0], move[1] - move[0]])
+        return lambda x: _looked_up(table, grid, np.ascontiguousarray(x))
 
     def _looking_ahead(self, model: StepModel, basin: Basin) -> Scores:
         d, parts = self.descent.dimension, self.parts
@@ -189,13 +206,18 @@ class PartialSteps:
 
 
 @compiled
-def _looked_up(table, first, pace, x):
-    """Between the nearest two values of the row of the table that belongs to the last coordinate."""
+def _looked_up(table, grid, x):
+    """Between the nearest values of the table: of the parts that are done, at the position and the last move."""
     out = np.empty(x.shape[0])
-    last = table.shape[1] - 2
+    last, most = x.shape[1] - 1, (table.shape[1] - 2, table.shape[2] - 2)
     for p in range(x.shape[0]):
-        place = min(max((x[p, 0] - first) / pace, 0.0), last + 1.0)
-        node = min(int(place), last)
-        row = int(x[p, x.shape[1] - 1])
-        out[p] = table[row, node] + (place - node) * (table[row, node + 1] - table[row, node])
+        row = int(x[p, last])
+        a = min(max((x[p, 0] - grid[0]) / grid[1], 0.0), most[0] + 1.0)
+        move = x[p, 0] - x[p, 1] if last == 2 else 0.0
+        b = min(max((move - grid[2]) / grid[3], 0.0), most[1] + 1.0)
+        i, j = min(int(a), most[0]), min(int(b), most[1])
+        a, b = a - i, b - j
+        low = (1 - b) * table[row, i, j] + b * table[row, i, j + 1]
+        high = (1 - b) * table[row, i + 1, j] + b * table[row, i + 1, j + 1]
+        out[p] = (1 - a) * low + a * high
     return out
