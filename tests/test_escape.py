@@ -158,6 +158,41 @@ def test_other_noises_on_a_line():
     assert heavy.rate > 1.5 * variance.rate
 
 
+@pytest.mark.parametrize(("product", "momentum"), [(0.5, 0.5), (1.2, 0.3)])
+def test_nesterov_on_a_line(product, momentum):
+    """Assert the exact stationary variance of the iterate that torch holds at a far wall, twice its tail as the rate,
+    an error beyond the tenth digit, and that the heavy ball leaves at another rate."""
+    mu, a = momentum, product
+    variance = SGD(NoisyQuadratic([1.0], [1.0]), a, momentum=mu, nesterov=True).stationary().covariance[0, 0]
+    wall = HarmonicWell(1.0, 6 * math.sqrt(variance))
+    found = escape.rate(LandscapeDescent(wall, a, 1.0, mu, nesterov=True))
+    assert found.method == "transfer" and found.error < 1e-9 * found.rate
+    assert found.quasi_stationary.covariance[0, 0] == pytest.approx(variance, rel=1e-6)
+    assert 1 < 2 * stats.norm.sf(6) / found.rate < 1.01
+    assert not 0.5 < escape.rate(LandscapeDescent(wall, a, 1.0, mu)).rate / found.rate < 2
+    sgd = escape.rate(SGD(NoisyQuadratic([1.0], [1.0]), a, momentum=mu, nesterov=True), (-wall.wall[0], wall.wall[0]))
+    assert sgd.rate == pytest.approx(found.rate, rel=1e-9)
+
+
+def test_nesterov_against_paths():
+    """Assert the exact rate of about 1e-3 within twice the interval of counted escapes, which the heavy ball misses."""
+    descent = LandscapeDescent(HarmonicWell(1.0, 3.3 * math.sqrt(2 / 3)), 0.5, 1.0, 0.5, nesterov=True)
+    exact, found = escape.rate(descent), escape.rate(descent, method="splitting", tolerance=0.1)
+    assert 5e-4 < exact.rate < 2e-3 and abs(found.rate - exact.rate) < 2 * found.error
+    heavy = escape.rate(LandscapeDescent(descent.landscape, 0.5, 1.0, 0.5))
+    assert abs(found.rate - heavy.rate) > 4 * found.error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_on_a_stream(nesterov):
+    """Assert the exact rate of streaming least squares with momentum within twice the interval of paths."""
+    sgd = SGD(StreamingLeastSquares([1.0], 1.0, [0.0]), 0.1, 4, momentum=0.5, nesterov=nesterov)
+    exact = escape.rate(sgd, (-1.0, 1.0), method="transfer")
+    found = escape.rate(sgd, (-1.0, 1.0), method="splitting", tolerance=0.2)
+    assert exact.error < 1e-6 * exact.rate and abs(found.rate - exact.rate) < 2 * found.error
+
+
 def test_bad_input_is_named():
     """Assert one sentence each."""
     with pytest.raises(NoStationaryLaw, match="past the threshold 1 of the minimum") as error:
@@ -182,6 +217,13 @@ def test_bad_input_is_named():
         escape.kramers(LandscapeDescent(PlanarDoubleWell(), 0.1, np.diag([1.0, 2.0])))
     with pytest.raises(InvalidInput, match="momentum"):
         LandscapeDescent(DoubleWell(1.0), 0.1, 0.1, momentum=1.0)
+    with pytest.raises(InvalidInput, match="nesterov needs a momentum"):
+        LandscapeDescent(DoubleWell(1.0), 0.1, 0.1, nesterov=True)
+    with pytest.raises(NoStationaryLaw) as error:
+        LandscapeDescent(HarmonicWell(1.0, 1.0), 1.6, 1.0, 0.5, nesterov=True)
+    assert error.value.threshold == pytest.approx(1.5)
+    with pytest.raises(InvalidInput, match="not known with Nesterov"):
+        escape.exponent(LandscapeDescent(HarmonicWell(1.0, 1.0), 0.5, 1.0, 0.5, nesterov=True))
 
 
 def test_descent_with_additive_noise_has_a_transfer_operator():
