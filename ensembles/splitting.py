@@ -19,7 +19,7 @@ from sgdlimits.exact.threads import thread_pool, threads_of
 from .blas_threads import one_blas_thread
 from .engine import Simulator
 from .splitting_levels import LEAST, PILOT, burn_in_of, pilot_of, split
-from .splitting_stages import GROUPS, KEPT, LANES, SHORTEST_BURN_IN, Crowds, GroupRates, Scores, counted, crowds_of
+from .splitting_stages import KEPT, SHORTEST_BURN_IN, Crowds, GroupRates, Scores, counted, crowds_of
 
 BLOCKS = 4  # crowds, each of eight groups
 OFTEN = 1e-4  # rate from which escapes are counted as they come

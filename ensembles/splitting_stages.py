@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, OutOfReach
+from sgdlimits.exact.errors import OutOfReach
 
 from .crowd import Crowd
 from .engine import Simulator

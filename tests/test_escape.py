@@ -187,10 +187,28 @@ def test_nesterov_against_paths():
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_momentum_on_a_stream(nesterov):
     """Assert the exact rate of streaming least squares with momentum within twice the interval of paths."""
-    sgd = SGD(StreamingLeastSquares([1.0], 1.0, [0.0]), 0.1, 4, momentum=0.5, nesterov=nesterov)
+    sgd = SGD(StreamingLeastSquares([1.0], 1.0, [0.0]), 0.2, 4, momentum=0.5, nesterov=nesterov)
     exact = escape.rate(sgd, (-1.0, 1.0), method="transfer")
     found = escape.rate(sgd, (-1.0, 1.0), method="splitting", tolerance=0.2)
-    assert exact.error < 1e-6 * exact.rate and abs(found.rate - exact.rate) < 2 * found.error
+    assert exact.error < 1e-4 * exact.rate and abs(found.rate - exact.rate) < 2 * found.error
+
+
+def test_finite_data_without_label_noise_is_left_to_paths():
+    """Assert the sentence that says why there is no operator, and paths within both intervals of plain counting."""
+    random = np.random.Generator(np.random.Philox(1))
+    rows = random.standard_normal((50, 1))
+    sgd = SGD(LeastSquares.from_arrays(rows, rows[:, 0] + 0.7 * random.standard_normal(50)), 0.2, 4)
+    basin = (float(sgd.problem.minimiser[0]) - 0.4, float(sgd.problem.minimiser[0]) + 0.4)
+    with pytest.raises(InvalidInput, match="with finite data and no label noise a step has no density"):
+        escape.rate(sgd, basin, method="transfer")
+    found = escape.rate(sgd, basin, tolerance=0.2)
+    seen = {"record": range(50, 151), "observables": {"x": lambda x: x[:, 0]}}
+    x = sgd.simulate(sgd.problem.minimiser, 150, 4000, seed=9, **seen)
+    inside = ((x["x"] > basin[0]) & (x["x"] < basin[1])).transpose("path", "step").values
+    stayed = np.logical_and.accumulate(inside, axis=1).sum(axis=0)
+    counted, left = math.log(stayed[0] / stayed[-1]) / 100, stayed[0] - stayed[-1]
+    assert found.method == "splitting"
+    assert abs(found.rate / counted - 1) < 2 * found.error / found.rate + 2 * 1.96 / math.sqrt(left)
 
 
 def test_bad_input_is_named():
@@ -222,6 +240,9 @@ def test_bad_input_is_named():
     with pytest.raises(NoStationaryLaw) as error:
         LandscapeDescent(HarmonicWell(1.0, 1.0), 1.6, 1.0, 0.5, nesterov=True)
     assert error.value.threshold == pytest.approx(1.5)
+    for silent in (StreamingLeastSquares([1.0], 0.0, [0.0]), LeastSquares.from_arrays([[1.0], [2.0]], [1.0, 2.0])):
+        with pytest.raises(InvalidInput, match="all noise dies out at the minimum"):
+            escape.rate(SGD(silent, 0.1), (-2.0, 2.0))
     with pytest.raises(InvalidInput, match="not known with Nesterov"):
         escape.exponent(LandscapeDescent(HarmonicWell(1.0, 1.0), 0.5, 1.0, 0.5, nesterov=True))
 

@@ -192,6 +192,7 @@ def test_minibatch_noise_in_the_plane_with_a_smooth_saddle():
 
 
 def test_student():
-    """Assert the half width of an interval of 16 groups."""
+    """Assert half the width of the logarithm's interval of 16 groups."""
     rates = np.arange(16.0)
-    assert splitting._interval(rates, 0.95)[1] == pytest.approx(stats.t.ppf(0.975, 15) * rates.std(ddof=1) / 4)
+    wide = stats.t.ppf(0.975, 15) * rates.std(ddof=1) / 4 / rates.mean()
+    assert splitting._interval(rates, 0.95) == pytest.approx((rates.mean(), wide))

@@ -39,6 +39,7 @@ from .steps import NesterovSteps
 
 METHODS = ("transfer", "splitting", "kramers", "walls")
 SEEN = 9.0  # standard deviations about the minimum where paths are seen
+NO_NOISE = 1e-12  # standard deviation of a step at the minimum that is rounding
 NEAR = 4.0  # standard deviations beyond the nearest edge up to which edges matter
 
 
@@ -56,12 +57,12 @@ def rate(
         Default: that of a LandscapeDescent's landscape. A pair is an interval of a line, either end infinite.
     method : {"transfer", "splitting", "kramers", "walls"}, optional
         "transfer": 1 less the top eigenvalue of the law of a step, killed outside; numerical, with the change between
-        two resolutions as its error. d = 1 with and without heavy-ball momentum, d = 2 without; Gaussian noise of any
-        covariance, a law with a density on a line, SGD on StreamingLeastSquares (in the plane to some three digits),
-        finite data with label noise on a line. "splitting": simulated, see `ensembles.splitting`, with an interval at
-        95 %. "kramers": the diffusion's rate in small noise. "walls": the stationary Gaussian law's mass beyond the
-        walls of a HarmonicWell, which the rate tends to. Default: "transfer" where it is known and within reach, else
-        "splitting"; the result says which.
+        two resolutions as its error. d = 1 without momentum, with heavy ball and Nesterov, d = 2 without; Gaussian
+        noise of any covariance, a law with a density on a line, SGD on StreamingLeastSquares (in the plane to some
+        three digits), finite data with label noise on a line. "splitting": simulated, see `ensembles.splitting`, with
+        an interval at 95 %. "kramers": the diffusion's rate in small noise. "walls": the stationary Gaussian law's mass
+        beyond the walls of a HarmonicWell, which the rate tends to. Default: "transfer" where it is known and within
+        reach, else "splitting"; the result says which.
     tolerance : float
         Of "splitting": half of the interval over the rate, which three runs of growing size try to reach.
     seed, threads
@@ -91,6 +92,7 @@ def rate(
     found_basin = basin_of(process, basin, model)
     if model is not None:
         _check_settles(model)
+        _check_noise(model)
     if method is not None:
         one_of("method", method, METHODS)
     options = {"tolerance": tolerance, "seed": seed, "importance": importance, "burn_in": burn_in, "threads": threads}
@@ -130,9 +132,17 @@ def _check_settles(model: StepModel) -> None:
     if model.dimension <= 200 and model.step_size >= model.threshold:
         raise NoStationaryLaw(
             f"step_size is {model.step_size:.6g}, past the threshold {model.threshold:.6g} by a factor "
-            f"{model.step_size / model.threshold:.4g}: paths leave without noise, and there is no rate of escape; lower "
-            "step_size", model.threshold,
+            f"{model.step_size / model.threshold:.4g}: paths leave without noise, and there is no rate of escape; "
+            "lower step_size", model.threshold,
         )  # fmt: skip
+
+
+def _check_noise(model: StepModel) -> None:
+    if np.abs(model.noise).max() <= NO_NOISE**2 * max(1.0, float(np.square(model.minimum).max())):
+        raise InvalidInput(
+            "all noise dies out at the minimum, so that paths come to rest there and none escapes: give the labels or "
+            "the gradient some noise"
+        )
 
 
 def _why_not(model: StepModel | None) -> str:

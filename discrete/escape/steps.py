@@ -114,7 +114,7 @@ class NesterovSteps(LineSteps):
     v is momentum (carried(w) - before), as it is momentum (w - before) for the heavy ball.
     """
 
-    plain: LineSteps
+    plain: Any
     momentum: float
 
     @property
