@@ -190,7 +190,7 @@ def test_momentum_on_a_stream(nesterov):
     sgd = SGD(StreamingLeastSquares([1.0], 1.0, [0.0]), 0.2, 4, momentum=0.5, nesterov=nesterov)
     exact = escape.rate(sgd, (-1.0, 1.0), method="transfer")
     found = escape.rate(sgd, (-1.0, 1.0), method="splitting", tolerance=0.2)
-    assert exact.error < 1e-4 * exact.rate and abs(found.rate - exact.rate) < 2 * found.error
+    assert exact.error < 1e-3 * exact.rate and abs(found.rate - exact.rate) < 2 * found.error
 
 
 def test_finite_data_without_label_noise_is_left_to_paths():

@@ -64,7 +64,7 @@ def rate(
         beyond the walls of a HarmonicWell, which the rate tends to. Default: "transfer" where it is known and within
         reach, else "splitting"; the result says which.
     tolerance : float
-        Of "splitting": half of the interval over the rate, which three runs of growing size try to reach.
+        Of "splitting": half of the interval over the rate, which a few runs, each added to those before it, try to reach.
     seed, threads
         Of "splitting"; the result does not depend on `threads`.
     importance : function of positions (P, d) with values (P,), optional
