@@ -67,7 +67,7 @@ class SplitRate:
 def splitting_rate(
     simulator: Simulator, start: np.ndarray, score: Scores, level: float, importance: Scores | None = None,
     tolerance: float = 0.1, seed: int = 0, confidence: float = 0.95, burn_in: int | None = None,
-    threads: int | None = None, quality: str = "float32",
+    threads: int | None = None, quality: str = "float32", period: int = 1,
 ) -> SplitRate:  # fmt: skip
     """Rate at which paths leave {score < level}, per step, once those that stay have forgotten their start.
 
@@ -84,6 +84,8 @@ def splitting_rate(
         Half of the interval, over the rate, that is asked for.
     seed, threads, quality
         As in `run`; results do not depend on `threads`.
+    period : int
+        Steps after which paths that started together are alike again: all phases are seen equally often.
     burn_in : int, optional
         Steps before anything is counted; default: until the mean of the importance stays.
 
@@ -96,7 +98,8 @@ def splitting_rate(
     """
     importance = score if importance is None else importance
     blocks = [
-        crowds_of(number, simulator, score, level, importance, start, seed, quality) for number in range(BLOCKS + 1)
+        crowds_of(number, simulator, score, level, importance, start, seed, quality, period)
+        for number in range(BLOCKS + 1)
     ]
     first = blocks.pop()  # its paths place the levels, and are not used again
     with one_blas_thread(), thread_pool(min(threads_of(threads), BLOCKS)) as pool:

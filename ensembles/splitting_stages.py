@@ -35,6 +35,7 @@ class Crowds:
     start: np.ndarray
     noise: Noise
     groups: int
+    period: int = 1  # steps after which all paths are in the same phase again
     spent: float = 0.0
     outside: list[np.ndarray] = field(default_factory=list)
     settled: Crowd | None = None  # the paths that stay inside: they go on from stage to stage
@@ -71,11 +72,11 @@ class GroupRates:
 
 def crowds_of(
     number: int, simulator: Simulator, score: Scores, level: float, importance: Scores, start: np.ndarray, seed: int,
-    quality: str,
+    quality: str, period: int = 1,
 ) -> Crowds:  # fmt: skip
     size = GROUPS * LANES
     noise = Noise(seed, np.arange(number * size, (number + 1) * size, dtype=np.int64), quality)
-    return Crowds(simulator, score, level, importance, start, noise, GROUPS)
+    return Crowds(simulator, score, level, importance, start, noise, GROUPS, period)
 
 
 def advanced(block: Crowds, crowd: Crowd, steps: int) -> int:
@@ -141,7 +142,7 @@ def excursions(
     """
     crowd, groups = block.staying(burn_in), block.groups
     ready = block.look(crowd)[0] < home if block.ready is None else block.ready
-    steps = LONGEST if math.isinf(flux) else max(16, math.ceil(wanted / (flux * LANES)))
+    steps = LONGEST if math.isinf(flux) else block.period * max(16, math.ceil(wanted / (flux * LANES * block.period)))
     taken: list[list[Pool]] = [[] for _ in range(groups)]
     count, inside = np.zeros(groups, dtype=int), [np.zeros((0, block.start.size))]
     k = -burn_in if block.ready is None else 0

@@ -64,7 +64,7 @@ def rate(
         beyond the walls of a HarmonicWell, which the rate tends to. Default: "transfer" where it is known and within
         reach, else "splitting"; the result says which.
     tolerance : float
-        Of "splitting": half of the interval over the rate, which a few runs, each added to those before it, try to reach.
+        Of "splitting": half of the interval over the rate, which a few runs, added to one another, try to reach.
     seed, threads
         Of "splitting"; the result does not depend on `threads`.
     importance : function of positions (P, d) with values (P,), optional
@@ -264,7 +264,7 @@ def _splitting(
         burn_in *= parts
         chosen = partial.importance(model, basin) if importance is None else lambda x: whole(x[:, : basin.dimension])
     found = splitting_rate(
-        simulator, start, score, basin.level, chosen, tolerance, seed, burn_in=burn_in, threads=threads
+        simulator, start, score, basin.level, chosen, tolerance, seed, burn_in=burn_in, threads=threads, period=parts,
     )
     inside, outside = found.inside, found.outside
     if parts > 1:
