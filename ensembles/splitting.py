@@ -18,27 +18,15 @@ from sgdlimits.exact.threads import thread_pool, threads_of
 
 from .blas_threads import one_blas_thread
 from .engine import Simulator
-from .splitting_stages import (
-    GROUPS,
-    KEPT,
-    LANES,
-    LEAST,
-    PILOT,
-    SHORTEST_BURN_IN,
-    Pilot,
-    Scores,
-    burn_in_of,
-    counted,
-    crowds_of,
-    pilot_of,
-    split,
-)
+from .splitting_levels import LEAST, PILOT, burn_in_of, pilot_of, split
+from .splitting_stages import KEPT, SHORTEST_BURN_IN, Crowds, GroupRates, Scores, counted, crowds_of
 
-BLOCKS = 4  # crowds, each of four groups
+BLOCKS = 4  # crowds, each of eight groups
 OFTEN = 1e-4  # rate from which escapes are counted as they come
-SPREAD = 2.5  # by which trials that share ancestors spread more than independent ones
-RERUNS = 3
-MOST_PATH_STEPS = 4e8  # after which no longer run is begun
+RUNS = 5  # at most, each with more groups of paths than those before it ask for
+SPARE = 1.15  # by which a run is longer than the spread of those before it asks for
+LONGER, LONGEST = 0.3, 30.0  # times what has been run: the least and the most that a run adds
+MOST_PATH_STEPS = 4e8  # after which no further run is begun
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +35,8 @@ class SplitRate:
 
     Attributes
     ----------
-    rate, half_width : float
-        Per step, and half of the interval at `confidence` (Student's t over groups).
+    rate, lower, upper : float
+        Per step, and its interval at `confidence`: Student's t over groups, on the scale of logarithms.
     confidence : float
     levels : tuple of float
         Of the importance; empty where escapes were counted as they came.
@@ -65,7 +53,8 @@ class SplitRate:
     """
 
     rate: float
-    half_width: float
+    lower: float
+    upper: float
     confidence: float
     levels: tuple[float, ...]
     shares: tuple[float, ...]
@@ -78,7 +67,7 @@ class SplitRate:
 def splitting_rate(
     simulator: Simulator, start: np.ndarray, score: Scores, level: float, importance: Scores | None = None,
     tolerance: float = 0.1, seed: int = 0, confidence: float = 0.95, burn_in: int | None = None,
-    threads: int | None = None, quality: str = "float32",
+    threads: int | None = None, quality: str = "float32", period: int = 1,
 ) -> SplitRate:  # fmt: skip
     """Rate at which paths leave {score < level}, per step, once those that stay have forgotten their start.
 
@@ -95,6 +84,8 @@ def splitting_rate(
         Half of the interval, over the rate, that is asked for.
     seed, threads, quality
         As in `run`; results do not depend on `threads`.
+    period : int
+        Steps after which paths that started together are alike again: all phases are seen equally often.
     burn_in : int, optional
         Steps before anything is counted; default: until the mean of the importance stays.
 
@@ -107,42 +98,48 @@ def splitting_rate(
     """
     importance = score if importance is None else importance
     blocks = [
-        crowds_of(number, simulator, score, level, importance, start, seed, quality) for number in range(BLOCKS)
+        crowds_of(number, simulator, score, level, importance, start, seed, quality, period)
+        for number in range(BLOCKS + 1)
     ]
+    first = blocks.pop()  # its paths place the levels, and are not used again
     with one_blas_thread(), thread_pool(min(threads_of(threads), BLOCKS)) as pool:
-        burn_in = burn_in_of(blocks[0]) if burn_in is None else burn_in
-        glance = list(pool.map(lambda one: counted(one, burn_in, 4 * SHORTEST_BURN_IN, "look"), blocks))
+        burn_in = burn_in_of(first) if burn_in is None else burn_in
+        glance = list(pool.map(lambda one: counted(one, burn_in, 4 * SHORTEST_BURN_IN), blocks))
         often = float(np.mean([each.rates for each in glance]))
-        pilot = None if often > OFTEN else pilot_of(blocks[0], burn_in)
-        wanted = _first_size(tolerance, often, pilot)
-        for run in range(RERUNS):
+        pilot = None if often > OFTEN else pilot_of(first, burn_in)
+
+        def run(one: Crowds, size: int, number: int) -> GroupRates:
+            if pilot is None:
+                return counted(one, burn_in, size)
+            return split(one, burn_in, pilot, size, f"split {number}")
+
+        found: list[list[GroupRates]] = []
+        sizes = [4 * SHORTEST_BURN_IN if pilot is None else PILOT]
+        while True:
             for one in blocks:
                 one.outside.clear()
-            if pilot is None:
-                size = max(wanted / (often * BLOCKS * GROUPS * LANES), 4.0 * SHORTEST_BURN_IN)
-                found = list(pool.map(lambda one: counted(one, burn_in, math.ceil(size), f"count {run}"), blocks))
-            else:
-                size = max(wanted / (BLOCKS * GROUPS), PILOT)
-                found = list(pool.map(lambda one: split(one, burn_in, pilot, math.ceil(size), f"split {run}"), blocks))
-            rates = np.concatenate([each.rates for each in found])
-            rate, half = _interval(rates, confidence)
-            if half <= tolerance * rate:
+            spent = first.spent + sum(one.spent for one in blocks)
+            found.append(list(pool.map(lambda one: run(one, sizes[-1], len(found)), blocks)))
+            # No run is thrown away: one kept for its small spread would have a rate that is too low.
+            of_runs = np.array([np.concatenate([each.rates for each in one]) for one in found])
+            rates = np.average(of_runs, axis=0, weights=sizes)
+            rate, wide = _interval(rates, confidence)
+            more = min(max(SPARE * (wide / tolerance) ** 2 - 1, LONGER), LONGEST) if rate else LONGEST
+            size = math.ceil(more * sum(sizes))
+            total = first.spent + sum(one.spent for one in blocks)
+            ahead = (total - spent) * size / sizes[-1]
+            if rate and math.sinh(wide) <= tolerance or len(found) == RUNS or total + ahead > MOST_PATH_STEPS:
                 break
-            spent = sum(one.spent for one in blocks)
-            factor = min(max(1.3 * (half / (tolerance * rate)) ** 2, 1.3), 30.0) if rate else 4.0
-            if spent * (1 + factor) > MOST_PATH_STEPS:
-                break
-            wanted *= factor
+            sizes.append(size)
     if not rate > LEAST:
         raise OutOfReach(f"the rate is below {LEAST:g} a step, where it cannot be seen: raise the noise", about=rate)
-    inside = np.concatenate([each.inside for each in found])[:KEPT]
+    inside = np.concatenate([each.inside for each in found[-1]])[:KEPT]
     outside = np.concatenate([np.zeros((0, start.size)), *(x for one in blocks for x in one.outside)])
     outside = outside[np.isfinite(outside).all(axis=1)][:KEPT]
-    shares = np.mean([each.shares for each in found], axis=0) if pilot else np.zeros(0)
+    shares = np.mean([each.shares for each in found[-1]], axis=0) if pilot else np.zeros(0)
     return SplitRate(
-        rate, half, confidence, () if pilot is None else pilot.levels, tuple(map(float, shares)), inside, outside,
-        rates,
-        sum(one.spent for one in blocks),
+        rate, rate * math.exp(-wide), rate * math.exp(wide), confidence, () if pilot is None else pilot.levels,
+        tuple(map(float, shares)), inside, outside, rates, total,
     )  # fmt: skip
 
 
@@ -152,17 +149,12 @@ def escapes_often(
     """Whether escapes are so frequent that they can be counted as they come, by a look at some paths."""
     block = crowds_of(0, simulator, score, level, score, start, seed, "float32")
     with one_blas_thread():
-        return float(counted(block, burn_in, 4 * SHORTEST_BURN_IN, "look").rates.mean()) > OFTEN
+        return float(counted(block, burn_in, 4 * SHORTEST_BURN_IN).rates.mean()) > OFTEN
 
 
 def _interval(rates: np.ndarray, confidence: float) -> tuple[float, float]:
+    """Mean, and half the width of the interval of its logarithm: a product of shares is skewed to the right."""
     from scipy.special import stdtrit
 
-    error = rates.std(ddof=1) / math.sqrt(rates.size)
-    return float(rates.mean()), float(stdtrit(rates.size - 1, (1 + confidence) / 2) * error)
-
-
-def _first_size(tolerance: float, often: float, pilot: Pilot | None) -> float:
-    """Escapes, or trials a level, that the tolerance asks for."""
-    once = (2.1 / tolerance) ** 2
-    return 1.5 * once if pilot is None else SPREAD * once * sum((1 - p) / p for p in pilot.shares)
+    mean, error = float(rates.mean()), rates.std(ddof=1) / math.sqrt(rates.size)
+    return mean, float(stdtrit(rates.size - 1, (1 + confidence) / 2) * error) / mean if mean else math.inf

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, OutOfReach
+from sgdlimits.exact.errors import OutOfReach
 
 from .crowd import Crowd
 from .engine import Simulator
@@ -17,17 +17,11 @@ from .random import Noise, Purpose
 Scores = Callable[[np.ndarray], np.ndarray]
 Pool = dict[str, np.ndarray]  # states of paths, with the importance and the position of each
 
-GROUPS = 4  # of a crowd
-LANES = 256  # paths of a group that run at a time
-PILOT = 512  # trials a level and group of the pilot
-SHARE = 0.25  # of trials that should reach the next level
-SHARES = (0.25, 0.15, 0.1, 0.06, 0.03, 0.015)  # the same where most of those that do began there
-HOME, FIRST = 0.5, 0.9  # quantiles of the importance inside: where an excursion ends, and where it begins
-MOST_LEVELS = 120
+GROUPS = 8  # of a crowd
+LANES = 128  # paths of a group that run at a time
 LONGEST = 200_000  # steps of a trial
-SHORTEST_BURN_IN, LONGEST_BURN_IN = 64, 50_000
+SHORTEST_BURN_IN = 64
 KEPT = 20_000  # points of a law that are kept
-LEAST = 1e-40  # rate that is looked for
 
 
 @dataclass(eq=False)
@@ -41,13 +35,23 @@ class Crowds:
     start: np.ndarray
     noise: Noise
     groups: int
+    period: int = 1  # steps after which all paths are in the same phase again
     spent: float = 0.0
     outside: list[np.ndarray] = field(default_factory=list)
+    settled: Crowd | None = None  # the paths that stay inside: they go on from stage to stage
+    ready: np.ndarray | None = None  # of these: who has been home since its last excursion began
 
     def crowd(self, *labels: int | str) -> Crowd:
         """Fresh paths at the start, with random numbers of their own."""
         noise = self.noise.child(*labels)
         return Crowd(self.simulator, np.tile(self.start, (noise.paths.size, 1)), noise)
+
+    def staying(self, burn_in: int) -> Crowd:
+        """The paths that stay inside, after so many steps at least."""
+        if self.settled is None:
+            self.settled = self.crowd("inside")
+            advanced(self, self.settled, burn_in)
+        return self.settled
 
     def look(self, crowd: Crowd) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Importance (P,), whether a path has left, and positions; one past the range of numbers has left."""
@@ -60,14 +64,6 @@ class Crowds:
 
 
 @dataclass(frozen=True, eq=False)
-class Pilot:
-    home: float
-    levels: tuple[float, ...]  # of the importance; the last, infinite, is the exit
-    flux: float
-    shares: tuple[float, ...]
-
-
-@dataclass(frozen=True, eq=False)
 class GroupRates:
     rates: np.ndarray  # of each group
     inside: np.ndarray
@@ -76,33 +72,14 @@ class GroupRates:
 
 def crowds_of(
     number: int, simulator: Simulator, score: Scores, level: float, importance: Scores, start: np.ndarray, seed: int,
-    quality: str,
+    quality: str, period: int = 1,
 ) -> Crowds:  # fmt: skip
     size = GROUPS * LANES
     noise = Noise(seed, np.arange(number * size, (number + 1) * size, dtype=np.int64), quality)
-    return Crowds(simulator, score, level, importance, start, noise, GROUPS)
+    return Crowds(simulator, score, level, importance, start, noise, GROUPS, period)
 
 
-def burn_in_of(block: Crowds) -> int:
-    """Steps after which the mean importance of paths stays: twice no change between halves of a doubled time."""
-    crowd, steps, calm, before = block.crowd("burn-in"), SHORTEST_BURN_IN, 0, math.nan
-    while steps < LONGEST_BURN_IN:
-        _advanced(block, crowd, steps - crowd.step)
-        values = block.look(crowd)[0]
-        values = values[np.isfinite(values)]
-        if not values.size:
-            raise OutOfReach("no path stays in the basin for a burn-in: its rate is near 1 a step, no rare escape")
-        mean, error = float(values.mean()), float(values.std()) / math.sqrt(values.size)
-        calm = calm + 1 if abs(mean - before) <= 3 * error else 0
-        if calm == 2:
-            return steps
-        before, steps = mean, 2 * steps
-    raise OutOfReach(
-        f"paths have not settled in the basin after {LONGEST_BURN_IN} steps: pass burn_in, or raise the step size"
-    )
-
-
-def _advanced(block: Crowds, crowd: Crowd, steps: int) -> int:
+def advanced(block: Crowds, crowd: Crowd, steps: int) -> int:
     """Advance; a path that leaves goes on from where another one of its group stands. How many left."""
     exits = 0
     for _ in range(steps):
@@ -130,10 +107,9 @@ def _revive(block: Crowds, crowd: Crowd, left: np.ndarray) -> np.ndarray:
     return parents
 
 
-def counted(block: Crowds, burn_in: int, steps: int, label: str) -> GroupRates:
+def counted(block: Crowds, burn_in: int, steps: int) -> GroupRates:
     """Escapes as they come, of paths that are kept inside by copying."""
-    crowd = block.crowd(label)
-    _advanced(block, crowd, burn_in)
+    crowd = block.staying(burn_in)
     exits, size = np.zeros(block.groups), LANES
     inside: list[np.ndarray] = []
     for k in range(steps):
@@ -148,108 +124,62 @@ def counted(block: Crowds, burn_in: int, steps: int, label: str) -> GroupRates:
     return GroupRates(exits / (steps * size), np.concatenate(inside), np.zeros(0))
 
 
-def pilot_of(block: Crowds, burn_in: int) -> Pilot:
-    """Place home, the first level and the others, each where a quarter of the trials gets from the one before."""
-    crowd, values = block.crowd("pilot"), []
-    _advanced(block, crowd, burn_in)
-    for k in range(4 * SHORTEST_BURN_IN):
-        _advanced(block, crowd, 1)
-        if k % 4 == 0:
-            values.append(block.look(crowd)[0])
-    seen = np.concatenate(values)
-    seen = seen[np.isfinite(seen)]
-    home, first = np.quantile(seen, HOME), np.quantile(seen, FIRST)
-    if not home < first:
-        raise InvalidInput(
-            "the score has the same value at most places where paths are, so no levels can be put: let it grow with "
-            "the distance from the minimum"
-        )
-    starts, flux, _ = _excursions(block, home, first, burn_in, PILOT, "pilot flux", math.inf)
-    rate, levels = float(flux.mean()), [float(first)]
-    shares: list[float] = []
-    while len(levels) < MOST_LEVELS and rate > LEAST:
-        begun, reached = _trials(block, starts, home, math.inf, PILOT, f"pilot {len(levels)}")[:2]
-        share = float(np.isinf(reached).mean())
-        if share >= SHARE / 2:
-            return Pilot(float(home), (*levels, math.inf), float(flux.mean()), (*shares, share))
-        level = _next_level(begun.ravel(), reached.ravel(), levels[-1])
-        if level is None:
-            break
-        starts, got = _trials(block, starts, home, level, PILOT, f"pilot pool {len(levels)}")[2:]
-        if not all(len(each["importance"]) for each in starts):
-            starts = [_merged(starts)] * block.groups
-        rate *= float(got.mean())
-        shares.append(float(got.mean()))
-        levels.append(level)
-    raise OutOfReach(
-        f"the rate is below about {rate:.2g} a step, where it cannot be seen: no path got past {levels[-1]:.6g} on its "
-        "way out. Either no path can leave, or single steps are so large beside the basin that nothing is gained by "
-        'going on from where some paths came: pass method="transfer" where it is known, or raise the noise', about=rate,
-    )  # fmt: skip
-
-
-def _next_level(begun: np.ndarray, reached: np.ndarray, last: float) -> float | None:
-    """Where a quarter of the trials get, or fewer, until half of these have climbed; None where none has."""
-    finite = reached[np.isfinite(reached)]
-    for share in SHARES:
-        level = float(np.quantile(finite, 1 - share, method="higher"))
-        there = reached >= level
-        if level > last and (reached > begun)[there].mean() >= 0.5:
-            return level
-    return level if level > last and (reached > begun)[there].any() else None
-
-
-def _merged(pools: list[Pool]) -> Pool:
+def merged(pools: list[Pool]) -> Pool:
     return {name: np.concatenate([each[name] for each in pools]) for name in pools[0]}
 
 
-def _excursions(
-    block: Crowds, home: float, first: float, burn_in: int, wanted: int, label: str, flux: float
+def _sorted(pool: Pool) -> Pool:
+    order = np.argsort(pool["importance"], kind="stable")
+    return {name: values[order] for name, values in pool.items()}
+
+
+def excursions(
+    block: Crowds, home: float, first: float, burn_in: int, wanted: int, flux: float
 ) -> tuple[list[Pool], np.ndarray, np.ndarray]:
     """States in which excursions begin, their flux a step in each group (G,), and positions on the way.
 
     `flux`: as far as it is known, for the time that so many excursions take; infinite: until there are so many.
     """
-    crowd, groups = block.crowd(label), block.groups
-    _advanced(block, crowd, burn_in)
-    importance, _, _ = block.look(crowd)
-    ready = importance < home
-    steps = LONGEST if math.isinf(flux) else max(16, math.ceil(wanted / (flux * LANES)))
+    crowd, groups = block.staying(burn_in), block.groups
+    ready = block.look(crowd)[0] < home if block.ready is None else block.ready
+    steps = LONGEST if math.isinf(flux) else block.period * max(16, math.ceil(wanted / (flux * LANES * block.period)))
     taken: list[list[Pool]] = [[] for _ in range(groups)]
-    count, inside, k = np.zeros(groups, dtype=int), [crowd.positions()], 0
+    count, inside = np.zeros(groups, dtype=int), [np.zeros((0, block.start.size))]
+    k = -burn_in if block.ready is None else 0
     while k < steps and (math.isfinite(flux) or count.min() < wanted):
         k += 1
         crowd.advance_to(crowd.step + 1)
         importance, left, x = block.look(crowd)
         begun = ready & (importance >= first)
-        if begun.any():
+        if k > 0 and begun.any():  # before, it is only kept in mind who has been home since
             _caught(crowd, begun, importance, x, taken)
             count += begun.reshape(groups, LANES).sum(axis=1)
         ready = (ready | (importance < home)) & ~begun
         if left.any():  # an excursion that ends outside is counted by its trials; the path goes on from another's place
             ready = ready[_revive(block, crowd, left)]
-        if k % 32 == 0 and len(inside) * len(x) < KEPT:
+        if k > 0 and k % 32 == 1 and len(inside) * len(x) < KEPT:
             inside.append(crowd.positions())
+    block.ready = ready
     if not count.all():
         raise OutOfReach("paths hardly leave the middle of the basin, so no excursion begins: pass a longer burn_in")
-    return [_merged(each) for each in taken], count / (k * LANES), np.concatenate(inside)
+    return [merged(each) for each in taken], count / (k * LANES), np.concatenate(inside)
 
 
-def _trials(
-    block: Crowds, pools: list[Pool], home: float, target: float, trials: int, label: str
+def trials(
+    block: Crowds, pools: list[Pool], home: float, target: float, count: int, label: str
 ) -> tuple[np.ndarray, np.ndarray, list[Pool], np.ndarray]:
     """Run so many trials of each group from states of its pool, until each is at the target, out, or back home.
 
-    Returns the importance (G, trials) at which each began, the highest that it saw, the states of each group in which
+    Returns the importance (G, count) at which each began, the highest that it saw, the states of each group in which
     the target was reached, and the share of trials that reached it (G,).
     """
     crowd, groups = block.crowd(label), block.groups
-    draws = -(-trials // LANES)
-    uniforms = crowd.noise.uniforms(Purpose.RESAMPLING, 0, draws).reshape(groups, -1)[:, :trials]
+    draws = -(-count // LANES)
+    uniforms = crowd.noise.uniforms(Purpose.RESAMPLING, 0, draws).reshape(groups, -1)[:, :count]
     sizes = np.array([len(pool["importance"]) for pool in pools])
-    whole = _merged(pools)
-    # One number a group places its starts evenly over the pool: the most even sample there is.
-    starts = ((np.arange(trials) + uniforms[:, :1]) / trials * sizes[:, None]).astype(int)
+    whole = merged([_sorted(pool) for pool in pools])
+    # One number a group places its starts evenly over the pool, in order of importance: the most even sample there is.
+    starts = ((np.arange(count) + uniforms[:, :1]) / count * sizes[:, None]).astype(int)
     starts += (np.cumsum(sizes) - sizes)[:, None]
     begun = whole["importance"][starts]
     tops = begun.copy()
@@ -262,7 +192,7 @@ def _trials(
     lane_group = np.repeat(np.arange(groups), LANES)
     lane_seat = np.tile(np.arange(LANES), groups)
     running = lane_seat < ahead[lane_group]
-    lane_trial = queue[lane_group, np.minimum(lane_seat, trials - 1)]
+    lane_trial = queue[lane_group, np.minimum(lane_seat, count - 1)]
     _placed(crowd, whole, np.flatnonzero(running), starts[lane_group[running], lane_trial[running]])
     waiting = np.full(groups, LANES)
     for _ in range(LONGEST):
@@ -297,7 +227,7 @@ def _trials(
             f"some trials are neither back home nor out after {LONGEST} steps: they sit in another well inside the "
             "basin; draw the basin more narrowly"
         )
-    return begun, tops, [_merged(each) for each in caught], hits.mean(axis=1)
+    return begun, tops, [merged(each) for each in caught], hits.mean(axis=1)
 
 
 def _caught(crowd: Crowd, which: np.ndarray, importance: np.ndarray, x: np.ndarray, pools: list) -> None:
@@ -323,21 +253,3 @@ def _placed(crowd: Crowd, pool: Pool, lanes: np.ndarray, rows: np.ndarray) -> No
     for name, values in arrays.items():
         values[lanes] = pool[name][rows]
     crowd.state.load(arrays)
-
-
-def split(block: Crowds, burn_in: int, pilot: Pilot, trials: int, label: str) -> GroupRates:
-    pools, rates, inside = _excursions(
-        block, pilot.home, pilot.levels[0], burn_in, trials, f"{label} flux", pilot.flux
-    )
-    shares: list[float] = []
-    for number, target in enumerate(pilot.levels[1:]):
-        _, _, reached, share = _trials(block, pools, pilot.home, target, trials, f"{label} level {number}")
-        rates, shares = rates * share, [*shares, float(share.mean())]
-        if target == pilot.levels[-1]:
-            break
-        sizes = [len(pool["importance"]) for pool in reached]
-        if not any(sizes):
-            raise OutOfReach(f"no trial got past level {number + 1} of {len(pilot.levels)}: raise tolerance's effort")
-        # A group without a path that got on is worth 0, whatever the later levels say: others lend it theirs.
-        pools = [pool if size else _merged(reached) for pool, size in zip(reached, sizes, strict=True)]
-    return GroupRates(rates, inside, np.array(shares))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,19 @@ MOST = 4000  # blocks
 SETTLED = 1e-13  # relative change of the rate a multiplication at which it stays
 
 
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """A sparse matrix (n, n) as a product of two, each with fewer entries.
+
+    Attributes
+    ----------
+    first, last : sparse matrices (n, m) and (m, n)
+    """
+
+    first: Any
+    last: Any
+
+
 def quasi_stationary(matrix: Any, killed: np.ndarray) -> tuple[np.ndarray, float]:
     """Left eigenvector of the top eigenvalue, and 1 less that eigenvalue.
 
@@ -23,7 +37,7 @@ def quasi_stationary(matrix: Any, killed: np.ndarray) -> tuple[np.ndarray, float
 
     Parameters
     ----------
-    matrix : (n, n) array or sparse matrix
+    matrix : (n, n) array, sparse matrix, or Factors
         Entry (i, j): mass that goes from state i to state j. Rows sum to 1 - `killed`.
     killed : (n,) array
 
@@ -38,11 +52,9 @@ def quasi_stationary(matrix: Any, killed: np.ndarray) -> tuple[np.ndarray, float
     OutOfReach
         If the law does not settle.
     """
-    from scipy.sparse import issparse
-
-    n = len(killed)
-    back = matrix.T.tocsr() if issparse(matrix) else np.ascontiguousarray(matrix.T)
-    law = np.abs(_dense_start(back) if n <= DENSE and not issparse(matrix) else _krylov_start(back, n))
+    n, dense = len(killed), isinstance(matrix, np.ndarray)
+    back = _transposed(matrix)
+    law = np.abs(_dense_start(back) if n <= DENSE and dense else _krylov_start(back, n))
     law = law / law.sum()
     rate, before = float(law @ killed), np.inf
     for _ in range(MOST):
@@ -57,6 +69,16 @@ def quasi_stationary(matrix: Any, killed: np.ndarray) -> tuple[np.ndarray, float
         f"the quasi-stationary law has not settled after {MOST * BLOCK} steps (rate {rate:.4g}, changing by "
         f"{abs(rate - before):.2g}): the paths mix too slowly inside the basin; raise the step size", about=rate,
     )  # fmt: skip
+
+
+def _transposed(matrix: Any) -> Any:
+    from scipy.sparse.linalg import aslinearoperator
+
+    if isinstance(matrix, np.ndarray):
+        return np.ascontiguousarray(matrix.T)
+    if isinstance(matrix, Factors):
+        return aslinearoperator(matrix.last.T.tocsr()) @ aslinearoperator(matrix.first.T.tocsr())
+    return matrix.T.tocsr()
 
 
 def _dense_start(back: np.ndarray) -> np.ndarray:

@@ -158,6 +158,59 @@ def test_other_noises_on_a_line():
     assert heavy.rate > 1.5 * variance.rate
 
 
+@pytest.mark.parametrize(("product", "momentum"), [(0.5, 0.5), (1.2, 0.3)])
+def test_nesterov_on_a_line(product, momentum):
+    """Assert the exact stationary variance of the iterate that torch holds at a far wall, twice its tail as the rate,
+    an error beyond the tenth digit, and that the heavy ball leaves at another rate."""
+    mu, a = momentum, product
+    variance = SGD(NoisyQuadratic([1.0], [1.0]), a, momentum=mu, nesterov=True).stationary().covariance[0, 0]
+    wall = HarmonicWell(1.0, 6 * math.sqrt(variance))
+    found = escape.rate(LandscapeDescent(wall, a, 1.0, mu, nesterov=True))
+    assert found.method == "transfer" and found.error < 1e-9 * found.rate
+    assert found.quasi_stationary.covariance[0, 0] == pytest.approx(variance, rel=1e-6)
+    assert 1 < 2 * stats.norm.sf(6) / found.rate < 1.01
+    assert not 0.5 < escape.rate(LandscapeDescent(wall, a, 1.0, mu)).rate / found.rate < 2
+    sgd = escape.rate(SGD(NoisyQuadratic([1.0], [1.0]), a, momentum=mu, nesterov=True), (-wall.wall[0], wall.wall[0]))
+    assert sgd.rate == pytest.approx(found.rate, rel=1e-9)
+
+
+def test_nesterov_against_paths():
+    """Assert the exact rate of about 1e-3 within twice the interval of counted escapes, which the heavy ball misses."""
+    descent = LandscapeDescent(HarmonicWell(1.0, 3.3 * math.sqrt(2 / 3)), 0.5, 1.0, 0.5, nesterov=True)
+    exact, found = escape.rate(descent), escape.rate(descent, method="splitting", tolerance=0.1)
+    assert 5e-4 < exact.rate < 2e-3 and abs(found.rate - exact.rate) < 2 * found.error
+    heavy = escape.rate(LandscapeDescent(descent.landscape, 0.5, 1.0, 0.5))
+    assert abs(found.rate - heavy.rate) > 4 * found.error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_on_a_stream(nesterov):
+    """Assert the exact rate of streaming least squares with momentum within twice the interval of paths."""
+    sgd = SGD(StreamingLeastSquares([1.0], 1.0, [0.0]), 0.2, 4, momentum=0.5, nesterov=nesterov)
+    exact = escape.rate(sgd, (-1.0, 1.0), method="transfer")
+    found = escape.rate(sgd, (-1.0, 1.0), method="splitting", tolerance=0.2)
+    assert exact.error < 1e-3 * exact.rate and abs(found.rate - exact.rate) < 2 * found.error
+
+
+def test_finite_data_without_label_noise_is_left_to_paths():
+    """Assert the sentence that says why there is no operator, and paths within both intervals of plain counting."""
+    random = np.random.Generator(np.random.Philox(1))
+    rows = random.standard_normal((50, 1))
+    sgd = SGD(LeastSquares.from_arrays(rows, rows[:, 0] + 0.7 * random.standard_normal(50)), 0.2, 4)
+    basin = (float(sgd.problem.minimiser[0]) - 0.4, float(sgd.problem.minimiser[0]) + 0.4)
+    with pytest.raises(InvalidInput, match="with finite data and no label noise a step has no density"):
+        escape.rate(sgd, basin, method="transfer")
+    found = escape.rate(sgd, basin, tolerance=0.2)
+    seen = {"record": range(50, 151), "observables": {"x": lambda x: x[:, 0]}}
+    x = sgd.simulate(sgd.problem.minimiser, 150, 4000, seed=9, **seen)
+    inside = ((x["x"] > basin[0]) & (x["x"] < basin[1])).transpose("path", "step").values
+    stayed = np.logical_and.accumulate(inside, axis=1).sum(axis=0)
+    counted, left = math.log(stayed[0] / stayed[-1]) / 100, stayed[0] - stayed[-1]
+    assert found.method == "splitting"
+    assert abs(found.rate / counted - 1) < 2 * found.error / found.rate + 2 * 1.96 / math.sqrt(left)
+
+
 def test_bad_input_is_named():
     """Assert one sentence each."""
     with pytest.raises(NoStationaryLaw, match="past the threshold 1 of the minimum") as error:
@@ -182,6 +235,16 @@ def test_bad_input_is_named():
         escape.kramers(LandscapeDescent(PlanarDoubleWell(), 0.1, np.diag([1.0, 2.0])))
     with pytest.raises(InvalidInput, match="momentum"):
         LandscapeDescent(DoubleWell(1.0), 0.1, 0.1, momentum=1.0)
+    with pytest.raises(InvalidInput, match="nesterov needs a momentum"):
+        LandscapeDescent(DoubleWell(1.0), 0.1, 0.1, nesterov=True)
+    with pytest.raises(NoStationaryLaw) as error:
+        LandscapeDescent(HarmonicWell(1.0, 1.0), 1.6, 1.0, 0.5, nesterov=True)
+    assert error.value.threshold == pytest.approx(1.5)
+    for silent in (StreamingLeastSquares([1.0], 0.0, [0.0]), LeastSquares.from_arrays([[1.0], [2.0]], [1.0, 2.0])):
+        with pytest.raises(InvalidInput, match="all noise dies out at the minimum"):
+            escape.rate(SGD(silent, 0.1), (-2.0, 2.0))
+    with pytest.raises(InvalidInput, match="not known with Nesterov"):
+        escape.exponent(LandscapeDescent(HarmonicWell(1.0, 1.0), 0.5, 1.0, 0.5, nesterov=True))
 
 
 def test_descent_with_additive_noise_has_a_transfer_operator():

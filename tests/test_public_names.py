@@ -93,7 +93,7 @@ ARGUMENTS = {
     "discrete.AdditiveRecurrence": "step_size curvature noise noise_cumulants",
     "discrete.simulate": "recurrence x0 steps paths",
     "discrete.escape.rate": "process basin method tolerance seed importance burn_in threads",
-    "discrete.escape.LandscapeDescent": "landscape step_size noise momentum",
+    "discrete.escape.LandscapeDescent": "landscape step_size noise momentum nesterov",
     "problems.landscapes.Basin": "score level start",
     "diffusions.ModifiedEquation": "order",
     "diffusions.HomogenizedSGD": "drift_order",

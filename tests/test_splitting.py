@@ -8,13 +8,26 @@ from scipy import stats
 
 from sgdlimits.discrete import SGD, escape
 from sgdlimits.discrete.escape import Basin, DoubleWell, HarmonicWell, LandscapeDescent, PlanarDoubleWell
+from sgdlimits.discrete.escape.models import model_of
+from sgdlimits.discrete.escape.partial_steps import PartialSteps
 from sgdlimits.ensembles import splitting
+from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.problems import LeastSquares, SampleLoss, StreamingLeastSquares
 from tests.test_coverage import accepted
 
 OFTEN = LandscapeDescent(HarmonicWell(1.0, 2.6 * math.sqrt(0.5 / 1.5)), 0.5, 1.0)  # about 1e-2 a step
 RARE = LandscapeDescent(DoubleWell(1.0), 0.1, 0.5 / (0.1 * 14.65))  # about 1e-8 a step
+
+
+WALLS = [0.05, 0.2]  # step size times curvature
+
+
+def wall(product, z, momentum=0.0, nesterov=False):
+    """A harmonic well of curvature 1 whose walls lie z stationary deviations away."""
+    far = LandscapeDescent(HarmonicWell(1.0, 1e3), product, 1.0, momentum, nesterov)
+    deviation = math.sqrt(model_of(far).covariance()[0, 0])
+    return LandscapeDescent(HarmonicWell(1.0, z * deviation), product, 1.0, momentum, nesterov)
 
 
 def covers(found, truth):
@@ -31,7 +44,7 @@ def test_frequent_escapes_are_counted():
 
 def test_levels_see_what_paths_do_not(monkeypatch):
     """Assert 1e-8 within twice the interval; with rougher effort than by default."""
-    monkeypatch.setattr(splitting, "RERUNS", 1)
+    monkeypatch.setattr(splitting, "RUNS", 1)
     exact = escape.rate(RARE).rate
     found = escape.rate(RARE, method="splitting", tolerance=0.4, seed=1)
     assert 0.5e-8 < exact < 2e-8 and abs(found.rate - exact) < 2 * found.error < 1.6 * exact
@@ -80,6 +93,41 @@ def test_the_interval_covers_at_1e_8():
     assert sum(covers(one, exact) for one in found) >= 16
     assert sum(abs(one.rate - exact) <= one.error / 2 for one in found) < 20
     assert np.median([one.error / one.rate for one in found]) <= 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("product", WALLS)
+def test_the_interval_covers_at_a_wall(product):
+    """Assert at least 16 of 20 seeds at 1e-8, and no bias: the mean of the rates within 3 standard errors."""
+    descent = wall(product, 5.73)
+    exact = escape.rate(descent).rate
+    found = [escape.rate(descent, method="splitting", seed=seed, tolerance=0.35) for seed in range(20)]
+    rates = np.array([one.rate for one in found])
+    assert 5e-9 < exact < 1e-8 and sum(covers(one, exact) for one in found) >= 16
+    assert abs(rates.mean() - exact) < 3 * rates.std(ddof=1) / math.sqrt(20)
+
+
+@pytest.mark.slow
+def test_a_wall_takes_few_steps():
+    """Assert 1e-8 to a tenth where a step is as large as a third of the stationary variance, in 6e7 steps of paths."""
+    descent = wall(0.2, 5.73)
+    found = escape.rate(descent, method="splitting")
+    assert found.error < 0.1 * found.rate and float(found.note.split()[-2]) < 6e7
+    assert abs(found.rate / escape.rate(descent).rate - 1) < 0.2
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_parts_of_a_step_make_the_step(nesterov):
+    """Assert the stationary covariance of position and what is kept of before, after whole steps made of parts."""
+    descent = wall(0.5, 6.0, 0.5, nesterov)
+    model, steps = model_of(descent), PartialSteps(descent, 3)
+    state = steps.initial_state(np.tile(steps.start(descent.landscape.minimum), (16384, 1)))
+    noise = Noise(1, np.arange(16384))
+    for k in range(90):
+        state = steps.step(k, state, noise)
+    x = steps.position(state)
+    assert (x[:, -1] == 0).all()
+    assert np.cov(x[:, :2].T) == pytest.approx(model.whole_covariance(), rel=0.05)
 
 
 @pytest.mark.slow
@@ -144,6 +192,7 @@ def test_minibatch_noise_in_the_plane_with_a_smooth_saddle():
 
 
 def test_student():
-    """Assert the half width of an interval of 16 groups."""
+    """Assert half the width of the logarithm's interval of 16 groups."""
     rates = np.arange(16.0)
-    assert splitting._interval(rates, 0.95)[1] == pytest.approx(stats.t.ppf(0.975, 15) * rates.std(ddof=1) / 4)
+    wide = stats.t.ppf(0.975, 15) * rates.std(ddof=1) / 4 / rates.mean()
+    assert splitting._interval(rates, 0.95) == pytest.approx((rates.mean(), wide))

@@ -17,6 +17,7 @@ from sgdlimits.exact.errors import (
     axes,
     calling,
     covariance_matrix,
+    flag,
     instance_of,
     kind,
     non_negative,
@@ -63,6 +64,8 @@ class LossNoise:
 class LandscapeDescent:
     """Descent of a landscape with noisy gradients, as SGD: m <- momentum m + grad U(w) + xi, w <- w - step_size m.
 
+    With `nesterov` w <- w - step_size (grad U(w) + xi + momentum m), with the new m: what torch.optim.SGD holds.
+
     Parameters
     ----------
     landscape : Landscape
@@ -72,26 +75,33 @@ class LandscapeDescent:
         gives variances (P,) or covariances (P, d, d); a law (frozen distribution of scipy.stats, or tuple of values and
         probabilities) has mean zero and is drawn anew at each step.
     momentum : float
+    nesterov : bool
 
     Raises
     ------
     InvalidInput
         If an argument cannot be used.
     NoStationaryLaw
-        If the step size is past what the minimum bears; `.threshold` is 2 (1 + momentum) over the largest curvature.
+        If the step size is past what the minimum bears; `.threshold` is 2 (1 + momentum) over the largest curvature,
+        with Nesterov's momentum over 1 + 2 momentum too.
     """
 
     landscape: Any
     step_size: float
     noise: Any
     momentum: float = 0.0
+    nesterov: bool = False
 
     def __post_init__(self) -> None:
         instance_of("landscape", self.landscape, Landscape, "see sgdlimits.problems.landscapes")
         object.__setattr__(self, "step_size", positive("step_size", self.step_size))
         object.__setattr__(self, "momentum", check_momentum(self.momentum))
+        object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))
+        if self.nesterov and not self.momentum:
+            raise InvalidInput("nesterov needs a momentum above zero, got momentum=0")
         self._settle_noise()
         threshold = 2 * (1 + self.momentum) / float(np.linalg.eigvalsh(self.hessian)[-1])
+        threshold /= 1 + 2 * self.momentum if self.nesterov else 1
         if self.step_size >= threshold:
             raise NoStationaryLaw(
                 f"step_size is {self.step_size:.6g}, past the threshold {threshold:.6g} of the minimum by a factor "
@@ -145,7 +155,8 @@ class LandscapeDescent:
     @property
     def label(self) -> str:
         """Short name."""
-        return f"descent of {self.landscape.label}" + (f", momentum {self.momentum:g}" if self.momentum else "")
+        kept = f", {'Nesterov ' if self.nesterov else ''}momentum {self.momentum:g}" if self.momentum else ""
+        return f"descent of {self.landscape.label}{kept}"
 
     @property
     def clock(self) -> Clock:
@@ -185,8 +196,9 @@ class LandscapeDescent:
     def step(self, k: int, state: tuple[np.ndarray, np.ndarray], noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         """State after step k."""
         x, m = state
-        m = self.landscape.gradient(x) + self.drawn(k, x, noise) + (self.momentum * m if self.momentum else 0.0)
-        return x - self.step_size * m, m
+        gradient = self.landscape.gradient(x) + self.drawn(k, x, noise)
+        m = gradient + (self.momentum * m if self.momentum else 0.0)
+        return x - self.step_size * (gradient + self.momentum * m if self.nesterov else m), m
 
     def drawn(self, k: int, x: np.ndarray, noise: Noise) -> np.ndarray:
         """Gradient noise (P, d) of step k at x (P, d)."""

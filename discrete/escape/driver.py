@@ -35,9 +35,11 @@ from .pairs import pair_rate
 from .partial_steps import PartialSteps, parts_of, settled_after
 from .plane import plane_rate
 from .result import EscapeRate, WeightedPoints
+from .steps import NesterovSteps
 
 METHODS = ("transfer", "splitting", "kramers", "walls")
 SEEN = 9.0  # standard deviations about the minimum where paths are seen
+NO_NOISE = 1e-12  # standard deviation of a step at the minimum that is rounding
 NEAR = 4.0  # standard deviations beyond the nearest edge up to which edges matter
 
 
@@ -55,14 +57,14 @@ def rate(
         Default: that of a LandscapeDescent's landscape. A pair is an interval of a line, either end infinite.
     method : {"transfer", "splitting", "kramers", "walls"}, optional
         "transfer": 1 less the top eigenvalue of the law of a step, killed outside; numerical, with the change between
-        two resolutions as its error. d = 1 with and without heavy-ball momentum, d = 2 without; Gaussian noise of any
-        covariance, a law with a density on a line, SGD on StreamingLeastSquares (in the plane to some three digits),
-        finite data with label noise on a line. "splitting": simulated, see `ensembles.splitting`, with an interval at
-        95 %. "kramers": the diffusion's rate in small noise. "walls": the stationary Gaussian law's mass beyond the
-        walls of a HarmonicWell, which the rate tends to. Default: "transfer" where it is known and within reach, else
-        "splitting"; the result says which.
+        two resolutions as its error. d = 1 without momentum, with heavy ball and Nesterov, d = 2 without; Gaussian
+        noise of any covariance, a law with a density on a line, SGD on StreamingLeastSquares (in the plane to some
+        three digits), finite data with label noise on a line. "splitting": simulated, see `ensembles.splitting`, with
+        an interval at 95 %. "kramers": the diffusion's rate in small noise. "walls": the stationary Gaussian law's mass
+        beyond the walls of a HarmonicWell, which the rate tends to. Default: "transfer" where it is known and within
+        reach, else "splitting"; the result says which.
     tolerance : float
-        Of "splitting": half of the interval over the rate, which three runs of growing size try to reach.
+        Of "splitting": half of the interval over the rate, which a few runs, added to one another, try to reach.
     seed, threads
         Of "splitting"; the result does not depend on `threads`.
     importance : function of positions (P, d) with values (P,), optional
@@ -90,6 +92,7 @@ def rate(
     found_basin = basin_of(process, basin, model)
     if model is not None:
         _check_settles(model)
+        _check_noise(model)
     if method is not None:
         one_of("method", method, METHODS)
     options = {"tolerance": tolerance, "seed": seed, "importance": importance, "burn_in": burn_in, "threads": threads}
@@ -126,15 +129,20 @@ def _check_repeats(process: Any) -> None:
 
 
 def _check_settles(model: StepModel) -> None:
-    if model.dimension <= 200:
-        curvature = (1 - np.linalg.eigvals(model.transition).real.min()) / model.step_size
-        threshold = 2 * (1 + model.momentum) / curvature
-        if model.step_size >= threshold:
-            raise NoStationaryLaw(
-                f"step_size is {model.step_size:.6g}, past the threshold {threshold:.6g} by a factor "
-                f"{model.step_size / threshold:.4g}: paths leave without noise, and there is no rate of escape; lower "
-                "step_size", threshold,
-            )  # fmt: skip
+    if model.dimension <= 200 and model.step_size >= model.threshold:
+        raise NoStationaryLaw(
+            f"step_size is {model.step_size:.6g}, past the threshold {model.threshold:.6g} by a factor "
+            f"{model.step_size / model.threshold:.4g}: paths leave without noise, and there is no rate of escape; "
+            "lower step_size", model.threshold,
+        )  # fmt: skip
+
+
+def _check_noise(model: StepModel) -> None:
+    if np.abs(model.noise).max() <= NO_NOISE**2 * max(1.0, float(np.square(model.minimum).max())):
+        raise InvalidInput(
+            "all noise dies out at the minimum, so that paths come to rest there and none escapes: give the labels or "
+            "the gradient some noise"
+        )
 
 
 def _why_not(model: StepModel | None) -> str:
@@ -151,9 +159,10 @@ def _transfer(model: StepModel, basin: Basin) -> EscapeRate:
         lower, upper = line_ends(basin)
         start = float(model.minimum[0])
         interval = Interval(lower, upper, start, float(spread[0]))
+        steps = NesterovSteps(model.line, model.momentum) if model.nesterov else model.line
         found = (
-            line_rate(model.line, interval) if not model.momentum
-            else pair_rate(model.line, model.momentum, interval, _drift(model, interval))
+            pair_rate(steps, model.momentum, interval, _drift(model, interval)) if model.momentum
+            else line_rate(steps, interval)
         )  # fmt: skip
     else:
         assert model.plane is not None
@@ -245,27 +254,28 @@ def _splitting(
     if isinstance(process, LandscapeDescent):
         assert model is not None
         burn_in = settled_after(model) if burn_in is None else burn_in
-        parts = parts_of(process, model.covariance())
+        parts = parts_of(process, model, basin)
         if parts > 1 and escapes_often(simulator, start, score, basin.level, burn_in, seed):
             parts = 1  # what comes by itself is counted, in whole steps
     if parts > 1:
         assert model is not None and burn_in is not None
         partial, whole = PartialSteps(process, parts), chosen
-        simulator, score, start = partial.simulator(), partial.score(basin), np.append(start, 0.0)
+        simulator, score, start = partial.simulator(), partial.score(basin), partial.start(start)
         burn_in *= parts
-        chosen = partial.importance(model, basin) if importance is None else lambda x: whole(x[:, :-1])
+        chosen = partial.importance(model, basin) if importance is None else lambda x: whole(x[:, : basin.dimension])
     found = splitting_rate(
-        simulator, start, score, basin.level, chosen, tolerance, seed, burn_in=burn_in, threads=threads
+        simulator, start, score, basin.level, chosen, tolerance, seed, burn_in=burn_in, threads=threads, period=parts,
     )
     inside, outside = found.inside, found.outside
     if parts > 1:
-        inside, outside = inside[inside[:, -1] == 0, :-1], outside[:, :-1]
-        found = replace(found, rate=found.rate * parts, half_width=found.half_width * parts)
+        inside, outside = inside[inside[:, -1] == 0, : basin.dimension], outside[:, : basin.dimension]
+    rate, lower, upper = (parts * value for value in (found.rate, found.lower, found.upper))
     equal = [WeightedPoints(x, np.full(len(x), 1 / max(len(x), 1))) for x in (inside, outside)]
     note = f"{len(found.levels)} levels" if found.levels else "escapes counted as they came"
-    if found.half_width > tolerance * found.rate:
+    note += f", the noise of a step in {parts} parts" if parts > 1 else ""
+    if upper - lower > 2 * tolerance * rate:
         note += f"; wider than the tolerance {tolerance:g}: pass an importance that grows along the way out"
     return EscapeRate(
-        found.rate, found.half_width, "splitting", equal[0], equal[1], True,
+        rate, (upper - lower) / 2, "splitting", equal[0], equal[1], (lower, upper),
         f"{note}, {found.path_steps:.2g} path-steps",
     )  # fmt: skip

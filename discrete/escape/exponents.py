@@ -101,6 +101,10 @@ def _model(process: Any) -> StepModel:
             "heavy ball on StreamingLeastSquares with label noise: for this process measure the rate, by escape.rate "
             'with method="splitting"'
         )
+    if model.nesterov:
+        raise InvalidInput(
+            "the cheapest path is not known with Nesterov's momentum: ask escape.rate, or pass nesterov=False"
+        )
     return model
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.killed_chains import quasi_stationary
 
-from .steps import LineSteps, StreamSteps
+from .steps import LineSteps
 
 NODES = 16  # a panel
 WIDTHS = (6.5, 5.0, 3.8, 2.9)  # of a panel, in widths of a step
@@ -148,7 +149,7 @@ def _at(steps: LineSteps, interval: Interval, factor: float, widths: float) -> t
     zero = np.zeros(mesh.nodes.size)
     down = steps.leaving(mesh.nodes, zero, interval.lower, np.inf)
     up = steps.leaving(mesh.nodes, zero, -np.inf, interval.upper)
-    if isinstance(steps, StreamSteps):
+    if steps.singular:
         matrix = product_rows(steps, mesh, mesh.nodes, zero, widths)
     else:
         matrix = steps.density(mesh.nodes, zero, np.broadcast_to(mesh.nodes, (zero.size, zero.size))) * mesh.weights
@@ -159,7 +160,24 @@ def _at(steps: LineSteps, interval: Interval, factor: float, widths: float) -> t
     return rate, float(outer), mesh.nodes[:, None], law, *through_ends(interval, law, down, up)
 
 
-def product_rows(steps: StreamSteps, mesh: Panels, w: np.ndarray, v: np.ndarray, widths: float) -> np.ndarray:
+def lagrange(mesh: Panels, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """First node (P,) of the panel of each x (P,), and the values (P, 16) there of the panel's Lagrange polynomials."""
+    first = NODES * np.clip(np.searchsorted(mesh.ends, x, side="right") - 1, 0, mesh.ends.size - 2)
+    gaps = x[:, None] - mesh.nodes[first[:, None] + np.arange(NODES)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        terms = _barycentric() / gaps
+        values = terms / terms.sum(axis=1, keepdims=True)
+    return first, np.where((gaps == 0).any(axis=1, keepdims=True), gaps == 0, values)
+
+
+def _barycentric() -> np.ndarray:
+    from scipy.special import roots_legendre
+
+    unit, _ = roots_legendre(NODES)
+    return np.array([1 / np.prod(unit[j] - np.delete(unit, j)) for j in range(NODES)])
+
+
+def product_rows(steps: Any, mesh: Panels, w: np.ndarray, v: np.ndarray, widths: float) -> np.ndarray:
     """Rows (P, n): integrals of the density times each node's polynomial, fine about the singular point."""
     from scipy.special import roots_legendre
 
@@ -171,8 +189,7 @@ def product_rows(steps: StreamSteps, mesh: Panels, w: np.ndarray, v: np.ndarray,
     ends = np.r_[-ends[:0:-1], ends]
     low, high = mesh.ends[0], mesh.ends[-1]
     out = np.zeros((w.size, mesh.nodes.size))
-    unit, _ = roots_legendre(NODES)
-    barycentric = np.array([1 / np.prod(unit[j] - np.delete(unit, j)) for j in range(NODES)])
+    barycentric = _barycentric()
     rows = max(1, int(2e6 / (ends.size * t.size)))
     for first in range(0, w.size, rows):
         part = slice(first, first + rows)

@@ -29,6 +29,8 @@ MOST_BATCHES = 500
 class StepModel:
     """One step, z = drift(w) + momentum (w - before) + noise, of a recurrence.
 
+    With Nesterov's momentum z = moved + momentum (moved - before), where moved = drift(w) + noise is kept for the next.
+
     Attributes
     ----------
     minimum : (d,) array
@@ -57,6 +59,7 @@ class StepModel:
     cost: Cost | None = None
     why: str = ""
     batch: float = 1.0
+    nesterov: bool = False
 
     @property
     def dimension(self) -> int:
@@ -64,18 +67,40 @@ class StepModel:
         return self.minimum.size
 
     @property
-    def _whole(self) -> Array:
-        """The linear recurrence (2 d, 2 d) of the position and the one before."""
-        d, mu = self.dimension, self.momentum
-        return np.block([[self.transition + mu * np.eye(d), -mu * np.eye(d)], [np.eye(d), np.zeros((d, d))]])
+    def whole(self) -> Array:
+        """The linear recurrence (2 d, 2 d) of the position and what is kept of before."""
+        eye, mu = np.eye(self.dimension), self.momentum
+        if self.nesterov:
+            return np.block([[(1 + mu) * self.transition, -mu * eye], [self.transition, 0 * eye]])
+        return np.block([[self.transition + mu * eye, -mu * eye], [eye, 0 * eye]])
+
+    @property
+    def whole_noise(self) -> Array:
+        """Covariance (2 d, 2 d) of a step's noise in these."""
+        entry = [1 + self.momentum, 1.0] if self.nesterov else [1.0, 0.0]
+        return np.kron(np.outer(entry, entry), self.noise)
+
+    def ahead(self, x: Array, before: Array) -> tuple[Array, Array]:
+        """Position (P, d) and what is kept of before (P, d), after a step without noise."""
+        moved, mu = self.drift(x), self.momentum
+        if self.nesterov:
+            return moved + mu * (moved - before), moved
+        return (moved + mu * (x - before), x) if mu else (moved, before)
 
     @property
     def radius(self) -> float:
         """By what the distance from the minimum shrinks a step, at least, in the long run."""
-        return float(np.abs(np.linalg.eigvals(self._whole)).max())
+        return float(np.abs(np.linalg.eigvals(self.whole)).max())
 
-    def covariance(self) -> Array:
-        """Stationary covariance (d, d) about the minimum, of the linear recurrence with the noise found there.
+    @property
+    def threshold(self) -> float:
+        """Step size from which descent without noise leaves the minimum."""
+        curvature = (1 - np.linalg.eigvals(self.transition).real.min()) / self.step_size
+        mu = self.momentum
+        return float(2 * (1 + mu) / ((1 + 2 * mu if self.nesterov else 1) * curvature))
+
+    def whole_covariance(self) -> Array:
+        """Stationary covariance (2 d, 2 d) about the minimum, of the linear recurrence with the noise found there.
 
         Raises
         ------
@@ -84,14 +109,15 @@ class StepModel:
         """
         from scipy.linalg import solve_discrete_lyapunov
 
-        d = self.dimension
         if self.radius >= 1:
             raise NoStationaryLaw(
                 "the recurrence does not settle at its minimum, so there is no rate of escape: lower step_size"
             )
-        entry = np.zeros((2 * d, 2 * d))
-        entry[:d, :d] = self.noise
-        return solve_discrete_lyapunov(self._whole, entry)[:d, :d]
+        return solve_discrete_lyapunov(self.whole, self.whole_noise)
+
+    def covariance(self) -> Array:
+        """That of the position, (d, d)."""
+        return self.whole_covariance()[: self.dimension, : self.dimension]
 
 
 def model_of(process: Any) -> StepModel | None:
@@ -151,7 +177,7 @@ def _of_descent(process: LandscapeDescent) -> StepModel:
         )
     return StepModel(
         process, size, process.momentum, landscape.minimum, np.eye(process.dimension) - size * process.hessian, least,
-        drift, landscape.basin, line, plane, cost, why,
+        drift, landscape.basin, line, plane, cost, why, nesterov=process.nesterov,
     )  # fmt: skip
 
 
@@ -176,7 +202,7 @@ def _of_additive(process: AdditiveRecurrence) -> StepModel:
 
 def _of_sgd(sgd: SGD) -> StepModel | None:
     problem = sgd.problem
-    if sgd.rule is not None or sgd.nesterov or callable(sgd.step_size) or not problem.quadratic:
+    if sgd.rule is not None or callable(sgd.step_size) or not problem.quadratic:
         return None
     size, momentum = float(sgd.step_size), sgd.momentum
     hessian = problem.hessian + problem.ridge * np.eye(problem.dimension)
@@ -213,7 +239,7 @@ def _of_sgd(sgd: SGD) -> StepModel | None:
 
     return StepModel(
         sgd, size, momentum, minimum, np.eye(problem.dimension) - size * hessian, size**2 * noise, drift, None, line,
-        plane, cost, why, float(batch),
+        plane, cost, why, float(batch), sgd.nesterov,
     )  # fmt: skip
 
 
@@ -241,7 +267,7 @@ def _of_additive_gradient(sgd: SGD, hessian: Array, noise: Array) -> StepModel:
         why = "it holds more than two numbers from step to step"
     return StepModel(
         sgd, size, momentum, minimum, np.eye(d) - size * hessian, noise, drift, None, line, plane,
-        quadratic_cost(drift, spread) if regular else None, why, float(sgd.batch_size),
+        quadratic_cost(drift, spread) if regular else None, why, float(sgd.batch_size), sgd.nesterov,
     )  # fmt: skip
 
 

@@ -62,8 +62,8 @@ class EscapeRate:
         The law of paths that have not left for a long time.
     exits : WeightedPoints or None
         Where paths leave.
-    sampled : bool
-        Whether `error` is half of an interval at 95 %.
+    interval : tuple of float, optional
+        Of a simulation, at 95 %: as far from the rate above as below on the scale of logarithms.
     note : str
     """
 
@@ -72,18 +72,23 @@ class EscapeRate:
     method: str
     quasi_stationary: WeightedPoints | None = None
     exits: WeightedPoints | None = None
-    sampled: bool = False
+    interval: tuple[float, float] | None = None
     note: str = ""
 
     @property
+    def sampled(self) -> bool:
+        """Whether the rate is measured from paths."""
+        return self.interval is not None
+
+    @property
     def lower(self) -> float:
-        """Rate less its error, not below zero."""
-        return max(0.0, self.rate - self.error)
+        """End of the interval; of a computed rate, that less its error, not below zero."""
+        return max(0.0, self.rate - self.error) if self.interval is None else self.interval[0]
 
     @property
     def upper(self) -> float:
-        """Rate and its error."""
-        return self.rate + self.error
+        """End of the interval; of a computed rate, that and its error."""
+        return self.rate + self.error if self.interval is None else self.interval[1]
 
     @property
     def mean_steps(self) -> float:

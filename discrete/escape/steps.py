@@ -107,6 +107,50 @@ class LawSteps(LineSteps):
         return self.frozen.sf((centre - lower) / self.step_size) + self.frozen.cdf((centre - upper) / self.step_size)
 
 
+@dataclass(frozen=True, eq=False)
+class NesterovSteps(LineSteps):
+    """z = moved + momentum (moved - before), moved = a step of `plain` from w: its move is 1 + momentum times as large.
+
+    v is momentum (carried(w) - before), as it is momentum (w - before) for the heavy ball.
+    """
+
+    plain: Any
+    momentum: float
+
+    @property
+    def singular(self) -> bool:  # type: ignore[override]
+        return self.plain.singular
+
+    def carried(self, w: Array) -> Array:
+        return self.plain.carried(w)
+
+    def mean(self, w: Array) -> Array:
+        return self.carried(w) + (1 + self.momentum) * (self.plain.mean(w) - self.carried(w))
+
+    def width(self, w: Array) -> Array:
+        return (1 + self.momentum) * self.plain.width(w)
+
+    def steepness(self, w: Array) -> Array:
+        return self.plain.steepness(w)
+
+    def density(self, w: Array, v: Array, z: Array) -> Array:
+        centre = self.carried(w)[:, None]
+        moved = centre + (z - centre - v[:, None]) / (1 + self.momentum)
+        return self.plain.density(w, np.zeros_like(v), moved) / (1 + self.momentum)
+
+    def density_away(self, w: Array, v: Array, away: Array) -> Array:
+        """Density (P, Z) at carried(w) + v + away."""
+        return self.plain.density_away(w, v, away / (1 + self.momentum)) / (1 + self.momentum)
+
+    def leaving(self, w: Array, v: Array, lower: float, upper: float) -> Array:
+        out = np.zeros(w.shape)
+        for low, high, end in ((lower, np.inf, lower), (-np.inf, upper, upper)):
+            if np.isfinite(end):
+                shift = (self.momentum * (end - self.carried(w)) + v) / (1 + self.momentum)
+                out += self.plain.leaving(w, shift, low, high)
+        return out
+
+
 def chi_nodes(batch_size: int) -> tuple[Array, Array]:
     """Nodes q and weights of the chi-squared law with `batch_size` degrees of freedom, fine in the root of q."""
     from scipy.special import gammaln, roots_legendre
