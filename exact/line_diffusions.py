@@ -113,7 +113,10 @@ class WellDiffusion:
         if top - psi[(ends[:-1] >= self.minima[0]) & (ends[1:] <= self.minima[-1])].min() > DEEPEST:
             raise OutOfReach(f"psi falls by more than {DEEPEST:g} between wells: the noise is too small for numbers")
         psi = np.maximum(psi - top, -DEEPEST)
-        scale = half * np.exp(-psi)
+        # The scale function is asked for here alone; beyond it would swallow all digits.
+        low, high = min(self.minima[0], self.start), max(self.minima[-1], self.start)
+        asked = (ends[:-1] >= low - 1e-12) & (ends[1:] <= high + 1e-12)
+        scale = half * np.where(asked[:, None], np.exp(-psi), 0.0)
         self._ends, self._half, self._weight, self._upto = ends, half, weight, upto
         self._scale_at_ends = np.r_[0.0, np.cumsum(scale @ weight)]
         self._scale = self._scale_at_ends[:-1, None] + scale @ upto.T
