@@ -11,11 +11,12 @@ from .descent import LandscapeDescent, LossNoise, MultiplicativeNoise
 from .driver import rate
 from .exponents import exponent, quasi_potential
 from .kramers import KramersRate, kramers
+from .matching import BasinLaw, NoiseMatch, basin_law, matched
 from .result import EscapeExponent, EscapeRate, WeightedPoints
 
 __all__ = [
-    "CUSPS", "SMOOTH", "SUBSTITUTION", "Basin", "CosineValley", "DoubleWell", "EscapeExponent", "EscapeRate",
-    "HarmonicWell", "KramersRate", "Landscape", "LandscapeDescent", "LossNoise", "MultiplicativeNoise",
+    "CUSPS", "SMOOTH", "SUBSTITUTION", "Basin", "BasinLaw", "CosineValley", "DoubleWell", "EscapeExponent", "EscapeRate",
+    "HarmonicWell", "KramersRate", "Landscape", "LandscapeDescent", "LossNoise", "MultiplicativeNoise", "NoiseMatch",
     "PlanarDoubleWell", "Substitution", "UserLandscape", "UserWells", "WeightedPoints", "Well", "WellLandscape",
-    "Wells", "exponent", "kramers", "landscapes", "quasi_potential", "rate", "substitution", "wells",
+    "Wells", "basin_law", "exponent", "kramers", "landscapes", "matched", "quasi_potential", "rate", "substitution", "wells",
 ]  # fmt: skip
