@@ -7,6 +7,7 @@ from ._bounds import Bounds, bounds
 from ._closure import ClosureCheck, closure
 from ._contraction import Contraction, contraction
 from ._dose_response import DoseResponse, dose_response
+from ._exploration import Exploration, exploration
 from ._golden_path import GoldenPath, golden_path
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
@@ -25,6 +26,7 @@ __all__ = [
     "ClosureCheck",
     "Contraction",
     "DoseResponse",
+    "Exploration",
     "GoldenPath",
     "KnownLaw",
     "Laws",
@@ -42,6 +44,7 @@ __all__ = [
     "closure",
     "contraction",
     "dose_response",
+    "exploration",
     "golden_path",
     "laws",
     "linear_scaling",

@@ -33,7 +33,7 @@ from sgdlimits.problems.landscapes import Landscape
 if TYPE_CHECKING:
     import xarray
 
-INCREMENTS = 8  # of Euler's scheme per step
+INCREMENTS = 4  # of Euler's scheme per step
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,9 +144,8 @@ class WellDiffusion:
         if high is None:
             below = float(((inner[low:at] - scale[low]) * speed[low:at]).sum())
             return below + (scale[at] - scale[low]) * float(speed[at:].sum()), 0.0, 1.0
-        up, down = (
-            (scale[at] - scale[low]) / (scale[high] - scale[low]), (scale[high] - scale[at]) / (scale[high] - scale[low])
-        )  # fmt: skip
+        whole = scale[high] - scale[low]
+        up, down = (scale[at] - scale[low]) / whole, (scale[high] - scale[at]) / whole
         below = float(((inner[low:at] - scale[low]) * speed[low:at]).sum())
         above = float(((scale[high] - inner[at:high]) * speed[at:high]).sum())
         return down * below + up * above, up, down

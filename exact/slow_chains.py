@@ -32,11 +32,13 @@ def solved(matrix: Any, values: Array) -> Array:
     return splu((identity(len(values)) - matrix).tocsc()).solve(values)
 
 
-def stationary(matrix: Any, groups: Array) -> Array:
-    """Left eigenvector of the eigenvalue 1, of sum 1, of a chain that seldom changes its group.
+def stationary(matrix: Any, groups: Array) -> tuple[Array, float]:
+    """Left eigenvector of the eigenvalue 1, of sum 1, of a chain that seldom changes its group, and an error.
 
     By aggregation and disaggregation (Koury, McAllister and Stewart): the law within each group, then the weights of
-    the groups, a chain of few states that is solved without a subtraction, again and again until both stay.
+    the groups, a chain of few states that is solved without a subtraction, again and again until both stay. A group
+    that is left less than once in 1e13 steps has a rate without digits; it is taken as that, and the error says what
+    share, at most, the others have.
 
     Parameters
     ----------
@@ -46,7 +48,7 @@ def stationary(matrix: Any, groups: Array) -> Array:
     Raises
     ------
     OutOfReach
-        If it does not settle, or a group is left less than once in 1e13 steps.
+        If it does not settle, or two groups are left as rarely.
     """
     from scipy.linalg import lu_factor, lu_solve
     from scipy.sparse import identity
@@ -69,16 +71,19 @@ def stationary(matrix: Any, groups: Array) -> Array:
     for _ in range(MOST_AGGREGATIONS):
         law = law / (member @ law)[groups]
         flux = np.array([member @ (back @ np.where(groups == g, law, 0.0)) for g in range(count)])
-        rarest = float((flux.sum(axis=1) - np.diag(flux)).min())
-        if rarest < RAREST:
-            raise OutOfReach("some well is left so rarely that the shares of the wells in the long run have no digits",
-                             about=rarest)  # fmt: skip
+        out = flux.sum(axis=1) - np.diag(flux)
+        rare = out < RAREST
+        if rare.sum() > 1:
+            raise OutOfReach("two wells are left so rarely that the shares of the wells in the long run have no digits",
+                             about=float(out.min()))  # fmt: skip
+        if rare.any():
+            flux[rare] = RAREST / (count - 1)
         weights = without_subtraction(flux)
         law = law * weights[groups]
         if np.abs(weights - before).max() <= AGREED * weights.max() and (
             np.abs(weights - before) <= AGREED_EACH * weights + 1e-300
         ).all():
-            return law
+            return law, float(weights[~rare].sum()) if rare.any() else 0.0
         before = weights
         entering = [back @ np.where(groups == g, 0.0, law) for g in range(count)]
         for g, solve in enumerate(solvers):

@@ -311,13 +311,12 @@ class Wells(WellLandscape):
 
     def potential(self, x: np.ndarray) -> np.ndarray:
         u, c = self._piece(x[..., 0])
-        c0, c1, c2, c3, c4, c5 = np.moveaxis(c, -1, 0)
-        return c0 + u * (c1 + u * (c2 + u * (c3 + u * (c4 + u * c5))))
+        higher = c[..., 3] + u * (c[..., 4] + u * c[..., 5])
+        return c[..., 0] + u * (c[..., 1] + u * (c[..., 2] + u * higher))
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         u, c = self._piece(x)
-        _, c1, c2, c3, c4, c5 = np.moveaxis(c, -1, 0)
-        return c1 + u * (2 * c2 + u * (3 * c3 + u * (4 * c4 + u * 5 * c5)))
+        return c[..., 1] + u * (2 * c[..., 2] + u * (3 * c[..., 3] + u * (4 * c[..., 4] + u * 5 * c[..., 5])))
 
     def curvature(self, x: float) -> float:
         u, c = self._piece(np.array([x]))

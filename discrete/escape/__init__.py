@@ -15,8 +15,9 @@ from .matching import BasinLaw, NoiseMatch, basin_law, matched
 from .result import EscapeExponent, EscapeRate, WeightedPoints
 
 __all__ = [
-    "CUSPS", "SMOOTH", "SUBSTITUTION", "Basin", "BasinLaw", "CosineValley", "DoubleWell", "EscapeExponent", "EscapeRate",
-    "HarmonicWell", "KramersRate", "Landscape", "LandscapeDescent", "LossNoise", "MultiplicativeNoise", "NoiseMatch",
-    "PlanarDoubleWell", "Substitution", "UserLandscape", "UserWells", "WeightedPoints", "Well", "WellLandscape",
-    "Wells", "basin_law", "exponent", "kramers", "landscapes", "matched", "quasi_potential", "rate", "substitution", "wells",
+    "CUSPS", "SMOOTH", "SUBSTITUTION", "Basin", "BasinLaw", "CosineValley", "DoubleWell", "EscapeExponent",
+    "EscapeRate", "HarmonicWell", "KramersRate", "Landscape", "LandscapeDescent", "LossNoise", "MultiplicativeNoise",
+    "NoiseMatch", "PlanarDoubleWell", "Substitution", "UserLandscape", "UserWells", "WeightedPoints", "Well",
+    "WellLandscape", "Wells", "basin_law", "exponent", "kramers", "landscapes", "matched", "quasi_potential", "rate",
+    "substitution", "wells",
 ]  # fmt: skip

@@ -95,7 +95,7 @@ def basin_law(descent: LandscapeDescent) -> BasinLaw:
 def _law(descent: LandscapeDescent, resolutions: tuple[float, ...]) -> BasinLaw:
     instance_of("descent", descent, LandscapeDescent, "made of a landscape, a step size and a noise")
     if descent.dimension != 1:
-        raise InvalidInput(f"an interquartile range is one of a line, but the descent has dimension {descent.dimension}")
+        raise InvalidInput(f"an interquartile range is of a line, but the descent has dimension {descent.dimension}")
     model = model_of(descent)
     if isinstance(descent.landscape, WellLandscape) and not descent.momentum and model is not None and model.line:
         pairs = [_in_well(model.line, descent.landscape, widths) for widths in resolutions]
@@ -220,6 +220,6 @@ def _bracket(
     levels = sorted(seen)
     values = sorted(seen.values())
     raise InvalidInput(
-        f"no noise level gives the {by.replace('_', ' ')} {target:.6g}: levels from {levels[0]:.3g} to {levels[-1]:.3g} "
-        f"reach {values[0]:.6g} to {values[-1]:.6g}{why}"
+        f"no noise level gives the {by.replace('_', ' ')} {target:.6g}: levels from {levels[0]:.3g} to "
+        f"{levels[-1]:.3g} reach {values[0]:.6g} to {values[-1]:.6g}{why}"
     )

@@ -52,7 +52,8 @@ class Expected:
 
 @dataclass(frozen=True, eq=False)
 class LongRun:
-    """Shares (n,) of the wells in all visits and in all time, in the long run, and an error of theirs."""
+    """Shares (n,) of the wells in all visits (nan where one is all but never left) and in all time, in the long run,
+    and an error of theirs."""
 
     visits: Array
     time: Array
@@ -219,12 +220,14 @@ class WellChain:
     @cached_property
     def long_run(self) -> LongRun:
         """Shares in the long run, by the stationary law of the chain."""
-        law = stationary(self.matrix, self.pairs[0])
+        law, rest = stationary(self.matrix, self.pairs[0])
         flux = law @ self.entries
         time = np.bincount(self.pairs[0], law, len(self.inside))
         x, (first, *_, last) = self.mesh.nodes[self.pairs[1]], self.mesh.ends
         lost = self.substeps * float(law @ self.steps.leaving(x, np.zeros(x.size), first, last))
-        return LongRun(flux / flux.sum(), time, min(1.0, lost / float(flux.sum()) + 1e-15 / float(flux.sum())))
+        if rest:  # how often is not known, where almost all the time is spent is
+            return LongRun(np.full(time.size, np.nan), time, rest + lost)
+        return LongRun(flux / flux.sum(), time, min(1.0, (lost + 1e-15) / float(flux.sum())))
 
     @property
     def interquartile_range(self) -> float:
