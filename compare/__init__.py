@@ -7,6 +7,7 @@ from ._bounds import Bounds, bounds
 from ._closure import ClosureCheck, closure
 from ._contraction import Contraction, contraction
 from ._dose_response import DoseResponse, dose_response
+from ._exit_scaling import ExitScaling, exit_scaling
 from ._exploration import Exploration, exploration
 from ._golden_path import GoldenPath, golden_path
 from ._laws import Laws, laws
@@ -26,6 +27,7 @@ __all__ = [
     "ClosureCheck",
     "Contraction",
     "DoseResponse",
+    "ExitScaling",
     "Exploration",
     "GoldenPath",
     "KnownLaw",
@@ -44,6 +46,7 @@ __all__ = [
     "closure",
     "contraction",
     "dose_response",
+    "exit_scaling",
     "exploration",
     "golden_path",
     "laws",

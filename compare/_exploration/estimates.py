@@ -81,7 +81,7 @@ def mean_time(times: np.ndarray, steps: int, confidence: float, what: str) -> Es
         low = float(cut.mean()) - student_quantile(1 - 2 * miss, paths - 1) * float(cut.std(ddof=1)) / math.sqrt(paths)
         return Estimate(
             math.nan, low, math.inf, events,
-            f"{events} of {paths} paths {what} in {steps} steps, at times unlike an exponential law: a lower bound alone",
+            f"{events} of {paths} paths {what} in {steps} steps, at times unlike an exponential law: a lower bound",
         )  # fmt: skip
     low, high = 2 * total / chi2.ppf(1 - miss / 2, 2 * events + 2), 2 * total / chi2.ppf(miss / 2, 2 * events)
     return Estimate(

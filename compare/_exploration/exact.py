@@ -135,8 +135,8 @@ def _of_chain(known: Known, chain: WellChain, change: float, steps: int, target:
         found = chain.long_run
         if np.isnan(found.visits).any():
             known.notes.append(
-                f"the well at {landscape.minima[int(found.time.argmax())]:.4g} is left less than once in 1e13 steps, so "
-                "that its share of the time is known to be all but that much, and that of the visits is not known"
+                f"the well at {landscape.minima[int(found.time.argmax())]:.4g} is left less than once in 1e13 steps: "
+                "what the others have of the time is bounded from above, and shares of the visits are not known"
             )
         else:
             known.put("long_visits", found.visits[target], found.error + change)

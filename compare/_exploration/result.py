@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..results import Result
@@ -120,16 +119,16 @@ class Exploration(Result):
         return [
             *self.findings(), *said,
             "A path is in a well until it reaches the minimum beside it or passes it, and then in the one between "
-            "whose tops it is; the outermost wells reach on for ever. exact: of the process as it is sampled, by the law of "
-            "one step on nodes of Gauss and Legendre, from the same start and, where shares of a run are asked, over "
-            "the same steps; diffusion itself: in continuous time, by quadrature. covers, misses: whether the interval "
-            "holds the exact number; one in twenty at 95 % misses by chance.",
+            "whose tops it is; the outermost wells reach on for ever. exact: of the process as it is sampled, by the "
+            "law of one step on nodes of Gauss and Legendre, from the same start and, where shares of a run are asked, "
+            "over the same steps; diffusion itself: in continuous time, by quadrature. covers, misses: whether the "
+            "interval holds the exact number; one in twenty at 95 % misses by chance.",
         ]
 
     def findings(self) -> list[str]:
-        """What the numbers say, a sentence a pair of processes."""
+        """What the numbers say of the first process beside each other one."""
         names = self.dataset["process"].values.tolist()
-        said = [text for one, two in combinations(names, 2) if (text := self._beside(one, two))]
+        said = [text for other in names[1:] if (text := self._beside(names[0], other))]
         verdicts = [row["verdict"] for row in self.table() if row["verdict"]]
         if verdicts:
             missed = verdicts.count("misses")
@@ -145,12 +144,13 @@ class Exploration(Result):
             [float(each[key]) for each in pair] for key in ("long_time", "rate", "long_error")
         )
         if any(map(math.isnan, (*time, *rate))):
-            return ""
+            return self._in_the_run(one, two)
         if max(rate) - min(rate) <= ALIKE * max(rate):
             leaving = "leave the well of the start equally often"
         else:
             faster = one if rate[0] > rate[1] else two
-            leaving = f"leave the well of the start at rates of ratio {number(max(rate) / min(rate), 3)}, {faster} faster"
+            leaving = f"leave the well of the start at rates of ratio {number(max(rate) / min(rate), 3)}, "
+            leaving += f"{faster} faster"
         if abs(time[0] - time[1]) <= sum(error):
             return f"{one} and {two} {leaving}; their time in the target in the long run cannot be told apart."
         (longer, more, slack), (_, less, _) = sorted(zip((one, two), time, error), key=lambda each: -each[1])
@@ -160,6 +160,19 @@ class Exploration(Result):
             f"{one} and {two} {leaving}; in the long run {longer} is in the target more of the time, "
             f"{_share(more, slack)} against {number(less)}: odds of ratio {'above ' if rest == slack else ''}{odds}."
         )
+
+    def _in_the_run(self, one: str, two: str) -> str:
+        """The time in the target during the run, by intervals, where the long run of one of them is not known."""
+        first, other = (self.dataset.sel(process=name, quantity="time") for name in (one, two))
+        if float(first["lower"]) > float(other["upper"]):
+            longer, pair = one, (first, other)
+        elif float(other["lower"]) > float(first["upper"]):
+            longer, pair = two, (other, first)
+        else:
+            return f"The time of the run that {one} and {two} are in the target cannot be told apart."
+        more, less = (number(each["value"], 3) for each in pair)
+        shorter = two if longer == one else one
+        return f"In the run {longer} is in the target more of the time than {shorter}: {more} against {less}."
 
     def plot(self, ax: Axes | None = None) -> Figure:
         """Mean times with intervals beside the exact ones; see `plots.times`."""
