@@ -20,6 +20,7 @@ from ._snapping import Snapping, snapping
 from ._step_size_effect import StepSizeEffect, step_size_effect
 from ._tails import Tails, tails
 from ._time_scales import TimeScale, TimeScales, time_scales
+from ._width_preference import WidthPreference, width_preference
 from .known_law import KnownLaw
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "Tails",
     "TimeScale",
     "TimeScales",
+    "WidthPreference",
     "bounds",
     "closure",
     "contraction",
@@ -61,4 +63,5 @@ __all__ = [
     "svag",
     "tails",
     "time_scales",
+    "width_preference",
 ]
