@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 import numpy as np
 
@@ -117,7 +117,7 @@ class LandscapeDiffusion:
     @property
     def clock(self) -> Clock:
         """One step is step_size in gradient-flow time."""
-        return gradient_flow_clock(self.step_size)
+        return cast(Clock, gradient_flow_clock(self.step_size))
 
     def covariance(self, x: np.ndarray) -> np.ndarray:
         """C (P, d, d) at positions (P, d)."""

@@ -129,7 +129,7 @@ def test_what_cannot_be_compared_is_refused(call, match):
 
 
 def test_the_cosine_valley_and_a_recurrence_of_ones_own():
-    """Assert that a recurrence without a known law is followed beside SGD, both from -4.75, and says what is lacking."""
+    """Assert that a recurrence without a known law is followed beside SGD, from -4.75, and says what is lacking."""
     valley = CosineValley(wells=5)
     sgd = LandscapeDescent(valley, 0.005, 150.0)
 
@@ -183,8 +183,7 @@ def test_times_grow_as_a_power_of_the_radius_with_the_exact_index():
 
 
 def test_the_exponent_of_the_wrong_noise_differs():
-    """Assert that the verdict is computed: a slope that is not the predicted one, and additive noise that grows with the
-    wall so that times are no exponential, both differ."""
+    """Assert that the verdict is computed: an additive part that grows with the wall lowers the slope."""
     found = compare.exit_scaling(
         lambda r: LandscapeDescent(HarmonicWell(1.0, r), 0.1, MultiplicativeNoise(2.5, 0.2 * r**0.8)),
         np.geomspace(2, 64, 6),
@@ -210,3 +209,22 @@ def test_multiplicative_noise_prefers_width_more_at_equal_rates():
     assert (np.diff(ratios, axis=1) > 0).all() and ratios[0, 2] > 100 * ratios[1, 2] and 1.5 < ratios[1, 1] < 10
     assert "equally often at every width" in str(found) and "multiplicative prefers width more" in str(found)
     assert found.plot()
+
+
+@pytest.mark.slow
+def test_intervals_cover_as_often_as_they_say():
+    """Assert, over 40 seeds, that 95 % intervals of all quantities hold the exact numbers as often as they should."""
+    target = WELLS.widest
+    chain = escape.well_chain.chain_of(SGD)
+    run = chain.expected(0.0, 600, target)
+    exact = {
+        "residence": chain.mean_residence(0.0)[0], "passage": chain.mean_passage(0.0, target)[0],
+        "reached": run.reached, "visits": run.visits[target] / run.visits.sum(), "time": run.time[target] / 600,
+    }  # fmt: skip
+    held = dict.fromkeys(exact, 0)
+    for seed in range(40):
+        found = compare.exploration([SGD], steps=600, paths=96, exact=False, seed=seed, threads=1)
+        for row in found.table():
+            held[row["quantity"]] += row["lower"] <= exact[row["quantity"]] <= row["upper"]
+    assert all(33 <= count <= 40 for count in held.values()), held
+    assert sum(held.values()) >= 180

@@ -26,7 +26,8 @@ from sgdlimits.problems.wells import WellLandscape
 
 from ..capabilities import one_blas_thread
 from ..results import labelled
-from .result import AXES, EXPONENTIAL, POWER, ExitScaling
+from .plots import EXPONENTIAL
+from .result import AXES, POWER, ExitScaling
 
 FEWEST = 4
 APART = 3.0  # residuals of one family over those of the other, from which the other is the law
@@ -179,8 +180,8 @@ def _climbed(label: str, make: Make, ladder: np.ndarray) -> Climbed:
     )  # fmt: skip
     slopes = [np.r_[np.nan, np.diff(times) / np.diff(scales[each])] for each in (wanted, control)]
     return Climbed(
-        label or last.label, np.vstack([columns, *slopes]), wanted, family, predicted, value, error, *residuals,
-        verdict, notes,
+        label or last.label, np.vstack([columns, *slopes]), wanted, family, predicted, value, error, residuals[0],
+        residuals[1], verdict, notes,
     )  # fmt: skip
 
 

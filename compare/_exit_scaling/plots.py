@@ -8,6 +8,8 @@ import numpy as np
 
 from ..style import NORMAL, direct_labels, dress, figure_of, panels, styles
 
+EXPONENTIAL = "exponential"
+
 if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 def ladders(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     """Times, logarithmic, against the scaled barrier (left: exponentials are straight) and log radius (right: powers).
 
-    On given axes the right one alone.
+    The left panel ends where the exponentials do. On given axes the right one alone.
     """
     names = dataset["process"].values.tolist()
     looks = styles(names)
@@ -38,9 +40,13 @@ def ladders(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
         place.set_yscale("log")
         if logarithmic:
             place.set_xscale("log")
+        else:
+            reach = dataset["scaled_barrier"].values[dataset["predicted_family"].values == EXPONENTIAL]
+            if reach.size:
+                place.set_xlim(0, 1.1 * float(np.nanmax(reach)))
         label = "radius" if logarithmic else "2 barrier / (step size x variance)"
         dress(place, "" if logarithmic and ax is None else "mean steps to leave", label)
         if logarithmic:
             direct_labels(place, ends)
-        place.xaxis.label.set_size(NORMAL - 1)
+        place.xaxis.label.set_fontsize(NORMAL - 1)
     return figure

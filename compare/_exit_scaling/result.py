@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ..results import Result
 from ..text_table import NOTHING, TextTable, number, rounded, some
 from . import plots
+from .plots import EXPONENTIAL
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-EXPONENTIAL, POWER = "exponential", "power"
+POWER = "power"
 AXES = {
     ("process", "rung"): "value barrier radius scaled_barrier mean_steps error slope control_slope",
     ("process",): "predicted_family family predicted exponent exponent_error residual control_residual verdict notes",
@@ -80,8 +81,8 @@ class ExitScaling(Result):
                 tuple(number(row[key]) for key in ROW[2:6]) + (number(row["slope"]), number(row["control_slope"]))
             )
         shown = {name: [listed[place] for place in some(len(listed))] for name, listed in groups.items()}
-        heads = ("barrier", "radius", "scaled barrier", "mean steps", "slope", "of the control")
-        return [first, TextTable(heads, tuple((name, tuple(rows)) for name, rows in shown.items()), "Rungs")]
+        of_rungs = ("barrier", "radius", "scaled barrier", "mean steps", "slope", "of the control")
+        return [first, TextTable(of_rungs, tuple((name, tuple(rows)) for name, rows in shown.items()), "Rungs")]
 
     def notes(self) -> list[str]:
         """The findings, then how to read the tables."""
@@ -124,4 +125,4 @@ class ExitScaling(Result):
 
 
 def _article(family: str) -> str:
-    return "a power of the radius" if family == POWER else "exponential in the barrier"
+    return "a power of the radius" if family == POWER else f"{EXPONENTIAL} in the barrier"

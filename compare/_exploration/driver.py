@@ -34,6 +34,7 @@ from .exact import LONG_RUN, Known, known_of
 from .result import AXES, Exploration
 from .visits import Seen, Visits
 
+OF_WELLS = ("minimum", "width", "barrier", "curvature")
 JITTER = 1e-9  # how far two statements of one minimum may lie apart
 
 
@@ -215,21 +216,24 @@ def _record(
     def stated(name: str, keys: Sequence[str] = QUANTITIES) -> np.ndarray:
         return np.array([[getattr(each, name).get(q, np.nan) for q in keys] for each in known])
 
-    exact, error = stated("values"), stated("errors")
-    long_run, basins = stated("values", LONG_RUN).T, wells.basins
+    exact, error, basins = stated("values"), stated("errors"), wells.basins
     verdicts = [[_verdict(each[q], one, err) for q, one, err in zip(QUANTITIES, *pair)]
                 for each, pair in zip(found, zip(exact, error))]  # fmt: skip
+    notes = [[each[q].note for q in QUANTITIES] for each in found]
+    long_run, in_time = stated("values", LONG_RUN), stated("diffusion", LONG_RUN)
     nothing = np.full(len(basins), np.nan)
     return Record(
-        estimated("value"), estimated("lower"), estimated("upper"), estimated("events"), exact, error,
-        stated("diffusion"), np.array(verdicts, dtype=object),
-        np.array([[each[q].note for q in QUANTITIES] for each in found], dtype=object), *long_run,
-        stated("errors", LONG_RUN)[:, 1], *stated("diffusion", LONG_RUN).T[:2], np.array(overflowed),
-        np.array([json.dumps(each.notes) for each in known], dtype=object),
-        np.array([each.visits.mean(axis=0) for each in seen]),
-        np.array([each.time.mean(axis=0) / steps for each in seen]),
-        np.array([nothing if each.time is None else each.time for each in known]),
-        *(np.array([getattr(well, name) for well in basins]) for name in ("minimum", "width", "barrier", "curvature")),
+        exact=exact, exact_error=error, diffusion=stated("diffusion"), verdict=np.array(verdicts, dtype=object),
+        note=np.array(notes, dtype=object), long_error=stated("errors", LONG_RUN)[:, LONG_RUN.index("long_time")],
+        diffusion_visits=in_time[:, LONG_RUN.index("long_visits")],
+        diffusion_time=in_time[:, LONG_RUN.index("long_time")], overflowed=np.array(overflowed),
+        exact_notes=np.array([json.dumps(each.notes) for each in known], dtype=object),
+        visits=np.array([each.visits.mean(axis=0) for each in seen]),
+        time=np.array([each.time.mean(axis=0) / steps for each in seen]),
+        time_exact=np.array([nothing if each.time is None else each.time for each in known]),
+        **{name: estimated(name) for name in ("value", "lower", "upper", "events")},
+        **dict(zip(LONG_RUN, long_run.T)),
+        **{name: np.array([getattr(well, name) for well in basins]) for name in OF_WELLS},
     )  # fmt: skip
 
 

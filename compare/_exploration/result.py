@@ -58,8 +58,8 @@ class Exploration(Result):
         told, wells = self.dataset.attrs, self.dataset
         home, target = (int(told[name]) for name in ("home", "target"))
         places = [
-            f"{float(wells['minimum'][k]):.4g} (width {number(wells['width'][k], 3)}, barrier "
-            f"{number(wells['barrier'][k], 3)})" for k in (home, target)
+            f"{float(wells['minimum'][k]):.4g} (width {number(float(wells['width'][k]), 3)}, barrier "
+            f"{number(float(wells['barrier'][k]), 3)})" for k in (home, target)
         ]  # fmt: skip
         return [
             f"Exploration of {told['landscape']}: from {told['start']:.6g} in the well at {places[0]}, to that at "
@@ -100,10 +100,10 @@ class Exploration(Result):
         rows = []
         for name in self.dataset["process"].values.tolist():
             here = self.dataset.sel(process=name)
-            rows.append((
-                _share(here["long_time"], here["long_error"]), number(here["long_visits"]), number(here["next_target"]),
-                number(here["rate"]), number(here["interquartile_range"]), name,
-            ))  # fmt: skip
+            visits, following, rate, spread = (
+                number(float(here[key])) for key in ("long_visits", "next_target", "rate", "interquartile_range")
+            )
+            rows.append((_share(here["long_time"], here["long_error"]), visits, following, rate, spread, name))
         heads = ("time in the target", "visits to it", "next well it", "rate of leaving", "interquartile", "process")
         title = "In the long run, and under the quasi-stationary law of the well of the start; exact"
         return TextTable(heads, ((title, tuple(rows)),), title)
@@ -192,7 +192,7 @@ def _measured(row: dict[str, Any]) -> str:
 def _share(share: Any, error: Any) -> str:
     """A share, near 1 by what is missing."""
     rest, slack = 1 - float(share), float(error)
-    return f"1 - {number(max(rest, slack), 2)}" if rest < 1e-4 else number(share)
+    return f"1 - {number(max(rest, slack), 2)}" if rest < 1e-4 else number(1 - rest)
 
 
 def _interval(row: dict[str, Any]) -> str:
