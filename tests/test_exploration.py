@@ -152,6 +152,7 @@ def test_the_cosine_valley_and_a_recurrence_of_ones_own():
     assert json.loads(str(result.dataset["exact_notes"][0].item())) == []
 
 
+@pytest.mark.slow
 def test_momentum_has_its_exact_rate_alone():
     """Assert residence as the inverse of the transfer operator's rate, without a verdict, as paths start elsewhere."""
     sgd = LandscapeDescent(Wells([1.5, 2]), 0.05, 9.0, 0.3)

@@ -59,7 +59,7 @@ def known_of(process: Any, landscape: WellLandscape, steps: int, target: int) ->
         known.notes.append(f"nothing exact: {reason}")
         return known
     try:
-        chain = WellChain(law, landscape, substeps)
+        chain = WellChain(law, landscape, substeps, target=target)
         fine = WellChain(law, landscape, substeps, FINE)
     except (OutOfReach, InvalidInput) as error:
         known.notes.append(f"nothing exact: {error}")
@@ -125,7 +125,7 @@ def _of_chain(known: Known, chain: WellChain, change: float, steps: int, target:
 
     def expected() -> None:
         found = chain.expected(start, steps, target)
-        left_out = min(1.0, chain.lost * steps) + change
+        left_out = found.lost + change
         known.put("reached", found.reached, left_out)
         known.put("time", found.time[target] / steps, left_out)
         if found.visits.sum() > 0:

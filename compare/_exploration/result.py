@@ -170,7 +170,7 @@ class Exploration(Result):
             longer, pair = two, (other, first)
         else:
             return f"The time of the run that {one} and {two} are in the target cannot be told apart."
-        more, less = (number(each["value"], 3) for each in pair)
+        more, less = (number(float(each["value"]), 3) for each in pair)
         shorter = two if longer == one else one
         return f"In the run {longer} is in the target more of the time than {shorter}: {more} against {less}."
 

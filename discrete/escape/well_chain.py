@@ -28,7 +28,9 @@ WIDTHS, FINE = 6.5, 4.5  # of a panel, in widths of a step; what changes between
 MOST_PAIRS = 4500
 LEAST = 1e-18  # of a step's mass: less goes nowhere
 SPARE = 1e-9  # of the rate of leaving the well: mass that may be lost a step
-WIDER, MOST_WIDENINGS = 3.0, 60
+WIDER, FEW, MOST_WIDENINGS = (1.5, 3.0, 9.0), 4, 40  # factors by which the range grows, so many times each
+OTHERS = 1e-3  # weight of the law of all wells beside that of the start's, in what may be lost
+GONE = 1e-4  # probability to leave the nodes before what is asked for, from which it is not given
 RARE = 1e-11  # rates below it leave too few digits to what is solved for
 DENSE = 0.2  # share of entries from which a matrix is handled as a whole
 
@@ -43,11 +45,14 @@ class Expected:
         Number of times that each well is entered, and of steps at whose end the path is in it.
     reached : float
         Probability that the target was entered.
+    lost : float
+        Probability to have left the range of the nodes, of which nothing more is known: an error of all the others.
     """
 
     visits: Array
     time: Array
     reached: float
+    lost: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,27 +75,36 @@ class WellChain:
     landscape : WellLandscape
     substeps : int
         Own steps between two looks at which well the path is in.
-
-    Attributes
-    ----------
-    lost : float
-        Probability a step, at most, of leaving the range of the nodes, under the law of paths that have not left the
-        well of the start.
+    widths : float
+        Of a panel, in widths of a step.
+    target : int, optional
+        Number of a well: the range then holds paths from the start until they are there.
     """
 
-    def __init__(self, steps: LineSteps, landscape: WellLandscape, substeps: int = 1, widths: float = WIDTHS) -> None:
+    def __init__(
+        self, steps: LineSteps, landscape: WellLandscape, substeps: int = 1, widths: float = WIDTHS,
+        target: int | None = None,
+    ) -> None:  # fmt: skip
         self.steps, self.landscape, self.substeps, self.widths = steps, landscape, substeps, widths
         inner = np.sort(np.r_[landscape.minima, landscape.tops])
         reach = [2 * well.width for well in (landscape.basins[0], landscape.basins[-1])]
-        for _ in range(MOST_WIDENINGS):
-            self._build(np.r_[inner[0] - reach[0], inner, inner[-1] + reach[1]])
-            outer = self._leaks()
-            if max(outer) <= SPARE * self.rate:
+        before = inner
+        for k in range(MOST_WIDENINGS):
+            ends = np.r_[inner[0] - reach[0], inner, inner[-1] + reach[1]]
+            try:
+                self._build(ends)
+            except OutOfReach:
+                if not k:
+                    raise
+                self._build(before)  # what it loses is said where it matters
                 break
-            reach = [r * (WIDER if leak > SPARE * self.rate else 1) for r, leak in zip(reach, outer)]
+            outer = np.array(self._leaks(target)) / SPARE
+            if max(outer) <= 1:
+                break
+            factor = WIDER[min(k // FEW, len(WIDER) - 1)]
+            before, reach = ends, [r * (factor if leak > 1 else 1) for r, leak in zip(reach, outer)]
         else:
             raise OutOfReach("paths wander so far out that the nodes do not hold them: there may be no stationary law")
-        self.lost = max(outer)
 
     def _build(self, ends: Array) -> None:
         self.mesh = mesh_of(self.steps, ends, self.widths)
@@ -111,17 +125,40 @@ class WellChain:
             out = self.steps.leaving(x[home], zero[home], *bounds)
         self.home_law, self.rate = quasi_stationary(matrix, out)
 
-    def _leaks(self) -> tuple[float, float]:
-        """Mass a step that leaves the nodes on either side, of paths in the well of the start and of one beyond."""
-        home, x, ends = self.inside[self.landscape.home], self.mesh.nodes, self.mesh.ends
-        entering = self.home_law @ self.kernel[home][:, ~home] / max(self.rate, 1e-300)
-        law = np.zeros(x.size)
-        law[home], law[~home] = self.home_law, entering
-        law = law @ self.kernel if self.substeps == 1 else law
-        zero = np.zeros(x.size)
-        down = law @ self.steps.leaving(x, zero, float(ends[0]), np.inf)
-        up = law @ self.steps.leaving(x, zero, -np.inf, float(ends[-1]))
-        return float(down) * self.substeps, float(up) * self.substeps
+    def _leaks(self, target: int | None) -> tuple[float, float]:
+        """What leaves the nodes on either side: of paths in the well of the start, over their rate; with less weight of
+        the law of all wells, and of paths from the start until they are between the target's tops."""
+        from scipy.linalg import lu_factor, lu_solve
+
+        n, home = self.mesh.nodes.size, self.inside[self.landscape.home]
+        factors, everywhere = lu_factor(self.kernel.T - (1 + 1e-12) * np.eye(n)), np.full(n, 1 / n)
+        for _ in range(3):
+            everywhere = np.abs(lu_solve(factors, everywhere))
+            everywhere /= everywhere.sum()
+        law = OTHERS * everywhere
+        law[home] += self.home_law
+        law /= self.rate
+        if target is not None:
+            way = self.wells != target
+            first = self._arrival(self.landscape.start)[way]
+            law[way] += OTHERS * np.abs(np.linalg.solve(np.eye(way.sum()) - self.kernel[np.ix_(way, way)].T, first))
+        down, up = self._outward
+        return float(law @ down), float(law @ up)
+
+    def _arrival(self, start: float) -> Array:
+        """Masses (n,) at the nodes after one step from a position."""
+        law = (self.steps.density(np.array([start]), np.zeros(1), self.mesh.nodes[None]) * self.mesh.weights)[0]
+        for _ in range(self.substeps - 1):
+            law = law @ self._own
+        return law
+
+    @property
+    def _outward(self) -> tuple[Array, Array]:
+        """Probability (n,) to leave the nodes on either side within a step."""
+        x, zero, ends = self.mesh.nodes, np.zeros(self.mesh.nodes.size), self.mesh.ends
+        down = self.steps.leaving(x, zero, float(ends[0]), np.inf)
+        up = self.steps.leaving(x, zero, -np.inf, float(ends[-1]))
+        return self.substeps * down, self.substeps * up
 
     @cached_property
     def pairs(self) -> tuple[Array, Array, Array]:
@@ -173,11 +210,7 @@ class WellChain:
     def first_step(self, start: float) -> tuple[Array, Array]:
         """Law (N,) of the pair after one step, and the probability (wells,) to have entered each well by it."""
         _, _, target = self.pairs
-        x = np.array([start])
-        law = (self.steps.density(x, np.zeros(1), self.mesh.nodes[None]) * self.mesh.weights)[0]
-        for _ in range(self.substeps - 1):
-            law = law @ self._own
-        c = int(self.landscape.well_of(x)[0])
+        law, c = self._arrival(start), int(self.landscape.well_of(np.array([start]))[0])
         found = np.zeros(self.pairs[0].size)
         found[target[c]] = law
         new = ~self.inside[c]
@@ -201,12 +234,16 @@ class WellChain:
 
     def _mean_time(self, start: float, staying: Array) -> tuple[float, float]:
         law, _ = self.first_step(start)
-        times = solved(part(self.matrix, staying), np.ones(int(staying.sum())))
-        found = 1 + float(law[staying] @ times)
+        down, up = self._outward
+        asked = np.column_stack([np.ones(int(staying.sum())), (down + up)[self.pairs[1]][staying]])
+        times, gone = solved(part(self.matrix, staying), asked).T
+        found, lost = 1 + float(law[staying] @ times), float(law[staying] @ gone)
         if not 0 < found < 1 / RARE:
             raise OutOfReach(f"the well is left less than once in {1 / RARE:.0e} steps: too rare for a mean time")
-        # The equations are as ill conditioned as times are long.
-        return found, found * min(1.0, 1e-15 * found + self.lost * found)
+        if lost > GONE:
+            raise OutOfReach(f"{lost:.2g} of the paths leave the range of the nodes first: no mean time is known")
+        # The equations are as ill conditioned as times are long; where a lost path would have gone is not known.
+        return found, found * min(1.0, 1e-15 * found + 10 * lost)
 
     def expected(self, start: float, steps: int, target: int) -> Expected:
         """Visits, time and the chance to have entered the target in so many steps."""
@@ -215,7 +252,10 @@ class WellChain:
         total, last, alive = evolved(self.matrix, law, free, self.pairs[0] != target, steps - 1)
         visits = entered + (total - last) @ self.entries
         time = np.bincount(self.pairs[0], total, len(self.inside))
-        return Expected(visits, time, hit + float(free.sum()) - alive)
+        lost = max(0.0, 1 - float(last.sum()))
+        if lost > GONE:
+            raise OutOfReach(f"{lost:.2g} of the paths leave the range of the nodes in {steps} steps")
+        return Expected(visits, time, hit + float(free.sum()) - alive, lost)
 
     @cached_property
     def long_run(self) -> LongRun:
@@ -223,8 +263,8 @@ class WellChain:
         law, rest = stationary(self.matrix, self.pairs[0])
         flux = law @ self.entries
         time = np.bincount(self.pairs[0], law, len(self.inside))
-        x, (first, *_, last) = self.mesh.nodes[self.pairs[1]], self.mesh.ends
-        lost = self.substeps * float(law @ self.steps.leaving(x, np.zeros(x.size), first, last))
+        down, up = self._outward
+        lost = float(law @ (down + up)[self.pairs[1]])
         if rest:  # how often is not known, where almost all the time is spent is
             return LongRun(np.full(time.size, np.nan), time, rest + lost)
         return LongRun(flux / flux.sum(), time, min(1.0, (lost + 1e-15) / float(flux.sum())))
