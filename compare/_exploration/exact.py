@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -53,7 +54,7 @@ def known_of(process: Any, landscape: WellLandscape, steps: int, target: int) ->
     known = Known()
     law, substeps, functions = _one_step(process)
     if isinstance(process, LandscapeDescent) and process.momentum:
-        return _with_momentum(process, known)
+        return _with_momentum(dataclasses.replace(process, landscape=landscape), known)
     if law is None:
         reason = JUMPS if isinstance(process, StableLangevin) else UNKNOWN
         known.notes.append(f"nothing exact: {reason}")
