@@ -7,6 +7,8 @@ from ._bounds import Bounds, bounds
 from ._closure import ClosureCheck, closure
 from ._contraction import Contraction, contraction
 from ._dose_response import DoseResponse, dose_response
+from ._exit_scaling import ExitScaling, exit_scaling
+from ._exploration import Exploration, exploration
 from ._golden_path import GoldenPath, golden_path
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
@@ -18,6 +20,7 @@ from ._snapping import Snapping, snapping
 from ._step_size_effect import StepSizeEffect, step_size_effect
 from ._tails import Tails, tails
 from ._time_scales import TimeScale, TimeScales, time_scales
+from ._width_preference import WidthPreference, width_preference
 from .known_law import KnownLaw
 
 __all__ = [
@@ -25,6 +28,8 @@ __all__ = [
     "ClosureCheck",
     "Contraction",
     "DoseResponse",
+    "ExitScaling",
+    "Exploration",
     "GoldenPath",
     "KnownLaw",
     "Laws",
@@ -38,10 +43,13 @@ __all__ = [
     "Tails",
     "TimeScale",
     "TimeScales",
+    "WidthPreference",
     "bounds",
     "closure",
     "contraction",
     "dose_response",
+    "exit_scaling",
+    "exploration",
     "golden_path",
     "laws",
     "linear_scaling",
@@ -55,4 +63,5 @@ __all__ = [
     "svag",
     "tails",
     "time_scales",
+    "width_preference",
 ]

@@ -9,6 +9,7 @@ from .adam_sde import AdamSDE
 from .gradient_flow import GradientFlow
 from .homogenized import HomogenizedSGD
 from .integration import integrate
+from .landscape_diffusion import LandscapeDiffusion
 from .manifold.checks import LargeNoise, NeglectedDrift
 from .manifold.leaving import LeftTheSet
 from .manifold_limit import ManifoldLimit
@@ -47,6 +48,7 @@ __all__ = [
     "ExpectationEstimate",
     "GradientFlow",
     "HomogenizedSGD",
+    "LandscapeDiffusion",
     "LargeNoise",
     "LeftTheSet",
     "ManifoldLimit",

@@ -117,7 +117,7 @@ RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
     "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "ClosureCheck", "Contraction", "ConvexOrder",
     "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect",
-    "Tails", "Manifold", "TimeScale", "TimeScales",
+    "Tails", "Manifold", "TimeScale", "TimeScales", "Exploration", "ExitScaling", "WidthPreference",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}
@@ -125,6 +125,7 @@ OWN_TESTS = {
     "UserDiffusion", "NoisyGradientDescent", "ManifoldLimit", "Noise", "Brownian", "Gaussian", "Purpose", "Crowd",
     "RecurrenceSimulator", "ArraySimulator", "PathArrays", "PredictorRegression", "LossNoise", "AdditiveRecurrence",
     "PearsonDiffusion", "StableOrnsteinUhlenbeck", "StableLangevin", "Population", "Starts", "Task", "UserStarts",
+    "LandscapeDiffusion",
 }  # fmt: skip
 
 

@@ -40,11 +40,14 @@ NAMES = {
     "StableLangevin StableLangevin.of StableLangevin.simulate StableLangevin.tail_index "
     "UnderdampedLangevin UnderdampedLangevin.of UnderdampedLangevin.moments UnderdampedLangevin.stationary "
     "UnderdampedLangevin.stability UnderdampedLangevin.simulate AdamSDE AdamSDE.of AdamSDE.simulate "
-    "RMSPropSDE RMSPropSDE.of RMSPropSDE.simulate SignSDE SignSDE.of SignSDE.simulate",
+    "RMSPropSDE RMSPropSDE.of RMSPropSDE.simulate SignSDE SignSDE.of SignSDE.simulate "
+    "LandscapeDiffusion LandscapeDiffusion.of LandscapeDiffusion.homogenized LandscapeDiffusion.simulate",
     "discrete.rules": "Adam AdamW RMSProp SignSGD Clipped DampedNewton NaturalGradient StochasticNewton Proximal "
     "Preconditioned",
     "discrete.fluctuation": "table autocovariance average dissipation posterior weight_decay ellipse shapes",
-    "discrete.escape": "rate exponent quasi_potential kramers substitution LandscapeDescent LossNoise Basin",
+    "discrete.escape": "rate exponent quasi_potential kramers substitution LandscapeDescent LossNoise Basin "
+    "MultiplicativeNoise matched basin_law CosineValley Wells UserWells",
+    "problems.wells": "CosineValley Wells UserWells UserWells.of Well wells_of",
     "problems.landscapes": "Basin DoubleWell PlanarDoubleWell HarmonicWell UserLandscape",
     "studies.heavy_tails": "optimiser_tails",
     "ensembles": "save load concatenate Until Noise Brownian",
@@ -52,7 +55,8 @@ NAMES = {
     "compare": "closure laws orders time_scales manifold bounds tails Tails contraction snapping golden_path "
     "GoldenPath "
     "dose_response DoseResponse DoseResponse.noise_cost step_size_effect svag linear_scaling "
-    "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size",
+    "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size "
+    "exploration Exploration exit_scaling ExitScaling width_preference WidthPreference",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
     "GoodnessOfFit goodness_of_fit",
@@ -104,6 +108,14 @@ ARGUMENTS = {
     "diffusions.AdamSDE": "problem step_size batch_size betas eps weight_decay sampling label_noise",
     "diffusions.RMSPropSDE": "problem step_size batch_size alpha eps weight_decay sampling label_noise",
     "diffusions.SignSDE": "problem step_size batch_size order sampling label_noise",
+    "diffusions.LandscapeDiffusion": "landscape step_size noise substeps",
+    "diffusions.LandscapeDiffusion.homogenized": "landscape step_size batch_size floor substeps",
+    "discrete.escape.MultiplicativeNoise": "multiplicative additive",
+    "discrete.escape.matched": "reference make by near",
+    "problems.wells.Wells": "widths depths positions start",
+    "compare.exploration": "processes start steps paths target landscape seed confidence",
+    "compare.exit_scaling": "make values",
+    "compare.width_preference": "make widths",
     "diffusions.UserDiffusion": "drift diffusion dimension noise_type",
     "diffusions.ManifoldLimit": "model noise step_size",
     "diffusions.limit_map": "model w",

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     import xarray
 
 NOISES = (
-    "a variance, a covariance matrix, a function of positions with such values, LossNoise(batch_size), or on a line a "
-    "distribution"
+    "a variance, a covariance matrix, a function of positions with such values, LossNoise(batch_size), "
+    "MultiplicativeNoise(multiplicative, additive), or on a line a distribution"
 )
 CENTRED = 1e-9  # mean of a noise law, over its standard deviation, that is rounding
 
@@ -59,6 +59,47 @@ class LossNoise:
         object.__setattr__(self, "batch_size", whole_number("batch_size", self.batch_size, 1))
         object.__setattr__(self, "floor", non_negative("floor", self.floor))
 
+    def covariance(self, descent: LandscapeDescent, x: np.ndarray) -> np.ndarray:
+        """(P, d, d) at positions (P, d)."""
+        loss = descent.landscape.potential(x) + self.floor
+        if (loss < 0).any():
+            raise InvalidInput(
+                f"LossNoise takes U + floor for a loss, but it is {loss.min():.4g} somewhere: raise floor above "
+                f"{self.floor - loss.min():.4g}"
+            )
+        return 2 * loss[:, None, None] / self.batch_size * descent.hessian
+
+
+@dataclass(frozen=True)
+class MultiplicativeNoise:
+    """Gaussian gradient noise (multiplicative Z2) grad U + additive Z1: covariance additive^2 I + multiplicative^2
+    grad U grad U^T.
+
+    Parameters
+    ----------
+    multiplicative : float
+        Z2 is one number for all coordinates.
+    additive : float
+        Above zero, or nothing moves at a minimum.
+    """
+
+    multiplicative: float
+    additive: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("multiplicative", "additive"):
+            object.__setattr__(self, name, non_negative(name, getattr(self, name)))
+        if not self.multiplicative + self.additive:
+            raise InvalidInput("multiplicative and additive are both 0, so that there is no noise: raise one of them")
+
+    def covariance(self, descent: LandscapeDescent, x: np.ndarray) -> np.ndarray:
+        """(P, d, d) at positions (P, d)."""
+        slope = self.multiplicative * descent.landscape.gradient(x)
+        return self.additive**2 * np.eye(x.shape[-1]) + slope[:, :, None] * slope[:, None, :]
+
+
+FORMS = (LossNoise, MultiplicativeNoise)
+
 
 @dataclass(frozen=True, eq=False)
 class LandscapeDescent:
@@ -70,7 +111,7 @@ class LandscapeDescent:
     ----------
     landscape : Landscape
     step_size : float
-    noise : float, array (d, d), function, LossNoise, or a law on a line
+    noise : float, array (d, d), function, LossNoise, MultiplicativeNoise, or a law on a line
         Of the gradient. A number is the variance in each coordinate, of Gaussian noise; a function of positions (P, d)
         gives variances (P,) or covariances (P, d, d); a law (frozen distribution of scipy.stats, or tuple of values and
         probabilities) has mean zero and is drawn anew at each step.
@@ -111,7 +152,7 @@ class LandscapeDescent:
 
     def _settle_noise(self) -> None:
         noise, d = self.noise, self.dimension
-        if isinstance(noise, LossNoise) or d == 1 and self.law is not None:
+        if isinstance(noise, FORMS) or d == 1 and self.law is not None:
             return
         if callable(noise):
             self._checked_covariance(self.landscape.minimum[None])
@@ -150,7 +191,7 @@ class LandscapeDescent:
     @property
     def additive(self) -> bool:
         """Whether the noise is the same everywhere."""
-        return not (callable(self.noise) or isinstance(self.noise, LossNoise))
+        return not (callable(self.noise) or isinstance(self.noise, FORMS))
 
     @property
     def label(self) -> str:
@@ -166,9 +207,8 @@ class LandscapeDescent:
     def covariance(self, x: np.ndarray) -> np.ndarray:
         """Of the gradient noise at positions (P, d): (P, d, d)."""
         d = self.dimension
-        if isinstance(self.noise, LossNoise):
-            loss = self.landscape.potential(x) + self.noise.floor
-            return 2 * loss[:, None, None] / self.noise.batch_size * self.hessian
+        if isinstance(self.noise, FORMS):
+            return self.noise.covariance(self, x)
         if self.law is not None:
             return np.full((len(x), 1, 1), self.law.cumulants[1])
         if callable(self.noise):

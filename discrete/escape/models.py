@@ -173,7 +173,7 @@ def _of_descent(process: LandscapeDescent) -> StepModel:
     if np.linalg.eigvalsh(least)[0] <= 0:
         raise InvalidInput(
             "the noise dies out at the minimum, so that paths stay there and do not escape: give it a floor, as in "
-            "LossNoise(batch_size, floor=0.1)"
+            "LossNoise(batch_size, floor=0.1) or MultiplicativeNoise(0.5, additive=0.1)"
         )
     return StepModel(
         process, size, process.momentum, landscape.minimum, np.eye(process.dimension) - size * process.hessian, least,

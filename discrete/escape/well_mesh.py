@@ -1,0 +1,84 @@
+"""Nodes on a line that resolve the law of a step, however its width varies, and quantiles of a law at them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.exact.errors import OutOfReach
+
+from .steps import LineSteps
+
+Array = np.ndarray
+NODES = 16  # a panel
+MOST_NODES = 2500
+WITHIN = np.linspace(0, 1, 6)  # of a panel, where it must be fine enough
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Nodes and weights (n,) of Gauss and Legendre on panels with ends (K + 1,)."""
+
+    ends: Array
+    nodes: Array
+    weights: Array
+
+
+def mesh_of(steps: LineSteps, ends: Array, widths: float) -> Mesh:
+    """Panels that resolve the law of a step, none across one of the places `ends` (from the first to the last of them).
+
+    Raises
+    ------
+    OutOfReach
+        If that takes too many nodes.
+    """
+    from scipy.special import roots_legendre
+
+    def size(x: Any) -> Array:
+        at = np.asarray(x)
+        return widths * steps.width(at) / steps.steepness(at)
+
+    found = [float(ends[0])]
+    for a, b in zip(ends[:-1], ends[1:]):
+        places = [float(a)]
+        while places[-1] < b:
+            ahead = float(size(places[-1:])[0])
+            while ahead > (least := float(size(np.minimum(places[-1] + ahead * WITHIN, b)).min())):
+                ahead = max(least, ahead / 2)
+            places.append(places[-1] + ahead)
+            if (len(found) + len(places)) * NODES > MOST_NODES:
+                raise OutOfReach(
+                    f"the noise of one step is so small beside the landscape that more than {MOST_NODES} nodes would "
+                    "be needed: raise step_size or the noise"
+                )
+        # Shrunk to end where they should.
+        found += [float(a) + (x - a) * (b - a) / (places[-1] - a) for x in places[1:]]
+    t, weight = roots_legendre(NODES)
+    edges = np.array(found)
+    half = np.diff(edges)[:, None] / 2
+    return Mesh(edges, (edges[:-1, None] + half * (t + 1)).ravel(), (half * weight).ravel())
+
+
+def quantiles(law: Array, nodes: Array, shares: Any) -> Array:
+    """Quantiles of a law given by masses at the nodes of panels of 16 nodes each, exact as far as the panels are."""
+    from numpy.polynomial import legendre
+    from scipy.special import eval_legendre, roots_legendre
+
+    t, weight = roots_legendre(NODES)
+    masses, x = law.reshape(-1, NODES), nodes.reshape(-1, NODES)
+    half = (x[:, -1] - x[:, 0]) / (t[-1] - t[0])
+    middle = (x[:, -1] + x[:, 0]) / 2
+    polynomials = np.array([(2 * k + 1) / 2 * eval_legendre(k, t) for k in range(NODES)])
+    before = np.r_[0.0, np.cumsum(masses.sum(axis=1))] / law.sum()
+    found = []
+    for share in np.atleast_1d(shares):
+        k = min(int(np.searchsorted(before, share, side="right")) - 1, len(masses) - 1)
+        rise = legendre.legint(polynomials @ masses[k], lbnd=-1) / law.sum()
+        low, high = -1.0, 1.0
+        for _ in range(60):
+            place = (low + high) / 2
+            low, high = (place, high) if before[k] + legendre.legval(place, rise) < share else (low, place)
+        found.append(middle[k] + half[k] * (low + high) / 2)
+    return np.array(found)
