@@ -222,7 +222,7 @@ class SecondMoments:
         if least == 0:
             what = f"no curvature along {free.sum()} direction(s) in which there is noise, so {self.label} wanders off"
         elif free.sum() > 1:
-            what = f"{what}, and {free.sum()} of {free.size} directions in which nothing settles"
+            what += f", and along {free.sum()} of {free.size} directions nothing settles (error.directions)"
         raise NoStationaryLaw(
             f"the descended objective has {what}; {cure}", self.mean_threshold, problem.eigenvectors[:, free]
         )
