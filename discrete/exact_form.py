@@ -97,10 +97,8 @@ def refuse_unsettled(label: str, stability: Stability) -> None:
     """
     size = stability.step_size
     if not stability.mean_stable:
-        variance = stability.mean_square_threshold
-        further = f", and its variance is finite only below {variance:.6g}" if variance < stability.mean_threshold else ""
         raise NoStationaryLaw(
-            f"{past(size, stability.mean_threshold, f'the mean of {label} settles')}{further}; lower the step size",
+            f"{past(size, stability.mean_threshold, f'the mean of {label} settles')}; lower the step size",
             stability.mean_threshold,
         )
     if not stability.mean_square_stable:

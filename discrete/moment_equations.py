@@ -76,7 +76,8 @@ def linear_of(sgd: SGD, step_size: float) -> Linear:
             "where its law closes it has moments(), stationary(), stability() and tail_index(); else simulate"
         )
     if linear is None:
-        closure = " (and closure() for a statement that is not exact)" if type(sgd.update_rule) in (Adam, RMSProp) else ""
+        closed = isinstance(sgd.update_rule, (Adam, RMSProp))
+        closure = " (and closure() for a statement that is not exact)" if closed else ""
         raise InvalidInput(
             f"{sgd.label} has no closed moments, because its step is not linear in the gradient, or not known to be: "
             f"use simulate{closure}"

@@ -49,7 +49,8 @@ def orders(dataset: xarray.Dataset, quantity: str, ax: Axes | None = None) -> Fi
     ax.set_yscale("log")
     ticks = ladder[:: -(-ladder.size // 5)]  # at most five labels fit side by side
     ax.set_xticks(ticks, [f"{size:.3g}" for size in ticks], fontsize=SMALL)
-    dress(ax, f"|error of {quantity}|", str(dataset.attrs.get("parameter", "step_size")).replace("step_size", "step size"))
+    small = str(dataset.attrs.get("parameter", "step_size")).replace("step_size", "step size")
+    dress(ax, f"|error of {quantity}|", small)
     title = [str(dataset.attrs.get("title", "Observed weak orders")), "; ".join(signs(dataset, quantity))]
     ax.set_title("\n".join(line for line in title if line), fontsize=SMALL, loc="left", color=GREY)
     direct_labels(ax, ends)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, function
-from sgdlimits.exact.written_numbers import known
+from sgdlimits.exact.written_numbers import known, rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class EscapeRate:
             else f"+- {self.error:.2g}{' (95 %)' if self.sampled else ''}"
         )  # fmt: skip
         note = f"; {self.note}" if self.note else ""
-        return f"EscapeRate({known(self.rate, self.error)} a step, {error}; {self.method}{note})"
+        return f"EscapeRate({rounded(self.rate, self.error)} a step, {error}; {self.method}{note})"
 
 
 @dataclass(frozen=True, eq=False)

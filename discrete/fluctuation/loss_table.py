@@ -63,9 +63,9 @@ def table(
     methods : mapping name -> SGD, or sequence of SGD
         Whose second moments close.
     limits : sequence of functions of an SGD, optional
-        `diffusions.ModifiedEquation.of` and the like, or the class, beside the overdamped Ornstein-Uhlenbeck limit, which is there
-        for every linear rule: step_size / (1 - momentum), the noise of the minimiser. The label of what they give names
-        the column.
+        `diffusions.ModifiedEquation.of` and the like, or the class, beside the overdamped Ornstein-Uhlenbeck limit,
+        which is there for every linear rule: step_size / (1 - momentum), the noise of the minimiser. The label of what
+        they give names the column.
 
     Raises
     ------
