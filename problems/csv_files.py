@@ -331,9 +331,10 @@ def _numbers(column: str, cells: Sequence[tuple[int, str]], sheet: Sheet, target
     for k, (line, cell) in enumerate(cells):
         if lacking(cell):
             lack = sum(lacking(other) for _, other in cells)
+            cure = INCOMPLETE if target else f"{INCOMPLETE}, or drop the column"
             raise InvalidInput(
                 f"column {cut(column)} of {sheet.shown} holds {cut(cell) if cell.strip() else 'an empty field'} on "
-                f"line {line}, and no value in {lack} of {len(cells)} rows; {INCOMPLETE}{'' if target else ', or drop it'}"
+                f"line {line}, and no value in {lack} of {len(cells)} rows; {cure}"
             )
         text = cell.replace(",", ".") if sheet.decimal == "," and _COMMA_NUMBER.fullmatch(cell) else cell
         try:

@@ -198,3 +198,12 @@ def test_descent_with_additive_noise_has_a_transfer_operator():
     assert escape.exponent(SGD(NoisyQuadratic([1.0], [1.0]), 0.5), (-2.0, 2.0)).exponent == pytest.approx(6, rel=1e-8)
     with pytest.raises(InvalidInput, match="has no noise"):
         escape.rate(SGD(NoisyQuadratic([1.0], [0.0]), 0.5), (-2.0, 2.0))
+
+
+def test_what_a_method_does_not_use_is_checked_too():
+    """Assert that a tolerance below zero and a basin with its ends exchanged are refused before any work."""
+    descent = escape.LandscapeDescent(escape.DoubleWell(), 0.3, 0.12)
+    with pytest.raises(InvalidInput, match="tolerance must be above zero"):
+        escape.rate(descent, tolerance=-1.0)
+    with pytest.raises(InvalidInput, match=r"\(1.5, -1.5\) is empty: give the lower end first"):
+        escape.rate(descent, (1.5, -1.5))

@@ -327,3 +327,13 @@ def test_a_refusal_has_the_right_reason(make, message):
     rows = LeastSquares.gaussian(30, 3, noise=0.4, seed=1, ridge=0.1)
     with pytest.raises(InvalidInput, match=message):
         make(rows, NoisyQuadratic([1.0, -0.5], [1.0, 1.0], minimiser=[1.0, 1.0]))
+
+
+def test_a_limit_may_be_its_class_and_a_method_without_a_law_is_named():
+    """Assert the same column either way, and that the refusal says which method."""
+    problem = LeastSquares.from_dataset("diabetes", ridge=0.1)
+    sgd = SGD(problem, 0.05, 4)
+    by_class, by_function = (fluctuation.table({"SGD": sgd}, [limit]) for limit in (HomogenizedSGD, HomogenizedSGD.of))
+    np.testing.assert_array_equal(by_class.dataset.excess_of_limit, by_function.dataset.excess_of_limit)
+    with pytest.raises(InvalidInput, match="method 'Adam' cannot stand in the table: Adam has no closed .* closure"):
+        fluctuation.table({"SGD": sgd, "Adam": SGD(problem, 0.05, rule="adam")})

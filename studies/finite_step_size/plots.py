@@ -79,7 +79,8 @@ def draw(curve: Curve, ax: Axes, letters: int = HALF) -> None:
 def judged(curve: Curve) -> str:
     """How far paths are from the line that they are judged by, in words; empty where there is none."""
     if np.isnan(curve.worst):
-        return ""
+        seen = curve.simulated is not None and np.isfinite(curve.simulated).any()
+        return "paths without interval: no fourth moment is proved finite" if seen else ""
     line = "theory" if curve.against == EXACT else f"\"{curve.against}\""
     return f"paths off {line} by at most {number(curve.worst, 2)} s.e."
 
