@@ -8,7 +8,7 @@ from sgdlimits.exact.written_numbers import known
 
 @pytest.mark.parametrize(
     ("value", "error", "text"),
-    [(15.87521775, 0.13, "15.88"), (6.0, 0.0, "6"), (2.208635889, 4.1e-6, "2.2086359"), (5.111865e-3, 2e-5, "0.005112")],
+    [(15.87521775, 0.13, "15.88"), (6.0, 0.0, "6"), (2.208635889, 4.1e-6, "2.2086359"), (5.1118e-3, 2e-5, "0.005112")],
 )
 def test_two_digits_of_the_error_are_kept(value, error, text):
     """Assert texts, of a closed form too."""
