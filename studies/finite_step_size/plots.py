@@ -55,10 +55,9 @@ def draw(curve: Curve, ax: Axes, letters: int = HALF) -> None:
         bars = np.where(np.isfinite(error), 2 * error, 0.0)
         without = known & ~np.isfinite(error)
         sure = known & ~without
-        ax.errorbar(
-            curve.x[sure], curve.simulated[sure], bars[sure], fmt="o", markersize=4, color=COLOURS[0], linewidth=1,
-            label="paths, 2 s.e.",
-        )  # fmt: skip
+        if sure.any():
+            ax.errorbar(curve.x[sure], curve.simulated[sure], bars[sure], fmt="o", markersize=4, color=COLOURS[0],
+                        linewidth=1, label="paths, 2 s.e.")  # fmt: skip
         if without.any():
             ax.plot(curve.x[without], curve.simulated[without], "o", markersize=4, color="white",
                     markeredgecolor=COLOURS[0], label="paths, no interval")  # fmt: skip
