@@ -8,9 +8,10 @@ import re
 import textwrap
 from dataclasses import dataclass
 
+from sgdlimits.exact.written_numbers import NOTHING, number, rounded
+
 WIDTH = 100  # columns of a text table
 LATEX_LINES = 45  # of a tabular: a page of `article` holds about 55 in footnote size
-NOTHING = "–"
 _NUMBER = re.compile(r"(?<![\w.])([+-]?)(\d+(?:\.\d+)?)(?:e([+-]?\d+))?(?![\w.])")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -27,39 +28,10 @@ _LATEX = {
 } | {character: "\\" + character for character in "&%$#_"}
 
 
-def number(value: float, digits: int = 4, sign: bool = False) -> str:
-    """`value` with so many significant digits: 0.2612, +9.831e-5, inf; a dash where there is none."""
-    value = float(value)
-    if math.isnan(value):
-        return NOTHING
-    if value == 0:
-        return "0"
-    if math.isinf(value):
-        return f"{value:{'+' if sign else ''}}"
-    exponent = int(f"{value:.{digits - 1}e}".partition("e")[2])
-    plus = "+" if sign else ""
-    if -4 < exponent < max(digits, 5):
-        return f"{value:{plus}.{max(digits - 1 - exponent, 0)}f}"
-    mantissa, _, power = f"{value:{plus}.{digits - 1}e}".partition("e")
-    return f"{mantissa}e{int(power)}"
-
-
 def percent(part: float) -> str:
     """A part as a percentage in two digits, and no power of ten: 0.23, -16, 140."""
     value = 100 * float(part)
     return f"{value:.2g}" if abs(value) < 99.5 else f"{value:.0f}"
-
-
-def rounded(value: float, error: float, sign: bool = False) -> str:
-    """`value` to the digit that its error leaves: two digits of the error, at most seven of the value."""
-    value, error = float(value), float(error)
-    if not (math.isfinite(value) and math.isfinite(error)) or error <= 0 or value == 0:
-        return number(value, sign=sign)
-    last = math.floor(math.log10(error)) - 1  # power of ten of the last digit shown
-    shown = round(value / 10.0**last) * 10.0**last if abs(last) < 300 else value
-    if shown == 0:
-        return number(value, 1, sign)
-    return number(value, min(max(math.floor(math.log10(abs(shown))) - last + 1, 1), 7), sign)
 
 
 def some(count: int, most: int = 8) -> list[int]:

@@ -89,6 +89,11 @@ class AdamSDE(OptimiserLimit):
     weak_order: ClassVar[int] = 1
     instead: ClassVar[str] = CLOSURE
 
+    @property
+    def claims_order(self) -> bool:
+        """From a `second_moment` above zero alone: in the first steps from zero v is a mean of few squares."""
+        return self.second_moment is not None
+
     def __post_init__(self) -> None:
         betas = finite_array("betas", self.betas, shape=(2,))
         if not ((betas >= 0) & (betas < 1)).all():

@@ -146,7 +146,20 @@ class OptimiserLimit(OpenLaw, ABC):
     @property
     @abstractmethod
     def weak_order(self) -> int:
-        """Claimed weak order in the ladder's small parameter."""
+        """Weak order in the ladder's small parameter, where `claims_order`."""
+
+    @property
+    def claims_order(self) -> bool:
+        """Whether the order is claimed from this start of the optimiser."""
+        return True
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("moments", "stationary", "stability"):  # AttributeError, so that hasattr says no
+            raise AttributeError(
+                f"{type(self).__name__} has no {name}(): its moments do not close; sample it by compare.laws or "
+                "diffusions.integrate"
+            )
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @abstractmethod
     def drift(self, t: Any, z: np.ndarray) -> np.ndarray:

@@ -90,6 +90,11 @@ class RMSPropSDE(OptimiserLimit):
     weak_order: ClassVar[int] = 1
     instead: ClassVar[str] = CLOSURE
 
+    @property
+    def claims_order(self) -> bool:
+        """From a `second_moment` above zero alone: in the first steps from zero v is a mean of few squares."""
+        return self.second_moment is not None
+
     def __post_init__(self) -> None:
         alpha = real_number("alpha", self.alpha)
         if not 0 <= alpha < 1:

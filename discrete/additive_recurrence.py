@@ -24,6 +24,7 @@ from sgdlimits.exact.errors import (
 )
 from sgdlimits.exact.law_distances import METHODS, Distribution, GaussianDistance, distribution, gaussian_distance
 from sgdlimits.exact.noise_laws import HIGHEST, NoiseLaw, noise_law
+from sgdlimits.exact.stationary_law import StationaryLaw
 
 from .recurrence import simulate
 
@@ -163,6 +164,19 @@ class AdditiveRecurrence:
                 f"{law.cumulants.size} are known and finite: {self._noise.why_no_more}"
             )
         return law.cumulants[:order]
+
+    def stationary(self) -> StationaryLaw:
+        """Mean (1,), covariance (1, 1) and E L of the stationary law, L = curvature x^2 / 2; more of it by `cumulants`,
+        `distribution` and `characteristic_function`.
+
+        Raises
+        ------
+        InvalidInput
+            If the variance is infinite or not known.
+        """
+        mean, variance = (float(value) for value in self.cumulants(2))
+        risk = self.curvature * (variance + mean**2) / 2
+        return StationaryLaw(np.array([mean]), np.array([[variance]]), risk, np.zeros((1, 0)))
 
     def distribution(
         self, points: Any, steps: int | None = None, x0: float = 0.0, method: str | None = None

@@ -23,8 +23,10 @@ from sgdlimits.problems.second_moments import SecondMoments
 from sgdlimits.problems.sensitivities import noise_by_batch
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
+from .rules.adam import Adam
 from .rules.curved import CurvedRule
 from .rules.preconditioned import Preconditioned
+from .rules.rmsprop import RMSProp
 from .rules.rule import Linear
 
 if TYPE_CHECKING:
@@ -87,9 +89,11 @@ def linear_of(sgd: SGD, step_size: float) -> Linear:
             "where its law closes it has moments(), stationary(), stability() and tail_index(); else simulate"
         )
     if linear is None:
+        closed = isinstance(sgd.update_rule, (Adam, RMSProp))
+        closure = " (and closure() for a statement that is not exact)" if closed else ""
         raise InvalidInput(
             f"{sgd.label} has no closed moments, because its step is not linear in the gradient, or not known to be: "
-            "use simulate"
+            f"use simulate{closure}"
         )
     return linear
 

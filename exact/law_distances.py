@@ -11,6 +11,7 @@ from .additive_laws import AdditiveLaw
 from .errors import InvalidInput
 from .law_inversion import Inversion, distances, distribution_function, invert
 from .law_recursion import StepLaw, step_law
+from .written_numbers import known
 
 METHODS = ("inversion", "recursion")
 RECURSION = "recursion of the distribution function"
@@ -77,7 +78,8 @@ class GaussianDistance:
     def __repr__(self) -> str:
         part = f" ({self.w1 / self.spread:.4g} standard deviations)" if self.spread else ""
         return (
-            f"GaussianDistance(KS {self.ks:.9g} +- {self.ks_error:.1g}, W1 {self.w1:.9g} +- {self.w1_error:.1g}{part}, "
+            f"GaussianDistance(KS {known(self.ks, self.ks_error)} +- {self.ks_error:.1g}, "
+            f"W1 {known(self.w1, self.w1_error)} +- {self.w1_error:.1g}{part}, "
             f"to N({self.mean:.6g}, {self.variance:.6g}) of the kind {self.gaussian!r}, by {self.method}, errors "
             f"{'proved' if self.proved else 'estimated'})"
         )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from .errors import PositiveLyapunovExponent
+from .written_numbers import known
 
 LARGEST = 1e4  # index from which on nobody would see a power
 SMALLEST = 1e-9  # index below which growth is rounding
@@ -61,12 +62,12 @@ class TailIndex:
         return self.index + self.error
 
     def __repr__(self) -> str:
-        number = "infinite" if math.isinf(self.index) else f"{self.index:.10g} +- {self.error:.2g}"
+        number = "infinite" if math.isinf(self.index) else f"{known(self.index, self.error)} +- {self.error:.2g}"
         error = "" if math.isnan(self.lyapunov_error) else f" +- {self.lyapunov_error:.2g}"
-        known = f"; Lyapunov exponent {self.lyapunov_exponent:.6g}{error} a step"
-        known = "" if math.isnan(self.lyapunov_exponent) else known
+        exponent = f"; Lyapunov exponent {known(self.lyapunov_exponent, self.lyapunov_error)}{error} a step"
+        exponent = "" if math.isnan(self.lyapunov_exponent) else exponent
         note = f"; {self.note}" if self.note else ""
-        return f"TailIndex({number}; {self.method}{known}{note})"
+        return f"TailIndex({number}; {self.method}{exponent}{note})"
 
 
 def refuse_growth(label: str, exponent: float, error: float = 0.0, remedy: str = "") -> None:

@@ -53,6 +53,8 @@ class Basin:
         ends = [float(end) if end in (-np.inf, np.inf) else real_number("an end of the basin", end)
                 for end in (lower, upper)]  # fmt: skip
         start = real_number("start", start)
+        if not ends[0] < ends[1]:
+            raise InvalidInput(f"the basin ({ends[0]:g}, {ends[1]:g}) is empty: give the lower end first")
         if not ends[0] < start < ends[1]:
             raise InvalidInput(
                 f"the start {start:g} lies outside the basin ({ends[0]:g}, {ends[1]:g}): move it, or the ends"

@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, kind, nearest
+from sgdlimits.exact.errors import InvalidInput, flag, kind, nearest
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 MOST_LEVELS = 100  # of a column that becomes columns of 0 and 1
 LONGEST = 60  # characters of a cell or name that a message repeats
 _COMMA_NUMBER = re.compile(r"\s*[+-]?\d+(,\d+)?([eE][+-]?\d+)?\s*")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+")
+MISSING = ("", "na", "n/a", "nan", "null", "?")  # in any case: a cell without a value
+INCOMPLETE = "leave such rows out (complete_rows=True, --complete-rows), or fill them first"
 LONGEST_HEADER = 100_000  # characters that are looked at for the delimiter
 
 
@@ -38,12 +40,15 @@ class CsvFormat:
         Columns of texts; each becomes a column of 0 and 1 for every value but the first in order.
     drop : sequence of str, or names separated by commas
         Columns to leave out.
+    complete_rows : bool
+        Leave out rows that lack a value in a column that is used: an empty cell, NA, N/A, NaN, null or ?.
     """
 
     delimiter: str | None = None
     decimal: str | None = None
     one_hot: str | Sequence[str] = ()
     drop: str | Sequence[str] = ()
+    complete_rows: bool = False
 
     def __post_init__(self) -> None:
         delimiter: Any = self.delimiter
@@ -56,6 +61,7 @@ class CsvFormat:
         if delimiter is not None and delimiter == self.decimal:
             raise InvalidInput(f"delimiter and decimal are both {delimiter!r}; give two different ones")
         object.__setattr__(self, "delimiter", delimiter)
+        object.__setattr__(self, "complete_rows", flag("complete_rows", self.complete_rows))
         for name in ("one_hot", "drop"):
             value = getattr(self, name)
             if not (isinstance(value, Iterable) and all(isinstance(column, str) for column in value)):
@@ -108,10 +114,30 @@ def read_sheet(path: str | os.PathLike[str], form: CsvFormat) -> Sheet:
     for line, row in rows:
         if len(row) != len(header):
             raise InvalidInput(f"line {line} of {shown} has {len(row)} fields, the header has {len(header)}")
+    if form.complete_rows:
+        rows = _complete(header, rows, form, shown, said)
     decimal = form.decimal or _decimal(rows, delimiter)
     if decimal == "," and form.decimal is None:
         said.append("decimal commas recognised")
     return Sheet(shown, header, rows, decimal, tuple(said))
+
+
+def _complete(
+    header: list[str], rows: list[tuple[int, list[str]]], form: CsvFormat, shown: str, said: list[str]
+) -> list[tuple[int, list[str]]]:
+    """The rows with a value in every column that is used, and a word on the others."""
+    used = [place for place, column in enumerate(header) if column not in form.drop]
+    kept = [(line, row) for line, row in rows if not any(lacking(row[place]) for place in used)]
+    if not kept:
+        raise InvalidInput(f"every row of {shown} lacks a value: leave columns out (drop=, --drop)")
+    if len(kept) < len(rows):
+        said.append(f"{len(rows) - len(kept)} of {len(rows)} rows, which lack a value, are left out")
+    return kept
+
+
+def lacking(cell: str) -> bool:
+    """Whether a cell says that there is no value."""
+    return cell.strip().lower() in MISSING
 
 
 def _text(path: str | os.PathLike[str], shown: str) -> str:
@@ -251,7 +277,9 @@ def with_classes(sheet: Sheet, target: str, texts_only: bool) -> tuple[Sheet, tu
         return sheet, ()
     empty = next((line for (line, _), cell in zip(sheet.rows, cells) if not cell), None)
     if empty is not None:
-        raise InvalidInput(f"column {cut(target)} of {sheet.shown} holds an empty field on line {empty}; fill it first")
+        raise InvalidInput(
+            f"column {cut(target)} of {sheet.shown} holds an empty field on line {empty}; {INCOMPLETE}"
+        )
     levels = sorted(set(cells), key=(lambda cell: float(cell.replace(",", "."))) if all(numbers) else None)
     if not 2 <= len(levels) <= MOST_LEVELS:
         raise InvalidInput(
@@ -278,7 +306,7 @@ def _one_hot(
     texts = np.array([cell.strip() for _, cell in cells], dtype=object)
     for (line, _), text in zip(cells, texts):
         if not text:
-            raise InvalidInput(f"column {cut(column)} of {shown} holds an empty field on line {line}; fill it first")
+            raise InvalidInput(f"column {cut(column)} of {shown} holds an empty field on line {line}; {INCOMPLETE}")
     levels = sorted(set(texts))
     if not 2 <= len(levels) <= MOST_LEVELS:
         raise InvalidInput(
@@ -301,21 +329,27 @@ def _numbers(column: str, cells: Sequence[tuple[int, str]], sheet: Sheet, target
         pass
     values = np.empty(len(cells))
     for k, (line, cell) in enumerate(cells):
+        if lacking(cell):
+            lack = sum(lacking(other) for _, other in cells)
+            cure = INCOMPLETE if target else f"{INCOMPLETE}, or drop the column"
+            raise InvalidInput(
+                f"column {cut(column)} of {sheet.shown} holds {cut(cell) if cell.strip() else 'an empty field'} on "
+                f"line {line}, and no value in {lack} of {len(cells)} rows; {cure}"
+            )
         text = cell.replace(",", ".") if sheet.decimal == "," and _COMMA_NUMBER.fullmatch(cell) else cell
         try:
             if "_" in text:
                 raise ValueError  # Python's own 1_000
             values[k] = float(text)
         except ValueError:
-            found = f"the text {cut(cell)}" if cell.strip() else "an empty field"
             cure = "number its values first, or read them as classes (tasks.from_csv)" if target else (
                 "drop it (drop=, --drop), or make columns of 0 and 1 of it (one_hot=, --one-hot)"
             )
             if "," in cell and re.fullmatch(r"[\s\d.,+-]+", cell):
                 cure = "write numbers without thousands separators, or say --decimal ,"
             raise InvalidInput(
-                f"column {cut(column)} of {sheet.shown} holds {found} on line {line}; every column must be numbers: "
-                f"{cure}"
+                f"column {cut(column)} of {sheet.shown} holds the text {cut(cell)} on line {line}; every column must "
+                f"be numbers: {cure}"
             ) from None
         if not np.isfinite(values[k]):
             raise InvalidInput(

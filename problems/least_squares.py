@@ -114,16 +114,18 @@ class LeastSquares(QuadraticProblem):
         drop: str | Sequence[str] = (),
         delimiter: str | None = None,
         decimal: str | None = None,
+        complete_rows: bool = False,
     ) -> LeastSquares:
         """Read a CSV file with a header line; `target` names the column to be predicted.
 
         Every column, the target too, is shifted to mean 0 and scaled to variance 1 (over the training rows)
         unless `standardise` is false. `test_fraction` of the rows, drawn by `seed`, is held out. Columns of texts are
         named in `one_hot` (columns of 0 and 1) or in `drop`; delimiter (comma, semicolon, tab, bar) and decimal
-        comma are recognised where they are not given, and `preparation` says so. `ridge` may be negative, as in the
-        class: an objective that then runs away is refused where a stationary law is asked for, not here.
+        comma are recognised where they are not given, and `preparation` says so. With `complete_rows`, rows that lack a
+        value (empty, NA, NaN, null, ?) are left out. `ridge` may be negative, as in the class: an objective that then
+        runs away is refused where a stationary law is asked for, not here.
         """
-        form = CsvFormat(delimiter, decimal, one_hot, drop)
+        form = CsvFormat(delimiter, decimal, one_hot, drop, complete_rows)
         return cls.from_table(read_csv(path, target, form=form), ridge, standardise, test_fraction, seed)
 
     @classmethod

@@ -172,8 +172,11 @@ class SecondMoments:
             self._refuse(free)
         mean_threshold = self.settled_threshold if free.any() else self.mean_threshold
         if not Stability(mean_threshold, mean_threshold, float(self.step_size)).mean_stable:
+            cure = "lower the step size"
+            if not problem.additive:
+                cure += ", for a finite variance below stability().mean_square_threshold"
             raise NoStationaryLaw(
-                f"{past(self.step_size, mean_threshold, f'the mean of {label} settles')}; lower the step size",
+                f"{past(self.step_size, mean_threshold, f'the mean of {label} settles')}; {cure}",
                 mean_threshold,
             )
         feedback = self.equations.feedback
@@ -227,7 +230,7 @@ class SecondMoments:
         if least == 0:
             what = f"no curvature along {free.sum()} direction(s) in which there is noise, so {self.label} wanders off"
         elif free.sum() > 1:
-            what = f"{what}, and {free.sum()} of {free.size} directions in which nothing settles"
+            what += f", and along {free.sum()} of {free.size} directions nothing settles (error.directions)"
         raise NoStationaryLaw(
             f"the descended objective has {what}; {cure}", self.mean_threshold, problem.eigenvectors[:, free]
         )

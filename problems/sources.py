@@ -134,7 +134,7 @@ class Rows(Source):
     def from_csv(cls, path: str | Path, target: str, standardise: bool = True, **form: Any) -> Rows:
         """All rows of a CSV file; `target` names the column of the labels, which stay as they are.
 
-        `form` are settings of `csv_files.CsvFormat`: one_hot, drop, delimiter, decimal.
+        `form` are settings of `csv_files.CsvFormat`: one_hot, drop, delimiter, decimal, complete_rows.
         """
         return cls.from_table(read_csv(path, target, form=CsvFormat(**form)), standardise)[0]
 

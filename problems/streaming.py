@@ -56,7 +56,11 @@ class StreamingLeastSquares(QuadraticProblem):
         truth = finite_array("minimiser", truth, ndim=1)
         given = finite_array("covariance", covariance)
         if given.ndim < 2:
-            given = finite_array("covariance", np.atleast_1d(given), shape=(truth.size,)).copy()
+            given = np.atleast_1d(given).copy()
+            if given.shape != truth.shape:
+                raise InvalidInput(
+                    f"covariance is for {given.size} features, and minimiser for {truth.size}: give as many of both"
+                )
             if given.min() < 0:
                 raise InvalidInput(f"covariance must not be negative on its diagonal, got {given.min():g}")
         else:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, flag
 
 from .options import option, shortened
 from .settings import StudySettings, file_sha256
@@ -38,6 +38,9 @@ class DataFileSettings(StudySettings):
         None, DATA, "decimal mark of the CSV file, . or ,", shown="recognised, and said", metavar="MARK",
         allowed=lambda: (".", ","),
     )  # fmt: skip
+    complete_rows: bool = option(
+        False, DATA, "leave out rows that lack a value: an empty cell, NA, N/A, NaN, null or ?"
+    )
     data_sha256: str | None = None
 
     def check_file(self) -> None:
@@ -60,6 +63,8 @@ class DataFileSettings(StudySettings):
         for name in FORM:
             if self.data is None and getattr(self, name) is not None:
                 raise InvalidInput(f"{name} is given without a data file; give data too")
+        if flag("complete_rows", self.complete_rows) and self.data is None:
+            raise InvalidInput("complete_rows is given without a data file; give data too")
         CsvFormat(self.delimiter, self.decimal, self.one_hot or (), self.drop or ())
 
     def pinned(self) -> Self:
@@ -96,5 +101,6 @@ class DataFileSettings(StudySettings):
                 f"{shortened(self.data, 200)} is not the file that this study was run with: its SHA-256 is "
                 f"{found[:12]}..., expected {self.data_sha256[:12]}...; restore the file, or start a new study with it"
             )
-        form = {"one_hot": self.one_hot or (), "drop": self.drop or ()}
-        return self.data, self.target, {**form, "delimiter": self.delimiter, "decimal": self.decimal}
+        form: dict[str, Any] = {"one_hot": self.one_hot or (), "drop": self.drop or ()}
+        form |= {"delimiter": self.delimiter, "decimal": self.decimal, "complete_rows": self.complete_rows}
+        return self.data, self.target, form

@@ -354,3 +354,13 @@ def test_calls_refuse_what_they_cannot_use():
     ):
         with pytest.raises(InvalidInput, match=says):
             call()
+
+
+def test_the_stationary_law_has_the_cumulants():
+    """Assert mean, variance and risk of skewed noise, and a refusal where there is no variance."""
+    skewed = AdditiveRecurrence(0.1, 2.0, stats.expon())
+    law, (mean, variance) = skewed.stationary(), skewed.cumulants(2)
+    assert law.mean[0] == mean == pytest.approx(-0.5) and law.covariance[0, 0] == variance
+    assert variance == pytest.approx(0.01 / (1 - 0.8**2)) and law.risk == pytest.approx(variance + mean**2)
+    with pytest.raises(InvalidInput, match="only 1 are known"):
+        AdditiveRecurrence(0.5, 1.0, stats.t(1.5)).stationary()

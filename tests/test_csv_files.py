@@ -151,3 +151,21 @@ def test_classes_are_read_from_the_same_files(file):
     assert (problem.features[:, 2] == 0).all()
     with pytest.raises(InvalidInput, match="one entry of column 'a' is so large"):
         Logistic.from_csv(file("a,y\n1e30,0\n1,1\n2,1\n", "far.csv"), "y")
+
+
+def test_rows_that_lack_a_value_are_left_out_on_request_and_counted(file):
+    """Assert the kept rows to the bit, that a dropped column costs none, and messages with the cure."""
+    text = "a;kind;junk;y\n1,5;x;;1\n?;x;1;2\n2,5;z;1;3\nNA;z;1;4\n4,5;z;1;5\n5,5;;1;6\n6,5;x;1;nan\n"
+    path = file(text)
+    form = CsvFormat(one_hot="kind", drop="junk", complete_rows=True)
+    table = read_csv(path, "y", form=form)
+    whole = read_csv(file("a;kind;y\n1,5;x;1\n2,5;z;3\n4,5;z;5\n", "whole.csv"), "y", form=CsvFormat(one_hot="kind"))
+    np.testing.assert_array_equal(table.features, whole.features)
+    np.testing.assert_array_equal(table.targets, whole.targets)
+    assert "4 of 7 rows, which lack a value, are left out" in table.said and len(whole.targets) == 3
+    with pytest.raises(InvalidInput, match=r"'\?' on line 3, and no value in 2 of 7 rows; leave .* out .*--comp"):
+        read_csv(path, "y", form=CsvFormat(one_hot="kind", drop="junk"))
+    with pytest.raises(InvalidInput, match="every row of .* lacks a value"):
+        read_csv(file("a,y\n?,1\n,2\n", "none.csv"), "y", form=CsvFormat(complete_rows=True))
+    with pytest.raises(InvalidInput, match="complete_rows"):
+        CsvFormat(complete_rows="yes")

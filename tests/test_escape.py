@@ -274,3 +274,12 @@ def test_what_no_path_reaches_is_refused_at_once(settings, message):
     """Assert one sentence each where relaxation or noise is out of all reach."""
     with pytest.raises(OutOfReach, match=message):
         escape.rate(LandscapeDescent(DoubleWell(), **settings))
+
+
+def test_what_a_method_does_not_use_is_checked_too():
+    """Assert that a tolerance below zero and a basin with its ends exchanged are refused before any work."""
+    descent = escape.LandscapeDescent(escape.DoubleWell(), 0.3, 0.12)
+    with pytest.raises(InvalidInput, match="tolerance must be above zero"):
+        escape.rate(descent, tolerance=-1.0)
+    with pytest.raises(InvalidInput, match=r"\(1.5, -1.5\) is empty: give the lower end first"):
+        escape.rate(descent, (1.5, -1.5))

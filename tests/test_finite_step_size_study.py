@@ -6,8 +6,17 @@ import numpy as np
 import pytest
 from sgdlimits.discrete import SGD, rules
 from sgdlimits.exact.errors import InvalidInput
-from sgdlimits.problems import NoisyQuadratic
-from sgdlimits.studies.finite_step_size import FiniteStepSizeStudy, claims, one_dimension, second_order, tables
+from sgdlimits.problems import LeastSquares, NoisyQuadratic
+from sgdlimits.studies.finite_step_size import (
+    FiniteStepSizeStudy,
+    claims,
+    general_losses,
+    many_dimensions,
+    one_dimension,
+    plots,
+    second_order,
+    tables,
+)
 from sgdlimits.studies.finite_step_size.curves import Curve, Scale
 
 
@@ -142,3 +151,69 @@ def test_wrong_settings_give_one_sentence(change, says):
     """Assert what is refused."""
     with pytest.raises(InvalidInput, match=says):
         FiniteStepSizeStudy(**change)
+
+
+def test_titles_stay_whole_and_say_which_line_paths_are_judged_by():
+    """Assert no line break inside a percentage, as few lines as letters allow, and no judgement without paths."""
+    words = "quadratic theory is about 10 % off from there on, and says so"
+    lines = plots.even(words, 28)
+    assert max(map(len, lines)) <= 28 and any("10\u00a0%" in line for line in lines)
+    assert " ".join(lines).replace("\u00a0", " ") == words and plots.even("short", 40) == ["short"]
+    x = np.array([1.0, 2.0])
+    curve = Curve("a", "a", "x", "y", x, {"closure": x}, x + 0.3, np.full(2, 0.1), against="closure")
+    assert plots.judged(curve) == 'paths off "closure" by at most 3.0 s.e.'
+    assert plots.judged(Curve("a", "a", "x", "y", x, {"exact": x})) == ""
+    assert "without interval" in plots.judged(Curve("a", "a", "x", "y", x, {"exact": x}, x, np.full(2, np.nan)))
+
+
+@pytest.mark.parametrize(("off", "says"), [
+    ([0.01, 0.05, 0.15], "from 0.75 of"), ([0.2, 0.3, 0.4], "from below 0 of"), ([0.01, 0.02, 0.03], "never"),
+])  # fmt: skip
+def test_where_theory_breaks_is_put_between_two_points(off, says):
+    """Assert the place of a tenth by interpolation, with places without paths between."""
+    places = np.array([0.0, 0.25, 0.5, 0.75, 1.0])
+    known = np.full(5, np.nan)
+    known[::2] = off
+    assert says in general_losses._breaks(places, known)
+
+
+def test_a_target_of_two_texts_is_learned_by_squares_and_by_logistic_regression(tmp_path):
+    """Assert the same numbers as from 0 and 1, and a refusal of three texts."""
+    draw = np.random.Generator(np.random.Philox(4)).standard_normal((80, 3))
+    texts, numbers = tmp_path / "texts.csv", tmp_path / "numbers.csv"
+    for path, names in ((texts, ("benign", "malignant")), (numbers, ("0", "1"))):
+        path.write_text("a,b,y\n" + "\n".join(f"{a:.5f},{b:.5f},{names[int(a + c > 0)]}" for a, b, c in draw))
+    problems = [
+        next(FiniteStepSizeStudy(data=str(path), target="y", datasets="none").problems())[1]
+        for path in (texts, numbers)
+    ]
+    np.testing.assert_array_equal(problems[0].targets, problems[1].targets)
+    texts.write_text("a,y\n1,x\n2,y\n3,z\n")
+    with pytest.raises(InvalidInput, match="3 different texts"):
+        next(FiniteStepSizeStudy(data=str(texts), target="y", datasets="none").problems())
+
+
+@pytest.mark.slow
+def test_a_data_set_of_two_classes_has_a_curve_of_logistic_regression():
+    """Assert theory at a small step size, its failure near the threshold, and no curve of a regression."""
+    scale = Scale(2, 500, 4, 0, True, 1)
+    rows = np.random.Generator(np.random.Philox(4)).standard_normal((80, 3))
+    problem = LeastSquares.from_arrays(rows, (rows[:, 0] + rows[:, 2] > 0).astype(float), ridge=0.1)
+    curve = general_losses.classes(scale, "own", problem)
+    assert curve.name == "logistic regression on own" and curve.against == general_losses.EXPANDED
+    ratios = curve.simulated[[0, -1]] / curve.lines[curve.against][[0, -1]]
+    assert abs(ratios[0] - 1) < 0.2 < abs(ratios[1] - 1)
+    regression = LeastSquares.from_arrays(rows, rows[:, 0], ridge=0.1)
+    assert general_losses.classes(scale, "own", regression) is None
+
+
+def test_each_picture_of_exact_theory_has_paths_that_agree_with_it():
+    """Assert that test loss and divergence are simulated, near theory and far from the limit."""
+    scale = Scale(3, 2000, 4, 0, True, 1)
+    problem = LeastSquares.from_dataset("airfoil", ridge=0.1, test_fraction=0.2, seed=0)
+    for curve, limit in (
+        (many_dimensions.decay_on_data(scale, "airfoil", problem), "gradient flow"),
+        (many_dimensions.sampling(scale), "Ornstein-Uhlenbeck"),
+    ):
+        assert curve.worst < 4
+        assert Curve(**(vars(curve) | {"against": limit})).worst > 8

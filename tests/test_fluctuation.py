@@ -241,7 +241,9 @@ def test_ellipses_turn_and_stretch():
     )
     values = curves.anisotropy.values
     assert values[0, 0] == pytest.approx(values[0, 1], rel=1e-3) and abs(values[1, 0] / values[1, 1] - 1) > 0.01
-    assert values[1, 2] == pytest.approx(values[1, 0], rel=0.1) and np.isinf(values[2]).all()
+    assert values[1, 2] == pytest.approx(values[1, 0], rel=0.1)
+    assert np.isinf(values[2, [0, 2]]).all() and curves.without_law == [9.0]
+    assert values[2, 1] == pytest.approx(values[0, 1], rel=1e-9)  # the limit has a law at every step size
 
 
 @pytest.mark.parametrize(("make", "message"), [
@@ -343,3 +345,13 @@ def test_a_refusal_has_the_right_reason(make, message):
     rows = LeastSquares.gaussian(30, 3, noise=0.4, seed=1, ridge=0.1)
     with pytest.raises(InvalidInput, match=message):
         make(rows, NoisyQuadratic([1.0, -0.5], [1.0, 1.0], minimiser=[1.0, 1.0]))
+
+
+def test_a_limit_may_be_its_class_and_a_method_without_a_law_is_named():
+    """Assert the same column either way, and that the refusal says which method."""
+    problem = LeastSquares.from_dataset("diabetes", ridge=0.1)
+    sgd = SGD(problem, 0.05, 4)
+    by_class, by_function = (fluctuation.table({"SGD": sgd}, [limit]) for limit in (HomogenizedSGD, HomogenizedSGD.of))
+    np.testing.assert_array_equal(by_class.dataset.excess_of_limit, by_function.dataset.excess_of_limit)
+    with pytest.raises(InvalidInput, match="method 'Adam' cannot stand in the table: Adam has no closed .* closure"):
+        fluctuation.table({"SGD": sgd, "Adam": SGD(problem, 0.05, rule="adam")})

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 from sgdlimits import compare
-from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
+from sgdlimits.diffusions import (
+    AdamSDE,
+    GradientFlow,
+    HomogenizedSGD,
+    ModifiedEquation,
+    OrnsteinUhlenbeck,
+    UnderdampedLangevin,
+)
 from sgdlimits.discrete import SGD
 from sgdlimits.ensembles import Gaussian
 from sgdlimits.exact.errors import InvalidInput
@@ -118,3 +125,28 @@ def test_the_same_noise_is_asked_at_more_than_one_point():
 
     assert _same_noise(own, own, 3)
     assert not _same_noise(own, lambda second, mean: np.trace(second) / 3 * np.eye(3), 3)
+
+
+def test_errors_are_drawn_against_what_the_order_is_counted_in():
+    """Assert the abscissa: sqrt(step size) under momentum, on which the drawn slope is the one that is printed."""
+    problem = problems()["finite"]
+    sgd = SGD(problem, 0.01, 2, momentum=0.9)
+    found = compare.orders(sgd, UnderdampedLangevin.of(sgd), x0=START, steps=8, rungs=4)
+    (ax,) = found.plot().axes
+    x, y = ax.lines[0].get_data()
+    drawn = np.polyfit(np.log(x), np.log(y), 1)[0]
+    assert ax.get_xlabel() == "sqrt(step size)" and "Weak order" in ax.get_title(loc="left")
+    assert drawn == pytest.approx(found.table()[0]["slope"], rel=0.05)
+
+
+def test_no_order_is_claimed_of_adam_from_zero():
+    """Assert a dash and its reason without a second moment at the start, and the order 1 with one."""
+    problem = problems()["finite"]
+    adam = SGD(problem, 0.05, 64, rule="adam")
+    loose = compare.orders(adam, AdamSDE.of(adam), x0=np.ones(3), steps=2, rungs=3, paths=20)
+    firm = compare.orders(adam, AdamSDE.of(adam, second_moment=1.0), x0=np.ones(3), steps=2, rungs=3, paths=20)
+    assert np.isnan(loose.dataset.claimed).all() and (firm.dataset.claimed == 1).all()
+    assert "no order is claimed" in " ".join(str(loose).split()) and "no order is claimed" not in str(firm)
+    assert np.isfinite(loose.dataset.constant).all()
+    with pytest.raises(AttributeError, match=r"AdamSDE has no stationary\(\): its moments do not close"):
+        AdamSDE.of(adam).stationary()

@@ -108,10 +108,12 @@ def orders(
         whole_number("substeps", substeps, 1), threads, progress,
     )  # fmt: skip
     summary = {name: np.full(errors.shape[:2], np.nan) for name in SUMMARY}
-    claimed = np.array([[float(process.weak_order)] * len(functions) for process in compared])
+    powers = np.array([[float(process.weak_order)] * len(functions) for process in compared])
+    claims = np.array([getattr(process, "claims_order", True) for process in compared])
+    claimed = np.where(claims[:, None], powers, np.nan)
     for row in np.ndindex(errors.shape[:2]):
         measured = found.parameters, errors[row], deviations[row]
-        values = (*fits.power(*measured), *fits.leading_constant(*measured, float(claimed[row])))
+        values = (*fits.power(*measured), *fits.leading_constant(*measured, float(powers[row])))
         for name, value in zip(SUMMARY, values):
             summary[name][row] = value
     return _labelled(reference, compared, found, list(functions), errors, deviations, summary, claimed, None, [], paths)

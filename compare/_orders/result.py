@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 QUANTITIES = ("risk", "mean", "covariance")
+NO_FIT = "the error changes sign along the ladder, or is rounding, or too few rungs are stable"
 SUMMARY = ("slope", "slope_error", "claimed", "constant", "constant_error", "constant_predicted")
 
 
@@ -83,8 +84,13 @@ class Orders(Result):
             f"Errors against the reference are {kind} at {ladder.size} step sizes from "
             f"{number(ladder.min(), 3)} to {number(ladder.max(), 3)}, at one fixed time. {fit}"
             ", beside the one that theory predicts. A slope alone proves little: gradient flow has order 1 too. "
-            "–: the error changes sign along the ladder, or is rounding, or too few rungs are stable."
+            f"–: {'errors are within their standard errors, so take more paths' if paths else NO_FIT}."
         )
+        if any(math.isnan(row["claimed"]) for row in self.table()):
+            reading += (
+                " Where no order is claimed (v starts at zero: pass second_moment= for a start at which one is) the "
+                "constant is of the first power."
+            )
         if parameter != "step_size":
             reading += f" The ladder: {held.replace('step_size', 'step size')}."
         faster = [

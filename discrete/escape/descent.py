@@ -134,7 +134,7 @@ class LandscapeDescent:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        instance_of("landscape", self.landscape, Landscape, "see sgdlimits.problems.landscapes")
+        instance_of("landscape", self.landscape, Landscape, "one of your own is a UserLandscape")
         object.__setattr__(self, "step_size", positive("step_size", self.step_size))
         object.__setattr__(self, "momentum", check_momentum(self.momentum))
         object.__setattr__(self, "nesterov", flag("nesterov", self.nesterov))

@@ -95,6 +95,7 @@ def rate(
         _check_noise(model)
     if method is not None:
         one_of("method", method, METHODS)
+    tolerance, seed = positive("tolerance", tolerance), seed_number(seed)
     options = {"tolerance": tolerance, "seed": seed, "importance": importance, "burn_in": burn_in, "threads": threads}
     if method == "kramers":
         known = kramers(process)
@@ -243,7 +244,6 @@ def _splitting(
     process: Any, model: StepModel | None, basin: Basin, tolerance: float, seed: int, importance: Any,
     burn_in: int | None, threads: int | None,
 ) -> EscapeRate:  # fmt: skip
-    tolerance, seed = positive("tolerance", tolerance), seed_number(seed)
     burn_in = None if burn_in is None else whole_number("burn_in", burn_in, 1)
     simulator = process.simulator() if isinstance(process, Process) else RecurrenceSimulator(process, basin.dimension)
     if simulator.dimension != basin.dimension:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, function
+from sgdlimits.exact.written_numbers import known, rounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +97,12 @@ class EscapeRate:
         return 1 / self.rate
 
     def __repr__(self) -> str:
-        known = (
+        error = (
             "no bound on its error" if math.isnan(self.error)
             else f"+- {self.error:.2g}{' (95 %)' if self.sampled else ''}"
         )  # fmt: skip
         note = f"; {self.note}" if self.note else ""
-        return f"EscapeRate({self.rate:.6g} a step, {known}; {self.method}{note})"
+        return f"EscapeRate({rounded(self.rate, self.error)} a step, {error}; {self.method}{note})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,4 +138,4 @@ class EscapeExponent:
         ratio = "" if math.isnan(self.in_kramers) else f", {self.in_kramers:.6g} times that of Kramers' formula"
         end = np.array2string(self.path[-1], precision=4)
         note = f"; {self.note}" if self.note else ""
-        return f"EscapeExponent({self.exponent:.8g} +- {self.error:.2g}{ratio}; to {end}{note})"
+        return f"EscapeExponent({known(self.exponent, self.error)} +- {self.error:.2g}{ratio}; to {end}{note})"

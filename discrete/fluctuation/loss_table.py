@@ -63,11 +63,11 @@ def table(
     methods : mapping name -> SGD, or sequence of SGD
         Whose second moments close.
     limits : sequence of functions of an SGD, optional
-        `diffusions.ModifiedEquation.of` and the like, beside the overdamped Ornstein-Uhlenbeck limit, which is there
-        for every rule whose step is affine: the mean pull of a step, and the noise at the mean position; of plain
-        descent and momentum step_size / (1 - momentum) and the noise of the minimiser. The label of what they give
-        names the column, with the words "with replacement" where the descent draws without it and the limit knows only
-        batches with it.
+        `diffusions.ModifiedEquation.of` and the like, or the class, beside the overdamped Ornstein-Uhlenbeck limit,
+        which is there for every rule whose step is affine: the mean pull of a step, and the noise at the mean position;
+        of plain descent and momentum step_size / (1 - momentum) and the noise of the minimiser. The label of what they
+        give names the column, with the words "with replacement" where the descent draws without it and the limit knows
+        only batches with it.
 
     Raises
     ------
@@ -76,6 +76,7 @@ def table(
     """
     import xarray
 
+    limits = [limit.of if isinstance(limit, type) and hasattr(limit, "of") else limit for limit in limits]
     named = dict(methods) if isinstance(methods, Mapping) else {sgd.label: sgd for sgd in methods}
     if not named or (not isinstance(methods, Mapping) and len(named) < len(methods)):
         raise InvalidInput("methods must be at least one, with different names: pass a dict of name -> SGD")
@@ -91,6 +92,8 @@ def table(
             excess.append(math.inf)
             tests.append(math.inf)
             notes.append(f"{name}: {error}")
+        except InvalidInput as error:
+            raise InvalidInput(f"method {name!r} cannot stand in the table: {error}") from None
         else:
             excess.append(law.risk - least)
             tests.append(_test_excess(sgd, law.covariance))

@@ -120,7 +120,8 @@ def shapes(
     -------
     xarray.Dataset
         `anisotropy(step_size, law)`, `angle(step_size, law)` in radians and `covariance(step_size, law, row, column)`,
-        laws "discrete", "Ornstein-Uhlenbeck" and, if asked for, "simulated".
+        laws "discrete", "Ornstein-Uhlenbeck" and, if asked for, "simulated". Past the threshold the first and the last
+        have none: inf, and nan for the angle; `without_law` lists these step sizes.
     """
     import xarray
 
@@ -131,11 +132,13 @@ def shapes(
         raise InvalidInput("paths is 1, and one path has no covariance: take more, or 0 for none")
     laws = [*LAWS, "simulated"] if paths else list(LAWS)
     found = np.full((sizes.size, len(laws), 2, 2), np.inf)
+    without: list[tuple[int, Unstable]] = []
     for index, size in enumerate(sizes):
         here = replace(sgd, step_size=float(size))
         try:
             state = here._stationary_state()
-        except Unstable:
+        except Unstable as error:
+            without.append((index, error))
             continue
         for place, modes in enumerate((state.positions, state.overdamped_covariance)):
             found[index, place] = state.out(modes)[np.ix_(chosen, chosen)]
@@ -143,6 +146,11 @@ def shapes(
             steps = whole_number("steps", steps, 1)
             run = here.simulate(sgd.problem.minimiser, steps, paths, ("state",), [steps], seed)
             found[index, 2] = np.cov(run.state.values[:, -1][:, chosen].T)
+    if len(without) == sizes.size and without:
+        raise without[0][1]
+    settled = np.setdiff1d(np.arange(sizes.size), [index for index, _ in without])
+    for index, _ in without:  # the limit has a law at every step size, which is a factor of its covariance
+        found[index, 1] = found[settled[0], 1] * (sizes[index] / sizes[settled[0]])
     finite = np.isfinite(found).all(axis=(2, 3))
     drawn = {at: Ellipse(np.zeros(2), found[at], 0.95) for at in zip(*np.nonzero(finite))}
     tables = {name: np.full(finite.shape, np.nan if name == "angle" else np.inf) for name in ("anisotropy", "angle")}
@@ -156,7 +164,10 @@ def shapes(
             "covariance": (("step_size", "law", "row", "column"), found),
         },
         {"step_size": sizes, "law": laws, "row": names, "column": names},
-        {"process": sgd.label, "paths": paths, "steps": steps, "seed": seed},
+        {
+            "process": sgd.label, "paths": paths, "steps": steps, "seed": seed,
+            "without_law": [float(sizes[index]) for index, _ in without],
+        },
     )
 
 

@@ -14,7 +14,7 @@ from numba import types
 from numba.extending import overload
 
 from sgdlimits.exact.compiling import compiled
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, nearest
 
 from .adam import Adam, AdamW, adam
 from .clipped import Clipped, clip
@@ -99,8 +99,8 @@ def find_rule(rule: Any) -> Rule:
 def _by_name(name: str) -> Rule:
     named = {_spelled(cls.__name__): cls for cls in RULES}
     if _spelled(name) not in named:
-        allowed = ", ".join(repr(cls.__name__) for cls in RULES)
-        raise InvalidInput(f"rule {name[:40]!r} is not known; allowed: {allowed}, or an object of discrete.rules")
+        meant = nearest(name.title().replace("_", ""), [cls.__name__ for cls in RULES])
+        raise InvalidInput(f"rule {name[:40]!r} is not known; {meant} Or pass an object of discrete.rules")
     cls = named[_spelled(name)]
     try:
         return cls()

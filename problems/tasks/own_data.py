@@ -77,7 +77,7 @@ def from_csv(
     name : str, optional
         The file's by default.
     form
-        Settings of `csv_files.CsvFormat`: one_hot, drop, delimiter, decimal.
+        Settings of `csv_files.CsvFormat`: one_hot, drop, delimiter, decimal, complete_rows.
 
     Raises
     ------

@@ -79,6 +79,9 @@ class Curve:
         Which axes are logarithmic: "", "x", "y" or "xy".
     note : str
         What must be known to read it.
+    marks : mapping from names to places on the x axis
+    spreads : mapping from labels of lines to (n,) arrays
+        Standard errors of lines that are themselves simulated.
     """
 
     name: str
@@ -93,6 +96,7 @@ class Curve:
     log: str = "y"
     note: str = ""
     marks: Mapping[str, float] = field(default_factory=dict)
+    spreads: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def deviations(self) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -47,17 +48,19 @@ def shape(scale: Scale) -> tuple[Curve, dict[str, tuple[Ellipse, Ellipse, np.nda
 
 
 def _anisotropy(scale: Scale, size: float) -> tuple[float, float]:
-    ends = end_of_paths(
-        SGD(NoisyQuadratic(HESSIAN, NOISE), size), np.zeros(2), 600, scale.paths, scale.seed, scale.threads
-    )
-
-    def ratio(sample: np.ndarray) -> float:
-        small, large = np.linalg.eigvalsh(np.cov(sample.T))
+    def ratio(covariance: np.ndarray) -> float:
+        small, large = np.linalg.eigvalsh(covariance)
         return float(large / small)
 
+    return _of_covariance(scale, SGD(NoisyQuadratic(HESSIAN, NOISE), size), ratio)
+
+
+def _of_covariance(scale: Scale, sgd: SGD, look: Callable[[np.ndarray], float]) -> tuple[float, float]:
+    """A function of the covariance over paths, and its standard error by the bootstrap."""
+    ends = end_of_paths(sgd, np.zeros(2), 600, scale.paths, scale.seed, scale.threads)
     generator = np.random.Generator(np.random.Philox([scale.seed, 2]))
-    again = [ratio(ends[generator.integers(0, len(ends), len(ends))]) for _ in range(50)]
-    return ratio(ends), float(np.std(again, ddof=1))
+    again = [look(np.cov(ends[generator.integers(0, len(ends), len(ends))].T)) for _ in range(50)]
+    return look(np.cov(ends.T)), float(np.std(again, ddof=1))
 
 
 def on_data(scale: Scale, name: str, problem: LeastSquares) -> tuple[Curve, LossTable, float]:
@@ -150,6 +153,16 @@ def decay_on_data(scale: Scale, name: str, problem: LeastSquares) -> Curve | Non
         found = fluctuation.weight_decay(sgd, ridges)
     except SgdlimitsError:
         return None
+
+    def look(ridge: float) -> tuple[float, float]:
+        here = replace(sgd, problem=problem.with_ridge(ridge))
+        law = here.stationary()
+        ends = end_of_paths(here, (law.mean, law.covariance), STEPS, min(scale.paths, 4000), scale.seed, scale.threads)
+        values = 0.5 * np.square(ends @ problem.test_features.T - problem.test_targets).mean(axis=1)
+        error = float(values.std(ddof=1) / np.sqrt(len(values)))
+        return float(values.mean()), error if here.fourth_moments_settle() else np.nan
+
+    simulated, errors = scale.seen(ridges.tolist(), look)
     flow = []
     for ridge in ridges:
         there = problem.with_ridge(float(ridge)).minimiser
@@ -157,8 +170,9 @@ def decay_on_data(scale: Scale, name: str, problem: LeastSquares) -> Curve | Non
     return Curve(
         f"decay-{name}", f"{name}: loss on held-out rows against weight decay", "ridge / largest eigenvalue",
         "expected test loss", ridges / largest,
-        {EXACT: found.dataset.test_risk.values, "gradient flow": np.array(flow)},
-        log="x", note=f"Step size 0.6 of the threshold without the ridge that is tried, batches of {batch}; exact.",
+        {EXACT: found.dataset.test_risk.values, "gradient flow": np.array(flow)}, simulated, errors,
+        log="x", note=f"{name}: step size 0.6 of the threshold at the ridge of the study, batches of {batch}; paths "
+        "start from a Gaussian law with the exact moments.",
         marks={"best": found.best / largest},
     )  # fmt: skip
 
@@ -178,10 +192,20 @@ def sampling(scale: Scale) -> Curve:
     found = fluctuation.posterior(SGD(NoisyQuadratic(HESSIAN, NOISE), 0.1), samples)
     sizes = np.exp(scale.grid(np.log(0.2), np.log(1.9))) * found.continuous_step_size
     values = found.divergences(sizes).divergence.values
+    root = np.linalg.cholesky(samples * np.array(HESSIAN))
+
+    def divergence(covariance: np.ndarray) -> float:
+        parts = np.linalg.eigvalsh(root.T @ covariance @ root)
+        return float(0.5 * (parts - np.log(parts) - 1).sum())
+
+    simulated, errors = scale.seen(
+        sizes.tolist(), lambda size: _of_covariance(scale, SGD(NoisyQuadratic(HESSIAN, NOISE), size), divergence)
+    )
     return Curve(
         "posterior", "SGD as a sampler: divergence from the posterior of two samples", "step size", "divergence (nats)",
-        sizes, {EXACT: values[:, 0], OU: values[:, 1]}, log="xy",
-        note=f"Sampler: the best step size is {found.step_size:.5g}, continuous time says "
+        sizes, {EXACT: values[:, 0], OU: values[:, 1]}, simulated, errors, log="xy",
+        note="Sampler: points are the divergence of the Gaussian law with the paths' covariance, their standard errors "
+        f"by the bootstrap; the best step size is {found.step_size:.5g}, continuous time says "
         f"{found.continuous_step_size:.5g}; with the exact preconditioner the divergence is 0.",
-        marks={"best": found.step_size},
+        marks={"best": found.step_size, "best in continuous time": found.continuous_step_size},
     )  # fmt: skip

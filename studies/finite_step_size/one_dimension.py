@@ -47,7 +47,7 @@ def momentum(scale: Scale) -> list[Curve]:
         found.append(Curve(
             name.replace(" ", "-"), f"Momentum 0.9, {name}: the variance at stationarity", "step size x curvature",
             "variance", sizes, lines, ends[0], ends[1], note=f"{name}: there is no law from {top:.4g} on.",
-            marks={"": top},
+            marks={"no law from": top},
         ))  # fmt: skip
     return found
 
@@ -67,9 +67,9 @@ def streaming(scale: Scale) -> Curve:
     found = scale.seen(made, lambda sgd: _paths(scale, sgd, 600))
     return Curve(
         "minibatch", "Minibatch noise on a stream: additive noise misses where the variance ends",
-        "step size x curvature", "variance / label noise", sizes, lines, found[0], found[1],
+        "step size x curvature", "variance (label noise 1)", sizes, lines, found[0], found[1],
         note=f"Stream: batches of {batch}; the variance is infinite from {top:.4g} on, and has no standard error over "
-        "paths where the fourth moment is infinite: no interval is drawn there.", marks={"": top},
+        "paths where the fourth moment is infinite: no interval is drawn there.", marks={"infinite from": top},
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def finite(scale: Scale) -> Curve:
     return Curve(
         "finite", "1000 rows on a line, batches of 10: the variance at stationarity",
         "step size of the loss without 1/2", "variance", sizes / 2, lines, found[0], found[1],
-        note="The published loss has no factor 1/2.", marks={"": top / 2},
+        note="The published loss has no factor 1/2.", marks={"infinite from": top / 2},
     )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from .curves import EXACT, Curve, Scale, end_of_paths, trace_or_inf, variance_of
 
 PARAMETERS, BATCH, NOISE = 4, 16, 0.5
 LIMIT = "limit in continuous time"
-CLOSURE, MANY = "closure", "many parameters: step size / batch size"
+CLOSURE, MANY = "closure", "many parameters"
 
 
 def variance_check(check: Any, words: str) -> dict[str, float]:
@@ -46,7 +46,7 @@ def newton(scale: Scale) -> Curve:
     simulated, errors = scale.seen(made, look)
     return Curve(
         "Newton", "Newton's method on a stream: trace of the covariance", "step size", "trace of the covariance",
-        sizes, lines, simulated, errors, marks={"": top},
+        sizes, lines, simulated, errors, marks={"infinite from": top},
         note=f"Newton: {PARAMETERS} parameters of curvatures 1 to 0.1, batches of {BATCH}, label noise {NOISE:g}; no "
         f"law from {top:.4g} on; no interval is drawn where the fourth moment is infinite.",
     )  # fmt: skip
@@ -66,7 +66,7 @@ def natural_gradient(scale: Scale) -> Curve:
     closure, seen, error, theory = np.array(found).T
     return Curve(
         "natural gradient", "Natural gradient: the closure is not the variance of the rule itself", "step size",
-        "variance along directions", sizes, {CLOSURE: closure, MANY: theory}, seen, error, against=CLOSURE,
+        "mean variance of a coordinate", sizes, {CLOSURE: closure, MANY: theory}, seen, error, against=CLOSURE,
         note=f"Natural gradient: {parameters} parameters, batches of {batch}, no label noise, the matrix anew at every "
-        "step.",
+        "step. Many parameters: the variance tends to step size / batch size as their number grows.",
     )  # fmt: skip

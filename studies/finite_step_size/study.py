@@ -35,8 +35,9 @@ class FiniteStepSizeStudy(DataFileSettings):
 
     Attributes
     ----------
-    data, target, one_hot, drop, delimiter, decimal, data_sha256 : str, optional
-        A CSV file as one more data set, before the named ones; see `studies.data_files`.
+    data, target, one_hot, drop, delimiter, decimal, complete_rows, data_sha256 : optional
+        A CSV file as one more data set, before the named ones; see `studies.data_files`. Where the target has two
+        values, texts or numbers, least squares takes them as 0 and 1, and logistic regression learns them too.
     datasets : str
         Names of data sets, separated by commas; "none": no other than the file.
     batch_size : int
@@ -86,9 +87,18 @@ class FiniteStepSizeStudy(DataFileSettings):
     def problems(self) -> Iterator[tuple[str, LeastSquares]]:
         """Names and data sets, the file first."""
         from sgdlimits.problems import LeastSquares
+        from sgdlimits.problems.csv_files import CsvFormat
+        from sgdlimits.problems.tables import read_csv
 
         if self.data is not None:
-            yield Path(self.data).stem, self.read_file(self.ridge, True, HELD_OUT, self.seed)
+            path, target, form = self.checked_file()
+            table = read_csv(path, target, form=CsvFormat(**form), classes=None)
+            if len(table.classes) > 2:
+                raise InvalidInput(
+                    f"the target {target!r} has {len(table.classes)} different texts, and this study takes numbers or "
+                    "two classes: take another column, or study golden-path"
+                )
+            yield Path(self.data).stem, LeastSquares.from_table(table, self.ridge, True, HELD_OUT, self.seed)
         for name in self.names:
             yield name, LeastSquares.from_dataset(name, ridge=self.ridge, test_fraction=HELD_OUT, seed=self.seed)
 
@@ -144,6 +154,7 @@ class FiniteStepSizeStudy(DataFileSettings):
                     curve, table, size = many_dimensions.on_data(here, name, problem)
                     add([curve, many_dimensions.decay_on_data(here, name, problem)])
                     tables[name] = table, size
+                    add(general_losses.classes(here, name, problem))
                 for make_loss in (general_losses.logistic, general_losses.network, general_losses.widths):
                     add(make_loss(here))
         finally:

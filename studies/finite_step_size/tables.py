@@ -110,18 +110,17 @@ def finding(result: FiniteStepSizeResult) -> str:
             f"{_percent(first.off('modified equation, order 2'))} against {_percent(first.off('Ornstein-Uhlenbeck'))} "
             "with additive noise."
         )
-    for name in ("logistic regression", "tanh network"):
-        if name in result.curves:
-            sentences.append(f"{_capital(result.curves[name].title.rpartition('; ')[2])} ({name}).")
+    broken = [
+        f"{curve.title.rpartition(' theory is ')[2]} ({name})" for name, curve in result.curves.items()
+        if " theory is " in curve.title
+    ]  # fmt: skip
+    if broken:
+        sentences.append(f"Theory of the quadratic at a minimum is {'; '.join(broken)}.")
     return " ".join(sentences)
 
 
 def _error(curve: Curve, label: str, place: int) -> float:
     return float(curve.lines[label][place] / curve.lines[curve.against][place] - 1)
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
 
 
 def _percent(value: float, sign: bool = False) -> str:

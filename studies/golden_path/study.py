@@ -39,7 +39,7 @@ class GoldenPathStudy(DataFileSettings):
 
     Attributes
     ----------
-    data, target, one_hot, drop, delimiter, decimal, data_sha256 : str, optional
+    data, target, one_hot, drop, delimiter, decimal, complete_rows, data_sha256 : optional
         A CSV file as one more setting, before the named tasks; see `studies.data_files`. A target of texts is a
         classification.
     step_size : float

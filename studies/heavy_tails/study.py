@@ -34,7 +34,7 @@ class HeavyTailsStudy(DataFileSettings):
 
     Attributes
     ----------
-    data, target, one_hot, drop, delimiter, decimal, data_sha256 : str, optional
+    data, target, one_hot, drop, delimiter, decimal, complete_rows, data_sha256 : optional
         A CSV file as one more data set, before the named ones; see `studies.data_files`.
     datasets : str
         Names of data sets, separated by commas; "none": no other than the file. Random features are made of the first,
