@@ -154,9 +154,9 @@ class OptimiserLimit(OpenLaw, ABC):
         return True
 
     def __getattr__(self, name: str) -> Any:
-        if name in ("moments", "stationary", "stability"):  # AttributeError, so that hasattr says no
+        if name == "stability":  # AttributeError, so that hasattr says no
             raise AttributeError(
-                f"{type(self).__name__} has no {name}(): its moments do not close; sample it by compare.laws or "
+                f"{type(self).__name__} has no stability(): its moments do not close; sample it by compare.laws or "
                 "diffusions.integrate"
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")

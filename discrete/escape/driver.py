@@ -139,7 +139,10 @@ def _check_settles(model: StepModel) -> None:
 
 
 def _check_noise(model: StepModel) -> None:
-    if np.abs(model.noise).max() <= NO_NOISE**2 * max(1.0, float(np.square(model.minimum).max())):
+    none = (NO_NOISE * model.step_size) ** 2 * max(1.0, float(np.square(model.minimum).max()))
+    if getattr(model.process, "additive", False) and np.abs(model.noise).max() > 0:
+        return  # however small, it was given
+    if np.abs(model.noise).max() <= none:
         raise InvalidInput(
             "all noise dies out at the minimum, so that paths come to rest there and none escapes: give the labels or "
             "the gradient some noise"
