@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +17,7 @@ from .predictor import Predictor, hessian_gradient_by_differences
 from .zero_loss.activations import ACTIVATIONS, PIECEWISE_LINEAR
 
 HIDDEN = {**ACTIVATIONS, **PIECEWISE_LINEAR}
+BOUNDED = {"tanh": 1.0, "sigmoid": 0.25, "sine": 1.0, "erf": 2 / math.sqrt(math.pi)}  # by 1; suprema of their slopes
 
 
 @compiled(fastmath={"reassoc", "contract", "nsz"})  # the sum's order depends on the length alone
@@ -107,6 +109,16 @@ class TwoLayer(Predictor):
         """(U, b) and (V, c)."""
         second = self.width * (self.inputs + self.bias)
         return {"first layer": slice(0, second), "second layer": slice(second, self.dimension)}
+
+    @property
+    def largest_value(self) -> float | None:
+        """Supremum of |phi|; None where it is infinite."""
+        return 1.0 if self.activation in BOUNDED else None
+
+    @property
+    def largest_rise(self) -> float | None:
+        """Supremum of |phi'| of an activation of bounded values; None of others."""
+        return BOUNDED.get(self.activation)
 
     @property
     def work_size(self) -> int:
