@@ -7,13 +7,17 @@ from ._bounds import Bounds, bounds
 from ._closure import ClosureCheck, closure
 from ._contraction import Contraction, contraction
 from ._dose_response import DoseResponse, dose_response
+from ._finite_time_exponents import FiniteTimeExponents, finite_time_exponents
 from ._golden_path import GoldenPath, golden_path
+from ._last_iterates import LastIterates, last_iterates
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._matched_noise import MatchedNoise, linear_scaling, svag
 from ._noise_cost import NoiseCost, noise_cost, noise_cost_of_curves
 from ._orders import Orders, orders
 from ._paths import Paths, paths
+from ._rank_correlation import RankCorrelation, index_and_test_error, rank_correlation
+from ._singular_values import SingularValues, singular_values
 from ._snapping import Snapping, snapping
 from ._step_size_effect import StepSizeEffect, step_size_effect
 from ._tails import Tails, tails
@@ -25,14 +29,18 @@ __all__ = [
     "ClosureCheck",
     "Contraction",
     "DoseResponse",
+    "FiniteTimeExponents",
     "GoldenPath",
     "KnownLaw",
+    "LastIterates",
     "Laws",
     "Manifold",
     "MatchedNoise",
     "NoiseCost",
     "Orders",
     "Paths",
+    "RankCorrelation",
+    "SingularValues",
     "Snapping",
     "StepSizeEffect",
     "Tails",
@@ -42,7 +50,10 @@ __all__ = [
     "closure",
     "contraction",
     "dose_response",
+    "finite_time_exponents",
     "golden_path",
+    "index_and_test_error",
+    "last_iterates",
     "laws",
     "linear_scaling",
     "manifold",
@@ -50,6 +61,8 @@ __all__ = [
     "noise_cost_of_curves",
     "orders",
     "paths",
+    "rank_correlation",
+    "singular_values",
     "snapping",
     "step_size_effect",
     "svag",

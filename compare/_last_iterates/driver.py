@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.discrete import SGD
-from sgdlimits.ensembles.initial import Gaussian, initial_state
-from sgdlimits.exact.errors import InvalidInput, OverflowedPaths, StabilityWarning, flag, instance_of, one_of, whole_number
+from sgdlimits.ensembles.initial import initial_state
+from sgdlimits.exact.errors import InvalidInput, flag, instance_of, one_of, whole_number
 
 from .. import tail_estimators
 from .._tails.rows import known_index
 from ..capabilities import one_blas_thread
 from ..estimates import confidence_level
 from .result import LastIterates
+from .runs import halves_and_ends
 from .rows import Estimator, Row, groups_of, lognormal_verdict, row_of
 from .samples import NORM, WEIGHTS, centre_and_scale, layers_of, samples_of
 from .standing import transient, unsettled
@@ -90,11 +90,11 @@ def last_iterates(
     instance_of("sgd", sgd, SGD)
     paths, steps = whole_number("paths", paths, FEWEST_RUNS), whole_number("steps", steps, 2)
     level, values = confidence_level(confidence), whole_number("values", values, 500)
-    functions = {name: _function(name) for name in estimators}
+    functions = {name: estimator_of(name) for name in estimators}
     if not functions:
         raise InvalidInput(f"estimators is empty: name some of {', '.join(ESTIMATORS)}")
     places, initial = layers_of(sgd.problem, layers), initial_state(starts, sgd.problem.dimension, paths)
-    half, ends = _ends(sgd, initial, steps, paths, seed, threads, progress)
+    half, ends = halves_and_ends(sgd, initial, steps, paths, seed, threads, progress)
     known = known_index(sgd) if flag("exact", exact) else None
     index = math.nan if known is None or known.index is None else known.index.index
     centre, scale = centre_and_scale(ends)
@@ -122,31 +122,10 @@ def last_iterates(
     ))  # fmt: skip
 
 
-def _function(name: str) -> Estimator:
+def estimator_of(name: str) -> Estimator:
     function = getattr(tail_estimators, one_of("estimators", name, ESTIMATORS))
     further = {"resamples": 100, "goodness": False} if name == "power_law" else {}
     return partial(function, independent=True, **further)
-
-
-def _ends(
-    sgd: SGD, initial: Gaussian | np.ndarray, steps: int, paths: int, seed: int, threads: Any, progress: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Positions (paths, d) after half the steps and after all of them."""
-    start = (initial.mean, initial.covariance) if isinstance(initial, Gaussian) else initial
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", StabilityWarning)  # an index of at most 2 is the finding, not a fault
-        warnings.simplefilter("ignore", OverflowedPaths)  # refused below
-        run = sgd.simulate(
-            start, steps, paths, {"x": "state"}, [steps // 2, steps], seed, threads=threads, progress=progress
-        )
-    half, last = np.moveaxis(run["x"].values, 1, 0)
-    gone = int((~np.isfinite(last).all(axis=1)).sum())
-    if gone:
-        raise InvalidInput(
-            f"{gone} of {paths} runs of {sgd.label} left the range of floating-point numbers in {steps} steps: lower "
-            "the step size, or steps"
-        )
-    return half, last
 
 
 def _dataset(

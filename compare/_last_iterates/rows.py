@@ -120,9 +120,9 @@ def shape_interval(whole: TailEstimate, parts: list[TailEstimate], level: float)
     Runs are independent, so that nothing is asked of the weights of one. An estimate that was called infinite counts
     with the shape that it had: that of a light tail may be negative.
     """
-    count, shapes = len(parts), np.array([_shape(part) for part in parts])
+    count, shapes = len(parts), np.array([raw_shape(part) for part in parts])
     error = math.sqrt((count - 1) / count * float(np.square(shapes - shapes.mean()).sum()))
-    half, middle = student_quantile(level, count - 1) * error, _shape(whole)
+    half, middle = student_quantile(level, count - 1) * error, raw_shape(whole)
     open_end = math.isinf(whole.upper) or middle <= half
     return 1 / max(middle + half, TINY), math.inf if open_end else 1 / (middle - half)
 
@@ -138,13 +138,14 @@ def dispersion(counts: np.ndarray) -> float:
 
 def stretched(found: TailEstimate, effect: float) -> tuple[float, float]:
     """The estimator's own interval, as if `effect` values were one: of 1 / index, by the root of that."""
-    shape, factor = _shape(found), math.sqrt(effect)
+    shape, factor = raw_shape(found), math.sqrt(effect)
     high = shape + factor * max(1 / found.lower - shape, 0.0) if found.lower > 0 else math.inf
     low = -math.inf if math.isinf(found.upper) else shape - factor * max(shape - 1 / found.upper, 0.0)
     return 1 / max(high, TINY), 1 / low if low > TINY else math.inf
 
 
-def _shape(found: TailEstimate) -> float:
+def raw_shape(found: TailEstimate) -> float:
+    """1 / index before doubts called it infinite; of methods with a shape that one, which may be negative."""
     if "shape" in found.details:
         return found.details["shape"]
     index = found.details.get("unjudged", found.index)

@@ -30,6 +30,7 @@ from .statistics import statistics
 
 NUMBERS = 2**23  # of bases that are held at once
 PRODUCTS = 600  # with a batch Hessian, at most
+LOOKS = 6  # recorded steps, unless said otherwise
 LEVELS = (0.05, 0.5, 0.95)
 
 
@@ -39,7 +40,7 @@ def singular_values(
     x0: Any,
     steps: int,
     *,
-    record: int | Sequence[int] | None = 6,
+    record: int | Sequence[int] | None = None,
     runs: int = 8,
     batches: int = 16,
     levels: Sequence[float] = LEVELS,
@@ -62,7 +63,7 @@ def singular_values(
         One start for all runs, or one each.
     steps : int
     record : None, int or steps
-        Where spectra are taken, as in `simulate`.
+        Where spectra are taken; default about 6, evenly spaced, the first and the last among them.
     runs : int
         Independent runs; at least 2, since means over batches at one place are no independent values.
     batches : int
@@ -96,7 +97,9 @@ def singular_values(
     runs, batches = whole_number("runs", runs, 2), whole_number("batches", batches, 1)
     d = sgd.problem.dimension
     starts = _starts(x0, d, runs)
-    at, level, seed = recorded_steps(record, steps), confidence_level(confidence), seed_number(seed)
+    steps = whole_number("steps", steps)
+    at = recorded_steps(min(LOOKS, steps + 1) if record is None else record, steps)
+    level, seed = confidence_level(confidence), seed_number(seed)
     levels = np.array([positive("a level", each) for each in levels])
     if not levels.size or levels.max() >= 1 or (np.diff(levels) <= 0).any():
         raise InvalidInput(f"levels must rise between 0 and 1, got {levels.tolist()}")
