@@ -88,7 +88,7 @@ def spectral_ends(
         if j + 1 == basis.shape[1]:
             basis = np.concatenate([basis, np.empty((len(active), min(most - j - 1, j + 1), d))], axis=1)
         basis[:, j + 1] = w / beta[:, j, None]
-    return SpectralEnds(*found, products=taken)
+    return SpectralEnds(found[0], found[1], found[2], found[3], found[4], taken)
 
 
 def _ritz(alpha: np.ndarray, beta: np.ndarray, target: float) -> np.ndarray:

@@ -89,9 +89,9 @@ class FiniteTimeExponents(Result):
         told = self.dataset.attrs
         of = "positions" if told["state"] == told["dimension"] else "states (position and what the rule keeps)"
         said = [
-            f"together: neighbouring {of} under the same batches approach each other in the mean; apart: they separate; "
-            "undecided: the interval of the mean over runs straddles 0. Over a finite time the first directions matter "
-            "by something like 1 / steps; a burn-in leaves them out.",
+            f"together: neighbouring {of} under the same batches approach each other in the mean; apart: they "
+            "separate; undecided: the interval of the mean over runs straddles 0. Over a finite time the first "
+            "directions matter by something like 1 / steps; a burn-in leaves them out.",
         ]
         if not math.isnan(told["exact"]):
             said.append(f"The exact largest exponent is {number(told['exact'], 6)} a step.")

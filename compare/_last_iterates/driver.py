@@ -103,7 +103,7 @@ def last_iterates(
     for layer, place in places.items():
         found, left_out = samples_of(ends, centre, scale, place, values)
         still.append(left_out)
-        notes.append(unsettled(*(np.linalg.norm(each[:, place], axis=1) for each in (half, ends)), steps))
+        notes.append(unsettled(half[:, place], ends[:, place], steps))
         lognormal.append([lognormal_verdict(found[kind], kind) for kind in (WEIGHTS, NORM)])
         for kind, sample in found.items():
             for name, function in functions.items():

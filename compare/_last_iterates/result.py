@@ -34,10 +34,10 @@ class LastIterates(Result):
     dataset : xarray.Dataset
         Over row: of_layer, of_sample ("weights": standardised ones of all runs; "norm": a distance a run), estimator,
         method, index with lower and upper, and alone_lower, alone_upper as if weights were independent; k, runs_above
-        and weights_above (from how many runs and weights the k largest come), verdict ("below 2", "above 2", "undecided"), beside_exact, notes
-        (JSON). Over (layer, sample): lognormal ("power law", "lognormal", "either") and lognormal_sentence. Over layer:
-        unsettled (empty, or how the law still changed), left_out (weights that do not move), first and last place. Over
-        (run, weight): end; over weight its centre and scale over runs.
+        and weights_above (from how many runs and weights the k largest come, effective numbers), verdict ("below 2",
+        "above 2", "undecided"), beside_exact, notes (JSON). Over (layer, sample): lognormal ("power law", "lognormal",
+        "either") and lognormal_sentence. Over layer: unsettled (empty, or how the law still changed), left_out (weights
+        that do not move), first and last place. Over (run, weight): end; over weight its centre and scale over runs.
     """
 
     kind: ClassVar[str] = "last iterates"
@@ -114,9 +114,10 @@ class LastIterates(Result):
         return [
             *said,
             "weights: each from its median over runs, in units of its own spread; norm: the distance of a run from "
-            "these medians. Weights of one run are not independent: their interval is the hull of the estimator's own "
-            f"and of the jackknife over {told['groups']} groups of runs, and p-values count runs. runs, weights: from how many "
-            "and weights the k largest come. Verdicts say whether the index is below 2, an infinite variance.",
+            "these medians. Weights of one run are not independent: their interval is the hull of the jackknife over "
+            f"{told['groups']} groups of runs and of the estimator's own, stretched by how unevenly its far values "
+            "fall on runs, and p-values count runs. runs, weights: from how many the k largest come, effective "
+            "numbers. Verdicts say whether the index is below 2, an infinite variance.",
         ]
 
     def plot(self) -> Figure:

@@ -18,7 +18,7 @@ from ..text_table import number
 from .samples import NORM, Sample
 
 TINY = 1e-9  # of 1 / index, below which an index is none
-UNEVEN = 0.5  # of the weights that alike ones would contribute, below which those far out are a few
+UNEVEN = 0.5  # of the effective number of weights were they alike, below which those far out are a few
 SHARE, SHARE_OF_NORMS = 0.05, 0.1  # of the values, on which the lognormal alternative is judged
 FEW_RUNS = 20  # that the values above a threshold come from, below which their variation is hardly known
 BELOW, ABOVE, UNDECIDED = "below 2", "above 2", "undecided"
@@ -37,7 +37,8 @@ class Row:
     alone_lower, alone_upper : float
         The estimator's own interval, for independent values.
     k, runs_above, weights_above : int
-        Order statistics used, and from how many runs and weights they come; 0 where that means nothing.
+        Order statistics used, and from how many runs and weights they come: the effective number, one over the sum of
+        squared shares. 0 where that means nothing.
     verdict : str
         Whether the index is below 2, where the variance is infinite: "below 2", "above 2", "undecided".
     """
@@ -60,10 +61,10 @@ class Row:
 
 
 def row_of(
-    layer: str, kind: str, name: str, estimator: Estimator, sample: Sample, groups: np.ndarray, level: float,
+    layer: str, kind: str, name: str, estimator: Estimator, sample: Sample, groups: list[np.ndarray], level: float,
     exact: float,
 ) -> Row:  # fmt: skip
-    """An estimate of a sample with its interval over runs; `groups` (G, runs of each) cut the runs for the jackknife."""
+    """An estimate of a sample, its interval over runs; the jackknife leaves out one of `groups` of runs at a time."""
     options: dict[str, Any] = {"confidence": level, **(sample.options if kind == NORM else {})}
     try:
         found = estimator(sample.values, **options)
@@ -73,7 +74,7 @@ def row_of(
     notes, runs, weights, effect = found.warnings, 0, 0, 1.0
     if found.k:
         farthest = _farthest(sample, kind, found.k)
-        runs, weights = (int(np.unique(each[farthest]).size) for each in (sample.runs, sample.weights))
+        runs, weights = (effective_number(each[farthest]) for each in (sample.runs, sample.weights))
         effect = dispersion(np.bincount(sample.runs[farthest], minlength=int(sample.runs.max()) + 1))
     if kind != NORM:
         parts = [estimator(sample.without(group), **options) for group in groups]
@@ -104,11 +105,11 @@ def _come_from(k: int, runs: int, weights: int, all_weights: int) -> tuple[str, 
         return ()
     said: tuple[str, ...] = ()
     if runs < FEW_RUNS:
-        said += (f"the {k} largest weights come from {runs} runs: more runs, not more weights, would tell",)
-    alike = all_weights * -math.expm1(k * math.log1p(-1 / all_weights)) if all_weights > 1 else 1.0
+        said += (f"the {k} largest weights come from about {runs} runs: more runs, not more weights, would tell",)
+    alike = 1 / (1 / all_weights + 1 / k)
     if weights < UNEVEN * alike:
         said += (
-            f"the {k} largest come from {weights} of {all_weights} weights, where weights alike would give about "
+            f"the {k} largest come from about {weights} of {all_weights} weights, where weights alike would give about "
             f"{alike:.0f}: the laws of weights differ, and a mixture of them has a tail that none of them need have",
         )
     return said
@@ -125,6 +126,12 @@ def shape_interval(whole: TailEstimate, parts: list[TailEstimate], level: float)
     half, middle = student_quantile(level, count - 1) * error, raw_shape(whole)
     open_end = math.isinf(whole.upper) or middle <= half
     return 1 / max(middle + half, TINY), math.inf if open_end else 1 / (middle - half)
+
+
+def effective_number(labels: np.ndarray) -> int:
+    """Of how many equally frequent labels the shares (k,) would have this sum of squares."""
+    shares = np.unique(labels, return_counts=True)[1] / labels.size
+    return round(1 / float(np.square(shares).sum()))
 
 
 def dispersion(counts: np.ndarray) -> float:

@@ -20,7 +20,7 @@ def transient(sgd: SGD, ends: np.ndarray) -> tuple[str, ...]:
     problem = sgd.problem
     if not isinstance(problem, PredictionProblem) or problem.ridge or math.isinf(problem.loss.largest_slope):
         return ()
-    said = (
+    said: tuple[str, ...] = (
         "the loss has a bounded slope and there is no ridge: nothing holds the weights back far out, and the law after "
         "so many steps is a transient one unless a stationary law is proved",
     )
@@ -49,10 +49,11 @@ def _largest_move(sgd: SGD, predictor: Any) -> float | None:
     return size * float(sgd.problem.loss.largest_slope) * hidden
 
 
-def unsettled(half: np.ndarray, last: np.ndarray, steps: int) -> str:
-    """That the norms (runs,) had another law after half the steps; empty where that is not seen."""
+def unsettled(middle: np.ndarray, end: np.ndarray, steps: int) -> str:
+    """That norms of positions (runs, d) had another law after half the steps; empty where that is not seen."""
     from scipy.stats import ks_2samp
 
+    half, last = np.linalg.norm(middle, axis=1), np.linalg.norm(end, axis=1)
     cut = half.size // 2  # two halves of the runs, so that the two samples are independent
     test = ks_2samp(half[:cut], last[cut:])
     if test.pvalue >= UNSETTLED:

@@ -92,12 +92,18 @@ def index_and_test_error(
     half, ends = halves_and_ends(sgd, initial, steps, runs, seed, threads)
     found, _ = samples_of(ends, *centre_and_scale(ends), places[layer], VALUES)
     wrong = 1 - task.test_accuracy(ends) if task.loss.classifies else task.test_risk(ends)
+    if not np.isfinite(wrong).all():
+        raise InvalidInput(
+            f"the test error of {int((~np.isfinite(wrong)).sum())} of {runs} runs of {sgd.label} left the range of "
+            "floating-point numbers: lower the step size, or steps"
+        )
     chosen = _resampled(seed, runs, resamples)
-    norms = [np.linalg.norm(each[:, places[layer]], axis=1) for each in (half, ends)]
+    place = places[layer]
     cell: dict[str, Any] = {
         "test_error": float(wrong.mean()), "test_error_error": float(wrong.std(ddof=1) / math.sqrt(runs)),
         "test_error_resampled": wrong[chosen].mean(axis=1), "test_risk": float(task.test_risk(ends).mean()),
-        "training_risk": float(task.problem.risk(ends).mean()), "steps": steps, "unsettled": unsettled(*norms, steps),
+        "training_risk": float(task.problem.risk(ends).mean()), "steps": steps,
+        "unsettled": unsettled(half[:, place], ends[:, place], steps),
     }  # fmt: skip
     for name in estimators:
         cell |= _indices(name, found[WEIGHTS], runs, chosen)

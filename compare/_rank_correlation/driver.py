@@ -32,7 +32,7 @@ def rank_correlation(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> RankCorrelation:
-    """Rank correlation of the tail index and the test error over the cells of a grid: do heavier tails generalise better?
+    """Rank correlation of tail index and test error over the cells of a grid: do heavier tails generalise better?
 
     Spearman's and Kendall's, for each estimator of the index, plain and at equal ranks of what else differs from cell
     to cell: a larger step size makes tails heavier and has trained further.
@@ -64,9 +64,9 @@ def rank_correlation(
     Notes
     -----
     Two intervals: over cells, were others drawn like them (jackknife of Fisher's transform, at least as wide as of
-    independent ranks), and over runs, were the same cells run again (bootstrap). The verdict stands on the hull of both:
-    it holds or fails only where neither the choice of cells nor the noise of runs could turn it. Cells of a grid are
-    neighbours, no independent draws; what they share is what `given` takes out.
+    independent ranks), and over runs, were the same cells run again (bootstrap). The verdict stands on the hull of
+    both: it holds or fails only where neither the choice of cells nor the noise of runs could turn it. Cells of a grid
+    are neighbours, no independent draws; what they share is what `given` takes out.
     """
     import xarray as xr
 
@@ -76,7 +76,7 @@ def rank_correlation(
         and not str(name).endswith(RESAMPLED)
     ]  # fmt: skip
     if not names:
-        raise InvalidInput("the grid has no variable shape_NAME (1 / index of an estimator): sweep index_and_test_error")
+        raise InvalidInput("the grid has no variable shape_NAME, 1 / index: sweep index_and_test_error")
     one_of("error", error, [str(name) for name in grid.data_vars])
     level, seed = confidence_level(confidence), seed_number(seed)
     resamples = whole_number("resamples", resamples, 100)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
-AXES = {
+AXES: dict[tuple[str, ...], str] = {
     ("row",): "estimator method given cells value lower upper cells_lower cells_upper runs_lower runs_upper",
 }
 ROW = (
@@ -89,15 +89,15 @@ class RankCorrelation(Result):
         told, said = self.dataset.attrs, []
         if told["fewest"] < told["cells"]:
             said.append(
-                f"{told['cells'] - told['fewest']} of {told['cells']} cells have no index or no error and are left out: "
-                "runs left the range of numbers, or the sample refused the estimator."
+                f"{told['cells'] - told['fewest']} of {told['cells']} cells have no index or no error and are left "
+                "out: runs left the range of numbers, or the sample refused the estimator."
             )
         return [
             *said,
-            "holds: the whole interval lies above 0; fails: below, heavier tails go with larger errors; undecided: it "
-            "straddles 0, or the index is the same everywhere. The interval is the hull of that over cells, were others "
-            "drawn like them, and of that over runs, were the same cells run again. An association over a grid is no "
-            "cause: at equal ranks of another quantity is what that quantity does not explain.",
+            "holds: the whole interval lies above 0; fails: below, heavier tails go with larger errors; undecided: "
+            "it straddles 0, or the index is the same everywhere. The interval is the hull of that over cells, were "
+            "others drawn like them, and of that over runs, were the same cells run again. An association over a "
+            "grid is no cause: at equal ranks of another quantity is what that quantity does not explain.",
         ]
 
     def plot(self, ax: Axes | None = None, estimator: str | None = None) -> Figure:

@@ -100,9 +100,9 @@ def singular_values(
     steps = whole_number("steps", steps)
     at = recorded_steps(min(LOOKS, steps + 1) if record is None else record, steps)
     level, seed = confidence_level(confidence), seed_number(seed)
-    levels = np.array([positive("a level", each) for each in levels])
-    if not levels.size or levels.max() >= 1 or (np.diff(levels) <= 0).any():
-        raise InvalidInput(f"levels must rise between 0 and 1, got {levels.tolist()}")
+    shares = np.array([positive("a level", each) for each in levels])
+    if not shares.size or shares.max() >= 1 or (np.diff(shares) <= 0).any():
+        raise InvalidInput(f"levels must rise between 0 and 1, got {shares.tolist()}")
     tolerance = positive("tolerance", tolerance)
     place_at = positions_along(sgd, starts, runs, seed, at)
     bar = open_progress(progress, float(at.size * runs * batches), patient="spectra of batch Hessians")
@@ -115,7 +115,7 @@ def singular_values(
         bar.close()
     sizes = np.array([float(sgd.step_sizes(step, step + 1)[0]) for step in at.tolist()])
     values = np.array(looked).reshape(at.size, 6, runs, batches)
-    record_of = statistics(np.moveaxis(values, 0, -1), sizes, levels, level)
+    record_of = statistics(np.moveaxis(values, 0, -1), sizes, shares, level)
     attributes = {
         "process": sgd.label, "problem": repr(sgd.problem), "batch_size": sgd.batch_size, "sampling": sgd.sampling,
         "step_size": repr(sgd.step_size), "dimension": d, "runs": runs, "batches": batches, "steps": int(at[-1]),
@@ -123,7 +123,7 @@ def singular_values(
     }  # fmt: skip
     coordinates = {
         "run": np.arange(runs), "batch": np.arange(batches), "step": at, "end": ["largest", "smallest"],
-        "level": levels,
+        "level": shares,
     }  # fmt: skip
     return SingularValues(labelled(record_of, AXES, coordinates, attributes))
 

@@ -91,11 +91,11 @@ class SingularValues(Result):
         """What was seen, and how to read it."""
         told, d = self.dataset.attrs, self.dataset
         sides, straddling = float(d["both_sides"].min()), float(d["straddling"].max())
+        error = max(float(d[f"sigma_{end}_error"].max()) for end in ("max", "min"))
         said = [
-            f"Between E log of the smallest and of the largest singular value lie all Lyapunov exponents of the product "
-            f"of steps, where the law of places is stationary. Quantiles are of log σ over runs and batches; errors of "
-            f"σ are at most {max(float(d['sigma_max_error'].max()), float(d['sigma_min_error'].max())):.1g}, from "
-            f"about {float(d['products'].mean()):.0f} products a draw.",
+            f"Between E log of the smallest and of the largest singular value lie all Lyapunov exponents of the "
+            f"product of steps, where the law of places is stationary. Quantiles are of log σ over runs and batches; "
+            f"errors of σ are at most {error:.1g}, from about {float(d['products'].mean()):.0f} products a draw.",
         ]
         if sides == 1.0:
             why = " (a batch Hessian with an eigenvalue 0 does that)" if told["dimension"] > told["batch_size"] else ""
@@ -105,8 +105,8 @@ class SingularValues(Result):
             )
         if straddling:
             said.append(
-                f"In up to {percent(straddling)} % of draws the spectrum goes past 1 / step size: the smallest singular "
-                "value then belongs to an eigenvalue inside it."
+                f"In up to {percent(straddling)} % of draws the spectrum goes past 1 / step size: the smallest "
+                "singular value then belongs to an eigenvalue inside it."
             )
         if float(d["unresolved"].max()):
             said.append(

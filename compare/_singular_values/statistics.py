@@ -43,9 +43,12 @@ def statistics(values: np.ndarray, sizes: np.ndarray, levels: np.ndarray, confid
     means = [over_runs(each.mean(axis=1), confidence) for each in logs]
     quantiles = np.array([[[quantile_over_runs(each[..., place], level, confidence) for place in range(sizes.size)]
                            for level in levels] for each in logs])  # fmt: skip
+    mean, lower, upper = np.array(means).swapaxes(0, 1)
+    middle, low, high = np.moveaxis(quantiles, -1, 0)
     return Stretching(
-        largest, smallest, *errors, lowest, highest, *np.array(means).swapaxes(0, 1), *np.moveaxis(quantiles, -1, 0),
-        straddling=(highest > 1 / sizes).mean(axis=(0, 1)),
+        sigma_max=largest, sigma_min=smallest, sigma_max_error=errors[0], sigma_min_error=errors[1], lowest=lowest,
+        highest=highest, mean_log=mean, mean_log_lower=lower, mean_log_upper=upper, quantile=middle,
+        quantile_lower=low, quantile_upper=high, straddling=(highest > 1 / sizes).mean(axis=(0, 1)),
         both_sides=((smallest <= 1 + errors[1]) & (largest >= 1 - errors[0])).mean(axis=(0, 1)),
         unresolved=(smallest <= errors[1]).mean(axis=(0, 1)), products=products.mean(axis=(0, 1)), step_size=sizes,
     )  # fmt: skip

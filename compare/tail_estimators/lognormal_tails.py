@@ -122,8 +122,8 @@ def against_lognormal(
 def design_effect(above: np.ndarray, labels: np.ndarray) -> float:
     """How many times the variance of the score of curvature is that of independent values, at least 1.
 
-    The score of a lognormal bend in an exponential law of log-excesses, freed of that of its scale, is z^2 - 4 z + 2 with
-    z the excess over its mean. Derived.
+    The score of a lognormal bend in an exponential law of log-excesses, freed of that of its scale, is z^2 - 4 z + 2
+    with z the excess over its mean. Derived.
     """
     z = above / above.mean()
     score = z**2 - 4 * z + 2
