@@ -66,7 +66,8 @@ def rank_correlation(
     Two intervals: over cells, were others drawn like them (jackknife of Fisher's transform, at least as wide as of
     independent ranks), and over runs, were the same cells run again (bootstrap). The verdict stands on the hull of
     both: it holds or fails only where neither the choice of cells nor the noise of runs could turn it. Cells of a grid
-    are neighbours, no independent draws; what they share is what `given` takes out.
+    are neighbours, no independent draws; what they share is what `given` takes out, whose own noise
+    over runs is not counted.
     """
     import xarray as xr
 
