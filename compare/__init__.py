@@ -9,13 +9,17 @@ from ._contraction import Contraction, contraction
 from ._dose_response import DoseResponse, dose_response
 from ._exit_scaling import ExitScaling, exit_scaling
 from ._exploration import Exploration, exploration
+from ._finite_time_exponents import FiniteTimeExponents, finite_time_exponents
 from ._golden_path import GoldenPath, golden_path
+from ._last_iterates import LastIterates, last_iterates
 from ._laws import Laws, laws
 from ._manifold import Manifold, manifold
 from ._matched_noise import MatchedNoise, linear_scaling, svag
 from ._noise_cost import NoiseCost, noise_cost, noise_cost_of_curves
 from ._orders import Orders, orders
 from ._paths import Paths, paths
+from ._rank_correlation import RankCorrelation, index_and_test_error, rank_correlation
+from ._singular_values import SingularValues, singular_values
 from ._snapping import Snapping, snapping
 from ._step_size_effect import StepSizeEffect, step_size_effect
 from ._tails import Tails, tails
@@ -30,14 +34,18 @@ __all__ = [
     "DoseResponse",
     "ExitScaling",
     "Exploration",
+    "FiniteTimeExponents",
     "GoldenPath",
     "KnownLaw",
+    "LastIterates",
     "Laws",
     "Manifold",
     "MatchedNoise",
     "NoiseCost",
     "Orders",
     "Paths",
+    "RankCorrelation",
+    "SingularValues",
     "Snapping",
     "StepSizeEffect",
     "Tails",
@@ -50,7 +58,10 @@ __all__ = [
     "dose_response",
     "exit_scaling",
     "exploration",
+    "finite_time_exponents",
     "golden_path",
+    "index_and_test_error",
+    "last_iterates",
     "laws",
     "linear_scaling",
     "manifold",
@@ -58,6 +69,8 @@ __all__ = [
     "noise_cost_of_curves",
     "orders",
     "paths",
+    "rank_correlation",
+    "singular_values",
     "snapping",
     "step_size_effect",
     "svag",

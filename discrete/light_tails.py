@@ -15,19 +15,19 @@ import numpy as np
 from sgdlimits.ensembles.crowd import Crowd
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach
-from sgdlimits.exact.tail_index import TailIndex, refuse_growth
+from sgdlimits.exact.tail_index import BOUNDED, TailIndex, refuse_growth
 from sgdlimits.problems.prediction import PredictionProblem
 from sgdlimits.problems.quadratic import QuadraticProblem
 from sgdlimits.problems.sources import Rows
 from sgdlimits.problems.streaming import StreamingLeastSquares
 
+from .bounded_networks import bounded_network
 from .rules import Clipped, Proximal, SignSGD
-from .rules.rule import MoveBound
+from .rules.rule import Linear, MoveBound
 
 if TYPE_CHECKING:
     from .sgd import SGD
 
-BOUNDED = "bounded support"
 PROVED = "bounded steps and a drift inward, proved"
 SEEN = "bounded steps, proved, and a drift inward, seen"
 FAR_STEPS = 3000  # steps at full speed to zero, from where the drift is looked at
@@ -102,9 +102,11 @@ def _bounded_support(sgd: SGD, bound: MoveBound | None, slope: float | None) -> 
             note=f"the decay keeps {kept:.6g} of each coordinate, and {bound.derivation}: no coordinate stays beyond "
             f"{limit:.4g}",
         )  # fmt: skip
-    if slope is None or ridge == 0:
+    if ridge == 0:
         return None
     linear = sgd.update_rule.linear(size)
+    if slope is None:
+        return None if linear is None else bounded_network(sgd, _response(sgd, linear, ridge))
     if isinstance(sgd.update_rule, Proximal) and ridge > 0:
         return TailIndex(
             math.inf, 0.0, BOUNDED,
@@ -112,18 +114,11 @@ def _bounded_support(sgd: SGD, bound: MoveBound | None, slope: float | None) -> 
             f"norm at most {slope:.4g}: |x| does not stay beyond {slope / ridge:.4g}",
         )  # fmt: skip
     if linear is not None:
-        kept_state, entry = linear
-        loop = kept_state.copy()
-        loop[:, 0] += ridge * entry  # what the ridge's part of the gradient does
-        radius = float(np.abs(np.linalg.eigvals(loop)).max())
-        refuse_growth(sgd.label, math.log(radius) if radius else -math.inf)
-        limit, move = 0.0, entry
-        while abs(move).max() > 1e-12 * max(limit, 1e-300):
-            limit, move = limit + slope * abs(float(move[0])), loop @ move
+        radius, response = _response(sgd, linear, ridge)
         return TailIndex(
             math.inf, 0.0, BOUNDED,
             note=f"a gradient without its ridge has norm at most {slope:.4g}, and the ridge keeps {radius:.6g} of the "
-            f"state a step: |x| does not stay beyond {limit:.4g}",
+            f"state a step: |x| does not stay beyond {response * slope:.4g}",
         )  # fmt: skip
     if isinstance(sgd.update_rule, SignSGD) and ridge > 0:
         return TailIndex(
@@ -132,6 +127,19 @@ def _bounded_support(sgd: SGD, bound: MoveBound | None, slope: float | None) -> 
             f"{slope / ridge + size:.4g}",
         )  # fmt: skip
     return None
+
+
+def _response(sgd: SGD, linear: Linear, ridge: float) -> tuple[float, float]:
+    """What the ridge keeps of the state a step, and how far from 0 gradients of norm 1 besides can hold x."""
+    kept_state, entry = linear
+    loop = kept_state.copy()
+    loop[:, 0] += ridge * entry  # what the ridge's part of the gradient does
+    radius = float(np.abs(np.linalg.eigvals(loop)).max())
+    refuse_growth(sgd.label, math.log(radius) if radius else -math.inf)
+    response, move = 0.0, entry
+    while abs(move).max() > 1e-12 * max(response, 1e-300):
+        response, move = response + abs(float(move[0])), loop @ move
+    return radius, response
 
 
 def _inward(sgd: SGD, bound: MoveBound | None, slope: float | None) -> str:

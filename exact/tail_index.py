@@ -17,6 +17,7 @@ LARGEST = 1e4  # index from which on nobody would see a power
 SMALLEST = 1e-9  # index below which growth is rounding
 TOLERANCE = 1e-13
 SHOWN_ERROR = 1e-6  # of an index in a sentence, relative, from which the sentence has it
+BOUNDED = "bounded support"  # method of an index that is infinite because the law is
 GIVEN = "the recurrence"  # how one is called whose factors the user gives
 
 

@@ -23,6 +23,22 @@ def hessians(problem: PredictionProblem, x: np.ndarray, rows: np.ndarray) -> np.
     return found / rows.shape[1]
 
 
+def products(problem: PredictionProblem, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Mean Hessians of the samples `rows` (P, B) at positions (P, d) times directions (P, m, d): (P, m, d)."""
+    predictor, loss = problem.predictor, problem.loss
+    inputs, labels = problem.source.sample(rows)
+    outputs = predictor.predict(x, inputs)
+    slopes, curvatures = loss.slope(outputs, labels), loss.curvature(outputs, labels)
+    if predictor.multiplies_batches:
+        return predictor.hessian_products(x, inputs, slopes, curvatures, directions) / rows.shape[1]
+    found = np.empty(directions.shape)
+    for place in range(directions.shape[1]):
+        moved, bent = predictor.differentials(x, inputs, slopes, directions[:, place])
+        curved = (curvatures @ moved[..., None])[..., 0]
+        found[:, place] = (predictor.pullback(x, inputs, curved) + bent).mean(axis=1)
+    return found
+
+
 def model_factors(problem: PredictionProblem, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Rows f (P, B K, d) whose f f^T add up to J^T W J over samples `rows` (P, B), J the Jacobian of the outputs.
 

@@ -56,6 +56,11 @@ class DiagonalNetwork(Predictor):
         """2 p."""
         return 2 * self.inputs
 
+    @property
+    def layers(self):
+        """u and v, side by side."""
+        return {"u": slice(0, self.inputs), "v": slice(self.inputs, self.dimension)}
+
     def coefficients(self, x: np.ndarray) -> np.ndarray:
         """u^2 - v^2 (..., p) of parameters (..., 2 p)."""
         return x[..., : self.inputs] ** 2 - x[..., self.inputs :] ** 2

@@ -12,7 +12,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
 
-from .batch_curvature import hessians
+from .batch_curvature import hessians, products
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
 from .predictor import Predictor
 from .predictors import Linear
@@ -125,6 +125,10 @@ class PredictionProblem(SampledProblem):
         if self.predictor.exact_hessians:
             return hessians(self, x, rows)
         return self._batch_hessians_by_differences(x, rows)
+
+    def batch_hessian_products(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Mean Hessians of the samples `rows` (P, B) at (P, d), without the ridge, times directions (P, m, d)."""
+        return products(self, x, rows, directions)
 
     @property
     def exact_hessians(self) -> bool:

@@ -31,6 +31,10 @@ class Predictor(ReadOnlyFields):
         keeps of a path's sample.
     affine : bool
         Outputs are affine in the parameters.
+    multiplies_batches : bool
+        Whether `hessian_products(x (P, d), inputs (P, B, p), slopes (P, B, K), curvatures (P, B, K, K), directions
+        (P, m, d))` exists: sums over samples of (J' curvature J + Hessian of <slopes, outputs>) times the directions,
+        (P, m, d), J the Jacobian of the outputs, with no (P, B, d) in between.
     exact_hessians : bool
         `hessians` are no differences of the pullback.
     """
@@ -39,11 +43,13 @@ class Predictor(ReadOnlyFields):
     outputs: int
     compiled: bool = True
     batched: ClassVar[bool] = False
+    multiplies_batches: ClassVar[bool] = False
     affine: ClassVar[bool] = False
     exact_hessians: ClassVar[bool] = False
     compiled_outputs: Callable[..., None]
     compiled_pullback: Callable[..., None]
     batch_pullback: Callable[..., np.ndarray]
+    hessian_products: Callable[..., np.ndarray]
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property
 
@@ -58,6 +64,11 @@ class Predictor(ReadOnlyFields):
 
     else:
         work_size = 0
+
+    @property
+    @abstractmethod
+    def layers(self) -> dict[str, slice]:
+        """Name of each layer, and where its weights and biases lie in x: all of x, in order."""
 
     @abstractmethod
     def predict(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:

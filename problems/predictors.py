@@ -6,22 +6,18 @@ row, then its biases. The compiled twins take one sample; `work` is theirs to wr
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 
 from sgdlimits.exact.compiling import compiled
-from sgdlimits.exact.errors import flag, one_of, whole_number
+from sgdlimits.exact.errors import flag, whole_number
 
 from .diagonal_network import DiagonalNetwork as DiagonalNetwork
-from .predictor import Predictor, hessian_gradient_by_differences
-from .zero_loss.activations import ACTIVATIONS, PIECEWISE_LINEAR
-
-HIDDEN = {**ACTIVATIONS, **PIECEWISE_LINEAR}
+from .predictor import Predictor
+from .two_layer import TwoLayer as TwoLayer
+from .two_layer import uniform_start
 
 
 @compiled
@@ -66,7 +62,7 @@ class Linear(Predictor):
     outputs: int = 1
     bias: bool = True
 
-    affine = exact_hessians = True
+    affine = exact_hessians = multiplies_batches = True
     compiled_outputs = staticmethod(linear_outputs)
     compiled_pullback = staticmethod(linear_pullback)
 
@@ -79,6 +75,11 @@ class Linear(Predictor):
     def dimension(self) -> int:
         """K p, and K with a bias."""
         return self.outputs * (self.inputs + self.bias)
+
+    @property
+    def layers(self):
+        """One."""
+        return {"weights": slice(0, self.dimension)}
 
     def predict(self, x, inputs):
         """W a + bias."""
@@ -102,6 +103,17 @@ class Linear(Predictor):
         """The outputs of the direction, and zero."""
         return self.predict(direction, inputs), np.zeros((*slopes.shape[:-1], self.dimension))
 
+    def hessian_products(self, x, inputs, slopes, curvatures, directions):
+        """Outputs of the directions, curved, on the inputs."""
+        P, m, _ = directions.shape
+        ends = self.outputs * self.inputs
+        moved = inputs[:, None] @ directions[..., :ends].reshape(P, m, self.outputs, self.inputs).swapaxes(-1, -2)
+        if self.bias:
+            moved = moved + directions[..., None, ends:]
+        pulled = np.einsum("pbkl,pmbl->pmkb", curvatures, moved)
+        parts = [(pulled @ inputs[:, None]).reshape(P, m, -1), pulled.sum(axis=-1)]
+        return np.concatenate(parts if self.bias else parts[:1], axis=-1)
+
     def hessian_gradient(self, x, inputs, slopes, matrix):
         """Zero."""
         return np.zeros((*slopes.shape[:-1], self.dimension))
@@ -119,218 +131,10 @@ class Linear(Predictor):
 
     def start(self, paths, seed=0):
         """Uniform on +-1 / sqrt(p)."""
-        return _uniform(paths, seed, [(self.dimension, self.inputs)])
+        return uniform_start(paths, seed, [(self.dimension, self.inputs)])
 
     def _weights(self, x):
         return x[:, : self.outputs * self.inputs].reshape(len(x), self.outputs, self.inputs)
-
-
-@compiled(fastmath={"reassoc", "contract", "nsz"})  # the sum's order depends on the length alone
-def _dot(x, start, a, length):
-    total = 0.0
-    for i in range(length):
-        total += x[start + i] * a[i]
-    return total
-
-
-@lru_cache(maxsize=None)
-def _network(activation: str, biased: bool) -> tuple[Callable[..., None], Callable[..., None]]:
-    """Compiled outputs and pullback of two layers; work: the hidden values, their slopes, and what is pulled back."""
-    value_and_slope = HIDDEN[activation][1]
-
-    @numba.njit(nogil=True, error_model="numpy")
-    def outputs_of(x, a, work, out):
-        width, p, K = work.size // 3, a.size, out.size
-        second = width * (p + 1) if biased else width * p
-        for j in range(width):
-            z = _dot(x, j * p, a, p) + (x[width * p + j] if biased else 0.0)
-            work[j], work[width + j] = value_and_slope(z)
-        for k in range(K):
-            out[k] = _dot(x, second + k * width, work, width) + (x[second + K * width + k] if biased else 0.0)
-
-    @numba.njit(nogil=True, error_model="numpy")
-    def pullback_of(x, a, slope, work, out):
-        width, p, K = work.size // 3, a.size, slope.size
-        second = width * (p + 1) if biased else width * p
-        for j in range(width):
-            work[2 * width + j] = 0.0
-        for k in range(K):
-            for j in range(width):
-                out[second + k * width + j] = slope[k] * work[j]
-                work[2 * width + j] += slope[k] * x[second + k * width + j]
-            if biased:
-                out[second + K * width + k] = slope[k]
-        for j in range(width):
-            pull = work[2 * width + j] * work[width + j]
-            if pull != 0.0:  # `out` is zero on entry, and half the units of a ReLU are silent
-                for i in range(p):
-                    out[j * p + i] = pull * a[i]
-                if biased:
-                    out[width * p + j] = pull
-
-    return outputs_of, pullback_of
-
-
-@dataclass(frozen=True)
-class TwoLayer(Predictor):
-    """f = V phi(U a + b) + c, one hidden layer; x = (U row by row, b, V row by row, c), without biases (U, V).
-
-    Parameters
-    ----------
-    inputs : int
-        p.
-    width : int
-        Hidden units h.
-    outputs : int
-        K.
-    activation : {"tanh", "sigmoid", "softplus", "silu", "sine", "erf", "gelu", "relu"}
-        The ReLU has a slope and second derivatives almost everywhere: the slope at 0 is 0, and what lies in the kinks
-        is in no Hessian.
-    bias : bool
-        Whether there are b and c.
-    """
-
-    inputs: int
-    width: int
-    outputs: int = 1
-    activation: str = "tanh"
-    bias: bool = True
-
-    exact_hessians = True
-
-    def __post_init__(self) -> None:
-        for name in ("inputs", "width", "outputs"):
-            object.__setattr__(self, name, whole_number(name, getattr(self, name), 1))
-        one_of("activation", self.activation, HIDDEN)
-        object.__setattr__(self, "bias", flag("bias", self.bias))
-
-    @property
-    def dimension(self) -> int:
-        """h (p + 1) + K (h + 1), or h p + K h."""
-        return self.width * (self.inputs + self.bias) + self.outputs * (self.width + self.bias)
-
-    @property
-    def work_size(self) -> int:
-        """Hidden values, their slopes, and what is pulled back to them."""
-        return 3 * self.width
-
-    @property
-    def compiled_outputs(self):
-        """Compiled for the activation."""
-        return _network(self.activation, self.bias)[0]
-
-    @property
-    def compiled_pullback(self):
-        """Compiled for the activation."""
-        return _network(self.activation, self.bias)[1]
-
-    def predict(self, x, inputs):
-        """V phi(U a + b) + c."""
-        hidden, outer, bias = self._forward(x, inputs, 0)
-        return hidden[0] @ outer.swapaxes(-1, -2) + bias
-
-    def pullback(self, x, inputs, slopes):
-        """Back through both layers."""
-        return self.predict_and_pullback(x, inputs, slopes)[1]
-
-    def predict_and_pullback(self, x, inputs, slopes):
-        """Forth and back through both layers."""
-        (hidden, rise), outer, bias = self._forward(x, inputs, 1)
-        lead = slopes.shape[:-1]
-        inner = (slopes @ outer) * rise
-        parts = [
-            (inner[..., :, None] * inputs[..., None, :]).reshape(*lead, -1), inner,
-            (slopes[..., :, None] * hidden[..., None, :]).reshape(*lead, -1), slopes,
-        ]  # fmt: skip
-        gradient = np.concatenate(parts if self.bias else parts[::2], axis=-1)
-        return hidden @ outer.swapaxes(-1, -2) + bias, gradient
-
-    def hessians(self, x, inputs, slopes):
-        """Exact: a unit's own weights bend with phi'', and meet its weights in the second layer with phi'."""
-        (_, rise, bend), outer, _ = self._forward(x, inputs, 2)
-        h, p, K = self.width, self.inputs, self.outputs
-        second, lead = h * (p + self.bias), slopes.shape[:-1]
-        units = np.arange(h)
-        own = units[:, None] * p + np.arange(p)  # places (h, p + bias) of a unit's own weights
-        if self.bias:
-            own = np.concatenate([own, h * p + units[:, None]], axis=1)
-            inputs = np.concatenate([inputs, np.ones((*lead, 1))], axis=-1)
-        total = np.zeros((*lead, self.dimension, self.dimension))
-        squares = inputs[..., None, :, None] * inputs[..., None, None, :]
-        total[..., own[:, :, None], own[:, None, :]] = ((slopes @ outer) * bend)[..., None, None] * squares
-        across = rise[..., None, :, None] * slopes[..., :, None, None] * inputs[..., None, None, :]  # (.., K, h, own)
-        outward = (second + np.arange(K)[:, None] * h + units)[..., None]
-        total[..., outward, own] = across
-        total[..., own, outward] = across
-        return total
-
-    def differentials(self, x, inputs, slopes, direction):
-        """Exact: hidden values move by phi' z', and slopes of hidden values by phi'' z'."""
-        (hidden, rise, bend), outer, _ = self._forward(x, inputs, 2)
-        h, p, K, lead = self.width, self.inputs, self.outputs, slopes.shape[:-1]
-        second = h * (p + self.bias)
-        moved = inputs @ direction[:, : h * p].reshape(-1, h, p).swapaxes(-1, -2)
-        if self.bias:
-            moved = moved + direction[:, None, h * p : second]
-        turned = direction[:, second : second + K * h].reshape(-1, K, h)
-        outputs = (rise * moved) @ outer.swapaxes(-1, -2) + hidden @ turned.swapaxes(-1, -2)
-        if self.bias:
-            outputs = outputs + direction[:, None, second + K * h :]
-        inner = (slopes @ turned) * rise + (slopes @ outer) * bend * moved
-        parts = [
-            (inner[..., :, None] * inputs[..., None, :]).reshape(*lead, -1), inner,
-            (slopes[..., :, None] * (rise * moved)[..., None, :]).reshape(*lead, -1), np.zeros((*lead, K)),
-        ]  # fmt: skip
-        return outputs, np.concatenate(parts if self.bias else parts[::2], axis=-1)
-
-    def hessian_gradient(self, x, inputs, slopes, matrix):
-        """By differences; zero for the ReLU, whose Hessians are constant between its kinks."""
-        if self.activation in PIECEWISE_LINEAR:
-            return np.zeros((*slopes.shape[:-1], self.dimension))
-        return hessian_gradient_by_differences(self, x, inputs, slopes, matrix)
-
-    def input_pullback(self, x, inputs, slopes):
-        """U' of the slopes in the hidden values."""
-        (_, rise), outer, _ = self._forward(x, inputs, 1)
-        return ((slopes @ outer) * rise) @ x[:, : self.width * self.inputs].reshape(-1, self.width, self.inputs)
-
-    def mixed(self, x, inputs, slopes):
-        """Exact."""
-        (_, rise, bend), outer, _ = self._forward(x, inputs, 2)
-        h, p, lead = self.width, self.inputs, slopes.shape[:-1]
-        weights = x[:, None, : h * p].reshape(-1, 1, h, p).swapaxes(-1, -2)  # (P, 1, p, h)
-        pull = slopes @ outer
-        curved = weights * (pull * bend)[..., None, :]
-        first = curved[..., None] * inputs[..., None, None, :]  # (P, B, p, h, p)
-        first += (pull * rise)[..., None, :, None] * np.eye(p)[:, None, :]
-        second = slopes[..., None, :, None] * (weights * rise[..., None, :])[..., None, :]  # (P, B, p, K, h)
-        parts = [
-            first.reshape(*lead, p, -1), curved, second.reshape(*lead, p, -1), np.zeros((*lead, p, self.outputs)),
-        ]  # fmt: skip
-        return np.concatenate(parts if self.bias else parts[::2], axis=-1)
-
-    def start(self, paths, seed=0):
-        """Uniform on +-1 / sqrt(p) in the first layer, +-1 / sqrt(h) in the second."""
-        first = self.width * (self.inputs + self.bias)
-        return _uniform(paths, seed, [(first, self.inputs), (self.dimension - first, self.width)])
-
-    def _forward(self, x, inputs, order):
-        """Hidden values (P, B, h) and their derivatives up to `order`; the second layer's weights and biases."""
-        h, p, K = self.width, self.inputs, self.outputs
-        second = h * (p + self.bias)
-        z = inputs @ x[:, : h * p].reshape(-1, h, p).swapaxes(-1, -2)
-        if self.bias:
-            z = z + x[:, None, h * p : second]
-        hidden = HIDDEN[self.activation][0](z)[: order + 1]
-        bias = x[:, None, second + K * h :] if self.bias else 0.0
-        return hidden, x[:, second : second + K * h].reshape(-1, K, h), bias
-
-
-def _uniform(paths: int, seed: int, layers: list[tuple[int, int]]) -> np.ndarray:
-    """Rows of uniform numbers, layers of (size, fan-in) side by side; row i does not depend on how many there are."""
-    generator = np.random.Generator(np.random.Philox(whole_number("seed", seed)))
-    bounds = np.concatenate([np.full(size, fan_in**-0.5) for size, fan_in in layers])
-    return (2 * generator.random((whole_number("paths", paths, 1), bounds.size)) - 1) * bounds
 
 
 def __getattr__(name: str) -> Any:

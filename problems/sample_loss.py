@@ -259,6 +259,10 @@ class SampleLoss(SampledProblem):
         """Mean Hessians (P, d, d) of the samples `rows` (P, B) by differences of the gradient, without the ridge."""
         return self._batch_hessians_by_differences(x, rows)
 
+    def batch_hessian_products(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Mean Hessians of the samples `rows` (P, B) times directions (P, m, d), by differences of the gradient."""
+        return self._batch_products_by_differences(x, rows, directions)
+
     def hessian_product(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """Hessian of L at x (d,), without the ridge, times a direction (d,), by differences of the gradient."""
         return self._hessian_product_by_differences(x, direction)

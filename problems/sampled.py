@@ -95,6 +95,10 @@ class SampledProblem(Problem):
     def batch_hessians(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Mean Hessians (P, d, d) of the samples `rows` (P, B) at positions (P, d), without the ridge."""
 
+    @abstractmethod
+    def batch_hessian_products(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Mean Hessians of the samples `rows` (P, B) at (P, d), without the ridge, times directions (P, m, d)."""
+
     def gradient_products(self, x: np.ndarray, centred: bool) -> np.ndarray:
         """Mean of g g^T over the gradients g of all samples, with the ridge, or covariance, (P, d, d) at (P, d)."""
         total = np.zeros((*x.shape, self.dimension))
@@ -169,6 +173,15 @@ class SampledProblem(Problem):
         """`batch_hessians` from the gradients."""
         full = derivative(lambda points: self.sample_loss_gradients(points, rows).mean(axis=1), x)
         return (full + full.swapaxes(1, 2)) / 2
+
+    def _batch_products_by_differences(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """`batch_hessian_products` from the gradients."""
+        P, m, d = directions.shape
+        lengths = np.linalg.norm(directions, axis=-1, keepdims=True)
+        units = (directions / np.where(lengths > 0, lengths, 1.0)).reshape(P * m, d)
+        chosen = np.repeat(rows, m, axis=0)
+        slopes = slope_along(lambda points: self.summed_gradients(points, chosen), np.repeat(x, m, axis=0), units)
+        return lengths * slopes.reshape(P, m, d) / rows.shape[1]
 
     def _hessian_product_by_differences(self, x: np.ndarray, direction: np.ndarray) -> np.ndarray:
         """`hessian_product` from the gradient."""

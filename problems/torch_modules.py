@@ -62,6 +62,14 @@ class ModuleFunction(ReadOnlyFields):
         parameters = dict(self.net.named_parameters())
         return np.concatenate([parameters[name].detach().numpy().ravel() for name in self.names])
 
+    def sizes(self) -> dict[str, int]:
+        """Numbers of parameters of each part that holds some of its own, in the order of x."""
+        parameters, found = dict(self.net.named_parameters()), dict[str, int]()
+        for name in self.names:
+            part = name.rpartition(".")[0] or "weights"
+            found[part] = found.get(part, 0) + parameters[name].numel()
+        return found
+
     def __call__(self, x: Any, a: Any) -> Any:
         """Outputs (K,) at one input (p,)."""
         return self.batch(x, a[None])[0] if self.batched else self._outputs(x, self._shaped(a, self.shape)).reshape(-1)

@@ -16,7 +16,7 @@ from sgdlimits.exact.errors import InvalidInput, calling, whole_number
 from .predictor import Predictor
 from .torch_functions import import_torch, tensor, vmapped
 from .torch_modules import ModuleFunction, module_function
-from .user_predictors import check_sizes, normal_start
+from .user_predictors import check_sizes, layers_of_sizes, normal_start
 
 BLOCK = 2**20  # numbers of a pack of paths that torch may hold at once
 THROUGH = "the torch function, for many paths at once through torch.func,"
@@ -87,6 +87,13 @@ class TorchPredictor(Predictor):
         function, outputs, activations = module_function(net, shape, batched, whole, evaluation)
         initial = function.initial()
         return cls(function, int(np.prod(shape)), outputs, initial.size, initial, activations)
+
+    @property
+    def layers(self):
+        """The parts of the module that hold parameters of their own; of a function one."""
+        if isinstance(self.function, ModuleFunction):
+            return layers_of_sizes(self.function.sizes())
+        return {"weights": slice(0, self.dimension)}
 
     @property
     def row_size(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 import numba
 import numpy as np
 
-from sgdlimits.exact.errors import whole_number
+from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
 from .predictor import (
@@ -47,6 +47,8 @@ class UserPredictor(Predictor):
         In NumPy: gradients of <matrix, Hessians>; without it, differences of the pullback.
     work_size : int
         Numbers of `work`.
+    layer_sizes : mapping from names to numbers of parameters, optional
+        In the order in which they lie in x, all of it; by default one layer.
 
     Raises
     ------
@@ -63,9 +65,19 @@ class UserPredictor(Predictor):
     hessian_function: Callable[..., Any] | None = None
     third_function: Callable[..., Any] | None = None
     work_size: int = 0
+    layer_sizes: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         check_sizes(self)
+        if self.layer_sizes is not None:
+            sizes = {str(name): whole_number(f"the size of layer {name!r}", size, 1) for name, size in
+                     dict(self.layer_sizes).items()}
+            if sum(sizes.values()) != self.dimension:
+                raise InvalidInput(
+                    f"layer_sizes add up to {sum(sizes.values())}, but there are {self.dimension} parameters: name "
+                    "every layer, in the order of x"
+                )
+            object.__setattr__(self, "layer_sizes", sizes)
         object.__setattr__(self, "work_size", whole_number("work_size", self.work_size))
         given = probe(self.dimension)[0], probe(self.inputs)[0], probe(self.outputs)[0]
         for name, count, form, size in (
@@ -116,6 +128,11 @@ class UserPredictor(Predictor):
     def compiled_pullback(self):
         """The user's."""
         return self.pullback_function
+
+    @property
+    def layers(self):
+        """The user's, or one."""
+        return layers_of_sizes(self.layer_sizes or {"weights": self.dimension})
 
     def _call(self, name, tail, x, inputs, *more):
         given = f" for x of shape {x.shape} and inputs of shape {inputs.shape}"
@@ -179,6 +196,12 @@ class UserPredictor(Predictor):
     def start(self, paths, seed=0):
         """Standard normals over sqrt(d): the user's own scale is not known."""
         return normal_start(paths, seed, self.dimension)
+
+
+def layers_of_sizes(sizes: Mapping[str, int]) -> dict[str, slice]:
+    """Where layers of these sizes lie, one after the other."""
+    ends = np.cumsum(list(sizes.values())).tolist()
+    return {name: slice(end - size, end) for (name, size), end in zip(sizes.items(), ends)}
 
 
 def check_sizes(predictor: Predictor) -> None:

@@ -117,7 +117,8 @@ RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
     "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "ClosureCheck", "Contraction", "ConvexOrder",
     "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect",
-    "Tails", "Manifold", "TimeScale", "TimeScales", "Exploration", "ExitScaling", "WidthPreference",
+    "Tails", "Manifold", "TimeScale", "TimeScales", "Exploration", "ExitScaling", "WidthPreference", "LastIterates",
+    "FiniteTimeExponents", "RankCorrelation", "SingularValues",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}

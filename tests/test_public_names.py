@@ -56,7 +56,9 @@ NAMES = {
     "GoldenPath "
     "dose_response DoseResponse DoseResponse.noise_cost step_size_effect svag linear_scaling "
     "noise_cost noise_cost_of_curves NoiseCost NoiseCost.critical_batch_size "
-    "exploration Exploration exit_scaling ExitScaling width_preference WidthPreference",
+    "exploration Exploration exit_scaling ExitScaling width_preference WidthPreference last_iterates LastIterates "
+    "singular_values SingularValues finite_time_exponents FiniteTimeExponents index_and_test_error rank_correlation "
+    "RankCorrelation",
     "compare.tail_estimators": "hill corrected_hill moment pickands power_law against_lognormal stable_quantiles "
     "stable_blocks student skewed_student hill_plot alt_hill_plot qq_plot survival_plot TailEstimate "
     "GoodnessOfFit goodness_of_fit",
@@ -90,6 +92,13 @@ ARGUMENTS = {
     "compare.dose_response": "task sgd steps batch_sizes step_sizes record seeds seed confidence",
     "compare.noise_cost": "sgd x0 fraction excess batch_sizes samples steps tolerance",
     "compare.noise_cost_of_curves": "steps losses batch_sizes level errors least confidence",
+    "compare.last_iterates": "sgd starts steps paths seed layers estimators values exact confidence",
+    "compare.singular_values": "sgd x0 steps record runs batches levels tolerance seed confidence",
+    "compare.finite_time_exponents": "sgd x0 steps exponents runs burn_in every record exact seed confidence",
+    "compare.index_and_test_error": "task step_size batch_size seed steps epochs runs layer estimators one_start "
+    "resamples rule",
+    "compare.rank_correlation": "grid error given resamples confidence seed",
+    "compare.tail_estimators.against_lognormal": "sample k side centre clusters",
     "discrete.SGD.simulate": "x0 steps paths observables record seed first_path until",
     "diffusions.HomogenizedSGD.moments": "x0 steps record quantities",
     "diffusions.HomogenizedSGD.simulate": "x0 steps paths observables record seed solver substeps first_path until",

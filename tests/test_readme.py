@@ -38,6 +38,17 @@ def test_the_page_on_tails_runs(capsys):
     assert "docs/tails.md" in README.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
+def test_the_page_on_networks_runs(capsys):
+    """Assert tables of all four comparisons with verdicts, and that the README leads there."""
+    (block,) = blocks_of(ROOT / "docs" / "networks.md")
+    exec(compile(block, "networks.md", "exec"), {})
+    printed = capsys.readouterr().out
+    for said in ("second layer, weights", "smallest singular value", "exponent 1", "Heavier tails generalise better:"):
+        assert said in printed
+    assert "docs/networks.md" in README.read_text(encoding="utf-8")
+
+
 def test_the_page_on_finite_step_sizes_runs(capsys):
     """Assert the tables of methods, verdicts of both kinds, and that the README leads there."""
     for block in blocks_of(ROOT / "docs" / "finite_step_size.md"):

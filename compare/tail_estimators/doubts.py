@@ -161,8 +161,10 @@ def judged(
 ) -> TailEstimate:
     """An estimate from the k largest, with what origin, ties, clusters and the moment estimate say against it.
 
-    Whether a tail is lighter than every power is asked of more values than k, where there are more.
+    Whether a tail is lighter than every power is asked of more values than k, where there are more. Where the index is
+    then infinite, `details` keep as `unjudged` what it was.
     """
+    before = index
     reach = max(k, usual_count(tail.n, tail.most))
     shape, error = moment_shape(tail.logs[:reach] - tail.logs[reach])
     half = normal_quantile(LIGHT) * error
@@ -182,4 +184,6 @@ def judged(
         warnings += ("the interval has no upper end: a tail lighter than every power fits too",)
     warnings = tail.tied(k) + clusters_of(tail, k) + warnings + tail.located
     details = {"threshold": tail.threshold(k), "origin": tail.origin, **(details or {})}
+    if index != before:
+        details["unjudged"] = before
     return TailEstimate(index, lower, upper, confidence, k, method, tail.n, warnings, details)

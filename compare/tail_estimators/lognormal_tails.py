@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.exact.errors import finite_array
+
 from .doubts import clustered
 from .samples import count_of, tail_of
 
+FEWEST_CLUSTERS = 10  # from which the variance between them says something
 UNSEEN = 0.1  # p-value above which a lognormal tail is not told from a power law
 STRAIGHT = 1e3  # mean of the logarithm below the threshold, in standard deviations, from which it is a power law
 
@@ -70,7 +73,7 @@ class LognormalComparison:
 
 
 def against_lognormal(
-    sample: Any, k: int | float = 0.05, *, side: str = "both", centre: str = "none"
+    sample: Any, k: int | float = 0.05, *, side: str = "both", centre: str = "none", clusters: Any = None
 ) -> LognormalComparison:
     """Compare a Pareto law, P(|X| > t) ~ t^-index, with a lognormal one on the k largest values.
 
@@ -84,6 +87,10 @@ def against_lognormal(
         |x|, x or -x.
     centre : {"none", "median", "auto"}
         As in `hill`.
+    clusters : (n,) whole numbers, optional
+        Values of one cluster may depend on each other in any way, those of different clusters are independent, weights
+        of one run for example. Both statistics are then divided by the design effect of the score of curvature, at
+        least 1 (after Rao and Scott 1984): the p-values are those of so many clusters, not of so many values.
 
     Returns
     -------
@@ -96,12 +103,42 @@ def against_lognormal(
     """
     tail = tail_of(sample, side, centre)
     count = count_of(k, tail)
-    warnings = tail.tied(count) + clustered(tail.sizes, tail.threshold(count)) + tail.located
-    return replace(compared(tail.above(count), tail.threshold(count)), warnings=warnings)
+    above, effect = tail.above(count), 1.0
+    warnings = tail.tied(count) + tail.located
+    if clusters is None:
+        warnings = clustered(tail.sizes, tail.threshold(count)) + warnings
+    else:
+        labels = finite_array("clusters", clusters, shape=(tail.n,))
+        farthest = labels[np.argsort(-tail.sizes, kind="stable")[:count]]
+        effect = design_effect(above, farthest)
+        if np.unique(farthest).size < FEWEST_CLUSTERS:
+            warnings += (
+                f"the {count} largest come from {np.unique(farthest).size} clusters, too few to know how they vary: "
+                "take a larger k, or more clusters",
+            )
+    return replace(compared(above, tail.threshold(count), effect), warnings=warnings)
 
 
-def compared(above: np.ndarray, threshold: float) -> LognormalComparison:
-    """Both laws of log-excesses (k,): densities exp(-y / gamma) / gamma, and exp(-a y - b y^2) over its integral."""
+def design_effect(above: np.ndarray, labels: np.ndarray) -> float:
+    """How many times the variance of the score of curvature is that of independent values, at least 1.
+
+    The score of a lognormal bend in an exponential law of log-excesses, freed of that of its scale, is z^2 - 4 z + 2
+    with z the excess over its mean. Derived.
+    """
+    z = above / above.mean()
+    score = z**2 - 4 * z + 2
+    score -= score.mean()
+    _, places = np.unique(labels, return_inverse=True)
+    sums = np.bincount(places, weights=score)
+    alone = float(np.square(score).sum())
+    return max(1.0, float(np.square(sums).sum()) / alone) if alone > 0 else 1.0
+
+
+def compared(above: np.ndarray, threshold: float, effect: float = 1.0) -> LognormalComparison:
+    """Both laws of log-excesses (k,): densities exp(-y / gamma) / gamma, and exp(-a y - b y^2) over its integral.
+
+    `effect`: how many values count as one independent value.
+    """
     from scipy.special import erfcx, ndtr
 
     k = len(above)
@@ -114,9 +151,9 @@ def compared(above: np.ndarray, threshold: float) -> LognormalComparison:
     log_integral = math.log(math.sqrt(math.pi) / (2 * root)) + math.log(erfcx(cut))
     ratios = (-above / first - math.log(first)) - (-a * above - b * np.square(above) - log_integral)
     total, spread = float(ratios.sum()), float(ratios.std())
-    vuong = total / (math.sqrt(k) * spread) if spread > 0 else 0.0
+    vuong = total / (math.sqrt(k * effect) * spread) if spread > 0 else 0.0
     # Half the mass of the test's law is at zero, because sigma = inf lies on the edge.
-    nested_p = float(ndtr(-math.sqrt(max(0.0, -2 * total))))
+    nested_p = float(ndtr(-math.sqrt(max(0.0, -2 * total / effect))))
     mu = math.log(threshold) - a / (2 * b)
     return LognormalComparison(
         k, threshold, 1 / first, mu, 1 / math.sqrt(2 * b), total, vuong, float(2 * ndtr(-abs(vuong))), nested_p

@@ -75,6 +75,10 @@ class Population(SampledProblem):
         """Hessians (P, d, d) of L, whatever the rows, by differences of the gradient."""
         return self._batch_hessians_by_differences(x, rows[:, :1])
 
+    def batch_hessian_products(self, x, rows, directions):
+        """Hessians of L, whatever the rows, times directions (P, m, d), by differences of the gradient."""
+        return self._batch_products_by_differences(x, rows[:, :1], directions)
+
     def hessian_product(self, x, direction):
         """Hessian of L times a direction (d,), by differences of the gradient."""
         return self._hessian_product_by_differences(x, direction)
