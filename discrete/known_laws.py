@@ -287,6 +287,4 @@ class KnownLaws:
 
     def fourth_moments_settle(self: Any) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
-        if self._exact_form is not None:
-            return self._exact_form.fourth_moments_settle()
-        return moment_equations.fourth_moments_settle(self)
+        return self._exact_form.fourth_moments_settle()

@@ -12,6 +12,7 @@ from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .exact_form import ExactForm
 from .lyapunov import lyapunov_threshold
+from .moment_equations import fourth_moments_settle
 from .stationary_states import StationaryState, state_of
 from .tail_index import tail_index
 
@@ -60,3 +61,6 @@ class LinearLaw(ExactForm):
 
     def tail_index(self, **options: Any) -> TailIndex:
         return tail_index(self.sgd, **options)
+
+    def fourth_moments_settle(self) -> bool:
+        return fourth_moments_settle(self.sgd)
