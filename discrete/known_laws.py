@@ -13,7 +13,7 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes, elapsed
-from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.stationary_law import MomentThreshold, Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.even_moments import even_moments, even_order
 from sgdlimits.problems.second_moments import SecondMoments
@@ -24,6 +24,7 @@ from . import tail_index as tail_indices
 from .closures import Closure
 from .even_moments import even_moments as even_equations
 from .lyapunov import lyapunov_threshold
+from .moment_threshold import moment_threshold
 
 if TYPE_CHECKING:
     import xarray
@@ -276,6 +277,30 @@ class KnownLaws:
         if self._exact_form is not None:
             return self._exact_form.tail_index(**options)
         return tail_indices.tail_index(self, **options)
+
+    def moment_threshold(self: Any, order: float = 2.0, **options: Any) -> MomentThreshold:
+        """The step size at which the tail index is `order`, so that E |x|^order ceases to be finite; at this batch size.
+
+        At order 0 the last step size with a stationary law, where the Lyapunov exponent is 0; at 2 the mean-square
+        threshold. Orders 2 and 4 by the spectral radius of the map of moments, on finite data too, others where log
+        k(order) rises through 0: by quadrature or a transfer operator to some ten digits, else by populations, whose
+        `error` is half a 95 % interval; `method` says which. The process's own step size does not matter.
+
+        Parameters
+        ----------
+        order : float
+            From 0 to 64.
+        **options
+            Of the populations, where they are used: paths, generations, groups, seed, threads.
+
+        Raises
+        ------
+        InvalidInput
+            If no law of the samples is known, the rule is not linear, or the step size is a schedule.
+        OutOfReach
+            If no such step size is found.
+        """
+        return moment_threshold(self, order, **options)
 
     def fourth_moments_settle(self: Any) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""
