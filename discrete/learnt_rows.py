@@ -20,7 +20,7 @@ from sgdlimits.exact.compiling import compiled
 from .linear_rule import LinearRule
 from .tilted_steps import PLACES, PLAIN, TiltedSteps
 
-PILOT, START = 512, 97  # paths of it; purpose of the normal numbers from which they start
+PILOT, ROWS, START = (64, 512), 4096, 97  # fewest and most paths; rows that they draw; purpose of their first normals
 FIRST_PATH = 2**40  # its numbers, which no population has
 ROUNDS, GENERATIONS = 5, 12  # of learning
 DEFENCE = 0.2  # part of the draws that stays plain
@@ -66,7 +66,7 @@ def learnt_rows(order: float, rule: LinearRule, rows: np.ndarray, batch_size: in
     weights = np.full(n, 1 / n)
     if order <= PLAIN:
         return LearntRows(order, rule, rows, batch_size, weights)
-    noise = Noise(seed, np.arange(FIRST_PATH, FIRST_PATH + PILOT))
+    noise = Noise(seed, np.arange(FIRST_PATH, FIRST_PATH + max(PILOT[0], min(PILOT[1], ROWS // batch_size))))
     first = Noise(seed, noise.paths[:1])
     u = noise.normals(START, 0, len(rule.spread)) @ np.linalg.cholesky(rule.spread).T
     k = 0

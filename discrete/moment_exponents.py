@@ -50,6 +50,7 @@ class MomentExponent(NamedTuple):
     error: float
     method: str
     sampled: bool
+    carriers: float = math.inf  # paths that carry a population, at least
 
 
 def few_paths(sgd: SGD, options: Mapping[str, Any]) -> Populations:
@@ -182,7 +183,9 @@ def _sampled(
         value, half = lyapunov_exponent(found, highest_exponent(sgd))
         return MomentExponent(value, half, method, True)
     growth = _grown(sgd, problem, h, order, False, options)
-    return MomentExponent(growth.rate, (growth.upper - growth.lower) / 2, method, True)
+    return MomentExponent(
+        growth.rate, (growth.upper - growth.lower) / 2, method, True, growth.fewest_effective
+    )  # fmt: skip
 
 
 def _grown(
