@@ -23,6 +23,7 @@ from .tilted_steps import PLACES, PLAIN, TiltedSteps
 PILOT, ROWS, START = (64, 512), 4096, 97  # fewest and most paths; rows that they draw; purpose of their first normals
 FIRST_PATH = 2**40  # its numbers, which no population has
 ROUNDS, GENERATIONS = 5, 12  # of learning
+MOST_LEARNT = 24  # rows of a batch, of which errors of what is learnt multiply; larger batches differ little
 DEFENCE = 0.2  # part of the draws that stays plain
 
 
@@ -64,7 +65,7 @@ def learnt_rows(order: float, rule: LinearRule, rows: np.ndarray, batch_size: in
     """With probabilities in proportion to what rows bring to E |A u|^order, in a population of that order."""
     n = len(rows)
     weights = np.full(n, 1 / n)
-    if order <= PLAIN:
+    if order <= PLAIN or batch_size > MOST_LEARNT:
         return LearntRows(order, rule, rows, batch_size, weights)
     noise = Noise(seed, np.arange(FIRST_PATH, FIRST_PATH + max(PILOT[0], min(PILOT[1], ROWS // batch_size))))
     first = Noise(seed, noise.paths[:1])
