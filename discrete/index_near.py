@@ -14,7 +14,7 @@ import numpy as np
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.errors import OutOfReach
-from sgdlimits.exact.secants import secant_root
+from sgdlimits.exact.secants import SecantRoot, secant_root
 from sgdlimits.exact.tail_index import TailIndex, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 
@@ -30,7 +30,8 @@ HIGHEST = 32.0  # index that is looked for
 LOWEST = 0.05
 CLOSE = 1e-3  # relative change of a root that is small enough
 APART, WIDER = 1.05, 1.4  # of a guess, the first two places; from one to the next upwards
-CARRIERS = 8.0  # paths that carry a population, below which its interval does not hold
+SLACK = 0.2  # of a slope that is sampled
+GROSS = 0.25  # relative error from which on an index is a guess
 
 
 def index_near(sgd: SGD, highest: float = HIGHEST, **options: Any) -> TailIndex:
@@ -69,18 +70,17 @@ def index_near(sgd: SGD, highest: float = HIGHEST, **options: Any) -> TailIndex:
             ends = guess / APART, guess * APART
         else:
             ends = (2.0, 4.0) if fourth is None or fourth.value >= 0 else (4.0, 4.0 * WIDER)
-        return _root(sgd, sizes, ends, highest, exponent, doubt)
+        root = _root(sgd, sizes, ends, highest)
+        below = [(2.0, second.value)] + ([(4.0, fourth.value)] if fourth is not None else [])
+        return _checked(sgd, sizes, root, [pair for pair in below if pair[1] < 0], exponent, doubt)
 
 
-def _root(
-    sgd: SGD, sizes: Populations, ends: tuple[float, float], highest: float, exponent: float, doubt: float
-) -> TailIndex:
-    seen: list[tuple[float, float]] = []  # orders and the paths that carry them
+def _root(sgd: SGD, sizes: Populations, ends: tuple[float, float], highest: float) -> SecantRoot | None:
+    """Of log k(s) / s, from two orders; None where it is not found."""
 
     def known(order: float) -> tuple[float, float]:
         order = min(max(order, LOWEST / 2), 2 * highest)
         found = moment_exponent(sgd, order, sizes)
-        seen.append((order, found.carriers))
         return found.value / order, found.error / order
 
     low, high = ends
@@ -91,6 +91,14 @@ def _root(
     root = secant_root(known, low, high, CLOSE)
     if root is not None and root.slope > 0 and root.value > highest:
         raise _above(sgd, highest)
+    return root
+
+
+def _checked(
+    sgd: SGD, sizes: Populations, root: SecantRoot | None, below: list[tuple[float, float]], exponent: float,
+    doubt: float,
+) -> TailIndex:  # fmt: skip
+    """The root as an index, where it goes with the exact even moments that fall (order, log k), and has an interval."""
     if root is None or root.slope <= 0 or root.value < LOWEST:
         if not math.isnan(exponent):
             refuse_growth(sgd.label, exponent, doubt)
@@ -99,11 +107,14 @@ def _root(
             "paths, or ask tail_index()",
             about=math.nan if root is None else max(root.value, 0.0),
         )
-    few = min(carriers for order, carriers in seen[-2:])
-    if few < CARRIERS:
+    # log k is convex: at its root it rises at least as fast as from any moment that falls.
+    slope = root.slope * root.value
+    steep = all(slope * (1 + SLACK) * (root.value - order) >= -value for order, value in below)
+    if root.error > GROSS * root.value or not steep:
         raise OutOfReach(
-            f"the tail index of {sgd.label} is about {root.value:.3g}, but {few:.0f} paths carry the moment that "
-            "decides, so that no interval would hold: give more paths",
+            f"the tail index of {sgd.label} is about {root.value:.3g} +- {root.error:.2g}, as {sizes.groups} populations "
+            f"of {sizes.paths} paths see it" + ("" if steep else ", which even moments contradict")
+            + ": no interval worth the name; give more paths",
             about=root.value,
         )
     return TailIndex(

@@ -20,10 +20,10 @@ from sgdlimits.exact.compiling import compiled
 from .linear_rule import LinearRule
 from .tilted_steps import PLACES, PLAIN, TiltedSteps
 
-PILOT, ROWS, START = (64, 512), 4096, 97  # fewest and most paths; rows that they draw; purpose of their first normals
+PILOT, ROWS, START = (128, 512), 16384, 97  # fewest and most paths; rows they draw; purpose of their first normals
 FIRST_PATH = 2**40  # its numbers, which no population has
-ROUNDS, GENERATIONS = 5, 12  # of learning
-MOST_LEARNT = 24  # rows of a batch, of which errors of what is learnt multiply; larger batches differ little
+ROUNDS, GENERATIONS = 8, 12  # of learning
+KEPT = 0.3  # of what earlier rounds saw: errors of a probability multiply over the rows of a batch
 DEFENCE = 0.2  # part of the draws that stays plain
 
 
@@ -65,14 +65,21 @@ def learnt_rows(order: float, rule: LinearRule, rows: np.ndarray, batch_size: in
     """With probabilities in proportion to what rows bring to E |A u|^order, in a population of that order."""
     n = len(rows)
     weights = np.full(n, 1 / n)
-    if order <= PLAIN or batch_size > MOST_LEARNT:
+    if order <= PLAIN:
         return LearntRows(order, rule, rows, batch_size, weights)
+    # What a row could do at most: a rare one, whose own direction decides, is not found by plain draws.
+    could = order * np.log1p(rule.scale * np.linalg.norm(rows @ rule.look, axis=1) * np.linalg.norm(
+        rows @ rule.lift.T, axis=1
+    ))  # fmt: skip
+    could = np.exp(could - could.max())
+    weights = 0.5 / n + 0.5 * could / could.sum()
     noise = Noise(seed, np.arange(FIRST_PATH, FIRST_PATH + max(PILOT[0], min(PILOT[1], ROWS // batch_size))))
     first = Noise(seed, noise.paths[:1])
     u = noise.normals(START, 0, len(rule.spread)) @ np.linalg.cholesky(rule.spread).T
-    k = 0
+    k, carried = 0, np.zeros(n)
     for _ in range(ROUNDS):
-        steps, carried = LearntRows(order, rule, rows, batch_size, weights), np.zeros(n)
+        steps = LearntRows(order, rule, rows, batch_size, weights)
+        carried *= KEPT
         for _ in range(GENERATIONS):
             u /= np.linalg.norm(u, axis=1, keepdims=True)
             drawn, u, ratio = steps.drawn(k, u, noise)
