@@ -7,9 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 Known = Callable[[float], tuple[float, float]]  # of a place: value and error
-MOST = 14  # values
+MOST = 18  # values
 LONGEST = 3.0  # times the step before, that a step is at most
 APART = 0.01  # relative distance of two places from which a slope is taken where values have errors
+SLOW = 0.7  # of a value, above which the next one on the same side is no progress
 NOISE = 0.3  # of an error, below which a step towards the root tells nothing
 
 
@@ -30,18 +31,18 @@ def secant_root(function: Known, first: float, second: float, close: float) -> S
     (g, error), y = function(second), second
     slope = (g - f) / (y - x)
     ends: dict[bool, float] = {f > 0: x, g > 0: y}
+    stuck = False
     for _ in range(MOST):
-        if not (math.isfinite(slope) and slope):
+        enclosed, level = len(ends) == 2, not (math.isfinite(slope) and slope)
+        if level and not enclosed:
             return None
-        step, most = -g / slope, LONGEST * abs(y - x)
-        enclosed = len(ends) == 2
+        step, most = 0.0 if level else -g / slope, LONGEST * abs(y - x)
         if not enclosed:
             step = max(-most, min(most, step))
-        noise = NOISE * abs(error / slope)
-        settled = abs(step) <= max(close * y, noise)
-        if enclosed and not settled and not min(ends.values()) < y + step < max(ends.values()):
+        settled = not level and abs(step) <= max(close * y, NOISE * abs(error / slope))
+        if enclosed and not settled and (level or stuck or not min(ends.values()) < y + step < max(ends.values())):
             step = math.sqrt(ends[True] * ends[False]) - y
-            settled = abs(step) <= close * y
+            settled = not level and abs(step) <= close * y
         if settled:
             return SecantRoot(y + step, abs(error / slope) + min(abs(step), close * y), slope)
         if y + step <= 0:
@@ -50,6 +51,7 @@ def secant_root(function: Known, first: float, second: float, close: float) -> S
         y += step
         g, error = function(y)
         ends[g > 0] = y
+        stuck = (f > 0) == (g > 0) and abs(g) > SLOW * abs(f)
         if abs(y - x) > (APART * y if error else 0.0):
             slope = (g - f) / (y - x)
     return None
