@@ -150,7 +150,7 @@ class HomogenizedSGD(WithEvenMoments, Diffusion):
     def moment_threshold(
         self, order: float = 2.0, precision: float = 0.0, seed: int = 0, threads: int | None = None
     ) -> MomentThreshold:
-        """The step size at which the tail index is `order`, so that E |X|^order ceases to be finite; at this batch size.
+        """The step size, at this batch size, at which the tail index is `order`: E |X|^order ceases to be finite.
 
         At order 0 the last step size with a stationary law; inf where there is none. In closed form in one dimension
         and where all directions are alike, at order 2 by the noise's feedback on itself, else as a root of the index

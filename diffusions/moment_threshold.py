@@ -1,4 +1,4 @@
-"""The step size at which a moment of homogenized SGD's stationary law ceases to be finite: its index is a given number."""
+"""The step size at which a moment of homogenized SGD ceases to be finite: its tail index is a given number."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from sgdlimits.problems.least_squares import LeastSquares
 
 from .kesten import Populations
 from .moment_equations import with_a_law_of_samples
-from .moment_exponents import few_paths, even_exponent, moment_exponent
+from .moment_exponents import even_exponent, few_paths, is_sampled, moment_exponent
 from .tail_index import EXPANDS, tail_index
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def index_near(sgd: SGD, highest: float = HIGHEST, **options: Any) -> TailIndex:
         If the index is above `highest` (`.above`), or is not told from 0.
     """
     problem = with_a_law_of_samples(sgd, "the tail index")
-    if _known_at_once(sgd, problem) or not moment_exponent_is_sampled(sgd):
+    if _known_at_once(sgd, problem) or not is_sampled(sgd):
         return tail_index(sgd, **options)
     sizes = few_paths(sgd, options)
     with one_blas_thread():
@@ -84,6 +84,8 @@ def _root(sgd: SGD, sizes: Populations, ends: tuple[float, float], highest: floa
         return found.value / order, found.error / order
 
     low, high = ends
+    if low >= 4 and known(highest)[0] < 0:
+        raise _above(sgd, highest)
     while known(high)[0] < 0:  # moments that rare rows make grow are flat before
         if high >= highest:
             raise _above(sgd, highest)
@@ -112,8 +114,8 @@ def _checked(
     steep = all(slope * (1 + SLACK) * (root.value - order) >= -value for order, value in below)
     if root.error > GROSS * root.value or not steep:
         raise OutOfReach(
-            f"the tail index of {sgd.label} is about {root.value:.3g} +- {root.error:.2g}, as {sizes.groups} populations "
-            f"of {sizes.paths} paths see it" + ("" if steep else ", which even moments contradict")
+            f"the tail index of {sgd.label} is about {root.value:.3g} +- {root.error:.2g}, as {sizes.groups} "
+            f"populations of {sizes.paths} paths see it" + ("" if steep else ", which even moments contradict")
             + ": no interval worth the name; give more paths",
             about=root.value,
         )
@@ -133,11 +135,6 @@ def _guess(second: float, fourth: float | None) -> float:
     bend = (fourth - 2 * second) / 8
     slope = second / 2 - 2 * bend
     return -slope / bend if bend > 0 and slope < 0 else 1.0
-
-
-def moment_exponent_is_sampled(sgd: SGD) -> bool:
-    """Whether log k of an order that no even moment tells is sampled."""
-    return moment_exponent(sgd, 1.0, few_paths(sgd, {"paths": 32, "generations": 20, "groups": 2}), False).sampled
 
 
 def _known_at_once(sgd: SGD, problem: Any) -> bool:

@@ -282,7 +282,7 @@ class KnownLaws:
     def tail_index_sensitivities(
         self: Any, parameters: Sequence[str] | None = None, **options: Any
     ) -> TailIndexSensitivities:
-        """Derivatives of the tail index in step size, ridge and each eigenvalue, and what one sample more in a batch does.
+        """Derivatives of the tail index in step size, ridge and each eigenvalue, and what one sample more does to it.
 
         By the implicit function of log k(index) = 0, derived; to some eight digits where log k is, by differences of
         populations over 6 % where it is sampled. In the batch size the index has a derivative where its formula takes
@@ -303,7 +303,7 @@ class KnownLaws:
         return tail_index_sensitivities(self, parameters, **options)
 
     def moment_threshold(self: Any, order: float = 2.0, **options: Any) -> MomentThreshold:
-        """The step size at which the tail index is `order`, so that E |x|^order ceases to be finite; at this batch size.
+        """The step size, at this batch size, at which the tail index is `order`: E |x|^order ceases to be finite.
 
         At order 0 the last step size with a stationary law, where the Lyapunov exponent is 0; at 2 the mean-square
         threshold. Orders 2 and 4 by the spectral radius of the map of moments, on finite data too, others where log

@@ -44,7 +44,7 @@ CHEAP_TENSORS = 12  # directions up to which forms of fourth moments take less t
 
 
 class MomentExponent(NamedTuple):
-    """log k of one order, with its error: numerical, or half a 95 % interval and the bias taken off, where `sampled`."""
+    """log k of one order with its error: numerical, or half a 95 % interval and the bias taken off."""
 
     value: float
     error: float
@@ -93,6 +93,13 @@ def moment_exponent(
         if operator is not None:
             return _of_operator(sgd, operator, order, finely)
         return _sampled(sgd, problem, h, order, sizes or few_paths(sgd, {}))
+
+
+def is_sampled(sgd: SGD) -> bool:
+    """Whether log k of an order that no map of even moments tells is sampled."""
+    problem = with_a_law_of_samples(sgd, "the growth of moments")
+    h = problem.eigenvalues[problem.eigenvalues > 0]
+    return _factors(sgd, problem, h) is None and operator_of(sgd, problem, h) is None
 
 
 def even_exponent(sgd: SGD, order: int) -> MomentExponent | None:

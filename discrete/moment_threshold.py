@@ -43,8 +43,8 @@ def moment_threshold(sgd: SGD, order: float, **options: Any) -> MomentThreshold:
         raise InvalidInput(f"order is {order:g}: moments beyond {HIGHEST:g} show in no sample; ask for a lower one")
     if isinstance(sgd.step_size, StepSizes):
         raise InvalidInput(
-            f"step_size is the schedule {sgd.step_size!r}, of which no one number is sought: take a constant step size, "
-            "dataclasses.replace(sgd, step_size=...)"
+            f"step_size is the schedule {sgd.step_size!r}, of which no one number is sought: take a constant step "
+            "size, dataclasses.replace(sgd, step_size=...)"
         )
     sizes = few_paths(sgd, options)
     problem = with_a_law_of_samples(sgd, "the threshold of a moment")

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 ORDERS = (0.0, 1.0, 2.0, 4.0)
 HIGHEST = 16.0  # index that is looked for
 PRECISION = 1e-4  # relative, of the index of homogenized SGD
-GOOD = 0.05
+GOOD = 0.05  # relative error of a spectral index that is taken
+FAR = 1.5  # times the highest index, from which bounds say enough
 NO_LAW, HEAVY, LIGHT, UNKNOWN = "no law", "heavy", "light", "not known"
 SIDES = ("sgd", "homogenized")
 
@@ -192,11 +193,11 @@ def _cell(
     sgd = discrete.SGD(problem, float(step_size), int(batch_size))
     found = _entries("sgd", lambda: index_near(sgd, highest, seed=seed, **options), highest)
     limit = diffusions.HomogenizedSGD.of(sgd)
-    found |= _entries("homogenized", lambda: _limit_index(limit, last), highest)
+    found |= _entries("homogenized", lambda: _limit_index(limit, last, highest), highest)
     return found | {"seconds": time.process_time() - start}
 
 
-def _limit_index(limit: diffusions.HomogenizedSGD, last: tuple[float, float]) -> TailIndex:
+def _limit_index(limit: diffusions.HomogenizedSGD, last: tuple[float, float], highest: float) -> TailIndex:
     """Of homogenized SGD, without populations: where the spectrum does not resolve it, its bounds."""
     noise = linear_noise(limit)
     if noise.isotropic:
@@ -207,7 +208,7 @@ def _limit_index(limit: diffusions.HomogenizedSGD, last: tuple[float, float]) ->
         if limit.step_size > scaled + error:
             raise PositiveLyapunovExponent(f"the last step size with a stationary law is {scaled:.4g} +- {error:.2g}")
         raise OutOfReach(f"whether there is a stationary law is not told: the last step size with one is {scaled:.4g}")
-    found = spectral_index(noise, PRECISION)
+    found = spectral_index(noise, PRECISION) if bounds.lower < FAR * highest else None
     if found is not None and found.error <= GOOD * found.index:
         return found
     middle, half = (bounds.lower + bounds.upper) / 2, (bounds.upper - bounds.lower) / 2

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.compare.style import NORMAL, SMALL, dress, panels
+from sgdlimits.compare.style import NORMAL, SMALL, direct_labels, dress, panels, plain_decades
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,11 +19,10 @@ LINES = {0.0: ("no law above", "-"), 1.0: ("mean infinite", "--"), 2.0: ("varian
 )}  # fmt: skip
 REGIONS = {"no law": ("0.35", "no stationary law"), "light": ("1.0", "light"), "not known": ("#f4e3c1", "not known")}
 LEAST = 0.25  # index at which colours begin
-ROOM = 0.06  # share of the axis that a label's line needs between its neighbours
 
 
 def plot(found: IndexMap) -> Figure:
-    """A panel a side: colours the index where it is finite, lines where moments become infinite, named at their ends."""
+    """A panel a side: colours for a finite index, and lines where moments become infinite, named at their ends."""
     from matplotlib.colors import ListedColormap, LogNorm
 
     figure, axes = panels(2, height=6.4)
@@ -42,17 +41,18 @@ def plot(found: IndexMap) -> Figure:
         edges = _edges(batch, size)
         ax.set_xlim(edges[0][0], edges[0][-1])
         ax.set_ylim(edges[1][0], edges[1][-1])
-        _lines(ax, lines, side, batch)
         _names(ax, regions, batch, size)
         dress(ax, "step size (per SGD step)", "batch size (samples)", TITLES[side])
         ax.grid(False)
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.yaxis.set_major_formatter("{x:g}")
+        plain_decades(ax)
     bar = figure.colorbar(mesh, ax=axes, shrink=0.8, extend="both", location="left")
     bar.set_label("tail index", fontsize=NORMAL)
     ticks = [tick for tick in (0.5, 1, 2, 4, 8, 16) if LEAST < tick <= found.highest]
     bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
     bar.ax.tick_params(labelsize=SMALL)
+    for ax, side in zip(axes, TITLES):
+        _lines(ax, lines, side, batch)
     return figure
 
 
@@ -69,28 +69,24 @@ def _between(logs: np.ndarray) -> np.ndarray:
 
 
 def _lines(ax: Any, lines: Any, side: str, batch: np.ndarray) -> None:
-    """Thresholds over the batch size, named at the right end, apart from each other."""
+    """Thresholds over the batch size, named on the right, each tied to where it leaves the frame."""
     ends = []
+    (low, high), right = np.log(ax.get_ylim()), np.log(ax.get_xlim()[1])
     for order, (words, style) in LINES.items():
         values = lines[side].sel(order=order).values
         for width, colour in ((2.6, "white"), (1.3, "black")):
             ax.plot(batch, values, color=colour, linewidth=width, linestyle=style)
-        known = np.flatnonzero(np.isfinite(values))
-        if known.size:
-            ends.append((float(values[known[-1]]), f"{words}" + (f" (index {order:g})" if order else ""), style))
-    low, high = np.log(ax.get_ylim())
-    places = np.array([(np.log(end) - low) / (high - low) for end, *_ in ends]).clip(0, 1)
-    order = np.argsort(places)
-    spread = places[order].copy()
-    for place in range(1, len(spread)):
-        spread[place] = max(spread[place], spread[place - 1] + ROOM)
-    spread -= max(0.0, float(spread[-1:].max(initial=0.0)) - 1.0)
-    for height, place in zip(spread, order):
-        ax.annotate(
-            ends[place][1], xy=(1.0, places[place]), xytext=(1.05, height), xycoords="axes fraction",
-            textcoords="axes fraction", fontsize=SMALL, va="center", annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.7, "linestyle": ends[place][2], "shrinkA": 1},
-        )  # fmt: skip
+        known = np.isfinite(values)
+        if not known.any():
+            continue
+        along = np.linspace(np.log(batch[known][0]), min(np.log(batch[known][-1]), right), 400)
+        heights = np.interp(along, np.log(batch[known]), np.log(values[known]))
+        inside = np.flatnonzero((heights >= low) & (heights <= high))
+        if inside.size:
+            x, y = along[inside[-1]], heights[inside[-1]] - 1e-3 * order  # the order of labels where ends meet
+            text = words + (f" (index {order:g})" if order else "")
+            ends.append((float(np.exp(x)), float(np.exp(y)), text, "black"))
+    direct_labels(ax, ends)
 
 
 def _names(ax: Any, regions: np.ndarray, batch: np.ndarray, size: np.ndarray) -> None:

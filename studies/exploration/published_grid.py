@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -81,8 +81,8 @@ class PublishedGrid:
         counts, law = self.counts, self.cells["stationary"].values == 1
         said = (
             f"{counts['no stationary law']} of {counts['cells']} cells have no stationary law, "
-            f"{counts[f'index over {FAR:g}']} an index over {FAR:g}, {counts[f'index from 2 to {FAR:g}']} one from 2 to "
-            f"{FAR:g}, and {counts['index up to 2']} one up to 2. "
+            f"{counts[f'index over {FAR:g}']} an index over {FAR:g}, {counts[f'index from 2 to {FAR:g}']} one from 2 "
+            f"to {FAR:g}, and {counts['index up to 2']} one up to 2. "
         )
         if not self.runs:
             return said + "Nothing was simulated."
@@ -92,8 +92,8 @@ class PublishedGrid:
             return said + "In no cell did all runs stay in the range of numbers."
         return said + (
             f"The published estimate ({self.runs} runs of {self.steps} steps) is at most {np.nanmax(seen):.3g}; it is "
-            f"below {self.below:g} in {int(below.sum())} cells, of which {int((below & ~law).sum())} have no stationary "
-            f"law and {int((below & heavy).sum())} an index up to 2."
+            f"below {self.below:.3g} in {int(below.sum())} cells, of which {int((below & ~law).sum())} have no "
+            f"stationary law and {int((below & heavy).sum())} an index up to 2."
         )
 
     @property
