@@ -50,6 +50,7 @@ NAMES = {
     "problems.wells": "CosineValley Wells UserWells UserWells.of Well wells_of",
     "problems.landscapes": "Basin DoubleWell PlanarDoubleWell HarmonicWell UserLandscape",
     "studies.heavy_tails": "optimiser_tails",
+    "studies.exploration": "explore look valley Setting Size Basins Network",
     "ensembles": "save load concatenate Until Noise Brownian",
     "ensembles.populations": "grow",
     "compare": "closure laws orders time_scales manifold bounds tails Tails contraction snapping golden_path "
@@ -70,8 +71,8 @@ NAMES = {
 LATER = {
     "compare": "validity",
 }
-STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails", "golden-path", "finite-step-size")
-STUDIES_LATER = ("exploration", "validity", "scaling-laws")
+STUDIES_NOW = ("homogenized", "zero-loss", "heavy-tails", "golden-path", "finite-step-size", "exploration")
+STUDIES_LATER = ("validity", "scaling-laws")
 ARGUMENTS = {
     "problems.StreamingLeastSquares": "covariance noise minimiser ridge",
     "problems.NoisyQuadratic": "hessian noise_covariance minimiser ridge",

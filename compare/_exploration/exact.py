@@ -52,7 +52,7 @@ class Known:
 def known_of(process: Any, landscape: WellLandscape, steps: int, target: int) -> Known:
     """All that is exactly known of a process from the start of `landscape`."""
     known = Known()
-    law, substeps, functions = _one_step(process)
+    law, substeps, functions = one_step(process)
     if isinstance(process, LandscapeDescent) and process.momentum:
         return _with_momentum(dataclasses.replace(process, landscape=landscape), known)
     if law is None:
@@ -83,8 +83,8 @@ def _ask(known: Known, compute: Callable[[], None]) -> None:
 Functions = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 
-def _one_step(process: Any) -> tuple[LineSteps | None, int, Functions | None]:
-    """The law of one own step, own steps in a step, and drift and variance of a diffusion."""
+def one_step(process: Any) -> tuple[LineSteps | None, int, Functions | None]:
+    """The law of one own step, own steps in a step, and drift and variance of a diffusion; None what is not known."""
     if isinstance(process, LandscapeDescent):
         try:
             model = model_of(process)
