@@ -32,7 +32,6 @@ ADDITIVE, HOMOGENIZED, LANGEVIN = "additive", "homogenized SGD", "Langevin"
 TOLERANCE, CLOSE = 1e-8, 1e-7  # relative, of levels of descents, and of diffusions, whose chain takes longer
 FACTOR, REACH = 1.5, 12  # of a search for a level, and how many such to either side
 BATCHES = (1, 2, 4, 8, 16, 32, 64)  # of homogenized SGD: the first whose noise can be made so small
-SUBSTEPS = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +48,8 @@ class Setting:
         Of the gradient noise: its slope's factor, and what is left where the slope is 0.
     stable_index : float
         Of the noise of stable Langevin.
+    substeps : int
+        Increments of diffusions in a step: the more, the larger step_size times curvature.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Setting:
     multiplicative: float
     additive: float
     stable_index: float = 1.7
+    substeps: int = 4
 
     def descent(self) -> LandscapeDescent:
         """SGD with multiplicative noise."""
@@ -143,7 +145,7 @@ def valley(stable_index: float) -> Setting:
 
     The parameters are placeholders: those of the published experiment were not to be read.
     """
-    return Setting("the cosine valley", CosineValley(wells=5), 0.005, 2.0, 9.0, stable_index)
+    return Setting("the cosine valley", CosineValley(wells=5), 0.005, 2.0, 9.0, stable_index, 2)
 
 
 def explore(
@@ -200,23 +202,26 @@ def processes(setting: Setting) -> tuple[dict[str, Any], list[Match], list[str]]
             made[label + ending] = process
             matches.append(match)
     scale = stable_scale(setting, law)
-    made[STABLE] = diffusions.StableLangevin(wells, scale, setting.stable_index, step_size=step, substeps=SUBSTEPS)
+    made[STABLE] = diffusions.StableLangevin(
+        wells, scale, setting.stable_index, step_size=step, substeps=setting.substeps
+    )
     matches.append(Match(STABLE, "interquartile range of the harmonic well", scale, np.nan, np.nan))
     return made, matches, notes
 
 
 def _homogenized(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
     batch, near = loss_noise(setting, by)
+    wells, step, substeps = setting.landscape, setting.step_size, setting.substeps
 
     def make(floor: float) -> diffusions.LandscapeDiffusion:
-        return diffusions.LandscapeDiffusion.homogenized(setting.landscape, setting.step_size, batch, floor, SUBSTEPS)
+        return diffusions.LandscapeDiffusion.homogenized(wells, step, batch, floor, substeps)
 
     return diffusion_like(make, law, label, by, near.level)
 
 
 def _langevin(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
     def make(level: float) -> diffusions.LandscapeDiffusion:
-        return diffusions.LandscapeDiffusion(setting.landscape, setting.step_size, level**2, SUBSTEPS, LANGEVIN)
+        return diffusions.LandscapeDiffusion(setting.landscape, setting.step_size, level**2, setting.substeps, LANGEVIN)
 
     return diffusion_like(make, law, label, by, 2 * setting.additive)
 
@@ -257,7 +262,8 @@ def diffusion_like(
         words = by.replace("_", " ")
         raise InvalidInput(f"no noise of {label} gives the {words} {wanted:.4g}: change step size or noise")
     root = brentq(gap, low, high, xtol=CLOSE)
-    gap(root)
+    if root not in seen:
+        gap(root)
     chain = seen[root]
     return make(math.exp(root)), Match(label, by, math.exp(root), chain.interquartile_range, chain.rate)
 

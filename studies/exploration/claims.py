@@ -52,17 +52,19 @@ def of_basins(found: Basins) -> list[Verdict]:
 
 
 def _passages(found: Basins, other: str) -> tuple[tuple[float, float], str]:
-    """Mean steps to the target: exact, else an order that intervals leave no doubt of; nan where they do."""
-    exact = found.exact(MULTIPLICATIVE, "passage"), found.exact(other, "passage")
-    if not any(map(math.isnan, exact)):
-        return exact, f"{number(exact[0])} steps, additive {number(exact[1])}; exact"
-    data = found.exploration.dataset.sel(quantity="passage")
-    ends = [[float(data[end].sel(process=name)) for end in ("lower", "upper")] for name in (MULTIPLICATIVE, other)]
-    said = "; ".join(
-        f"{name} {number(low, 3)} to {number(high, 3)}" for name, (low, high) in zip((MULTIPLICATIVE, ADDITIVE), ends)
-    )
+    """Mean steps to the target, exact or where intervals leave no doubt of their order, else nan; and words."""
+    ends, said = [], []
+    for label, name in ((MULTIPLICATIVE, MULTIPLICATIVE), (ADDITIVE, other)):
+        exact = found.exact(name, "passage")
+        if math.isnan(exact):
+            here = found.exploration.dataset.sel(process=name, quantity="passage")
+            ends.append((float(here["lower"]), float(here["upper"])))
+            said.append(f"{label} {number(ends[-1][0], 3)} to {number(ends[-1][1], 3)} steps by paths")
+        else:
+            ends.append((exact, exact))
+            said.append(f"{label} {number(exact)} steps, exact")
     apart = ends[0][0] > ends[1][1] or ends[1][0] > ends[0][1]
-    return ((ends[0][0], ends[1][0]) if apart else (math.nan, math.nan)), f"steps, intervals of paths: {said}"
+    return ((ends[0][0], ends[1][0]) if apart else (math.nan, math.nan)), "; ".join(said)
 
 
 def of_exit_times(scaling: Any) -> list[Verdict]:

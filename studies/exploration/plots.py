@@ -28,7 +28,7 @@ RUNAWAY = "#f3dada"
 
 def titled(figure: Figure, words: str) -> Figure:
     """The same with a title above all panels."""
-    figure.suptitle(fill(words, LETTERS), fontsize=SMALL + 1, x=0.01, ha="left", color="0.15")
+    figure.suptitle(fill(words.replace(" %", "\u00a0%"), LETTERS), fontsize=SMALL + 1, x=0.01, ha="left", color="0.15")
     return figure
 
 
