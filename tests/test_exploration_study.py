@@ -4,15 +4,16 @@ import math
 
 import numpy as np
 import pytest
+import xarray
 from scipy.optimize import brentq
 
-from sgdlimits import compare
+from sgdlimits import compare, studies
 from sgdlimits.discrete.escape import LandscapeDescent, UserWells, basin_law, matched
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.studies.exploration import ExplorationResult, ExplorationStudy, Setting, basins, claims, explore, plots
 from sgdlimits.studies.exploration import tables
 
-SMALL = {"paths": 64, "steps": 400, "quick": True, "workers": 1}
+SMALL = {"paths": 64, "steps": 400, "quick": True}
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +128,7 @@ def test_a_landscape_of_ones_own_is_explored():
     ({"widths": "2,2"}, "equally wide"), ({"widths": "1"}, "two or more"), ({"additive": 0.0}, "additive"),
     ({"step_size": 1.0}, "step_size"), ({"paths": 10}, "paths"), ({"runs": 10}, "runs"), ({"quick": 1}, "quick"),
     ({"stable_index": 2.5}, "stable_index"), ({"datasets": "none"}, "no data file"), ({"target": "y"}, "data file"),
-    ({"datasets": "irises"}, "datasets"), ({"workers": 0}, "workers"), ({"updates": 3}, "updates"),
+    ({"datasets": "irises"}, "datasets"), ({"updates": 3}, "updates"),
 ])  # fmt: skip
 def test_wrong_settings_give_one_sentence(change, says):
     """Assert what is refused."""
@@ -151,3 +152,66 @@ def test_the_finding_and_the_tables_are_of_the_numbers(found):
     assert "Noise of each process" in str(found) and found.summary.sizes["process"] == 8
     assert len(found.table()) == 3 and "interquartile range" in tables.matches(found.basins["wells"]).text()
     assert isinstance(found.basins["wells"].setting.descent(), LandscapeDescent)
+
+
+@pytest.mark.slow
+def test_a_network_of_a_file_is_looked_at(tmp_path):
+    """Assert the quick study of a file of one's own: layers with verdicts, the grid, a claim, its picture and report;
+    and the same settings back."""
+    draw = np.random.Generator(np.random.Philox(3)).standard_normal((90, 4))
+    lines = [f"{a:.5f},{b:.5f},{c:.5f},{np.tanh(a) - b + 0.3 * e:.5f}" for a, b, c, e in draw]
+    path = tmp_path / "own.csv"
+    path.write_text("a,b,c,y\n" + "\n".join(lines))
+    settings = {"datasets": "none", "parts": "networks", "width": 4, "runs": 100, "quick": True}
+    study = ExplorationStudy(data=str(path), target="y", **settings)
+    result = study.run(threads=1)
+    (network,) = result.networks.values()
+    assert set(network.ends.dataset["layer"].values) == {"all weights", "first layer", "second layer"}
+    assert network.grid["failure"].shape == (3, 3)
+    (claim,) = result.claims
+    assert claim.verdict == ("undecided" if network.correlation is None else network.correlation.verdict)
+    assert "own" in result.finding and "heavier tails generalise better" in str(result)
+    folder = result.write(tmp_path / "out")
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert (folder / "tails-own.png").exists() and "Network: own" in page
+    again = ExplorationStudy.from_toml(folder / "study.toml")
+    assert again.width == 4 and again.data_sha256 == result.study.data_sha256 is not None
+
+
+@pytest.mark.slow
+def test_runs_that_run_away_are_left_out_and_counted():
+    """Assert that a step size past the threshold leaves no number, and that the sentence counts its cells."""
+    from sgdlimits.studies.exploration import Size, look
+    from sgdlimits.studies.exploration.networks import named_tasks
+
+    (task,) = named_tasks(["diabetes"], 4, 0)
+    size = Size(100, 100, 50, 60, 2, (0.02, 4.0), (1, 4, 16, 64))
+    found = look(task, size, 0, 1)
+    assert np.isnan(found.grid["test_error"].values[1]).all() and np.isfinite(found.grid["test_error"].values[0]).all()
+    assert any("of 8 cells of diabetes" in text for text in found.notes) and found.correlation is None
+
+
+def test_published_cells_and_their_claims():
+    """Assert exact verdicts of a small grid, drawn, and one that turns where all cells have a law."""
+    mixed = studies.published_grid([0.02, 0.2], [1], dimension=30, runs=0)
+    assert claims.of_grid(mixed)[0].verdict == "holds in part"
+    light = studies.published_grid([0.02], [1], dimension=30, runs=0)
+    assert claims.of_grid(light)[0].verdict == "holds"
+    figure = plots.grid(mixed)
+    words = {text.get_text() for ax in figure.axes for text in ax.texts}
+    assert "\u2013" in words and "Shaded: no stationary law" in figure.get_suptitle()
+
+
+def test_a_correlation_gives_its_own_verdict():
+    """Assert holds for heavier tails with smaller errors, and fails turned round, on 12 cells without resamples."""
+    def grid(sign):
+        shape = np.linspace(0.1, 1.2, 12)
+        return xarray.Dataset(
+            {"shape_hill": ("step_size", shape), "test_error": ("step_size", 2 - sign * shape),
+             "training_risk": ("step_size", np.cos(7 * shape))}, {"step_size": shape}
+        )  # fmt: skip
+
+    for sign, verdict in ((1, "holds"), (-1, "fails")):
+        found = compare.rank_correlation(grid(sign))
+        assert claims.of_networks({"made": found})[0].verdict == found.verdict == verdict
+    assert claims.of_networks({"made": None})[0].verdict == "undecided"

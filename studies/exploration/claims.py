@@ -67,8 +67,8 @@ def _passages(found: Basins, other: str) -> tuple[tuple[float, float], str]:
     return ((ends[0][0], ends[1][0]) if apart else (math.nan, math.nan)), "; ".join(said)
 
 
-def of_exit_times(scaling: Any) -> list[Verdict]:
-    """Laws of the time to leave, each with the other law as its control."""
+def of_exit_times(scaling: Any, left_out: Sequence[str] = ()) -> list[Verdict]:
+    """Laws of the time to leave, each with the other law as its control; ladders that were left out stay undecided."""
     claims = []
     for row in scaling.summary():
         power = row["predicted_family"] == "power"
@@ -82,6 +82,10 @@ def of_exit_times(scaling: Any) -> list[Verdict]:
             "times as large",
             _of(row["verdict"]),
         ))  # fmt: skip
+    for sentence in left_out:
+        name, _, why = sentence.partition(": ")
+        law = "a power of the radius, the tail index"
+        claims.append(Verdict(f"time to leave: {name}", "derived", law, why, UNDECIDED))
     return claims
 
 

@@ -7,22 +7,23 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits import compare, discrete, problems
+from sgdlimits import compare, discrete
 from sgdlimits.compare.text_table import number
 from sgdlimits.exact.errors import FailedCells, InvalidInput
 from sgdlimits.problems import tasks
-from sgdlimits.problems.datasets import EMBEDDED
+from sgdlimits.problems.datasets import dataset
+from sgdlimits.problems.sources import Rows
 from sgdlimits.problems.tasks import Task
 
 if TYPE_CHECKING:
     import xarray
 
-DIGITS = "digits"  # whose target, a number, is a class
+CLASSES = ("digits", "breast_cancer", "iris", "wine")  # whose target, a number, is a class
+HELD_OUT = 0.25
 BATCH = 4  # of the runs whose last iterates are looked at
 FRACTION = 0.05  # of 2 / sharpness at the starts: their step size
 FRACTIONS, BATCHES = tuple(np.geomspace(0.01, 0.16, 6)), (1, 4, 16, 64)
@@ -84,11 +85,15 @@ class Network:
 
 
 def named_tasks(names: Sequence[str], width: int, seed: int) -> Iterator[Task]:
-    """Networks on embedded data sets: the digits as classes, others as regressions."""
-    folder = Path(problems.__file__).parent / "data"
+    """Networks on named data sets: those of classes by cross-entropy, others as regressions on standardised targets."""
     for name in names:
-        classes = True if name == DIGITS else None
-        yield tasks.from_csv(folder / f"{name}.csv", EMBEDDED[name], width, classes=classes, seed=seed, name=name)
+        rows, test = Rows.from_table(dataset(name), test_fraction=HELD_OUT, seed=seed)
+        assert test is not None
+        classes = round(float(rows.labels.max())) + 1 if name in CLASSES else None
+        if classes is None:
+            centre, scale = rows.labels.mean(), rows.labels.std()
+            rows, test = (Rows(part.inputs, (part.labels - centre) / scale, part.description) for part in (rows, test))
+        yield tasks.from_rows(rows, test, width, classes, name)
 
 
 def look(task: Task, size: Size, seed: int, threads: int | None = None, workers: int | None = None) -> Network:
@@ -118,7 +123,7 @@ def look(task: Task, size: Size, seed: int, threads: int | None = None, workers:
     exponents = compare.finite_time_exponents(sgd, few, short, runs=size.spectra, seed=seed)
     cell = partial(
         compare.index_and_test_error, task, steps=size.cell_steps, runs=size.cell_runs, estimators=CELL_ESTIMATORS,
-        threads=threads,
+        threads=threads if workers in (None, 1) else None,
     )  # fmt: skip
     over = {"step_size": [stable * part for part in size.fractions], "batch_size": list(size.batches)}
     with warnings.catch_warnings():

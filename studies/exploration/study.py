@@ -6,13 +6,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, flag, non_negative, one_of, positive, whole_number
+from sgdlimits.exact.threads import threads_of
 from sgdlimits.studies.data_files import DataFileSettings
-from sgdlimits.studies.options import option
+from sgdlimits.studies.options import dataset_names, option
 from sgdlimits.studies.results import ResultOfStudy
 
 if TYPE_CHECKING:
@@ -28,17 +30,16 @@ if TYPE_CHECKING:
 PARTS = ("basins", "networks", "grid", "map")
 NONE = "none"  # of the named data sets
 FEWEST_PATHS, FEWEST_RUNS = 64, 100
+MOST_WORKERS = 8
 RIDGE = 0.1  # of index maps: rows of data alone may leave directions without a law
 QUICK_RUNS, QUICK_STEPS = 100, 400
-MAP_BATCHES, MAP_SIZES, MAP_RANGE = (1, 2, 4, 8, 16), 7, (0.2, 1.6)  # step sizes over thresholds: least 2, largest 0
+MAP_BATCHES, MAP_SIZES, MAP_RANGE = (1, 4, 16), 7, (0.2, 1.6)  # step sizes over thresholds: least 2, largest 0
 QUICK_BATCHES, QUICK_SIZES = (1, 4), 4
 
 
-def embedded_names() -> tuple[str, ...]:
-    """Data sets that come with the package."""
-    from sgdlimits.problems.datasets import EMBEDDED
-
-    return tuple(EMBEDDED)
+def workers_for(threads: int | None) -> int:
+    """Worker processes of a sweep, one a thread that may be used."""
+    return min(threads_of(threads), MOST_WORKERS)
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,12 @@ class ExplorationStudy(DataFileSettings):
     paths, steps : int
         Of each process among wells.
     datasets : str
-        Embedded data sets that networks learn, separated by commas; "none": no other than the file.
+        Data sets that networks learn, separated by commas; "none": no other than the file.
     width : int
         Hidden units.
     runs, updates : int
         Of a network: runs, and steps of each.
     seed : int
-    workers : int
-        Processes for the cells of grids; never changes a number.
     quick : bool
         Coarser grids and fewer runs.
     """
@@ -86,14 +85,15 @@ class ExplorationStudy(DataFileSettings):
     steps: int = option(10_000, "basins", "of each path")
     datasets: str = option(
         "digits,diabetes", "networks",
-        lambda: f"embedded data sets that networks learn: {', '.join(embedded_names())}; {NONE}: no other than --data",
-        metavar="NAMES", allowed=embedded_names, several=True,
+        lambda: f"named data sets that networks learn: {', '.join(dataset_names())}; {NONE}: no other than --data",
+        metavar="NAMES", allowed=dataset_names, several=True,
     )  # fmt: skip
     width: int = option(12, "networks", "hidden units")
-    runs: int = option(200, "networks", "independent runs of a network, and of a cell of the published grid")
+    runs: int = option(
+        200, "networks", "independent runs of a network; half as many, at least 100, of a cell of the published grid"
+    )  # fmt: skip
     updates: int = option(2000, "networks", "steps of each run")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
-    workers: int = option(2, "run", "worker processes for grids; 1: none", stored=False)
     quick: bool = option(False, "run", "coarser grids, fewer runs and steps")
 
     def __post_init__(self) -> None:
@@ -105,7 +105,7 @@ class ExplorationStudy(DataFileSettings):
         for name in self.chosen:
             one_of("parts", name, list(PARTS))
         for name in self.names:
-            one_of("datasets", name, list(embedded_names()))
+            one_of("datasets", name, list(dataset_names()))
         checked: dict[str, Any] = {
             "barrier": positive("barrier", self.barrier), "step_size": positive("step_size", self.step_size),
             "multiplicative": non_negative("multiplicative", self.multiplicative),
@@ -115,7 +115,6 @@ class ExplorationStudy(DataFileSettings):
             "width": whole_number("width", self.width, 1), "runs": whole_number("runs", self.runs, FEWEST_RUNS),
             "updates": whole_number("updates", self.updates, 100),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
-            "workers": whole_number("workers", self.workers, 1, 256),
         }  # fmt: skip
         for name, value in checked.items():
             object.__setattr__(self, name, value)
@@ -163,13 +162,11 @@ class ExplorationStudy(DataFileSettings):
 
         if self.data is not None:
             path, target, form = self.checked_file()
-            yield tasks.from_csv(path, target, self.width, seed=self.seed, **form)
+            yield tasks.from_csv(path, target, self.width, seed=self.seed, name=Path(path).stem, **form)
         yield from named_tasks(self.names, self.width, self.seed)
 
     def mapped(self) -> tuple[str, LeastSquares]:
         """Name and least squares of the index map: the file, or diabetes."""
-        from pathlib import Path
-
         from sgdlimits.problems import LeastSquares
 
         if self.data is None:
@@ -226,7 +223,7 @@ class ExplorationStudy(DataFileSettings):
             size = Size(QUICK_RUNS, min(self.updates, QUICK_STEPS), 50, 100, 4, size.fractions[::2], (1, 8, 64))
         found = {}
         for task in self.tasks():
-            found[task.name] = look(task, size, self.seed, threads, self._workers)
+            found[task.name] = look(task, size, self.seed, threads, workers_for(threads))
             done()
         return {"networks": found}
 
@@ -235,8 +232,8 @@ class ExplorationStudy(DataFileSettings):
 
         grid = published_grid(
             STEP_SIZES[1::4] if self.quick else STEP_SIZES, BATCH_SIZES[::3] if self.quick else BATCH_SIZES,
-            runs=QUICK_RUNS if self.quick else self.runs, steps=200 if self.quick else 1000, seed=self.seed,
-            workers=self._workers,
+            runs=QUICK_RUNS if self.quick else max(self.runs // 2, FEWEST_RUNS),
+            steps=200 if self.quick else 1000, seed=self.seed, workers=workers_for(threads),
         )  # fmt: skip
         done()
         return {"grid": grid}
@@ -253,14 +250,9 @@ class ExplorationStudy(DataFileSettings):
             for part, batch in zip(MAP_RANGE, (batches[0], batches[-1]))
         )
         sizes = np.geomspace(low, high, count).tolist()
-        found = index_map(problem, sizes, list(batches), workers=self._workers, seed=self.seed)
+        found = index_map(problem, sizes, list(batches), workers=workers_for(threads), seed=self.seed)
         done()
         return {"map": (name, found)}
-
-    @property
-    def _workers(self) -> int | None:
-        return None if self.workers == 1 else self.workers
-
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ExplorationResult(ResultOfStudy):
@@ -297,7 +289,7 @@ class ExplorationResult(ResultOfStudy):
         for one in self.basins.values():
             found += claims.of_basins(one)
         if self.scaling is not None:
-            found += claims.of_exit_times(self.scaling)
+            found += claims.of_exit_times(self.scaling, self.notes)
         if self.preference is not None:
             found.append(claims.of_width(self.preference))
         found += claims.of_networks({name: one.correlation for name, one in self.networks.items()})

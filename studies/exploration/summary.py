@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sgdlimits.studies.summaries import TEXT, Entry, summary_dataset
+from sgdlimits.studies.summaries import TEXT, Entry, joined, summary_dataset
 
 from .basins import ADDITIVE, ENDINGS, HOMOGENIZED, LANGEVIN, MULTIPLICATIVE, STABLE
 
 if TYPE_CHECKING:
     import xarray
 
+    from .basins import Basins
     from .study import ExplorationResult
 
 PROCESSES = (
@@ -40,6 +42,8 @@ def summary(result: ExplorationResult) -> xarray.Dataset:
         for end in ("lower", "upper"):
             seen = [_seen(first, process, quantity, end) for process in PROCESSES]
             variables[f"{quantity}_{end}"] = (("process",), np.array(seen), "step", f"{end} end by paths, {quantity}")
+    notes = [_note(first, process) for process in PROCESSES]
+    variables["note"] = (("process",), np.array(notes, dtype=object), TEXT, "why a number is missing")
     claims = result.claims
     variables["verdict"] = (("claim",), np.array([one.verdict for one in claims], dtype=object), TEXT, "verdict")
     names = [f"{place}. {one.source}" for place, one in enumerate(claims, start=1)]
@@ -49,7 +53,16 @@ def summary(result: ExplorationResult) -> xarray.Dataset:
     )  # fmt: skip
 
 
-def _seen(first: object, process: str, quantity: str, end: str) -> float:
-    if first is None or process not in first.exploration.dataset["process"].values:  # type: ignore[attr-defined]
+def _seen(first: Basins | None, process: str, quantity: str, end: str) -> float:
+    if first is None or process not in first.exploration.dataset["process"].values:
         return math.nan
-    return float(first.exploration.dataset[end].sel(process=process, quantity=quantity))  # type: ignore[attr-defined]
+    return float(first.exploration.dataset[end].sel(process=process, quantity=quantity))
+
+
+def _note(first: Basins | None, process: str) -> str:
+    if first is None:
+        return "the part basins was not run"
+    data = first.exploration.dataset
+    if process not in data["process"].values:
+        return joined(text for text in first.notes if text.startswith(process))
+    return joined(json.loads(str(data["exact_notes"].sel(process=process).item())))
