@@ -33,8 +33,9 @@ FEWEST_PATHS, FEWEST_RUNS = 64, 100
 MOST_WORKERS = 8
 RIDGE = 0.1  # of index maps: rows of data alone may leave directions without a law
 QUICK_RUNS, QUICK_STEPS = 100, 400
-MAP_BATCHES, MAP_SIZES, MAP_RANGE = (1, 4, 16), 7, (0.2, 1.6)  # step sizes over thresholds: least 2, largest 0
+MAP_BATCHES, MAP_SIZES, MAP_RANGE = (1, 2, 4, 8, 16), 7, (0.2, 1.6)  # step sizes over thresholds: least 2, largest 0
 QUICK_BATCHES, QUICK_SIZES = (1, 4), 4
+POPULATIONS = {"generations": 120, "groups": 4}  # of index maps: smaller ones than usual, with their errors
 
 
 def workers_for(threads: int | None) -> int:
@@ -250,7 +251,10 @@ class ExplorationStudy(DataFileSettings):
             for part, batch in zip(MAP_RANGE, (batches[0], batches[-1]))
         )
         sizes = np.geomspace(low, high, count).tolist()
-        found = index_map(problem, sizes, list(batches), workers=workers_for(threads), seed=self.seed)
+        found = index_map(
+            problem, sizes, list(batches), workers=workers_for(threads), seed=self.seed,
+            paths=64 if self.quick else 128, **POPULATIONS,
+        )  # fmt: skip
         done()
         return {"map": (name, found)}
 
