@@ -108,7 +108,8 @@ def _settled(times: np.ndarray, steps: int, confidence: float) -> tuple[float, f
     stays, rest = late.size / paths, total / came.size
     scale = np.minimum(times, first) + rest * (times > first)
     half = student_quantile(confidence, paths - 1) * float(scale.std(ddof=1)) / math.sqrt(paths)
-    low, high = (2 * total / chi2.ppf(share, 2 * came.size + more) for share, more in ((1 - miss / 2, 2), (miss / 2, 0)))
+    low = 2 * total / chi2.ppf(1 - miss / 2, 2 * came.size + 2)
+    high = 2 * total / chi2.ppf(miss / 2, 2 * came.size)
     value = float(scale.mean())
     below, above = math.hypot(half, stays * (rest - low)), math.hypot(half, stays * (high - rest))
     return value, max(value - below, 0.0), value + above

@@ -101,14 +101,14 @@ def _over_cells(
         return -1.0, 1.0
     error = math.sqrt((z.size - 1) / z.size * float(np.square(z - z.mean()).sum()))
     # Independent ranks have this error; a sample by chance in order has too small a one.
-    by_chance = _kendall_by_chance(one, other) * (1 - value**2) if method == KENDALL else 1 / math.sqrt(n - 1)
+    by_chance = kendall_by_chance(one, other) * (1 - value**2) if method == KENDALL else 1 / math.sqrt(n - 1)
     error = max(error, by_chance)
     middle = math.atanh(max(-LARGEST, min(value, LARGEST)))
     half = student_quantile(level, max(n - 2 - (given is not None), 1)) * error
     return math.tanh(middle - half), math.tanh(middle + half)
 
 
-def _kendall_by_chance(one: np.ndarray, other: np.ndarray) -> float:
+def kendall_by_chance(one: np.ndarray, other: np.ndarray) -> float:
     """Standard deviation of tau-b of independent samples (n,) with the ties that these have (Kendall 1970)."""
     n = one.size
     ties = [np.unique(each, return_counts=True)[1].astype(float) for each in (one, other)]
