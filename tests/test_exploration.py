@@ -279,6 +279,14 @@ def test_multiplicative_noise_prefers_width_more_at_equal_rates():
     assert found.plot()
 
 
+def test_multiplicative_noise_of_size_zero_is_additive():
+    """Assert the exponential law and its exponent, not a power that is looked for in vain."""
+    found = compare.exit_scaling(
+        lambda r: LandscapeDescent(HarmonicWell(1.0, r), 0.1, MultiplicativeNoise(0.0, 1.0)), np.linspace(0.8, 1.6, 5)
+    )
+    assert found.summary()[0]["verdict"] == "agrees" and found.summary()[0]["predicted_family"] == "exponential"
+
+
 @pytest.mark.slow
 def test_intervals_cover_as_often_as_they_say():
     """Assert, over 40 seeds, that 95 % intervals of all quantities hold the exact numbers as often as they should."""

@@ -93,7 +93,7 @@ def mean_time(times: np.ndarray, steps: int, confidence: float, what: str, settl
 
 
 def _settled(times: np.ndarray, steps: int, confidence: float) -> tuple[float, float, float] | None:
-    """Mean and interval of times (P,) of which some were not seen, were the rate constant after a quarter of the run."""
+    """Mean and interval of times (P,) of which some were not seen, were rates constant after a quarter of the run."""
     from scipy.stats import chi2, kstest
 
     miss, paths, first = 1 - confidence, len(times), steps // 4

@@ -37,7 +37,8 @@ class LastIterates(Result):
         and weights_above (from how many runs and weights the k largest come, effective numbers), verdict ("below 2",
         "above 2", "undecided"), beside_exact, notes (JSON). Over (layer, sample): lognormal ("power law", "lognormal",
         "either", "undecided") and lognormal_sentence. Over layer: unsettled (empty, or how the law still changed),
-        left_out (weights that do not move), first and last place. Over (run, weight): end; over weight its centre and scale over runs.
+        left_out (weights that do not move), first and last place. Over (run, weight): end; over weight its centre and
+        scale over runs.
     """
 
     kind: ClassVar[str] = "last iterates"
