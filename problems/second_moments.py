@@ -20,6 +20,7 @@ from sgdlimits.ensembles.initial import initial_moments, initial_state, moment_s
 from sgdlimits.ensembles.progress import Progress, open_progress
 from sgdlimits.ensembles.results import moments_dataset
 from sgdlimits.exact import mean_square
+from sgdlimits.exact.callers import callers_level
 from sgdlimits.exact.errors import (
     InfiniteVariance,
     InvalidInput,
@@ -258,13 +259,13 @@ class SecondMoments:
         settled = _settles(scheme)
         return None if settled and not scheme.proved_stable() and _too_dear(scheme) else settled
 
-    def warn_if_unstable(self, scheme_at: SchemeAt | None = None, callers: int = 1) -> None:
-        """Warn past a known threshold, in the name of the caller so many calls up; nothing dear runs below one."""
+    def warn_if_unstable(self, scheme_at: SchemeAt | None = None) -> None:
+        """Warn past a known threshold, in the name of the user's line; nothing dear runs below one."""
         if isinstance(self.step_size, StepSizes):
             return
         sentence = self._instability(None if scheme_at is None else scheme_at(self.step_size))
         if sentence is not None:
-            warnings.warn(sentence, StabilityWarning, stacklevel=2 + callers)
+            warnings.warn(sentence, StabilityWarning, stacklevel=callers_level())
 
     def _instability(self, scheme: MomentMap | None) -> str | None:
         too_long = f"the scheme's increments are too long for {self.label}"
