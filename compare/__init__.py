@@ -4,6 +4,7 @@ if not __name__.startswith("sgdlimits."):
     raise ImportError("import sgdlimits.compare, not compare")
 
 from ._bounds import Bounds, bounds
+from ._validity import Validity, validity
 from ._closure import ClosureCheck, closure
 from ._contraction import Contraction, contraction
 from ._dose_response import DoseResponse, dose_response
@@ -22,6 +23,7 @@ from .known_law import KnownLaw
 
 __all__ = [
     "Bounds",
+    "Validity",
     "ClosureCheck",
     "Contraction",
     "DoseResponse",
@@ -39,6 +41,7 @@ __all__ = [
     "TimeScale",
     "TimeScales",
     "bounds",
+    "validity",
     "closure",
     "contraction",
     "dose_response",
