@@ -71,7 +71,8 @@ class MomentSpectra:
 
     def means(self, mean: np.ndarray, times: Sequence[float] | np.ndarray) -> np.ndarray:
         """Means (times, d)."""
-        return np.array([self.fading.powers(time) for time in times]).reshape(len(times), -1) * mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.fading.table(np.asarray(times))[0] * mean
 
     def together(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Decay of a product of two that decay so; shapes broadcast."""

@@ -20,10 +20,11 @@ from .._bounds.curves import LONGEST, Values, grid, largest
 from .._laws.budget import PARTS, obstacle
 from ..capabilities import risk_floor
 
-SCALES = ("excess", "noise")
+SCALES = ("excess", "noise", "risk")
 UNITS = ("relaxation times", "gradient-flow time")
 ROUNDED = 1e-12  # curvature, over the largest, below which a mode is rounding
 TERMS = PARTS[:3]
+CLOSE = 0.25  # of the allowance: from how near it a maximum over steps is refined
 GONE = 1e-13  # of the start's excess: what is left below that is rounding
 
 
@@ -92,7 +93,8 @@ class Cell:
     x0: Any
     scale: str
     _made: dict[float, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
-    _own: dict[float, tuple[Values, Values]] = field(default_factory=dict)
+    _own: dict[float, tuple[Values, np.ndarray, float]] = field(default_factory=dict)
+    _least: dict[float, float] = field(default_factory=dict)
 
     def processes(self, step_size: float) -> tuple[Any, dict[str, Any]]:
         """SGD and its limits there."""
@@ -100,37 +102,44 @@ class Cell:
             self._made[step_size] = self.make(step_size)
         return self._made[step_size]
 
-    def error(self, label: str, step_size: float) -> Error:
-        """Of one limit; infinite where a side has overflowed."""
-        sgd, limits = self.processes(step_size)
-        steps = self.horizon.steps(step_size)
-        own, scale = self._reference(step_size, steps)
-        other = curve(limits[label], self.x0, steps)
+    def error(self, label: str, step_size: float, near: float = math.inf) -> Error:
+        """Of one limit; infinite where a side has overflowed.
 
-        def values(at: np.ndarray) -> np.ndarray:
+        Over a grid of steps; where that is within a factor 1 + CLOSE of `near`, the maximum is refined to rounding.
+        """
+        _, limits = self.processes(step_size)
+        steps = self.horizon.steps(step_size)
+        own, mine, noise = self._reference(step_size, steps)
+        other = curve(limits[label], self.x0, steps)
+        least = self._least[step_size]
+        base = risk_floor(limits[label].problem) or 0.0 if self.scale == "risk" else 0.0
+
+        def values(at: np.ndarray, mine: np.ndarray | None = None) -> np.ndarray:
+            mine = own(at) if mine is None else mine
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                gap = other(at) - own(at)
-                found = np.where(gap == 0, 0.0, gap / scale(at))
+                gap = other(at) - mine
+                found = np.where(gap == 0, 0.0, gap / (np.maximum(mine + base, least) if noise == 0 else noise))
             return np.where(np.isnan(found), np.inf, found)
 
-        first = values(grid(steps))
-        if not np.isfinite(first).all():
-            return Error(math.inf, math.inf, int(grid(steps)[np.flatnonzero(~np.isfinite(first))[0]]))
+        at = grid(steps)
+        first = values(at, mine)
+        place = int(np.abs(first).argmax())
+        size = float(np.abs(first[place]))
+        if not math.isfinite(size) or not near / (1 + CLOSE) < size < near * (1 + CLOSE):
+            return Error(size, float(first[place]), int(at[place]))
         worst = largest(values, steps, 0.0)
         return Error(worst.size, worst.signed, 0 if worst.step is None else worst.step)
 
-    def _reference(self, step_size: float, steps: int) -> tuple[Values, Values]:
-        """Excess of SGD, and what errors are divided by."""
+    def _reference(self, step_size: float, steps: int) -> tuple[Values, np.ndarray, float]:
+        """Excess of SGD, on the grid too, and the part that noise makes where errors are divided by that, else 0."""
         if step_size not in self._own:
             sgd, _ = self.processes(step_size)
             own = curve(sgd, self.x0, steps)
-            if self.scale == "excess":
-                start = float(own(np.array([0]))[0])
-                self._own[step_size] = own, lambda at: np.maximum(own(at), GONE * start)
-            else:
-                noiseless = without_noise(sgd, self.x0)
-                noise = float(np.abs(own(grid(steps)) - noiseless(grid(steps))).max())
-                self._own[step_size] = own, lambda at: np.full(np.shape(at), noise)
+            mine, noise = own(grid(steps)), 0.0
+            self._least[step_size] = GONE * float(mine[0])
+            if self.scale == "noise":
+                noise = float(np.abs(mine - without_noise(sgd, self.x0)(grid(steps))).max())
+            self._own[step_size] = own, mine, noise
         return self._own[step_size]
 
     def term(self, label: str, step_size: float, step: int) -> str:

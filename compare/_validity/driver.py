@@ -13,7 +13,7 @@ import numpy as np
 
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
-from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive, real_array
+from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive, real_array, whole_number
 from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -21,9 +21,12 @@ from ..capabilities import claim_notes, has_moments, one_blas_thread
 from .crossings import ACCURATE, Found, components
 from .curves import SCALES, UNITS, Cell, Horizon
 from .result import NO_COMPONENT, Validity
+from .sampled import GROUPS, SampledCell, end_of
 
 DECADES, POINTS = 4, 25  # of the scan below the mean threshold
 MOST_CELLS = 10**4
+FEWEST = 200  # paths
+TRIAL = 1e-12  # a step size at which every recurrence can be asked for its thresholds
 
 
 @one_blas_thread
@@ -39,6 +42,9 @@ def validity(
     horizon: float = 3.0,
     unit: str = "relaxation times",
     x0: Any = None,
+    paths: int | None = None,
+    seed: int = 0,
+    substeps: int = 4,
     lyapunov: bool = False,
     threads: int | None = None,
     progress: Any = None,
@@ -46,15 +52,16 @@ def validity(
     """Up to which step size is each limit within, say, 5 % of SGD at every step up to the horizon?
 
     For each cell of `over` and each limit: the end of the component (0, s*) of such step sizes, further components, the
-    step at which the allowance is used up and the term of the error budget that does it. Exact moments alone: nothing
-    is sampled, and an end is found to 1e-7 of itself.
+    step at which the allowance is used up and the term of the error budget that does it. Where moments close nothing is
+    sampled, and an end is found to 1e-7 of itself; with `paths` it has a 95 % interval.
 
     Parameters
     ----------
     make : quadratic problem, or function
         A function of `along` and the names of `over` (a batch size, a ridge) that returns an SGD, or a tuple (SGD,
-        limit, ...); with a problem or an SGD alone the limits are those whose moments close: gradient flow,
-        Ornstein-Uhlenbeck, homogenized SGD, and modified equations of order 1 and 2.
+        limit, ...). With a problem or an SGD alone the limits are gradient flow, Ornstein-Uhlenbeck, homogenized SGD,
+        and modified equations of order 1 and 2, whose moments close on least squares; on other losses gradient flow
+        and the modified equation of order 1.
     over : mapping from names to values, optional
         What is varied beside the step size; all combinations.
     within : float
@@ -66,14 +73,20 @@ def validity(
         the mean.
     quantity : "risk"
         Of which the error is taken: the expected risk.
-    scale : "excess" or "noise"
-        What an error is divided by: SGD's risk above its least value (without the ridge) at the same step, or the
-        largest part of SGD's risk up to the horizon that its noise makes.
+    scale : "excess", "noise" or "risk"
+        What an error is divided by: SGD's risk above its least value (without the ridge) at the same step, the
+        largest part of SGD's risk up to the horizon that its noise makes (exact moments only), or the risk itself.
     horizon, unit : float, "relaxation times" or "gradient-flow time"
         In relaxation times of the slowest mode whose curvature is no rounding, or in step size times steps; never a
         number of steps, in which small step sizes move nothing.
     x0 : array (d,), Gaussian, or tuple (mean, covariance), optional
         Default: zero.
+    paths : int, optional
+        Paths of SGD, a multiple of 20, for problems and rules whose moments do not close, or to see what sampling makes
+        of it; a limit is sampled only where its own moments do not close. The search then goes from the largest step
+        size down to the first two in a row that are within.
+    seed, substeps : int
+        Of those paths; substeps of a limit that is sampled, for each step of SGD.
     lyapunov : bool
         Whether the thresholds of almost sure stability are computed too; seconds to minutes a cell.
     threads : int, optional
@@ -110,26 +123,47 @@ def validity(
         raise InvalidInput(f"within must lie in (0, 1), as a part of the {scale}, got {within:g}")
     one_of("quantity", quantity, ("risk",))
     one_of("scale", scale, SCALES)
+    if paths is not None:
+        paths = whole_number("paths", paths, FEWEST)
+        if paths % GROUPS:
+            raise InvalidInput(f"paths must be a multiple of {GROUPS}, as the interval is made of groups, got {paths}")
+        if scale == "noise":
+            raise InvalidInput('scale="noise" needs exact moments: take "excess" or "risk", or leave paths out')
+    seed, substeps = whole_number("seed", seed, 0, 2**32 - 1), whole_number("substeps", substeps, 1)
+    lyapunov = flag("lyapunov", lyapunov)
     one_of("unit", unit, UNITS)
     horizon = positive("horizon", horizon)
     names, cells = _cells(over)
-    maker = _maker(make, along, names)
-    threshold = [_mean_threshold(maker(1e-3, cell)[0]) for cell in cells]
-    scan = _scan(values, threshold)
+    maker = _maker(make, along, names, paths is None)
+    scan = _scan(values, lambda: [float(maker(TRIAL, cell)[0].stability().mean_threshold) for cell in cells])
     bar = open_progress(progress, len(cells), "cells")
 
     def one(cell: tuple[Any, ...]) -> dict[str, Any]:
-        found = _of_cell(lambda size: maker(size, cell), scan, within, horizon, unit, x0, scale, flag("lyapunov", lyapunov))
+        def at(size: float) -> tuple[Any, dict[str, Any]]:
+            return maker(size, cell)
+
+        sgd, limits = at(float(scan[0]))
+        start = np.zeros(sgd.problem.dimension) if x0 is None else x0
+        length = Horizon.of(sgd.problem, horizon, unit)
+        if paths is None:
+            exact = Cell(at, length, start, scale)
+            each = {label: _of_limit(exact, label, scan, within) for label in limits}
+        else:
+            sampled = SampledCell(at, length, start, scale, paths, seed, substeps, threads)
+            each = {label: end_of(sampled, label, scan, within) for label in limits}
         bar.update(1)
-        return found
+        return _thresholds(sgd, lyapunov) | {"limits": each}
 
     try:
-        with thread_pool(threads_of(threads)) as pool:
-            found = list(pool.map(one, cells))
+        if paths is not None:  # the paths have all threads
+            found = [one(cell) for cell in cells]
+        else:
+            with thread_pool(threads_of(threads)) as pool:
+                found = list(pool.map(one, cells))
     finally:
         bar.close()
     return _result(found, names, cells, scan, dict(within=within, along=along, quantity=quantity, scale=scale,
-                   horizon=horizon, unit=unit))  # fmt: skip
+                   horizon=horizon, unit=unit, paths=paths or 0, seed=seed, substeps=substeps))  # fmt: skip
 
 
 def _cells(over: Mapping[str, Iterable[Any]] | None) -> tuple[list[str], list[tuple[Any, ...]]]:
@@ -152,7 +186,7 @@ def _cells(over: Mapping[str, Iterable[Any]] | None) -> tuple[list[str], list[tu
 Maker = Callable[[float, tuple[Any, ...]], tuple[Any, dict[str, Any]]]
 
 
-def _maker(make: Any, along: str, names: Sequence[str]) -> Maker:
+def _maker(make: Any, along: str, names: Sequence[str], exact: bool) -> Maker:
     """A function of a step size and a cell that gives SGD and its limits by their labels."""
     if isinstance(make, QuadraticProblem):
         problem = make
@@ -175,59 +209,53 @@ def _maker(make: Any, along: str, names: Sequence[str]) -> Maker:
         )
 
     def maker(size: float, cell: tuple[Any, ...]) -> tuple[Any, dict[str, Any]]:
-        return _sides(call(size, dict(zip(names, cell))))
+        return _sides(call(size, dict(zip(names, cell))), exact)
 
     return maker
 
 
-def _sides(made: Any) -> tuple[Any, dict[str, Any]]:
+def _sides(made: Any, exact: bool) -> tuple[Any, dict[str, Any]]:
     """SGD and its limits by their labels, checked."""
     sgd, *limits = made if isinstance(made, tuple) else (made,)
     if not isinstance(sgd, SGD):
         raise InvalidInput(f"make must return an SGD, or a tuple that begins with one, got {type(sgd).__name__}")
-    if not has_moments(sgd):
-        raise InvalidInput(
-            f"the moments of {sgd.label} do not close, and an end of validity is made of these: take least squares "
-            "and a rule that is linear in the gradient"
-        )
     if not limits:
-        limits = [GradientFlow.of(sgd), OrnsteinUhlenbeck.of(sgd), HomogenizedSGD.of(sgd), ModifiedEquation.of(sgd),
-                  ModifiedEquation.of(sgd, order=2)]  # fmt: skip
-    for limit in limits:
-        if not has_moments(limit):
-            raise InvalidInput(f"the moments of {getattr(limit, 'label', limit)} do not close: leave it out")
+        limits = [GradientFlow.of(sgd), ModifiedEquation.of(sgd)]
+        if isinstance(sgd.problem, QuadraticProblem):
+            limits += [OrnsteinUhlenbeck.of(sgd), HomogenizedSGD.of(sgd), ModifiedEquation.of(sgd, order=2)]
+    for side in (sgd, *limits) if exact else ():
+        if not has_moments(side):
+            raise InvalidInput(
+                f"the moments of {getattr(side, 'label', side)} do not close: give paths=, to find the end by sampling "
+                "with an interval"
+            )
     return sgd, {limit.label: limit for limit in limits}
 
 
-def _mean_threshold(sgd: Any) -> float:
-    return float(sgd.stability().mean_threshold)
-
-
-def _scan(values: Any, thresholds: Sequence[float]) -> np.ndarray:
+def _scan(values: Any, thresholds: Callable[[], Sequence[float]]) -> np.ndarray:
     if values is not None:
         scan = real_array("values", values)
         if scan.ndim != 1 or scan.size < 2 or not (scan > 0).all() or not (np.diff(scan) > 0).all():
             raise InvalidInput(f"values must be at least two ascending step sizes above 0, got {values!r}")
         return scan
-    top = max(thresholds)
+    try:
+        top = max(thresholds())
+    except InvalidInput:
+        top = math.inf
     if not math.isfinite(top):
-        raise InvalidInput("no step size is too large in the mean: give the step sizes to scan, values=")
+        raise InvalidInput("no threshold in the mean is known: give the step sizes to scan, values=np.geomspace(...)")
     return top * np.logspace(-DECADES, 0, POINTS)
 
 
-def _of_cell(
-    make: Callable[[float], tuple[Any, dict[str, Any]]], scan: np.ndarray, within: float, horizon: float, unit: str,
-    x0: Any, scale: str, lyapunov: bool,
-) -> dict[str, Any]:  # fmt: skip
-    """Everything about one cell, by limits."""
-    sgd, limits = make(float(scan[0]))
-    start = np.zeros(sgd.problem.dimension) if x0 is None else x0
-    cell = Cell(make, Horizon.of(sgd.problem, horizon, unit), start, scale)
+def _thresholds(sgd: Any, lyapunov: bool) -> dict[str, Any]:
+    """Step sizes up to which the recurrence settles; nan where they are not known, or not asked for."""
+    if not has_moments(sgd):
+        return {"mean_square_threshold": math.nan, "lyapunov_threshold": math.nan}
     stability = sgd.stability()
-    own: dict[str, Any] = {"mean_square_threshold": stability.mean_square_threshold, "lyapunov_threshold": math.nan}
-    if lyapunov:
-        own["lyapunov_threshold"] = stability.lyapunov_threshold
-    return own | {"limits": {label: _of_limit(cell, label, scan, within) for label in limits}}
+    return {
+        "mean_square_threshold": stability.mean_square_threshold,
+        "lyapunov_threshold": stability.lyapunov_threshold if lyapunov else math.nan,
+    }
 
 
 def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[str, Any]:
@@ -235,16 +263,18 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[s
 
     def error(size: float) -> float:
         if size not in errors:
-            errors[size] = cell.error(label, size).size
+            errors[size] = cell.error(label, size, within).size
         return errors[size]
 
     found: Found = components(error, scan, within)
     first = found.first
     place = found.smallest[0] if first is None else first.high
-    worst = cell.error(label, place)
+    error_of_end = 0.0 if first is None else ACCURATE * first.high
+    worst = cell.error(label, place, within)
     return {
         "boundary": 0.0 if first is None else first.high,
-        "boundary_error": 0.0 if first is None or first.open else ACCURATE * first.high,
+        "low": max(0.0, place - error_of_end) if first else 0.0,
+        "high": 0.0 if first is None else math.inf if first.open else place + error_of_end,
         "status": NO_COMPONENT if first is None else "at least" if first.open else "",
         "step": worst.step,
         "steps": cell.horizon.steps(place),
@@ -268,7 +298,7 @@ def _result(
         name: (("cell",), np.array([each[name] for each in found]))
         for name in ("mean_square_threshold", "lyapunov_threshold")
     }
-    for name in ("boundary", "boundary_error", "status", "step", "steps", "signed", "term"):
+    for name in ("boundary", "low", "high", "status", "step", "steps", "signed", "term"):
         variables[name] = (("process", "cell"), np.array([[each["limits"][l][name] for each in found] for l in labels]))
     variables["error"] = (
         ("process", "cell", "scanned"), np.array([[each["limits"][label]["error"] for each in found] for label in labels])

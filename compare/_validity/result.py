@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 NO_COMPONENT = "none"
 SHOWN = 12  # cells of a printed table
+SEEN = 1e-4  # relative width of an interval that is printed
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -28,7 +29,7 @@ class Validity(Result):
     ----------
     dataset : xarray.Dataset
         Over (process, cell): `boundary`, the end of the step sizes from 0 up at which the error is within the
-        allowance (0 if there are none), `boundary_error`, `status` ("" ; "at least": still within at the end of the
+        allowance (0 if there are none), from `low` to `high` (95 % where it is sampled), `status` ("" ; "at least": still within at the end of the
         scan; "none": the error does not vanish at small step sizes), the `step` at which the allowance is used up, the
         `steps` of the horizon there, the error with its `signed` value, the `term` of the error budget that is the
         largest there, `others`, further components. Over (process, cell, scanned): `error`. Over (cell):
@@ -37,7 +38,7 @@ class Validity(Result):
 
     kind: ClassVar[str] = "validity"
     columns: ClassVar[tuple[str, ...]] = (
-        "process", "cell", "boundary", "status", "boundary_error", "of_threshold", "step", "steps", "term", "others",
+        "process", "cell", "boundary", "low", "high", "status", "of_threshold", "step", "steps", "term", "others",
     )  # fmt: skip
 
     @property
@@ -60,7 +61,7 @@ class Validity(Result):
             for process in data["process"].values.tolist():
                 one = here.sel(process=process)
                 row: dict[str, Any] = {"process": process, "cell": self._cell(place)}
-                row |= {name: one[name].item() for name in ("boundary", "status", "boundary_error", "step", "steps")}
+                row |= {name: one[name].item() for name in ("boundary", "low", "high", "status", "step", "steps")}
                 row |= {"term": str(one["term"].item()), "others": str(one["others"].item())}
                 row["of_threshold"] = row["boundary"] / float(here["mean_square_threshold"])
                 rows.append(row)
@@ -82,8 +83,12 @@ class Validity(Result):
 
     def notes(self) -> list[str]:
         told = self.dataset.attrs
+        sampled = int(told["paths"]) > 0
         found = [
-            "Exact: nothing is sampled; an end is found to 1e-7 of itself. The end is that of the step sizes that "
+            f"From {told['paths']} paths: an end has a 95 % interval, by the jackknife over groups of paths, of an error "
+            "that is taken to grow with the step size below it."
+            if sampled
+            else "Exact: nothing is sampled; an end is found to 1e-7 of itself. The end is that of the step sizes that "
             "begin at 0. of threshold: of the exact mean-square threshold of SGD. at step: where the allowance is used "
             "up there, of so many steps of the horizon. breaks first: the largest term of the error budget there (step "
             "size: noise and drift of a finite step; closure: what the limit has in place of the true covariance)."
@@ -138,7 +143,8 @@ class Validity(Result):
 
 USUAL = ("gradient flow", "Ornstein-Uhlenbeck", "homogenized SGD", "modified equation, order 1",
          "modified equation, order 2")  # fmt: skip
-_SCALE = {"excess": "excess risk at the same step", "noise": "largest part of the risk that noise makes"}
+_SCALE = {"excess": "excess risk at the same step", "noise": "largest part of the risk that noise makes",
+          "risk": "risk at the same step"}  # fmt: skip
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
@@ -146,6 +152,13 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         return ("none", NOTHING, NOTHING, NOTHING, row["term"] or NOTHING, row["process"])
     more = ">" if row["status"] else ""
     return (
-        more + number(row["boundary"]), number(row["of_threshold"]), str(row["step"]), str(row["steps"]),
+        more + _interval(row), number(row["of_threshold"]), NOTHING if row["step"] < 0 else str(row["step"]), str(row["steps"]),
         row["term"] or NOTHING, row["process"],
     )  # fmt: skip
+
+
+def _interval(row: dict[str, Any]) -> str:
+    """The end, with what is uncertain of it where that can be seen."""
+    wide = np.isfinite(row["high"]) and row["high"] - row["low"] > SEEN * row["boundary"]
+    span = f" ({number(row['low'], 3)} to {number(row['high'], 3)})" if wide else ""
+    return number(row["boundary"]) + span
