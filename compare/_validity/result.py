@@ -29,8 +29,8 @@ class Validity(Result):
     ----------
     dataset : xarray.Dataset
         Over (process, cell): `boundary`, the end of the step sizes from 0 up at which the error is within the
-        allowance (0 if there are none), from `low` to `high` (95 % where it is sampled), `status` ("" ; "at least": still within at the end of the
-        scan; "none": the error does not vanish at small step sizes), the `step` at which the allowance is used up, the
+        allowance (0 if there are none), from `low` to `high` (95 % where it is sampled), `status` (""; "at least", "at
+        most": the scan ends before; "none": the error does not vanish at small step sizes), the `step` at which the allowance is used up, the
         `steps` of the horizon there, the error with its `signed` value, the `term` of the error budget that is the
         largest there, `others`, further components. Over (process, cell, scanned): `error`. Over (cell):
         `mean_square_threshold`, `lyapunov_threshold`, and the settings of the cell as coordinates.
@@ -150,7 +150,7 @@ _SCALE = {"excess": "excess risk at the same step", "noise": "largest part of th
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
     if row["status"] == NO_COMPONENT:
         return ("none", NOTHING, NOTHING, NOTHING, row["term"] or NOTHING, row["process"])
-    more = ">" if row["status"] else ""
+    more = {"at least": ">", "at most": "<"}.get(row["status"], "")
     return (
         more + _interval(row), number(row["of_threshold"]), NOTHING if row["step"] < 0 else str(row["step"]), str(row["steps"]),
         row["term"] or NOTHING, row["process"],

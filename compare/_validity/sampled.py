@@ -7,6 +7,7 @@ steps of a noisy error is too large by the order of its variance; leaving out on
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t as student
 
-from sgdlimits.exact.errors import InvalidInput, OutOfReach
+from sgdlimits.exact.errors import InvalidInput, OutOfReach, OverflowedPaths, StabilityWarning
 
 from .._bounds.curves import grid
 from ..capabilities import has_moments, risk_floor
@@ -22,10 +23,11 @@ from .curves import Horizon, curve
 
 GROUPS = 20
 RECORDED = 40  # steps at most at which errors are looked at
-RUNGS = 7  # step sizes about the end
+RUNGS = 5  # step sizes about the end
 LEVEL = 0.95
+BELOW, AT_LEAST = "at most", "at least"  # the scan ends above, or below, the end that is looked for
 MOST_STEPS = 10**10  # path-steps of one cell and limit
-SURE = 3.0  # standard errors by which an end must be apart from those of its rungs
+RESOLVED = 0.2  # standard error of an error, over the allowance, from which the maximum over steps picks noise
 
 
 @dataclass
@@ -91,10 +93,12 @@ class SampledCell:
                 f"and {MOST_STEPS:.0e} are paid: take fewer paths, a shorter horizon or a wider allowance"
             )
         options: dict[str, Any] = {"paths": self.paths, "record": at, "seed": self.seed, "observables": ("risk",)}
-        if hasattr(process, "sampling"):
+        if not hasattr(process, "sampling"):
+            options["substeps"] = self.substeps
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StabilityWarning)  # the scan begins where nothing settles
+            warnings.simplefilter("ignore", OverflowedPaths)
             found = process.simulate(self.x0, int(at[-1]), threads=self.threads, **options)
-        else:
-            found = process.simulate(self.x0, int(at[-1]), substeps=self.substeps, threads=self.threads, **options)
         risk = found["risk"].sel(step=at).values.astype(float)
         return risk.reshape(GROUPS, -1, at.size).mean(axis=1)
 
@@ -109,15 +113,24 @@ class SampledCell:
         return float(np.where(np.isfinite(found), found, math.inf).max())
 
 
+    def noise(self, label: str, step_size: float) -> float:
+        """Standard error of the relative error where it is largest."""
+        own, theirs = self.means("", step_size), self.means(label, step_size)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            ratio = (theirs - own) / own.mean(axis=0)
+            place = int(np.nan_to_num(np.abs(ratio.mean(axis=0))).argmax())
+            return float(ratio[:, place].std(ddof=1) / math.sqrt(GROUPS))
+
+
 def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> dict[str, Any]:
     """The end of the component from 0 up, with its interval; all that `Validity` holds of it."""
     everyone = np.ones(GROUPS, dtype=bool)
     above, below = _bracket(cell, label, scan, within)
     if below is None:
-        return _told(cell, label, scan, 0.0, 0.0, 0.0, "none", above)
+        return _told(cell, label, scan, float(scan[0]), 0.0, float(scan[0]), BELOW, above)
     if above is None:
         top = float(scan[-1])
-        return _told(cell, label, scan, top, top, math.inf, "at least", top)
+        return _told(cell, label, scan, top, top, math.inf, AT_LEAST, top)
     width = above / below
     rungs = np.geomspace(below / width**0.5, above * width**0.5, RUNGS)
     rungs = rungs[rungs <= float(scan[-1]) * (1 + 1e-12)]
@@ -126,16 +139,18 @@ def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> di
         errors = np.array([cell.error(label, float(size), chosen) for size in rungs])
         return _first_crossing(np.log(rungs), errors, within)
 
+    noise = max(cell.noise(label, float(size)) for size in rungs)
+    if not noise <= RESOLVED * within:
+        needed = math.ceil(cell.paths * (noise / (RESOLVED * within)) ** 2 / GROUPS) * GROUPS
+        raise OutOfReach(
+            f"{label}: from {cell.paths} paths the error has a standard error of {noise:.2g}, too much beside an "
+            f"allowance of {within:g}: take some {needed} paths, or a wider allowance"
+        )
     whole = root(everyone)
     parts = np.array([root(np.arange(GROUPS) != group) for group in range(GROUPS)])
     value = GROUPS * whole - (GROUPS - 1) * parts.mean()
     error = math.sqrt((GROUPS - 1) / GROUPS * float(np.square(parts - parts.mean()).sum()))
     half = float(student.ppf(0.5 + LEVEL / 2, GROUPS - 1)) * error
-    if not math.isfinite(half) or half > SURE * math.log(width):
-        raise OutOfReach(
-            f"{label}: {cell.paths} paths do not tell the end of validity within a factor {width**SURE:.3g}: take more "
-            "paths, or a wider allowance"
-        )
     low, end, high = (math.exp(value + sign * half) for sign in (-1, 0, 1))
     return _told(cell, label, scan, end, low, high, "", end)
 
