@@ -19,6 +19,7 @@ STUDIES = {
     "heavy-tails": "how heavy the tails of SGD are, exactly, and whether they are those of homogenized SGD",
     "golden-path": "whether SGD follows the path of its noiseless counterpart, online and offline, tested to fail",
     "finite-step-size": "what a finite step size does: exact stationary laws of SGD and its variants, and limits",
+    "validity": "up to which step size each limit of SGD serves: maps over step size and batch size, exact",
 }
 _LATE = {"sweep": "driver", "plot_sweep": "plots", "merge_stores": "merging", "read_store": "merging"}
 

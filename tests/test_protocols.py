@@ -115,8 +115,8 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "ClosureCheck", "Contraction", "ConvexOrder",
-    "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect",
+    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Validity", "Bounds", "ClosureCheck", "Contraction",
+    "ConvexOrder", "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect",
     "Tails", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}

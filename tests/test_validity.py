@@ -10,7 +10,9 @@ from sgdlimits import compare, diffusions, discrete, problems
 from sgdlimits.compare._validity.crossings import components
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
 
-LINE = problems.LeastSquares.from_arrays(np.array([[1.0], [1.0]]), np.array([1.0, 1.0]))  # interpolated: no noise at rest
+LINE = problems.LeastSquares.from_arrays(
+    np.array([[1.0], [1.0]]), np.array([1.0, 1.0])
+)  # interpolated: no noise at rest
 
 
 def diabetes():
@@ -23,7 +25,10 @@ def largest(problem, limit, step_size, batch_size, horizon, x0=None):
     sgd = discrete.SGD(problem, step_size, batch_size)
     steps = int(np.ceil(horizon / problem.curvatures.min() / step_size))
     x0 = np.zeros(problem.dimension) if x0 is None else x0
-    own, other = (process.moments(x0, steps, record=range(steps + 1), quantities=("risk",))["risk"].values for process in (sgd, limit(sgd)))
+    own, other = (
+        process.moments(x0, steps, record=range(steps + 1), quantities=("risk",))["risk"].values
+        for process in (sgd, limit(sgd))
+    )
     return np.abs(other - own) / (own - problem.least_risk)
 
 
@@ -38,7 +43,9 @@ def test_on_a_line_without_noise_the_end_is_that_of_a_closed_form():
 
     # the horizon is whole steps, so the error is sawtoothed: the found end is one of its crossings
     assert abs(error(row["boundary"] * (1 - 1e-5))) < 0.02
-    assert row["boundary"] == pytest.approx(brentq(lambda s: np.exp(4 * (-1 - np.log1p(-s) / s)) - 1.1, 1e-3, 0.5), rel=0.05)
+    assert row["boundary"] == pytest.approx(
+        brentq(lambda s: np.exp(4 * (-1 - np.log1p(-s) / s)) - 1.1, 1e-3, 0.5), rel=0.05
+    )
 
 
 @pytest.mark.parametrize("limit", [diffusions.GradientFlow, diffusions.OrnsteinUhlenbeck, diffusions.HomogenizedSGD])

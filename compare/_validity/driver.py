@@ -17,7 +17,7 @@ from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive
 from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
-from ..capabilities import claim_notes, has_moments, one_blas_thread
+from ..capabilities import has_moments, one_blas_thread
 from .crossings import ACCURATE, Found, components
 from .curves import SCALES, UNITS, Cell, Horizon
 from .result import NO_COMPONENT, Validity
@@ -242,6 +242,11 @@ def _scan(values: Any, thresholds: Callable[[], Sequence[float]]) -> np.ndarray:
         top = max(thresholds())
     except InvalidInput:
         top = math.inf
+    return usual_scan(top)
+
+
+def usual_scan(top: float) -> np.ndarray:
+    """Step sizes that are scanned up to a threshold of the mean."""
     if not math.isfinite(top):
         raise InvalidInput("no threshold in the mean is known: give the step sizes to scan, values=np.geomspace(...)")
     return top * np.logspace(-DECADES, 0, POINTS)
@@ -301,7 +306,8 @@ def _result(
     for name in ("boundary", "low", "high", "status", "step", "steps", "signed", "term"):
         variables[name] = (("process", "cell"), np.array([[each["limits"][l][name] for each in found] for l in labels]))
     variables["error"] = (
-        ("process", "cell", "scanned"), np.array([[each["limits"][label]["error"] for each in found] for label in labels])
+        ("process", "cell", "scanned"),
+        np.array([[each["limits"][label]["error"] for each in found] for label in labels]),
     )
     others = [[json.dumps(each["limits"][label]["others"]) for each in found] for label in labels]
     variables["others"] = (("process", "cell"), np.array(others, dtype=object).astype(str))

@@ -30,7 +30,7 @@ class Validity(Result):
     dataset : xarray.Dataset
         Over (process, cell): `boundary`, the end of the step sizes from 0 up at which the error is within the
         allowance (0 if there are none), from `low` to `high` (95 % where it is sampled), `status` (""; "at least", "at
-        most": the scan ends before; "none": the error does not vanish at small step sizes), the `step` at which the allowance is used up, the
+        most": the scan ends before; "none": no small step size serves), the `step` at which the allowance is used up, the
         `steps` of the horizon there, the error with its `signed` value, the `term` of the error budget that is the
         largest there, `others`, further components. Over (process, cell, scanned): `error`. Over (cell):
         `mean_square_threshold`, `lyapunov_threshold`, and the settings of the cell as coordinates.
@@ -78,15 +78,17 @@ class Validity(Result):
         for row in self.table():
             groups.setdefault(row["cell"], []).append(_cells(row))
         titles = list(groups)
-        some = titles if len(titles) <= SHOWN else [titles[i] for i in np.linspace(0, len(titles) - 1, SHOWN).astype(int)]
+        some = (
+            titles if len(titles) <= SHOWN else [titles[i] for i in np.linspace(0, len(titles) - 1, SHOWN).astype(int)]
+        )
         return [TextTable(heads, tuple((title, tuple(groups[title])) for title in some))]
 
     def notes(self) -> list[str]:
         told = self.dataset.attrs
         sampled = int(told["paths"]) > 0
         found = [
-            f"From {told['paths']} paths: an end has a 95 % interval, by the jackknife over groups of paths, of an error "
-            "that is taken to grow with the step size below it."
+            f"From {told['paths']} paths: an end has a 95 % interval, by the jackknife over groups of paths, of an "
+            "error that is taken to grow with the step size below it."
             if sampled
             else "Exact: nothing is sampled; an end is found to 1e-7 of itself. The end is that of the step sizes that "
             "begin at 0. of threshold: of the exact mean-square threshold of SGD. at step: where the allowance is used "
@@ -152,8 +154,8 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
         return ("none", NOTHING, NOTHING, NOTHING, row["term"] or NOTHING, row["process"])
     more = {"at least": ">", "at most": "<"}.get(row["status"], "")
     return (
-        more + _interval(row), number(row["of_threshold"]), NOTHING if row["step"] < 0 else str(row["step"]), str(row["steps"]),
-        row["term"] or NOTHING, row["process"],
+        more + _interval(row), number(row["of_threshold"]), NOTHING if row["step"] < 0 else str(row["step"]),
+        str(row["steps"]), row["term"] or NOTHING, row["process"],
     )  # fmt: skip
 
 

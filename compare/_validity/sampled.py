@@ -112,7 +112,6 @@ class SampledCell:
         found = np.where(other == own, 0.0, found)
         return float(np.where(np.isfinite(found), found, math.inf).max())
 
-
     def noise(self, label: str, step_size: float) -> float:
         """Standard error of the relative error where it is largest."""
         own, theirs = self.means("", step_size), self.means(label, step_size)
@@ -155,9 +154,7 @@ def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> di
     return _told(cell, label, scan, end, low, high, "", end)
 
 
-def _bracket(
-    cell: SampledCell, label: str, scan: np.ndarray, within: float
-) -> tuple[float | None, float | None]:
+def _bracket(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> tuple[float | None, float | None]:
     """From above: the last step size that is not within, and the first of two in a row that are."""
     everyone, above, inside = np.ones(GROUPS, dtype=bool), None, 0
     for size in scan[::-1].tolist():
