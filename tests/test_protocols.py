@@ -116,8 +116,8 @@ INTERFACES = {
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
     "LipschitzFactors", "SavedState", "Sharpness", "Until", "Validity", "Bounds", "ClosureCheck", "Contraction",
-    "ConvexOrder", "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect",
-    "Tails", "Manifold", "TimeScale", "TimeScales",
+    "ConvexOrder", "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping",
+    "StepSizeEffect", "Tails", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}

@@ -304,7 +304,8 @@ def _result(
         for name in ("mean_square_threshold", "lyapunov_threshold")
     }
     for name in ("boundary", "low", "high", "status", "step", "steps", "signed", "term"):
-        variables[name] = (("process", "cell"), np.array([[each["limits"][l][name] for each in found] for l in labels]))
+        values = [[each["limits"][label][name] for each in found] for label in labels]
+        variables[name] = (("process", "cell"), np.array(values))
     variables["error"] = (
         ("process", "cell", "scanned"),
         np.array([[each["limits"][label]["error"] for each in found] for label in labels]),

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from .result import Validity
 
 PALE = 0.28  # opacity of a region
+FINE, LARGEST = 240, 50.0  # points of a drawn map on each axis; logarithm of an error that counts as infinite
+TOP = 10.0  # largest error that is drawn
 
 
 def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Figure:
@@ -34,9 +36,9 @@ def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Fi
     names = found.order() if order is None else list(order)
     looks = styles(names)
     colours = [tuple(1 - PALE * (1 - part) for part in to_rgb(looks[each]["color"])) for each in names] + [(0.88,) * 3]
-    map_ = found.regions(order).T
-    ax.pcolormesh(_edges(x), _edges(y), map_, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(names) + 0.5,
-                  rasterized=True)  # fmt: skip
+    fine_x, fine_y, map_ = _fine_regions(found, names, x, y)
+    ax.pcolormesh(fine_x, fine_y, map_, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(names) + 0.5,
+                  shading="nearest", rasterized=True)  # fmt: skip
     ends = []
     for each in names:
         line = data["boundary"].sel(process=each).values
@@ -58,7 +60,7 @@ def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Fi
     dress(ax, found.dataset.attrs["along"].replace("_", " "), name.replace("_", " "))
     ax.grid(False)
     direct_labels(ax, ends)
-    _name_regions(ax, map_, x, y, [*names, "the recurrence alone"])
+    _name_regions(ax, map_, fine_x, fine_y, [*names, "the recurrence alone"])
     return figure
 
 
@@ -85,7 +87,7 @@ def errors(found: Validity, ax: Axes | None, cell: int) -> Figure:
     looks = styles(names)
     for each in names:
         line, size = here.sel(process=each), data["scanned"].values
-        known = np.isfinite(line["error"].values) & (line["error"].values > 0)
+        known = (line["error"].values <= TOP) & (line["error"].values > 0)
         ax.plot(size[known], line["error"].values[known], color=looks[each]["color"],
                 linestyle=looks[each]["linestyle"], linewidth=1.2)  # fmt: skip
         if float(line["boundary"]) > 0:
@@ -97,16 +99,30 @@ def errors(found: Validity, ax: Axes | None, cell: int) -> Figure:
     ax.axvline(float(here["mean_square_threshold"]), color=GREY, linewidth=0.8)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.set_ylim(top=10)
+    ax.set_ylim(top=TOP)
     dress(ax, f"largest error / {data.attrs['scale']}", data.attrs["along"].replace("_", " "))
     direct_labels(ax, ends)
     return figure
 
 
-def _edges(values: np.ndarray) -> np.ndarray:
-    """Edges of cells about ascending values, in their logarithms."""
-    logs = np.log(values)
-    if logs.size == 1:
-        return np.exp(np.array([logs[0] - 0.5, logs[0] + 0.5]))
-    middle = 0.5 * (logs[1:] + logs[:-1])
-    return np.exp(np.concatenate([[1.5 * logs[0] - 0.5 * logs[1]], middle, [1.5 * logs[-1] - 0.5 * logs[-2]]]))
+def _fine_regions(
+    found: Validity, names: Sequence[str], x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`Validity.regions` on a finer grid: errors interpolated in logarithms, as the lines of ends are."""
+    from scipy.interpolate import RegularGridInterpolator
+
+    across = np.geomspace(x[0], x[-1], FINE) if x.size > 1 else np.array([x[0] / 1.5, x[0] * 1.5])
+    along = np.geomspace(y[0], y[-1], FINE)
+    points = np.stack(np.meshgrid(np.clip(np.log(across), *np.log(x[[0, -1]])), np.log(along), indexing="ij"), axis=-1)
+    served = []
+    for each in names:
+        with np.errstate(divide="ignore"):
+            levels = np.log(found.dataset["error"].sel(process=each).values)
+        levels = np.clip(levels, -LARGEST, LARGEST)
+        if x.size == 1:
+            levels, known = np.concatenate([levels, levels]), np.log(x[0]) + np.array([-1.0, 1.0])
+        else:
+            known = np.log(x)
+        served.append(RegularGridInterpolator((known, np.log(y)), levels)(points))
+    inside = np.stack(served) <= np.log(found.dataset.attrs["within"])
+    return across, along, np.where(inside.any(axis=0), inside.argmax(axis=0), len(names)).T

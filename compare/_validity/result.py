@@ -30,7 +30,7 @@ class Validity(Result):
     dataset : xarray.Dataset
         Over (process, cell): `boundary`, the end of the step sizes from 0 up at which the error is within the
         allowance (0 if there are none), from `low` to `high` (95 % where it is sampled), `status` (""; "at least", "at
-        most": the scan ends before; "none": no small step size serves), the `step` at which the allowance is used up, the
+        most": the scan ends before; "none": no small one serves), the `step` at which the allowance is used up, the
         `steps` of the horizon there, the error with its `signed` value, the `term` of the error budget that is the
         largest there, `others`, further components. Over (process, cell, scanned): `error`. Over (cell):
         `mean_square_threshold`, `lyapunov_threshold`, and the settings of the cell as coordinates.

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtrit
 
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, OverflowedPaths, StabilityWarning
 
@@ -149,7 +149,7 @@ def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> di
     parts = np.array([root(np.arange(GROUPS) != group) for group in range(GROUPS)])
     value = GROUPS * whole - (GROUPS - 1) * parts.mean()
     error = math.sqrt((GROUPS - 1) / GROUPS * float(np.square(parts - parts.mean()).sum()))
-    half = float(student.ppf(0.5 + LEVEL / 2, GROUPS - 1)) * error
+    half = float(stdtrit(GROUPS - 1, 0.5 + LEVEL / 2)) * error
     low, end, high = (math.exp(value + sign * half) for sign in (-1, 0, 1))
     return _told(cell, label, scan, end, low, high, "", end)
 

@@ -44,8 +44,8 @@ def figures(result: ValidityResult) -> list[tuple[str, str, Callable[[], Figure]
     within = f"{100 * result.study.within:g} %"
     for name, found in result.maps.items():
         about = (
-            f"{name}: regions are named after the coarsest limit within {within} of SGD's {result.study.scale} at every "
-            "step up to the horizon; lines: ends of validity, and thresholds."
+            f"{name}: regions are named after the coarsest limit within {within} of SGD's {result.study.scale} at "
+            "every step up to the horizon; lines: ends of validity, and thresholds."
         )
         drawn.append((f"map-{_file(name)}", about, found.plot))
         about = (
