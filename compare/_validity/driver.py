@@ -114,7 +114,7 @@ def validity(
     >>> problem = problems.LeastSquares.from_dataset("diabetes", ridge=0.1)
     >>> found = compare.validity(problem, over={"batch_size": [1, 16]})
     >>> print(f"{found.table()[0]['boundary']:.5f}")
-    0.00000
+    0.00013
     """
     from sgdlimits.ensembles.progress import open_progress
 
