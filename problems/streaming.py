@@ -75,8 +75,9 @@ class StreamingLeastSquares(QuadraticProblem):
     ) -> StreamingLeastSquares:  # fmt: skip
         """Random features of data with power laws, the model of compute-optimal scaling.
 
-        Data x_j = j^-alpha z_j, j = 1..ambient, with standard normal z, and label sum_j j^-beta x_j; features W^T x with
-        W (ambient, dimension) of independent N(0, 1/dimension). Linear regression on them is this problem, exactly.
+        Data x_j = j^-alpha z_j, j = 1..ambient, with standard normal z, and label sum_j j^-beta x_j; features W^T x
+        with W (ambient, dimension) of independent N(0, 1/dimension). Linear regression on them is this problem,
+        exactly.
 
         Parameters
         ----------
@@ -101,7 +102,8 @@ class StreamingLeastSquares(QuadraticProblem):
 
         Notes
         -----
-        Derived: given the features, the label is Gaussian of mean <truth, features> and a variance that they do not see.
+        Derived: given the features, the label is Gaussian of mean <truth, features> and a variance that they do not
+        see.
 
         Examples
         --------
