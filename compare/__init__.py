@@ -7,6 +7,7 @@ from ._bounds import Bounds, bounds
 from ._validity import Validity, validity
 from ._closure import ClosureCheck, closure
 from ._contraction import Contraction, contraction
+from ._dimension import Concentration, Delocalisation, concentration, delocalisation
 from ._dose_response import DoseResponse, dose_response
 from ._golden_path import GoldenPath, golden_path
 from ._laws import Laws, laws
@@ -15,6 +16,7 @@ from ._matched_noise import MatchedNoise, linear_scaling, svag
 from ._noise_cost import NoiseCost, noise_cost, noise_cost_of_curves
 from ._orders import Orders, orders
 from ._paths import Paths, paths
+from ._scaling import ScalingLaws, scaling_laws
 from ._snapping import Snapping, snapping
 from ._step_size_effect import StepSizeEffect, step_size_effect
 from ._tails import Tails, tails
@@ -25,7 +27,9 @@ __all__ = [
     "Bounds",
     "Validity",
     "ClosureCheck",
+    "Concentration",
     "Contraction",
+    "Delocalisation",
     "DoseResponse",
     "GoldenPath",
     "KnownLaw",
@@ -35,6 +39,7 @@ __all__ = [
     "NoiseCost",
     "Orders",
     "Paths",
+    "ScalingLaws",
     "Snapping",
     "StepSizeEffect",
     "Tails",
@@ -43,7 +48,9 @@ __all__ = [
     "bounds",
     "validity",
     "closure",
+    "concentration",
     "contraction",
+    "delocalisation",
     "dose_response",
     "golden_path",
     "laws",
@@ -53,6 +60,7 @@ __all__ = [
     "noise_cost_of_curves",
     "orders",
     "paths",
+    "scaling_laws",
     "snapping",
     "step_size_effect",
     "svag",

@@ -1,0 +1,63 @@
+"""What the study found, as rows, tables and sentences."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sgdlimits.compare.text_table import number, percent, rounded, wrapped
+
+if TYPE_CHECKING:
+    from sgdlimits.compare import ScalingLaws
+
+    from .study import ScalingLawsResult
+
+FRONTIER = "frontier: loss"
+
+
+def rows(result: ScalingLawsResult) -> list[dict[str, Any]]:
+    """One dict a model and exponent."""
+    return [{"model": name, **row} for name, found in result.models.items() for row in found.table()]
+
+
+def text(result: ScalingLawsResult) -> str:
+    """For a terminal."""
+    return "\n\n".join([wrapped(finding(result)), *(str(found) for found in result.models.values())])
+
+
+def finding(result: ScalingLawsResult) -> str:
+    """The result in a few sentences, computed from the numbers."""
+    told = [sentence for name, found in result.models.items() for sentence in _of_one(name, found)]
+    return " ".join([*told, _gap(result)])
+
+
+def _of_one(name: str, found: ScalingLaws) -> list[str]:
+    known = found.exponents()
+    frontier = next(each for each in known if each.curve == FRONTIER)
+    first = f"At {name} the compute-optimal loss"
+    if frontier.reached:
+        half = (frontier.high - frontier.low) / 2
+        first += (
+            f" falls as compute to the -{rounded(frontier.measured, half)} ({rounded(frontier.low, half)} to "
+            f"{rounded(frontier.high, half)}; derived {number(frontier.derived, 3)}: {frontier.verdict})."
+        )
+    else:
+        first += f" does not reach the regime of its derived exponent, {number(frontier.derived, 3)}, at these sizes."
+    others = [each for each in known if not each.curve.startswith("frontier")]
+    reached = [each for each in others if each.reached]
+    covered = [each for each in reached if each.verdict == "covers"]
+    missing = [f"{each.term} in {each.curve}" for each in others if not each.reached]
+    worst = max(reached, key=lambda each: abs(each.measured - each.derived), default=None)
+    second = f"Of its {len(others)} exponents of terms {len(reached)} are reached, and {len(covered)} intervals cover"
+    if worst is not None:
+        second += f"; the farthest is off by {number(worst.measured - worst.derived, 2, sign=True)} ({worst.term} in "
+        second += f"{worst.curve})"
+    return [first, second + (f"; not reached: {', '.join(missing)}." if missing else ".")]
+
+
+def _gap(result: ScalingLawsResult) -> str:
+    name, found = max(result.models.items(), key=lambda pair: max(abs(gap.continuous) for gap in pair[1].gaps()))
+    last = found.gaps()[-1]
+    return (
+        f"At {name}: {found.early()} Homogenized SGD is {percent(abs(last.homogenized))} % "
+        f"{'below' if last.homogenized < 0 else 'above'} at the last step, {last.step}."
+    )
