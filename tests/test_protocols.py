@@ -115,8 +115,8 @@ INTERFACES = {
 }  # fmt: skip
 RETURNED = {
     "Draw", "Perturbation", "Regime", "ExpectationEstimate", "KnownLaw", "Supervised", "Ensemble", "LocalNoise",
-    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Validity", "Bounds", "ClosureCheck", "Contraction", "Concentration",
-    "Delocalisation", "ScalingLaws",
+    "LipschitzFactors", "SavedState", "Sharpness", "Until", "Validity", "Bounds", "ClosureCheck", "Contraction",
+    "Concentration", "Delocalisation", "ScalingLaws",
     "ConvexOrder", "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping",
     "StepSizeEffect", "Tails", "Manifold", "TimeScale", "TimeScales",
 }  # fmt: skip

@@ -27,6 +27,8 @@ def test_the_report_is_whole_and_its_settings_give_the_study_back(small, tmp_pat
     assert found.table() == small.maps["own"].table()
     again = ValidityStudy.from_toml(folder / "study.toml")
     assert again.within == 0.05 and again.data_sha256 == small.study.data_sha256 is not None
+    assert f"about own? {small.resolvents['own'].sentence()}" in small.finding
+    assert (folder / "resolvent-own.csv").exists() and "High dimension: own" in page
     assert "At batch size 1 on own" in small.finding and "At batch size 40 on own" in small.finding
     assert small.summary.sizes["row"] == len(small.table()) == 5 * found.dataset.sizes["cell"]
 

@@ -15,7 +15,8 @@ from sgdlimits.diffusions import HomogenizedSGD
 from sgdlimits.discrete import SGD
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import (
-    InvalidInput, OutOfReach, OverflowedPaths, calling, kind, one_of, positive, seed_number, whole_number,
+    InvalidInput, OutOfReach, OverflowedPaths, StabilityWarning, calling, kind, one_of, positive, seed_number,
+    whole_number,
 )  # fmt: skip
 from sgdlimits.problems import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -142,6 +143,7 @@ class Measured:
     limit_deviation: np.ndarray
     step_size: float
     exact: bool
+    past: bool
 
 
 @dataclass(frozen=True)
@@ -175,24 +177,27 @@ class Plan:
         steps = np.unique([max(1, round(place * samples / self.batch_size)) for place in (*self.places, self.epochs)])
         record = [max(1, round(place * samples / self.batch_size)) for place in self.places]
         last = int(steps[-1])
-        own, other = (
-            process.moments(start, last, record=np.arange(last + 1), quantities=("risk",))["risk"].values
-            for process in (sgd, limit)
-        )
         exact = dimension <= EXACT_SGD
-        if exact:
-            deviation = _deviation(sgd, record)
-        else:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", OverflowedPaths)
+        with warnings.catch_warnings():
+            # A fraction of the one's threshold may lie past the other's; what is told of it is `past`.
+            warnings.simplefilter("ignore", StabilityWarning)
+            warnings.simplefilter("ignore", OverflowedPaths)
+            own, other = (
+                process.moments(start, last, record=np.arange(last + 1), quantities=("risk",))["risk"].values
+                for process in (sgd, limit)
+            )
+            if exact:
+                deviation = _deviation(sgd, record)
+            else:
                 risk = sgd.simulate(
                     start, last, self.paths, observables=("risk",), record=record, threads=self.threads,
                     seed=child_seed(self.seed, "paths", dimension, redraw),
                 )["risk"]  # fmt: skip
-            deviation = risk.sel(step=record).values.astype(float).std(axis=0, ddof=1) / own[record]
-        limits = _deviation(limit, record) if dimension <= EXACT_LIMIT else np.full(len(record), math.nan)
+                deviation = risk.sel(step=record).values.astype(float).std(axis=0, ddof=1) / own[record]
+            limits = _deviation(limit, record) if dimension <= EXACT_LIMIT else np.full(len(record), math.nan)
         gap = float(np.abs(other / own - 1).max())
-        return Measured(gap, deviation, limits, sgd.step_size, exact)
+        past = not (sgd.stability().mean_square_stable and limit.stability().mean_square_stable)
+        return Measured(gap, deviation, limits, sgd.step_size, exact, past)
 
 
 def _deviation(process: Any, record: list[int]) -> np.ndarray:
@@ -234,6 +239,7 @@ def _result(found: list[list[Measured]], sizes: list[int], plan: Plan) -> Concen
     variables = {
         "gap": (axes[:2], gathered("gap")), "deviation": (axes, gathered("deviation")),
         "limit_deviation": (axes, gathered("limit_deviation")), "step_size": (axes[:2], gathered("step_size")),
+        "past": (axes[:2], gathered("past")),
         "exact": (axes[:1], np.array([row[0].exact for row in found])),
     }  # fmt: skip
     coordinates = {"dimension": sizes, "redraw": np.arange(len(found[0])), "epoch": list(plan.places)}

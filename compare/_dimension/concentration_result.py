@@ -43,7 +43,8 @@ class Concentration(Result):
     dataset : xarray.Dataset
         Over (dimension, redraw): `gap`, the largest relative difference of the expected risks up to the horizon, exact,
         and `step_size`. Over (dimension, redraw, epoch): `deviation`, the standard deviation of SGD's risk over its
-        mean, and `limit_deviation` of homogenized SGD, exact (nan above 64 dimensions). Over (dimension): `exact`,
+        mean, and `limit_deviation` of homogenized SGD, exact (nan above 64 dimensions). Over (dimension, redraw):
+        `past`, whether a mean-square threshold, of SGD or of homogenized SGD, is passed. Over (dimension): `exact`,
         whether `deviation` is.
     """
 
@@ -118,8 +119,14 @@ class Concentration(Result):
         )  # fmt: skip
 
     def notes(self) -> list[str]:
-        told = self.dataset.attrs
+        told, past = self.dataset.attrs, self.dataset["past"].sum("redraw")
+        sizes = [str(size) for size in self.dataset["dimension"].values[past.values > 0]]
+        words = [
+            f"In {int(past.sum())} draws, in dimension {', '.join(sizes)}, the step size is past the mean-square "
+            "threshold of the other process, whose risk grows there without end."
+        ] if sizes else []  # fmt: skip
         return [
+            *words,
             "gap: the largest relative difference of the expected risks of SGD and homogenized SGD at any step up to "
             "the horizon, exact for each draw of the data. spread: the standard deviation of L(x_k) over its mean, "
             "exact for homogenized SGD up to 64 dimensions, and for SGD up to 8; else from "

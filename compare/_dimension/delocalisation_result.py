@@ -96,10 +96,10 @@ class Delocalisation(Result):
         told = self.dataset.attrs
         return [
             "R(z) is the resolvent of A A^T, scaled to a largest eigenvalue of 1, b of length 1; largest: over a "
-            "circle of radius 1 about 1/2. theta: largest = n^(theta - 1/2). The hypothesis (theta < 1/4, as remembered "
-            "of the theorem on many passes) is about families of data as n grows; one data set has numbers of its own, "
-            f"to be read beside those of {told['draws']} draws of Gaussian features with the same singular values, the "
-            "same fit and the same residual."
+            "circle of radius 1 about 1/2. theta: largest = n^(theta - 1/2). The hypothesis, theta < 1/4 "
+            "(from memory of the theorem on many passes, whose text was not read), is about families of data as n "
+            f"grows; one data set has numbers of its own, to be read beside those of {told['draws']} draws of Gaussian "
+            "features with the same singular values, the same fit and the same residual."
         ]
 
     def plot(self, ax: Axes | None = None) -> Figure:

@@ -21,6 +21,8 @@ LATE, SOON = 10.0, 0.01  # 2 eta k from which on powers hold; the same times the
 LEVEL = 0.95
 FEWEST = 3  # dimensions, crossings
 FINE = 400  # places at which two curves are compared
+NOISELESS, MEMORY, LOSS, OVER_DIMENSION = "noiseless descent", "noise", "loss of SGD", "least loss"
+FRONTIER = ("frontier: loss", "frontier: dimension")
 NOT_REACHED, COVERS, FINITE_SIZE = "not reached", "covers", "finite size"
 
 
@@ -76,9 +78,9 @@ def exponents(dataset: xarray.Dataset) -> list[Exponent]:
     late = np.maximum(steps, 1)
     found = []
     curves: tuple[tuple[str, str, Mapping[str, np.ndarray]], ...] = (
-        ("noiseless descent", "noiseless", terms.noiseless(late)),
-        ("kernel", "kernel", {KERNEL: terms.kernel(late)}),
-        ("loss of SGD", "risk", terms.loss(late)),
+        (NOISELESS, "noiseless", terms.noiseless(late)),
+        (MEMORY, "kernel", {KERNEL: terms.kernel(late)}),
+        (LOSS, "risk", terms.loss(late)),
     )
     for curve, name, parts in curves:
         for term in parts:
@@ -133,19 +135,19 @@ def _floor(dataset: xarray.Dataset, laws: PowerLaws) -> Exponent:
     """Of the floor over dimensions, draw by draw."""
     dimensions, derived = dataset["dimension"].values, laws.exponents[FLOOR]
     if dimensions.size < FEWEST:
-        return Exponent("floor over dimension", FLOOR, derived)
+        return Exponent(OVER_DIMENSION, FLOOR, derived)
     x = np.log(dimensions)
     slopes = -_slopes(x, np.log(dataset["floor"].transpose("redraw", "dimension").values))
     expected = np.array([terms_of(dataset, int(dimension)).floor for dimension in dimensions])
     here = -float(_slopes(x, np.log(expected)[None])[0])
     return Exponent(
-        "floor over dimension", FLOOR, derived, here, *_mean(slopes), float(dimensions[0]), float(dimensions[-1])
+        OVER_DIMENSION, FLOOR, derived, here, *_mean(slopes), float(dimensions[0]), float(dimensions[-1])
     )
 
 
 def _frontier(dataset: xarray.Dataset, laws: PowerLaws) -> list[Exponent]:
     """Of the compute-optimal loss and dimension, over steps times dimension; the interval by a jackknife over draws."""
-    names, words = ("frontier: loss", "frontier: dimension"), " = ".join(laws.balanced)
+    names, words = FRONTIER, " = ".join(laws.balanced)
     balanced, steps = laws.balanced, dataset["step"].values
     dimensions = dataset["dimension"].values
     every = [terms_of(dataset, int(dimension)) for dimension in dimensions]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -43,9 +43,10 @@ def scaling_laws(
     from sgdlimits.compare._scaling.plan import Plan
 
     plan = Plan.of(alpha, beta, **options)
+    one_of_them = replace(plan, redraws=1)  # a cell knows nothing of how many there are, so that more can follow
 
     def cell(dimension: int, redraw: int) -> dict[str, Any]:
-        return asdict(plan.draw(dimension, redraw))
+        return asdict(one_of_them.draw(dimension, redraw))
 
     over = {"dimension": list(plan.dimensions[::-1]), "redraw": list(range(plan.redraws))}
     found = sweep(cell, over, store, workers=workers, progress=progress)

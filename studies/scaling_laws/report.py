@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgdlimits import diffusions, discrete
-from sgdlimits.compare.html_page import Picture, figures_of, note, wide
+from sgdlimits.compare.html_page import Picture, note, wide
+from sgdlimits.compare.html_page import figures as figures_of
 from sgdlimits.compare.reports import Report
 from sgdlimits.compare.results import fold
 from sgdlimits.studies.results import study_page
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 TITLE = "Scaling laws of SGD, and continuous time"
 OPENING = (
-    "Linear regression on random features of data with power laws, the model of compute-optimal scaling: exact expected "
-    "losses of SGD over steps and dimension, given the features, for many draws of them. Exponents are measured where "
-    "the derived terms say that one of them rules, and stand beside the derived ones; a phase that is not reached is "
-    "said to be so. The gap to homogenized SGD is split into what continuous time does and what its noise does."
+    "Linear regression on random features of data with power laws, the model of compute-optimal scaling: exact "
+    "expected losses of SGD over steps and dimension, given the features, for many draws of them. Exponents are "
+    "measured where the derived terms say that one of them rules, and stand beside the derived ones; a phase that is "
+    "not reached is said to be so. The gap to homogenized SGD is split into what continuous time does and what its "
+    "noise does."
 )
 
 

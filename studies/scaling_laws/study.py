@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sgdlimits.exact.errors import InvalidInput, positive, seed_number, whole_number
-from sgdlimits.studies.options import number, option, whole
+from sgdlimits.studies.options import option
 from sgdlimits.studies.results import ResultOfStudy
 from sgdlimits.studies.settings import StudySettings
 
@@ -126,13 +126,13 @@ class ScalingLawsStudy(StudySettings):
         from .grids import scaling_laws
 
         bar = open_progress(progress, math.inf, "models")
+        redraws = min(self.redraws, QUICK) if self.quick else self.redraws
         models: dict[str, ScalingLaws] = {}
         try:
             for alpha, beta in self.pairs:
                 models[f"alpha = {alpha:g}, beta = {beta:g}"] = scaling_laws(
-                    alpha, beta, dimensions=self.sizes, redraws=min(self.redraws, QUICK) if self.quick else self.redraws,
-                    fraction=self.fraction, batch_size=self.batch_size, seed=self.seed,
-                    workers=None if self.workers == 1 else self.workers,
+                    alpha, beta, dimensions=self.sizes, redraws=redraws, fraction=self.fraction,
+                    batch_size=self.batch_size, seed=self.seed, workers=None if self.workers == 1 else self.workers,
                 )  # fmt: skip
                 bar.update(1)
         finally:

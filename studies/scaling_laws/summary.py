@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.compare._scaling.fits import NOT_REACHED
+from sgdlimits.compare._scaling.fits import FRONTIER, LOSS, MEMORY, NOISELESS, NOT_REACHED, OVER_DIMENSION
+from sgdlimits.compare._scaling.theory import DISTORTION, FLOOR, KERNEL, SPECTRUM
 from sgdlimits.studies.summaries import TEXT, Entry, summary_dataset
 
 from . import tables
@@ -17,11 +18,9 @@ if TYPE_CHECKING:
     from .study import ScalingLawsResult
 
 EXPONENTS = (
-    "spectrum in noiseless descent", "distortion in noiseless descent", "kernel in kernel", "spectrum in loss of SGD",
-    "distortion in loss of SGD", "kernel in loss of SGD", "floor over dimension", "frontier: loss",
-    "frontier: dimension",
+    f"{SPECTRUM} in {NOISELESS}", f"{DISTORTION} in {NOISELESS}", f"{KERNEL} in {MEMORY}", f"{SPECTRUM} in {LOSS}",
+    f"{DISTORTION} in {LOSS}", f"{KERNEL} in {LOSS}", f"{FLOOR} in {OVER_DIMENSION}", *FRONTIER,
 )  # fmt: skip
-WHOLE = EXPONENTS[-3:]  # whose term is not told
 ABSENT = "no such term"
 NUMBERS = {
     "measured": "measured exponent, mean over draws", "low": "lower end of its 95 % interval",
@@ -33,7 +32,7 @@ def summary(result: ScalingLawsResult) -> xarray.Dataset:
     """Over (model, exponent): measured with its interval, derived, and a verdict."""
     known: dict[tuple[str, str], dict[str, Any]] = {}
     for row in tables.rows(result):
-        name = row["curve"] if row["curve"] in WHOLE else f"{row['term']} in {row['curve']}"
+        name = row["curve"] if row["curve"] in FRONTIER else f"{row['term']} in {row['curve']}"
         known[row["model"], name] = row
     models, axes = list(result.models), ("model", "exponent")
 
@@ -55,4 +54,4 @@ def summary(result: ScalingLawsResult) -> xarray.Dataset:
     places = [f"model {place + 1}" for place in range(len(models))]
     coordinates = {"model": (places, TEXT, "model"), "exponent": (list(EXPONENTS), TEXT, "term and curve")}
     found["model_name"] = (("model",), np.array(models, dtype=object), TEXT, "alpha and beta")
-    return summary_dataset(found, coordinates, "measured exponent=frontier: loss")
+    return summary_dataset(found, coordinates, f"measured exponent={FRONTIER[0]}")

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sgdlimits.compare._scaling.fits import COVERS, FRONTIER
 from sgdlimits.compare.text_table import number, percent, rounded, wrapped
 
 if TYPE_CHECKING:
     from sgdlimits.compare import ScalingLaws
 
     from .study import ScalingLawsResult
-
-FRONTIER = "frontier: loss"
 
 
 def rows(result: ScalingLawsResult) -> list[dict[str, Any]]:
@@ -32,7 +31,7 @@ def finding(result: ScalingLawsResult) -> str:
 
 def _of_one(name: str, found: ScalingLaws) -> list[str]:
     known = found.exponents()
-    frontier = next(each for each in known if each.curve == FRONTIER)
+    frontier = next(each for each in known if each.curve == FRONTIER[0])
     first = f"At {name} the compute-optimal loss"
     if frontier.reached:
         half = (frontier.high - frontier.low) / 2
@@ -42,16 +41,17 @@ def _of_one(name: str, found: ScalingLaws) -> list[str]:
         )
     else:
         first += f" does not reach the regime of its derived exponent, {number(frontier.derived, 3)}, at these sizes."
-    others = [each for each in known if not each.curve.startswith("frontier")]
+    others = [each for each in known if each.curve not in FRONTIER]
     reached = [each for each in others if each.reached]
-    covered = [each for each in reached if each.verdict == "covers"]
+    covered = [each for each in reached if each.verdict == COVERS]
     missing = [f"{each.term} in {each.curve}" for each in others if not each.reached]
     worst = max(reached, key=lambda each: abs(each.measured - each.derived), default=None)
-    second = f"Of its {len(others)} exponents of terms {len(reached)} are reached, and {len(covered)} intervals cover"
+    second = f"Of {len(others)} exponents of its terms {len(reached)} are reached; {len(covered)} intervals cover"
     if worst is not None:
-        second += f"; the farthest is off by {number(worst.measured - worst.derived, 2, sign=True)} ({worst.term} in "
-        second += f"{worst.curve})"
-    return [first, second + (f"; not reached: {', '.join(missing)}." if missing else ".")]
+        second += f", and the farthest is off by {number(worst.measured - worst.derived, 2, sign=True)} ({worst.term} "
+        second += f"in {worst.curve}; {number(worst.measured - worst.here, 2, sign=True)} from what the derived terms "
+        second += "give at these sizes)"
+    return [first, second + (f". Not reached: {', '.join(missing)}." if missing else ".")]
 
 
 def _gap(result: ScalingLawsResult) -> str:

@@ -31,6 +31,9 @@ def report(result: ValidityResult) -> Report:
     for name, found in result.maps.items():
         files[f"{_file(name)}.csv"] = found.to_csv
         files[f"{_file(name)}.nc"] = found.save
+    for name, resolvent in result.resolvents.items():
+        if not isinstance(resolvent, str):
+            files[f"resolvent-{_file(name)}.csv"] = resolvent.to_csv
     return Report(files, result.study.to_toml, figures(result), lambda *shown: _page(result, *shown))
 
 
@@ -66,6 +69,13 @@ def _page(result: ValidityResult, pictures: Sequence[Picture], failed: Sequence[
             wide(table),
             *notes,
         ]
+        resolvent = result.resolvents[name]
+        if isinstance(resolvent, str):
+            sections[f"High dimension: {name}"] = [note(resolvent)]
+            continue
+        (table,) = resolvent.tables()
+        told = [note(sentence) for sentence in (*resolvent.heading()[1:], *resolvent.notes())]
+        sections[f"High dimension: {name}"] = [told[0], wide(table), *told[1:]]
     claims = {
         "SGD": discrete.SGD.claims, "homogenized SGD": diffusions.HomogenizedSGD.claims,
         "Ornstein-Uhlenbeck": diffusions.OrnsteinUhlenbeck.claims, "gradient flow": diffusions.GradientFlow.claims,

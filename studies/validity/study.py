@@ -14,11 +14,12 @@ from sgdlimits.studies.options import dataset_names, option
 from sgdlimits.studies.results import ResultOfStudy
 
 if TYPE_CHECKING:
-    from sgdlimits.compare import Validity
+    from sgdlimits.compare import Delocalisation, Validity
     from sgdlimits.problems import LeastSquares
 
 NONE = "none"  # of the named data sets
 SIZES, QUICK = 14, 5  # batch sizes of a map
+DRAWS = 20  # of Gaussian features beside the data; QUICK of them where it is to be quick
 SCALES = ("excess", "noise")
 
 
@@ -106,6 +107,7 @@ class ValidityStudy(DataFileSettings):
         InvalidInput
             If the data cannot be used.
         """
+        from sgdlimits.compare import delocalisation
         from sgdlimits.ensembles.progress import open_progress
 
         from .maps import batch_sizes, validity_map
@@ -118,6 +120,7 @@ class ValidityStudy(DataFileSettings):
             )
         bar = open_progress(progress, math.inf, "maps")
         maps: dict[str, Validity] = {}
+        resolvents: dict[str, Delocalisation | str] = {}
         try:
             for name, problem in data:
                 sizes = batch_sizes(problem.samples, QUICK if self.quick else SIZES)
@@ -125,10 +128,14 @@ class ValidityStudy(DataFileSettings):
                     problem, sizes, workers=None if self.workers == 1 else self.workers, within=self.within,
                     scale=self.scale, horizon=self.horizon,
                 )  # fmt: skip
+                try:
+                    resolvents[name] = delocalisation(problem, draws=QUICK if self.quick else DRAWS)
+                except InvalidInput as error:  # too few rows, or too many: the map stands without it
+                    resolvents[name] = str(error)
                 bar.update(1)
         finally:
             bar.close()
-        return ValidityResult(study, maps)
+        return ValidityResult(study, maps, resolvents)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -140,7 +147,10 @@ class ValidityResult(ResultOfStudy):
     study : ValidityStudy
     maps : mapping from data sets to compare.Validity
         Over batch sizes.
+    resolvents : mapping from data sets to compare.Delocalisation, or the sentence why there is none
+        Whether the theorem on high dimension is about them.
     """
 
     study: ValidityStudy
     maps: Mapping[str, Validity]
+    resolvents: Mapping[str, Delocalisation | str]

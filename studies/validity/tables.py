@@ -23,13 +23,17 @@ def text(result: ValidityResult) -> str:
     """For a terminal."""
     parts = [wrapped(finding(result))]
     for name, found in result.maps.items():
-        parts += [name, str(found)]
+        parts += [name, str(found), str(result.resolvents[name])]
     return "\n\n".join(parts)
 
 
 def finding(result: ValidityResult) -> str:
     """The result in a few sentences, computed from the maps."""
-    return " ".join(sentence for name, found in result.maps.items() for sentence in _of_one(name, found))
+    told = [sentence for name, found in result.maps.items() for sentence in _of_one(name, found)]
+    for name, resolvent in result.resolvents.items():
+        if not isinstance(resolvent, str):
+            told.append(f"Is the theorem on homogenized SGD in high dimension about {name}? {resolvent.sentence()}")
+    return " ".join(told)
 
 
 def _of_one(name: str, found: Validity) -> list[str]:
