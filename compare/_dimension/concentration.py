@@ -39,7 +39,7 @@ def concentration(
     dimensions: Iterable[int] = DIMENSIONS,
     ratio: float = 2.0,
     fraction: float = 0.5,
-    threshold: str = "homogenized SGD",
+    threshold: str = "SGD",
     epochs: float = 4.0,
     at: Iterable[float] | None = None,
     batch_size: int = 1,
@@ -62,9 +62,10 @@ def concentration(
     dimensions : ascending whole numbers, at least 3
     ratio : float
         Rows a dimension; of a stream, samples that count as an epoch.
-    fraction, threshold : float in (0, 1), "homogenized SGD" or "SGD"
-        The step size is this fraction of the mean-square threshold of that process. That of SGD lies lower, by much in
-        low dimension, so that the gap falls more slowly with the dimension at a fraction of it.
+    fraction, threshold : float in (0, 1), "SGD" or "homogenized SGD"
+        The step size is this fraction of the mean-square threshold of that process. That of homogenized SGD lies
+        higher, by much in low dimension, so that at a fraction of it the gap falls faster with the dimension, and SGD
+        itself may have no stationary second moment.
     epochs : float
         The horizon.
     at : epochs, optional

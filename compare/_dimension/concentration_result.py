@@ -97,7 +97,7 @@ class Concentration(Result):
         first = TextTable(("power", "standard error", "95 %", "expected", "of"), (("of the dimension", tuple(rows)),))
         groups: dict[str, list[tuple[str, ...]]] = {}
         for row in self.table():
-            title = WORDS[row["quantity"]] + ("" if math.isnan(row["epoch"]) else f", {row['epoch']:g} epochs")
+            title = WORDS[row["quantity"]] + ("" if math.isnan(row["epoch"]) else f", at epoch {row['epoch']:g}")
             half = (row["high"] - row["low"]) / 2
             groups.setdefault(title, []).append((
                 str(row["dimension"]), rounded(row["mean"], half),
@@ -108,7 +108,7 @@ class Concentration(Result):
 
     def _slope_row(self, quantity: str, epoch: float | None) -> tuple[str, ...]:
         found = self.slope(quantity, epoch)
-        where = "" if epoch is None else f", {epoch:g} epochs"
+        where = "" if epoch is None else f", at epoch {epoch:g}"
         if math.isnan(found.value):
             return (NOTHING, NOTHING, NOTHING, NOTHING, WORDS[quantity] + where)
         verdict = "" if quantity == "gap" else f"{EXPECTED:g}"
