@@ -5,6 +5,7 @@ import pytest
 
 from sgdlimits import compare, diffusions, discrete, problems
 from sgdlimits.compare._scaling import Draw, fits, one_draw
+from sgdlimits.compare._scaling.equivalent import Equivalent
 from sgdlimits.compare._scaling.plan import Plan
 from sgdlimits.compare._scaling.theory import PowerLaws
 from sgdlimits.ensembles.random import child_seed
@@ -85,6 +86,23 @@ def test_the_frontier_is_the_best_share_of_the_dimension(alpha, beta):
     assert laws.frontier[0] == pytest.approx(form[0]) and laws.balanced == form[1]
 
 
+def test_derived_means_are_those_of_draws():
+    """Rank and trace to rounding; descent without noise and the kernel by 60 draws; another beta must fail."""
+    laws, d, size, steps = PowerLaws(1.0, 0.75), 60, 0.3, np.array([0, 5, 50, 500])
+    terms = laws.at(d, 4 * d, size, 1)
+    mean = Equivalent(terms._data[0], d, terms.kappa).mean
+    assert mean(np.ones(4 * d), lambda z: np.ones_like(z)) == pytest.approx(d, rel=1e-10)
+    assert mean(np.ones(4 * d), lambda z: z) == pytest.approx(terms._data[0].sum(), rel=1e-10)
+    draws = [one_draw(laws, d, 4 * d, draw, size, 1, steps, 0) for draw in range(60)]
+    for name, theory in (("noiseless", terms.mean_noiseless(steps)), ("kernel", terms.mean_kernel(steps))):
+        found = np.array([getattr(draw, name) for draw in draws])
+        error = found.std(axis=0, ddof=1) / np.sqrt(60)
+        assert (np.abs(found.mean(axis=0) - theory) < 4 * error + 0.5 / d * theory).all(), name
+    found = np.array([draw.noiseless for draw in draws])
+    wrong = PowerLaws(1.0, 0.4).at(d, 4 * d, size, 1).mean_noiseless(steps)
+    assert (np.abs(found.mean(axis=0) - wrong) > 8 * found.std(axis=0, ddof=1) / np.sqrt(60)).all()
+
+
 def test_crossings_of_known_curves():
     """Losses 1/k + 1/d of d and 2 d are alike at 2 d^2 steps times dimension, where they are 3 / (2 d)."""
     steps, sizes = np.unique(np.geomspace(1, 1e5, 400).astype(int)), np.array([8, 16, 32])
@@ -108,21 +126,22 @@ def test_fits_give_back_the_exponents_of_the_terms_they_are_fed():
     data = plan.dataset(draws)
     found = {(each.curve, each.term): each for each in compare.ScalingLaws(data).exponents()}
     clean = found["noiseless descent", "spectrum"]
-    assert clean.verdict == "covers" and clean.high - clean.low < 0.02 and clean.here == pytest.approx(0.8, abs=1e-9)
+    assert clean.verdict == "covers" and clean.high - clean.low < 0.02
     assert found["noise", "kernel"].measured == pytest.approx(1.5, abs=1e-9)
     frontier = [found[name, "spectrum = floor"] for name in ("frontier: loss", "frontier: dimension")]
     for each in (found["least loss", "floor"], *frontier):
-        assert each.low - 0.01 < each.here < each.high + 0.01 and each.high - each.low < 0.1
+        assert each.low - 0.02 < each.here < each.high + 0.02 and each.high - each.low < 0.1
+    assert ("loss of SGD", "kernel") not in found  # the spectrum falls more slowly
     wrong = compare.ScalingLaws(data.assign_attrs(beta=0.45)).exponents()
     told = [each.verdict for each in wrong if each.term == "spectrum"]
     assert told and all("off by" in verdict for verdict in told)
 
 
 def test_a_phase_that_is_not_reached_is_not_fitted(small):
-    """Assert no number and a sentence: the kernel rules no loss in 125 dimensions."""
-    (row,) = [row for row in small.table() if row["curve"] == "loss of SGD" and row["term"] == "kernel"]
+    """Assert no number and a sentence: the spectrum rules no decade in 125 dimensions."""
+    (row,) = [row for row in small.table() if row["curve"] == "loss of SGD"]
     assert row["verdict"] == "not reached" and np.isnan([row["measured"], row["low"], row["here"]]).all()
-    assert any("Not reached" in note and "kernel in loss of SGD" in note for note in small.notes())
+    assert any("Not reached" in note and "spectrum in loss of SGD" in note for note in small.notes())
 
 
 def test_the_parts_of_the_gap_add_up_and_fade_where_the_sentence_says(small):

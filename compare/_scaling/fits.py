@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..estimates import student_quantile
-from .theory import FLOOR, KERNEL, PowerLaws, Terms
+from .theory import FLOOR, KERNEL, SPECTRUM, PowerLaws, Terms
 
 if TYPE_CHECKING:
     import xarray
@@ -28,7 +28,7 @@ NOT_REACHED, COVERS, FINITE_SIZE = "not reached", "covers", "finite size"
 
 @dataclass(frozen=True)
 class Exponent:
-    """One exponent: measured, derived, and what the derived terms give by the same fit.
+    """One exponent: measured, derived, and what the derivation gives in these dimensions by the same fit.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Exponent:
         Of which, and the term that rules it.
     derived : float
     here : float
-        From the derived terms, all of them with their constants, by the same fit; nan where nothing is fitted.
+        From derived means over draws in these dimensions, by the same fit; nan where nothing is fitted.
     measured, low, high : float
         With a 95 % interval over draws of the features; nan where the phase is not reached.
     first, last : float
@@ -77,18 +77,19 @@ def exponents(dataset: xarray.Dataset) -> list[Exponent]:
     terms, largest = terms_of(dataset, dimension), dataset.sel(dimension=dimension)
     late = np.maximum(steps, 1)
     found = []
-    curves: tuple[tuple[str, str, Mapping[str, np.ndarray]], ...] = (
-        (NOISELESS, "noiseless", terms.noiseless(late)),
-        (MEMORY, "kernel", {KERNEL: terms.kernel(late)}),
-        (LOSS, "risk", terms.loss(late)),
+    curves: tuple[tuple[str, str, Mapping[str, np.ndarray], np.ndarray], ...] = (
+        (NOISELESS, "noiseless", terms.noiseless(late), terms.mean_noiseless(late)),
+        (MEMORY, "kernel", {KERNEL: terms.kernel(late)}, terms.mean_kernel(late)),
+        (LOSS, "risk", terms.loss(late), terms.mean_loss(late)),
     )
-    for curve, name, parts in curves:
+    steep = laws.exponents[KERNEL] >= laws.exponents[SPECTRUM]  # then the kernel never rules a loss
+    for curve, name, parts, theory in curves:
         for term in parts:
-            if term != FLOOR:
-                window = _window(term, parts, terms, steps)
-                found.append(
-                    _along(curve, term, laws.exponents[term], largest[name].values, parts, steps, window)
-                )
+            if term == FLOOR or (curve == LOSS and term == KERNEL and steep):
+                continue
+            window = _window(term, parts, terms, steps)
+            derived = laws.exponents[term]
+            found.append(_along(curve, term, derived, largest[name].values, theory, steps, window))
     found.append(_floor(dataset, laws))
     return found + _frontier(dataset, laws)
 
@@ -119,15 +120,14 @@ def _window(term: str, parts: Mapping[str, np.ndarray], terms: Terms, steps: np.
 
 
 def _along(
-    curve: str, term: str, derived: float, values: np.ndarray, parts: Mapping[str, np.ndarray], steps: np.ndarray,
+    curve: str, term: str, derived: float, values: np.ndarray, theory: np.ndarray, steps: np.ndarray,
     window: np.ndarray,
 ) -> Exponent:  # fmt: skip
     if not window.size:
         return Exponent(curve, term, derived)
     x = np.log(steps[window])
-    whole = np.sum([part[window] for part in parts.values()], axis=0)
     slopes = -_slopes(x, np.log(values[:, window]))
-    here = -float(_slopes(x, np.log(whole)[None])[0])
+    here = -float(_slopes(x, np.log(theory[window])[None])[0])
     return Exponent(curve, term, derived, here, *_mean(slopes), float(steps[window[0]]), float(steps[window[-1]]))
 
 
@@ -145,6 +145,11 @@ def _floor(dataset: xarray.Dataset, laws: PowerLaws) -> Exponent:
     )
 
 
+def frontier_of(dataset: xarray.Dataset, curve: str) -> Exponent:
+    """The exponent of the compute-optimal loss of another curve of the dataset: "poisson", "homogenized"."""
+    return _frontier(dataset.assign(risk=dataset[curve]), laws_of(dataset))[0]
+
+
 def _frontier(dataset: xarray.Dataset, laws: PowerLaws) -> list[Exponent]:
     """Of the compute-optimal loss and dimension, over steps times dimension; the interval by a jackknife over draws."""
     names, words = FRONTIER, " = ".join(laws.balanced)
@@ -153,6 +158,7 @@ def _frontier(dataset: xarray.Dataset, laws: PowerLaws) -> list[Exponent]:
     every = [terms_of(dataset, int(dimension)) for dimension in dimensions]
     parts = [terms.loss(np.maximum(steps, 1)) for terms in every]
     whole = np.stack([np.sum(list(part.values()), axis=0) for part in parts])
+    theory = np.stack([terms.mean_loss(np.maximum(steps, 1)) for terms in every])
     ruled = np.stack([np.sum([part[name] for name in balanced], axis=0) for part in parts])
     ruled = (ruled >= RULES * (whole - ruled)) & (2 * dataset.attrs["step_size"] * steps >= LATE)
     values = dataset["risk"].transpose("redraw", "dimension", "step").values
@@ -178,7 +184,7 @@ def _frontier(dataset: xarray.Dataset, laws: PowerLaws) -> list[Exponent]:
         return np.array([-_slopes(flops, loss[None])[0], _slopes(flops, middle[None])[0]])
 
     count = len(values)
-    whole_fit, here = fitted(values.mean(axis=0)), fitted(whole)
+    whole_fit, here = fitted(values.mean(axis=0)), fitted(theory)
     parts_fit = np.array([fitted(np.delete(values, draw, axis=0).mean(axis=0)) for draw in range(count)])
     error = np.sqrt((count - 1) / count * np.square(parts_fit - parts_fit.mean(axis=0)).sum(axis=0))
     half = student_quantile(LEVEL, count - 1) * error

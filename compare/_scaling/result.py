@@ -10,7 +10,7 @@ import numpy as np
 
 from ..results import Result
 from ..text_table import NOTHING, TextTable, number, percent, rounded
-from .fits import FINITE_SIZE, LATE, RULES, Exponent, exponents, laws_of
+from .fits import FINITE_SIZE, FRONTIER, LATE, RULES, Exponent, exponents, frontier_of, laws_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,7 +82,7 @@ class ScalingLaws(Result):
 
     def tables(self) -> list[TextTable]:
         """Exponents; then the gap split at some steps."""
-        heads = ("measured", "95 %", "derived", "terms here", "from", "to", "verdict")
+        heads = ("measured", "95 %", "derived", "derived here", "from", "to", "verdict")
         groups: dict[str, list[tuple[str, ...]]] = {}
         for found in self._exponents:
             groups.setdefault(found.curve, []).append(_cells(found))
@@ -118,19 +118,32 @@ class ScalingLaws(Result):
             f"step {worst.step}, {end}; no finer time grid takes that away."
         )
 
+    def frontiers(self) -> str:
+        """Whether the compute-optimal exponent knows of continuous time, in a sentence; "" where it is not reached."""
+        own = next(found for found in self._exponents if found.curve == FRONTIER[0])
+        others = [frontier_of(self.dataset, name) for name in ("poisson", "homogenized")]
+        if not (own.reached and all(each.reached for each in others)):
+            return ""
+        told = [f"{rounded(e.measured, (e.high - e.low) / 2)} ± {number((e.high - e.low) / 2, 2)}" for e in others]
+        return (
+            f"The compute-optimal loss falls with the exponent {told[0]} in continuous time and {told[1]} in "
+            f"homogenized SGD, and {rounded(own.measured, (own.high - own.low) / 2)} in SGD."
+        )
+
     def notes(self) -> list[str]:
         missing = [found for found in self._exponents if not found.reached]
         laws = laws_of(self.dataset)
         found = [
             "Losses are exact given the features; the interval is over draws of the features, and knows nothing of "
-            "finite sizes. derived: the exponent in the limit. terms here: the derived terms, with their constants, "
-            f"put through the same fit. A term is fitted where it is {RULES:g} times the others together over a "
-            f"decade, from 2 step size k = {LATE:g} on, and before the smallest eigenvalues act. covers: the interval "
-            f"covers the limit; {FINITE_SIZE}: it covers what the terms give here.",
+            "finite sizes. derived: the exponent in the limit. derived here: means over draws in these dimensions, by "
+            "deterministic equivalents of the resolvent (of the loss with the terms of noise added), put through the "
+            f"same fit. A term is fitted where it is {RULES:g} times the others together over a decade, from 2 step "
+            f"size k = {LATE:g} on, and before the smallest eigenvalues act. covers: the interval covers the limit; "
+            f"{FINITE_SIZE}: not the limit, but what is derived here.",
             f"Exponents of the terms: {', '.join(f'{name} {e:.3g}' for name, e in laws.exponents.items())}; "
             f"compute-optimal: loss {laws.frontier[0]:.3g}, dimension {laws.frontier[1]:.3g}, where "
             f"{' and '.join(laws.balanced)} are alike. All derived; compute is steps times dimension.",
-            self.early(),
+            " ".join(words for words in (self.early(), self.frontiers()) if words),
         ]
         if missing:
             told = ", ".join(f"{each.term} in {each.curve}" for each in missing)

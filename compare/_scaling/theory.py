@@ -24,6 +24,8 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, positive, real_number
 
+from .equivalent import Equivalent
+
 SPECTRUM, DISTORTION, KERNEL, FLOOR = TERMS = ("spectrum", "distortion", "kernel", "floor")
 
 
@@ -172,3 +174,26 @@ class Terms:
         weight = 1 - np.exp(-2 * self.step_size * np.outer(np.asarray(steps, dtype=float), variances))
         found[KERNEL] = self.kernel(steps) * (weight @ lost) / left**2
         return found | {FLOOR: np.full(len(steps), self.floor / left)}
+
+    @cached_property
+    def _equivalent(self) -> Equivalent:
+        return Equivalent(self._data[0], self.dimension, self.kappa)
+
+    def mean_noiseless(self, steps: np.ndarray) -> np.ndarray:
+        """Mean over draws (k,) of the loss without noise, above the floor, in this dimension: no limit is taken."""
+        variances, heads = self._data
+        powers = 2 * np.asarray(steps)[:, None]
+        return 0.5 * self._equivalent.mean(variances * heads, lambda z: (1 - self.step_size * z) ** powers)
+
+    def mean_kernel(self, steps: np.ndarray) -> np.ndarray:
+        """Mean over draws (k,) of the kernel in this dimension."""
+        powers = 2 * np.asarray(steps)[:, None]
+        every = np.ones(self.ambient)
+        return self._equivalent.mean(
+            every, lambda z: (self.step_size * z) ** 2 / self.batch_size * (1 - self.step_size * z) ** powers
+        )
+
+    def mean_loss(self, steps: np.ndarray) -> np.ndarray:
+        """The loss of SGD (k,): the mean without noise in this dimension, and the terms that noise adds."""
+        parts = self.loss(steps)
+        return self.mean_noiseless(steps) / (1 - self.feedback) + parts[KERNEL] + parts[FLOOR]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sgdlimits.compare._scaling.fits import COVERS, FRONTIER
+from sgdlimits.compare._scaling.fits import COVERS, FINITE_SIZE, FRONTIER
 from sgdlimits.compare.text_table import number, percent, rounded, wrapped
 
 if TYPE_CHECKING:
@@ -44,13 +44,15 @@ def _of_one(name: str, found: ScalingLaws) -> list[str]:
     others = [each for each in known if each.curve not in FRONTIER]
     reached = [each for each in others if each.reached]
     covered = [each for each in reached if each.verdict == COVERS]
+    finite = [each for each in reached if each.verdict == FINITE_SIZE]
     missing = [f"{each.term} in {each.curve}" for each in others if not each.reached]
     worst = max(reached, key=lambda each: abs(each.measured - each.derived), default=None)
-    second = f"Of {len(others)} exponents of its terms {len(reached)} are reached; {len(covered)} intervals cover"
+    second = f"Of {len(others)} exponents of its terms {len(reached)} are reached; {len(covered)} intervals "
+    second += f"cover the limit, {len(finite)} more what is derived for these dimensions"
     if worst is not None:
         second += f", and the farthest is off by {number(worst.measured - worst.derived, 2, sign=True)} ({worst.term} "
-        second += f"in {worst.curve}; {number(worst.measured - worst.here, 2, sign=True)} from what the derived terms "
-        second += "give at these sizes)"
+        second += f"in {worst.curve}; {number(worst.measured - worst.here, 2, sign=True)} from what is derived for "
+        second += "these dimensions)"
     return [first, second + (f". Not reached: {', '.join(missing)}." if missing else ".")]
 
 
