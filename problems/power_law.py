@@ -31,6 +31,8 @@ def power_law_features(
     alpha: float, beta: float, dimension: int, ambient: int | None, seed: int, label_noise: float
 ) -> PowerLawFeatures:
     """Draw W by the seed; see `StreamingLeastSquares.power_law`."""
+    from scipy.linalg import solve_triangular
+
     alpha, beta = positive("alpha", alpha), real_number("beta", beta)
     d = whole_number("dimension", dimension, 1)
     v = WIDE * d if ambient is None else whole_number("ambient", ambient, 1)
@@ -43,9 +45,9 @@ def power_law_features(
     j = np.arange(1, v + 1, dtype=float)
     scaled = j[:, None] ** -alpha * weights  # D^(1/2) W
     target = j ** (-alpha - beta)  # D^(1/2) b
-    # By a QR decomposition of D^(1/2) W the residual keeps its digits, however small it is beside the target.
-    q, r = np.linalg.qr(scaled)
-    along = q.T @ target
-    residual = target - q @ along
-    truth = np.linalg.solve(r, along)
-    return PowerLawFeatures(r.T @ r, truth, float(np.sqrt(label_noise**2 + residual @ residual)))
+    # By a QR decomposition the residual keeps its digits, however small it is beside the target; the triangle of
+    # [D^(1/2) W, D^(1/2) b] has all that is asked for, at half the cost.
+    triangle = np.linalg.qr(np.column_stack([scaled, target]), mode="r")
+    r, along = triangle[:d, :d], triangle[:d, d]
+    residual = float(triangle[d, d]) if v > d else 0.0
+    return PowerLawFeatures(r.T @ r, solve_triangular(r, along), float(np.hypot(label_noise, residual)))
