@@ -54,7 +54,7 @@ class ScalingLawsStudy(StudySettings):
     fraction: float = option(0.5, "SGD", "step size over the mean-square threshold of the data, in (0, 1)")
     batch_size: int = option(1, "SGD", "samples of a step")
     seed: int = option(0, "run", "of the features")
-    workers: int = option(1, "run", "processes that share the draws")
+    workers: int = option(1, "run", "processes that share the draws", stored=False)
     quick: bool = option(False, "run", f"dimensions to {LARGEST_QUICK} and {QUICK} draws alone")
 
     def __post_init__(self) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, seed_number, whole_number
 from sgdlimits.studies.data_files import DataFileSettings
 from sgdlimits.studies.options import dataset_names, option
 from sgdlimits.studies.results import ResultOfStudy
@@ -40,6 +40,8 @@ class ValidityStudy(DataFileSettings):
         What errors are relative to.
     horizon : float
         Relaxation times of the slowest mode.
+    seed : int
+        Of Gaussian features that stand beside the data.
     workers : int
         Processes that share the batch sizes; never changes a number.
     quick : bool
@@ -56,7 +58,8 @@ class ValidityStudy(DataFileSettings):
     within: float = option(0.05, "question", "the error that is allowed, in (0, 1)")
     scale: str = option("excess", "question", "what errors are relative to", allowed=lambda: SCALES)
     horizon: float = option(3.0, "question", "up to when errors count, in relaxation times of the slowest mode")
-    workers: int = option(1, "run", "processes that share the batch sizes")
+    seed: int = option(0, "run", "of the Gaussian features that stand beside the data")
+    workers: int = option(1, "run", "processes that share the batch sizes", stored=False)
     quick: bool = option(False, "run", "fewer batch sizes")
 
     def __post_init__(self) -> None:
@@ -72,6 +75,7 @@ class ValidityStudy(DataFileSettings):
             "ridge": non_negative("ridge", self.ridge),
             "within": positive("within", self.within),
             "horizon": positive("horizon", self.horizon),
+            "seed": seed_number(self.seed),
             "workers": whole_number("workers", self.workers, 1),
         }
         if checked["within"] >= 1:
@@ -129,7 +133,7 @@ class ValidityStudy(DataFileSettings):
                     scale=self.scale, horizon=self.horizon,
                 )  # fmt: skip
                 try:
-                    resolvents[name] = delocalisation(problem, draws=QUICK if self.quick else DRAWS)
+                    resolvents[name] = delocalisation(problem, draws=QUICK if self.quick else DRAWS, seed=self.seed)
                 except InvalidInput as error:  # too few rows, or too many: the map stands without it
                     resolvents[name] = str(error)
                 bar.update(1)
