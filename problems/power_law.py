@@ -47,7 +47,7 @@ def power_law_features(
     target = j ** (-alpha - beta)  # D^(1/2) b
     # By a QR decomposition the residual keeps its digits, however small it is beside the target; the triangle of
     # [D^(1/2) W, D^(1/2) b] has all that is asked for, at half the cost.
-    triangle = np.linalg.qr(np.column_stack([scaled, target]), mode="r")
+    triangle = np.asarray(np.linalg.qr(np.column_stack([scaled, target]), mode="r"))
     r, along = triangle[:d, :d], triangle[:d, d]
     residual = float(triangle[d, d]) if v > d else 0.0
     return PowerLawFeatures(r.T @ r, solve_triangular(r, along), float(np.hypot(label_noise, residual)))

@@ -174,17 +174,18 @@ class Plan:
         asked: Any = trial if self.threshold == THRESHOLDS[0] else HomogenizedSGD.of(trial)
         sgd = SGD(problem, self.fraction * float(asked.stability().mean_square_threshold), self.batch_size)
         limit, start = HomogenizedSGD.of(sgd), np.zeros(dimension)
-        samples = self.ratio * dimension if problem.samples is None else problem.samples
+        rows = getattr(problem, "samples", None)  # a stream has none
+        samples = self.ratio * dimension if rows is None else rows
         steps = np.unique([max(1, round(place * samples / self.batch_size)) for place in (*self.places, self.epochs)])
         record = [max(1, round(place * samples / self.batch_size)) for place in self.places]
         last = int(steps[-1])
-        exact = dimension <= EXACT_SGD
+        exact, every = dimension <= EXACT_SGD, list(range(last + 1))
         with warnings.catch_warnings():
             # A fraction of the one's threshold may lie past the other's; what is told of it is `past`.
             warnings.simplefilter("ignore", StabilityWarning)
             warnings.simplefilter("ignore", OverflowedPaths)
             own, other = (
-                process.moments(start, last, record=np.arange(last + 1), quantities=("risk",))["risk"].values
+                process.moments(start, last, record=every, quantities=("risk",))["risk"].values
                 for process in (sgd, limit)
             )
             if exact:

@@ -35,8 +35,8 @@ def dimensions(found: Concentration, ax: Axes | None) -> Figure:
         low, high = (np.array([row[name] for row in rows]) for name in ("low", "high"))
         bars = [y - np.maximum(low, 0.05 * y), high - y]
         ax.errorbar(x, y, bars, color=colour, marker=marker, markersize=4, linewidth=1.2, capsize=2)
-        power = f"{found.slope(quantity).value:.2f}".replace("-", "−")
-        ends.append((float(x[-1]), float(y[-1]), f"{words}\npower {power}", colour))
+        slope = f"{found.slope(quantity).value:.2f}".replace("-", "−")
+        ends.append((float(x[-1]), float(y[-1]), f"{words}\npower {slope}", colour))
     top = found._values("deviation", None).mean(axis=1)[0]
     for power in (-0.5, -1.0):
         ax.plot(sizes, top * (sizes / sizes[0]) ** power, color=GREY, linestyle=":", linewidth=0.8)

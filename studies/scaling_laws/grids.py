@@ -39,7 +39,7 @@ def scaling_laws(
         If an option cannot be used, or a draw failed.
     """
     from sgdlimits.compare import ScalingLaws
-    from sgdlimits.compare._scaling.draws import Draw
+    from sgdlimits.compare._scaling.draws import CURVES, Draw
     from sgdlimits.compare._scaling.plan import Plan
 
     plan = Plan.of(alpha, beta, **options)
@@ -56,8 +56,8 @@ def scaling_laws(
 
     def one(dimension: int, redraw: int) -> Draw:
         here = found.sel(dimension=dimension, redraw=redraw)
-        return Draw(**{
-            name: here[name].values if here[name].ndim else float(here[name]) for name in Draw.__dataclass_fields__
-        })  # fmt: skip
+        risk, poisson, homogenized, noiseless, kernel = (here[name].values for name in CURVES)
+        numbers = float(here["floor"]), float(here["threshold"])
+        return Draw(risk, poisson, homogenized, noiseless, kernel, *numbers)
 
     return ScalingLaws(plan.dataset({place: one(*place) for place in plan.cells}))

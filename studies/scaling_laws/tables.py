@@ -47,12 +47,13 @@ def _of_one(name: str, found: ScalingLaws) -> list[str]:
     finite = [each for each in reached if each.verdict == FINITE_SIZE]
     missing = [f"{each.term} in {each.curve}" for each in others if not each.reached]
     worst = max(reached, key=lambda each: abs(each.measured - each.derived), default=None)
-    second = f"Of {len(others)} exponents of its terms {len(reached)} are reached; {len(covered)} intervals "
-    second += f"cover the limit, {len(finite)} more what is derived for these dimensions"
+    second = f"Of {len(others)} exponents of its terms {len(reached)} are reached"
     if worst is not None:
-        second += f", and the farthest is off by {number(worst.measured - worst.derived, 2, sign=True)} ({worst.term} "
-        second += f"in {worst.curve}; {number(worst.measured - worst.here, 2, sign=True)} from what is derived for "
-        second += "these dimensions)"
+        neither = len(reached) - len(covered) - len(finite)
+        second += f": intervals of {len(covered)} cover the limit, of {len(finite)} what is derived for these "
+        second += f"dimensions instead, of {neither} neither; the farthest, {worst.term} in {worst.curve}, is off the "
+        second += f"limit by {number(worst.measured - worst.derived, 2, sign=True)}, and by "
+        second += f"{number(worst.measured - worst.here, 2, sign=True)} off what is derived for these dimensions"
     return [first, second + (f". Not reached: {', '.join(missing)}." if missing else ".")]
 
 
