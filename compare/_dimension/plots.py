@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..style import COLOURS, GREY, axes_of, direct_labels, dress, plain_decades, scale_ladders
+from ..style import COLOURS, GREY, SMALL, axes_of, direct_labels, dress, plain_decades, scale_ladders
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,6 +40,7 @@ def dimensions(found: Concentration, ax: Axes | None) -> Figure:
     top = found._values("deviation", None).mean(axis=1)[0]
     for power in (-0.5, -1.0):
         ax.plot(sizes, top * (sizes / sizes[0]) ** power, color=GREY, linestyle=":", linewidth=0.8)
+    ax.text(0.02, 0.03, "dotted: powers −1/2 and −1", transform=ax.transAxes, fontsize=SMALL, color=GREY, va="bottom")
     scale_ladders(ax, sizes)
     plain_decades(ax)
     dress(ax, "relative to the expected risk", "dimension")
