@@ -166,6 +166,19 @@ def population_index(
     return TailIndex(index, error, method, note=note)
 
 
+def moment_exponent(
+    process: Any, noise: LinearNoise | QuadraticNoise, order: float, seed: int, threads: int | None
+) -> tuple[float, float]:
+    """Lambda(order) per SGD step with half its 99 % interval, by the populations of a search."""
+    part = LinearPart.of(process, noise, 1.0, seed)
+    share = FEWER if isinstance(noise, QuadraticNoise) else 1
+    found = grow_norm(
+        part, np.ones(noise.dimension), order, generations=part.generations, paths=COARSE[0] // share, groups=COARSE[1],
+        burn_in=part.generations // 3, seed=seed, threads=threads, confidence=CONFIDENCE, halves=False,
+    )  # fmt: skip
+    return found.rate / part.increment, (found.upper - found.lower) / 2 / part.increment
+
+
 def _search(label: str, growth: Callable[[float], Growth], start: float) -> float:
     """About where Lambda, convex and 0 at 0, rises through 0: by halving, which noise does not lead astray."""
     low = high = min(start, BEYOND)

@@ -46,12 +46,14 @@ def homogenized_tail_bounds(process: HomogenizedSGD) -> TailIndexBounds:
     )
 
 
-def diffusion_tail_index(process: Diffusion, seed: int, threads: int | None) -> TailIndex:
+def diffusion_tail_index(
+    process: Diffusion, seed: int, threads: int | None, precision: float = 0.0
+) -> TailIndex:
     """By a closed form where there is one, else by the spectrum of the generator on directions, else by sampling."""
     if process.quadratic.additive:
         return gaussian_tail_index(process, "Gaussian, as the noise is the same everywhere")
     noise = linear_noise(process)
-    found = isotropic_index(noise) if noise.isotropic else spectral_index(noise)
+    found = isotropic_index(noise) if noise.isotropic else spectral_index(noise, precision)
     found = _within_bounds(process, found)
     if found is None or found.error > GOOD * found.index:
         sampled = population_index(process, noise, noise.search_start if found is None else found.index, seed, threads)

@@ -12,7 +12,7 @@ from sgdlimits.exact.errors import InvalidInput, flag
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes, elapsed
-from sgdlimits.exact.stationary_law import Stability, StationaryLaw
+from sgdlimits.exact.stationary_law import MomentThreshold, Stability, StationaryLaw
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.even_moments import even_moments, even_order
 from sgdlimits.problems.second_moments import SecondMoments
@@ -22,6 +22,8 @@ from . import closures, moment_equations
 from .closures import Closure
 from .even_moments import even_moments as even_equations
 from .exact_form import refuse_schedule
+from .index_sensitivities import TailIndexSensitivities, tail_index_sensitivities
+from .moment_threshold import moment_threshold
 from .stationary_states import StationaryState
 
 if TYPE_CHECKING:
@@ -284,6 +286,53 @@ class KnownLaws:
             If the step size follows a schedule, or nothing is known of the rule or the loss.
         """
         return self._exact_form.tail_index(**options)
+
+    def tail_index_sensitivities(
+        self: Any, parameters: Sequence[str] | None = None, **options: Any
+    ) -> TailIndexSensitivities:
+        """Derivatives of the tail index in step size, ridge and each eigenvalue, and what one sample more does to it.
+
+        By the implicit function of log k(index) = 0, derived; to some eight digits where log k is, by differences of
+        populations over 6 % where it is sampled. In the batch size the index has a derivative where its formula takes
+        real numbers, for isotropic streams; elsewhere ratios to the neighbouring whole numbers are given.
+
+        Parameters
+        ----------
+        parameters : names among "step_size", "ridge", "eigenvalue", "batch_size", optional
+            All by default; on finite data each costs some seconds, and the batch size two indices.
+        **options
+            Of the populations, as in `tail_index`.
+
+        Raises
+        ------
+        NoStationaryLaw, OutOfReach, InvalidInput
+            As in `tail_index`; also if the index is infinite.
+        """
+        return tail_index_sensitivities(self, parameters, **options)
+
+    def moment_threshold(self: Any, order: float = 2.0, **options: Any) -> MomentThreshold:
+        """The step size, at this batch size, at which the tail index is `order`: E |x|^order ceases to be finite.
+
+        At order 0 the last step size with a stationary law, where the Lyapunov exponent is 0; at 2 the mean-square
+        threshold. Orders 2 and 4 by the spectral radius of the map of moments, on finite data too, others where log
+        k(order) rises through 0: by quadrature or a transfer operator to some ten digits, else by populations, whose
+        `error` is half a 95 % interval; `method` says which. The process's own step size does not matter.
+
+        Parameters
+        ----------
+        order : float
+            From 0 to 64.
+        **options
+            Of the populations, where they are used: paths, generations, groups, seed, threads.
+
+        Raises
+        ------
+        InvalidInput
+            If no law of the samples is known, the rule is not linear, or the step size is a schedule.
+        OutOfReach
+            If no such step size is found.
+        """
+        return moment_threshold(self, order, **options)
 
     def fourth_moments_settle(self: Any) -> bool:
         """Whether the stationary fourth moment is proved to be finite; False says only that no proof was found."""

@@ -52,8 +52,13 @@ def isotropic_index(noise: LinearNoise | QuadraticNoise) -> TailIndex:
     return TailIndex(index, 4 * np.finfo(float).eps * max(index, noise.dimension), method, lyapunov)
 
 
-def spectral_index(noise: LinearNoise | QuadraticNoise) -> TailIndex | None:
+def spectral_index(noise: LinearNoise | QuadraticNoise, precision: float = 0.0) -> TailIndex | None:
     """By polynomials in the direction; in two modes, where these do not converge, by panels.
+
+    Parameters
+    ----------
+    precision : float
+        Relative change from one space to the next that is small enough; all digits by default.
 
     Raises
     ------
@@ -61,22 +66,22 @@ def spectral_index(noise: LinearNoise | QuadraticNoise) -> TailIndex | None:
         If no stationary law exists.
     """
     if not (isinstance(noise, LinearNoise) and noise.dimension == 2):
-        return polynomial_index(noise)
+        return polynomial_index(noise, precision)
     slope, doubt = planar_diffusion.lyapunov_exponent(noise)
     if slope >= doubt:
         raise no_law(slope)
     try:
-        found = polynomial_index(noise)
+        found = polynomial_index(noise, precision)
     except PositiveLyapunovExponent:
         found = None  # by an exponent that is less well known
-    if found is None or found.error > CLOSE * found.index:
+    if found is None or found.error > max(CLOSE, SAFETY * precision) * found.index:
         root = planar_diffusion.planar_root(noise)
         if math.isfinite(root.error) and (found is None or root.error < found.error):
             found = TailIndex(root.index, root.error, "spectral: panels in the logarithm of the ratio of 2 coordinates")
     return None if found is None else replace(found, lyapunov_exponent=slope, lyapunov_error=doubt)
 
 
-def polynomial_index(noise: LinearNoise | QuadraticNoise) -> TailIndex | None:
+def polynomial_index(noise: LinearNoise | QuadraticNoise, precision: float = 0.0) -> TailIndex | None:
     """By Galerkin's method on directions, to rounding or as far as memory allows; None where it does not converge.
 
     The error is three times the change from the space before the last, or more.
@@ -88,7 +93,7 @@ def polynomial_index(noise: LinearNoise | QuadraticNoise) -> TailIndex | None:
     """
     slopes: list[float] = []
     for choose in (_largest, _most_positive):
-        found = _ladder(noise, choose, slopes)
+        found = _ladder(noise, choose, slopes, precision)
         if len(found) > 2 and found[-1].positivity > -MOST_BELOW_ZERO:
             break
     else:
@@ -117,11 +122,13 @@ def no_law(exponent: float) -> PositiveLyapunovExponent:
     )
 
 
-def _ladder(noise: LinearNoise | QuadraticNoise, choose: Choose, slopes: list[float]) -> list[Root]:
+def _ladder(
+    noise: LinearNoise | QuadraticNoise, choose: Choose, slopes: list[float], precision: float
+) -> list[Root]:  # fmt: skip
     """Roots of larger and larger spaces until they agree; Lyapunov exponents of the sure ones are put into the list."""
     found: list[Root] = []
     slopes.clear()
-    tolerance = 1e-11 if noise.dimension <= FEW else 1e-8
+    tolerance = max(1e-11 if noise.dimension <= FEW else 1e-8, precision)
     for space in noise.spaces():
         pencil = noise.pencil(space.alpha)
         root = _root(pencil, space, found[-1].index if found else noise.search_start, not found, choose)

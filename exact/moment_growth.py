@@ -186,10 +186,11 @@ def alike(eigenvalues: np.ndarray) -> bool:
     return bool(np.ptp(eigenvalues) <= ALIKE * np.abs(eigenvalues).max())
 
 
-def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: int, nodes: int = 16) -> FactorGrowth:
+def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: float, nodes: int = 16) -> FactorGrowth:
     """Of |A e|, A = kept - scale * sum of batch_size squares a a^T, a ~ N(0, 1) in `dimension`: derived.
 
-    |A e|^2 = (kept - scale X)^2 + scale^2 X Y with X ~ chi^2 of batch_size and Y ~ chi^2 of dimension - 1 degrees.
+    |A e|^2 = (kept - scale X)^2 + scale^2 X Y with X ~ chi^2 of batch_size and Y ~ chi^2 of dimension - 1 degrees. The
+    formula takes any real batch size of at least 1.
     """
     x, log_x = chi_panels(batch_size, 0.0 if scale == 0 else np.sqrt(max(kept / scale, 0.0)), nodes)
     rounding = 0.0 if kept == 1 else float(np.spacing(kept))
@@ -207,7 +208,7 @@ def isotropic_growth(dimension: int, kept: float, scale: float, batch_size: int,
 
 
 def chi_panels(
-    degrees: int, singular: float | np.ndarray, nodes: int, finest: float = FINEST, most: float = MOST
+    degrees: float, singular: float | np.ndarray, nodes: int, finest: float = FINEST, most: float = MOST
 ) -> tuple[np.ndarray, np.ndarray]:
     """Nodes of a chi law with panels that shrink towards singular points, and logarithms of their weights.
 

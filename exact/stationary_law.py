@@ -56,6 +56,23 @@ class Threshold:
 
 
 @dataclass(frozen=True)
+class MomentThreshold(Threshold):
+    """The first step size, from 0 up, at which E |x|^order of the stationary law is infinite: the tail index is order.
+
+    Attributes
+    ----------
+    value, error : float
+        The error is numerical, or half a 95 % interval where moments are sampled.
+    order : float
+        0: past it there is no stationary law.
+    method : str
+    """
+
+    order: float
+    method: str
+
+
+@dataclass(frozen=True)
 class Stability:
     """Step sizes below which the moments settle, on the range of the data when the problem is singular.
 

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from ._sweep.driver import sweep
     from ._sweep.merging import merge_stores, read_store
     from ._sweep.plots import plot_sweep
+    from .exploration.index_map import index_map
+    from .exploration.published_grid import published_grid
 
-__all__ = ["STUDIES", "find_study", "merge_stores", "plot_sweep", "read_store", "sweep"]
+__all__ = [
+    "STUDIES", "find_study", "index_map", "merge_stores", "plot_sweep", "published_grid", "read_store", "sweep",
+]  # fmt: skip
 
 # name -> what it asks; the folder of that name (with _ for -) holds the class `Study`
 STUDIES = {
@@ -19,8 +23,14 @@ STUDIES = {
     "heavy-tails": "how heavy the tails of SGD are, exactly, and whether they are those of homogenized SGD",
     "golden-path": "whether SGD follows the path of its noiseless counterpart, online and offline, tested to fail",
     "finite-step-size": "what a finite step size does: exact stationary laws of SGD and its variants, and limits",
+    "validity": "up to which step size each limit of SGD serves: maps over step size and batch size, exact",
+    "scaling-laws": "exponents of SGD's loss on power-law random features, and what continuous time does to it, exact",
 }
-_LATE = {"sweep": "driver", "plot_sweep": "plots", "merge_stores": "merging", "read_store": "merging"}
+_LATE = {
+    "sweep": "_sweep.driver", "plot_sweep": "_sweep.plots", "merge_stores": "_sweep.merging",
+    "read_store": "_sweep.merging", "index_map": "exploration.index_map",
+    "published_grid": "exploration.published_grid",
+}  # fmt: skip
 
 
 def find_study(name: str) -> type[Any]:
@@ -40,9 +50,9 @@ def find_study(name: str) -> type[Any]:
 
 
 def __getattr__(name: str) -> Any:
-    """The parts of sweeps, when they are asked for: naming the studies needs none of the libraries behind them."""
+    """Sweeps and maps, when they are asked for: naming the studies needs none of the libraries behind them."""
     from importlib import import_module
 
     if name not in _LATE:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"._sweep.{_LATE[name]}", __name__), name)
+    return getattr(import_module(f".{_LATE[name]}", __name__), name)

@@ -1,0 +1,215 @@
+"""How the tail index of SGD moves with step size, ridge, one eigenvalue and batch size, by the implicit function.
+
+The index s solves log k(s; theta) = 0, so that ds / d theta = -(d log k / d theta) / (d log k / ds) where the two are
+smooth: derivatives at one order, of a function that is known to some digits, and no differences of roots. Derived.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.ensembles.blas_threads import one_blas_thread
+from sgdlimits.exact.errors import InvalidInput, OutOfReach, some_of
+from sgdlimits.exact.moment_growth import alike, isotropic_growth
+from sgdlimits.exact.numerical_derivatives import FIRST, FIRST_LOWER
+from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.problems.least_squares import LeastSquares
+from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.streaming import StreamingLeastSquares
+
+from .kesten import Populations
+from .moment_equations import with_a_law_of_samples
+from .moment_exponents import few_paths, moment_exponent
+from .tail_index import tail_index
+
+if TYPE_CHECKING:
+    from .sgd import SGD
+
+PARAMETERS = ("step_size", "ridge", "eigenvalue", "batch_size")
+STEP, WIDE = 4e-3, 0.06  # relative, of a difference: of exact growth, and of sampled, of which two points are taken
+SAFETY = 3.0  # of what the lower order of a difference says
+LEFT = 0.1  # of the difference of two orders, that the higher may still be off
+TRIED = 1e-14  # of log k, rounding where its error is not known
+
+
+@dataclass(frozen=True)
+class Derivative:
+    """A number with its error: numerical, or half a 95 % interval where growth is sampled."""
+
+    value: float
+    error: float
+
+    def __repr__(self) -> str:
+        return f"{self.value:.8g} +- {self.error:.2g}"
+
+
+@dataclass(frozen=True)
+class TailIndexSensitivities:
+    """What moves the tail index.
+
+    Attributes
+    ----------
+    index : TailIndex
+    step_size, ridge : Derivative or None
+        Of the index in these; None where it was not asked for.
+    eigenvalue : tuple of Derivative
+        Of the index in each eigenvalue of the Hessian that is above zero, largest first, all else held; on finite data
+        the rows are stretched along that eigenvector. Empty where it was not asked for.
+    batch_size : Derivative or None
+        Where the formula takes real batch sizes: isotropic streams. At batch size 1 it is taken from above.
+    smaller_batch, larger_batch : Derivative or None
+        Ratio of the index at one sample less to the index, and of that at one more; elsewhere. None at batch size 1,
+        or where that index is not known (`why_not`).
+    why_not : tuple of str
+    sampled : bool
+        Whether growth is sampled: errors are then statistical.
+    """
+
+    index: TailIndex
+    step_size: Derivative | None = None
+    ridge: Derivative | None = None
+    eigenvalue: tuple[Derivative, ...] = ()
+    batch_size: Derivative | None = None
+    smaller_batch: Derivative | None = None
+    larger_batch: Derivative | None = None
+    why_not: tuple[str, ...] = ()
+    sampled: bool = False
+
+
+def tail_index_sensitivities(
+    sgd: SGD, parameters: Sequence[str] | None = None, **options: Any
+) -> TailIndexSensitivities:
+    """As `SGD.tail_index_sensitivities`."""
+    chosen = some_of("parameters", parameters, PARAMETERS)
+    problem = with_a_law_of_samples(sgd, "the derivative of a tail index")
+    index = tail_index(sgd, **options)
+    if not math.isfinite(index.index):
+        raise InvalidInput(
+            f"the tail index of {sgd.label} is infinite ({index.note}): it does not move; raise the step size"
+        )
+    sizes = few_paths(sgd, options)
+    with one_blas_thread():
+        growth = _Growth(sgd, problem, index, sizes)
+        found: dict[str, Any] = {"index": index, "sampled": growth.sampled}
+        if "step_size" in chosen:
+            found["step_size"] = growth.moved(lambda t: replace(sgd, step_size=t), sgd.step_size, sgd.step_size)
+        if "ridge" in chosen:
+            scale = float(problem.eigenvalues.max()) + abs(problem.ridge)
+            found["ridge"] = growth.moved(
+                lambda t: replace(sgd, problem=problem.with_ridge(t)), problem.ridge, scale
+            )
+        if "eigenvalue" in chosen:
+            found["eigenvalue"] = growth.eigenvalues()
+        if "batch_size" in chosen:
+            found |= growth.batch_sizes(options)
+    return TailIndexSensitivities(**found)
+
+
+class _Growth:
+    """log k about the index, of neighbouring settings."""
+
+    def __init__(self, sgd: SGD, problem: QuadraticProblem, index: TailIndex, sizes: Populations) -> None:
+        self.sgd, self.problem, self.index, self.sizes = sgd, problem, index, sizes
+        self.sampled = moment_exponent(sgd, index.index, sizes).sampled
+        self.slope = self._difference(lambda s: self.at(sgd, s), index.index, index.index)
+
+    def at(self, sgd: SGD, order: float) -> tuple[float, float]:
+        """log k with its error."""
+        found = moment_exponent(sgd, order, self.sizes)
+        return found.value, found.error
+
+    def _difference(self, known: Callable[[float], tuple[float, float]], at: float, scale: float) -> Derivative:
+        """Of a function about a place, over steps relative to a scale."""
+        if self.sampled:
+            step = WIDE * scale
+            (high, up), (low, down) = known(at + step), known(at - step)
+            return Derivative((high - low) / (2 * step), math.hypot(up, down) / (2 * step))
+        step = STEP * scale
+        apart = {q: [known(at + side * q * step)[0] for side in (1, -1)] for q in FIRST}
+        fine, coarse = (sum(c * (apart[q][0] - apart[q][1]) for q, c in rule.items()) / step for rule in (
+            FIRST, FIRST_LOWER,
+        ))  # fmt: skip
+        noise = max(known(at)[1], TRIED) / step
+        return Derivative(fine, min(abs(fine - coarse), SAFETY * noise + LEFT * abs(fine - coarse)))
+
+    def over_the_slope(self, change: Derivative) -> Derivative:
+        """-(d log k / d theta) / (d log k / ds)."""
+        value = -change.value / self.slope.value
+        parts = change.error / abs(self.slope.value), value * self.slope.error / self.slope.value
+        return Derivative(value, math.hypot(*parts) if self.sampled else sum(map(abs, parts)))
+
+    def moved(self, setting: Callable[[float], SGD], at: float, scale: float) -> Derivative:
+        """Of the index in a setting."""
+        return self.over_the_slope(self._difference(lambda t: self.at(setting(t), self.index.index), at, scale))
+
+    def eigenvalues(self) -> tuple[Derivative, ...]:
+        """Of the index in each eigenvalue."""
+        h = self.problem.eigenvalues[self.problem.eigenvalues > 0]
+        if isinstance(self.problem, StreamingLeastSquares) and alike(h) and not self.sgd.momentum:
+            # k is symmetric in all of them and smooth where they meet: each has an equal part.
+            value = float(h.mean())
+            together = self.moved(lambda t: self._stretched(np.full(h.size, t / value)), value, value)
+            return (Derivative(together.value / h.size, together.error / h.size),) * h.size
+        found = []
+        for place, value in enumerate(h):
+
+            def setting(t: float, place: int = place, value: float = float(value)) -> SGD:
+                factors = np.ones(h.size)
+                factors[place] = t / value
+                return self._stretched(factors)
+
+            found.append(self.moved(setting, float(value), float(value)))
+        return tuple(found)
+
+    def _stretched(self, factors: np.ndarray) -> SGD:
+        """With eigenvalues above zero multiplied; labels do not matter to the index."""
+        problem = self.problem
+        h = problem.eigenvalues[problem.eigenvalues > 0]
+        if isinstance(problem, LeastSquares):
+            rows = problem.range_modes * np.sqrt(factors)
+            return replace(self.sgd, problem=LeastSquares.from_arrays(rows, np.ones(len(rows)), problem.ridge))
+        return replace(
+            self.sgd, problem=StreamingLeastSquares(h * factors, 1.0, np.zeros(h.size), problem.ridge)
+        )
+
+    def batch_sizes(self, options: dict[str, Any]) -> dict[str, Any]:
+        """The derivative in the batch size, or ratios to neighbouring ones."""
+        sgd, problem, batch = self.sgd, self.problem, self.sgd.batch_size
+        h = problem.eigenvalues[problem.eigenvalues > 0]
+        if isinstance(problem, StreamingLeastSquares) and alike(h) and not sgd.momentum:
+            kept, order = 1 - sgd.step_size * problem.ridge, self.index.index
+
+            def known(real: float, nodes: int = 16) -> float:
+                return isotropic_growth(h.size, kept, sgd.step_size / real * float(h[0]), real, nodes)(order)
+
+            return {"batch_size": self.over_the_slope(_from_above(known, float(batch)) if batch == 1 else (
+                self._difference(lambda real: (known(real), abs(known(real) - known(real, 12))), batch, batch / 4)
+            ))}  # fmt: skip
+        found: dict[str, Any] = {}
+        said = []
+        for name, other in (("smaller_batch", batch - 1), ("larger_batch", batch + 1)):
+            if other < 1 or other > getattr(problem, "samples", math.inf):
+                continue
+            try:
+                beside = tail_index(replace(sgd, batch_size=other), **options)
+            except (OutOfReach, ValueError) as error:
+                said.append(f"batch size {other}: {error}")
+                continue
+            ratio = beside.index / self.index.index
+            errors = beside.error / beside.index if math.isfinite(beside.index) else 0.0
+            found[name] = Derivative(ratio, ratio * math.hypot(errors, self.index.error / self.index.index))
+        return found | {"why_not": tuple(said)}
+
+
+def _from_above(known: Callable[[float], float], at: float) -> Derivative:
+    """One-sided, of fifth and fourth order: below one sample the law of a batch has another singularity."""
+    step = STEP * at
+    values = np.array([known(at + q * step) for q in range(6)])
+    fine = values @ np.array([-137 / 60, 5, -5, 10 / 3, -5 / 4, 1 / 5]) / step
+    coarse = values[:5] @ np.array([-25 / 12, 4, -3, 4 / 3, -1 / 4]) / step
+    return Derivative(float(fine), float(abs(fine - coarse)) + TRIED / step)

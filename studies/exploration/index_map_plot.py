@@ -1,0 +1,99 @@
+"""The picture of an index map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sgdlimits.compare.style import NORMAL, SMALL, direct_labels, dress, panels, plain_decades
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .index_map import IndexMap
+
+TITLES = {"sgd": "SGD", "homogenized": "homogenized SGD"}
+LINES = {0.0: ("no law above", "-"), 1.0: ("mean infinite", "--"), 2.0: ("variance infinite", "-."), 4.0: (
+    "fourth moment infinite", ":",
+)}  # fmt: skip
+REGIONS = {"no law": ("0.35", "no stationary law"), "light": ("1.0", "light"), "not known": ("#f4e3c1", "not known")}
+LEAST = 0.25  # index at which colours begin
+
+
+def plot(found: IndexMap) -> Figure:
+    """A panel a side: colours for a finite index, and lines where moments become infinite, named at their ends."""
+    from matplotlib.colors import ListedColormap, LogNorm
+
+    figure, axes = panels(2, height=6.4)
+    cells, lines = found.cells, found.lines
+    batch, size = cells["batch_size"].values.astype(float), cells["step_size"].values
+    norm = LogNorm(LEAST, max(found.highest, 2 * LEAST))
+    mesh: Any = None
+    for ax, side in zip(axes, TITLES):
+        regions = cells[f"{side}_region"].values
+        for region, (colour, _) in REGIONS.items():
+            part = np.ma.masked_where(regions != region, np.ones(regions.shape))
+            ax.pcolormesh(*_edges(batch, size), part.T, cmap=ListedColormap([colour]), rasterized=True)
+        values = np.ma.masked_where((regions != "heavy") | ~np.isfinite(cells[side].values), cells[side].values)
+        mesh = ax.pcolormesh(*_edges(batch, size), values.T, norm=norm, cmap="viridis_r", rasterized=True)
+        ax.set_xscale("log")
+        ax.set_yscale("log")
+        edges = _edges(batch, size)
+        ax.set_xlim(edges[0][0], edges[0][-1])
+        ax.set_ylim(edges[1][0], edges[1][-1])
+        _names(ax, regions, batch, size)
+        dress(ax, "step size (per SGD step)", "batch size (samples)", TITLES[side])
+        ax.grid(False)
+        ax.xaxis.set_major_formatter("{x:g}")
+        plain_decades(ax)
+    bar = figure.colorbar(mesh, ax=axes, shrink=0.8, extend="both", location="left")
+    bar.set_label("tail index", fontsize=NORMAL)
+    ticks = [tick for tick in (0.5, 1, 2, 4, 8, 16) if LEAST < tick <= found.highest]
+    bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    bar.ax.tick_params(labelsize=SMALL)
+    for ax, side in zip(axes, TITLES):
+        _lines(ax, lines, side, batch)
+    return figure
+
+
+def _edges(batch: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return tuple(_between(np.log(places)) for places in (batch, size))  # type: ignore[return-value]
+
+
+def _between(logs: np.ndarray) -> np.ndarray:
+    """Edges of cells about places that are given by logarithms."""
+    if logs.size == 1:
+        return np.exp(logs[0] + np.array([-0.35, 0.35]))
+    middle = (logs[1:] + logs[:-1]) / 2
+    return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
+
+
+def _lines(ax: Any, lines: Any, side: str, batch: np.ndarray) -> None:
+    """Thresholds over the batch size, named on the right, each tied to where it leaves the frame."""
+    ends = []
+    (low, high), right = np.log(ax.get_ylim()), np.log(ax.get_xlim()[1])
+    for order, (words, style) in LINES.items():
+        values = lines[side].sel(order=order).values
+        for width, colour in ((2.6, "white"), (1.3, "black")):
+            ax.plot(batch, values, color=colour, linewidth=width, linestyle=style)
+        known = np.isfinite(values)
+        if not known.any():
+            continue
+        along = np.linspace(np.log(batch[known][0]), min(np.log(batch[known][-1]), right), 400)
+        heights = np.interp(along, np.log(batch[known]), np.log(values[known]))
+        inside = np.flatnonzero((heights >= low) & (heights <= high))
+        if inside.size:
+            x, y = along[inside[-1]], heights[inside[-1]] - 1e-3 * order  # the order of labels where ends meet
+            text = words + (f" (index {order:g})" if order else "")
+            ends.append((float(np.exp(x)), float(np.exp(y)), text, "black"))
+    direct_labels(ax, ends)
+
+
+def _names(ax: Any, regions: np.ndarray, batch: np.ndarray, size: np.ndarray) -> None:
+    """The names of regions without a finite index, in their midst."""
+    for region, (colour, words) in REGIONS.items():
+        rows, columns = np.nonzero(regions == region)
+        if rows.size >= 3:
+            x, y = np.exp(np.log(batch[rows]).mean()), np.exp(np.log(size[columns]).mean())
+            ax.text(x, y, words, fontsize=SMALL, ha="center", va="center", color="w" if colour == "0.35" else "k")

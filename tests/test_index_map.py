@@ -1,0 +1,111 @@
+"""Maps of both indices, and the published grid: cells against the indices themselves, counts, resumption, refusals."""
+
+import numpy as np
+import pytest
+
+from sgdlimits import diffusions, discrete, studies
+from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.problems import LeastSquares, StreamingLeastSquares
+from sgdlimits.studies.exploration.published_grid import published_estimate
+
+STREAM = StreamingLeastSquares(np.ones(4), 0.3, np.ones(4))
+
+
+@pytest.fixture(scope="module")
+def mapped():
+    return studies.index_map(STREAM, [0.1, 0.3, 0.6], [1, 3])
+
+
+def test_cells_are_the_indices(mapped):
+    """Assert both sides of every cell, and the regions."""
+    cells = mapped.cells
+    for batch in (1, 3):
+        for size in (0.1, 0.3, 0.6):
+            cell = cells.sel(batch_size=batch, step_size=size)
+            sgd = discrete.SGD(STREAM, size, batch)
+            if size < sgd.moment_threshold(0).value:
+                assert cell["sgd"].item() == sgd.tail_index().index
+                assert cell["sgd_region"].item() == ("heavy" if cell["sgd"].item() <= mapped.highest else "light")
+            else:
+                assert cell["sgd_region"].item() == "no law" and np.isnan(cell["sgd"].item())
+            limit = diffusions.HomogenizedSGD.of(sgd)
+            if size < limit.moment_threshold(0).value:
+                assert cell["homogenized"].item() == pytest.approx(limit.tail_index().index)
+    assert {"heavy", "no law"} <= set(cells["sgd_region"].values.ravel())
+    assert "no law" in repr(mapped)
+
+
+def test_lines_part_the_cells(mapped):
+    """Assert that cells below a line have an index above its order, and others not."""
+    for side in ("sgd", "homogenized"):
+        for order in (1.0, 2.0, 4.0):
+            edge = mapped.lines[side].sel(order=order)
+            above = mapped.cells[side] > order
+            assert bool((above == (mapped.cells["step_size"] < edge)).all())
+
+
+def test_a_map_is_drawn(mapped):
+    """Assert its labels."""
+    figure = mapped.plot()
+    words = " ".join(text.get_text() for ax in figure.axes for text in ax.texts)
+    assert "variance infinite (index 2)" in words and "no law above" in words
+    assert {ax.get_xlabel() for ax in figure.axes} >= {"batch size (samples)"}
+
+
+def test_a_map_goes_on_where_it_was(tmp_path):
+    """Assert the same numbers from a store."""
+    first = studies.index_map(STREAM, [0.2], [1, 2], tmp_path)
+    again = studies.index_map(STREAM, [0.2, 0.3], [1, 2], tmp_path)
+    assert (again.cells["sgd"].sel(step_size=0.2) == first.cells["sgd"].sel(step_size=0.2)).all()
+    assert (again.cells["seconds"].sel(step_size=0.2) == first.cells["seconds"].sel(step_size=0.2)).all()
+
+
+def test_a_grid_without_a_law_is_refused():
+    """Assert the sentence, and those of bad grids."""
+    with pytest.raises(InvalidInput, match="no cell of this grid has a stationary law: its smallest step size is 5"):
+        studies.index_map(STREAM, [5.0, 6.0], [1, 2])
+    with pytest.raises(InvalidInput, match="above zero"):
+        studies.index_map(STREAM, [0.0], [1])
+    with pytest.raises(InvalidInput, match="batch_sizes"):
+        studies.index_map(STREAM, [0.1], [])
+
+
+def test_the_published_grid_is_mostly_without_a_law():
+    """Assert the fact sheet's counts, and the one cell between, by quadrature."""
+    found = studies.published_grid(runs=0)
+    assert list(found.counts.values()) == [70, 41, 28, 1, 0]
+    cell = found.cells.sel(batch_size=10, step_size=0.18)
+    assert abs(cell["index"].item() - 2.51) < 5e-3 and cell["lyapunov_exponent"].item() < 0
+    assert abs(found.cells.sel(batch_size=1, step_size=0.04)["lyapunov_exponent"].item() - 0.037) < 5e-4
+    assert "41 of 70 cells have no stationary law" in found.finding
+
+
+def test_the_published_estimate_shows_no_index_above_two():
+    """Assert it of laws of index 2.5 and above, and that it is right for one stable law."""
+    generator = np.random.Generator(np.random.Philox(3))
+    shape = 1600, 20
+    for values in (generator.standard_normal(shape), generator.standard_t(2.5, shape), generator.standard_t(4, shape)):
+        assert 1.6 < published_estimate(values) < 2.1
+    assert abs(published_estimate(generator.standard_cauchy((1600, 1))) - 1) < 0.15
+
+
+def test_a_grid_of_ones_own_is_simulated():
+    """Assert that where paths run away the estimate is below 2, and where the law is light at 2."""
+    found = studies.published_grid([0.02, 0.2], [1], dimension=30, samples=500, runs=200)
+    light, lost = found.cells["published"].values[0]
+    assert abs(light - 2) < 0.25 and lost < 1.6
+    assert found.cells["stationary"].values.tolist() == [[1.0, 0.0]]
+    assert found.cells["log_distance"].values[0, 1] > 5
+    with pytest.raises(InvalidInput, match="at least 100"):
+        studies.published_grid(runs=50)
+
+
+@pytest.mark.slow
+def test_a_map_of_data_has_exact_lines_and_intervals():
+    """Assert a few cells of diabetes: index inside the lines' orders, and against the slow index."""
+    diabetes = LeastSquares.from_dataset("diabetes", ridge=0.1)
+    found = studies.index_map(diabetes, [0.0749, 0.11, 0.16], [1, 8], highest=8.0)
+    cells = found.cells.sel(batch_size=1)
+    assert abs(cells["sgd"].sel(step_size=0.0749).item() - 5.527) < 0.1
+    assert 2 < cells["sgd"].sel(step_size=0.11).item() < 4 and 1 < cells["sgd"].sel(step_size=0.16).item() < 2
+    assert abs(found.lines["sgd"].sel(batch_size=1, order=2.0).item() - 0.149856) < 1e-6
