@@ -90,3 +90,17 @@ plots.plot_optimisers(result)
 # %%
 values = np.random.Generator(np.random.Philox(1)).standard_t(3, 4000)
 [goodness_of_fit(values, law) for law in ("student", "stable", "symmetric stable")]
+
+# %% [markdown]
+# ## Maps
+#
+# Both indices over step size and batch size, with the lines past which mean, variance and fourth moment are infinite;
+# here of isotropic features, where every cell is exact. `sgdlimits study exploration` draws the map of a data set, and
+# the notebook `basin_hopping` asks what such noise does among minima.
+
+# %%
+from sgdlimits import studies
+
+alike = problems.StreamingLeastSquares(np.ones(5), 0.3, np.ones(5))
+count = 6 if reduced else 16
+studies.index_map(alike, np.geomspace(0.05, 2.0, count).tolist(), [1, 2, 4, 8]).plot()

@@ -23,6 +23,7 @@ STUDIES = {
     "heavy-tails": "how heavy the tails of SGD are, exactly, and whether they are those of homogenized SGD",
     "golden-path": "whether SGD follows the path of its noiseless counterpart, online and offline, tested to fail",
     "finite-step-size": "what a finite step size does: exact stationary laws of SGD and its variants, and limits",
+    "exploration": "what multiplicative noise does: basins, tails of networks, a published grid, index maps",
     "validity": "up to which step size each limit of SGD serves: maps over step size and batch size, exact",
     "scaling-laws": "exponents of SGD's loss on power-law random features, and what continuous time does to it, exact",
 }

@@ -168,3 +168,11 @@ def test_what_shows_nothing_is_refused():
             compare.last_iterates(sgd, [0.0], 10, **{"paths": 64, **options})
     with pytest.raises(InvalidInput, match="left the range"):
         compare.last_iterates(discrete.SGD(StreamingLeastSquares([1.0], 1.0, [0.0]), 90.0), [0.0], 400, 64)
+
+
+def test_a_layer_with_too_few_weights_for_the_jackknife_has_a_sentence_and_no_number():
+    """Assert it where the whole sample has just enough values: 100 runs of 5 weights, and 500 are needed."""
+    values = np.random.Generator(np.random.Philox(2)).standard_t(3, (100, 5))
+    found, _ = samples_of(values, np.zeros(5), np.ones(5), slice(0, 5), 20_000)
+    row = row_of("few", WEIGHTS, "moment", estimator_of("moment"), found[WEIGHTS], groups_of(100, 20), 0.95, np.nan)
+    assert np.isnan(row.index) and "no interval over runs, as without some of them the tail has 475" in row.notes[0]

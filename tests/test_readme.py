@@ -89,6 +89,15 @@ def test_the_torch_module_on_the_page_on_the_golden_path_runs(capsys):
 
 
 @pytest.mark.slow
+def test_the_page_on_exploration_runs(capsys):
+    """Assert exact numbers beside measured ones on a landscape of one's own, and that the README leads there."""
+    (block,) = blocks_of(ROOT / "docs" / "exploration.md")
+    exec(compile(block, "exploration.md", "exec"), {})
+    assert "covers" in capsys.readouterr().out
+    assert "docs/exploration.md" in README.read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
 def test_the_page_on_escape_runs(capsys):
     """Assert that rates, the claim's verdict and where paths leave are printed."""
     for block in blocks_of(ROOT / "docs" / "escape.md"):

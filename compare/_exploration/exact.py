@@ -57,7 +57,7 @@ def known_of(process: Any, landscape: WellLandscape, steps: int, target: int) ->
     """All that is exactly known of a process from the start of `landscape`."""
     known = Known()
     try:
-        law, substeps, functions = _one_step(process)
+        law, substeps, functions = one_step(process)
     except InvalidInput as error:
         known.notes.append(f"nothing exact: {error}")
         return known
@@ -91,8 +91,8 @@ def _ask(known: Known, compute: Callable[[], None]) -> None:
 Functions = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.ndarray]]
 
 
-def _one_step(process: Any) -> tuple[LineSteps | None, int, Functions | None]:
-    """The law of one own step, own steps in a step, and drift and variance of a diffusion."""
+def one_step(process: Any) -> tuple[LineSteps | None, int, Functions | None]:
+    """The law of one own step, own steps in a step, and drift and variance of a diffusion; None what is not known."""
     if isinstance(process, LandscapeDescent):
         model = model_of(process)
         return (model.line if model is not None else None), 1, None

@@ -78,7 +78,11 @@ def row_of(
         runs, weights = (effective_number(each[farthest]) for each in (sample.runs, sample.weights))
         effect = dispersion(np.bincount(sample.runs[farthest], minlength=int(sample.runs.max()) + 1))
     if kind != NORM:
-        parts = [estimator(sample.without(group), **options) for group in groups]
+        try:
+            parts = [estimator(sample.without(group), **options) for group in groups]
+        except InvalidInput as error:
+            said = f"no interval over runs, as without some of them {error}"
+            return Row(layer, kind, name, _words(name), notes=(said,))
         ends = shape_interval(found, parts, level), stretched(found, effect)
         lower, upper = min(low for low, _ in ends), max(high for _, high in ends)
         notes += _come_from(found.k or 0, runs, weights, int(np.unique(sample.weights).size))

@@ -7,7 +7,6 @@ is right.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,31 +15,14 @@ from sgdlimits.compare.text_table import number
 from sgdlimits.diffusions import ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD, escape, fluctuation, rules
 from sgdlimits.problems import LeastSquares, NoisyQuadratic, StreamingLeastSquares
+from sgdlimits.studies.verdicts import COMMON, FAILS, HOLDS, PART, Verdict
 
 from .second_order import variance_check
 
-HOLDS, FAILS, PART = "holds", "fails", "holds in part"
 ROUGH, APART = 0.02, 4  # relative gap of a formula that serves; standard errors
 SURELY = 1e-4  # below 0, of a ridge that is negative: a flat minimum is found to the root of rounding
 P1, P2 = "Liu, Ziyin, Ueda 2021", "Ziyin, Liu, Mori, Ueda 2022"
 SMOOTH, CUSP = "smooth barrier", "cusp"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A claim, what it says, what is found, and the verdict.
-
-    Attributes
-    ----------
-    claim, source, said, found, verdict : str
-        A source "a common reading" was not read in a paper.
-    """
-
-    claim: str
-    source: str
-    said: str
-    found: str
-    verdict: str
 
 
 def verdicts(seed: int, threads: int | None) -> list[Verdict]:
@@ -208,7 +190,7 @@ def second_order(looks: Sequence[str] = ("finite time", "stationary")) -> Verdic
             exact, first, second = (float(process.moments([3.0], steps)["risk"][-1]) for process in made)
         words.append(f"{look}: {second:.4g} and {first:.4g} against {exact:.4g}")
         parts.append(abs(second - exact) < abs(first - exact))
-    return Verdict("the modified equation of second order is nearer than the first", "a common reading", "yes",
+    return Verdict("the modified equation of second order is nearer than the first", COMMON, "yes",
                    f"expected loss, a eta = {eta:g}; {'; '.join(words)}", _together(*parts))  # fmt: skip
 
 
@@ -222,7 +204,7 @@ def other_inputs(inputs: Sequence[float] = (-1.0, 1.0)) -> Verdict:
     exact = float(SGD(problem, eta, batch).stationary().covariance[0, 0])
     said = eta / (batch * (2 - eta * (1 + 2 / batch)))
     right = eta / (batch * (2 - eta * (1 + (kurtosis - 1) / batch)))
-    return Verdict("the covariance of minibatch noise for Gaussian inputs serves others too", "a common reading",
+    return Verdict("the covariance of minibatch noise for Gaussian inputs serves others too", COMMON,
                    f"{said:.4g} for inputs of kurtosis {kurtosis:.4g} (a eta = {eta:g}, B = {batch})",
                    f"{exact:.4g}; with kurtosis - 1 in place of 2: {right:.4g}",
                    _holds(abs(said / exact - 1), ROUGH))  # fmt: skip

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sgdlimits.discrete.fluctuation import Ellipse, LossTable
     from sgdlimits.problems import LeastSquares
 
-    from .claims import Verdict
+    from sgdlimits.studies.verdicts import Verdict
     from .curves import Curve
 
 NONE = "none"  # of the named data sets

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.compare.text_table import NOTHING, TextTable, number, wrapped
+from sgdlimits.studies import verdicts
 
 if TYPE_CHECKING:
     from sgdlimits.discrete.fluctuation import LossTable
@@ -58,19 +59,12 @@ def methods(table: LossTable) -> TextTable:
 
 def claims(result: FiniteStepSizeResult) -> TextTable:
     """Published claims with verdicts, those of one paper together."""
-    groups: dict[str, list[tuple[str, ...]]] = {}
-    for one in result.claims:
-        groups.setdefault(one.source, []).append((one.claim, one.said, one.found, one.verdict))
-    heads = ("claim", "it says", "found", "verdict")
-    return TextTable(heads, tuple((source, tuple(found)) for source, found in groups.items()), "Claims")
+    return verdicts.table(result.claims)
 
 
 def told(result: FiniteStepSizeResult) -> list[str]:
     """The same as sentences, for a terminal."""
-    return [
-        f"{one.claim} ({one.source}): {one.verdict}. It says: {one.said}; found: {one.found}."
-        for one in result.claims
-    ]
+    return verdicts.told(result.claims)
 
 
 def text(result: FiniteStepSizeResult) -> str:

@@ -1,0 +1,297 @@
+"""Sharp and wide wells under additive and multiplicative noise that is alike in spread or in rate of leaving.
+
+A landscape of one's own, with its minima stated:
+
+    wells = UserWells(value, slope, minima=[-1.0, 0.0, 2.0])
+    print(explore(Setting("mine", wells, step_size=0.05, multiplicative=1.2, additive=2.0)).exploration)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits import compare, diffusions
+from sgdlimits.compare._exploration.exact import one_step
+from sgdlimits.discrete.escape import (
+    BasinLaw, LandscapeDescent, LossNoise, MultiplicativeNoise, NoiseMatch, basin_law, matched,
+)  # fmt: skip
+from sgdlimits.discrete.escape.well_chain import WellChain
+from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach
+from sgdlimits.exact.stable_law import StableLaw
+from sgdlimits.problems.wells import CosineValley, WellLandscape, Wells, wells_of
+
+SPREAD, RATE = "interquartile_range", "rate"
+MULTIPLICATIVE, STABLE = "multiplicative", "stable Langevin"
+ENDINGS = {SPREAD: ", equal spread", RATE: ", equal rate"}
+ADDITIVE, HOMOGENIZED, LANGEVIN = "additive", "homogenized SGD", "Langevin"
+TOLERANCE, CLOSE = 1e-8, 1e-7  # relative, of levels of descents, and of diffusions, whose chain takes longer
+FACTOR, REACH = 1.5, 12  # of a search for a level, and how many such to either side
+BATCHES = (1, 2, 4, 8, 16, 32, 64)  # of homogenized SGD: the first whose noise can be made so small
+
+
+@dataclass(frozen=True, eq=False)
+class Setting:
+    """A landscape and the multiplicative noise that others are matched to.
+
+    Attributes
+    ----------
+    name : str
+    landscape : WellLandscape
+        CosineValley, Wells, or UserWells with minima of one's own.
+    step_size : float
+    multiplicative, additive : float
+        Of the gradient noise: its slope's factor, and what is left where the slope is 0.
+    stable_index : float
+        Of the noise of stable Langevin.
+    substeps : int
+        Increments of diffusions in a step: the more, the larger step_size times curvature.
+    """
+
+    name: str
+    landscape: WellLandscape
+    step_size: float
+    multiplicative: float
+    additive: float
+    stable_index: float = 1.7
+    substeps: int = 4
+
+    def descent(self) -> LandscapeDescent:
+        """SGD with multiplicative noise."""
+        noise = MultiplicativeNoise(self.multiplicative, self.additive)
+        return LandscapeDescent(self.landscape, self.step_size, noise)
+
+
+@dataclass(frozen=True)
+class Match:
+    """How the noise of a process was chosen, and its exact law in the well of the start.
+
+    Attributes
+    ----------
+    process, matched : str
+        "interquartile_range", "rate", or words.
+    level : float
+        Standard deviation of additive noise; of homogenized SGD what is added to the loss; of stable noise its scale.
+    interquartile_range, rate : float
+        Of the descent whose noise it is; nan where no law is known.
+    """
+
+    process: str
+    matched: str
+    level: float
+    interquartile_range: float
+    rate: float
+
+
+@dataclass(frozen=True, eq=False)
+class Basins:
+    """What `explore` found.
+
+    Attributes
+    ----------
+    setting : Setting
+    exploration : compare.Exploration
+    matches : sequence of Match
+    notes : sequence of str
+        Processes that are left out, and why.
+    """
+
+    setting: Setting
+    exploration: Any
+    matches: Sequence[Match]
+    notes: Sequence[str]
+
+    def exact(self, process: str, quantity: str) -> float:
+        """nan where it is not known, or the process was left out."""
+        data = self.exploration.dataset
+        if process not in data["process"].values:
+            return float("nan")
+        return float(data["exact"].sel(process=process, quantity=quantity))
+
+    def long_run(self, process: str, name: str) -> float:
+        """Of the long run and of the quasi-stationary law, as `exact`."""
+        data = self.exploration.dataset
+        return float(data[name].sel(process=process)) if process in data["process"].values else float("nan")
+
+
+def side_by_side(
+    widths: Sequence[float], barrier: float, step_size: float, multiplicative: float, additive: float,
+    stable_index: float,
+) -> Setting:  # fmt: skip
+    """Wells behind equal barriers, from the narrowest.
+
+    Raises
+    ------
+    InvalidInput
+        If two wells are equally wide and the widest, a number cannot be used, or descent has no law at a minimum.
+    """
+    size = np.asarray(widths, dtype=float)
+    plain = Wells(size, barrier)
+    wells = Wells(size, barrier, start=float(plain.minima[int(size.argmin())]))
+    if wells.widest == wells.home:
+        raise InvalidInput(f"widths {size.tolist()} are all equal: give a narrow and a wide well")
+    named = f"wells of widths {', '.join(f'{width:g}' for width in size)}"
+    found = Setting(named, wells, step_size, multiplicative, additive, stable_index)
+    found.descent()
+    return found
+
+
+def valley(stable_index: float) -> Setting:
+    """The cosine valley from -4.75, ten sharp wells about a wide one; noise by which paths move in thousands of steps.
+
+    The parameters are placeholders: those of the published experiment were not to be read.
+    """
+    return Setting("the cosine valley", CosineValley(wells=5), 0.005, 2.0, 9.0, stable_index, 2)
+
+
+def explore(
+    setting: Setting, steps: int = 10_000, paths: int = 256, seed: int = 0, threads: int | None = None,
+    progress: Any = None,
+) -> Basins:  # fmt: skip
+    """All processes from the start of the landscape, measured and exact.
+
+    Parameters
+    ----------
+    setting : Setting
+    steps, paths : int
+        Of each process.
+    seed : int
+    threads, progress
+        As in `simulate`.
+
+    Raises
+    ------
+    InvalidInput
+        If the landscape does not state its basins, or no additive noise is like the multiplicative one.
+    """
+    made, matches, notes = processes(setting)
+    found = compare.exploration(made, steps=steps, paths=paths, seed=seed, threads=threads, progress=progress)
+    return Basins(setting, found, matches, notes)
+
+
+def processes(setting: Setting) -> tuple[dict[str, Any], list[Match], list[str]]:
+    """Labels and processes, how their noise was chosen, and what is left out."""
+    wells, step = wells_of(setting.landscape), setting.step_size
+    sgd = setting.descent()
+    law = basin_law(sgd)
+    made: dict[str, Any] = {MULTIPLICATIVE: sgd}
+    matches = [Match(MULTIPLICATIVE, "given", setting.additive, law.interquartile_range, law.rate)]
+    notes: list[str] = []
+
+    def keep(label: str, by: str, found: NoiseMatch) -> None:
+        matches.append(Match(label, by, found.level, found.law.interquartile_range, found.law.rate))
+
+    def additive(level: float) -> LandscapeDescent:
+        return LandscapeDescent(wells, step, level**2)
+
+    for by, ending in ENDINGS.items():
+        alike = matched(sgd, additive, by=by, near=max(setting.additive, 1e-3), tolerance=TOLERANCE)
+        made[ADDITIVE + ending] = alike.descent
+        matches.append(Match(ADDITIVE + ending, by, alike.level, alike.law.interquartile_range, alike.law.rate))
+    for by, ending in ENDINGS.items():
+        for label, find in ((HOMOGENIZED, _homogenized), (LANGEVIN, _langevin)):
+            try:
+                process, match = find(setting, law, label + ending, by)
+            except (InvalidInput, OutOfReach, NoStationaryLaw) as error:
+                notes.append(f"{label}{ending} is left out: {error}")
+                continue
+            made[label + ending] = process
+            matches.append(match)
+    scale = stable_scale(setting, law)
+    made[STABLE] = diffusions.StableLangevin(
+        wells, scale, setting.stable_index, step_size=step, substeps=setting.substeps
+    )
+    matches.append(Match(STABLE, "interquartile range of the harmonic well", scale, np.nan, np.nan))
+    return made, matches, notes
+
+
+def _homogenized(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
+    batch, near = loss_noise(setting, by)
+    wells, step, substeps = setting.landscape, setting.step_size, setting.substeps
+
+    def make(floor: float) -> diffusions.LandscapeDiffusion:
+        return diffusions.LandscapeDiffusion.homogenized(wells, step, batch, floor, substeps)
+
+    return diffusion_like(make, law, label, by, near.level)
+
+
+def _langevin(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
+    def make(level: float) -> diffusions.LandscapeDiffusion:
+        return diffusions.LandscapeDiffusion(setting.landscape, setting.step_size, level**2, setting.substeps, LANGEVIN)
+
+    return diffusion_like(make, law, label, by, 2 * setting.additive)
+
+
+def diffusion_like(
+    make: Callable[[float], diffusions.LandscapeDiffusion], law: BasinLaw, label: str, by: str, near: float
+) -> tuple[diffusions.LandscapeDiffusion, Match]:
+    """The diffusion whose law in the well of the start, as it is sampled, has that spread or rate of leaving.
+
+    Raises
+    ------
+    InvalidInput
+        If no level within some hundred times `near` does it.
+    """
+    from scipy.optimize import brentq
+
+    wanted, seen = getattr(law, by), dict[float, WellChain]()
+
+    def gap(log_level: float) -> float:
+        process = make(math.exp(log_level))
+        steps, substeps, _ = one_step(process)
+        assert steps is not None  # of a LandscapeDiffusion it is known
+        seen[log_level] = WellChain(steps, process.landscape, substeps)
+        return math.log(getattr(seen[log_level], by) / wanted)
+
+    low = high = math.log(near)
+    here = there = gap(low)
+    for _ in range(REACH):
+        if here * there <= 0 and here != there:
+            break
+        if here > 0:
+            high, there, low = low, here, low - math.log(FACTOR)
+            here = gap(low)
+        else:
+            low, here, high = high, there, high + math.log(FACTOR)
+            there = gap(high)
+    else:
+        words = by.replace("_", " ")
+        raise InvalidInput(f"no noise of {label} gives the {words} {wanted:.4g}: change step size or noise")
+    root = brentq(gap, low, high, xtol=CLOSE)
+    if root not in seen:
+        gap(root)
+    chain = seen[root]
+    return make(math.exp(root)), Match(label, by, math.exp(root), chain.interquartile_range, chain.rate)
+
+
+def loss_noise(setting: Setting, by: str) -> tuple[int, NoiseMatch]:
+    """Batch size and floor at which noise of covariance 2 (U + floor) H / batch_size is like the multiplicative one.
+
+    Raises
+    ------
+    InvalidInput, OutOfReach, NoStationaryLaw
+        Of the last batch size, if none serves.
+    """
+    sgd, refused = setting.descent(), ValueError()
+    for batch in BATCHES:
+        try:
+            return batch, matched(sgd, _with_loss_noise(setting, batch), by=by, near=0.3, tolerance=TOLERANCE)
+        except (InvalidInput, OutOfReach, NoStationaryLaw) as error:
+            refused = error
+    raise refused
+
+
+def _with_loss_noise(setting: Setting, batch: int) -> Callable[[float], LandscapeDescent]:
+    return lambda floor: LandscapeDescent(setting.landscape, setting.step_size, LossNoise(batch, floor))
+
+
+def stable_scale(setting: Setting, law: BasinLaw) -> float:
+    """Scale of stable noise of which the linear force of the well makes a law of that interquartile range."""
+    index = setting.stable_index
+    curvature = setting.landscape.basins[setting.landscape.home].curvature
+    unit = 2 * float(StableLaw(index, 1.0).ppf(0.75))
+    return float(law.interquartile_range / unit * (index * curvature) ** (1 / index))

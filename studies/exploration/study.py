@@ -1,0 +1,300 @@
+"""The study of exploration: basins, networks, the published grid and index maps, each with what is exact of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, flag, non_negative, one_of, positive, whole_number
+from sgdlimits.exact.threads import threads_of
+from sgdlimits.studies.data_files import DataFileSettings
+from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.studies.results import ResultOfStudy
+
+if TYPE_CHECKING:
+    from sgdlimits.problems import LeastSquares
+    from sgdlimits.problems.tasks import Task
+    from sgdlimits.studies.verdicts import Verdict
+
+    from .basins import Basins, Setting
+    from .index_map import IndexMap
+    from .networks import Network
+    from .published_grid import PublishedGrid
+
+PARTS = ("basins", "networks", "grid", "map")
+NONE = "none"  # of the named data sets
+FEWEST_PATHS, FEWEST_RUNS = 64, 100
+MOST_WORKERS = 8
+RIDGE = 0.1  # of index maps: rows of data alone may leave directions without a law
+QUICK_RUNS, QUICK_STEPS = 100, 400
+MAP_BATCHES, MAP_SIZES, MAP_RANGE = (1, 4, 16), 7, (0.2, 1.6)  # step sizes over thresholds: least 2, largest 0
+QUICK_BATCHES, QUICK_SIZES = (1, 4), 4
+
+
+def workers_for(threads: int | None) -> int:
+    """Worker processes of a sweep, one a thread that may be used."""
+    return min(threads_of(threads), MOST_WORKERS)
+
+
+@dataclass(frozen=True)
+class ExplorationStudy(DataFileSettings):
+    """Settings of the study; `run` computes it.
+
+    Attributes
+    ----------
+    data, target, one_hot, drop, delimiter, decimal, complete_rows, data_sha256 : optional
+        A CSV file: a network learns it, and where its target is a number the index map is of it; see
+        `studies.data_files`.
+    parts : str
+        Of basins, networks, grid, map, separated by commas.
+    widths : str
+        Of the wells, side by side; numbers separated by commas. The narrowest is the start, the widest the target.
+    barrier, step_size, multiplicative, additive, stable_index : float
+        Of the wells and of the noise of descents on them.
+    paths, steps : int
+        Of each process among wells.
+    datasets : str
+        Data sets that networks learn, separated by commas; "none": no other than the file.
+    width : int
+        Hidden units.
+    runs, updates : int
+        Of a network: runs, and steps of each.
+    seed : int
+    quick : bool
+        Coarser grids and fewer runs.
+    """
+
+    name: ClassVar[str] = "exploration"
+    parts: str = option(
+        ",".join(PARTS), "run", f"which parts are run, separated by commas: {', '.join(PARTS)}", metavar="NAMES",
+        allowed=lambda: PARTS, several=True,
+    )  # fmt: skip
+    widths: str = option("1,2,3", "basins", "of the wells, separated by commas, at least two", metavar="NUMBERS")
+    barrier: float = option(1.0, "basins", "between the wells")
+    step_size: float = option(0.05, "basins", "on the wells")
+    multiplicative: float = option(1.2, "basins", "multiplicative noise: a normal factor of the slope")
+    additive: float = option(2.0, "basins", "its additive part, above 0, or nothing moves at a minimum")
+    stable_index: float = option(1.7, "basins", "of the noise of stable Langevin, above 1 and below 2")
+    paths: int = option(256, "basins", "of each process")
+    steps: int = option(10_000, "basins", "of each path")
+    datasets: str = option(
+        "digits,diabetes", "networks",
+        lambda: f"named data sets that networks learn: {', '.join(dataset_names())}; {NONE}: no other than --data",
+        metavar="NAMES", allowed=dataset_names, several=True,
+    )  # fmt: skip
+    width: int = option(12, "networks", "hidden units")
+    runs: int = option(
+        200, "networks", "independent runs of a network; half as many, at least 100, of a cell of the published grid"
+    )  # fmt: skip
+    updates: int = option(2000, "networks", "steps of each run")
+    seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
+    quick: bool = option(False, "run", "coarser grids, fewer runs and steps")
+
+    def __post_init__(self) -> None:
+        for name in ("parts", "widths", "datasets"):
+            if not isinstance(getattr(self, name), str):
+                raise InvalidInput(f"{name} must be a text, got {getattr(self, name)!r}")
+        flag("quick", self.quick)
+        self.check_file()
+        for name in self.chosen:
+            one_of("parts", name, list(PARTS))
+        for name in self.names:
+            one_of("datasets", name, list(dataset_names()))
+        checked: dict[str, Any] = {
+            "barrier": positive("barrier", self.barrier), "step_size": positive("step_size", self.step_size),
+            "multiplicative": non_negative("multiplicative", self.multiplicative),
+            "additive": positive("additive", self.additive),
+            "stable_index": positive("stable_index", self.stable_index),
+            "paths": whole_number("paths", self.paths, FEWEST_PATHS), "steps": whole_number("steps", self.steps, 100),
+            "width": whole_number("width", self.width, 1), "runs": whole_number("runs", self.runs, FEWEST_RUNS),
+            "updates": whole_number("updates", self.updates, 100),
+            "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
+        }  # fmt: skip
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+        if not 1 < self.stable_index < 2:
+            raise InvalidInput(f"stable_index must be above 1 and below 2, got {self.stable_index:g}")
+        if "networks" in self.chosen and not self.names and self.data is None:
+            raise InvalidInput(f"datasets is {NONE!r} and no data file is given: name a data set, or give data")
+        if "basins" in self.chosen:
+            self.setting()
+
+    @property
+    def chosen(self) -> list[str]:
+        """The parts."""
+        return [name.strip() for name in self.parts.split(",")]
+
+    @property
+    def names(self) -> list[str]:
+        """The named data sets."""
+        return [] if self.datasets == NONE else [name.strip() for name in self.datasets.split(",")]
+
+    @property
+    def sizes(self) -> list[float]:
+        """Widths of the wells."""
+        try:
+            found = [float(text) for text in self.widths.split(",")]
+        except ValueError:
+            raise InvalidInput(f"widths must be numbers separated by commas, got {self.widths!r}") from None
+        if not all(math.isfinite(width) and width > 0 for width in found) or len(found) < 2:
+            raise InvalidInput(f"widths must be two or more numbers above zero, got {self.widths!r}")
+        return found
+
+    def setting(self) -> Setting:
+        """Wells side by side with their noise."""
+        from .basins import side_by_side
+
+        return side_by_side(
+            self.sizes, self.barrier, self.step_size, self.multiplicative, self.additive, self.stable_index
+        )
+
+    def tasks(self) -> Iterator[Task]:
+        """What networks learn, the file first."""
+        from sgdlimits.problems import tasks
+
+        from .networks import named_tasks
+
+        if self.data is not None:
+            path, target, form = self.checked_file()
+            yield tasks.from_csv(path, target, self.width, seed=self.seed, name=Path(path).stem, **form)
+        yield from named_tasks(self.names, self.width, self.seed)
+
+    def mapped(self) -> tuple[str, LeastSquares]:
+        """Name and least squares of the index map: the file, or diabetes."""
+        from sgdlimits.problems import LeastSquares
+
+        if self.data is None:
+            return "diabetes", LeastSquares.from_dataset("diabetes", ridge=RIDGE)
+        return Path(self.data).stem, self.read_file(RIDGE)
+
+    def run(self, progress: Any = None, threads: int | None = None) -> ExplorationResult:
+        """Compute every part that was chosen.
+
+        Parameters
+        ----------
+        progress : True, None, or object with update(n) and close()
+        threads : int, optional
+            Never changes a number.
+
+        Raises
+        ------
+        InvalidInput
+            If the data or the landscape cannot be used.
+        """
+        from sgdlimits.ensembles.blas_threads import one_blas_thread
+        from sgdlimits.ensembles.progress import open_progress
+
+        study = self.pinned()
+        bar = open_progress(progress, math.inf, "parts")
+        made: dict[str, Any] = {}
+        try:
+            with one_blas_thread():  # the same bits on any number of cores
+                for part in PARTS:
+                    if part in self.chosen:
+                        made |= getattr(study, f"_{part}")(threads, lambda: bar.update(1))
+        finally:
+            bar.close()
+        return ExplorationResult(study, **made)
+
+    def _basins(self, threads: int | None, done: Any) -> dict[str, Any]:
+        from . import basins, ladders
+
+        own, found = self.setting(), {}
+        for setting in [own] if self.quick else [own, basins.valley(self.stable_index)]:
+            found[setting.name] = basins.explore(setting, self.steps, self.paths, self.seed, threads)
+            done()
+        scaling, notes = ladders.exit_times(own, self.quick)
+        done()
+        preference = ladders.preference(own, min(self.sizes), max(self.sizes), self.barrier)
+        done()
+        return {"basins": found, "scaling": scaling, "preference": preference, "notes": notes}
+
+    def _networks(self, threads: int | None, done: Any) -> dict[str, Any]:
+        from .networks import Size, look
+
+        size = Size(self.runs, self.updates)
+        if self.quick:
+            size = Size(QUICK_RUNS, min(self.updates, QUICK_STEPS), 50, 100, 4, size.fractions[::2], (1, 8, 64))
+        found = {}
+        for task in self.tasks():
+            found[task.name] = look(task, size, self.seed, threads, workers_for(threads))
+            done()
+        return {"networks": found}
+
+    def _grid(self, threads: int | None, done: Any) -> dict[str, Any]:
+        from .published_grid import BATCH_SIZES, STEP_SIZES, published_grid
+
+        grid = published_grid(
+            STEP_SIZES[1::4] if self.quick else STEP_SIZES, BATCH_SIZES[::3] if self.quick else BATCH_SIZES,
+            runs=QUICK_RUNS if self.quick else max(self.runs // 2, FEWEST_RUNS),
+            steps=200 if self.quick else 1000, seed=self.seed, workers=workers_for(threads),
+        )  # fmt: skip
+        done()
+        return {"grid": grid}
+
+    def _map(self, threads: int | None, done: Any) -> dict[str, Any]:
+        from sgdlimits.discrete import SGD
+
+        from .index_map import index_map
+
+        name, problem = self.mapped()
+        batches, count = (QUICK_BATCHES, QUICK_SIZES) if self.quick else (MAP_BATCHES, MAP_SIZES)
+        low, high = (
+            part * SGD(problem, 1e-3, batch).stability().mean_square_threshold
+            for part, batch in zip(MAP_RANGE, (batches[0], batches[-1]))
+        )
+        sizes = np.geomspace(low, high, count).tolist()
+        found = index_map(problem, sizes, list(batches), workers=workers_for(threads), seed=self.seed)
+        done()
+        return {"map": (name, found)}
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ExplorationResult(ResultOfStudy):
+    """What a run of the study gave; parts that were not chosen are empty.
+
+    Attributes
+    ----------
+    study : ExplorationStudy
+    basins : mapping from names of landscapes to Basins
+    scaling : compare.ExitScaling, or None
+    preference : compare.WidthPreference, or None
+    notes : sequence of str
+        On ladders that are left out.
+    networks : mapping from names of tasks to Network
+    grid : PublishedGrid, or None
+    map : (name, IndexMap), or None
+    """
+
+    study: ExplorationStudy
+    basins: Mapping[str, Basins] = field(default_factory=dict)
+    scaling: Any = None
+    preference: Any = None
+    notes: Sequence[str] = ()
+    networks: Mapping[str, Network] = field(default_factory=dict)
+    grid: PublishedGrid | None = None
+    map: tuple[str, IndexMap] | None = None
+
+    @cached_property
+    def claims(self) -> list[Verdict]:
+        """Claims with verdicts, computed from the parts."""
+        from . import claims
+
+        found: list[Verdict] = []
+        for one in self.basins.values():
+            found += claims.of_basins(one)
+        if self.scaling is not None:
+            found += claims.of_exit_times(self.scaling, self.notes)
+        if self.preference is not None:
+            found.append(claims.of_width(self.preference))
+        found += claims.of_networks({name: one.correlation for name, one in self.networks.items()})
+        if self.grid is not None:
+            found += claims.of_grid(self.grid)
+        if self.map is not None:
+            found += [claims.ratio_alone(), claims.ridge_lightens()]
+        return found
