@@ -20,7 +20,7 @@ from sgdlimits.studies.verdicts import COMMON, FAILS, HOLDS, PART, UNDECIDED, Ve
 from .basins import ADDITIVE, ENDINGS, MULTIPLICATIVE, RATE, SPREAD, Basins
 from .published_grid import PublishedGrid
 
-GRID_PAPER = "Gurbuzbalaban, Simsekli, Zhu 2021"
+GRID = "a common reading of the published grid"
 ALIKE = 0.01  # relative, within which indices are called equal
 AGREES, DIFFERS = "agrees", "differs"
 
@@ -115,13 +115,14 @@ def of_networks(correlations: Mapping[str, Any]) -> list[Verdict]:
                                   "too few cells with numbers", UNDECIDED))  # fmt: skip
             continue
         rows = [row for row in found.table() if row["method"] == "spearman"]
+        rows = [row | {"by": row["estimator"].replace("_", " ")} for row in rows]
         plain = [row for row in rows if not row["given"]]
         said = ", ".join(
-            f"{row['estimator']} {number(row['value'], 2)} [{number(row['lower'], 2)}, {number(row['upper'], 2)}]"
+            f"{row['by']} {number(row['value'], 2)} [{number(row['lower'], 2)}, {number(row['upper'], 2)}]"
             for row in plain
         )
         held = ", ".join(
-            f"{row['estimator']} {number(row['value'], 2)} {row['verdict']}" for row in rows if row["given"]
+            f"{row['by']} {number(row['value'], 2)} {row['verdict']}" for row in rows if row["given"]
         )
         claims.append(Verdict(
             f"heavier tails generalise better ({name})", COMMON, "a positive rank correlation of index and test error",
@@ -135,7 +136,7 @@ def of_grid(found: PublishedGrid) -> list[Verdict]:
     counts = found.counts
     heavy, law = counts["index up to 2"], found.cells["stationary"].values == 1
     claims = [Verdict(
-        "the grid's cells have stationary laws", GRID_PAPER, "indices of a stationary law are estimated",
+        "the grid's cells have stationary laws", GRID, "indices of a stationary law are estimated",
         f"{counts['no stationary law']} of {counts['cells']} cells have none",
         HOLDS if law.all() else FAILS if not law.any() else PART,
     )]  # fmt: skip
@@ -143,7 +144,7 @@ def of_grid(found: PublishedGrid) -> list[Verdict]:
         below = found.cells["published"].values < found.below
         right = below & (found.cells["index"].values <= 2)
         claims.append(Verdict(
-            "an estimate below 2 is that of a stationary law of index below 2", GRID_PAPER, "all of them",
+            "an estimate below 2 is that of a stationary law of index below 2", GRID, "all of them",
             f"{int(below.sum())} cells with such estimates, of which {int(right.sum())} have such a law (of all cells "
             f"{heavy})",
             UNDECIDED if not below.any() else HOLDS if right.sum() == below.sum() else PART if right.any() else FAILS,

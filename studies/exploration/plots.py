@@ -96,7 +96,8 @@ def correlation(network: Network) -> Figure:
     """Test error against 1 / index over the grid."""
     found = network.correlation
     row = next(row for row in found.table() if row["method"] == "spearman" and not row["given"])
-    return titled(found.plot(), f"{network.task.name}: test error against 1 / index ({row['estimator']}), a point a "
+    by = row["estimator"].replace("_", " ")
+    return titled(found.plot(), f"{network.task.name}: test error against 1 / index (by {by}), a point a "
                   f"cell of step size × batch size; \"heavier tails generalise better\": {found.verdict} (Spearman's "
                   f"{number(row['value'], 2)}, {number(row['lower'], 2)} to {number(row['upper'], 2)})")  # fmt: skip
 
