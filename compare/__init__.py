@@ -6,6 +6,7 @@ if not __name__.startswith("sgdlimits."):
 from ._bounds import Bounds, bounds
 from ._closure import ClosureCheck, closure
 from ._contraction import Contraction, contraction
+from ._dimension import Concentration, Delocalisation, concentration, delocalisation
 from ._dose_response import DoseResponse, dose_response
 from ._exit_scaling import ExitScaling, exit_scaling
 from ._exploration import Exploration, exploration
@@ -20,17 +21,21 @@ from ._orders import Orders, orders
 from ._paths import Paths, paths
 from ._rank_correlation import RankCorrelation, index_and_test_error, rank_correlation
 from ._singular_values import SingularValues, singular_values
+from ._scaling import ScalingLaws, scaling_laws
 from ._snapping import Snapping, snapping
 from ._step_size_effect import StepSizeEffect, step_size_effect
 from ._tails import Tails, tails
 from ._time_scales import TimeScale, TimeScales, time_scales
+from ._validity import Validity, validity
 from ._width_preference import WidthPreference, width_preference
 from .known_law import KnownLaw
 
 __all__ = [
     "Bounds",
     "ClosureCheck",
+    "Concentration",
     "Contraction",
+    "Delocalisation",
     "DoseResponse",
     "ExitScaling",
     "Exploration",
@@ -46,15 +51,19 @@ __all__ = [
     "Paths",
     "RankCorrelation",
     "SingularValues",
+    "ScalingLaws",
     "Snapping",
     "StepSizeEffect",
     "Tails",
     "TimeScale",
     "TimeScales",
+    "Validity",
     "WidthPreference",
     "bounds",
     "closure",
+    "concentration",
     "contraction",
+    "delocalisation",
     "dose_response",
     "exit_scaling",
     "exploration",
@@ -71,10 +80,12 @@ __all__ = [
     "paths",
     "rank_correlation",
     "singular_values",
+    "scaling_laws",
     "snapping",
     "step_size_effect",
     "svag",
     "tails",
     "time_scales",
+    "validity",
     "width_preference",
 ]

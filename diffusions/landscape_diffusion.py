@@ -95,17 +95,25 @@ class LandscapeDiffusion:
     ) -> Self:
         """Homogenized SGD on a landscape: C = 2 (U + floor) H / batch_size, H the Hessian at the minimum.
 
+        Where U is 0 at the minimum a floor above 0 is needed, or the noise dies out there and nothing leaves.
+
         Raises
         ------
         InvalidInput
-            When it is run, if U + floor is below 0 somewhere.
+            If U + floor is below 0 at the minimum; when it is run, if it is so elsewhere.
         """
         instance_of("landscape", landscape, Landscape, "see sgdlimits.problems.landscapes and .wells")
         batch, floor = whole_number("batch_size", batch_size, 1), non_negative("floor", floor)
         hessian = landscape.hessian(landscape.minimum)
 
         def covariance(x: np.ndarray) -> np.ndarray:
-            return 2 * (landscape.potential(x) + floor)[:, None, None] / batch * hessian
+            loss = landscape.potential(x) + floor
+            if (loss < 0).any():
+                raise InvalidInput(
+                    f"homogenized SGD takes U + floor for a loss, but it is {loss.min():.4g} somewhere: raise floor "
+                    f"above {floor - loss.min():.4g}"
+                )
+            return 2 * loss[:, None, None] / batch * hessian
 
         return cls(landscape, step_size, covariance, substeps, "homogenized SGD on the landscape")
 

@@ -50,7 +50,7 @@ def homogenized_threshold(
     if order == 2:
         value = process.stability().mean_square_threshold
         return MomentThreshold(value, THRESHOLD_ERROR * value, 2.0, "the noise feeds itself by the whole")
-    if noise.isotropic and process.drift_order == 1:
+    if isinstance(noise, LinearNoise) and noise.isotropic and process.drift_order == 1:
         return _isotropic(process, noise, order)
     below = process.stability().mean_square_threshold
     by_spectrum = _spectral(process, order, precision, below)

@@ -23,7 +23,6 @@ from .closures import Closure
 from .even_moments import even_moments as even_equations
 from .exact_form import refuse_schedule
 from .index_sensitivities import TailIndexSensitivities, tail_index_sensitivities
-from .lyapunov import lyapunov_threshold
 from .moment_threshold import moment_threshold
 from .stationary_states import StationaryState
 

@@ -43,7 +43,7 @@ class LinearLaw(ExactForm):
         self, x0: Any, steps: int, record: Any, quantities: Any, attributes: Any, progress: Any
     ) -> xarray.Dataset:
         second = self.sgd.second_moments
-        second.warn_if_unstable(callers=2)
+        second.warn_if_unstable()
         return second.moments(x0, steps, record, quantities, attributes, self.sgd._time, progress)
 
     def stationary(self, settled_only: bool) -> StationaryLaw:

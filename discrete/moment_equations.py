@@ -234,7 +234,7 @@ def warn_if_unstable(descent: Any) -> None:
     """Warn past a known threshold, for the caller of `simulate` of SGD or SVAG; silent where none is known."""
     other = getattr(descent, "rule", None) is not None  # SVAG is of plain SGD alone
     if isinstance(descent.problem, QuadraticProblem) and descent.sampling != "reshuffle" and not other:
-        descent.second_moments.warn_if_unstable(callers=2)
+        descent.second_moments.warn_if_unstable()
 
 
 def fourth_moments_settle(sgd: SGD) -> bool:

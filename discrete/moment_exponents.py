@@ -35,7 +35,7 @@ from .transfer_operators import SETTLED, Operator, operator_exponent, operator_o
 if TYPE_CHECKING:
     from .sgd import SGD
 
-FEW = {"generations": 160, "groups": 8}  # some digits in a second
+FEW = {"generations": 160, "groups": 6}  # some digits in a second
 MOST_PATHS, FEWEST_PATHS, ROWS = 256, 64, 2048  # of a population; rows that all its paths draw in a step
 SETTLING = 4  # part of the generations that is left out
 EXACT = 1e-13  # error of log k by a spectral radius

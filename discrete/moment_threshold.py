@@ -64,8 +64,8 @@ def moment_threshold(sgd: SGD, order: float, **options: Any) -> MomentThreshold:
     with one_blas_thread():
         first = moment_exponent(replace(sgd, step_size=below), order, sizes, finely=False)
         if not order and not first.sampled:
-            found = lyapunov_threshold(sgd)
-            return MomentThreshold(found.value, found.error, 0.0, first.method)
+            last = lyapunov_threshold(sgd)
+            return MomentThreshold(last.value, last.error, 0.0, first.method)
         exponent = _exponent_of(sgd, order, sizes)
         if order < 2:
             if first.sampled:

@@ -150,6 +150,10 @@ class PlainCoordinates(ExactForm):
         inner = self.plain  # momentum and the like, as of the descent of y
         return index_with_ridge(replace(inner, problem=problem), inner, self.rule.root, sizes)
 
+    def fourth_moments_settle(self) -> bool:
+        """As `SGD.fourth_moments_settle`: a linear map keeps moments finite."""
+        return self.plain.fourth_moments_settle()
+
 
 def _within(values: np.ndarray, turn: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """Values (steps, ...) turned, inf at steps past the range of numbers."""
@@ -158,10 +162,6 @@ def _within(values: np.ndarray, turn: Callable[[np.ndarray], np.ndarray]) -> np.
     with np.errstate(over="ignore", invalid="ignore"):
         found[finite] = turn(values[finite])
     return np.where(np.isnan(found), np.inf, found)
-
-    def fourth_moments_settle(self) -> bool:
-        """As `SGD.fourth_moments_settle`: a linear map keeps moments finite."""
-        return self.plain.fourth_moments_settle()
 
 
 def _orthonormal(directions: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ import os
 import warnings
 from pathlib import Path
 
+from .callers import callers_level
 from .errors import InvalidInput, LongRun, OutOfReach
 
 SMALL = 64 << 20  # bytes that are not worth a look at the machine
@@ -44,7 +45,7 @@ def check_time(what: str, multiplications: float, advice: str, hours: float = HO
     if found > hours:
         raise OutOfReach(f"{what} takes about {found:.2g} hours, over {hours:.2g}: {advice}")
     if warn and found > MINUTE:
-        warnings.warn(f"{what} takes about {found / MINUTE:.2g} minutes: {advice}", LongRun, stacklevel=3)
+        warnings.warn(f"{what} takes about {found / MINUTE:.2g} minutes: {advice}", LongRun, stacklevel=callers_level())
 
 
 def available_bytes() -> int:

@@ -10,7 +10,7 @@ a start at a point loses no digits.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
@@ -72,7 +72,8 @@ class MomentSpectra:
 
     def means(self, mean: np.ndarray, times: Sequence[float] | np.ndarray) -> np.ndarray:
         """Means (times, d)."""
-        return np.array([self.fading.powers(time) for time in times]).reshape(len(times), -1) * mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self.fading.table(np.asarray(times))[0] * mean
 
     def together(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Decay of a product of two that decay so; shapes broadcast."""
@@ -80,11 +81,12 @@ class MomentSpectra:
 
     def risk(
         self, mean: np.ndarray, spread: np.ndarray, times: Sequence[float] | np.ndarray, functional: Functional,
-        krylov: bool = False,
+        krylov: bool = False, poisson: bool = False,
     ) -> Callable[[Sequence[float] | np.ndarray], np.ndarray]:  # fmt: skip
         """The functional as a function of times, from a start with covariances (d, d) or variances (d,).
 
-        A Krylov space is made as large as `times` need; others are not to lie beyond the last of them.
+        A Krylov space is made as large as `times` need; others are not to lie beyond the last of them. With `poisson`
+        steps fall at the times of a Poisson process of rate 1: a step's map M becomes the generator M - 1.
         """
         if spread.ndim == 1:
             sums = self._rank_one_risk(mean, spread, functional)
@@ -92,9 +94,15 @@ class MomentSpectra:
             sums = self._krylov_risk(mean, spread, times, functional)
         else:
             sums = self._packed_risk(mean, spread, functional)
+        fading = self.fading
+        if poisson:  # the same decays, in continuous time
+            sums, fading = replace(sums, discrete=False), replace(fading, discrete=False)
 
         def risk(times: Sequence[float] | np.ndarray) -> np.ndarray:
-            linear = self.means(mean, times) @ functional.slope if functional.slope.any() else 0.0
+            linear = 0.0
+            if functional.slope.any():
+                with np.errstate(over="ignore", invalid="ignore"):
+                    linear = (fading.table(np.asarray(times))[0] * mean) @ functional.slope
             return np.asarray(linear + functional.constant + sums.totals(np.asarray(times)))
 
         return risk

@@ -52,6 +52,16 @@ def _driven(weights, decays, logs, signs, powers, fadings, fading_logs, fading_s
 
 
 @compiled
+def _driven_at(weights, decays, logs, signs, powers, fadings, fading_logs, fading_signs, faded, times, steps, out):
+    for k in range(times.size):
+        if times[k] > 0:
+            _driven(
+                weights, decays, logs, signs, powers[k], fadings, fading_logs, fading_signs, faded[k], times[k], steps,
+                out[k],
+            )  # fmt: skip
+
+
+@compiled
 def _pairs(decays, logs, signs, powers, fadings, fading_logs, fading_signs, fading_powers, time, steps, out):
     one, part = np.ones((1, 1)), np.empty(1)
     for i in range(decays.size):
@@ -145,9 +155,9 @@ class SpectralSums:
         return found
 
     def totals(self, times: np.ndarray) -> np.ndarray:
-        """Sum of all y_a (times,); at once where nothing fades."""
+        """Sum of all y_a (times,)."""
         if self.driven is not None:
-            return np.array([self.at(time).sum() for time in times])
+            return self._driven_totals(np.asarray(times, dtype=float), self.driven)
         own, found = self._factors[0], np.empty(len(times))
         starts, drives = self.start != 0, self.constant != 0
         size = max(1, BLOCK // max(1, self.decays.size))
@@ -156,6 +166,22 @@ class SpectralSums:
                 here = slice(first, first + size)
                 powers, sums = own.table(times[here])
                 found[here] = powers[:, starts] @ self.start[starts] + sums[:, drives] @ self.constant[drives]
+        return found
+
+    def _driven_totals(self, times: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        own, other = self._factors
+        found, driven = np.empty(len(times)), np.zeros((len(times), self.decays.size))
+        if weights.size > PARALLEL:  # the rows of one time are enough for all threads
+            return np.array([self.at(time).sum() for time in times])
+        with np.errstate(over="ignore", invalid="ignore"):
+            powers, sums = own.table(times)
+            _driven_at(
+                weights, own.decays, own.logs, own.signs, powers, other.decays, other.logs, other.signs,
+                other.table(times)[0], times, self.discrete, driven,
+            )  # fmt: skip
+            each = np.where(self.start == 0, 0.0, powers * self.start)
+            each += np.where(self.constant == 0, 0.0, sums * self.constant)
+            found[:] = (each + driven).sum(axis=1)
         return found
 
     def _driven(self, time: float, own: Factors, other: Factors) -> np.ndarray:

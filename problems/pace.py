@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Sequence
 
+from sgdlimits.exact.callers import callers_level
 from sgdlimits.exact.errors import LongRun
 
 LOOK_AFTER, LONG = 5.0, 60.0  # seconds after which the pace is known, and from which on it is worth a warning
@@ -38,5 +39,5 @@ class Pace:
                 f"the exact moments of {self.steps} steps will take about {seconds / 60:.2g} minutes more: pass "
                 f"progress=True to watch them{fewer}, or ask for fewer steps",
                 LongRun,
-                stacklevel=6,
+                stacklevel=callers_level(),
             )

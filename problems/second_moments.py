@@ -20,6 +20,7 @@ from sgdlimits.ensembles.initial import initial_moments, initial_state, moment_s
 from sgdlimits.ensembles.progress import Progress, open_progress
 from sgdlimits.ensembles.results import moments_dataset
 from sgdlimits.exact import mean_square
+from sgdlimits.exact.callers import callers_level
 from sgdlimits.exact.errors import (
     InfiniteVariance,
     InvalidInput,
@@ -32,8 +33,8 @@ from sgdlimits.exact.moment_flows import MomentFlow
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.moment_spectra import Functional, MomentSpectra
 from sgdlimits.exact.noise_feedback import GeneralFeedback, NoiseFeedback, threshold_below, threshold_from
-from sgdlimits.exact.noise_maps import SampledNoise
-from sgdlimits.exact.routes import Method, Moments, Route, choose_route
+from sgdlimits.exact.noise_maps import RankOneNoise, SampledNoise
+from sgdlimits.exact.routes import LARGEST_PACKED, Method, Moments, Route, choose_route
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import Stability, StationaryLaw, past
 
@@ -258,13 +259,13 @@ class SecondMoments:
         settled = _settles(scheme)
         return None if settled and not scheme.proved_stable() and _too_dear(scheme) else settled
 
-    def warn_if_unstable(self, scheme_at: SchemeAt | None = None, callers: int = 1) -> None:
-        """Warn past a known threshold, in the name of the caller so many calls up; nothing dear runs below one."""
+    def warn_if_unstable(self, scheme_at: SchemeAt | None = None) -> None:
+        """Warn past a known threshold, in the name of the user's line; nothing dear runs below one."""
         if isinstance(self.step_size, StepSizes):
             return
         sentence = self._instability(None if scheme_at is None else scheme_at(self.step_size))
         if sentence is not None:
-            warnings.warn(sentence, StabilityWarning, stacklevel=2 + callers)
+            warnings.warn(sentence, StabilityWarning, stacklevel=callers_level())
 
     def _instability(self, scheme: MomentMap | None) -> str | None:
         too_long = f"the scheme's increments are too long for {self.label}"
@@ -300,20 +301,36 @@ class SecondMoments:
         return 0 if isinstance(self.step_size, StepSizes) else int(grid[-1])
 
     def risk_curve(
-        self, x0: Any, times: np.ndarray, above: float = 0.0
+        self, x0: Any, times: np.ndarray, above: float = 0.0, poisson: bool = False
     ) -> Callable[[np.ndarray], np.ndarray]:
         """The exact expected risk from `x0` on, less `above`, as a function of steps, none beyond the last of `times`.
 
-        What is needed for them all is made once. Above the least risk a small excess keeps its digits.
+        What is needed for them all is made once. Above the least risk a small excess keeps its digits. With `poisson`
+        the steps of a recurrence fall at the times of a Poisson process of rate 1, and the curve is one of times.
+
+        Raises
+        ------
+        InvalidInput
+            If `poisson` is asked of what is no recurrence of one number a mode at one step size.
         """
         mean, covariance = start_moments(x0, self.problem.dimension)
         self.problem.check_centre()
         equations = self.equations
         last = self.increments * self._last_without_schedule(times)
         route = choose_route(equations, ("risk",), len(times), last, LOOKS)
+        if poisson:
+            taken = isinstance(equations.noise, (RankOneNoise, SampledNoise)) and equations.spectral
+            if not (equations.discrete and taken) or isinstance(self.step_size, StepSizes):
+                raise InvalidInput(
+                    "steps at the times of a Poisson process are known of plain SGD on least squares at one step size, "
+                    f"not of {self.label} on {type(self.problem).__name__}: leave momentum and schedule out"
+                )
+            d, variances = self.problem.dimension, isinstance(equations.noise, RankOneNoise)
+            whole = variances or d * (d + 1) // 2 <= LARGEST_PACKED
+            route = replace(route, method=Method.EIGENPROBLEM if whole else Method.KRYLOV)
         if route.method in (Method.EIGENPROBLEM, Method.KRYLOV):
             modes, each = self.problem.to_modes(mean), self.increments
-            curve = self._curve(MomentSpectra(equations), modes, covariance, each * times, route, above)
+            curve = self._curve(MomentSpectra(equations), modes, covariance, each * times, route, above, poisson)
             return lambda steps: curve(each * steps)
         return lambda steps: self.moments(
             x0, int(np.max(steps)), np.unique(steps), ("risk",), {}, lambda steps: None
@@ -321,14 +338,14 @@ class SecondMoments:
 
     def _curve(
         self, spectra: MomentSpectra, mean: np.ndarray, covariance: np.ndarray | None, times: np.ndarray, route: Route,
-        above: float = 0.0,
-    ) -> Callable[[np.ndarray], np.ndarray]:
+        above: float = 0.0, poisson: bool = False,
+    ) -> Callable[[np.ndarray], np.ndarray]:  # fmt: skip
         problem, start = self.problem, self._in_modes(covariance, route)
         functional = Functional(problem.risk_at_minimiser - above, problem.risk_slope, problem.eigenvalues)
         assert start is not None  # the mean alone is another route
         # Products with a vector or two: threads of BLAS would only wait for each other.
         with np.errstate(over="ignore", invalid="ignore"), one_blas_thread():
-            risk = spectra.risk(mean, start, times, functional, route.method is Method.KRYLOV)
+            risk = spectra.risk(mean, start, times, functional, route.method is Method.KRYLOV, poisson)
 
         def curve(steps: np.ndarray) -> np.ndarray:
             with np.errstate(over="ignore", invalid="ignore"):

@@ -21,6 +21,7 @@ from sgdlimits.exact.errors import (
 )
 from sgdlimits.exact.noise_maps import RankOneNoise
 
+from .power_law import power_law_features
 from .quadratic import QuadraticProblem, stationary_point
 from .samplings import check_sampling
 
@@ -78,6 +79,53 @@ class StreamingLeastSquares(QuadraticProblem):
         object.__setattr__(self, "noise", float(noise))
         object.__setattr__(self, "truth", truth)
         object.__setattr__(self, "ridge", real_number("ridge", ridge))
+
+    @classmethod
+    def power_law(
+        cls, alpha: float, beta: float, dimension: int, ambient: int | None = None, *, seed: int = 0,
+        label_noise: float = 0.0, ridge: float = 0.0,
+    ) -> StreamingLeastSquares:  # fmt: skip
+        """Random features of data with power laws, the model of compute-optimal scaling.
+
+        Data x_j = j^-alpha z_j, j = 1..ambient, with standard normal z, and label sum_j j^-beta x_j; features W^T x
+        with W (ambient, dimension) of independent N(0, 1/dimension). Linear regression on them is this problem,
+        exactly.
+
+        Parameters
+        ----------
+        alpha : float
+            Above 0: of the standard deviations of the data.
+        beta : float
+            Of the target's coefficients.
+        dimension : int
+            Number of features d.
+        ambient : int, optional
+            Of the data, at least d; default 4 d.
+        seed : int
+            Of W.
+        label_noise : float
+            Standard deviation added to the labels.
+        ridge : float
+
+        Raises
+        ------
+        InvalidInput
+            If an argument cannot be used.
+
+        Notes
+        -----
+        Derived: given the features, the label is Gaussian of mean <truth, features> and a variance that they do not
+        see.
+
+        Examples
+        --------
+        >>> from sgdlimits import problems
+        >>> problem = problems.StreamingLeastSquares.power_law(1.0, 0.5, 100, 400)
+        >>> problem.dimension
+        100
+        """
+        found = power_law_features(alpha, beta, dimension, ambient, seed, label_noise)
+        return cls(found.covariance, found.noise, found.truth, ridge)
 
     @property
     def coordinates(self) -> tuple[str, ...]:

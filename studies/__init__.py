@@ -24,6 +24,8 @@ STUDIES = {
     "golden-path": "whether SGD follows the path of its noiseless counterpart, online and offline, tested to fail",
     "finite-step-size": "what a finite step size does: exact stationary laws of SGD and its variants, and limits",
     "exploration": "what multiplicative noise does: basins, tails of networks, a published grid, index maps",
+    "validity": "up to which step size each limit of SGD serves: maps over step size and batch size, exact",
+    "scaling-laws": "exponents of SGD's loss on power-law random features, and what continuous time does to it, exact",
 }
 _LATE = {
     "sweep": "_sweep.driver", "plot_sweep": "_sweep.plots", "merge_stores": "_sweep.merging",

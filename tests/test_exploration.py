@@ -95,6 +95,73 @@ def test_waiting_times_that_are_cut_off():
     assert "unlike an exponential law" in unlike.note
 
 
+@pytest.mark.parametrize("steps", [60, 200, 600, 3000])
+def test_a_passage_through_another_well_is_no_exponential_wait(steps):
+    """Assert, where two waits of mean 1000 follow each other, that bounds of a cut passage obey the mean and that the
+    mean of an exponential law does not."""
+    rng = np.random.default_rng(1)
+    held = wrong = 0
+    for _ in range(60):
+        times = np.ceil(rng.exponential(1000, 256) + rng.exponential(1000, 256))
+        cut = np.where(times > steps, np.inf, times)
+        passage, control = (mean_time(cut, steps, 0.95, "entered the target", settles) for settles in (False, True))
+        held += passage.lower <= 2001 and math.isinf(passage.upper)
+        wrong += not control.lower <= 2001 <= control.upper
+    assert held >= 56 and (steps == 3000 or wrong >= 50)
+
+
+def test_what_leaves_at_once_is_not_taken_for_the_rate():
+    """Assert coverage of the mean where two of five paths leave in a few steps, as from near a top, and the others at a
+    constant rate; as of one exponential law it would be 200 steps instead of 600."""
+    rng = np.random.default_rng(2)
+    held = said = 0
+    for _ in range(100):
+        times = np.ceil(rng.exponential(np.where(rng.random(256) < 0.4, 5, 1000)))
+        found = mean_time(np.where(times > 600, np.inf, times), 600, 0.95, "left")
+        held += found.lower <= 0.4 * 5.5 + 0.6 * 1000.5 <= found.upper
+        said += not math.isnan(found.value)
+    assert held >= 89 and said >= 95
+
+
+def test_a_passage_next_door_is_the_residence():
+    """Assert a number, not a bound, where the target is the only neighbour; a bound where a well lies between."""
+    def rows(wells):
+        sgd = LandscapeDescent(wells, 0.05, 9.0)
+        found = compare.exploration([sgd], steps=300, paths=64, exact=False, threads=1)
+        return {row["quantity"]: row for row in found.table()}
+
+    near, far = rows(Wells([1, 2, 1.5], start=0.0)), rows(Wells([1, 1.5, 2], start=0.0))
+    assert near["passage"]["value"] == near["residence"]["value"] and near["passage"]["upper"] < math.inf
+    assert math.isnan(far["passage"]["value"]) and far["passage"]["events"] < 64
+    assert "is not known: a lower bound" in far["passage"]["note"]
+
+
+@pytest.mark.parametrize("process", [
+    diffusions.LandscapeDiffusion.homogenized(WELLS, 0.05, batch_size=2),
+    LandscapeDescent(WELLS, 0.05, MultiplicativeNoise(1.0)),
+], ids=["homogenized", "multiplicative"])  # fmt: skip
+@pytest.mark.filterwarnings("error")
+def test_noise_that_dies_out_at_the_minimum_is_the_reason(process):
+    """Assert the sentence on the noise, not one on nodes or shapes."""
+    found = compare.exploration([process], steps=20, paths=16, threads=1)
+    assert "the noise dies out at the minimum" in " ".join(str(found).split())
+
+
+def test_homogenized_sgd_names_the_floor_that_it_lacks():
+    """Assert it where the landscape is below zero."""
+    wells = escape.UserWells(
+        lambda x: (x[:, 0] ** 2 - 1) ** 2 / 4 - 0.5, lambda x: x**3 - x, [-1, 1]
+    )
+    with pytest.raises(InvalidInput, match="raise floor above 0.5"):
+        diffusions.LandscapeDiffusion.homogenized(wells, 0.05, 2, floor=0.1)
+
+
+def test_one_process_alone_leaves_no_rates_to_compare():
+    """Assert that no sentence says of one process that rates are equal."""
+    found = compare.width_preference(lambda w: {"a": LandscapeDescent(Wells([1, w]), 0.05, 9.0)}, [1, 2, 3])
+    assert "equally often" not in str(found)
+
+
 def test_shares_where_nothing_happened_have_bounds():
     """Assert that no visit and no time in the target are bounded, not numbers without an interval."""
     nobody = np.full(40, np.inf)
@@ -210,6 +277,14 @@ def test_multiplicative_noise_prefers_width_more_at_equal_rates():
     assert (np.diff(ratios, axis=1) > 0).all() and ratios[0, 2] > 100 * ratios[1, 2] and 1.5 < ratios[1, 1] < 10
     assert "equally often at every width" in str(found) and "multiplicative prefers width more" in str(found)
     assert found.plot()
+
+
+def test_multiplicative_noise_of_size_zero_is_additive():
+    """Assert the exponential law and its exponent, not a power that is looked for in vain."""
+    found = compare.exit_scaling(
+        lambda r: LandscapeDescent(HarmonicWell(1.0, r), 0.1, MultiplicativeNoise(0.0, 1.0)), np.linspace(0.8, 1.6, 5)
+    )
+    assert found.summary()[0]["verdict"] == "agrees" and found.summary()[0]["predicted_family"] == "exponential"
 
 
 @pytest.mark.slow

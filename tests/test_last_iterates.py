@@ -150,6 +150,13 @@ def test_a_result_is_saved_and_read(tmp_path):
     assert str(read.table()) == str(found.table()) and str(read) == str(found)
 
 
+def test_few_runs_have_a_lognormal_verdict_too():
+    """Assert one for the norm of 64 runs, of which a tenth would be too few values."""
+    sgd = discrete.SGD(StreamingLeastSquares([1.0, 0.5], 1.0, [0.0, 0.0]), 0.5)
+    found = compare.last_iterates(sgd, [0.0, 0.0], 20, 64, estimators=("hill",), exact=False)
+    assert "none" not in found.dataset["lognormal"].values and "the 10 largest" in str(found)
+
+
 def test_what_shows_nothing_is_refused():
     """Assert one sentence each."""
     sgd = discrete.SGD(StreamingLeastSquares([1.0], 1.0, [0.0]), 0.5)

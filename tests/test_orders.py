@@ -148,5 +148,5 @@ def test_no_order_is_claimed_of_adam_from_zero():
     assert np.isnan(loose.dataset.claimed).all() and (firm.dataset.claimed == 1).all()
     assert "no order is claimed" in " ".join(str(loose).split()) and "no order is claimed" not in str(firm)
     assert np.isfinite(loose.dataset.constant).all()
-    with pytest.raises(AttributeError, match=r"AdamSDE has no stationary\(\): its moments do not close"):
+    with pytest.raises(ValueError, match="no closed form of the stationary law of Adam SDE is known"):
         AdamSDE.of(adam).stationary()

@@ -118,7 +118,8 @@ RETURNED = {
     "LipschitzFactors", "SavedState", "Sharpness", "Until", "Bounds", "ClosureCheck", "Contraction", "ConvexOrder",
     "DoseResponse", "GoldenPath", "Laws", "MatchedNoise", "NoiseCost", "Orders", "Paths", "Snapping", "StepSizeEffect",
     "Tails", "Manifold", "TimeScale", "TimeScales", "Exploration", "ExitScaling", "WidthPreference", "LastIterates",
-    "FiniteTimeExponents", "RankCorrelation", "SingularValues",
+    "FiniteTimeExponents", "RankCorrelation", "SingularValues", "Validity", "Concentration", "Delocalisation",
+    "ScalingLaws",
 }  # fmt: skip
 RAISED = {"LargeNoise", "LeftTheSet", "NeglectedDrift"}
 OPTIONAL = {"Diffrax", "Sdeint", "TorchSDE"}

@@ -1,6 +1,7 @@
 """Rank correlations with intervals over cells and over runs: their coverage, and the claim on a sweep."""
 
 from functools import partial
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import xarray as xr
 
 from sgdlimits import compare, studies
 from sgdlimits.compare._rank_correlation.correlations import KENDALL, SPEARMAN, correlation, with_intervals
+from sgdlimits.compare._rank_correlation.correlations import kendall_by_chance as by_chance
 from sgdlimits.exact.errors import FailedCells, InvalidInput
 from sgdlimits.problems import sources, tasks
 
@@ -43,6 +45,21 @@ def test_intervals_cover_nothing_and_verdicts_are_seldom_wrong(method, n):
     hits = np.mean([each.lower <= 0 <= each.upper for each in found])
     halved = np.mean([abs(each.value) <= (each.upper - each.lower) / 4 for each in found])
     assert hits >= 0.92 and halved < 0.85
+
+
+@pytest.mark.parametrize("n", [8, 12])
+def test_taus_interval_knows_ties(n):
+    """Assert coverage of independence where the index takes one of two values, seldom the other, and the error by
+    chance against the exact variance of permutations."""
+    generator, held = np.random.default_rng(0), 0
+    for seed in range(300):
+        one, other = (generator.random(n) < 0.2) * 1.0, generator.random(n)
+        found = with_intervals(one, other, None, KENDALL, 0.95, 100, seed)
+        held += found.lower <= 0 <= found.upper
+    assert held >= 280
+    one, other = np.array([0.0, 0, 1, 1, 2]), np.array([0.0, 1, 1, 1, 3])
+    every = [correlation(one, other[list(order)], KENDALL) for order in permutations(range(5))]
+    assert by_chance(one, other) == pytest.approx(np.std(every), rel=1e-12)
 
 
 def test_an_association_is_seen_and_runs_alone_are_not_enough():

@@ -59,6 +59,17 @@ def test_the_page_on_finite_step_sizes_runs(capsys):
     assert "docs/finite_step_size.md" in README.read_text(encoding="utf-8")
 
 
+def test_the_page_on_scaling_laws_runs(capsys):
+    """Assert exponents, powers and the hypothesis, and that the README leads there."""
+    names: dict = {}
+    for block in blocks_of(ROOT / "docs" / "scaling_laws.md"):
+        exec(compile(block, "scaling_laws.md", "exec"), names)
+    printed = capsys.readouterr().out
+    for said in ("derived", "Continuous time", "spread of SGD", "Gaussian, lowest"):
+        assert said in printed
+    assert "docs/scaling_laws.md" in README.read_text(encoding="utf-8")
+
+
 def test_the_page_on_the_golden_path_runs(capsys):
     """Assert that a task of one's own is judged."""
     names: dict = {}

@@ -48,7 +48,8 @@ def test_help_of_a_study_has_its_own_options_with_their_defaults(capsys):
             assert flag_of(entry) in texts[name]
             if isinstance(entry.default, int) and not isinstance(entry.default, bool):
                 assert f"(default: {entry.default})" in texts[name]
-        assert {"golden-path": "relu-regression"}.get(name, "diabetes") in texts[name]  # what needs imports
+        needs_imports = {"golden-path": "relu-regression", "scaling-laws": "pairs alpha:beta"}
+        assert needs_imports.get(name, "diabetes") in texts[name]
     assert "--momentum" not in texts["zero-loss"] and "--quick" not in texts["homogenized"]
     assert main([]) == 0
     overview = capsys.readouterr().out
@@ -73,7 +74,7 @@ def test_every_option_is_explained_with_its_default(capsys):
         from sgdlimits.problems.datasets import DATASETS
         from sgdlimits.studies.golden_path.study import task_names
 
-        learnt = task_names() if name == "golden-path" else DATASETS
+        learnt = {"golden-path": task_names(), "scaling-laws": ()}.get(name, DATASETS)
         assert all(each in "".join(text.split()) for each in learnt)  # a line may end at a hyphen
 
 

@@ -254,6 +254,20 @@ def test_the_lognormal_rival_is_rarely_preferred_to_a_true_power_law():
     assert any(each.sigma == math.inf and each.log_ratio == 0 for each in found)
 
 
+@pytest.mark.parametrize("n", [200, 2000])
+def test_few_values_do_not_speak_for_a_power_law(n):
+    """Assert that laws without a power tail are seldom called one, and that Pareto samples still are where they are
+    many; without a bound on the curvature over half of the small samples would be."""
+    laws = [np.random.default_rng(seed) for seed in range(100)]
+    light = [tails.against_lognormal(np.abs(law.standard_normal(n))) for law in laws]
+    bent = [tails.against_lognormal(law.lognormal(0, 1, n)) for law in laws]
+    shares = [np.mean([each.preferred == "power law" for each in found]) for found in (light, bent)]
+    assert shares[0] <= 0.1 and shares[1] <= (0.1 if n == 200 else 0.35)  # that one bends by 0.8 over 2000 values
+    assert n > 200 or np.mean([each.nested_p >= 0.1 for each in light]) > 0.5
+    found = [tails.against_lognormal(pareto(2, 10 * n, seed), n) for seed in range(50)]
+    assert n < 2000 or np.mean([each.preferred == "power law" for each in found]) > 0.8
+
+
 # all of them
 
 

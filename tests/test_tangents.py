@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sgdlimits import compare, discrete
-from sgdlimits.compare._singular_values.statistics import quantile_over_runs
+from sgdlimits.compare._singular_values.statistics import quantile_over_runs, statistics
 from sgdlimits.discrete.tangents import Tangents, draws_of, positions_along
 from sgdlimits.ensembles.random import Noise
 from sgdlimits.exact.errors import InvalidInput
@@ -175,3 +175,12 @@ def test_what_cannot_be_carried_is_refused():
     ):
         with pytest.raises(InvalidInput, match=words):
             compare.finite_time_exponents(discrete.SGD(NETWORK, 0.1), start, **options)
+
+
+def test_a_unit_singular_value_has_no_sign_of_rounding():
+    """Assert that the largest, 1 less rounding in every draw, is told neither above nor below it; the smallest is."""
+    lowest = 1e-15 * (1 + np.random.default_rng(0).random((8, 6, 1)))
+    none = np.zeros_like(lowest)
+    found = statistics(np.array([lowest, none + 0.5, none + 0.5, none, none, none]), np.ones(1), np.array([0.5]), 0.95)
+    assert (found.sigma_max < 1).all() and found.mean_log[0] < 0 < found.mean_log_upper[0]
+    assert found.mean_log_upper[1] < 0

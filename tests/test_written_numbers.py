@@ -18,5 +18,5 @@ def test_two_digits_of_the_error_are_kept(value, error, text):
 def test_results_promise_no_digit_that_their_error_takes():
     """Assert what a tail index and a measured rate print."""
     assert "TailIndex(15.88 +- 0.13; populations" in repr(TailIndex(15.87521775, 0.13, "populations"))
-    rate = EscapeRate(7.51733e-8, 8.4e-9, "splitting", sampled=True)
+    rate = EscapeRate(7.51733e-8, 8.4e-9, "splitting", interval=(6.7e-8, 8.4e-8))
     assert repr(rate).startswith("EscapeRate(7.52e-8 a step, +- 8.4e-09 (95 %)")

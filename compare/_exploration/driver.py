@@ -102,11 +102,12 @@ def exploration(
             f"{wells.minima[goal]:.6g}: start in another, or name another target="
         )
     seen, found, known, overflowed = [], [], [], []
+    next_door = wells.home in (0, len(wells.minima) - 1) and abs(goal - wells.home) == 1
     for process in named.values():
         kept, lost = _paths(process, wells, goal, steps, paths, seed, threads, progress)
         seen.append(kept)
         overflowed.append(lost)
-        found.append(estimates(kept, steps, goal, confidence))
+        found.append(estimates(kept, steps, goal, confidence, next_door))
         known.append(known_of(process, wells, steps, goal) if exact else Known())
     attributes = {
         "landscape": wells.label, "start": wells.start, "home": wells.home, "target": goal, "steps": steps,

@@ -36,58 +36,83 @@ class Estimate:
     note: str = ""
 
 
-def estimates(seen: Seen, steps: int, target: int, confidence: float) -> dict[str, Estimate]:
-    """Of each quantity."""
+def estimates(seen: Seen, steps: int, target: int, confidence: float, next_door: bool = False) -> dict[str, Estimate]:
+    """Of each quantity; `next_door`: there is but one well beside that of the start, and it is the target."""
+    one_way = next_door and np.array_equal(seen.left, seen.reached)  # to leave was to enter the target
     miss = 1 - confidence
     paths, hits = len(seen.left), int(np.isfinite(seen.reached).sum())
     low, high = clopper_pearson(hits, paths, miss)
     shares = seen.time[:, target] / steps
     return {
         "residence": mean_time(seen.left, steps, confidence, "left the well of the start"),
-        "passage": mean_time(seen.reached, steps, confidence, "entered the target"),
+        "passage": mean_time(seen.reached, steps, confidence, "entered the target", one_way),
         "reached": Estimate(hits / paths, low, high, hits),
         "visits": _ratio(seen.visits[:, target], seen.visits.sum(axis=1), miss),
         "time": _share(shares, hits, high, confidence),
     }
 
 
-def mean_time(times: np.ndarray, steps: int, confidence: float, what: str) -> Estimate:
+def mean_time(times: np.ndarray, steps: int, confidence: float, what: str, settles: bool = True) -> Estimate:
     """Mean of waiting times (P,), inf where the event had not come after so many steps.
 
-    All seen: the sample mean. Some seen: total time over events, as of an exponential law, with the chi-squared
-    interval, unless the times that were seen are unlike one; then only the mean up to the end bounds it from below.
-    None seen: the rate is below -log(1 - confidence) over the total time, three over it at 95 %.
+    All seen: the sample mean, its interval on the scale of logarithms. Else, if the rate `settles` to a constant - as
+    that of leaving a well does, of paths that have stayed, and that of reaching another through further ones does not -
+    the mean is that of what was seen in the first quarter of the run, and of an exponential law from there on
+    (chi-squared interval; the two are put together by their squared halves), unless later times are unlike one. Where
+    neither is known the mean up to the end bounds it from below. None seen: a settled rate is below
+    -log(1 - confidence) over the total time, three over it at 95 %.
     """
-    from scipy.stats import chi2, kstest
-
     miss, paths = 1 - confidence, len(times)
-    came = np.sort(times[np.isfinite(times)])
-    total, events = float(np.minimum(times, steps).sum()), came.size
-    if not events:
-        bound = total / -math.log(miss)
+    cut = np.minimum(times, steps)
+    events = int(np.isfinite(times).sum())
+    seen = f"{events} of {paths} paths {what} in {steps} steps"
+    if not events and settles:
+        bound = float(cut.sum()) / -math.log(miss)
         return Estimate(
             math.nan, bound, math.inf, 0,
             f"no path of {paths} {what} in {steps} steps: at a constant rate, this is below {1 / bound:.2g} a step",
         )  # fmt: skip
-    if events == paths:
-        mean, error = float(came.mean()), float(came.std(ddof=1)) / math.sqrt(paths) if paths > 1 else math.inf
-        half = student_quantile(confidence, max(paths - 1, 1)) * error
-        return Estimate(mean, max(mean - half, 0.0), mean + half, events)
-    rate = events / total
-    whole = -math.expm1(-rate * steps)
-    unlike = kstest(came, lambda t: -np.expm1(-rate * t) / whole).pvalue < UNLIKE
-    if unlike:
-        cut = np.minimum(times, steps)
-        low = float(cut.mean()) - student_quantile(1 - 2 * miss, paths - 1) * float(cut.std(ddof=1)) / math.sqrt(paths)
+    if not events:
         return Estimate(
-            math.nan, low, math.inf, events,
-            f"{events} of {paths} paths {what} in {steps} steps, at times unlike an exponential law: a lower bound",
-        )  # fmt: skip
-    low, high = 2 * total / chi2.ppf(1 - miss / 2, 2 * events + 2), 2 * total / chi2.ppf(miss / 2, 2 * events)
-    return Estimate(
-        1 / rate, float(low), float(high), events,
-        f"{events} of {paths} paths {what} in {steps} steps: the mean as of an exponential law",
-    )  # fmt: skip
+            math.nan, steps * miss ** (1 / paths), math.inf, 0,
+            f"no path of {paths} {what} in {steps} steps: a lower bound, by the share that may do so",
+        )
+    if events == paths:
+        mean, error = float(cut.mean()), float(cut.std(ddof=1)) / math.sqrt(paths)
+        stretch = math.exp(student_quantile(confidence, paths - 1) * error / mean)
+        return Estimate(mean, mean / stretch, mean * stretch, events)
+    why = "from wells on the way, so that what is still to come is not known"
+    if settles:
+        found = _settled(times, steps, confidence)
+        if found is not None:
+            return Estimate(*found, events, f"{seen}: the mean as of an exponential law after {steps // 4} steps")
+        why = "at times unlike an exponential law"
+    low = float(cut.mean()) - student_quantile(1 - 2 * miss, paths - 1) * float(cut.std(ddof=1)) / math.sqrt(paths)
+    low = max(low, steps * (1 - clopper_pearson(events, paths, 2 * miss)[1]))
+    return Estimate(math.nan, low, math.inf, events, f"{seen}, {why}: a lower bound")
+
+
+def _settled(times: np.ndarray, steps: int, confidence: float) -> tuple[float, float, float] | None:
+    """Mean and interval of times (P,) of which some were not seen, were rates constant after a quarter of the run."""
+    from scipy.stats import chi2, kstest
+
+    miss, paths, first = 1 - confidence, len(times), steps // 4
+    late = times[times > first] - first
+    came, total = late[np.isfinite(late)], float(np.minimum(late, steps - first).sum())
+    if not came.size:
+        return None
+    rate = came.size / total
+    whole = -math.expm1(-rate * (steps - first))
+    if kstest(came, lambda t: -np.expm1(-rate * t) / whole).pvalue < UNLIKE:
+        return None
+    stays, rest = late.size / paths, total / came.size
+    scale = np.minimum(times, first) + rest * (times > first)
+    half = student_quantile(confidence, paths - 1) * float(scale.std(ddof=1)) / math.sqrt(paths)
+    low = 2 * total / chi2.ppf(1 - miss / 2, 2 * came.size + 2)
+    high = 2 * total / chi2.ppf(miss / 2, 2 * came.size)
+    value = float(scale.mean())
+    below, above = math.hypot(half, stays * (rest - low)), math.hypot(half, stays * (high - rest))
+    return value, max(value - below, 0.0), value + above
 
 
 def _ratio(above: np.ndarray, below: np.ndarray, miss: float) -> Estimate:

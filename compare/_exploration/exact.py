@@ -21,6 +21,10 @@ from sgdlimits.problems.wells import WellLandscape
 
 LONG_RUN = ("long_visits", "long_time", "next_target", "rate", "interquartile_range")
 JUMPS = "its noise jumps, and no operator or quadrature for it stands here"
+AT_REST = (
+    "the noise dies out at the minimum, so that paths come to rest there and do not escape: give it a floor, as in "
+    "LandscapeDiffusion.homogenized(..., floor=0.1)"
+)
 UNKNOWN = "its law of one step is not known, so that nothing exact stands beside its paths"
 
 
@@ -52,7 +56,11 @@ class Known:
 def known_of(process: Any, landscape: WellLandscape, steps: int, target: int) -> Known:
     """All that is exactly known of a process from the start of `landscape`."""
     known = Known()
-    law, substeps, functions = one_step(process)
+    try:
+        law, substeps, functions = one_step(process)
+    except InvalidInput as error:
+        known.notes.append(f"nothing exact: {error}")
+        return known
     if isinstance(process, LandscapeDescent) and process.momentum:
         return _with_momentum(dataclasses.replace(process, landscape=landscape), known)
     if law is None:
@@ -86,12 +94,11 @@ Functions = tuple[Callable[[np.ndarray], np.ndarray], Callable[[np.ndarray], np.
 def one_step(process: Any) -> tuple[LineSteps | None, int, Functions | None]:
     """The law of one own step, own steps in a step, and drift and variance of a diffusion; None what is not known."""
     if isinstance(process, LandscapeDescent):
-        try:
-            model = model_of(process)
-        except InvalidInput:
-            return None, 1, None
+        model = model_of(process)
         return (model.line if model is not None else None), 1, None
     if isinstance(process, LandscapeDiffusion):
+        if not process.covariance(process.landscape.minimum[None]).max() > 0:
+            raise InvalidInput(AT_REST)
         functions = _drift(process), lambda x: process.step_size * process.covariance(x[:, None])[:, 0, 0]
     elif isinstance(process, StableLangevin) and process.index == 2:
         variance = 2 * float(np.square(process.scale).sum())

@@ -36,8 +36,9 @@ class LastIterates(Result):
         method, index with lower and upper, and alone_lower, alone_upper as if weights were independent; k, runs_above
         and weights_above (from how many runs and weights the k largest come, effective numbers), verdict ("below 2",
         "above 2", "undecided"), beside_exact, notes (JSON). Over (layer, sample): lognormal ("power law", "lognormal",
-        "either") and lognormal_sentence. Over layer: unsettled (empty, or how the law still changed), left_out (weights
-        that do not move), first and last place. Over (run, weight): end; over weight its centre and scale over runs.
+        "either", "undecided") and lognormal_sentence. Over layer: unsettled (empty, or how the law still changed),
+        left_out (weights that do not move), first and last place. Over (run, weight): end; over weight its centre and
+        scale over runs.
     """
 
     kind: ClassVar[str] = "last iterates"

@@ -14,12 +14,13 @@ from sgdlimits.exact.errors import InvalidInput
 from .._tails.rows import NAMES
 from ..estimates import student_quantile
 from ..tail_estimators import TailEstimate, against_lognormal
+from ..tail_estimators.samples import FEWEST_ABOVE
 from ..text_table import number
 from .samples import NORM, Sample
 
 TINY = 1e-9  # of 1 / index, below which an index is none
 UNEVEN = 0.5  # of the effective number of weights were they alike, below which those far out are a few
-SHARE, SHARE_OF_NORMS = 0.05, 0.1  # of the values, on which the lognormal alternative is judged
+SHARE, SHARE_OF_NORMS = 0.05, 0.1  # of the values, on which the lognormal alternative is judged; at least 10
 FEW_RUNS = 20  # that the values above a threshold come from, below which their variation is hardly known
 BELOW, ABOVE, UNDECIDED = "below 2", "above 2", "undecided"
 Estimator = Callable[..., TailEstimate]
@@ -167,9 +168,8 @@ def lognormal_verdict(sample: Sample, kind: str) -> tuple[str, str]:
     """Which law the far values speak for, and the sentence."""
     try:
         options: dict[str, Any] = {"centre": "auto"} if kind != NORM else sample.options
-        found = against_lognormal(
-            sample.values, SHARE if kind != NORM else SHARE_OF_NORMS, clusters=sample.runs, **options
-        )
+        k = max(FEWEST_ABOVE, int((SHARE if kind != NORM else SHARE_OF_NORMS) * len(sample.values)))
+        found = against_lognormal(sample.values, k, clusters=sample.runs, **options)
     except InvalidInput as error:
         return "none", str(error)
     said = "".join(f"; {text}" for text in found.warnings)

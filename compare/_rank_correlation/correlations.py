@@ -101,11 +101,26 @@ def _over_cells(
         return -1.0, 1.0
     error = math.sqrt((z.size - 1) / z.size * float(np.square(z - z.mean()).sum()))
     # Independent ranks have this error; a sample by chance in order has too small a one.
-    spread = 4 * n + 10 if method == KENDALL else 9 * n
-    error = max(error, math.sqrt(spread / (9 * n * (n - 1))) * (1 - value**2 if method == KENDALL else 1.0))
+    by_chance = kendall_by_chance(one, other) * (1 - value**2) if method == KENDALL else 1 / math.sqrt(n - 1)
+    error = max(error, by_chance)
     middle = math.atanh(max(-LARGEST, min(value, LARGEST)))
     half = student_quantile(level, max(n - 2 - (given is not None), 1)) * error
     return math.tanh(middle - half), math.tanh(middle + half)
+
+
+def kendall_by_chance(one: np.ndarray, other: np.ndarray) -> float:
+    """Standard deviation of tau-b of independent samples (n,) with the ties that these have (Kendall 1970)."""
+    n = one.size
+    ties = [np.unique(each, return_counts=True)[1].astype(float) for each in (one, other)]
+    pairs, triples, spread = (
+        [float(polynomial(t).sum()) for t in ties]
+        for polynomial in (
+            lambda t: t * (t - 1), lambda t: t * (t - 1) * (t - 2), lambda t: t * (t - 1) * (2 * t + 5)
+        )
+    )  # fmt: skip
+    variance = (n * (n - 1) * (2 * n + 5) - sum(spread)) / 18
+    variance += triples[0] * triples[1] / (9 * n * (n - 1) * (n - 2)) + pairs[0] * pairs[1] / (2 * n * (n - 1))
+    return math.sqrt(variance / ((n * (n - 1) - pairs[0]) * (n * (n - 1) - pairs[1]) / 4))
 
 
 def _over_runs(

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..estimates import mean_and_error, student_quantile
 
+ROUNDING = 1e-13  # of a logarithm
 
 @dataclass(frozen=True, eq=False)
 class Stretching:
@@ -44,6 +45,9 @@ def statistics(values: np.ndarray, sizes: np.ndarray, levels: np.ndarray, confid
     quantiles = np.array([[[quantile_over_runs(each[..., place], level, confidence) for place in range(sizes.size)]
                            for level in levels] for each in logs])  # fmt: skip
     mean, lower, upper = np.array(means).swapaxes(0, 1)
+    # A unit eigenvalue of every draw has a logarithm of 0, and no sign but that of rounding.
+    numerical = np.stack([np.minimum(each / np.exp(log), 1.0).mean(axis=(0, 1)) for each, log in zip(errors, logs)])
+    lower, upper = lower - numerical - ROUNDING, upper + numerical + ROUNDING
     middle, low, high = np.moveaxis(quantiles, -1, 0)
     return Stretching(
         sigma_max=largest, sigma_min=smallest, sigma_max_error=errors[0], sigma_min_error=errors[1], lowest=lowest,

@@ -87,7 +87,7 @@ class WidthPreference(Result):
         """Whether rates are equal, and which process prefers width more, by the time at the largest ratio of widths."""
         rate = self.dataset["rate"].values
         spread = np.nanmax(rate.max(axis=0) / rate.min(axis=0)) - 1 if np.isfinite(rate).any() else math.nan
-        said = [
+        said = [] if len(rate) < 2 else [
             "The processes leave the well of the start equally often at every width." if spread <= EQUAL
             else f"The processes leave the well of the start at rates that differ by up to {number(spread, 2)} of them."
         ]  # fmt: skip

@@ -15,6 +15,8 @@ from .samples import count_of, tail_of
 
 FEWEST_CLUSTERS = 10  # from which the variance between them says something
 UNSEEN = 0.1  # p-value above which a lognormal tail is not told from a power law
+DOUBLED = 1.0  # growth of the index over the values seen, over itself, which a power law must exclude
+ONE_SIDED = 1.6449  # normal quantile of 95 %
 STRAIGHT = 1e3  # mean of the logarithm below the threshold, in standard deviations, from which it is a power law
 
 
@@ -23,7 +25,8 @@ class LognormalComparison:
     """Pareto and lognormal laws, fitted by maximum likelihood above one threshold.
 
     A Pareto law is the limit of lognormal tails as sigma grows, so that the lognormal never fits worse: no sample
-    proves a power law against it, and "power law" says that no curvature is seen.
+    proves a power law against it. "power law" says that no curvature is seen, and that one is excluded which doubles
+    the index from the threshold to the largest value; few values see neither, and leave it "undecided".
 
     Attributes
     ----------
@@ -37,8 +40,12 @@ class LognormalComparison:
         The ratio in its standard errors, and the two-sided p-value of Vuong (1989).
     nested_p : float
         p-value of the likelihood-ratio test of sigma = inf, which is the stronger test of the two.
+    bend : float
+        By how much of itself the index grows at most from the threshold to the largest value: the upper end at 95 %, by
+        the score of curvature. Derived.
     preferred : str
-        "lognormal" where both are below 0.1, "either" where the nested test alone is, else "power law".
+        "lognormal" where both p-values are below 0.1, "either" where the nested test alone is, else "power law" where
+        `bend` is below 1, "undecided" where it is not.
     warnings : tuple of str
         Sentences that say why not to trust the p-values: they are made for independent values without ties.
     """
@@ -52,13 +59,14 @@ class LognormalComparison:
     vuong: float
     vuong_p: float
     nested_p: float
+    bend: float
     warnings: tuple[str, ...] = ()
 
     @property
     def preferred(self) -> str:
         """The law that the values above the threshold speak for."""
         if self.nested_p >= UNSEEN:
-            return "power law"
+            return "power law" if self.bend < DOUBLED else "undecided"
         return "lognormal" if self.vuong_p < UNSEEN else "either"
 
     @property
@@ -67,6 +75,8 @@ class LognormalComparison:
         numbers = f"(Vuong p = {self.vuong_p:.2g}, nested p = {self.nested_p:.2g})"
         return {
             "power law": f"the {self.k} largest show no curvature of a lognormal law {numbers}",
+            "undecided": f"the {self.k} largest show no curvature, but are too few to exclude that of a lognormal law "
+            f"whose index grows by a factor {1 + self.bend:.2g} over their range {numbers}",
             "lognormal": f"a lognormal law fits the {self.k} largest better than a power law {numbers}",
             "either": f"a lognormal law fits the {self.k} largest as well as a power law, or better {numbers}",
         }[self.preferred]
@@ -144,8 +154,11 @@ def compared(above: np.ndarray, threshold: float, effect: float = 1.0) -> Lognor
     k = len(above)
     first, second = float(above.mean()), float(np.square(above).mean())
     cut = _cut(second / first**2)
+    # The mean of the score z^2 - 4 z + 2 is -4 times the curvature in mean excesses, its variance 4 a value.
+    curvature = (2 - second / first**2) / 4 + ONE_SIDED / 2 * math.sqrt(effect / k)
+    bend = max(0.0, 2 * curvature * float(above.max()) / first)
     if cut == math.inf:
-        return LognormalComparison(k, threshold, 1 / first, -math.inf, math.inf, 0.0, 0.0, 1.0, 1.0)
+        return LognormalComparison(k, threshold, 1 / first, -math.inf, math.inf, 0.0, 0.0, 1.0, 1.0, bend)
     root = _mean(cut) / first
     a, b = 2 * cut * root, root**2
     log_integral = math.log(math.sqrt(math.pi) / (2 * root)) + math.log(erfcx(cut))
@@ -156,8 +169,9 @@ def compared(above: np.ndarray, threshold: float, effect: float = 1.0) -> Lognor
     nested_p = float(ndtr(-math.sqrt(max(0.0, -2 * total / effect))))
     mu = math.log(threshold) - a / (2 * b)
     return LognormalComparison(
-        k, threshold, 1 / first, mu, 1 / math.sqrt(2 * b), total, vuong, float(2 * ndtr(-abs(vuong))), nested_p
-    )
+        k, threshold, 1 / first, mu, 1 / math.sqrt(2 * b), total, vuong, float(2 * ndtr(-abs(vuong))), nested_p,
+        bend,
+    )  # fmt: skip
 
 
 def _mean(cut: float) -> float:

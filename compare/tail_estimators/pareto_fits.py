@@ -88,7 +88,7 @@ def power_law(
             )
     rival = compared(above, tail.threshold(count))
     details |= {"vuong": rival.vuong, "vuong_p": rival.vuong_p, "nested_p": rival.nested_p}
-    if rival.preferred != "power law":
+    if rival.preferred in ("lognormal", "either"):
         warnings += (rival.sentence,)
     method = "Clauset-Shalizi-Newman" if k is None else "Pareto law"
     ends = float(1 / gamma / factor), float(1 / gamma * factor)

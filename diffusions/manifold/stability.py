@@ -49,7 +49,7 @@ def hold_stable(model: Model, noise: Mechanism, point: np.ndarray, step_size: fl
         raise past_threshold(step_size, point, frame)
     moments = batch_moments(model, noise.batch, point, frame, step_size, mean_threshold(frame))
     if moments is not None:
-        moments.warn_if_unstable(callers=3)  # below the methods of ManifoldLimit
+        moments.warn_if_unstable()
 
 
 def past_threshold(step_size: float, points: np.ndarray, frame: Frame) -> Unstable:

@@ -152,6 +152,9 @@ class LandscapeDescent:
 
     def _settle_noise(self) -> None:
         noise, d = self.noise, self.dimension
+        if isinstance(noise, MultiplicativeNoise) and not noise.multiplicative:
+            noise = noise.additive**2
+            object.__setattr__(self, "noise", noise)
         if isinstance(noise, FORMS) or d == 1 and self.law is not None:
             return
         if callable(noise):

@@ -28,7 +28,8 @@ def plot(found: IndexMap) -> Figure:
     figure, axes = panels(2, height=6.4)
     cells, lines = found.cells, found.lines
     batch, size = cells["batch_size"].values.astype(float), cells["step_size"].values
-    norm, mesh = LogNorm(LEAST, max(found.highest, 2 * LEAST)), None
+    norm = LogNorm(LEAST, max(found.highest, 2 * LEAST))
+    mesh: Any = None
     for ax, side in zip(axes, TITLES):
         regions = cells[f"{side}_region"].values
         for region, (colour, _) in REGIONS.items():

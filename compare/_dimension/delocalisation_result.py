@@ -1,0 +1,109 @@
+"""The result of compare.delocalisation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from ..results import Result
+from ..text_table import TextTable, number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NUMBERS = ("vector", "off-diagonal", "diagonal")
+FORMULAS = {"vector": "|e_i R b|", "off-diagonal": "|R_ij|", "diagonal": "|R_ii - tr R / n|"}
+BELOW = 0.25  # theta that the theorem asks for
+HOLDS, GAUSSIAN, ABOVE = "below 1/4", "as Gaussian", "above Gaussian"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Delocalisation(Result):
+    """How delocalised the resolvent of data is: what `compare.delocalisation` returns.
+
+    Attributes
+    ----------
+    dataset : xarray.Dataset
+        Over number: `size`, the largest entry on the contour, and `theta`, its exponent in n^(theta - 1/2). Over
+        (draw, number): the same of Gaussian features, `gaussian_size` and `gaussian_theta`.
+    """
+
+    kind: ClassVar[str] = "delocalisation"
+    columns: ClassVar[tuple[str, ...]] = (
+        "number", "size", "theta", "gaussian_low", "gaussian_median", "gaussian_high", "verdict",
+    )  # fmt: skip
+
+    def heading(self) -> list[str]:
+        told = self.dataset.attrs
+        return [
+            f"Is the theorem behind homogenized SGD about these data? {told['name']}, {told['rows']} rows, "
+            f"{told['features']} features",
+            self.sentence(),
+        ]
+
+    def table(self) -> list[dict[str, Any]]:
+        """One dict a number."""
+        rows = []
+        for name in NUMBERS:
+            here = self.dataset.sel(number=name)
+            theta, others = float(here["theta"]), here["gaussian_theta"].values
+            row = {"number": name, "size": float(here["size"]), "theta": theta}
+            row |= {"gaussian_low": float(others.min()), "gaussian_median": float(np.median(others))}
+            row |= {"gaussian_high": float(others.max())}
+            verdict = HOLDS if theta < BELOW else GAUSSIAN if theta <= others.max() else ABOVE
+            rows.append(row | {"verdict": verdict})
+        return rows
+
+    def sentence(self) -> str:
+        """Whether the theorem is about these data, from the numbers."""
+        told, rows = self.dataset.attrs, self.table()
+        above = [row for row in rows if row["verdict"] == ABOVE]
+        if above:
+            which = " and ".join(
+                f"{FORMULAS[row['number']]} (theta {row['theta']:.2f}, Gaussian features at most "
+                f"{row['gaussian_high']:.2f})"
+                for row in above
+            )
+            return (
+                f"No: more localised than {told['draws']} draws of Gaussian features of the same size and spectrum, "
+                f"and not below n^(-1/4), in {which}; what homogenized SGD does on them is to be measured, not cited."
+            )
+        if all(row["verdict"] == HOLDS for row in rows):
+            return "Yes, in numbers: every theta is below the 1/4 that the theorem asks for at this size."
+        worst = max(rows, key=lambda row: row["theta"])
+        return (
+            f"As far as {told['rows']} rows can tell: theta is {worst['theta']:.2f}, above the 1/4 that is asked for, "
+            "but no larger than for Gaussian features of the same size and spectrum: it is the size that is small."
+        )
+
+    def tables(self) -> list[TextTable]:
+        """A row a number."""
+        heads = ("largest", "theta", "Gaussian, lowest", "median", "highest", "verdict")
+        groups = tuple(
+            (
+                f"{row['number']}, {FORMULAS[row['number']]}",
+                ((number(row["size"]), *(f"{row[name]:.3f}" for name in ("theta", "gaussian_low", "gaussian_median",
+                  "gaussian_high")), row["verdict"]),),
+            )
+            for row in self.table()
+        )  # fmt: skip
+        return [TextTable(heads, groups)]
+
+    def notes(self) -> list[str]:
+        told = self.dataset.attrs
+        return [
+            "R(z) is the resolvent of A A^T, scaled to a largest eigenvalue of 1, b of length 1; largest: over a "
+            "circle of radius 1 about 1/2. theta: largest = n^(theta - 1/2). The hypothesis, theta < 1/4 "
+            "(from memory of the theorem on many passes, whose text was not read), is about families of data as n "
+            f"grows; one data set has numbers of its own, to be read beside those of {told['draws']} draws of Gaussian "
+            "features with the same singular values, the same fit and the same residual."
+        ]
+
+    def plot(self, ax: Axes | None = None) -> Figure:
+        """Exponents beside those of Gaussian features."""
+        from .plots import exponents
+
+        return exponents(self, ax)

@@ -1,0 +1,178 @@
+"""The error of a limit at one step size: the largest over all steps up to the horizon, on a named scale."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.diffusions import ModifiedEquation
+from sgdlimits.ensembles.initial import initial_moments
+from sgdlimits.exact.errors import InvalidInput, OutOfReach
+from sgdlimits.exact.moment_spectra import Functional
+from sgdlimits.exact.noiseless_risk import noiseless_risk
+from sgdlimits.problems.quadratic import QuadraticProblem
+
+from .._bounds.curves import LONGEST, Values, grid, largest
+from .._laws.budget import PARTS, obstacle
+from ..capabilities import risk_floor
+
+SCALES = ("excess", "noise", "risk")
+UNITS = ("relaxation times", "gradient-flow time")
+ROUNDED = 1e-12  # curvature, over the largest, below which a mode is rounding
+TERMS = PARTS[:3]
+CLOSE = 0.25  # of the allowance: from how near it a maximum over steps is refined
+GONE = 1e-13  # of the start's excess: what is left below that is rounding
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """Up to when errors count.
+
+    Attributes
+    ----------
+    length : float
+        In gradient-flow time.
+    """
+
+    length: float
+
+    @classmethod
+    def of(cls, problem: Any, horizon: float, unit: str) -> Horizon:
+        """From a number of relaxation times of the slowest mode that is no rounding, or a gradient-flow time."""
+        if unit == UNITS[1]:
+            return cls(horizon)
+        if not isinstance(problem, QuadraticProblem):
+            raise InvalidInput(
+                f"relaxation times are known of quadratic losses alone, not of {type(problem).__name__}: give the "
+                f'horizon as a gradient-flow time, unit="{UNITS[1]}"'
+            )
+        curvatures = problem.curvatures
+        moving = curvatures[curvatures > ROUNDED * curvatures.max(initial=0.0)]
+        if not moving.size:
+            raise InvalidInput("no mode of the problem has a curvature, so nothing moves: check the data")
+        return cls(horizon / float(moving.min()))
+
+    def steps(self, step_size: float) -> int:
+        """Steps of that size."""
+        count = math.ceil(self.length / step_size - 1e-9)
+        if count > LONGEST:
+            raise OutOfReach(
+                f"at step size {step_size:g} the horizon is {count:.1e} steps, and {LONGEST:.0e} can be counted: take "
+                "a shorter horizon, or a larger ridge"
+            )
+        return max(1, count)
+
+
+@dataclass(frozen=True)
+class Error:
+    """The largest error up to the horizon, and the step at which it is reached."""
+
+    size: float
+    signed: float
+    step: int
+
+
+@dataclass
+class Cell:
+    """SGD and its limits along the step size, all else fixed; exact curves, each made once.
+
+    Attributes
+    ----------
+    make : function of the step size, to (SGD, mapping from labels to limits)
+    horizon : Horizon
+    x0 : start
+    scale : one of SCALES
+    """
+
+    make: Callable[[float], tuple[Any, dict[str, Any]]]
+    horizon: Horizon
+    x0: Any
+    scale: str
+    _made: dict[float, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
+    _own: dict[float, tuple[Values, np.ndarray, float]] = field(default_factory=dict)
+    _least: dict[float, float] = field(default_factory=dict)
+
+    def processes(self, step_size: float) -> tuple[Any, dict[str, Any]]:
+        """SGD and its limits there."""
+        if step_size not in self._made:
+            self._made[step_size] = self.make(step_size)
+        return self._made[step_size]
+
+    def error(self, label: str, step_size: float, near: float = math.inf) -> Error:
+        """Of one limit; infinite where a side has overflowed.
+
+        Over a grid of steps; where that is within a factor 1 + CLOSE of `near`, the maximum is refined to rounding.
+        """
+        _, limits = self.processes(step_size)
+        steps = self.horizon.steps(step_size)
+        own, mine, noise = self._reference(step_size, steps)
+        other = curve(limits[label], self.x0, steps)
+        least = self._least[step_size]
+        base = risk_floor(limits[label].problem) or 0.0 if self.scale == "risk" else 0.0
+
+        def values(at: np.ndarray, mine: np.ndarray | None = None) -> np.ndarray:
+            mine = own(at) if mine is None else mine
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                gap = other(at) - mine
+                found = np.where(gap == 0, 0.0, gap / (np.maximum(mine + base, least) if noise == 0 else noise))
+            return np.where(np.isnan(found), np.inf, found)
+
+        at = grid(steps)
+        first = values(at, mine)
+        place = int(np.abs(first).argmax())
+        size = float(np.abs(first[place]))
+        if not math.isfinite(size) or not near / (1 + CLOSE) < size < near * (1 + CLOSE):
+            return Error(size, float(first[place]), int(at[place]))
+        worst = largest(values, steps, 0.0)
+        return Error(worst.size, worst.signed, 0 if worst.step is None else worst.step)
+
+    def _reference(self, step_size: float, steps: int) -> tuple[Values, np.ndarray, float]:
+        """Excess of SGD, on the grid too, and the part that noise makes where errors are divided by that, else 0."""
+        if step_size not in self._own:
+            sgd, _ = self.processes(step_size)
+            own = curve(sgd, self.x0, steps)
+            mine, noise = own(grid(steps)), 0.0
+            self._least[step_size] = GONE * float(mine[0])
+            if self.scale == "noise":
+                noise = float(np.abs(mine - without_noise(sgd, self.x0)(grid(steps))).max())
+            self._own[step_size] = own, mine, noise
+        return self._own[step_size]
+
+    def term(self, label: str, step_size: float, step: int) -> str:
+        """The term of the error budget that is the largest at a step; "" where there is no budget."""
+        sgd, limits = self.processes(step_size)
+        limit = limits[label]
+        if obstacle(sgd, limit) or step == 0:
+            return ""
+        at = np.array([step])
+        middle = ModifiedEquation(sgd.problem, sgd.step_size, sgd.batch_size, limit.drift_order, sgd.label_noise)
+        chain = [sgd, replace(sgd, sampling="with_replacement"), middle, limit]
+        found = np.array([curve(process, self.x0, step)(at)[0] for process in chain])
+        parts = np.diff(found)
+        return TERMS[int(np.abs(parts).argmax())] if np.isfinite(parts).all() else ""
+
+
+def without_noise(sgd: Any, x0: Any) -> Values:
+    """Excess of gradient descent of the same step size, the mean path of plain SGD."""
+    problem = sgd.problem
+    mean, covariance = initial_moments(x0, problem.dimension)
+    vectors = problem.eigenvectors
+    variances = (vectors * (covariance @ vectors)).sum(axis=0)
+    above = Functional(problem.risk_at_minimiser - problem.least_risk, problem.risk_slope, problem.eigenvalues)
+    return noiseless_risk(sgd.step_size * problem.curvatures, problem.to_modes(mean), variances, above)
+
+
+def curve(process: Any, x0: Any, last: int) -> Values:
+    """Exact excess of the expected risk over the least one, as a function of steps up to the last."""
+    floor = risk_floor(process.problem) or 0.0
+    made = getattr(process, "second_moments", None)
+    if made is not None and hasattr(made, "risk_curve"):
+        return made.risk_curve(x0, grid(last), floor)
+    return lambda steps: (
+        process.moments(x0, int(np.max(steps)), record=np.unique(steps), quantities=("risk",))["risk"]
+        .sel(step=steps).values - floor
+    )  # fmt: skip

@@ -1,0 +1,128 @@
+"""The phase diagram of compare.validity, and errors against the step size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sgdlimits.exact.errors import InvalidInput, whole_number
+
+from ..style import GREY, SMALL, axes_of, direct_labels, dress, styles
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .result import Validity
+
+PALE = 0.28  # opacity of a region
+FINE, LARGEST = 240, 50.0  # points of a drawn map on each axis; logarithm of an error that counts as infinite
+TOP = 10.0  # largest error that is drawn
+
+
+def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Figure:
+    """Regions named after the coarsest limit that serves; lines: ends of validity, and thresholds."""
+    if len(found.names) != 1:
+        raise InvalidInput(
+            f"a phase diagram has one more axis beside the step size, and {len(found.names)} were varied: select"
+        )
+    from matplotlib.colors import ListedColormap, to_rgb
+
+    figure, ax = axes_of(ax)
+    data, (name,) = found.dataset, found.names
+    x, y = data[name].values.astype(float), data["scanned"].values
+    names = found.order() if order is None else list(order)
+    looks = styles(names)
+    colours = [tuple(1 - PALE * (1 - part) for part in to_rgb(looks[each]["color"])) for each in names] + [(0.88,) * 3]
+    fine_x, fine_y, map_ = _fine_regions(found, names, x, y)
+    ax.pcolormesh(fine_x, fine_y, map_, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(names) + 0.5,
+                  shading="nearest", rasterized=True)  # fmt: skip
+    ends = []
+    for each in names:
+        line = data["boundary"].sel(process=each).values
+        shown = np.where(line > 0, line, np.nan)
+        ax.plot(x, shown, color=looks[each]["color"], linestyle=looks[each]["linestyle"], linewidth=1.3)
+        if np.isfinite(shown[-1]):
+            ends.append((x[-1], float(shown[-1]), each, looks[each]["color"]))
+    for threshold, words, dashes in (
+        ("mean_square_threshold", "mean-square threshold", "-"), ("lyapunov_threshold", "Lyapunov threshold", ":"),
+    ):  # fmt: skip
+        values = data[threshold].values
+        if np.isfinite(values).any():
+            ax.plot(x, values, color=GREY, linestyle=dashes, linewidth=1)
+            ends.append((x[-1], float(values[-1]), words, GREY))
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_xlim(x[0], x[-1])
+    ax.set_ylim(y[0], y[-1])
+    dress(ax, found.dataset.attrs["along"].replace("_", " "), name.replace("_", " "))
+    ax.grid(False)
+    direct_labels(ax, ends)
+    _name_regions(ax, map_, fine_x, fine_y, [*names, "the recurrence alone"])
+    return figure
+
+
+def _name_regions(ax: Axes, map_: np.ndarray, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
+    """The name of each region in its widest column, where it has room."""
+    for place, name in enumerate(names):
+        inside = map_ == place
+        if inside.mean() < 0.04:
+            continue
+        column = int(inside.sum(axis=0).argmax())
+        column = min(max(column, len(x) // 3), 2 * len(x) // 3)
+        rows = np.flatnonzero(inside[:, column])
+        if rows.size:
+            middle = np.sqrt(y[rows[0]] * y[rows[-1]])
+            ax.text(x[column], middle, name, fontsize=SMALL, ha="center", va="center", color="0.15")
+
+
+def errors(found: Validity, ax: Axes | None, cell: int) -> Figure:
+    """Error against the step size in one cell, the allowance, and the ends."""
+    figure, ax = axes_of(ax)
+    data = found.dataset
+    here = data.isel(cell=whole_number("cell", cell, 0, data.sizes["cell"] - 1))
+    names, ends = found.order(), []
+    looks = styles(names)
+    for each in names:
+        line, size = here.sel(process=each), data["scanned"].values
+        known = (line["error"].values <= TOP) & (line["error"].values > 0)
+        ax.plot(size[known], line["error"].values[known], color=looks[each]["color"],
+                linestyle=looks[each]["linestyle"], linewidth=1.2)  # fmt: skip
+        if float(line["boundary"]) > 0:
+            ax.plot(float(line["boundary"]), data.attrs["within"], looks[each]["marker"], color=looks[each]["color"],
+                    markersize=4)  # fmt: skip
+        if known.any():
+            ends.append((size[known][-1], line["error"].values[known][-1], each, looks[each]["color"]))
+    ax.axhline(data.attrs["within"], color=GREY, linewidth=0.8, linestyle=":")
+    ax.axvline(float(here["mean_square_threshold"]), color=GREY, linewidth=0.8)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.set_ylim(top=TOP)
+    dress(ax, f"largest error / {data.attrs['scale']}", data.attrs["along"].replace("_", " "))
+    direct_labels(ax, ends)
+    return figure
+
+
+def _fine_regions(
+    found: Validity, names: Sequence[str], x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """`Validity.regions` on a finer grid: errors interpolated in logarithms, as the lines of ends are."""
+    from scipy.interpolate import RegularGridInterpolator
+
+    across = np.geomspace(x[0], x[-1], FINE) if x.size > 1 else np.array([x[0] / 1.5, x[0] * 1.5])
+    along = np.geomspace(y[0], y[-1], FINE)
+    points = np.stack(np.meshgrid(np.clip(np.log(across), *np.log(x[[0, -1]])), np.log(along), indexing="ij"), axis=-1)
+    served = []
+    for each in names:
+        with np.errstate(divide="ignore"):
+            levels = np.log(found.dataset["error"].sel(process=each).values)
+        levels = np.clip(levels, -LARGEST, LARGEST)
+        if x.size == 1:
+            levels, known = np.concatenate([levels, levels]), np.log(x[0]) + np.array([-1.0, 1.0])
+        else:
+            known = np.log(x)
+        served.append(RegularGridInterpolator((known, np.log(y)), levels)(points))
+    inside = np.stack(served) <= np.log(found.dataset.attrs["within"])
+    return across, along, np.where(inside.any(axis=0), inside.argmax(axis=0), len(names)).T

@@ -1,0 +1,193 @@
+"""Ends of validity from paths, where moments do not close: an interval by the jackknife over groups of paths.
+
+All step sizes share their random numbers, so that the end is a smooth function of the groups' means. The maximum over
+steps of a noisy error is too large by the order of its variance; leaving out one group at a time takes that off.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy.special import stdtrit
+
+from sgdlimits.exact.errors import InvalidInput, OutOfReach, OverflowedPaths, StabilityWarning
+
+from .._bounds.curves import grid
+from ..capabilities import has_moments, risk_floor
+from .curves import Horizon, curve
+
+GROUPS = 20
+RECORDED = 40  # steps at most at which errors are looked at
+RUNGS = 5  # step sizes about the end
+LEVEL = 0.95
+BELOW, AT_LEAST = "at most", "at least"  # the scan ends above, or below, the end that is looked for
+MOST_STEPS = 10**10  # path-steps of one cell and limit
+RESOLVED = 0.2  # standard error of an error, over the allowance, from which the maximum over steps picks noise
+
+
+@dataclass
+class SampledCell:
+    """SGD and its limits along the step size, by paths where a side has no moments, or where SGD is to be sampled.
+
+    Attributes
+    ----------
+    make : function of the step size, to (SGD, mapping from labels to limits)
+    horizon : Horizon
+    x0 : start
+    scale : "excess" or "risk"
+    paths, seed, substeps : int
+        Substeps of a diffusion that is sampled, for each step of SGD.
+    threads : int or None
+    """
+
+    make: Callable[[float], tuple[Any, dict[str, Any]]]
+    horizon: Horizon
+    x0: Any
+    scale: str
+    paths: int
+    seed: int
+    substeps: int
+    threads: int | None
+    _curves: dict[tuple[str, float], np.ndarray] = field(default_factory=dict)
+
+    def recorded(self, step_size: float) -> np.ndarray:
+        """Steps at which errors are looked at: all, or evenly in their logarithm."""
+        steps = grid(self.horizon.steps(step_size))
+        if steps.size <= RECORDED:
+            return steps
+        return steps[np.unique(np.linspace(0, steps.size - 1, RECORDED).astype(int))]
+
+    def means(self, label: str, step_size: float) -> np.ndarray:
+        """Means of the groups (GROUPS, steps), or the exact ones (1, steps); SGD's label is empty."""
+        key = label, step_size
+        if key not in self._curves:
+            sgd, limits = self.make(step_size)
+            process = limits[label] if label else sgd
+            at = self.recorded(step_size)
+            floor = self.floor(sgd)
+            if label and has_moments(process):
+                self._curves[key] = curve(process, self.x0, int(at[-1]))(at)[None]
+            else:
+                self._curves[key] = self._sampled(process, at) - floor
+        return self._curves[key]
+
+    def floor(self, sgd: Any) -> float:
+        """Least risk, where errors are relative to the excess."""
+        found = risk_floor(sgd.problem)
+        if self.scale == "excess" and found is None:
+            raise InvalidInput(
+                f'the least risk of {type(sgd.problem).__name__} is not known, so an excess is not: take scale="risk"'
+            )
+        return found or 0.0
+
+    def _sampled(self, process: Any, at: np.ndarray) -> np.ndarray:
+        work = self.paths * int(at[-1])
+        if work > MOST_STEPS:
+            raise OutOfReach(
+                f"the horizon is {at[-1]} steps at a step size that the search needs, {work:.1e} steps of all paths, "
+                f"and {MOST_STEPS:.0e} are paid: take fewer paths, a shorter horizon or a wider allowance"
+            )
+        options: dict[str, Any] = {"paths": self.paths, "record": at, "seed": self.seed, "observables": ("risk",)}
+        if not hasattr(process, "sampling"):
+            options["substeps"] = self.substeps
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StabilityWarning)  # the scan begins where nothing settles
+            warnings.simplefilter("ignore", OverflowedPaths)
+            found = process.simulate(self.x0, int(at[-1]), threads=self.threads, **options)
+        risk = found["risk"].sel(step=at).values.astype(float)
+        return risk.reshape(GROUPS, -1, at.size).mean(axis=1)
+
+    def error(self, label: str, step_size: float, chosen: np.ndarray) -> float:
+        """The largest error over the recorded steps, of the chosen groups."""
+        own = self.means("", step_size)[chosen].mean(axis=0)
+        theirs = self.means(label, step_size)
+        other = theirs[0] if len(theirs) == 1 else theirs[chosen].mean(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            found = np.abs(other - own) / own
+        found = np.where(other == own, 0.0, found)
+        return float(np.where(np.isfinite(found), found, math.inf).max())
+
+    def noise(self, label: str, step_size: float) -> float:
+        """Standard error of the relative error where it is largest."""
+        own, theirs = self.means("", step_size), self.means(label, step_size)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            ratio = (theirs - own) / own.mean(axis=0)
+            place = int(np.nan_to_num(np.abs(ratio.mean(axis=0))).argmax())
+            return float(ratio[:, place].std(ddof=1) / math.sqrt(GROUPS))
+
+
+def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> dict[str, Any]:
+    """The end of the component from 0 up, with its interval; all that `Validity` holds of it."""
+    everyone = np.ones(GROUPS, dtype=bool)
+    above, below = _bracket(cell, label, scan, within)
+    if below is None:
+        return _told(cell, label, scan, float(scan[0]), 0.0, float(scan[0]), BELOW, above)
+    if above is None:
+        top = float(scan[-1])
+        return _told(cell, label, scan, top, top, math.inf, AT_LEAST, top)
+    width = above / below
+    rungs = np.geomspace(below / width**0.5, above * width**0.5, RUNGS)
+    rungs = rungs[rungs <= float(scan[-1]) * (1 + 1e-12)]
+
+    def root(chosen: np.ndarray) -> float:
+        errors = np.array([cell.error(label, float(size), chosen) for size in rungs])
+        return _first_crossing(np.log(rungs), errors, within)
+
+    noise = max(cell.noise(label, float(size)) for size in rungs)
+    if not noise <= RESOLVED * within:
+        needed = math.ceil(cell.paths * (noise / (RESOLVED * within)) ** 2 / GROUPS) * GROUPS
+        raise OutOfReach(
+            f"{label}: from {cell.paths} paths the error has a standard error of {noise:.2g}, too much beside an "
+            f"allowance of {within:g}: take some {needed} paths, or a wider allowance"
+        )
+    whole = root(everyone)
+    parts = np.array([root(np.arange(GROUPS) != group) for group in range(GROUPS)])
+    value = GROUPS * whole - (GROUPS - 1) * parts.mean()
+    error = math.sqrt((GROUPS - 1) / GROUPS * float(np.square(parts - parts.mean()).sum()))
+    half = float(stdtrit(GROUPS - 1, 0.5 + LEVEL / 2)) * error
+    low, end, high = (math.exp(value + sign * half) for sign in (-1, 0, 1))
+    return _told(cell, label, scan, end, low, high, "", end)
+
+
+def _bracket(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> tuple[float | None, float | None]:
+    """From above: the last step size that is not within, and the first of two in a row that are."""
+    everyone, above, inside = np.ones(GROUPS, dtype=bool), None, 0
+    for size in scan[::-1].tolist():
+        if cell.error(label, size, everyone) > within:
+            above, inside = size, 0
+        else:
+            inside += 1
+        if inside == 2:
+            places = scan.tolist()
+            return above, size if above is None else places[places.index(above) - 1]
+    if inside == 1 and above is not None and above != float(scan[0]):
+        return above, float(scan[0])
+    return above, None
+
+
+def _first_crossing(logs: np.ndarray, errors: np.ndarray, within: float) -> float:
+    """Where log error first crosses log within, linear between rungs and past their ends."""
+    levels = np.log(np.maximum(errors, 1e-300) / within)
+    levels = np.minimum(levels, 50.0)
+    places = np.flatnonzero((levels[:-1] <= 0) & (levels[1:] > 0))
+    place = int(places[0]) if places.size else (0 if levels[0] > 0 else len(levels) - 2)
+    slope = (levels[place + 1] - levels[place]) / (logs[place + 1] - logs[place])
+    return float(logs[place] - levels[place] / slope) if slope > 0 else math.inf
+
+
+def _told(
+    cell: SampledCell, label: str, scan: Sequence[float] | np.ndarray, end: float, low: float, high: float, status: str,
+    place: float | None,
+) -> dict[str, Any]:  # fmt: skip
+    known = [cell.error(label, float(size), np.ones(GROUPS, dtype=bool)) if (label, float(size)) in cell._curves else
+             math.nan for size in scan]  # fmt: skip
+    steps = cell.horizon.steps(place or float(scan[0]))
+    return {
+        "boundary": end, "low": low, "high": high, "status": status, "step": -1, "steps": steps, "signed": math.nan,
+        "term": "", "error": np.array(known), "others": [],
+    }  # fmt: skip

@@ -1,0 +1,160 @@
+"""The study of validity: settings, and what a run gives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, seed_number, whole_number
+from sgdlimits.studies.data_files import DataFileSettings
+from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.studies.results import ResultOfStudy
+
+if TYPE_CHECKING:
+    from sgdlimits.compare import Delocalisation, Validity
+    from sgdlimits.problems import LeastSquares
+
+NONE = "none"  # of the named data sets
+SIZES, QUICK = 14, 5  # batch sizes of a map
+DRAWS = 20  # of Gaussian features beside the data; QUICK of them where it is to be quick
+SCALES = ("excess", "noise")
+
+
+@dataclass(frozen=True)
+class ValidityStudy(DataFileSettings):
+    """Settings of the study; `run` computes it.
+
+    Attributes
+    ----------
+    data, target, one_hot, drop, delimiter, decimal, data_sha256 : str, optional
+        A CSV file as one more data set, before the named ones; see `studies.data_files`.
+    datasets : str
+        Names of data sets, separated by commas; "none": no other than the file.
+    ridge : float
+    within : float
+        The allowance, in (0, 1).
+    scale : str
+        What errors are relative to.
+    horizon : float
+        Relaxation times of the slowest mode.
+    seed : int
+        Of Gaussian features that stand beside the data.
+    workers : int
+        Processes that share the batch sizes; never changes a number.
+    quick : bool
+        Fewer batch sizes.
+    """
+
+    name: ClassVar[str] = "validity"
+    datasets: str = option(
+        "diabetes", "data sets",
+        lambda: f"named data sets, separated by commas: {', '.join(dataset_names())}; {NONE}: no other than --data",
+        metavar="NAMES", allowed=dataset_names, several=True,
+    )  # fmt: skip
+    ridge: float = option(0.1, "data sets", "of the objective, at least 0")
+    within: float = option(0.05, "question", "the error that is allowed, in (0, 1)")
+    scale: str = option("excess", "question", "what errors are relative to", allowed=lambda: SCALES)
+    horizon: float = option(3.0, "question", "up to when errors count, in relaxation times of the slowest mode")
+    seed: int = option(0, "run", "of the Gaussian features that stand beside the data")
+    workers: int = option(1, "run", "processes that share the batch sizes", stored=False)
+    quick: bool = option(False, "run", "fewer batch sizes")
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.datasets, str):
+            raise InvalidInput(f"datasets must be a text, got {self.datasets!r}")
+        if not isinstance(self.quick, bool):
+            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
+        self.check_file()
+        for name in self.names:
+            one_of("datasets", name, list(dataset_names()))
+        one_of("scale", self.scale, SCALES)
+        checked: dict[str, Any] = {
+            "ridge": non_negative("ridge", self.ridge),
+            "within": positive("within", self.within),
+            "horizon": positive("horizon", self.horizon),
+            "seed": seed_number(self.seed),
+            "workers": whole_number("workers", self.workers, 1),
+        }
+        if checked["within"] >= 1:
+            raise InvalidInput(f"within must lie in (0, 1), as a part of the {self.scale}, got {self.within:g}")
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def names(self) -> list[str]:
+        """The named data sets."""
+        return [] if self.datasets == NONE else [name.strip() for name in self.datasets.split(",")]
+
+    def problems(self) -> Iterator[tuple[str, LeastSquares]]:
+        """Names and data sets, the file first."""
+        from sgdlimits.problems import LeastSquares
+
+        if self.data is not None:
+            yield Path(self.data).stem, self.read_file(self.ridge)
+        for name in self.names:
+            yield name, LeastSquares.from_dataset(name, ridge=self.ridge)
+
+    def run(self, progress: Any = None, threads: int | None = None) -> ValidityResult:
+        """Compute a map for each data set.
+
+        Parameters
+        ----------
+        progress : True, None, or object with update(n) and close()
+        threads : int, optional
+            Never changes a number.
+
+        Raises
+        ------
+        InvalidInput
+            If the data cannot be used.
+        """
+        from sgdlimits.compare import delocalisation
+        from sgdlimits.ensembles.progress import open_progress
+
+        from .maps import batch_sizes, validity_map
+
+        study = self.pinned()
+        data = list(study.problems())
+        if not data:
+            raise InvalidInput(
+                f'there is no data set: name one in datasets, or give data with target (datasets is "{NONE}")'
+            )
+        bar = open_progress(progress, math.inf, "maps")
+        maps: dict[str, Validity] = {}
+        resolvents: dict[str, Delocalisation | str] = {}
+        try:
+            for name, problem in data:
+                sizes = batch_sizes(problem.samples, QUICK if self.quick else SIZES)
+                maps[name] = validity_map(
+                    problem, sizes, workers=None if self.workers == 1 else self.workers, within=self.within,
+                    scale=self.scale, horizon=self.horizon,
+                )  # fmt: skip
+                try:
+                    resolvents[name] = delocalisation(problem, draws=QUICK if self.quick else DRAWS, seed=self.seed)
+                except InvalidInput as error:  # too few rows, or too many: the map stands without it
+                    resolvents[name] = str(error)
+                bar.update(1)
+        finally:
+            bar.close()
+        return ValidityResult(study, maps, resolvents)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ValidityResult(ResultOfStudy):
+    """What a run of the study gave.
+
+    Attributes
+    ----------
+    study : ValidityStudy
+    maps : mapping from data sets to compare.Validity
+        Over batch sizes.
+    resolvents : mapping from data sets to compare.Delocalisation, or the sentence why there is none
+        Whether the theorem on high dimension is about them.
+    """
+
+    study: ValidityStudy
+    maps: Mapping[str, Validity]
+    resolvents: Mapping[str, Delocalisation | str]

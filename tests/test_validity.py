@@ -1,0 +1,213 @@
+"""Ends of validity: against closed forms, against brute force, and against paths."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+
+from sgdlimits import compare, diffusions, discrete, problems
+from sgdlimits.compare._validity.crossings import components
+from sgdlimits.exact.errors import InvalidInput, OutOfReach
+
+LINE = problems.LeastSquares.from_arrays(
+    np.array([[1.0], [1.0]]), np.array([1.0, 1.0])
+)  # interpolated: no noise at rest
+
+
+def diabetes():
+    """The data with which most tests work."""
+    return problems.LeastSquares.from_dataset("diabetes", ridge=0.1)
+
+
+def largest(problem, limit, step_size, batch_size, horizon, x0=None):
+    """The error at every single step, by moments alone."""
+    sgd = discrete.SGD(problem, step_size, batch_size)
+    steps = int(np.ceil(horizon / problem.curvatures.min() / step_size))
+    x0 = np.zeros(problem.dimension) if x0 is None else x0
+    own, other = (
+        process.moments(x0, steps, record=range(steps + 1), quantities=("risk",))["risk"].values
+        for process in (sgd, limit(sgd))
+    )
+    return np.abs(other - own) / (own - problem.least_risk)
+
+
+def test_on_a_line_without_noise_the_end_is_that_of_a_closed_form():
+    """Gradient descent against its flow: (1 - s)^2k against exp(-2 s k) is worst at the last step of the horizon."""
+    found = compare.validity(LINE, over={"batch_size": [2]}, within=0.1, horizon=2.0, x0=np.zeros(1))
+    row = next(row for row in found.table() if row["process"] == "gradient flow")
+
+    def error(size):
+        steps = np.ceil(2.0 / size - 1e-9)
+        return np.exp(2 * steps * (-size - np.log1p(-size))) - 1 - 0.1
+
+    # the horizon is whole steps, so the error is sawtoothed: the found end is one of its crossings
+    assert abs(error(row["boundary"] * (1 - 1e-5))) < 0.02
+    assert row["boundary"] == pytest.approx(
+        brentq(lambda s: np.exp(4 * (-1 - np.log1p(-s) / s)) - 1.1, 1e-3, 0.5), rel=0.05
+    )
+
+
+@pytest.mark.parametrize("limit", [diffusions.GradientFlow, diffusions.OrnsteinUhlenbeck, diffusions.HomogenizedSGD])
+def test_at_the_end_the_error_of_some_step_is_the_allowance(limit):
+    """Assert by moments at every single step, and that no smaller step size of the scan is off."""
+    problem = diabetes()
+    found = compare.validity(
+        lambda step_size, batch_size: (sgd := discrete.SGD(problem, step_size, batch_size), limit.of(sgd)),
+        over={"batch_size": [16]}, within=0.05,
+    )  # fmt: skip
+    (row,) = found.table()
+    error = largest(problem, limit.of, row["boundary"], 16, 3.0)
+    assert error.max() == pytest.approx(0.05, rel=1e-5)
+    assert abs(int(error.argmax()) - row["step"]) <= 1
+    assert largest(problem, limit.of, row["boundary"] * 0.99, 16, 3.0).max() < 0.05
+    assert largest(problem, limit.of, row["boundary"] * 1.01, 16, 3.0).max() > 0.05
+
+
+def test_a_limit_whose_noise_is_another_at_rest_serves_at_no_step_size():
+    """Residuals that grow with the features: the noise at rest is not that of homogenized SGD, at any step size."""
+    generator = np.random.default_rng(3)
+    features = generator.standard_normal((300, 2)) * np.exp(generator.standard_normal((300, 1)))
+    labels = features.sum(axis=1) + generator.standard_normal(300) * np.abs(features[:, 0])
+    problem = problems.LeastSquares.from_arrays(features, labels)
+    found = compare.validity(problem, over={"batch_size": [1]}, horizon=40.0, within=0.05)
+    rows = {row["process"]: row for row in found.table()}
+    assert rows["homogenized SGD"]["status"] == "none" and rows["homogenized SGD"]["term"] == "closure"
+    assert rows["gradient flow"]["status"] == "none"
+    assert rows["modified equation, order 1"]["boundary"] > 0  # the control: with the true covariance it serves
+    assert "closure" in "".join(found.notes())
+
+
+@given(st.lists(st.floats(0.02, 0.9), min_size=1, max_size=4, unique=True), st.floats(0.01, 0.3))
+def test_components_of_a_known_set_are_found(places, within):
+    """An error that crosses its allowance at known step sizes."""
+    ends = np.sort(places)
+    if np.diff(np.log(ends), prepend=np.log(0.01)).min() < 0.1:
+        return  # nearer than the scan can tell
+    scan = np.geomspace(1e-3, 1.0, 200)
+
+    def error(size):
+        inside = np.searchsorted(ends, size) % 2 == 0
+        near = np.abs(np.log(size / ends)).min() if size < 1 else 1.0
+        return within * np.exp((-1 if inside else 1) * min(near, 1.0)) * min(1.0, 1e3 * size)
+
+    found = components(error, scan, within)
+    assert found.first is not None and found.first.high == pytest.approx(ends[0], rel=1e-6)
+    lows, highs = ends[1::2], list(ends[2::2])
+    assert [each.low for each in found.others] == pytest.approx(lows, rel=1e-6)
+    assert [each.high for each in found.others if not each.open] == pytest.approx(highs, rel=1e-6)
+
+
+def test_threads_and_the_order_of_cells_change_nothing():
+    """Assert equal bits."""
+    problem = diabetes()
+    one = compare.validity(problem, over={"batch_size": [1, 8]}, threads=1)
+    two = compare.validity(problem, over={"batch_size": [8, 1]}, threads=2)
+    assert np.array_equal(one.dataset["boundary"].values, two.dataset["boundary"].values[:, ::-1])
+
+
+def test_regions_and_figures_follow_from_the_errors(tmp_path):
+    """The first limit in the order that serves names the region; a saved result is the same."""
+    found = compare.validity(diabetes(), over={"batch_size": [1, 64]}, values=np.geomspace(1e-4, 0.4, 12))
+    regions = found.regions()
+    assert regions[0, 0] == 0 and regions.max() == len(found.order())
+    inside = found.dataset["error"].sel(process="gradient flow").values <= 0.05
+    assert ((regions == 0) == inside).all()
+    found.plot(), found.plot_errors(cell=1)
+    found.save(tmp_path / "validity.nc")
+    assert str(compare.Validity.load(tmp_path / "validity.nc")) == str(found)
+
+
+def test_scale_and_unit_are_what_they_say():
+    """The part that noise makes vanishes with it; a horizon in gradient-flow time is the same horizon."""
+    problem = diabetes()
+    length = 3.0 / problem.curvatures.min()
+    by_time = compare.validity(problem, over={"batch_size": [16]}, horizon=length, unit="gradient-flow time")
+    by_modes = compare.validity(problem, over={"batch_size": [16]})
+    assert np.array_equal(by_time.dataset["boundary"].values, by_modes.dataset["boundary"].values)
+    noise = compare.validity(problem, over={"batch_size": [16]}, scale="noise", within=0.2)
+    rows = {row["process"]: row for row in noise.table()}
+    assert rows["gradient flow"]["status"] == "none"  # it has no noise at all
+
+
+def noisy_line_up():
+    """A small problem whose horizon is short, and its gradient flow."""
+    generator = np.random.default_rng(0)
+    features = generator.standard_normal((60, 3))
+    problem = problems.LeastSquares.from_arrays(features, features.sum(axis=1) + 0.5 * generator.standard_normal(60))
+
+    def make(step_size):
+        sgd = discrete.SGD(problem, step_size, 4)
+        return sgd, diffusions.GradientFlow.of(sgd)
+
+    return make, {"values": np.geomspace(1e-3, 0.3, 14), "within": 0.3}
+
+
+def test_paths_find_the_exact_end_within_their_interval():
+    """One seed; the control: an end that is twice as large lies outside."""
+    make, options = noisy_line_up()
+    exact = compare.validity(make, **options).table()[0]["boundary"]
+    row = compare.validity(make, paths=2000, seed=2, **options).table()[0]
+    assert row["low"] <= exact <= row["high"]
+    assert not row["low"] <= 2 * exact <= row["high"]
+    assert row["low"] < row["boundary"] < row["high"]
+
+
+@pytest.mark.slow
+def test_intervals_of_ends_cover():
+    """At least 34 of 40 seeds: 38 are expected, fewer than 34 come once in fifty."""
+    make, options = noisy_line_up()
+    exact = compare.validity(make, **options).table()[0]["boundary"]
+    rows = [compare.validity(make, paths=1000, seed=seed, **options).table()[0] for seed in range(40)]
+    assert sum(row["low"] <= exact <= row["high"] for row in rows) >= 34
+
+
+def test_too_few_paths_for_the_allowance_are_refused():
+    """The sentence says how many would do."""
+    make, options = noisy_line_up()
+    with pytest.raises(OutOfReach, match="take some"):
+        compare.validity(make, paths=200, seed=0, **{**options, "within": 0.1})
+
+
+def test_a_scan_that_ends_above_says_so():
+    """What lies below the scan is not called never."""
+    make, options = noisy_line_up()
+    row = compare.validity(make, paths=2000, within=0.3, values=[0.1, 0.2, 0.3]).table()[0]
+    assert row["status"] == "at most" and row["high"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"within": 1.2}, r"within must lie in \(0, 1\)"),
+        ({"within": 0.0}, "within"),
+        ({"over": {"batch_size": []}}, "no values"),
+        ({"over": {"batch": [1]}}, "batch"),
+        ({"over": [1]}, "mapping"),
+        ({"values": [0.1, 0.01]}, "ascending"),
+        ({"scale": "size"}, "scale"),
+        ({"unit": "steps"}, "unit"),
+        ({"quantity": "norm"}, "quantity"),
+        ({"paths": 333}, "multiple of 20"),
+    ],
+)
+def test_bad_input_gets_one_sentence(options, words):
+    """Assert what is said."""
+    with pytest.raises(InvalidInput, match=words):
+        compare.validity(diabetes(), **{"over": {"batch_size": [1]}, **options})
+
+
+def test_a_horizon_beyond_counting_is_refused():
+    """A mode of tiny curvature is none of rounding, and takes more steps than can be counted."""
+    problem = problems.LeastSquares.from_arrays(np.diag([1.0, 1e-5]), np.ones(2))
+    with pytest.raises(OutOfReach, match="horizon"):
+        compare.validity(problem, horizon=1e6)
+
+
+def test_a_rule_without_moments_asks_for_paths():
+    """Adam has none."""
+    with pytest.raises(InvalidInput, match="paths="):
+        compare.validity(
+            lambda step_size: (sgd := discrete.SGD(diabetes(), step_size, rule="adam"), diffusions.AdamSDE.of(sgd)),
+            values=[1e-3, 1e-2],
+        )
