@@ -293,5 +293,5 @@ def stable_scale(setting: Setting, law: BasinLaw) -> float:
     """Scale of stable noise of which the linear force of the well makes a law of that interquartile range."""
     index = setting.stable_index
     curvature = setting.landscape.basins[setting.landscape.home].curvature
-    unit = 2 * float(StableLaw(index, 1.0).ppf(0.75))
+    unit = 2 * float(StableLaw(index, 1.0).ppf(np.array([0.75]))[0])
     return float(law.interquartile_range / unit * (index * curvature) ** (1 / index))

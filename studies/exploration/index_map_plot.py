@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.compare.style import NORMAL, SMALL, direct_labels, dress, panels, plain_decades
+from sgdlimits.compare.text_table import some
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -19,11 +20,13 @@ LINES = {0.0: ("no law above", "-"), 1.0: ("mean infinite", "--"), 2.0: ("varian
 )}  # fmt: skip
 REGIONS = {"no law": ("0.35", "no stationary law"), "light": ("1.0", "light"), "not known": ("#f4e3c1", "not known")}
 LEAST = 0.25  # index at which colours begin
+NARROW = 0.25  # part of the frame
 
 
 def plot(found: IndexMap) -> Figure:
     """A panel a side: colours for a finite index, and lines where moments become infinite, named at their ends."""
     from matplotlib.colors import ListedColormap, LogNorm
+    from matplotlib.ticker import NullLocator
 
     figure, axes = panels(2, height=6.4)
     cells, lines = found.cells, found.lines
@@ -45,7 +48,9 @@ def plot(found: IndexMap) -> Figure:
         _names(ax, regions, batch, size)
         dress(ax, "step size (per SGD step)", "batch size (samples)", TITLES[side])
         ax.grid(False)
-        ax.xaxis.set_major_formatter("{x:g}")
+        shown = batch[some(batch.size)]
+        ax.set_xticks(shown, [f"{one:g}" for one in shown])
+        ax.xaxis.set_minor_locator(NullLocator())
         plain_decades(ax)
     bar = figure.colorbar(mesh, ax=axes, shrink=0.8, extend="both", location="left")
     bar.set_label("tail index", fontsize=NORMAL)
@@ -95,5 +100,9 @@ def _names(ax: Any, regions: np.ndarray, batch: np.ndarray, size: np.ndarray) ->
     for region, (colour, words) in REGIONS.items():
         rows, columns = np.nonzero(regions == region)
         if rows.size >= 3:
-            x, y = np.exp(np.log(batch[rows]).mean()), np.exp(np.log(size[columns]).mean())
-            ax.text(x, y, words, fontsize=SMALL, ha="center", va="center", color="w" if colour == "0.35" else "k")
+            x, y = np.log(batch[rows]).mean(), np.exp(np.log(size[columns]).mean())
+            low, high = np.log(ax.get_xlim())
+            aside = (x - low) / (high - low) < NARROW  # else the words would begin beyond the frame
+            place = low + 0.02 * (high - low) if aside else x
+            ax.text(np.exp(place), y, words, fontsize=SMALL, ha="left" if aside else "center", va="center",
+                    color="w" if colour == "0.35" else "k")  # fmt: skip

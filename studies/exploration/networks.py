@@ -125,7 +125,8 @@ def look(task: Task, size: Size, seed: int, threads: int | None = None, workers:
         compare.index_and_test_error, task, steps=size.cell_steps, runs=size.cell_runs, estimators=CELL_ESTIMATORS,
         threads=threads if workers in (None, 1) else None,
     )  # fmt: skip
-    over = {"step_size": [stable * part for part in size.fractions], "batch_size": list(size.batches)}
+    sizes = [stable * part for part in size.fractions]
+    over: dict[str, Sequence[Any]] = {"step_size": sizes, "batch_size": list(size.batches)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FailedCells)  # counted in the notes
         grid = sweep(cell, over, seed=seed, workers=workers)
