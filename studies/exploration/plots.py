@@ -111,11 +111,12 @@ def grid(found: PublishedGrid) -> Figure:
     if found.runs:
         drawn = {**drawn, "published estimate": found.cells["published"].values}
     for ax, (words, values) in zip(axes, drawn.items()):
+        limit = 2.0 if ax is axes[0] else found.below
         ax.pcolormesh(np.arange(sizes.size + 1), np.arange(batches.size + 1), np.where(law, np.nan, 1.0),
                       cmap=_one_colour(), edgecolors="white", linewidth=0.5)  # fmt: skip
         for i in range(batches.size):
             for j in range(sizes.size):
-                text, colour = _cell(float(values[i, j]), law[i, j])
+                text, colour = _cell(float(values[i, j]), law[i, j], limit)
                 ax.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=SMALL - 2, color=colour)
         ax.set_xlim(0, sizes.size)
         ax.set_ylim(0, batches.size)
@@ -123,8 +124,8 @@ def grid(found: PublishedGrid) -> Figure:
         ax.set_yticks(np.arange(batches.size) + 0.5, [str(batch) for batch in batches])
         dress(ax, "batch size (samples)" if ax is axes[0] else "", "step size (per SGD step)", words)
         ax.grid(False)
-    return titled(figure, f"Published grid, d = {found.dimension}. Shaded: no stationary law; >46: lighter than any "
-                  f"sample tells. {found.finding}")  # fmt: skip
+    how = "Shaded: no stationary law; coloured: infinite variance, or what counts as such; >46: lighter than samples tell"
+    return titled(figure, f"Published grid, d = {found.dimension}. {how}. {found.finding}")
 
 
 def _one_colour() -> Any:
@@ -133,12 +134,13 @@ def _one_colour() -> Any:
     return ListedColormap([RUNAWAY])
 
 
-def _cell(value: float, law: bool) -> tuple[str, str]:
+def _cell(value: float, law: bool, limit: float) -> tuple[str, str]:
+    """What is written, and its colour: another below the limit."""
     if np.isnan(value):
         return ("–", GREY) if not law else ("?", GREY)
     if np.isinf(value) or value > 46:
         return ">46", GREY
-    return number(value, 3), COLOURS[0] if value > 2 else COLOURS[1]
+    return f"{value:.2f}", COLOURS[0] if value > limit else COLOURS[1]
 
 
 def index_map(name: str, found: Any) -> Figure:
