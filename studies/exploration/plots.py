@@ -124,7 +124,7 @@ def grid(found: PublishedGrid) -> Figure:
         ax.set_yticks(np.arange(batches.size) + 0.5, [str(batch) for batch in batches])
         dress(ax, "batch size (samples)" if ax is axes[0] else "", "step size (per SGD step)", words)
         ax.grid(False)
-    how = "Shaded: no stationary law; coloured: infinite variance, or what counts as such; >46: lighter than samples tell"
+    how = "Shaded: no stationary law; coloured: infinite variance, or what counts as such; >46: as good as light"
     return titled(figure, f"Published grid, d = {found.dimension}. {how}. {found.finding}")
 
 
