@@ -90,9 +90,7 @@ class ExplorationStudy(DataFileSettings):
         metavar="NAMES", allowed=dataset_names, several=True,
     )  # fmt: skip
     width: int = option(12, "networks", "hidden units")
-    runs: int = option(
-        200, "networks", "independent runs of a network; half as many, at least 100, of a cell of the published grid"
-    )  # fmt: skip
+    runs: int = option(200, "networks", "independent runs of a network, and of a cell of the published grid")
     updates: int = option(2000, "networks", "steps of each run")
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
     quick: bool = option(False, "run", "coarser grids, fewer runs and steps")
@@ -233,7 +231,7 @@ class ExplorationStudy(DataFileSettings):
 
         grid = published_grid(
             STEP_SIZES[1::4] if self.quick else STEP_SIZES, BATCH_SIZES[::3] if self.quick else BATCH_SIZES,
-            runs=QUICK_RUNS if self.quick else max(self.runs // 2, FEWEST_RUNS),
+            runs=QUICK_RUNS if self.quick else self.runs,
             steps=200 if self.quick else 1000, seed=self.seed, workers=workers_for(threads),
         )  # fmt: skip
         done()
