@@ -35,7 +35,7 @@ RIDGE = 0.1  # of index maps: rows of data alone may leave directions without a 
 QUICK_RUNS, QUICK_STEPS = 100, 400
 MAP_BATCHES, MAP_SIZES, MAP_RANGE = (1, 2, 4, 8, 16), 7, (0.2, 1.6)  # step sizes over thresholds: least 2, largest 0
 QUICK_BATCHES, QUICK_SIZES = (1, 4), 4
-POPULATIONS = {"generations": 120, "groups": 4}  # of index maps: smaller ones than usual, with their errors
+GENERATIONS, GROUPS = 120, 4  # of populations of index maps: smaller ones than usual, with their errors
 
 
 def workers_for(threads: int | None) -> int:
@@ -190,6 +190,8 @@ class ExplorationStudy(DataFileSettings):
         from sgdlimits.ensembles.progress import open_progress
 
         study = self.pinned()
+        if self.data is not None:  # a file that cannot be used is refused before minutes of other parts
+            self.mapped(), next(self.tasks())
         bar = open_progress(progress, math.inf, "parts")
         made: dict[str, Any] = {}
         try:
@@ -251,10 +253,11 @@ class ExplorationStudy(DataFileSettings):
         sizes = np.geomspace(low, high, count).tolist()
         found = index_map(
             problem, sizes, list(batches), workers=workers_for(threads), seed=self.seed,
-            paths=64 if self.quick else 128, **POPULATIONS,
+            paths=64 if self.quick else 128, generations=GENERATIONS, groups=GROUPS,
         )  # fmt: skip
         done()
         return {"map": (name, found)}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class ExplorationResult(ResultOfStudy):
