@@ -18,6 +18,7 @@ from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.sphere_growth import DIFFERENCE, Resolution, SphereGrowth
 from sgdlimits.exact.tail_index import TailIndex, positive_root, refuse_growth
 from sgdlimits.problems.quadratic import QuadraticProblem
+from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .even_moments import even_moments
 
@@ -72,7 +73,12 @@ class Operator:
 
 
 def operator_of(sgd: SGD, problem: QuadraticProblem, h: np.ndarray) -> Operator | None:
-    """Of SGD on a stream: momentum on a line, two unlike features, or three not far from alike; else None."""
+    """Of SGD on a stream: momentum on a line, two unlike features, or three not far from alike; else None.
+
+    None of rows of data: the operators are those of Gaussian features.
+    """
+    if not isinstance(problem, StreamingLeastSquares):
+        return None
     kept, scale = 1 - sgd.step_size * problem.ridge, sgd.step_size / sgd.batch_size
     circle = "the transfer operator on the circle, by collocation"
     if sgd.momentum and h.size == 1:

@@ -145,3 +145,42 @@ def test_a_secant_stays_between_the_signs():
     flat = secant_root(lambda x: (-0.01 if x < 5 else (x - 5) ** 2 - 0.01, 0.0), 2.0, 9.0, 1e-4)
     assert flat is not None and abs(flat.value - 5.1) < 1e-3
     assert secant_root(lambda x: (1 + x**2, 0.0), 1.0, 2.0, 1e-8) is None
+
+
+FEW_COLUMNS = [(2, 0.0), (3, 0.0), (1, 0.5)]  # columns and momentum for which a stream has a transfer operator
+
+
+def rows_of_signs(columns, mu=0.0):
+    """Rows that no Gaussian law describes, at 0.9 of the mean-square threshold."""
+    generator = np.random.default_rng(columns)
+    rows = np.sign(generator.standard_normal((40, columns))) * (1 + generator.exponential(size=(40, 1)))
+    problem = LeastSquares.from_arrays(rows, rows.sum(axis=1) + generator.standard_normal(40))
+    sgd = discrete.SGD(problem, 1e-3, 1, momentum=mu)
+    return replace(sgd, step_size=0.9 * sgd.stability().mean_square_threshold)
+
+
+def grown(sgd, order, paths=20_000, steps=60):
+    """log k(order) by a population of matrix products, written out."""
+    rows, d, mu = sgd.problem.range_modes, sgd.problem.rank, sgd.momentum
+    generator = np.random.default_rng(0)
+    x, before, logs = generator.standard_normal((paths, d)), np.zeros((paths, d)), []
+    for _ in range(steps):
+        a = rows[generator.integers(0, len(rows), paths)]
+        moved = x - sgd.step_size * a * (a * x).sum(axis=1, keepdims=True) + mu * (x - before)
+        size = np.sqrt(np.square(x).sum(axis=1) + np.square(before).sum(axis=1))
+        weight = (np.sqrt(np.square(moved).sum(axis=1) + np.square(x).sum(axis=1)) / size) ** order
+        logs.append(np.log(weight.mean()))
+        chosen = generator.choice(paths, paths, p=weight / weight.sum())
+        x, before = (array[chosen] / size[chosen, None] for array in (moved, x))
+    return np.mean(logs[steps // 3 :])
+
+
+@pytest.mark.parametrize(("columns", "mu"), FEW_COLUMNS)
+def test_rows_of_data_are_not_taken_for_gaussian_features(columns, mu):
+    """Assert log k(3) against products written out; that of features of the same covariance is far off."""
+    sgd = rows_of_signs(columns, mu)
+    found = moment_exponent(sgd, 3.0)
+    assert found.sampled
+    assert abs(found.value - grown(sgd, 3.0)) < 3 * found.error + 0.01
+    stream = StreamingLeastSquares(sgd.problem.eigenvalues, 0.0, np.ones(columns))
+    assert abs(moment_exponent(replace(sgd, problem=stream), 3.0).value - found.value) > 0.05
