@@ -11,14 +11,11 @@ import numpy as np
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.errors import OutOfReach
-from sgdlimits.exact.moment_growth import alike, isotropic_growth
 from sgdlimits.exact.stationary_law import Threshold
-from sgdlimits.problems.least_squares import LeastSquares
 
 from .kesten import TILTED, TINY, Populations, growth_of, highest_exponent, lyapunov_exponent, unlike
 from .moment_equations import quadratic_of, with_a_law_of_samples
-from .tail_index import batch_factors
-from .transfer_operators import operator_exponent, operator_of
+from .moment_exponents import is_sampled, moment_exponent
 
 if TYPE_CHECKING:
     from .sgd import SGD
@@ -27,6 +24,7 @@ Exponent = Callable[[float, bool], tuple[float, float]]  # of a step size, rough
 FIRST, LARGEST = 1e-3, 1e3  # of the mean-square threshold, how far past it the search begins and ends
 FEW, FURTHER = 3, 0.05  # directions up to which it begins further out: where they are many thresholds are close
 CLOSE, ROUGH = 1e-8, 1e-3  # part of the gap between thresholds to which a root is found, of numbers and of samples
+LEAST = -1e3  # exponent: a factor 0 makes it -inf
 WIDE = 0.02  # part of the gap over which the slope of an error is taken
 
 
@@ -95,25 +93,15 @@ def first_crossing(
 
 def _exponent(sgd: SGD) -> tuple[Exponent, bool]:
     """Of a step size: the exponent with its error; and whether it is sampled."""
-    problem, batch = quadratic_of(sgd), sgd.batch_size
-    h = problem.eigenvalues[problem.eigenvalues > 0]
-    if isinstance(problem, LeastSquares):
-        if not sgd.momentum and h.size == 1:
-            squares = np.square(problem.range_modes).sum(axis=1)
-            if batch_factors(sgd, problem, squares) is not None:
-                return lambda size, fine: (_factor(replace(sgd, step_size=size), problem, squares), 0.0), False
-    elif not sgd.momentum and alike(h):
-        return _refined(lambda size, fine: isotropic_growth(
-            h.size, 1 - size * problem.ridge, size / batch * float(h[0]), batch, 16 if fine else 12
-        ).exponent), False  # fmt: skip
-    elif operator_of(sgd, problem, h) is not None:
-        def of_operator(size: float, fine: bool) -> tuple[float, float]:
-            operator = operator_of(replace(sgd, step_size=size), problem, h)
-            assert operator is not None  # the same kind at every step size
-            return operator_exponent(operator, fine)
+    if not is_sampled(sgd):
 
-        return of_operator, False
-    sizes = Populations()
+        def known(size: float, fine: bool) -> tuple[float, float]:
+            found = moment_exponent(replace(sgd, step_size=size), 0.0, finely=fine)
+            return max(found.value, LEAST), found.error
+
+        return known, False
+    problem, sizes = quadratic_of(sgd), Populations()
+    h = problem.eigenvalues[problem.eigenvalues > 0]
 
     def sampled(size: float, fine: bool) -> tuple[float, float]:
         now = replace(sgd, step_size=size)
@@ -126,22 +114,3 @@ def _exponent(sgd: SGD) -> tuple[Exponent, bool]:
         ], highest_exponent(now))  # fmt: skip
 
     return sampled, True
-
-
-def _factor(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> float:
-    found = batch_factors(sgd, problem, squares)
-    assert found is not None  # the same batches at every step size
-    return max(found.exponent, -1e3)  # a factor 0 makes it -inf
-
-
-def _refined(exponent: Callable[[float, bool], float]) -> Exponent:
-    """With the difference of two resolutions as error, where the fine one is asked."""
-
-    def found(size: float, fine: bool) -> tuple[float, float]:
-        rough = exponent(size, False)
-        if not fine:
-            return rough, 0.0
-        better = exponent(size, True)
-        return better, abs(better - rough)
-
-    return found
