@@ -96,6 +96,17 @@ def student_quantile(confidence: float, degrees: float) -> float:
     return normal_quantile(confidence) if np.isinf(degrees) else float(stdtrit(degrees, (1 + confidence) / 2))
 
 
+def half_width(values: np.ndarray, confidence: float) -> np.ndarray:
+    """Of Student's interval of the mean over the first axis; values (R, ...), R at least 2."""
+    quantile = student_quantile(confidence, len(values) - 1)
+    return quantile * values.std(axis=0, ddof=1) / math.sqrt(len(values))
+
+
+def jackknife_error(left_out: np.ndarray) -> np.ndarray:
+    """Standard error from estimates (R, ...) without one of R groups each."""
+    return np.sqrt((1 - 1 / len(left_out)) * np.square(left_out - left_out.mean(axis=0)).sum(axis=0))
+
+
 def fieller(above: np.ndarray, below: np.ndarray, level: float) -> tuple[float, float, float]:
     """mean(above) / mean(below) of pairs (R,), with the interval that errs with probability `level` on each side.
 

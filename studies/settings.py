@@ -14,9 +14,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from sgdlimits.exact.errors import InvalidInput, nearest
+from sgdlimits.exact.errors import InvalidInput, flag, nearest
 
-from .options import options_of, shortened
+from .options import kind_of, options_of, shortened
 
 RERUN = "sgdlimits study --from study.toml"
 LARGEST = 1_000_000  # bytes of a settings file
@@ -26,6 +26,25 @@ class StudySettings:
     """What the settings of every study can do; a leaf is a frozen dataclass of fields made by `options.option`."""
 
     name: ClassVar[str]
+
+    def check_kinds(self) -> None:
+        """Refuse a text or a yes or no that is none; numbers are for each study to check.
+
+        Raises
+        ------
+        InvalidInput
+        """
+        for entry, _ in options_of(type(self)):
+            value, kind = getattr(self, entry.name), kind_of(entry)
+            if kind == "bool":
+                self.settle({entry.name: flag(entry.name, value)})
+            elif kind == "str" and not isinstance(value, str) and (value is not None or entry.default is not None):
+                raise InvalidInput(f"{entry.name} must be a text, got {shortened(value)}")
+
+    def settle(self, checked: Mapping[str, Any]) -> None:
+        """Put checked values in place of those that were given."""
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     @classmethod
     def from_toml(cls, path: str | os.PathLike[str]) -> Self:

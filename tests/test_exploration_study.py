@@ -215,3 +215,14 @@ def test_a_correlation_gives_its_own_verdict():
         found = compare.rank_correlation(grid(sign))
         assert claims.of_networks({"made": found})[0].verdict == found.verdict == verdict
     assert claims.of_networks({"made": None})[0].verdict == "undecided"
+
+
+@pytest.mark.parametrize(("classes", "named"), [(2, "mine"), (3, "diabetes (kind of mine is one of 3 classes)")])
+def test_the_map_is_of_the_file_if_least_squares_can_learn_its_target(tmp_path, classes, named):
+    """Of two classes too; of more it is of the named data set, and says why."""
+    rows = [f"{row % 7},{row % 5},{'abc'[row % classes]}" for row in range(60)]
+    path = tmp_path / "mine.csv"
+    path.write_text("\n".join(["one,other,kind", *rows]) + "\n")
+    name, problem = ExplorationStudy(data=str(path), target="kind", parts="map").mapped()
+    assert name == named
+    assert problem.samples == (60 if classes == 2 else 442)

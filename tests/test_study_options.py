@@ -28,7 +28,7 @@ def test_a_toml_of_another_study_or_type_is_refused(tmp_path):
     for text, sentence in (
         ('study = "other"\n[settings]\n', "holds the study 'other'"),
         ('study = "homogenized"\n', "needs study"),
-        ('study = "homogenized"\n[settings]\nstandardise = 1\n', "standardise must be true or false"),
+        ('study = "homogenized"\n[settings]\nstandardise = 1\n', "standardise must be True or False"),
         ('study = "homogenized"\n[settings]\npaths = "many"\n', "paths must be a whole number"),
     ):
         path.write_text(text)

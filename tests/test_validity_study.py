@@ -59,5 +59,5 @@ def test_an_empty_map_and_no_data_are_refused():
     """Assert what is said."""
     with pytest.raises(InvalidInput, match="empty"):
         validity_map(problems.LeastSquares.from_dataset("diabetes"), [])
-    with pytest.raises(InvalidInput, match="no data set"):
+    with pytest.raises(InvalidInput, match="no data file"):
         ValidityStudy(datasets="none").run()

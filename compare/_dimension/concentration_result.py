@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import one_of
 
-from ..estimates import student_quantile
+from ..estimates import half_width
 from ..results import Result
 from ..text_table import NOTHING, TextTable, number, rounded
 
@@ -151,5 +151,5 @@ class Concentration(Result):
 def _interval(values: np.ndarray) -> tuple[float, float, float, float]:
     """Mean, standard error and interval over draws."""
     mean, error = float(values.mean()), float(values.std(ddof=1)) / math.sqrt(values.size)
-    half = student_quantile(LEVEL, values.size - 1) * error
+    half = float(half_width(values, LEVEL))
     return mean, error, mean - half, mean + half

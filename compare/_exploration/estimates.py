@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.ensembles.summaries import clopper_pearson
 
-from ..estimates import fieller, student_quantile
+from ..estimates import fieller, half_width
 from .visits import Seen
 
 UNLIKE = 1e-3  # probability by chance, below which times are not called exponential
@@ -78,8 +78,8 @@ def mean_time(times: np.ndarray, steps: int, confidence: float, what: str, settl
             f"no path of {paths} {what} in {steps} steps: a lower bound, by the share that may do so",
         )
     if events == paths:
-        mean, error = float(cut.mean()), float(cut.std(ddof=1)) / math.sqrt(paths)
-        stretch = math.exp(student_quantile(confidence, paths - 1) * error / mean)
+        mean = float(cut.mean())
+        stretch = math.exp(float(half_width(cut, confidence)) / mean)
         return Estimate(mean, mean / stretch, mean * stretch, events)
     why = "from wells on the way, so that what is still to come is not known"
     if settles:
@@ -87,7 +87,7 @@ def mean_time(times: np.ndarray, steps: int, confidence: float, what: str, settl
         if found is not None:
             return Estimate(*found, events, f"{seen}: the mean as of an exponential law after {steps // 4} steps")
         why = "at times unlike an exponential law"
-    low = float(cut.mean()) - student_quantile(1 - 2 * miss, paths - 1) * float(cut.std(ddof=1)) / math.sqrt(paths)
+    low = float(cut.mean()) - float(half_width(cut, 1 - 2 * miss))
     low = max(low, steps * (1 - clopper_pearson(events, paths, 2 * miss)[1]))
     return Estimate(math.nan, low, math.inf, events, f"{seen}, {why}: a lower bound")
 
@@ -107,7 +107,7 @@ def _settled(times: np.ndarray, steps: int, confidence: float) -> tuple[float, f
         return None
     stays, rest = late.size / paths, total / came.size
     scale = np.minimum(times, first) + rest * (times > first)
-    half = student_quantile(confidence, paths - 1) * float(scale.std(ddof=1)) / math.sqrt(paths)
+    half = float(half_width(scale, confidence))
     low = 2 * total / chi2.ppf(1 - miss / 2, 2 * came.size + 2)
     high = 2 * total / chi2.ppf(miss / 2, 2 * came.size)
     value = float(scale.mean())
@@ -130,8 +130,8 @@ def _ratio(above: np.ndarray, below: np.ndarray, miss: float) -> Estimate:
 
 def _share(shares: np.ndarray, hits: int, bound: float, confidence: float) -> Estimate:
     """Share of the time of a run: a mean over independent paths."""
-    mean, paths = float(shares.mean()), len(shares)
+    mean = float(shares.mean())
     if hits < FEWEST:
         return Estimate(mean, 0.0, bound, hits, "few paths entered the target: bounded by the share of those that do")
-    half = student_quantile(confidence, paths - 1) * float(shares.std(ddof=1)) / math.sqrt(paths)
+    half = float(half_width(shares, confidence))
     return Estimate(mean, max(mean - half, 0.0), min(mean + half, 1.0), hits)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..drops import SIZE, event
-from ..estimates import student_quantile
+from ..estimates import half_width
 from ..style import COLOURS, GREY, LINES, SMALL, axes_of, direct_labels, dress, plain_decades
 from .functions import PAIRS, UNSNAPPED, equal
 
@@ -64,7 +64,7 @@ def losses(dataset: xarray.Dataset, ax: Axes | None = None, label: bool = True) 
 
 def _half(values: np.ndarray) -> np.ndarray:
     """Half of Student's interval of means over the first axis (R, ...): seeds are few."""
-    return student_quantile(CONFIDENCE, len(values) - 1) * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    return half_width(values, CONFIDENCE)
 
 
 def _log_losses(ax: Axes, least: float) -> None:

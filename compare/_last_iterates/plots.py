@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..estimates import mean_and_error, student_quantile
+from ..estimates import half_width, jackknife_error, student_quantile
 from ..style import GREY, SMALL, axes_of, beyond, direct_labels, dress, panels, styles
 from .rows import groups_of
 
@@ -65,8 +65,7 @@ def _survival(
     count = int(runs.max()) + 1
     many = np.bincount(runs, minlength=count)
     shares = np.stack([np.bincount(runs, weights=sizes >= each, minlength=count) / many for each in t], axis=1)
-    mean, error = mean_and_error(shares)
-    half = student_quantile(level, count - 1) * error
+    mean, half = shares.mean(axis=0), half_width(shares, level)
     ax.fill_between(t, np.maximum(mean - half, 0.2 / ordered.size), mean + half, color=colour, alpha=0.15, linewidth=0)
     ax.plot(t, mean, color=colour, linestyle=line, linewidth=1.1)
     return float(t[0]), float(mean[0])
@@ -79,9 +78,7 @@ def _hill(
     whole = _shapes(sizes, k)
     groups = groups_of(int(runs.max()) + 1, told["groups"])
     parts = np.stack([_shapes(sizes[~np.isin(runs, group)], k) for group in groups])
-    count = len(groups)
-    error = np.sqrt((count - 1) / count * np.square(parts - parts.mean(axis=0)).sum(axis=0))
-    half = student_quantile(told["confidence"], count - 1) * error
+    half = student_quantile(told["confidence"], len(groups) - 1) * jackknife_error(parts)
     high = 1 / np.maximum(whole - half, 1e-9)
     ax.fill_between(k, 1 / (whole + half), high, color=colour, alpha=0.15, linewidth=0)
     ax.plot(k, 1 / whole, color=colour, linewidth=1.1)

@@ -12,7 +12,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from .._tails.rows import NAMES
-from ..estimates import student_quantile
+from ..estimates import jackknife_error, student_quantile
 from ..tail_estimators import TailEstimate, against_lognormal
 from ..tail_estimators.samples import FEWEST_ABOVE
 from ..text_table import number
@@ -127,8 +127,7 @@ def shape_interval(whole: TailEstimate, parts: list[TailEstimate], level: float)
     with the shape that it had: that of a light tail may be negative.
     """
     count, shapes = len(parts), np.array([raw_shape(part) for part in parts])
-    error = math.sqrt((count - 1) / count * float(np.square(shapes - shapes.mean()).sum()))
-    half, middle = student_quantile(level, count - 1) * error, raw_shape(whole)
+    half, middle = student_quantile(level, count - 1) * float(jackknife_error(shapes)), raw_shape(whole)
     open_end = math.isinf(whole.upper) or middle <= half
     return 1 / max(middle + half, TINY), math.inf if open_end else 1 / (middle - half)
 

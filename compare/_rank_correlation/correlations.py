@@ -9,7 +9,7 @@ import numpy as np
 
 from sgdlimits.ensembles.random import Noise, Purpose
 
-from ..estimates import student_quantile
+from ..estimates import jackknife_error, student_quantile
 
 SPEARMAN, KENDALL = "spearman", "kendall"
 LARGEST = 1 - 1e-9  # correlation from which Fisher's transform is as good as infinite
@@ -99,7 +99,7 @@ def _over_cells(
     z = np.arctanh(np.clip(parts[np.isfinite(parts)], -LARGEST, LARGEST))
     if z.size < 3:
         return -1.0, 1.0
-    error = math.sqrt((z.size - 1) / z.size * float(np.square(z - z.mean()).sum()))
+    error = float(jackknife_error(z))
     # Independent ranks have this error; a sample by chance in order has too small a one.
     by_chance = kendall_by_chance(one, other) * (1 - value**2) if method == KENDALL else 1 / math.sqrt(n - 1)
     error = max(error, by_chance)

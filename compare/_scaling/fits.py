@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..estimates import student_quantile
+from ..estimates import half_width, jackknife_error, student_quantile
 from .theory import FLOOR, KERNEL, SPECTRUM, PowerLaws, Terms
 
 if TYPE_CHECKING:
@@ -186,8 +186,7 @@ def _frontier(dataset: xarray.Dataset, laws: PowerLaws) -> list[Exponent]:
     count = len(values)
     whole_fit, here = fitted(values.mean(axis=0)), fitted(theory)
     parts_fit = np.array([fitted(np.delete(values, draw, axis=0).mean(axis=0)) for draw in range(count)])
-    error = np.sqrt((count - 1) / count * np.square(parts_fit - parts_fit.mean(axis=0)).sum(axis=0))
-    half = student_quantile(LEVEL, count - 1) * error
+    half = student_quantile(LEVEL, count - 1) * jackknife_error(parts_fit)
     ends = [mean[kept[0]], mean[kept[-1]]]
     first, last = (end[0] if end is not None else math.nan for end in ends)
     return [
@@ -237,5 +236,5 @@ def _slopes(x: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _mean(slopes: np.ndarray) -> tuple[float, float, float]:
     """Mean and interval over draws."""
     mean = float(slopes.mean())
-    half = student_quantile(LEVEL, slopes.size - 1) * float(slopes.std(ddof=1)) / math.sqrt(slopes.size)
+    half = float(half_width(slopes, LEVEL))
     return mean, mean - half, mean + half

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..estimates import mean_and_error, student_quantile
+from ..estimates import half_width
 
 ROUNDING = 1e-13  # of a logarithm
 
@@ -60,8 +60,7 @@ def statistics(values: np.ndarray, sizes: np.ndarray, levels: np.ndarray, confid
 
 def over_runs(values: np.ndarray, confidence: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Mean (step,) of independent runs (run, step), and the ends of Student's interval."""
-    mean, error = mean_and_error(values)
-    half = student_quantile(confidence, len(values) - 1) * error
+    mean, half = values.mean(axis=0), half_width(values, confidence)
     return mean, mean - half, mean + half
 
 
@@ -73,6 +72,6 @@ def quantile_over_runs(values: np.ndarray, level: float, confidence: float) -> t
     """
     value = float(np.quantile(values, level))
     shares = (values <= value).mean(axis=1)
-    half = student_quantile(confidence, len(values) - 1) * float(shares.std(ddof=1)) / np.sqrt(len(values))
+    half = float(half_width(shares, confidence))
     low, high = np.quantile(values, [max(level - half, 0.0), min(level + half, 1.0)])
     return value, float(low), float(high)

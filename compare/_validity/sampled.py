@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from scipy.special import stdtrit
 
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, OverflowedPaths, StabilityWarning
 
 from .._bounds.curves import grid
 from ..capabilities import has_moments, risk_floor
+from ..estimates import jackknife_error, student_quantile
 from .curves import Horizon, curve
 
 GROUPS = 20
@@ -148,8 +148,7 @@ def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> di
     whole = root(everyone)
     parts = np.array([root(np.arange(GROUPS) != group) for group in range(GROUPS)])
     value = GROUPS * whole - (GROUPS - 1) * parts.mean()
-    error = math.sqrt((GROUPS - 1) / GROUPS * float(np.square(parts - parts.mean()).sum()))
-    half = float(stdtrit(GROUPS - 1, 0.5 + LEVEL / 2)) * error
+    half = student_quantile(LEVEL, GROUPS - 1) * float(jackknife_error(parts))
     low, end, high = (math.exp(value + sign * half) for sign in (-1, 0, 1))
     return _told(cell, label, scan, end, low, high, "", end)
 

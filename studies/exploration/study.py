@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, flag, non_negative, one_of, positive, whole_number
+from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, whole_number
 from sgdlimits.exact.threads import threads_of
-from sgdlimits.studies.data_files import DataFileSettings
-from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.studies.data_files import NamedDataSettings, named_data
+from sgdlimits.studies.options import option
 from sgdlimits.studies.results import ResultOfStudy
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from .published_grid import PublishedGrid
 
 PARTS = ("basins", "networks", "grid", "map")
-NONE = "none"  # of the named data sets
 FEWEST_PATHS, FEWEST_RUNS = 64, 100
 MOST_WORKERS = 8
 RIDGE = 0.1  # of index maps: rows of data alone may leave directions without a law
@@ -44,7 +43,7 @@ def workers_for(threads: int | None) -> int:
 
 
 @dataclass(frozen=True)
-class ExplorationStudy(DataFileSettings):
+class ExplorationStudy(NamedDataSettings):
     """Settings of the study; `run` computes it.
 
     Attributes
@@ -84,11 +83,7 @@ class ExplorationStudy(DataFileSettings):
     stable_index: float = option(1.7, "basins", "of the noise of stable Langevin, above 1 and below 2")
     paths: int = option(256, "basins", "of each process")
     steps: int = option(10_000, "basins", "of each path")
-    datasets: str = option(
-        "digits,diabetes", "networks",
-        lambda: f"named data sets that networks learn: {', '.join(dataset_names())}; {NONE}: no other than --data",
-        metavar="NAMES", allowed=dataset_names, several=True,
-    )  # fmt: skip
+    datasets: str = named_data("digits,diabetes", "networks", "named data sets that networks learn")
     width: int = option(12, "networks", "hidden units")
     runs: int = option(200, "networks", "independent runs of a network, and of a cell of the published grid")
     updates: int = option(2000, "networks", "steps of each run")
@@ -96,15 +91,10 @@ class ExplorationStudy(DataFileSettings):
     quick: bool = option(False, "run", "coarser grids, fewer runs and steps")
 
     def __post_init__(self) -> None:
-        for name in ("parts", "widths", "datasets"):
-            if not isinstance(getattr(self, name), str):
-                raise InvalidInput(f"{name} must be a text, got {getattr(self, name)!r}")
-        flag("quick", self.quick)
-        self.check_file()
+        self.check_kinds()
         for name in self.chosen:
             one_of("parts", name, list(PARTS))
-        for name in self.names:
-            one_of("datasets", name, list(dataset_names()))
+        self.check_data("networks" in self.chosen)
         checked: dict[str, Any] = {
             "barrier": positive("barrier", self.barrier), "step_size": positive("step_size", self.step_size),
             "multiplicative": non_negative("multiplicative", self.multiplicative),
@@ -115,12 +105,9 @@ class ExplorationStudy(DataFileSettings):
             "updates": whole_number("updates", self.updates, 100),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
         }  # fmt: skip
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        self.settle(checked)
         if not 1 < self.stable_index < 2:
             raise InvalidInput(f"stable_index must be above 1 and below 2, got {self.stable_index:g}")
-        if "networks" in self.chosen and not self.names and self.data is None:
-            raise InvalidInput(f"datasets is {NONE!r} and no data file is given: name a data set, or give data")
         if "basins" in self.chosen:
             self.setting()
 
@@ -128,11 +115,6 @@ class ExplorationStudy(DataFileSettings):
     def chosen(self) -> list[str]:
         """The parts."""
         return [name.strip() for name in self.parts.split(",")]
-
-    @property
-    def names(self) -> list[str]:
-        """The named data sets."""
-        return [] if self.datasets == NONE else [name.strip() for name in self.datasets.split(",")]
 
     @property
     def sizes(self) -> list[float]:
@@ -165,12 +147,16 @@ class ExplorationStudy(DataFileSettings):
         yield from named_tasks(self.names, self.width, self.seed)
 
     def mapped(self) -> tuple[str, LeastSquares]:
-        """Name and least squares of the index map: the file, or diabetes."""
+        """Name and least squares of the index map: the file; without one, or with many classes as target, diabetes."""
         from sgdlimits.problems import LeastSquares
 
-        if self.data is None:
-            return "diabetes", LeastSquares.from_dataset("diabetes", ridge=RIDGE)
-        return Path(self.data).stem, self.read_file(RIDGE)
+        ending = ""
+        if self.data is not None:
+            name, classes = Path(self.data).stem, self.read_table().classes
+            if len(classes) <= 2:
+                return name, self.read_file(RIDGE)
+            ending = f" ({self.target} of {name} is one of {len(classes)} classes)"
+        return f"diabetes{ending}", LeastSquares.from_dataset("diabetes", ridge=RIDGE)
 
     def run(self, progress: Any = None, threads: int | None = None) -> ExplorationResult:
         """Compute every part that was chosen.
@@ -191,7 +177,8 @@ class ExplorationStudy(DataFileSettings):
 
         study = self.pinned()
         if self.data is not None:  # a file that cannot be used is refused before minutes of other parts
-            self.mapped(), next(self.tasks())
+            next(self.tasks())
+            self.mapped()
         bar = open_progress(progress, math.inf, "parts")
         made: dict[str, Any] = {}
         try:

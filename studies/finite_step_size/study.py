@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, whole_number
-from sgdlimits.studies.data_files import DataFileSettings
-from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.exact.errors import non_negative, whole_number
+from sgdlimits.studies.data_files import NamedDataSettings, named_data
+from sgdlimits.studies.options import option
 from sgdlimits.studies.results import ResultOfStudy
 
 if TYPE_CHECKING:
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
     from sgdlimits.studies.verdicts import Verdict
     from .curves import Curve
 
-NONE = "none"  # of the named data sets
 FEWEST = 500  # paths
 HELD_OUT = 0.2  # of the rows of a data set
 FULL, QUICK = 9, 5  # points of a curve
 
 
 @dataclass(frozen=True)
-class FiniteStepSizeStudy(DataFileSettings):
+class FiniteStepSizeStudy(NamedDataSettings):
     """Settings of the study; `run` computes it.
 
     Attributes
@@ -51,11 +50,7 @@ class FiniteStepSizeStudy(DataFileSettings):
     """
 
     name: ClassVar[str] = "finite-step-size"
-    datasets: str = option(
-        "diabetes,airfoil", "data sets",
-        lambda: f"named data sets, separated by commas: {', '.join(dataset_names())}; {NONE}: no other than --data",
-        metavar="NAMES", allowed=dataset_names, several=True,
-    )  # fmt: skip
+    datasets: str = named_data("diabetes,airfoil")
     batch_size: int = option(4, "data sets", "batch size on the data sets")
     ridge: float = option(0.1, "data sets", "of the objective, at least 0")
     paths: int = option(10_000, "run", "of each simulated point")
@@ -63,42 +58,21 @@ class FiniteStepSizeStudy(DataFileSettings):
     quick: bool = option(False, "run", "fewer points of each curve")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.datasets, str):
-            raise InvalidInput(f"datasets must be a text, got {self.datasets!r}")
-        if not isinstance(self.quick, bool):
-            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
-        self.check_file()
-        for name in self.names:
-            one_of("datasets", name, list(dataset_names()))
+        self.check_data(needed=False)
         checked: dict[str, Any] = {
             "batch_size": whole_number("batch_size", self.batch_size, 1),
             "ridge": non_negative("ridge", self.ridge),
             "paths": whole_number("paths", self.paths, FEWEST),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
         }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def names(self) -> list[str]:
-        """The named data sets."""
-        return [] if self.datasets == NONE else [name.strip() for name in self.datasets.split(",")]
+        self.settle(checked)
 
     def problems(self) -> Iterator[tuple[str, LeastSquares]]:
         """Names and data sets, the file first."""
         from sgdlimits.problems import LeastSquares
-        from sgdlimits.problems.csv_files import CsvFormat
-        from sgdlimits.problems.tables import read_csv
 
         if self.data is not None:
-            path, target, form = self.checked_file()
-            table = read_csv(path, target, form=CsvFormat(**form), classes=None)
-            if len(table.classes) > 2:
-                raise InvalidInput(
-                    f"the target {target!r} has {len(table.classes)} different texts, and this study takes numbers or "
-                    "two classes: take another column, or study golden-path"
-                )
-            yield Path(self.data).stem, LeastSquares.from_table(table, self.ridge, True, HELD_OUT, self.seed)
+            yield Path(self.data).stem, self.read_file(self.ridge, True, HELD_OUT, self.seed)
         for name in self.names:
             yield name, LeastSquares.from_dataset(name, ridge=self.ridge, test_fraction=HELD_OUT, seed=self.seed)
 

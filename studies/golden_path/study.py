@@ -80,10 +80,6 @@ class GoldenPathStudy(DataFileSettings):
 
     def __post_init__(self) -> None:
         self.check_file()
-        if not (self.tasks is None or isinstance(self.tasks, str)):
-            raise InvalidInput(f"tasks must be a text, got {self.tasks!r}")
-        if not isinstance(self.quick, bool):
-            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
         for name in self.chosen:
             one_of("tasks", name, list(task_names()))
         checked: dict[str, Any] = {
@@ -97,8 +93,7 @@ class GoldenPathStudy(DataFileSettings):
             "width": whole_number("width", self.width, 0),
             "test_fraction": positive("test_fraction", self.test_fraction),
         }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        self.settle(checked)
         if checked["margin"] >= 1:
             raise InvalidInput(f"margin must be below 1, got {checked['margin']!r}")
         if checked["low_batch_size"] < checked["batch_size"]:

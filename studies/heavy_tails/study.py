@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, whole_number
-from sgdlimits.studies.data_files import DataFileSettings
-from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.exact.errors import InvalidInput, non_negative, positive, whole_number
+from sgdlimits.studies.data_files import NamedDataSettings, named_data
+from sgdlimits.studies.options import option
 from sgdlimits.studies.results import ResultOfStudy
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from .optimisers import OptimiserTail
     from .paper_table import TableRow
 
-NONE = "none"  # of the named data sets
 FRACTION = 0.9  # of SGD's mean-square threshold, by default
 FEWEST = 500  # paths, of which a tail of any index can be fitted
 FULL = {"paths": 128, "generations": 150, "groups": 4}  # populations behind each index of SGD in the table
@@ -29,7 +28,7 @@ QUICK = {"paths": 64, "generations": 80, "groups": 4}
 
 
 @dataclass(frozen=True)
-class HeavyTailsStudy(DataFileSettings):
+class HeavyTailsStudy(NamedDataSettings):
     """Settings of the study; `run` computes it.
 
     Attributes
@@ -58,12 +57,7 @@ class HeavyTailsStudy(DataFileSettings):
     """
 
     name: ClassVar[str] = "heavy-tails"
-    datasets: str = option(
-        "diabetes,airfoil,concrete", "table",
-        lambda: f"named data sets of the table, separated by commas: {', '.join(dataset_names())}; {NONE}: no other "
-        "than --data", metavar="NAMES",
-        allowed=dataset_names, several=True,
-    )  # fmt: skip
+    datasets: str = named_data("diabetes,airfoil,concrete", "table", "named data sets of the table")
     batch_sizes: str = option("1,4", "table", "batch sizes of the table, separated by commas", metavar="NUMBERS")
     fraction: float | None = option(
         None, "table", "step size over SGD's exact mean-square threshold, below 1",
@@ -80,16 +74,7 @@ class HeavyTailsStudy(DataFileSettings):
     quick: bool = option(False, "run", "fewer values in each sweep, smaller populations")
 
     def __post_init__(self) -> None:
-        for name in ("datasets", "batch_sizes"):
-            if not isinstance(getattr(self, name), str):
-                raise InvalidInput(f"{name} must be a text, got {getattr(self, name)!r}")
-        if not isinstance(self.quick, bool):
-            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
-        self.check_file()
-        for name in self.names:
-            one_of("datasets", name, list(dataset_names()))
-        if self.data is None and not self.names:
-            raise InvalidInput(f"datasets is {NONE!r} and no data file is given: name a data set, or give data")
+        self.check_data()
         self.sizes  # noqa: B018 - refuses what is no number
         checked: dict[str, Any] = {
             "ridge": non_negative("ridge", self.ridge),
@@ -107,16 +92,10 @@ class HeavyTailsStudy(DataFileSettings):
             checked["step_size"] = positive("step_size", self.step_size)
         else:
             checked["fraction"] = FRACTION if self.fraction is None else positive("fraction", self.fraction)
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        self.settle(checked)
         for name in ("fraction", "confidence"):
             if checked.get(name, 0) >= 1:
                 raise InvalidInput(f"{name} must be below 1, got {checked[name]!r}")
-
-    @property
-    def names(self) -> list[str]:
-        """The data sets."""
-        return [] if self.datasets == NONE else [name.strip() for name in self.datasets.split(",")]
 
     @property
     def sizes(self) -> list[int]:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 SGD_GROUP, RUN = "SGD", "run"
 PROCESSES = ("homogenized", "modified", "ornstein-uhlenbeck", "gradient-flow")
-TEXTS = ("dataset", "processes", "solver")
 FRACTION = 0.25  # default step size, as a part of SGD's mean-square threshold
 RECORDED = 50
 MOST_BOUNDED = 60  # directions up to which bounds over all steps take seconds
@@ -102,16 +101,10 @@ class HomogenizedStudy(DataFileSettings):
         self.check_file()
         if self.data is None and self.dataset is None:
             object.__setattr__(self, "dataset", "diabetes")
-        for name in TEXTS:
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise InvalidInput(f"{name} must be a text, got {shortened(value)}")
         for name in self.others:
             one_of("processes", name, PROCESSES)
         if not self.others or len(set(self.others)) < len(self.others):
             raise InvalidInput(f"processes must name at least one of {', '.join(PROCESSES)}, each once")
-        if not isinstance(self.standardise, bool):
-            raise InvalidInput(f"standardise must be true or false, got {shortened(self.standardise)}")
         one_of("sampling", self.sampling, _samplings())
         checked: dict[str, Any] = {
             "test_fraction": non_negative("test_fraction", self.test_fraction),
@@ -134,8 +127,7 @@ class HomogenizedStudy(DataFileSettings):
         for name in ("ridge", "label_noise"):
             if abs(checked[name]) > LARGEST:
                 raise InvalidInput(f"{name} must be at most {LARGEST:g} in size, got {checked[name]:g}")
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        self.settle(checked)
         if self.test_fraction >= 1 or self.confidence >= 1 or self.momentum >= 1:
             name = next(n for n in ("test_fraction", "confidence", "momentum") if getattr(self, n) >= 1)
             raise InvalidInput(f"{name} must be below 1, got {getattr(self, name)!r}")

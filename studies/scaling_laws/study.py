@@ -60,11 +60,7 @@ class ScalingLawsStudy(StudySettings):
     def __post_init__(self) -> None:
         from sgdlimits.compare._scaling.theory import PowerLaws
 
-        for name in ("laws", "dimensions"):
-            if not isinstance(getattr(self, name), str):
-                raise InvalidInput(f"{name} must be a text, got {getattr(self, name)!r}")
-        if not isinstance(self.quick, bool):
-            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
+        self.check_kinds()
         pairs = [PowerLaws(*pair) for pair in self.pairs]
         if len(set(pairs)) < len(pairs):
             raise InvalidInput(f"laws has a pair twice: {self.laws}")
@@ -80,8 +76,7 @@ class ScalingLawsStudy(StudySettings):
         }
         if checked["fraction"] >= 1:
             raise InvalidInput(f"fraction must lie in (0, 1), got {self.fraction:g}")
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        self.settle(checked)
 
     @property
     def pairs(self) -> list[tuple[float, float]]:

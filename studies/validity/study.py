@@ -9,22 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, positive, seed_number, whole_number
-from sgdlimits.studies.data_files import DataFileSettings
-from sgdlimits.studies.options import dataset_names, option
+from sgdlimits.studies.data_files import NamedDataSettings
+from sgdlimits.studies.options import option
 from sgdlimits.studies.results import ResultOfStudy
 
 if TYPE_CHECKING:
     from sgdlimits.compare import Delocalisation, Validity
     from sgdlimits.problems import LeastSquares
 
-NONE = "none"  # of the named data sets
 SIZES, QUICK = 14, 5  # batch sizes of a map
 DRAWS = 20  # of Gaussian features beside the data; QUICK of them where it is to be quick
 SCALES = ("excess", "noise")
 
 
 @dataclass(frozen=True)
-class ValidityStudy(DataFileSettings):
+class ValidityStudy(NamedDataSettings):
     """Settings of the study; `run` computes it.
 
     Attributes
@@ -49,11 +48,6 @@ class ValidityStudy(DataFileSettings):
     """
 
     name: ClassVar[str] = "validity"
-    datasets: str = option(
-        "diabetes", "data sets",
-        lambda: f"named data sets, separated by commas: {', '.join(dataset_names())}; {NONE}: no other than --data",
-        metavar="NAMES", allowed=dataset_names, several=True,
-    )  # fmt: skip
     ridge: float = option(0.1, "data sets", "of the objective, at least 0")
     within: float = option(0.05, "question", "the error that is allowed, in (0, 1)")
     scale: str = option("excess", "question", "what errors are relative to", allowed=lambda: SCALES)
@@ -63,13 +57,7 @@ class ValidityStudy(DataFileSettings):
     quick: bool = option(False, "run", "fewer batch sizes")
 
     def __post_init__(self) -> None:
-        if not isinstance(self.datasets, str):
-            raise InvalidInput(f"datasets must be a text, got {self.datasets!r}")
-        if not isinstance(self.quick, bool):
-            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
-        self.check_file()
-        for name in self.names:
-            one_of("datasets", name, list(dataset_names()))
+        self.check_data()
         one_of("scale", self.scale, SCALES)
         checked: dict[str, Any] = {
             "ridge": non_negative("ridge", self.ridge),
@@ -80,13 +68,7 @@ class ValidityStudy(DataFileSettings):
         }
         if checked["within"] >= 1:
             raise InvalidInput(f"within must lie in (0, 1), as a part of the {self.scale}, got {self.within:g}")
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
-
-    @property
-    def names(self) -> list[str]:
-        """The named data sets."""
-        return [] if self.datasets == NONE else [name.strip() for name in self.datasets.split(",")]
+        self.settle(checked)
 
     def problems(self) -> Iterator[tuple[str, LeastSquares]]:
         """Names and data sets, the file first."""
@@ -118,10 +100,6 @@ class ValidityStudy(DataFileSettings):
 
         study = self.pinned()
         data = list(study.problems())
-        if not data:
-            raise InvalidInput(
-                f'there is no data set: name one in datasets, or give data with target (datasets is "{NONE}")'
-            )
         bar = open_progress(progress, math.inf, "maps")
         maps: dict[str, Validity] = {}
         resolvents: dict[str, Delocalisation | str] = {}

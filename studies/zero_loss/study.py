@@ -74,10 +74,7 @@ class ZeroLossStudy(StudySettings):
     def __post_init__(self) -> None:
         from sgdlimits.compare.verdicts import relative_tolerance
 
-        if not isinstance(self.dataset, str):
-            raise InvalidInput(f"dataset must be a text, got {self.dataset!r}")
-        if not isinstance(self.quick, bool):
-            raise InvalidInput(f"quick must be true or false, got {self.quick!r}")
+        self.check_kinds()
         checked: dict[str, Any] = {
             "rows": whole_number("rows", self.rows, 4),
             "paths": whole_number("paths", self.paths, FEWEST, MOST_PATHS),
@@ -85,8 +82,7 @@ class ZeroLossStudy(StudySettings):
             "tolerance": relative_tolerance(self.tolerance),
             "confidence": positive("confidence", self.confidence),
         }
-        for name, value in checked.items():
-            object.__setattr__(self, name, value)
+        self.settle(checked)
         if self.confidence >= 1:
             raise InvalidInput(f"confidence must be below 1, got {self.confidence!r}")
 
