@@ -23,7 +23,7 @@ from sgdlimits.problems.noise import Mechanism
 from sgdlimits.problems.zero_loss.model import Model
 
 from .manifold.claims import CLAIMS
-from .manifold.checks import check_options, warn_of_large_noise, warn_of_neglected_drift
+from .manifold.checks import check_finite_step, warn_of_large_noise, warn_of_neglected_drift
 from .manifold.fields import Fields, tangential_matrix
 from .manifold.flows import TABLEAUS
 from .manifold.schemes import NOISE_SOLVERS, Stepper
@@ -62,8 +62,9 @@ class ManifoldLimit(OpenLaw):
         stability limit at its end, and regimes that only numbers decide are decided near it. Default: a few
         random starts.
     correction : bool
-        Add the drift of relative size sigma^2 / step_size that a degenerate mechanism has if the noisy loss
-        is not quadratic in the noise (derived).
+        Add the next order in sigma^2 of mechanisms whose regulariser is constant on the set, all of them together: a
+        drift of step_size sigma^4 a step, a term with its own clock, which leads where sigma^2 is larger than
+        step_size or nothing else moves. Differences in every weight (derived).
     finite_step : bool
         Take the second-order part at this step size instead of its limit, by the discrete Lyapunov equation
         (derived).
@@ -129,9 +130,10 @@ class ManifoldLimit(OpenLaw):
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
-        """One term a mechanism, in the order of the mixture."""
-        terms = decide_terms(self.model, self.noise, self.step_size, self._probes)
-        check_options(terms, self.correction, self.finite_step)
+        """One term a mechanism, in the order of the mixture; with `correction`, then that of the next order."""
+        terms = decide_terms(self.model, self.noise, self.step_size, self._probes, self.correction)
+        if self.finite_step:
+            check_finite_step(terms)
         return terms
 
     @property
@@ -141,7 +143,7 @@ class ManifoldLimit(OpenLaw):
 
     @property
     def regime(self) -> str:
-        """ "non-degenerate", "degenerate" or "trivial": that of the leading term."""
+        """ "non-degenerate", "degenerate", "trivial" or "next-order": that of the leading term."""
         return self.leading.regime
 
     @property
@@ -187,9 +189,7 @@ class ManifoldLimit(OpenLaw):
     def _fields(self) -> Fields:
         # In a trivial limit any clock will do: nothing moves.
         rate = self.leading.rate or 1.0 / float(self.clock)
-        return Fields(
-            self.model, self.noise.batch, self.step_size, self.terms, rate, self.correction, self.finite_step
-        )
+        return Fields(self.model, self.noise.batch, self.step_size, self.terms, rate, self.finite_step)
 
     def stability(self, w0: np.ndarray) -> Stability:
         """Step sizes below which the recurrence, linearised about the set at Phi(w0), settles on it (derived).
@@ -384,7 +384,8 @@ class ManifoldLimit(OpenLaw):
         start = geometry.limit_map(self.model, w0)
         hold_stable(self.model, self.noise, start, self.step_size)
         warn_of_large_noise(self._fields, stacklevel=3)
-        warn_of_neglected_drift(self._fields, start, stacklevel=3)
+        if not self.correction:
+            warn_of_neglected_drift(self._fields, start, stacklevel=3)
         return start
 
     def _attributes(self) -> dict[str, Any]:

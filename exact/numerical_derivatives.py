@@ -33,7 +33,10 @@ FIRST_LOWER = {1: 2 / 3, 2: -1 / 12, 3: 0.0}
 SECOND = {0: -49 / 18, 1: 3 / 2, 2: -3 / 20, 3: 1 / 90}  # coefficient of f(w + q s) + f(w - q s); once at 0
 SECOND_LOWER = {0: -5 / 2, 1: 4 / 3, 2: -1 / 12, 3: 0.0}
 FIRST_STEP, SECOND_STEP = 4e-3, 2e-2  # truncation and rounding meet near 1e-12 and 1e-10 for functions of order 1
+OUTER_STEP = 0.05  # of second differences of differences, whose error is that of these over its square
 CUT, CUTS = 1 / 8, 12  # a step is cut this far and this often at most
+ROUNDING = 4 * np.finfo(float).eps
+NESTED = 1e-8  # relative error of a value that is a difference itself
 ENOUGH = 1e-7  # relative disagreement of the two orders below which the sixth is far better than asked
 ROUGH = 1e-2  # relative change by a cut above which the steps see nothing of the function yet
 
@@ -129,8 +132,10 @@ def _quotient(
     return value, size, change
 
 
-def slope_along(function: Function, w: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Derivative of `function` at w (..., m) along `direction` (..., m)."""
+def slope_along(
+    function: Function, w: np.ndarray, direction: np.ndarray, noise: float = ROUNDING
+) -> np.ndarray:
+    """Derivative of `function` at w (..., m) along `direction` (..., m); `noise`: relative error of its values."""
 
     def estimate(step):
         move, apart, size = step[..., None] * direction, {}, 0.0
@@ -141,11 +146,13 @@ def slope_along(function: Function, w: np.ndarray, direction: np.ndarray) -> np.
         orders = (sum(c * apart[q] for q, c in rule.items()) / scale for rule in (FIRST, FIRST_LOWER))
         return *orders, size / scale
 
-    return _settled(estimate, w, direction, FIRST_STEP)
+    return _settled(estimate, w, direction, FIRST_STEP, noise)
 
 
-def bend_along(function: Function, w: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Second derivative of `function` at w (..., m) along `direction` (..., m)."""
+def bend_along(
+    function: Function, w: np.ndarray, direction: np.ndarray, noise: float = ROUNDING
+) -> np.ndarray:
+    """Second derivative of `function` at w (..., m) along `direction` (..., m); `noise` as in `slope_along`."""
     centre = function(w)
 
     def estimate(step):
@@ -159,7 +166,7 @@ def bend_along(function: Function, w: np.ndarray, direction: np.ndarray) -> np.n
         )
         return *orders, size / scale
 
-    return _settled(estimate, w, direction, SECOND_STEP)
+    return _settled(estimate, w, direction, SECOND_STEP if noise == ROUNDING else OUTER_STEP, noise)
 
 
 def _settled(
@@ -167,6 +174,7 @@ def _settled(
     w: np.ndarray,
     direction: np.ndarray,
     first: float,
+    noise: float,
 ) -> np.ndarray:
     """Estimate with steps that are cut, point by point, until both orders agree or rounding takes over.
 
@@ -181,7 +189,7 @@ def _settled(
             found, lower, size = estimate(step)
             own = tuple(range(len(lead), found.ndim))
             apart, largest = np.abs(found - lower).max(axis=own), np.abs(found).max(axis=own)
-            rounding = 4 * np.finfo(float).eps * size.max(axis=own)
+            rounding = noise * size.max(axis=own)
             error = np.where(largest == 0, 0.0, (apart + rounding) / largest)
             return found, np.where(np.isfinite(error), error, np.inf), ~(apart <= ENOUGH * largest + rounding)
 
@@ -209,6 +217,29 @@ def derivative(function: Function, w: np.ndarray) -> np.ndarray:
 def laplacian(function: Function, w: np.ndarray) -> np.ndarray:
     """Sum of the second derivatives of `function` in the coordinates of w."""
     return sum((bend_along(function, w, e) for e in np.eye(w.shape[-1])), start=np.zeros(()))
+
+
+def along_coordinates(function: Function, w: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Sum over j of lengths_j^2 (..., m) times the second derivative of `function` in coordinate j.
+
+    The function, which may be made of differences itself, is called on all displaced points at once, (..., m, m).
+    """
+    bent = bend_along(function, w[..., None, :], lengths[..., None] * np.eye(w.shape[-1]), NESTED)
+    return np.asarray(bent.sum(axis=w.ndim - 1))
+
+
+def bilaplacian(function: Function, w: np.ndarray) -> np.ndarray:
+    """Laplacian of the Laplacian of `function`: the outer one of fourth order, with long steps."""
+
+    def inner(place: np.ndarray) -> np.ndarray:
+        return laplacian(function, place)
+
+    total, centre = np.zeros(()), inner(w)
+    for e in OUTER_STEP * np.eye(w.shape[-1]):
+        total = total + (
+            16 * (inner(w + e) + inner(w - e)) - inner(w + 2 * e) - inner(w - 2 * e) - 30 * centre
+        ) / (12 * OUTER_STEP**2)
+    return total
 
 
 def contraction(function: Function, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:

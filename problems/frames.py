@@ -121,6 +121,12 @@ def spectrum(model: Model, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, float
     return values[..., ::-1], vectors[..., ::-1], FLAT_LOSS
 
 
+def tangential(frame: Frame, vectors: np.ndarray) -> np.ndarray:
+    """P v for `vectors` (..., m)."""
+    inside = np.einsum("...ij,...i->...j", frame.normals, vectors)
+    return vectors - np.einsum("...ij,...j->...i", frame.normals, inside)
+
+
 def length(w: np.ndarray) -> np.ndarray:
     """Length (...) that distances at w (..., m) are compared with: |w|, or 1 at the origin."""
     size = np.linalg.norm(w, axis=-1)

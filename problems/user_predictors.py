@@ -24,7 +24,7 @@ from .predictor import (
 from sgdlimits.exact.user_functions import call, numbers, tried_out, unchanged, user_function
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class UserPredictor(Predictor):
     """A user's outputs and their pullback.
 
@@ -91,6 +91,9 @@ class UserPredictor(Predictor):
             if getattr(self, name) is not None:
                 user_function(name, getattr(self, name))
         self._check_derivatives()
+
+    def __repr__(self) -> str:
+        return f"UserPredictor(inputs={self.inputs}, outputs={self.outputs}, dimension={self.dimension})"
 
     def _check_derivatives(self) -> None:
         """What was given, at one input."""

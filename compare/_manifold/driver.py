@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.diffusions.manifold.terms import NEXT_ORDER, NON_DEGENERATE
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.problems import geometry
@@ -25,6 +26,9 @@ from .result import AXES, Manifold
 from .rungs import measured, warn_if_long
 from .statistics import AGAINST, KINDS, LATE, manifold_statistics
 from .traces import cleared
+
+# Second noise level over the first, of limits of leading order in sigma^2: steps go as its square, or fourth power.
+LOWER = {NON_DEGENERATE: 0.5, NEXT_ORDER: 0.5**0.5}
 
 
 @one_blas_thread
@@ -75,7 +79,7 @@ def manifold(
         left out.
     noise_levels : decreasing sequence, optional
         Values of the largest standard deviation; others in a mixture go with it. Default: that of the recurrence, and
-        in the non-degenerate regime also its half.
+        in the non-degenerate regime also its half, in the next order its part of 0.71.
     rungs : int
         Length of the default ladder.
     times : int
@@ -160,8 +164,8 @@ def _levels(noise: Any, asked: Sequence[float] | None, regime: str) -> np.ndarra
     if level == 0 and asked is None:
         raise InvalidInput("the noise has standard deviation 0, so that nothing moves along the set: raise its sigma")
     if np.isfinite(level):
-        default = [level, level / 2] if regime == "non-degenerate" else [level]
-        return rescaling.ladder("noise_levels", asked, default)
+        lower = LOWER.get(regime)
+        return rescaling.ladder("noise_levels", asked, [level] if lower is None else [level, lower * level])
     if asked is not None:
         raise InvalidInput("this noise has no standard deviation, so that noise_levels cannot be set")
     return np.array([np.nan])

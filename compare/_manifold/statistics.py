@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from sgdlimits.diffusions.manifold.terms import BIASED
+
 from ..fits import exponent
 from ..floors import FALLS, Floor, floor_of
 from ..rescaling import is_deterministic
@@ -107,7 +109,7 @@ def manifold_statistics(
         ),
         **expanded(
             columns, sizes, error[:, :, -1], error_error[:, :, -1], found["estimate"][:, :, -1],
-            limit.regime == "non-degenerate",
+            limit.regime in BIASED,
         ),
         **spread_exponents(sizes, levels, found["spread"][:, :, -1], found["spread_error"][:, :, -1], noise, limit),
     )  # fmt: skip

@@ -9,14 +9,16 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
-from sgdlimits.problems.frames import place
+from sgdlimits.problems.frames import length, place
 from sgdlimits.problems.noise import DropConnect, Dropout
 
 from .fields import Fields, tangential
 from .leaving import check_rank_between, frame_of_rank
-from .terms import DEGENERATE, NON_DEGENERATE, Term
+from .next_order import next_order_drift
+from .terms import DEGENERATE, NON_DEGENERATE, ROUNDING, TRIVIAL, Term, slow_mechanisms
 
 NEGLIGIBLE = 0.01  # a neglected drift below this fraction of the drift is not warned of
+MOST_WEIGHTS = 100  # of models in which a neglected drift is computed, by differences in every weight
 LARGE = 0.25  # a multiplier's sigma^2 from which on the leading order in it is warned of
 VARIES = 1e-5  # relative part of a regulariser's gradient along the set that is not rounding
 
@@ -25,26 +27,20 @@ class NeglectedDrift(UserWarning):
     """The limit needs sigma^2 = o(step_size), and here sigma^2 is not that small."""
 
 
-def check_options(terms: tuple[Term, ...], correction: bool, finite_step: bool) -> None:
-    """Hold that the options of `ManifoldLimit` are known for these terms.
+def check_finite_step(terms: tuple[Term, ...]) -> None:
+    """Hold that a finite step is known for these terms.
 
     Raises
     ------
     InvalidInput
-        If a finite step is asked of noise along the set, or the correction of several mechanisms together.
+        If one has noise along the set.
     """
     for term in terms:
-        if finite_step and term.tangential:
+        if term.tangential:
             raise InvalidInput(
                 f"finite_step holds for noise without a part along the zero-loss set, but {term.label} has one: pass "
                 "finite_step=False"
             )
-    special = [term.label for term in terms if term.regime == DEGENERATE and not term.mechanism.reg_is_constant]
-    if correction and len(special) > 1:
-        raise InvalidInput(
-            f"the correction for {' and '.join(special)} together is not known, only for each alone: pass "
-            "correction=False"
-        )
 
 
 class LargeNoise(UserWarning):
@@ -69,30 +65,27 @@ def warn_of_large_noise(fields: Fields, stacklevel: int) -> None:
 
 
 def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) -> None:
-    """Warn if a drift of relative size sigma^2 / step_size at `point` (m,) is left out."""
-    if fields.correction:
-        return
-    for mechanism, weight in fields.moving(DEGENERATE):
-        if mechanism.reg_is_constant:
-            continue
-        frame = geometry.frame(fields.model, point)
-        ratio = mechanism.sigma**2 / fields.step_size
-        size = f"sigma^2 is {ratio:.3g} times step_size"
-        if mechanism.fourth_gradient(fields.model, point) is not None:
-            extra = (
-                ratio * weight * np.linalg.norm(fields.constant_regulariser_drift(mechanism, point, frame))
-            )
-            drift = np.linalg.norm(tangential(frame, fields.drift(point, frame)))
-            tiny = 1e-12 * (1 + np.linalg.norm(point))
-            ratio = extra / max(drift, tiny) if extra > tiny else 0.0
-            size += f" and the neglected drift at the start {ratio:.3g} times the drift"
-        if ratio > NEGLIGIBLE:
-            warnings.warn(
-                f"the limit of {type(mechanism).__name__} needs sigma^2 = o(step_size), but {size}: "
-                "lower sigma, or pass correction=True",
-                NeglectedDrift,
-                stacklevel=stacklevel + 1,
-            )
+    """Warn if a drift of relative size sigma^2 / step_size at `point` (m,) is left out; it is looked at where
+    sigma^2 makes that possible, and in models of few weights."""
+    model = fields.model
+    slow = slow_mechanisms(tuple(term for term in fields.terms if term.regime == DEGENERATE))
+    ratio = sum(float(part.sigma) ** 2 for part in slow) / fields.step_size
+    size = f"sigma^2 is {ratio:.3g} times step_size"
+    if ratio > NEGLIGIBLE and model.dimension <= MOST_WEIGHTS:
+        frame = geometry.frame(model, point)
+        time = fields.step_size / fields.rate
+        extra = time * float(np.linalg.norm(next_order_drift(model, slow, point, frame)))
+        drift = float(np.linalg.norm(tangential(frame, fields.drift(point, frame))))
+        tiny = ROUNDING * ratio * float(length(point))
+        ratio = extra / max(drift, tiny) if extra > tiny else 0.0
+        size += f" and the neglected drift at the start {ratio:.3g} times the drift"
+    if ratio > NEGLIGIBLE:
+        names = " and ".join(type(part).__name__ for part in slow)
+        warnings.warn(
+            f"the limit of {names} needs sigma^2 = o(step_size), but {size}: lower sigma, or pass correction=True",
+            NeglectedDrift,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> Any:
@@ -110,7 +103,7 @@ def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> 
     check_rank_between(model, w, moved, frame)
     there = frame_of_rank(model, moved, frame.rank)
     for term in fields.terms:
-        if term.decided_by != "numbers" or term.regime == NON_DEGENERATE:
+        if term.decided_by != "numbers" or term.regime not in (DEGENERATE, TRIVIAL):
             continue
         gradient = term.mechanism.regulariser_gradient(model, moved)
         along = np.linalg.norm(tangential(there, gradient), axis=-1)

@@ -9,12 +9,12 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
+from sgdlimits.problems.frames import tangential
 from sgdlimits.problems.noise import LossNoise
 
 from .batches import stationary_covariance
-from .terms import DEGENERATE, NON_DEGENERATE, Term
-
-DIFFERENCE = 2e-3  # relative displacement of the sixth-order difference below: its error is about 1e-14
+from .next_order import next_order_drift
+from .terms import DEGENERATE, NEXT_ORDER, NON_DEGENERATE, Term
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +28,7 @@ class Fields:
     terms : tuple of Term
     rate : float
         Time of the limit per step.
-    correction, finite_step : bool
+    finite_step : bool
         See `ManifoldLimit`.
     """
 
@@ -37,7 +37,6 @@ class Fields:
     step_size: float
     terms: tuple[Term, ...]
     rate: float
-    correction: bool
     finite_step: bool
 
     def moving(self, regime: str) -> list[tuple[Any, float]]:
@@ -57,11 +56,9 @@ class Fields:
         total = np.zeros(np.shape(w))
         for mechanism, weight in self.moving(NON_DEGENERATE):
             total -= weight * tangential(frame, mechanism.regulariser_gradient(self.model, w))
-        if self.correction:
-            for mechanism, weight in self.moving(DEGENERATE):
-                if not mechanism.reg_is_constant:
-                    scale = weight * mechanism.sigma**2 / self.step_size
-                    total += scale * self.constant_regulariser_drift(mechanism, w, frame)
+        for term in self.terms:
+            if term.regime == NEXT_ORDER:
+                total += self.step_size / self.rate * next_order_drift(self.model, term.mechanism.components, w, frame)
         if self.finite_step:
             return total + self.finite_step_drift(w, frame)
         pushed = [
@@ -94,25 +91,6 @@ class Fields:
             spread = stationary_covariance(self.model, self.batch, w, frame, noise, self.step_size)
         return -0.5 * tangential(frame, self.model.third_contraction(w, spread))
 
-    def constant_regulariser_drift(self, mechanism: Any, w: np.ndarray, frame: Any) -> np.ndarray:
-        """P grad (grad Reg . H+ grad Reg) / 2 - P grad Reg_4 for a regulariser constant on the set (derived).
-
-        With q = H+ grad Reg the first part is P [Hessian(Reg) q] - P grad <q q', Hessian(L)> / 2.
-        """
-        fourth = mechanism.fourth_gradient(self.model, w)
-        if fourth is None:
-            raise InvalidInput(
-                f"the correction for {type(mechanism).__name__} on {self.model.label} needs the fourth-order "
-                "coefficient of the noisy loss, which is not known: pass correction=False, or lower sigma"
-            )
-        gradient = mechanism.regulariser_gradient(self.model, w)
-        pull = np.einsum("...ij,...j->...i", frame.pseudo_inverse, gradient)
-        bend = directional_derivative(
-            lambda point: mechanism.regulariser_gradient(self.model, point), w, pull
-        )
-        outer = pull[..., :, None] * pull[..., None, :]
-        return tangential(frame, bend - 0.5 * self.model.third_contraction(w, outer) - fourth)
-
     def noise_matrix(self, w: np.ndarray) -> np.ndarray:
         """G (..., m, q) of the diffusing mechanisms, not projected."""
         blocks = [
@@ -121,7 +99,7 @@ class Fields:
         return np.concatenate(blocks, axis=-1) if blocks else np.zeros((*np.shape(w), 0))
 
     def potential(self, w: np.ndarray) -> np.ndarray:
-        """R (...) with tangential drift -P grad R, neither correction nor finite step included.
+        """R (...) with tangential drift -P grad R, neither the next order nor a finite step included.
 
         Reg of a non-degenerate mechanism; (c/4) tr H where the noise covariance is c H (label noise), (c/4)
         log of the pseudo-determinant of H where it is c times the identity (derived).
@@ -157,24 +135,6 @@ def multiple(matrix: np.ndarray, other: np.ndarray) -> np.ndarray | None:
     return factor if off <= 1e-9 * np.abs(matrix).max() else None
 
 
-def tangential(frame: Any, vectors: np.ndarray) -> np.ndarray:
-    """P v for `vectors` (..., m)."""
-    inside = np.einsum("...ij,...i->...j", frame.normals, vectors)
-    return vectors - np.einsum("...ij,...j->...i", frame.normals, inside)
-
-
 def tangential_matrix(frame: Any, matrix: np.ndarray) -> np.ndarray:
     """P G for `matrix` (..., m, q)."""
     return matrix - frame.normals @ (frame.normals.swapaxes(-1, -2) @ matrix)
-
-
-def directional_derivative(function: Any, w: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Derivative of `function` along `direction`, by the central difference of sixth order."""
-    length = np.linalg.norm(direction, axis=-1, keepdims=True)
-    unit = direction / np.where(length > 0, length, 1.0)
-    h = DIFFERENCE * np.maximum(1.0, np.linalg.norm(w, axis=-1, keepdims=True))
-    total = sum(
-        weight * (function(w + k * h * unit) - function(w - k * h * unit))
-        for k, weight in ((1, 3 / 4), (2, -3 / 20), (3, 1 / 60))
-    )
-    return length * total / h

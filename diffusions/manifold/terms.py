@@ -13,13 +13,20 @@ from sgdlimits.ensembles.progress import Patience
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
+from sgdlimits.problems.frames import length
+from sgdlimits.problems.noise import Mixture
+
+from .next_order import next_order_drift
 
 NON_DEGENERATE, DEGENERATE, TRIVIAL = "non-degenerate", "degenerate", "trivial"
-REGIMES = (NON_DEGENERATE, DEGENERATE, TRIVIAL)
+REGIMES = (NON_DEGENERATE, DEGENERATE, TRIVIAL)  # of a mechanism, the fastest first
+NEXT_ORDER = "next-order"  # of those that are not non-degenerate together
+BIASED = (NON_DEGENERATE, NEXT_ORDER)  # whose limit is the leading order in sigma^2
 PROBES = 3  # points at which a regime is decided by numbers: at a single one a non-zero drift may vanish
 ATTEMPTS = 12
 HOPELESS = 2  # starts after which a loss that has no zero-loss set, and not only none near, is refused
 LONGEST_SEARCH = 10.0  # seconds after which three starts that failed are enough
+ROUNDING = 1e-6  # of a next-order drift, relative to sigma^4, curvature and size of the weights
 STILL = 1e-9  # relative: a smaller drift along the set is rounding
 REMEMBERED = 64  # starts of a model whose points are kept
 SPREAD = 0.1  # of the neighbours of a given start, relative to its size
@@ -31,8 +38,8 @@ class Term:
 
     Attributes
     ----------
-    mechanism : noise mechanism
-    regime : {"non-degenerate", "degenerate", "trivial"}
+    mechanism : noise mechanism, or mixture in the next order
+    regime : {"non-degenerate", "degenerate", "trivial", "next-order"}
     step_size_order, sigma_order : int or None
         The limit moves by step_size^step_size_order * sigma^sigma_order a step; None: it does not.
     clock : Clock
@@ -59,7 +66,8 @@ class Term:
     @property
     def label(self) -> str:
         """Name of the mechanism."""
-        return type(self.mechanism).__name__
+        name = " + ".join(type(part).__name__ for part in self.mechanism.components)
+        return f"next order of {name}" if self.regime == NEXT_ORDER else name
 
     def __repr__(self) -> str:
         if self.regime == TRIVIAL:
@@ -67,9 +75,36 @@ class Term:
         return f"Term({self.label}, {self.regime}, {self.clock!r})"
 
 
-def decide_terms(model: Any, noise: Any, step_size: float, points: np.ndarray) -> tuple[Term, ...]:
-    """One term a mechanism of `noise`, decided at `points` (K, m) of the zero-loss set."""
-    return tuple(_term(model, mechanism, step_size, points) for mechanism in noise.components)
+def decide_terms(
+    model: Any, noise: Any, step_size: float, points: np.ndarray, correction: bool = False
+) -> tuple[Term, ...]:
+    """One term a mechanism of `noise`, decided at `points` (K, m) of the zero-loss set; with `correction`, one more for
+    the next order in sigma^2 of those whose regulariser is constant on the set, where it moves."""
+    terms = tuple(_term(model, mechanism, step_size, points) for mechanism in noise.components)
+    return (*terms, *_next_order(model, slow_mechanisms(terms), step_size, points)) if correction else terms
+
+
+def slow_mechanisms(terms: tuple[Term, ...]) -> list[Any]:
+    """Those that numbers found to have a regulariser constant on the set: their next order may move along it."""
+    return [
+        term.mechanism
+        for term in terms
+        if term.regime in (DEGENERATE, TRIVIAL) and term.mechanism.sigma > 0 and not term.mechanism.reg_is_constant
+    ]
+
+
+def _next_order(model: Any, mechanisms: list[Any], step_size: float, points: np.ndarray) -> tuple[Term, ...]:
+    if not mechanisms:
+        return ()
+    together, square = Mixture(tuple(mechanisms)), sum(float(part.sigma) ** 2 for part in mechanisms)
+    frame = geometry.frame(model, points)
+    speed = np.linalg.norm(next_order_drift(model, mechanisms, points, frame), axis=-1)
+    if (speed <= ROUNDING * square**2 * frame.eigenvalues.max(-1) * length(points)).all():
+        return ()
+    rate = step_size * square**2
+    sentence = "what the averaged loss leaves of order sigma^4 along the set changes, at rate step_size sigma^4"
+    clock = Clock(1 / rate, "step_size sigma^4")
+    return (Term(together, NEXT_ORDER, 1, 4, clock, rate, sentence, "numbers", False),)
 
 
 def leading_term(terms: tuple[Term, ...]) -> Term:

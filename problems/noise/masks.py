@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.exact.errors import one_of, points
+from sgdlimits.exact.numerical_derivatives import NESTED, along_coordinates, slope_along
 
 from ..zero_loss.model import Model, Regression
-from .mechanism import LAWS, Draw, SimpleMechanism, batch_covariance, check_sigma, keep_probability
+from .mechanism import FACTORED, LAWS, Draw, SimpleMechanism, batch_covariance, check_sigma, keep_probability
 
 SHARINGS = ("shared", "per_sample")
 
@@ -44,6 +45,7 @@ class DropConnect(SimpleMechanism):
 
     sigma: float
     law: str = "gaussian"
+    layer = FACTORED
     effect = "the regulariser of DropConnect"
 
     def __post_init__(self) -> None:
@@ -104,8 +106,31 @@ class DropConnect(SimpleMechanism):
         return (model.gradient(_zeroed(w)) * (1 - np.eye(model.dimension))).swapaxes(-1, -2)
 
     def fourth_gradient(self, model, w):
-        """No formula."""
-        return None
+        """Gaussian: gradient of sum_ij w_i^2 w_j^2 d_iijj L / 8; Bernoulli: of what single and double zeros leave."""
+        w = points("w", w, model.dimension, finite=False)
+        if self.law == "gaussian":
+            squares = w[..., None] ** 2 * np.eye(model.dimension)
+            bent = along_coordinates(lambda place: model.third_contraction(place, squares[..., None, :, :]), w, w)
+            diagonal = along_coordinates(lambda place: np.diagonal(model.hessian(place), axis1=-2, axis2=-1), w, w)
+            return bent / 8 + w * diagonal / 2
+        m, keep, zeroed = model.dimension, 1 - np.eye(model.dimension), _zeroed(w)
+        pull = (model.hessian(w) @ w[..., None])[..., 0]
+        outer = w[..., :, None] * w[..., None, :]
+        whole = m * (m - 1) / 2 * model.gradient(w) + (1 - m) * pull + model.third_contraction(w, outer) / 2
+        single = (1 - m) * model.gradient(zeroed) + slope_along(model.gradient, zeroed, zeroed)
+        first, second = np.triu_indices(m, 1)
+        pairs = keep[first] * keep[second]
+        double = (pairs * model.gradient(w[..., None, :] * pairs)).sum(-2)
+        return whole + (keep * single).sum(-2) + double
+
+    def averaged(self, field, w):
+        """Gaussian: sum_j w_j^2 d_jj / 2; Bernoulli: what single zeros leave."""
+        w = np.asarray(w, dtype=np.float64)
+        if self.law == "gaussian":
+            slopes = slope_along(field, w[..., None, :], w[..., None] * np.eye(w.shape[-1]), NESTED)
+            return along_coordinates(field, w, w) / 2 + np.diagonal(slopes, axis1=-2, axis2=-1)
+        keep, m = 1 - np.eye(w.shape[-1]), w.shape[-1]
+        return (keep * field(_zeroed(w))).sum(-2) + (1 - m) * field(w) + slope_along(field, w, w, NESTED)
 
 
 @dataclass(frozen=True, eq=False)

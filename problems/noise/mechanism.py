@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import nan, prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeGuard
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SLOTS = ("rows", "labels", "units", "inputs", "eta", "factor", "shift", "push")
 MULTIPLIED = ("units", "factor")
+INSIDE, SHIFTED, FACTORED, CARRIED = range(4)  # layers of a step's noise, the innermost first
 LAWS = ("gaussian", "bernoulli")
 ROUNDING = 1e-7  # a tangential part this small, relative to the whole, is the error of differences and of the set
 NO_NOISE = 1e-10  # gradient noise this small, relative to curvature times |w|, is the error of differences
@@ -145,6 +146,8 @@ class SimpleMechanism(Mechanism):
     ----------
     sigma : float
         Standard deviation of a noise variable; nan for a minibatch.
+    layer : int
+        INSIDE the loss, or how near to it the weights are changed.
     tangential : bool
         Whether the gradient noise may have a part along the set.
     reg_is_constant : bool
@@ -154,6 +157,7 @@ class SimpleMechanism(Mechanism):
 
     sigma: float
     batch_size: int | None = None
+    layer: ClassVar[int] = INSIDE
     reg_is_constant: ClassVar[bool] = False
     carries: ClassVar[bool] = False
     decided: ClassVar[Regime | None] = None
@@ -197,8 +201,16 @@ class SimpleMechanism(Mechanism):
         """G (..., m, q) with G G' the covariance of the full batch, for w on the set."""
 
     @abstractmethod
-    def fourth_gradient(self, model: Model, w: np.ndarray) -> np.ndarray | None:
-        """Gradient (..., m) of the sigma^4 coefficient of E L_hat; None where no formula is known."""
+    def fourth_gradient(self, model: Model, w: np.ndarray) -> np.ndarray:
+        """Gradient (..., m) of the sigma^4 coefficient of E L_hat, anywhere."""
+
+    def mean_gradient(self, model: Model, w: np.ndarray) -> np.ndarray:
+        """Gradient (..., m) of the sigma^2 coefficient of E L_hat, anywhere; the regulariser's is one on the set."""
+        return self.regulariser_gradient(model, w)
+
+    def averaged(self, field: Callable[[np.ndarray], np.ndarray], w: np.ndarray) -> np.ndarray:
+        """Gradient (..., m) of the sigma^2 coefficient of a mean over changed weights; `field`: gradient of what."""
+        raise NotImplementedError(f"{type(self).__name__} changes no weights")
 
     def regime(self, model: Model, w: np.ndarray) -> Regime:
         """Time scale of the slow motion, at a point w (m,) of the set.

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlimits.exact.errors import covariance_matrix, finite_array, points
+from sgdlimits.exact.numerical_derivatives import along_coordinates
 
 from ..zero_loss.model import Model, Regression
-from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
+from .mechanism import CARRIED, SHIFTED, Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
 from .sampling import Minibatch
 
 
 class HessianNoise(SimpleMechanism):
     """Noise xi of the weights, whose first effect on the gradient is the Hessian times xi."""
 
+    layer = SHIFTED
     effect = "the regulariser, half the trace of the Hessian,"
 
     def __post_init__(self) -> None:
@@ -42,8 +44,12 @@ class HessianNoise(SimpleMechanism):
         return model.hessian(w)
 
     def fourth_gradient(self, model, w):
-        """No formula."""
-        return None
+        """Gradient of an eighth of the Laplacian's square; one Laplacian by differences."""
+        return self.averaged(lambda place: self.regulariser_gradient(model, place), w) / 2
+
+    def averaged(self, field, w):
+        """Half the Laplacian."""
+        return along_coordinates(field, w, np.ones(np.shape(w))) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +83,7 @@ class AntiCorrelated(HessianNoise):
     """
 
     sigma: float
+    layer = CARRIED
     carries = True
 
     def own_draws(self, model: Model, entries: int) -> tuple[Draw, ...]:

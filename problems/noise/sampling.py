@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import nan
+from typing import Any
 
 import numpy as np
 
 from sgdlimits.ensembles.random import INDEPENDENT
-from sgdlimits.exact.errors import one_of, whole_number
+from sgdlimits.exact.errors import one_of, points, whole_number
+from sgdlimits.exact.numerical_derivatives import bilaplacian, laplacian
 
 from ..zero_loss.model import Model, Regression
 from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
@@ -182,6 +184,27 @@ class InputNoise(SimpleMechanism):
         factors = model.weight * self._factors(model, w)
         return factors.reshape(*factors.shape[:-3], -1, model.dimension).swapaxes(-1, -2)
 
+    def mean_gradient(self, model, w):
+        """Gradient of (weight/4) sum_i Laplacian_x (f_i - y_i)^2, which has a part across the set too."""
+        w = points("w", w, model.dimension, finite=False)
+        return self.averaged_samples(model, w, lambda inputs: _sample_gradients(model, w, inputs))
+
     def fourth_gradient(self, model, w):
-        """No formula."""
-        return None
+        """Gradient of (weight/16) sum_i Laplacian_x^2 (f_i - y_i)^2."""
+        w = points("w", w, model.dimension, finite=False)
+        squared = bilaplacian(lambda inputs: _sample_gradients(model, w, inputs), _inputs(model, w))
+        return model.weight / 8 * squared.sum(-2)
+
+    def averaged_samples(self, model, w, field):
+        """weight sum_i Laplacian_x / 2 of each sample's `field` of the inputs (..., N, p), (..., N, m)."""
+        return model.weight / 2 * laplacian(field, _inputs(model, w)).sum(-2)
+
+
+def _inputs(model: Any, w: np.ndarray) -> np.ndarray:
+    return np.broadcast_to(model.inputs, (*np.shape(w)[:-1], *model.inputs.shape))
+
+
+def _sample_gradients(model: Any, w: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """(f_i - y_i) grad f_i (..., N, m) at inputs (..., N, p)."""
+    predictions, jacobian = model.predict_with_jacobian(w, inputs)
+    return (predictions - model.labels)[..., None] * jacobian

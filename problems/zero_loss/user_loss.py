@@ -13,14 +13,13 @@ import numpy as np
 
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
 from sgdlimits.exact.errors import one_of, points, whole_number
-from sgdlimits.exact.numerical_derivatives import contraction, derivative, laplacian
+from sgdlimits.exact.numerical_derivatives import bilaplacian, contraction, derivative, laplacian
 from sgdlimits.exact.user_functions import call, numbers, tried_out, user_function
 
 from ..torch_functions import torch_number
 from .model import NothingConserved
 from .torch_losses import LossDerivative
 
-OUTER_STEP = 0.05  # of the second Laplacian, whose rounding is that of the first over its square
 NOISE_FUNCTIONS = ("noise_matrix", "regulariser", "regulariser_gradient", "fourth_gradient")
 
 
@@ -226,23 +225,10 @@ class UserLoss(NothingConserved):
 
     def own_fourth_gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient in w of an eighth of the Laplacian's square of L_hat in eta at 0, (..., m)."""
-        return self._of_noise("fourth_gradient", (self.dimension,), w, lambda: self._fourth_by_differences(w))
-
-    def _fourth_by_differences(self, w):
-        """Second-order differences of the first Laplacian."""
-
-        def inner(eta):
-            return laplacian(lambda point: self.noisy_gradient_of(w, point), eta)
-
-        zero = self.no_noise(w)
-        center = inner(zero)
-        total = 0.0
-        for e in np.eye(self.noise_size):
-            one, two = OUTER_STEP * e, 2 * OUTER_STEP * e
-            total = total + (
-                16 * (inner(zero + one) + inner(zero - one)) - inner(zero + two) - inner(zero - two) - 30 * center
-            ) / (12 * OUTER_STEP**2)
-        return total / 8
+        return self._of_noise(
+            "fourth_gradient", (self.dimension,), w,
+            lambda: bilaplacian(lambda eta: self.noisy_gradient_of(w, eta), self.no_noise(w)) / 8,
+        )  # fmt: skip
 
     def closed_limit(self, w):
         """The user's limit, if one was given."""
