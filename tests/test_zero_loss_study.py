@@ -235,3 +235,27 @@ def test_the_verdict_on_a_limit_keeps_its_level(paths):
         assert binomtest(int(count), 1000, 0.05, "greater").pvalue > 0.01
     control = limit * 1.5 + 0.02 * noise
     assert tried.tried(right, control, steps, "displacement", 0.05, 0.95).verdict == "differs"
+
+
+@pytest.mark.slow
+def test_three_clocks_on_one_axis():
+    """Assert both slow motions follow the limit at this finite step size, label noise not the bare limit, that one is
+    slower by the step size, and that minibatch noise stops where its loss is gone."""
+    from sgdlimits.studies.zero_loss.clocks import STEP_SIZE, run_clocks
+
+    data = run_clocks(24, {"seed": 3, "threads": 1, "progress": None}, 12).dataset
+    late = data["step"].values > 10 * data.attrs["relaxation"]
+    for place in range(4):
+        here = data.isel(curve=place)
+        moved, error = here["moved"].values[late], here["moved_error"].values[late]
+        allowed = 5 * error + float(here["noise_level"]) ** 2 * 0.15
+        assert (np.abs(moved - here["finite_step"].values[late]) < allowed).all()
+    label = data.isel(curve=1)
+    miss = np.abs(label["moved"] - label["limit"]).values[late]
+    assert (miss > 5 * label["moved_error"].values[late]).any()
+    units = data["unit_steps"].values
+    assert units[2:4] / units[:2] == pytest.approx(STEP_SIZE)
+    still = data.isel(curve=4)
+    assert float(still["loss"][-1]) < 1e-20
+    assert np.ptp(still["moved"].values[late]) < 1e-6
+    assert np.isnan(still["finite_step"]).all()

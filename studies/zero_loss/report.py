@@ -16,7 +16,7 @@ from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.discrete import NoisyGradientDescent
 from sgdlimits.studies.results import study_page
 
-from . import plots
+from . import clocks, plots
 from . import regression_tables as regression
 from . import tables as own
 
@@ -41,7 +41,8 @@ def report(result: ZeroLossResult) -> Report:
         "table.tex": lambda path: path.write_text(_latex(result), encoding="utf-8"),
         "time-scales.nc": result.scales.save,
     }
-    numbers = {f"trajectories-{file_name(along.scene.name)}.nc": along.dataset for along in result.trajectories}
+    numbers = {"clocks.nc": result.clocks.dataset}
+    numbers |= {f"trajectories-{file_name(along.scene.name)}.nc": along.dataset for along in result.trajectories}
     numbers |= {f"paths-{file_name(each.name)}.nc": each.found.dataset for each in result.paths}
     numbers |= {f"regression-{file_name(data.attrs['task'])}.nc": data for data in result.regressions}
     files |= {name: _saving(data) for name, data in numbers.items()}
@@ -72,7 +73,19 @@ def _saving(data: Any) -> Any:
 def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]]]:
     """(file name, caption, function that draws it) of every picture in the report."""
     level = f"{100 * result.study.confidence:g} %"
-    found: list[tuple[str, str, Callable[[], Figure]]] = []
+    attributes = result.clocks.dataset.attrs
+    caption = (
+        f"Three clocks, on a {attributes['model']} of {clocks.SAMPLES} rows at step size η = "
+        f"{attributes['step_size']:g}. Above: the mean loss falls to the set, to a floor that the noise holds, or for "
+        "ever. Below: how far the limit of the gradient flow has come along the set (markers: means over "
+        f"{attributes['paths']} paths, {level} intervals), beside the limit (lines) and the limit at this finite step "
+        "size (dashed); of minibatch noise along the way of Dropout, where it stays once the loss is gone. Dotted: "
+        "1/(ηλ) steps, λ the smallest curvature across the set, and the time units of either slow motion at either "
+        "noise level σ."
+    )
+    found: list[tuple[str, str, Callable[[], Figure]]] = [
+        ("clocks", caption, partial(clocks.picture, result.clocks, result.study.confidence))
+    ]
     for along in result.trajectories:
         flat = along.scene.model.dimension == 2
         what = f"{along.scene.name}, loss {along.scene.formula}"
@@ -142,6 +155,7 @@ def _page(
 ) -> str:
     shown = partial(figures_of, pictures)
     sections: dict[str, list[str]] = {
+        "Three clocks": shown("clocks"),
         "Verdicts on the limits": [
             wide(own.motion_grid(result)), note(own.motion_reading(result) + " All predictions: table.csv.")
         ],

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from sgdlimits.compare import TimeScales
 
+    from .clocks import Clocks
     from .path_convergence import PathConvergence
     from .trajectories import Trajectories
 
@@ -122,6 +123,7 @@ class ZeroLossStudy(StudySettings):
         from sgdlimits.compare import time_scales
 
         from . import path_convergence, sparse_regression, trajectories
+        from .clocks import run_clocks
         from .time_scales import motions
 
         sizes = self.sizes
@@ -143,7 +145,8 @@ class ZeroLossStudy(StudySettings):
             for task in tasks
         )
         subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed)
-        return ZeroLossResult(self, along, scales, paths, regressions, subsets)
+        clocks = run_clocks(self.paths, settings, sizes.looks)
+        return ZeroLossResult(self, clocks, along, scales, paths, regressions, subsets)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -153,6 +156,8 @@ class ZeroLossResult(ResultOfStudy):
     Attributes
     ----------
     study : ZeroLossStudy
+    clocks : Clocks
+        Every mechanism on one axis of steps, from the fall to the set on.
     trajectories : tuple of Trajectories
         One for each small model.
     scales : TimeScales
@@ -165,6 +170,7 @@ class ZeroLossResult(ResultOfStudy):
     """
 
     study: ZeroLossStudy
+    clocks: Clocks
     trajectories: tuple[Trajectories, ...]
     scales: TimeScales
     paths: tuple[PathConvergence, ...]
