@@ -52,6 +52,15 @@ def estimates(seen: Seen, steps: int, target: int, confidence: float, next_door:
     }
 
 
+def times_of_wells(seen: Seen, steps: int, confidence: float) -> list[Estimate]:
+    """Share of the time of the run in each well."""
+    found = []
+    for shares in seen.time.T / steps:
+        held = int((shares > 0).sum())
+        found.append(_share(shares, held, clopper_pearson(held, len(shares), 1 - confidence)[1], confidence))
+    return found
+
+
 def mean_time(times: np.ndarray, steps: int, confidence: float, what: str, settles: bool = True) -> Estimate:
     """Mean of waiting times (P,), inf where the event had not come after so many steps.
 

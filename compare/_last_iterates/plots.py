@@ -45,13 +45,14 @@ def survival_and_hill(found: Any) -> Figure:
     above.plot(t, 2 * ndtr(-t), ":", color="black", linewidth=1)
     above.set_xscale("log")
     above.set_yscale("log")
-    above.set_title("dotted: a normal law", fontsize=SMALL, loc="left", color=GREY)
+    above.set_title("dotted: a normal law; bands: intervals over runs", fontsize=SMALL, loc="left", color=GREY)
     dress(above, "P(|weight| > t)", "t, each weight from its median, in units of its spread")
     direct_labels(above, ends)
     below.set_xscale("log")
     below.axhline(2, color=GREY, linewidth=0.8)
     below.set_ylim(0, 1.3 * top)
     dress(below, "Hill's index", "k largest weights")
+    below.set_title("below the grey line: infinite variance", fontsize=SMALL, loc="left", color=GREY)
     direct_labels(below, paths)
     return figure
 
