@@ -125,7 +125,7 @@ def test_a_landscape_of_ones_own_is_explored():
 @pytest.mark.parametrize(("change", "says"), [
     ({"parts": "basin"}, "basins"), ({"parts": 3}, "parts must be a text"),
     ({"widths": "1,x"}, "widths must be numbers"),
-    ({"widths": "2,2"}, "equally wide"), ({"widths": "1"}, "two or more"), ({"additive": 0.0}, "additive"),
+    ({"widths": "2,2"}, "no single widest"), ({"widths": "1"}, "two or more"), ({"additive": 0.0}, "additive"),
     ({"step_size": 1.0}, "step_size"), ({"paths": 10}, "paths"), ({"runs": 10}, "runs"), ({"quick": 1}, "quick"),
     ({"stable_index": 2.5}, "stable_index"), ({"datasets": "none"}, "no data file"), ({"target": "y"}, "data file"),
     ({"datasets": "irises"}, "datasets"), ({"updates": 3}, "updates"),

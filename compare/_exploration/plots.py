@@ -47,7 +47,9 @@ def times(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     ax.axvline(float(dataset.attrs["steps"]), color=GREY, linewidth=0.8, linestyle=":")
     ax.set_yticks(places, labels, fontsize=SMALL)
     ax.invert_yaxis()
-    dress(ax, "", "mean number of steps; dotted: the end of the run")
+    ax.text(float(dataset.attrs["steps"]), 1.005, "end of the run", transform=ax.get_xaxis_transform(),
+            fontsize=SMALL, color=GREY, ha="center")  # fmt: skip
+    dress(ax, "", "mean number of steps; arrows: from a lower bound on")
     ax.tick_params(axis="y", length=0)
     return figure
 

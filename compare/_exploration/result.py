@@ -111,7 +111,11 @@ class Exploration(Result):
 
     def notes(self) -> list[str]:
         """The findings, then how to read the tables."""
-        said = [f"{row['process']}, {row['quantity']}: {row['note']}." for row in self.table() if row["note"]]
+        alike: dict[tuple[str, str], list[str]] = {}
+        for row in self.table():
+            if row["note"]:
+                alike.setdefault((row["quantity"], row["note"]), []).append(row["process"])
+        said = [f"{'; '.join(names)}: {quantity}: {text}." for (quantity, text), names in alike.items()]
         for name in self.dataset["process"].values.tolist():
             here = self.dataset.sel(process=name)
             said += [f"{name}: {text}." for text in json.loads(str(here["exact_notes"].item()))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ import numpy as np
 from sgdlimits import compare, diffusions
 from sgdlimits.compare._exploration.driver import FEWEST_PATHS
 from sgdlimits.compare._exploration.exact import one_step
+from sgdlimits.compare.text_table import wrapped
 from sgdlimits.discrete.escape import (
     BasinLaw, LandscapeDescent, LossNoise, MultiplicativeNoise, NoiseMatch, basin_law, matched,
 )  # fmt: skip
@@ -113,7 +114,7 @@ class Match:
     rate: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Basins:
     """What `explore` found.
 
@@ -130,6 +131,12 @@ class Basins:
     exploration: Any
     matches: Sequence[Match]
     notes: Sequence[str]
+
+    def __repr__(self) -> str:
+        from .tables import matches
+
+        parts = [matches(self).text(), str(self.exploration), *map(wrapped, self.notes)]
+        return "\n\n".join(parts)
 
     def exact(self, process: str, quantity: str) -> float:
         """nan where it is not known, or the process was left out."""
@@ -239,12 +246,18 @@ def processes(setting: Setting) -> tuple[dict[str, Any], list[Match], list[str]]
 
 def _homogenized(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
     batch, near = loss_noise(setting, by)
-    wells, step, substeps = setting.landscape, setting.step_size, setting.substeps
+    wells, step, substeps, base = setting.landscape, setting.step_size, setting.substeps, _base(setting)
 
     def make(floor: float) -> diffusions.LandscapeDiffusion:
-        return diffusions.LandscapeDiffusion.homogenized(wells, step, batch, floor, substeps)
+        return diffusions.LandscapeDiffusion.homogenized(wells, step, batch, base + floor, substeps)
 
-    return diffusion_like(make, law, label, by, near.level)
+    process, match = diffusion_like(make, law, label, by, near.level)
+    return process, replace(match, level=base + match.level)
+
+
+def _base(setting: Setting) -> float:
+    """What makes a loss of a landscape whose deepest minimum lies below 0."""
+    return max(0.0, -min(well.value for well in setting.landscape.basins))
 
 
 def _langevin(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
@@ -314,7 +327,8 @@ def loss_noise(setting: Setting, by: str) -> tuple[int, NoiseMatch]:
 
 
 def _with_loss_noise(setting: Setting, batch: int) -> Callable[[float], LandscapeDescent]:
-    return lambda floor: LandscapeDescent(setting.landscape, setting.step_size, LossNoise(batch, floor))
+    base = _base(setting)
+    return lambda floor: LandscapeDescent(setting.landscape, setting.step_size, LossNoise(batch, base + floor))
 
 
 def stable_scale(setting: Setting, law: BasinLaw) -> float:
