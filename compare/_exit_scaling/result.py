@@ -117,7 +117,7 @@ class ExitScaling(Result):
             said.append(
                 f"{row['process']}: the time to leave is {_article(row['family'])}, and the other law misses it by "
                 f"{number(ratio, 2)} times as much; exponent {rounded(row['exponent'], row['exponent_error'])} beside "
-                f"{predicted} predicted{'' if row['family'] == row['predicted_family'] else ' for the other law'}: "
+                f"{predicted} {'guessed' if row['guess'] else 'predicted'}{'' if row['family'] == row['predicted_family'] else ' for the other law'}: "
                 f"{row['verdict']}."
             )
         return said

@@ -132,7 +132,7 @@ def _ratio(above: np.ndarray, below: np.ndarray, miss: float) -> Estimate:
     moved = int((below > 0).sum())
     if moved < FEWEST or not above.any() or (above == below).all():
         low, high = clopper_pearson(int((above > 0).sum()), moved, miss)
-        return Estimate(count / events, low, high, events, f"the interval is that of the {moved} paths that moved")
+        return Estimate(count / events, low, high, events, f"the interval is that of paths that moved: {moved}")
     value, low, high = fieller(above, below, miss / 2)
     return Estimate(value, max(low, 0.0), min(high, 1.0), events)
 

@@ -18,7 +18,7 @@ import numpy as np
 from sgdlimits import compare, diffusions
 from sgdlimits.compare._exploration.driver import FEWEST_PATHS
 from sgdlimits.compare._exploration.exact import one_step
-from sgdlimits.compare.text_table import wrapped
+from sgdlimits.compare.text_table import TextTable, number, wrapped
 from sgdlimits.discrete.escape import (
     BasinLaw, LandscapeDescent, LossNoise, MultiplicativeNoise, NoiseMatch, basin_law, matched,
 )  # fmt: skip
@@ -133,10 +133,16 @@ class Basins:
     notes: Sequence[str]
 
     def __repr__(self) -> str:
-        from .tables import matches
+        return "\n\n".join([self.matches_table().text(), str(self.exploration), *map(wrapped, self.notes)])
 
-        parts = [matches(self).text(), str(self.exploration), *map(wrapped, self.notes)]
-        return "\n\n".join(parts)
+    def matches_table(self) -> TextTable:
+        """How each noise was chosen, with its exact spread and rate of leaving in the well of the start."""
+        lines = tuple(
+            (number(one.level, 5), number(one.interquartile_range, 5), number(one.rate, 5),
+             f"{one.process}: {one.matched.replace('_', ' ')}") for one in self.matches
+        )  # fmt: skip
+        heads = ("level", "interquartile range", "rate of leaving", "matched in")
+        return TextTable(heads, ((f"Noise of each process on {self.setting.name}", lines),), "Noise")
 
     def exact(self, process: str, quantity: str) -> float:
         """nan where it is not known, or the process was left out."""

@@ -119,7 +119,7 @@ def _page(
     for name, basins in result.basins.items():
         file = _file(name)
         sections[f"Basins: {name}"] = [
-            *figures_of(pictures, f"times-{file}", f"wells-{file}"), wide(tables.matches(basins)),
+            *figures_of(pictures, f"times-{file}", f"wells-{file}"), wide(basins.matches_table()),
             *map(wide, basins.exploration.tables()), bullets([*basins.notes, *basins.exploration.notes()]),
             note(PLACEHOLDERS),
         ]  # fmt: skip

@@ -40,16 +40,6 @@ def claims(result: ExplorationResult) -> TextTable:
     return verdicts.table(result.claims)
 
 
-def matches(found: Basins) -> TextTable:
-    """How each noise was chosen, with its exact spread and rate of leaving in the well of the start."""
-    lines = tuple(
-        (number(one.level, 5), number(one.interquartile_range, 5), number(one.rate, 5),
-         f"{one.process}: {one.matched.replace('_', ' ')}") for one in found.matches
-    )  # fmt: skip
-    heads = ("level", "interquartile range", "rate of leaving", "matched in")
-    return TextTable(heads, ((f"Noise of each process on {found.setting.name}", lines),), "Noise")
-
-
 def tails(network: Network) -> TextTable:
     """A row a layer and sample: the corrected Hill estimate, and the verdict of the lognormal alternative."""
     lines = []
@@ -122,7 +112,7 @@ def text(result: ExplorationResult) -> str:
     """For a terminal."""
     parts = [wrapped(result.finding)]
     for found in result.basins.values():
-        parts += [matches(found).text(), *(table.text() for table in found.exploration.tables())]
+        parts += [found.matches_table().text(), *(table.text() for table in found.exploration.tables())]
         parts += [wrapped(sentence) for sentence in found.notes]
     if result.scaling is not None:
         parts += [result.scaling.tables()[0].text(), *(wrapped(sentence) for sentence in result.notes)]
