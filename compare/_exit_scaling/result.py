@@ -114,10 +114,11 @@ class ExitScaling(Result):
             ratio = row["control_residual"] / max(row["residual"], 1e-300)
             ratio = ratio if row["family"] == row["predicted_family"] else 1 / ratio
             predicted = NOTHING if math.isnan(row["predicted"]) else number(row["predicted"])
+            how = "guessed" if row["guess"] else "predicted"
             said.append(
                 f"{row['process']}: the time to leave is {_article(row['family'])}, and the other law misses it by "
                 f"{number(ratio, 2)} times as much; exponent {rounded(row['exponent'], row['exponent_error'])} beside "
-                f"{predicted} {'guessed' if row['guess'] else 'predicted'}{'' if row['family'] == row['predicted_family'] else ' for the other law'}: "
+                f"{predicted} {how}{'' if row['family'] == row['predicted_family'] else ' for the other law'}: "
                 f"{row['verdict']}."
             )
         return said
