@@ -49,7 +49,7 @@ def times(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     ax.invert_yaxis()
     ax.text(float(dataset.attrs["steps"]), 1.005, "end of the run", transform=ax.get_xaxis_transform(),
             fontsize=SMALL, color=GREY, ha="center")  # fmt: skip
-    dress(ax, "", "mean number of steps; arrows: from a lower bound on")
+    dress(ax, "", "mean number of steps (arrows: a lower bound)")
     ax.tick_params(axis="y", length=0)
     return figure
 

@@ -143,7 +143,8 @@ def finding(result: ExplorationResult) -> str:
         said.append(of_map(*result.map))
     counts = Counter(one.verdict for one in result.claims)
     listed = ", ".join(f"{count} {SAID[word][count > 1]}" for word, count in counts.most_common())
-    return " ".join([*said, f"Of {len(result.claims)} claims: {listed}."])
+    said.append(f"Of {len(result.claims)} claim{'s' if len(result.claims) > 1 else ''}: {listed}.")
+    return " ".join(said)
 
 
 def _of_basins(found: Basins) -> str:
@@ -187,8 +188,11 @@ def _of_network(name: str, network: Network) -> str:
     correlation = network.correlation
     verdict = "undecided, as too few cells have numbers" if correlation is None else correlation.verdict
     index = "infinite" if math.isinf(row["index"]) else number(row["index"], 3)
+    moving = str(network.ends.dataset["unsettled"].sel(layer=row["layer"]).item())
+    transient = ", of a law that has not settled" if moving else ""
     return (
-        f"Weights in which runs of a network on {name} end have index {index} ({between(row)}; {row['verdict']}); "
+        f"Weights in which runs of a network on {name} end have index {index} ({between(row)}; {row['verdict']})"
+        f"{transient}; "
         f"power law against lognormal: {layers} of {sum(counts.values())} samples. That heavier tails generalise "
         f"better there: {verdict}."
     )
