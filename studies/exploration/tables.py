@@ -97,6 +97,8 @@ def cells(found: PublishedGrid) -> TextTable:
 
 
 def _threshold(value: float, error: float) -> str:
+    if math.isinf(value):
+        return "none"
     return number(value, 6) if error <= DIGITS * abs(value) else with_error(value, error, False)
 
 
