@@ -145,7 +145,8 @@ def of_grid(found: PublishedGrid) -> list[Verdict]:
         below = found.cells["published"].values < found.below
         right = below & (found.cells["index"].values <= 2)
         claims.append(Verdict(
-            f"an estimate below {number(found.below, 3)}, two standard errors under 2, is that of a stationary law of index below 2",
+            f"an estimate below {number(found.below, 3)}, two standard errors under 2, is that "
+            "of a stationary law of index below 2",
             GRID, "all of them",
             f"{int(below.sum())} cells with such estimates, of which {int(right.sum())} have such a law (of all cells "
             f"{heavy})",

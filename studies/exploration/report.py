@@ -38,7 +38,8 @@ CELLS = (
 )
 THRESHOLDS = (
     "Step sizes above which there is no law, or a moment is infinite: of an order where moments close with a numerical "
-    "error, else with half a 95 % interval; none: at no step size. What is known of each cell, with intervals and reasons, is in index-map.nc."
+    "error, else with half a 95 % interval; none: at no step "
+    "size. What is known of each cell, with intervals and reasons, is in index-map.nc."
 )
 KNOWN = {"SGD": discrete.SGD.claims, "homogenized SGD": diffusions.HomogenizedSGD.claims}
 COLUMNS = ("claim", "source", "said", "found", "verdict")
