@@ -155,16 +155,22 @@ def largest(values: np.ndarray) -> float:
     return float(finite.max(initial=0.0))
 
 
-def direct_labels(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> None:
-    """Write (x, y, text, colour) to the right of the axes, kept apart, each tied to its curve's end.
+def direct_labels(
+    ax: Axes, ends: Sequence[tuple[float, float, str, str]], leaving: Sequence[tuple[float, float, str, str]] = (),
+    tied: bool = True,
+) -> None:  # fmt: skip
+    """Write (x, y, text, colour) to the right of the axes, kept apart, tied to its curve's end or by colour alone.
 
+    Curves `leaving` through the top are named above the frame, the first of them highest: their ties cross no curve.
     Call it when limits and scales are final.
     """
     ends = [end for end in ends if np.isfinite(end[0]) and np.isfinite(end[1])]
-    if not ends:
-        return
     ax.get_xlim(), ax.get_ylim()  # brings automatic limits up to date
     room = 1.3 * SMALL / 72 / (ax.get_position().height * figure_of(ax).get_figheight())
+    for place, end in enumerate(sorted(leaving, key=lambda end: -end[0]), 1):
+        _named(ax, end, 1 + room * place, True)
+    if not ends:
+        return
     shown = [ax.transAxes.inverted().transform(ax.transData.transform((x, y))) for x, y, _, _ in ends]
     lines = [text.count("\n") + 1 for _, _, text, _ in ends]
     order = sorted(range(len(ends)), key=lambda place: shown[place][1])
@@ -172,24 +178,15 @@ def direct_labels(ax: Axes, ends: Sequence[tuple[float, float, str, str]]) -> No
     sizes = np.array([room * lines[place] for place in order])
     heights = _spread(heights, sizes)
     for height, place in zip(heights, order):
-        x, y, text, colour = ends[place]
-        ax.annotate(
-            text,
-            xy=(x, y),
-            xytext=(1.06, height),
-            textcoords=ax.transAxes,
-            fontsize=SMALL,
-            color=colour,
-            va="center",
-            annotation_clip=False,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": colour,
-                "linewidth": 0.5,
-                "relpos": (0, 0.5),
-                "shrinkA": 1,
-            },
-        )
+        _named(ax, ends[place], float(height), tied)
+
+
+def _named(ax: Axes, end: tuple[float, float, str, str], height: float, tied: bool) -> None:
+    """The text of an end, right of the frame at a height in its units, tied to it."""
+    x, y, text, colour = end
+    tie = {"arrowstyle": "-", "color": colour, "linewidth": 0.5, "relpos": (0, 0.5), "shrinkA": 1}
+    ax.annotate(text, xy=(x, y), xytext=(1.06, height), textcoords=ax.transAxes, fontsize=SMALL, color=colour,
+                va="center", annotation_clip=False, arrowprops=tie if tied else None)  # fmt: skip
 
 
 def _spread(heights: np.ndarray, sizes: np.ndarray) -> np.ndarray:

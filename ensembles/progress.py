@@ -54,6 +54,7 @@ class Lines:
 
     def __init__(self, total: float, unit: str = "path-steps") -> None:
         self._total, self._done, self._unit = total, 0, unit
+        self._last = -1  # what the last line said
         self._began = self._said = time.monotonic()
 
     def update(self, n: int, /) -> None:
@@ -64,7 +65,8 @@ class Lines:
             self._say(now)
 
     def close(self) -> None:
-        self._say(time.monotonic())
+        if self._done != self._last:
+            self._say(time.monotonic())
 
     def _say(self, now: float) -> None:
         known = math.isfinite(self._total) and self._total > 0
@@ -72,7 +74,8 @@ class Lines:
         took = now - self._began
         left = took / self._done * (self._total - self._done) if known and self._done else 0.0
         coming = f", about {left:.0f} s left" if left >= 1 else ""
-        print(f"{self._done:.3g} {self._unit}{share} in {took:.0f} s{coming}", file=sys.stderr, flush=True)
+        self._last, unit = self._done, self._unit.removesuffix("s") if self._done == 1 else self._unit
+        print(f"{self._done:.3g} {unit}{share} in {took:.0f} s{coming}", file=sys.stderr, flush=True)
 
 
 class Patience:

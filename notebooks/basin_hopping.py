@@ -29,7 +29,7 @@ import numpy as np
 
 from sgdlimits.problems.wells import UserWells
 from sgdlimits.studies import exploration
-from sgdlimits.studies.exploration import ladders, plots, tables
+from sgdlimits.studies.exploration import ladders, plots
 
 reduced = bool(os.environ.get("SGDLIMITS_REDUCED"))
 study = exploration.ExplorationStudy(parts="basins")
@@ -43,7 +43,7 @@ steps, paths = (1000, 64) if reduced else (study.steps, study.paths)
 
 # %%
 wells = exploration.explore(study.setting(), steps, paths)
-print(tables.matches(wells).text())
+print(wells.matches_table().text())
 wells.exploration
 
 # %%

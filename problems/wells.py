@@ -216,6 +216,12 @@ class UserWells(WellLandscape):
                     f"curvature {bend:.3g}, where a minimum has 0 and one above 0"
                 )
         object.__setattr__(self, "tops", _frozen([self._top(a, b) for a, b in zip(minima, minima[1:])]))
+        for well in self.basins:
+            if not 0 < well.barrier < math.inf:
+                raise InvalidInput(
+                    f"the landscape does not have the stated well: value is {well.value:.6g} at {well.minimum:.6g} and "
+                    f"{well.value + well.barrier:.6g} at the lower top beside it: make it finite, and larger there"
+                )
         self._settle_start(self.start)
 
     @classmethod

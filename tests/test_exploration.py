@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from sgdlimits import compare, diffusions, discrete
-from sgdlimits.compare._exploration.estimates import estimates, mean_time
+from sgdlimits.compare._exploration.estimates import estimates, mean_time, times_of_wells
 from sgdlimits.compare._exploration.visits import Seen
 from sgdlimits.discrete import escape
 from sgdlimits.discrete.escape import CosineValley, HarmonicWell, LandscapeDescent, MultiplicativeNoise, Wells
@@ -171,12 +171,27 @@ def test_shares_where_nothing_happened_have_bounds():
     assert math.isnan(result["visits"].value) and (result["visits"].lower, result["visits"].upper) == (0, 1)
 
 
+def test_the_time_in_each_well_has_an_interval():
+    """Assert that shares add up to 1, the target's interval is that of its row, and a well nobody saw has a bound."""
+    generator = np.random.Generator(np.random.Philox(5))
+    time = np.c_[generator.integers(20, 80, 40), np.zeros((40, 2))]
+    time[:, 1] = 100 - time[:, 0]
+    seen = Seen(np.ones(40), np.ones(40), np.ones((40, 3)), time)
+    found = times_of_wells(seen, 100, 0.95)
+    assert abs(sum(well.value for well in found) - 1) < 1e-12
+    row = estimates(seen, 100, 1, 0.95)["time"]
+    assert (found[1].value, found[1].lower, found[1].upper) == (row.value, row.lower, row.upper)
+    assert found[2].value == found[2].lower == 0 < found[2].upper < 0.1
+
+
 @pytest.mark.parametrize(("call", "match"), [
     (lambda: compare.exploration([LandscapeDescent(escape.DoubleWell(), 0.05, 1.0)]), "does not state its basins"),
     (lambda: compare.exploration([SGD], start=0.5), "start 0.5 lies in none of the stated basins"),
     (lambda: compare.exploration([SGD], start=1.5), "lies in the widest well itself"),
     (lambda: compare.exploration([SGD], target=7), "target"),
     (lambda: compare.exploration({}), "processes is empty"),
+    (lambda: compare.exploration(SGD), "processes must be a dict"),
+    (lambda: compare.width_preference(lambda w: {"a": SGD}, [1, 2, 3]), "does not grow beside the sharp one"),
     (lambda: compare.exploration([SGD, LandscapeDescent(Wells([1, 2]), 0.05, 1.0)]), "on another landscape"),
     (lambda: compare.exploration([diffusions.OrnsteinUhlenbeck]), "no process states a landscape"),
     (lambda: compare.exploration([object()], landscape=WELLS), "cannot follow"),

@@ -1,6 +1,8 @@
 """The study of exploration at small sizes: exact numbers and intervals, claims that turn with their setting."""
 
+import dataclasses
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -125,7 +127,7 @@ def test_a_landscape_of_ones_own_is_explored():
 @pytest.mark.parametrize(("change", "says"), [
     ({"parts": "basin"}, "basins"), ({"parts": 3}, "parts must be a text"),
     ({"widths": "1,x"}, "widths must be numbers"),
-    ({"widths": "2,2"}, "equally wide"), ({"widths": "1"}, "two or more"), ({"additive": 0.0}, "additive"),
+    ({"widths": "2,2"}, "no single widest"), ({"widths": "1"}, "two or more"), ({"additive": 0.0}, "additive"),
     ({"step_size": 1.0}, "step_size"), ({"paths": 10}, "paths"), ({"runs": 10}, "runs"), ({"quick": 1}, "quick"),
     ({"stable_index": 2.5}, "stable_index"), ({"datasets": "none"}, "no data file"), ({"target": "y"}, "data file"),
     ({"datasets": "irises"}, "datasets"), ({"updates": 3}, "updates"),
@@ -145,12 +147,50 @@ def test_a_landscape_without_basins_is_refused():
         explore(Setting("double", DoubleWell(), 0.05, 1.2, 2.0), 300, 64)
 
 
+@pytest.mark.parametrize(("change", "says"), [
+    ({"step_size": 0.0}, "step_size"), ({"multiplicative": -1.0}, "multiplicative"), ({"additive": 0.0}, "additive"),
+    ({"stable_index": 2.5}, "stable_index"), ({"substeps": 0}, "substeps"), ({"landscape": None}, "landscape"),
+])  # fmt: skip
+def test_a_wrong_setting_is_refused_before_work(change, says):
+    """Assert that the setting itself refuses what a process of it could not use."""
+    setting = ExplorationStudy(parts="basins").setting()
+    with pytest.raises(InvalidInput, match=says):
+        dataclasses.replace(setting, **change)
+
+
+def test_the_noise_of_a_landscape_below_zero_is_that_of_a_loss():
+    """Assert that homogenized SGD does not see a constant that is taken off a landscape, but in its level."""
+    wells = ExplorationStudy(parts="basins").setting().landscape
+    lower = UserWells(lambda x: wells.potential(x) - 2.0, wells.gradient, wells.minima)
+    alike = [
+        basins.loss_noise(Setting("wells", landscape, 0.05, 1.2, 2.0), basins.RATE) for landscape in (wells, lower)
+    ]
+    assert alike[0][0] == alike[1][0] and abs(alike[0][1].level / alike[1][1].level - 1) < 1e-3
+
+
+def test_every_cell_is_told_in_a_table():
+    """Assert the law, the exact index, and that one not looked for is a bound and no number."""
+    found = studies.published_grid([0.02, 0.2], [1], dimension=30, runs=0)
+    (title, (first, second)), = tables.cells(found).groups
+    assert title == "batch size 1" and first[-1] == "a stationary law" and second[-1] == "no stationary law"
+    assert second[2] == "–" and (first[2].startswith("above ") or float(first[2]) > 16)
+
+
+def test_a_guess_is_no_derived_claim():
+    """Assert the source of a claim where the predicted exponent is that of a linearised recurrence."""
+    row = {"process": "one", "predicted_family": "power", "family": "power", "predicted": 1.2, "guess": True,
+           "exponent": 1.1, "exponent_error": 0.01, "residual": 0.01, "control_residual": 1.0, "verdict": "differs"}
+    sources = [claims.of_exit_times(SimpleNamespace(summary=lambda: [row | {"guess": guess}]))[0].source
+               for guess in (True, False)]  # fmt: skip
+    assert sources[0].startswith("a guess") and sources[1] == "derived"
+
+
 def test_the_finding_and_the_tables_are_of_the_numbers(found):
     """Assert exact numbers in the sentence, and that text and summary are whole."""
     share = found.basins["wells"].long_run(basins.MULTIPLICATIVE, "long_time")
     assert f"{100 * share:.3g} %" in found.finding and "claims" in found.finding
     assert "Noise of each process" in str(found) and found.summary.sizes["process"] == 8
-    assert len(found.table()) == 3 and "interquartile range" in tables.matches(found.basins["wells"]).text()
+    assert len(found.table()) == 3 and "interquartile range" in found.basins["wells"].matches_table().text()
     assert isinstance(found.basins["wells"].setting.descent(), LandscapeDescent)
 
 

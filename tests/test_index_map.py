@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import xarray
+from matplotlib.text import Annotation
 
 from sgdlimits import diffusions, discrete, studies
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares
+from sgdlimits.studies.exploration.index_map import IndexMap
 from sgdlimits.studies.exploration.published_grid import published_estimate
 
 STREAM = StreamingLeastSquares(np.ones(4), 0.3, np.ones(4))
@@ -52,6 +55,28 @@ def test_a_map_is_drawn(mapped):
     assert {ax.get_xlabel() for ax in figure.axes} >= {"batch size (samples)"}
 
 
+def test_names_of_lines_cross_no_line():
+    """Assert that lines which leave through the top are named above it, the one that leaves first highest."""
+    batches, orders = [1, 4], [0.0, 1.0, 2.0, 4.0]
+    region = ("batch_size", "step_size"), np.full((2, 2), "heavy")
+    numbers = ("batch_size", "step_size"), np.full((2, 2), 3.0)
+    cells = xarray.Dataset({side + end: kind for side in ("sgd", "homogenized")
+                            for end, kind in (("", numbers), ("_region", region))},
+                           {"batch_size": batches, "step_size": [0.1, 0.5]})  # fmt: skip
+    low = np.array([0.4, 0.3, 0.2, 0.1])
+    values = ("batch_size", "order"), np.stack([low, 10 * low])
+    errors = ("batch_size", "order"), np.zeros((2, 4))
+    lines = xarray.Dataset({side + end: kind for side in ("sgd", "homogenized")
+                            for end, kind in (("", values), ("_error", errors))},
+                           {"batch_size": batches, "order": orders})  # fmt: skip
+    ax = IndexMap(cells, lines, "made up", 16.0).plot().axes[0]
+    names = [text for text in ax.texts if isinstance(text, Annotation) and text.arrow_patch is not None]
+    named = {text.get_text(): (text.xy[0], text.xyann[1]) for text in names}
+    above = sorted(place for place in named.values() if place[1] > 1)
+    assert len(above) == 3 and len(named) == 4
+    assert [height for _, height in above] == sorted((height for _, height in above), reverse=True)
+
+
 def test_a_map_goes_on_where_it_was(tmp_path):
     """Assert the same numbers from a store."""
     first = studies.index_map(STREAM, [0.2], [1, 2], tmp_path)
@@ -68,6 +93,9 @@ def test_a_grid_without_a_law_is_refused():
         studies.index_map(STREAM, [0.0], [1])
     with pytest.raises(InvalidInput, match="batch_sizes"):
         studies.index_map(STREAM, [0.1], [])
+    for call in (lambda: studies.index_map(STREAM, [0.1], [1.5]), lambda: studies.published_grid([0.1], [1.5], runs=0)):
+        with pytest.raises(InvalidInput, match="batch_sizes must be a whole number"):
+            call()
 
 
 def test_the_published_grid_is_mostly_without_a_law():

@@ -132,6 +132,9 @@ def test_a_sweep_of_cells_is_judged(regression):
     judged = compare.rank_correlation(found, given=())
     assert {row["cells"] for row in judged.table()} == {8} and "2 of 10 cells" in str(judged)
     assert not any(np.isnan(row["runs_lower"]) for row in judged.table())
+    d = judged.dataset
+    for low, value, high in (("shape_lower", "shape", "shape_upper"), ("error_lower", "error_of_cell", "error_upper")):
+        assert (d[low] <= d[value]).all() and (d[value] <= d[high]).all() and (d[low] < d[high]).all()
 
 
 @pytest.mark.slow

@@ -67,6 +67,7 @@ def test_widths_and_depths_are_those_asked_for():
     (lambda: Wells([1, 2], positions=[1, 0]), "positions must rise"),
     (lambda: UserWells.of(DoubleWell(), [-1, 0.5]), "does not have the stated well: at 0.5"),
     (lambda: UserWells.of(CosineValley(), [0.0, CosineValley().minima[8]]), "one near 2.48.*state all minima"),
+    (lambda: UserWells(lambda x: np.full(len(x), np.nan), DoubleWell().gradient, [-1, 1]), "value is nan at -1"),
     (lambda: wells_of(DoubleWell()), "does not state its basins.*UserWells.of"),
     (lambda: Wells([1, 1]).widest, "equally wide.*target="),
     (lambda: MultiplicativeNoise(0.0), "both 0"),

@@ -90,8 +90,8 @@ def exit_scaling(make: Make | Mapping[str, Make], values: Sequence[float] | Mapp
 
 FIELDS = ("value", "barrier", "radius", "scaled_barrier", "mean_steps", "error", "slope", "control_slope")
 SUMMARY: dict[str, Any] = {
-    "predicted_family": object, "family": object, "predicted": float, "exponent": float, "exponent_error": float,
-    "residual": float, "control_residual": float, "verdict": object,
+    "predicted_family": object, "family": object, "predicted": float, "guess": bool, "exponent": float,
+    "exponent_error": float, "residual": float, "control_residual": float, "verdict": object,
 }  # fmt: skip
 
 
@@ -110,6 +110,7 @@ class Record:
     predicted_family: np.ndarray
     family: np.ndarray
     predicted: np.ndarray
+    guess: np.ndarray
     exponent: np.ndarray
     exponent_error: np.ndarray
     residual: np.ndarray
@@ -127,6 +128,7 @@ class Climbed:
     predicted_family: str
     family: str
     predicted: float
+    guess: bool
     exponent: float
     exponent_error: float
     residual: float
@@ -180,8 +182,8 @@ def _climbed(label: str, make: Make, ladder: np.ndarray) -> Climbed:
     )  # fmt: skip
     slopes = [np.r_[np.nan, np.diff(times) / np.diff(scales[each])] for each in (wanted, control)]
     return Climbed(
-        label or last.label, np.vstack([columns, *slopes]), wanted, family, predicted, value, error, residuals[0],
-        residuals[1], verdict, notes,
+        label or last.label, np.vstack([columns, *slopes]), wanted, family, predicted,
+        bool(said) and not math.isnan(predicted), value, error, residuals[0], residuals[1], verdict, notes,
     )  # fmt: skip
 
 

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 POWER = "power"
 AXES = {
     ("process", "rung"): "value barrier radius scaled_barrier mean_steps error slope control_slope",
-    ("process",): "predicted_family family predicted exponent exponent_error residual control_residual verdict notes",
+    ("process",): "predicted_family family predicted guess exponent exponent_error residual control_residual "
+    "verdict notes",
 }
 ROW = ("process", "value", "barrier", "radius", "scaled_barrier", "mean_steps", "error", "slope", "control_slope")
-SUMMARY = ("predicted_family", "family", "predicted", "exponent", "exponent_error", "residual", "control_residual",
-           "verdict")  # fmt: skip
+SUMMARY = ("predicted_family", "family", "predicted", "guess", "exponent", "exponent_error", "residual",
+           "control_residual", "verdict")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -36,8 +37,10 @@ class ExitScaling(Result):
         Over (process, rung): value, barrier, radius, scaled_barrier (2 barrier / (step size x variance at minimum)),
         mean_steps with its numerical error, slope of log time from the rung before (by the predicted family) and
         control_slope (by the other). Over process: predicted_family and family ("exponential" in the barrier,
-        "power" of the radius or "undecided", by the residuals), predicted and exponent with exponent_error (its change
-        from the rungs before), residual and control_residual of log time, verdict ("agrees", "differs", "undecided").
+        "power" of the radius or "undecided", by the residuals), predicted (guess: not by a theorem, as where an index
+        is that of the recurrence linearised at the minimum of a well that is not harmonic) and exponent with
+        exponent_error (its change from the rungs before), residual and control_residual of log time, verdict ("agrees",
+        "differs", "undecided").
     """
 
     kind: ClassVar[str] = "exit scaling"
@@ -111,10 +114,11 @@ class ExitScaling(Result):
             ratio = row["control_residual"] / max(row["residual"], 1e-300)
             ratio = ratio if row["family"] == row["predicted_family"] else 1 / ratio
             predicted = NOTHING if math.isnan(row["predicted"]) else number(row["predicted"])
+            how = "guessed" if row["guess"] else "predicted"
             said.append(
                 f"{row['process']}: the time to leave is {_article(row['family'])}, and the other law misses it by "
                 f"{number(ratio, 2)} times as much; exponent {rounded(row['exponent'], row['exponent_error'])} beside "
-                f"{predicted} predicted{'' if row['family'] == row['predicted_family'] else ' for the other law'}: "
+                f"{predicted} {how}{'' if row['family'] == row['predicted_family'] else ' for the other law'}: "
                 f"{row['verdict']}."
             )
         return said

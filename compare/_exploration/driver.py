@@ -29,12 +29,13 @@ from sgdlimits.problems.wells import WellLandscape, wells_of
 from ..capabilities import claim_notes, distinct_labels, is_recurrence, one_blas_thread
 from ..estimates import confidence_level
 from ..results import labelled
-from .estimates import QUANTITIES, Estimate, estimates
+from .estimates import QUANTITIES, Estimate, estimates, times_of_wells
 from .exact import LONG_RUN, Known, known_of
 from .result import AXES, Exploration
 from .visits import Seen, Visits
 
 OF_WELLS = ("minimum", "width", "barrier", "curvature")
+FEWEST_PATHS = 16
 JITTER = 1e-9  # how far two statements of one minimum may lie apart
 
 
@@ -86,6 +87,8 @@ def exploration(
         If the landscape does not state its basins, processes are on different ones, the start lies in no basin or in
         the target, or an argument cannot be used.
     """
+    if not isinstance(processes, (Mapping, Sequence)):
+        raise InvalidInput(f"processes must be a dict of labels and processes, or a list, got {shown(processes)}")
     named = dict(processes) if isinstance(processes, Mapping) else dict(zip(distinct_labels(processes), processes))
     if not named:
         raise InvalidInput("processes is empty: pass a dict of labels and processes, or a list of them")
@@ -93,7 +96,7 @@ def exploration(
     if start is not None:
         replaceable: Any = wells
         wells = dataclasses.replace(replaceable, start=real_number("start", start))
-    steps, paths = whole_number("steps", steps, 1), whole_number("paths", paths, 16)
+    steps, paths = whole_number("steps", steps, 1), whole_number("paths", paths, FEWEST_PATHS)
     seed, confidence, exact = seed_number(seed), confidence_level(confidence), flag("exact", exact)
     goal = wells.widest if target is None else whole_number("target", target, 0, len(wells.minima) - 1)
     if goal == wells.home:
@@ -116,7 +119,7 @@ def exploration(
     }  # fmt: skip
     basins = wells.basins
     coordinates = {"process": list(named), "quantity": list(QUANTITIES), "well": np.arange(len(basins))}
-    record = _record(wells, seen, found, known, overflowed, steps)
+    record = _record(wells, seen, found, known, overflowed, steps, confidence)
     return Exploration(labelled(record, AXES, coordinates, attributes))
 
 
@@ -171,7 +174,7 @@ def _paths(
         )  # fmt: skip
     good = ensemble.overflow_steps < 0
     if not good.any():
-        raise InvalidInput(f"every path of {simulator.name} overflowed: lower its step size")
+        raise InvalidInput(f"every path of {simulator.name} overflowed: lower its step size or its noise")
     return Seen.of(ensemble.values["visits"][good]), int((~good).sum())
 
 
@@ -200,6 +203,8 @@ class Record:
     exact_notes: np.ndarray
     visits: np.ndarray
     time: np.ndarray
+    time_lower: np.ndarray
+    time_upper: np.ndarray
     time_exact: np.ndarray
     minimum: np.ndarray
     width: np.ndarray
@@ -209,8 +214,10 @@ class Record:
 
 def _record(
     wells: WellLandscape, seen: Sequence[Seen], found: Sequence[Mapping[str, Estimate]], known: Sequence[Known],
-    overflowed: Sequence[int], steps: int,
+    overflowed: Sequence[int], steps: int, confidence: float,
 ) -> Record:  # fmt: skip
+    times = [times_of_wells(each, steps, confidence) for each in seen]
+
     def estimated(name: str) -> np.ndarray:
         return np.array([[getattr(each[q], name) for q in QUANTITIES] for each in found])
 
@@ -230,7 +237,9 @@ def _record(
         diffusion_time=in_time[:, LONG_RUN.index("long_time")], overflowed=np.array(overflowed),
         exact_notes=np.array([json.dumps(each.notes) for each in known], dtype=object),
         visits=np.array([each.visits.mean(axis=0) for each in seen]),
-        time=np.array([each.time.mean(axis=0) / steps for each in seen]),
+        time=np.array([[well.value for well in each] for each in times]),
+        time_lower=np.array([[well.lower for well in each] for each in times]),
+        time_upper=np.array([[well.upper for well in each] for each in times]),
         time_exact=np.array([nothing if each.time is None else each.time for each in known]),
         **{name: estimated(name) for name in ("value", "lower", "upper", "events")},
         **dict(zip(LONG_RUN, long_run.T)),

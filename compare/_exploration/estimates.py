@@ -52,6 +52,15 @@ def estimates(seen: Seen, steps: int, target: int, confidence: float, next_door:
     }
 
 
+def times_of_wells(seen: Seen, steps: int, confidence: float) -> list[Estimate]:
+    """Share of the time of the run in each well."""
+    found = []
+    for shares in seen.time.T / steps:
+        held = int((shares > 0).sum())
+        found.append(_share(shares, held, clopper_pearson(held, len(shares), 1 - confidence)[1], confidence))
+    return found
+
+
 def mean_time(times: np.ndarray, steps: int, confidence: float, what: str, settles: bool = True) -> Estimate:
     """Mean of waiting times (P,), inf where the event had not come after so many steps.
 
@@ -123,7 +132,7 @@ def _ratio(above: np.ndarray, below: np.ndarray, miss: float) -> Estimate:
     moved = int((below > 0).sum())
     if moved < FEWEST or not above.any() or (above == below).all():
         low, high = clopper_pearson(int((above > 0).sum()), moved, miss)
-        return Estimate(count / events, low, high, events, f"the interval is that of the {moved} paths that moved")
+        return Estimate(count / events, low, high, events, f"the interval is that of paths that moved: {moved}")
     value, low, high = fieller(above, below, miss / 2)
     return Estimate(value, max(low, 0.0), min(high, 1.0), events)
 

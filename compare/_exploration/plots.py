@@ -47,7 +47,9 @@ def times(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     ax.axvline(float(dataset.attrs["steps"]), color=GREY, linewidth=0.8, linestyle=":")
     ax.set_yticks(places, labels, fontsize=SMALL)
     ax.invert_yaxis()
-    dress(ax, "", "mean number of steps; dotted: the end of the run")
+    ax.text(float(dataset.attrs["steps"]), 1.005, "end of the run", transform=ax.get_xaxis_transform(),
+            fontsize=SMALL, color=GREY, ha="center")  # fmt: skip
+    dress(ax, "", "mean number of steps (arrows: a lower bound)")
     ax.tick_params(axis="y", length=0)
     return figure
 
@@ -61,6 +63,8 @@ def occupation(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
         here, look = dataset.sel(process=name), looks[name]
         shares, exact = here["time"].values, here["time_exact"].values
         seen = shares >= SHOWN
+        low, high = np.maximum(here["time_lower"].values, SHOWN / 2), here["time_upper"].values
+        ax.vlines(x[seen], low[seen], high[seen], color=look["color"], linewidth=1)
         ax.plot(x[seen], shares[seen], look["marker"], color=look["color"], markersize=5, markerfacecolor="white")
         last = exact if np.isfinite(exact).any() else shares
         drawn = last >= SHOWN
@@ -69,7 +73,9 @@ def occupation(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
         if drawn.any():
             ends.append((float(x[drawn][-1]), float(last[drawn][-1]), name, look["color"]))
     ax.set_yscale("log")
-    dress(ax, "share of the time", "minimum of the well")
-    ax.set_title("open: in the run; lines: in the long run, exact", fontsize=SMALL, loc="left", color=GREY)
+    dress(ax, "share of the time", "position of the minimum of the well")
+    level = f"{100 * dataset.attrs['confidence']:g} %"
+    ax.set_title(f"open: in the run, with {level} intervals; lines: in the long run, exact", fontsize=SMALL, loc="left",
+                 color=GREY)  # fmt: skip
     direct_labels(ax, ends)
     return figure

@@ -19,7 +19,7 @@ AXES = {
     ("process", "quantity"): "value lower upper events exact exact_error diffusion verdict note",
     ("process",): "long_visits long_time next_target rate interquartile_range long_error diffusion_visits "
     "diffusion_time overflowed exact_notes",
-    ("process", "well"): "visits time time_exact",
+    ("process", "well"): "visits time time_lower time_upper time_exact",
     ("well",): "minimum width barrier curvature",
 }
 ROW = ("process", "quantity", "value", "lower", "upper", "events", "exact", "exact_error", "diffusion", "verdict",
@@ -48,7 +48,8 @@ class Exploration(Result):
         shares. Over process, exact: long_visits and long_time (shares of the target in the long run, long_error),
         next_target (probability that the next well is the target), rate and interquartile_range of the quasi-stationary
         law of the well of the start; diffusion_visits and diffusion_time; overflowed. Over (process, well): visits a
-        path, time (share of the run) and time_exact (in the long run). Over well: minimum, width, barrier, curvature.
+        path, time (share of the run) with time_lower and time_upper, and time_exact (in the long run). Over well:
+        minimum, width, barrier, curvature.
     """
 
     kind: ClassVar[str] = "exploration"
@@ -110,7 +111,11 @@ class Exploration(Result):
 
     def notes(self) -> list[str]:
         """The findings, then how to read the tables."""
-        said = [f"{row['process']}, {row['quantity']}: {row['note']}." for row in self.table() if row["note"]]
+        alike: dict[tuple[str, str], list[str]] = {}
+        for row in self.table():
+            if row["note"]:
+                alike.setdefault((row["quantity"], row["note"]), []).append(row["process"])
+        said = [f"{'; '.join(names)}: {quantity}: {text}." for (quantity, text), names in alike.items()]
         for name in self.dataset["process"].values.tolist():
             here = self.dataset.sel(process=name)
             said += [f"{name}: {text}." for text in json.loads(str(here["exact_notes"].item()))]

@@ -39,20 +39,25 @@ def survival_and_hill(found: Any) -> Figure:
         end, high = _hill(below, sizes, runs, told, colour)
         paths.append((*end, name, colour))
         top = max(top, high)
+    from matplotlib.ticker import LogLocator, NullFormatter
     from scipy.special import ndtr
 
     t = np.linspace(0.7, 4.2, POINTS)
     above.plot(t, 2 * ndtr(-t), ":", color="black", linewidth=1)
     above.set_xscale("log")
     above.set_yscale("log")
-    above.set_title("dotted: a normal law", fontsize=SMALL, loc="left", color=GREY)
+    above.xaxis.set_major_locator(LogLocator(subs=(1, 2, 3, 5)))
+    above.xaxis.set_major_formatter("{x:g}")
+    above.xaxis.set_minor_formatter(NullFormatter())
+    above.set_title("dotted: a normal law; bands: intervals over runs", fontsize=SMALL, loc="left", color=GREY)
     dress(above, "P(|weight| > t)", "t, each weight from its median, in units of its spread")
-    direct_labels(above, ends)
+    direct_labels(above, ends, tied=False)  # curves end anywhere, and ties would cross the others
     below.set_xscale("log")
     below.axhline(2, color=GREY, linewidth=0.8)
     below.set_ylim(0, 1.3 * top)
     dress(below, "Hill's index", "k largest weights")
-    direct_labels(below, paths)
+    below.set_title("below the grey line: infinite variance", fontsize=SMALL, loc="left", color=GREY)
+    direct_labels(below, paths, tied=False)
     return figure
 
 

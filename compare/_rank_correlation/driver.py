@@ -101,7 +101,7 @@ def rank_correlation(
     }  # fmt: skip
     result = RankCorrelation(labelled(_record(rows), AXES, {}, attributes))
     pairs = {name: _sides(grid, name, error, dims, None) for name in names}
-    return replace(result, dataset=result.dataset.assign(_pairs(pairs)))
+    return replace(result, dataset=result.dataset.assign(_pairs(pairs, level)))
 
 
 def _of_the_index(found: Correlation) -> Correlation:
@@ -172,15 +172,30 @@ def _record(rows: list[Any]) -> Any:
     )  # fmt: skip
 
 
-def _pairs(pairs: dict[str, Any]) -> dict[str, Any]:
-    """Shape and error of each estimator's cells, for the picture; nan fills the shorter ones."""
+def _pairs(pairs: dict[str, Any], level: float) -> dict[str, Any]:
+    """Shape and error of each estimator's cells with intervals over runs, for the picture; nan fills shorter ones."""
     longest = max(sides.cells for sides in pairs.values())
 
     def filled(values: np.ndarray) -> np.ndarray:
         return np.concatenate([values, np.full(longest - values.size, np.nan)])
 
+    def ends(values: str, resampled: str, side: int) -> np.ndarray:
+        """Lower or upper ends over resamples of a cell's runs; nan without them."""
+        found, tail = [], (1 - level) / 2
+        for sides in pairs.values():
+            drawn, end = getattr(sides, resampled), np.full(sides.cells, np.nan)
+            if drawn is not None:
+                end = np.quantile(drawn, (tail, 1 - tail)[side], axis=1)
+                end = (np.minimum, np.maximum)[side](end, getattr(sides, values))
+            found.append(filled(end))
+        return np.stack(found)
+
     return {
         "pair_estimator": ("of", np.array(list(pairs), dtype=object)),
         "shape": (("of", "cell"), np.stack([filled(sides.index) for sides in pairs.values()])),
         "error_of_cell": (("of", "cell"), np.stack([filled(sides.error) for sides in pairs.values()])),
+        "shape_lower": (("of", "cell"), ends("index", "shapes", 0)),
+        "shape_upper": (("of", "cell"), ends("index", "shapes", 1)),
+        "error_lower": (("of", "cell"), ends("error", "errors", 0)),
+        "error_upper": (("of", "cell"), ends("error", "errors", 1)),
     }

@@ -33,7 +33,8 @@ class RankCorrelation(Result):
     dataset : xarray.Dataset
         Over row: estimator, method ("spearman", "kendall"), given (what is held equal; empty: nothing), cells (how many
         have numbers), value with lower and upper, the hull of cells_lower, cells_upper (over cells) and runs_lower,
-        runs_upper (over runs; nan without resamples). Over (of, cell): shape (1 / index) and error_of_cell.
+        runs_upper (over runs; nan without resamples). Over (of, cell): shape (1 / index) and error_of_cell, with
+        the ends shape_lower, shape_upper, error_lower, error_upper of intervals over runs (nan without resamples).
     """
 
     kind: ClassVar[str] = "rank correlation"
@@ -73,7 +74,7 @@ class RankCorrelation(Result):
         groups: dict[str, list[tuple[str, ...]]] = {}
         for row in self.table():
             held = f", at equal {row['given'].replace('_', ' ')}" if row["given"] else ""
-            groups.setdefault(f"index by {row['estimator']}", []).append(
+            groups.setdefault(f"index by {row['estimator'].replace('_', ' ')}", []).append(
                 (
                     number(row["value"], 2), _interval(row["lower"], row["upper"]),
                     _interval(row["cells_lower"], row["cells_upper"]), _interval(row["runs_lower"], row["runs_upper"]),
@@ -90,7 +91,7 @@ class RankCorrelation(Result):
         if told["fewest"] < told["cells"]:
             said.append(
                 f"{told['cells'] - told['fewest']} of {told['cells']} cells have no index or no error and are left "
-                "out: runs left the range of numbers, or the sample refused the estimator."
+                "out, as where runs left the range of numbers or the sample refused the estimator."
             )
         return [
             *said,

@@ -70,6 +70,11 @@ def width_preference(
                 rows.append((math.nan,) * len(ROWS))
     table = np.array(rows).reshape(ladder.size, len(names), len(ROWS)).transpose(2, 1, 0)
     columns: dict[str, Any] = dict(zip(ROWS, table))
+    if (np.diff(columns["wide"] / columns["sharp"], axis=1) <= 0).any():
+        raise InvalidInput(
+            "the wide well does not grow beside the sharp one from width to width in what make returns: let make take "
+            "its argument for the width of one well"
+        )
     slopes = [[_slope(columns["wide"][k] / columns["sharp"][k], columns[key][k]) for k in range(len(names))]
               for key in ("ratio_time", "ratio_next")]  # fmt: skip
     record = Record(

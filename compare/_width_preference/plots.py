@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..style import GREY, SMALL, axes_of, direct_labels, dress, styles
+from ..style import GREY, SMALL, axes_of, direct_labels, dress, scale_ladders, styles
 
 if TYPE_CHECKING:
     import xarray
@@ -34,8 +34,7 @@ def ratios(dataset: xarray.Dataset, ax: Axes | None = None) -> Figure:
     x = (dataset["wide"] / dataset["sharp"]).values
     line = np.array([np.nanmin(x), np.nanmax(x)])
     ax.plot(line, line, ":", color=GREY, linewidth=1)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
+    scale_ladders(ax, x[np.isfinite(x)])
     dress(ax, "wide over sharp", "ratio of widths")
     ax.set_title("full: time in the long run; open: entered next; dotted: the ratio of widths", fontsize=SMALL,
                  loc="left", color=GREY)  # fmt: skip

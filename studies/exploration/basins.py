@@ -10,18 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from sgdlimits import compare, diffusions
+from sgdlimits.compare._exploration.driver import FEWEST_PATHS
 from sgdlimits.compare._exploration.exact import one_step
+from sgdlimits.compare.text_table import TextTable, number, wrapped
 from sgdlimits.discrete.escape import (
     BasinLaw, LandscapeDescent, LossNoise, MultiplicativeNoise, NoiseMatch, basin_law, matched,
 )  # fmt: skip
 from sgdlimits.discrete.escape.well_chain import WellChain
-from sgdlimits.exact.errors import InvalidInput, NoStationaryLaw, OutOfReach
+from sgdlimits.exact.errors import (
+    InvalidInput, NoStationaryLaw, OutOfReach, instance_of, non_negative, positive, real_number, text, whole_number,
+)  # fmt: skip
 from sgdlimits.exact.stable_law import StableLaw
 from sgdlimits.problems.wells import CosineValley, WellLandscape, Wells, wells_of
 
@@ -32,6 +36,13 @@ ADDITIVE, HOMOGENIZED, LANGEVIN = "additive", "homogenized SGD", "Langevin"
 TOLERANCE, CLOSE = 1e-8, 1e-7  # relative, of levels of descents, and of diffusions, whose chain takes longer
 FACTOR, REACH = 1.5, 12  # of a search for a level, and how many such to either side
 BATCHES = (1, 2, 4, 8, 16, 32, 64)  # of homogenized SGD: the first whose noise can be made so small
+
+
+def stable_index_of(value: Any) -> float:
+    """Of stable Langevin, which has a mean and no variance."""
+    if not 1 < real_number("stable_index", value) < 2:
+        raise InvalidInput(f"stable_index must be above 1 and below 2, got {value:g}")
+    return float(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +61,11 @@ class Setting:
         Of the noise of stable Langevin.
     substeps : int
         Increments of diffusions in a step: the more, the larger step_size times curvature.
+
+    Raises
+    ------
+    InvalidInput
+        If the landscape does not state its basins, or a number cannot be used.
     """
 
     name: str
@@ -59,6 +75,17 @@ class Setting:
     additive: float
     stable_index: float = 1.7
     substeps: int = 4
+
+    def __post_init__(self) -> None:
+        wells_of(self.landscape)
+        checked: dict[str, Any] = {
+            "name": text("name", self.name), "step_size": positive("step_size", self.step_size),
+            "multiplicative": non_negative("multiplicative", self.multiplicative),
+            "additive": positive("additive", self.additive), "stable_index": stable_index_of(self.stable_index),
+            "substeps": whole_number("substeps", self.substeps, 1),
+        }  # fmt: skip
+        for name, value in checked.items():
+            object.__setattr__(self, name, value)
 
     def descent(self) -> LandscapeDescent:
         """SGD with multiplicative noise."""
@@ -87,7 +114,7 @@ class Match:
     rate: float
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Basins:
     """What `explore` found.
 
@@ -104,6 +131,18 @@ class Basins:
     exploration: Any
     matches: Sequence[Match]
     notes: Sequence[str]
+
+    def __repr__(self) -> str:
+        return "\n\n".join([self.matches_table().text(), str(self.exploration), *map(wrapped, self.notes)])
+
+    def matches_table(self) -> TextTable:
+        """How each noise was chosen, with its exact spread and rate of leaving in the well of the start."""
+        lines = tuple(
+            (number(one.level, 5), number(one.interquartile_range, 5), number(one.rate, 5),
+             f"{one.process}: {one.matched.replace('_', ' ')}") for one in self.matches
+        )  # fmt: skip
+        heads = ("level", "interquartile range", "rate of leaving", "matched in")
+        return TextTable(heads, ((f"Noise of each process on {self.setting.name}", lines),), "Noise")
 
     def exact(self, process: str, quantity: str) -> float:
         """nan where it is not known, or the process was left out."""
@@ -132,8 +171,8 @@ def side_by_side(
     size = np.asarray(widths, dtype=float)
     plain = Wells(size, barrier)
     wells = Wells(size, barrier, start=float(plain.minima[int(size.argmin())]))
-    if wells.widest == wells.home:
-        raise InvalidInput(f"widths {size.tolist()} are all equal: give a narrow and a wide well")
+    if (size > (1 - 1e-9) * size.max()).sum() > 1:
+        raise InvalidInput(f"widths {size.tolist()} have no single widest well, which is the target: widen one of them")
     named = f"wells of widths {', '.join(f'{width:g}' for width in size)}"
     found = Setting(named, wells, step_size, multiplicative, additive, stable_index)
     found.descent()
@@ -168,6 +207,8 @@ def explore(
     InvalidInput
         If the landscape does not state its basins, or no additive noise is like the multiplicative one.
     """
+    instance_of("setting", setting, Setting, "a landscape with its noise")
+    steps, paths = whole_number("steps", steps, 1), whole_number("paths", paths, FEWEST_PATHS)
     made, matches, notes = processes(setting)
     found = compare.exploration(made, steps=steps, paths=paths, seed=seed, threads=threads, progress=progress)
     return Basins(setting, found, matches, notes)
@@ -211,12 +252,18 @@ def processes(setting: Setting) -> tuple[dict[str, Any], list[Match], list[str]]
 
 def _homogenized(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
     batch, near = loss_noise(setting, by)
-    wells, step, substeps = setting.landscape, setting.step_size, setting.substeps
+    wells, step, substeps, base = setting.landscape, setting.step_size, setting.substeps, _base(setting)
 
     def make(floor: float) -> diffusions.LandscapeDiffusion:
-        return diffusions.LandscapeDiffusion.homogenized(wells, step, batch, floor, substeps)
+        return diffusions.LandscapeDiffusion.homogenized(wells, step, batch, base + floor, substeps)
 
-    return diffusion_like(make, law, label, by, near.level)
+    process, match = diffusion_like(make, law, label, by, near.level)
+    return process, replace(match, level=base + match.level)
+
+
+def _base(setting: Setting) -> float:
+    """What makes a loss of a landscape whose deepest minimum lies below 0."""
+    return max(0.0, -min(well.value for well in setting.landscape.basins))
 
 
 def _langevin(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
@@ -286,7 +333,8 @@ def loss_noise(setting: Setting, by: str) -> tuple[int, NoiseMatch]:
 
 
 def _with_loss_noise(setting: Setting, batch: int) -> Callable[[float], LandscapeDescent]:
-    return lambda floor: LandscapeDescent(setting.landscape, setting.step_size, LossNoise(batch, floor))
+    base = _base(setting)
+    return lambda floor: LandscapeDescent(setting.landscape, setting.step_size, LossNoise(batch, base + floor))
 
 
 def stable_scale(setting: Setting, law: BasinLaw) -> float:

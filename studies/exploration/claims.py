@@ -21,6 +21,7 @@ from .basins import ADDITIVE, ENDINGS, MULTIPLICATIVE, RATE, SPREAD, Basins
 from .published_grid import PublishedGrid
 
 GRID = "a common reading of the published grid"
+GUESS = "a guess: the index of the recurrence linearised at the minimum"
 ALIKE = 0.01  # relative, within which indices are called equal
 AGREES, DIFFERS = "agrees", "differs"
 
@@ -76,7 +77,7 @@ def of_exit_times(scaling: Any, left_out: Sequence[str] = ()) -> list[Verdict]:
         ratio = row["control_residual"] / max(row["residual"], 1e-300)
         predicted = "" if math.isnan(row["predicted"]) else f", predicted {number(row['predicted'])}"
         claims.append(Verdict(
-            f"time to leave: {row['process']}", "derived", law,
+            f"time to leave: {row['process']}", GUESS if row["guess"] else "derived", law,
             f"{row['family']}, exponent {rounded(row['exponent'], row['exponent_error'])} "
             f"+- {number(row['exponent_error'], 1)}{predicted}; residual of the control {number(ratio, 2)} "
             "times as large",
@@ -85,7 +86,7 @@ def of_exit_times(scaling: Any, left_out: Sequence[str] = ()) -> list[Verdict]:
     for sentence in left_out:
         name, _, why = sentence.partition(": ")
         law = "a power of the radius, the tail index"
-        claims.append(Verdict(f"time to leave: {name}", "derived", law, why, UNDECIDED))
+        claims.append(Verdict(f"time to leave: {name}", GUESS, law, why, UNDECIDED))
     return claims
 
 
@@ -144,7 +145,9 @@ def of_grid(found: PublishedGrid) -> list[Verdict]:
         below = found.cells["published"].values < found.below
         right = below & (found.cells["index"].values <= 2)
         claims.append(Verdict(
-            "an estimate below 2 is that of a stationary law of index below 2", GRID, "all of them",
+            f"an estimate below {number(found.below, 3)}, two standard errors under 2, is that "
+            "of a stationary law of index below 2",
+            GRID, "all of them",
             f"{int(below.sum())} cells with such estimates, of which {int(right.sum())} have such a law (of all cells "
             f"{heavy})",
             UNDECIDED if not below.any() else HOLDS if right.sum() == below.sum() else PART if right.any() else FAILS,

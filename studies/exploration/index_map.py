@@ -21,7 +21,7 @@ from sgdlimits.ensembles.progress import Progress
 from sgdlimits.exact.diffusion_index import isotropic_index, spectral_index
 from sgdlimits.exact.errors import (
     InvalidInput, NoStationaryLaw, OutOfReach, PositiveLyapunovExponent, StabilityWarning, finite_array, instance_of,
-    positive,
+    positive, whole_number,
 )  # fmt: skip
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares
@@ -131,6 +131,7 @@ def index_map(
         raise InvalidInput(f"step_sizes must be above zero, at least one, got {sizes.tolist()[:4]}")
     if not len(batch_sizes):
         raise InvalidInput("batch_sizes is empty: name at least one")
+    batches = [whole_number("batch_sizes", batch, 1) for batch in batch_sizes]
     highest = positive("highest", highest)
     if ridge is not None:
         problem = problem.with_ridge(ridge)
@@ -139,7 +140,7 @@ def index_map(
         warnings.simplefilter("ignore", StabilityWarning)  # what is past a threshold is looked for
         limit = {order: _limit_threshold(problem, order, seed) for order in ORDERS}
         lines = sweep(
-            partial(_line, problem, limit, seed, options), {"batch_size": list(batch_sizes)}, folders[0],
+            partial(_line, problem, limit, seed, options), {"batch_size": batches}, folders[0],
             workers=workers, progress=progress,
         )  # fmt: skip
         last = lines["sgd"].sel(order=0.0).values
@@ -152,7 +153,7 @@ def index_map(
             )
         cells = sweep(
             partial(_cell, problem, limit[0.0], highest, seed, options),
-            {"batch_size": list(batch_sizes), "step_size": sizes.tolist()}, folders[1], workers=workers,
+            {"batch_size": batches, "step_size": sizes.tolist()}, folders[1], workers=workers,
             progress=progress,
         )  # fmt: skip
     return IndexMap(cells, lines, repr(problem), highest)

@@ -18,7 +18,9 @@ TITLES = {"sgd": "SGD", "homogenized": "homogenized SGD"}
 LINES = {0.0: ("no law above", "-"), 1.0: ("mean infinite", "--"), 2.0: ("variance infinite", "-."), 4.0: (
     "fourth moment infinite", ":",
 )}  # fmt: skip
-REGIONS = {"no law": ("0.35", "no stationary law"), "light": ("1.0", "light"), "not known": ("#f4e3c1", "not known")}
+REGIONS = {"no law": ("0.35", "no stationary law"), "light": ("1.0", "light: index over {:g}"), "not known": (
+    "#f4e3c1", "not known",
+)}  # fmt: skip
 LEAST = 0.25  # index at which colours begin
 NARROW = 0.25  # part of the frame
 
@@ -45,7 +47,7 @@ def plot(found: IndexMap) -> Figure:
         edges = _edges(batch, size)
         ax.set_xlim(edges[0][0], edges[0][-1])
         ax.set_ylim(edges[1][0], edges[1][-1])
-        _names(ax, regions, batch, size)
+        _names(ax, regions, batch, size, found.highest)
         dress(ax, "step size (per SGD step)", "batch size (samples)", TITLES[side])
         ax.grid(False)
         shown = batch[some(batch.size)]
@@ -75,11 +77,13 @@ def _between(logs: np.ndarray) -> np.ndarray:
 
 
 def _lines(ax: Any, lines: Any, side: str, batch: np.ndarray) -> None:
-    """Thresholds over the batch size, named on the right, each tied to where it leaves the frame."""
-    ends = []
+    """Thresholds over the batch size, named at their ends: on the right, or above where they leave through the top."""
+    ends, leaving = [], []
     (low, high), right = np.log(ax.get_ylim()), np.log(ax.get_xlim()[1])
     for order, (words, style) in LINES.items():
         values = lines[side].sel(order=order).values
+        error = lines[f"{side}_error"].sel(order=order).values
+        ax.fill_between(batch, values - error, values + error, color="white", alpha=0.5, linewidth=0)
         for width, colour in ((2.6, "white"), (1.3, "black")):
             ax.plot(batch, values, color=colour, linewidth=width, linestyle=style)
         known = np.isfinite(values)
@@ -89,13 +93,15 @@ def _lines(ax: Any, lines: Any, side: str, batch: np.ndarray) -> None:
         heights = np.interp(along, np.log(batch[known]), np.log(values[known]))
         inside = np.flatnonzero((heights >= low) & (heights <= high))
         if inside.size:
-            x, y = along[inside[-1]], heights[inside[-1]] - 1e-3 * order  # the order of labels where ends meet
+            last = inside[-1]
             text = words + (f" (index {order:g})" if order else "")
-            ends.append((float(np.exp(x)), float(np.exp(y)), text, "black"))
-    direct_labels(ax, ends)
+            up = last + 1 < along.size and heights[last + 1] > high
+            y = high if up else heights[last] - 1e-3 * order  # the order of labels where ends meet
+            (leaving if up else ends).append((float(np.exp(along[last])), float(np.exp(y)), text, "black"))
+    direct_labels(ax, ends, leaving)
 
 
-def _names(ax: Any, regions: np.ndarray, batch: np.ndarray, size: np.ndarray) -> None:
+def _names(ax: Any, regions: np.ndarray, batch: np.ndarray, size: np.ndarray, highest: float) -> None:
     """The names of regions without a finite index, in their midst."""
     for region, (colour, words) in REGIONS.items():
         rows, columns = np.nonzero(regions == region)
@@ -104,5 +110,5 @@ def _names(ax: Any, regions: np.ndarray, batch: np.ndarray, size: np.ndarray) ->
             low, high = np.log(ax.get_xlim())
             aside = (x - low) / (high - low) < NARROW  # else the words would begin beyond the frame
             place = low + 0.02 * (high - low) if aside else x
-            ax.text(np.exp(place), y, words, fontsize=SMALL, ha="left" if aside else "center", va="center",
-                    color="w" if colour == "0.35" else "k")  # fmt: skip
+            ax.text(np.exp(place), y, words.format(highest), fontsize=SMALL, ha="left" if aside else "center",
+                    va="center", color="w" if colour == "0.35" else "k")  # fmt: skip

@@ -13,6 +13,7 @@ from sgdlimits.compare.style import COLOURS, GREY, SMALL, dress, panels
 from sgdlimits.compare.text_table import number
 
 from .basins import ADDITIVE, ENDINGS, HOMOGENIZED, LANGEVIN, MULTIPLICATIVE, RATE, STABLE
+from .tables import between
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,8 +77,8 @@ def tails(network: Network) -> Figure:
     """Survival functions and Hill paths of the last iterates."""
     row = network.ends.row("corrected_hill")
     return titled(network.ends.plot(), f"{network.task.name}: weights in which {network.ends.dataset.attrs['paths']} "
-                  f"runs end, layer by layer; index of all weights by corrected Hill {number(row['index'], 3)}, "
-                  f"{row['verdict']}")  # fmt: skip
+                  f"runs end, layer by layer; index of all weights by corrected Hill {number(row['index'], 3)} "
+                  f"({between(row)}), {row['verdict']}")  # fmt: skip
 
 
 def stretching(network: Network) -> Figure:

@@ -93,7 +93,8 @@ class PublishedGrid:
             return said + "In no cell did all runs stay in the range of numbers."
         return said + (
             f"The published estimate ({self.runs} runs of {self.steps} steps) is at most {np.nanmax(seen):.3g}; it is "
-            f"below {self.below:.3g} in {int(below.sum())} cells, of which {int((below & ~law).sum())} have no "
+            f"below {self.below:.3g}, two of its standard errors under 2, in {int(below.sum())} cells, of which "
+            f"{int((below & ~law).sum())} have no "
             f"stationary law and {int((below & heavy).sum())} an index up to 2."
         )
 
@@ -170,11 +171,12 @@ def published_grid(
     if 0 < runs < 100:
         raise InvalidInput(f"runs is {runs}: estimators need at least 100; 0 leaves the simulation out")
     steps = whole_number("steps", steps, 4)
+    batches = [whole_number("batch_sizes", batch, 1, samples if runs else None) for batch in batch_sizes]
     cell = partial(
         _cell, dimension, positive("variance", variance), non_negative("noise", noise), samples, runs, steps, seed
     )
     cells = sweep(
-        cell, {"batch_size": list(batch_sizes), "step_size": sizes.tolist()}, store, workers=workers, progress=progress
+        cell, {"batch_size": batches, "step_size": sizes.tolist()}, store, workers=workers, progress=progress
     )
     return PublishedGrid(cells, runs, steps, dimension)
 

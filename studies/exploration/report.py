@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sgdlimits import diffusions, discrete
-from sgdlimits.compare.html_page import Picture, bullets, note, wide
-from sgdlimits.compare.html_page import figures as figures_of
+from sgdlimits.compare.html_page import Picture, bullets, figure, note, wide
 from sgdlimits.compare.reports import Report
-from sgdlimits.compare.results import csv_text
+from sgdlimits.compare.results import claims_of, csv_text
 from sgdlimits.studies import verdicts
 from sgdlimits.studies.results import study_page
 
@@ -31,6 +30,18 @@ PLACEHOLDERS = (
     "Landscapes and noise are placeholders of this package's own choice: those of the published experiments were not "
     "available in full. Rates and spreads are those of the well of the start under its quasi-stationary law."
 )
+CELLS = (
+    "Lyapunov exponent (per step) and exact index: by quadrature, of the law of the features; above: as far as was "
+    "looked. published: the estimate of the published protocol, of all coordinates. Others: of the first coordinate, "
+    "with 95 % intervals; light: no power is seen; –: the estimator refuses, or runs left the range of numbers, as "
+    "published-grid.csv says."
+)
+THRESHOLDS = (
+    "Step sizes above which there is no law, or a moment is infinite: of an order where moments close with a numerical "
+    "error, else with half a 95 % interval; none: at no step "
+    "size. What is known of each cell, with intervals and reasons, is in index-map.nc."
+)
+KNOWN = {"SGD": discrete.SGD.claims, "homogenized SGD": diffusions.HomogenizedSGD.claims}
 COLUMNS = ("claim", "source", "said", "found", "verdict")
 
 
@@ -52,6 +63,7 @@ def report(result: ExplorationResult) -> Report:
         files[f"index-and-test-error-{_file(name)}.nc"] = network.grid.to_netcdf
     if result.grid is not None:
         files["published-grid.nc"] = result.grid.cells.to_netcdf
+        files["published-grid.csv"] = result.grid.cells.to_dataframe().to_csv
     if result.map is not None:
         files["index-map.nc"] = result.map[1].cells.to_netcdf
         files["index-lines.nc"] = result.map[1].lines.to_netcdf
@@ -96,6 +108,11 @@ def figures(result: ExplorationResult) -> list[tuple[str, str, Callable[[], Figu
     return found
 
 
+def figures_of(pictures: Sequence[Picture], *names: str) -> list[str]:
+    """Those pictures, by their whole names: one file's may begin like another's."""
+    return [figure(picture) for picture in pictures if picture.name in names]
+
+
 def _page(
     result: ExplorationResult, pictures: Sequence[Picture], failed: Sequence[str], now: Mapping[str, str]
 ) -> str:
@@ -103,7 +120,7 @@ def _page(
     for name, basins in result.basins.items():
         file = _file(name)
         sections[f"Basins: {name}"] = [
-            *figures_of(pictures, f"times-{file}", f"wells-{file}"), wide(tables.matches(basins)),
+            *figures_of(pictures, f"times-{file}", f"wells-{file}"), wide(basins.matches_table()),
             *map(wide, basins.exploration.tables()), bullets([*basins.notes, *basins.exploration.notes()]),
             note(PLACEHOLDERS),
         ]  # fmt: skip
@@ -116,12 +133,21 @@ def _page(
     for name, network in result.networks.items():
         file, correlation = _file(name), network.correlation
         shown = [wide(tables.tails(network)), *figures_of(pictures, f"tails-{file}")]
-        shown += [*figures_of(pictures, f"stretching-{file}", f"exponents-{file}", f"claim-{file}")]
+        for part, found in (("", network.ends), ("stretching", network.stretching), ("exponents", network.exponents)):
+            shown += figures_of(pictures, f"{part}-{file}") if part else []
+            shown += [*map(wide, found.tables()), bullets(found.notes())]
+        shown += figures_of(pictures, f"claim-{file}")
         shown += [] if correlation is None else [*map(wide, correlation.tables()), bullets(correlation.notes())]
         sections[f"Network: {name}"] = [*shown, bullets([network.task.about, *network.notes])]
     if result.grid is not None:
-        sections["A published grid"] = [*figures_of(pictures, "grid"), note(result.grid.finding)]
+        sections["A published grid"] = [*figures_of(pictures, "grid"), note(result.grid.finding),
+                                        wide(tables.cells(result.grid)), note(CELLS)]  # fmt: skip
     if result.map is not None:
-        sections["Index map"] = [*figures_of(pictures, "map"), note(repr(result.map[1]))]
-    claims = {"SGD": discrete.SGD.claims, "homogenized SGD": diffusions.HomogenizedSGD.claims}
+        found = result.map[1]
+        sections["Index map"] = [*figures_of(pictures, "map"), note(f"{tables.of_map(*result.map)} {found.problem}."),
+                                 wide(tables.thresholds(found)), note(THRESHOLDS)]  # fmt: skip
+    claims = {label: list(known) for label, known in KNOWN.items() if result.grid or result.map}
+    for basins in result.basins.values():
+        for claim, labels in claims_of(basins.exploration.dataset):
+            claims |= {label: [*claims.get(label, []), claim] for label in labels[:1]}
     return study_page(result, TITLE, OPENING, sections, claims, failed, now)

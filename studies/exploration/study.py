@@ -91,6 +91,8 @@ class ExplorationStudy(NamedDataSettings):
     quick: bool = option(False, "run", "coarser grids, fewer runs and steps")
 
     def __post_init__(self) -> None:
+        from .basins import stable_index_of
+
         self.check_kinds()
         for name in self.chosen:
             one_of("parts", name, list(PARTS))
@@ -99,15 +101,13 @@ class ExplorationStudy(NamedDataSettings):
             "barrier": positive("barrier", self.barrier), "step_size": positive("step_size", self.step_size),
             "multiplicative": non_negative("multiplicative", self.multiplicative),
             "additive": positive("additive", self.additive),
-            "stable_index": positive("stable_index", self.stable_index),
+            "stable_index": stable_index_of(self.stable_index),
             "paths": whole_number("paths", self.paths, FEWEST_PATHS), "steps": whole_number("steps", self.steps, 100),
             "width": whole_number("width", self.width, 1), "runs": whole_number("runs", self.runs, FEWEST_RUNS),
             "updates": whole_number("updates", self.updates, 100),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
         }  # fmt: skip
         self.settle(checked)
-        if not 1 < self.stable_index < 2:
-            raise InvalidInput(f"stable_index must be above 1 and below 2, got {self.stable_index:g}")
         if "basins" in self.chosen:
             self.setting()
 
@@ -143,7 +143,8 @@ class ExplorationStudy(NamedDataSettings):
 
         if self.data is not None:
             path, target, form = self.checked_file()
-            yield tasks.from_csv(path, target, self.width, seed=self.seed, name=Path(path).stem, **form)
+            name = Path(path).stem if Path(path).stem not in self.names else Path(path).name
+            yield tasks.from_csv(path, target, self.width, seed=self.seed, name=name, **form)
         yield from named_tasks(self.names, self.width, self.seed)
 
     def mapped(self) -> tuple[str, LeastSquares]:

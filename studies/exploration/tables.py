@@ -6,18 +6,25 @@ import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from sgdlimits.compare.text_table import NOTHING, TextTable, number, wrapped
+from sgdlimits.compare.text_table import NOTHING, TextTable, number, with_error, wrapped
 from sgdlimits.studies import verdicts
-from sgdlimits.studies.verdicts import FAILS, HOLDS
+from sgdlimits.studies.verdicts import FAILS, HOLDS, PART, UNDECIDED
 
 from .basins import ADDITIVE, ENDINGS, MULTIPLICATIVE, RATE
 from .networks import lognormal
+from .published_grid import ESTIMATORS
 
 if TYPE_CHECKING:
     from .basins import Basins
+    from .index_map import IndexMap
     from .networks import Network
+    from .published_grid import PublishedGrid
     from .study import ExplorationResult
 
+DIGITS = 1e-7  # relative error below which a number needs none beside it
+SIDES = {"sgd": "SGD", "homogenized": "homogenized SGD"}
+SAID = {HOLDS: (HOLDS, "hold"), FAILS: (FAILS, "fail"), PART: (PART, "hold in part"),
+        UNDECIDED: ("is undecided", "are undecided")}  # fmt: skip
 
 
 def rows(result: ExplorationResult) -> list[dict[str, Any]]:
@@ -33,16 +40,6 @@ def claims(result: ExplorationResult) -> TextTable:
     return verdicts.table(result.claims)
 
 
-def matches(found: Basins) -> TextTable:
-    """How each noise was chosen, with its exact spread and rate of leaving in the well of the start."""
-    lines = tuple(
-        (number(one.level, 5), number(one.interquartile_range, 5), number(one.rate, 5),
-         f"{one.process}: {one.matched.replace('_', ' ')}") for one in found.matches
-    )  # fmt: skip
-    heads = ("level", "interquartile range", "rate of leaving", "matched in")
-    return TextTable(heads, ((f"Noise of each process on {found.setting.name}", lines),), "Noise")
-
-
 def tails(network: Network) -> TextTable:
     """A row a layer and sample: the corrected Hill estimate, and the verdict of the lognormal alternative."""
     lines = []
@@ -50,19 +47,74 @@ def tails(network: Network) -> TextTable:
         if row["estimator"] != "corrected_hill":
             continue
         index = "infinite" if math.isinf(row["index"]) else number(row["index"], 3)
-        upper = "open" if math.isinf(row["upper"]) else number(row["upper"], 3)
-        lines.append((index, f"{number(row['lower'], 3)} to {upper}", row["verdict"],
+        lines.append((index, between(row), row["verdict"] or NOTHING,
                       f"{row['lognormal']}: {row['layer']}, {row['sample']}"))  # fmt: skip
     heads = ("index", "95 % interval", "variance: index", "lognormal alternative")
     title = f"{network.task.name}: last iterates of {network.ends.dataset.attrs['paths']} runs, corrected Hill"
     return TextTable(heads, ((title, tuple(lines)),), "Tails")
 
 
+def between(row: dict[str, Any]) -> str:
+    """The interval of an index, which may be open above."""
+    if math.isnan(row["lower"]):
+        return NOTHING
+    return f"{number(row['lower'], 3)} to {'open' if math.isinf(row['upper']) else number(row['upper'], 3)}"
+
+
+def thresholds(found: IndexMap) -> TextTable:
+    """Step sizes from which on moments are infinite, a group a side and a row a batch size."""
+    groups = []
+    for side, words in SIDES.items():
+        rows = [
+            (*(_threshold(float(here[side]), float(here[f"{side}_error"])) for here in
+               (found.lines.sel(batch_size=batch, order=order) for order in found.lines["order"].values)),
+             f"batch size {batch}") for batch in found.lines["batch_size"].values.tolist()
+        ]  # fmt: skip
+        groups.append((words, tuple(rows)))
+    heads = ("no law above", "mean infinite", "variance infinite", "fourth moment infinite", "step sizes")
+    return TextTable(heads, tuple(groups), "Thresholds")
+
+
+def cells(found: PublishedGrid) -> TextTable:
+    """Every cell: whether there is a law, the exact index, and what each estimator would have reported."""
+    groups, shown = [], ESTIMATORS if found.runs else ()
+    for batch in found.cells["batch_size"].values.tolist():
+        rows = []
+        for size in found.cells["step_size"].values.tolist():
+            here = {str(name): values.item() for name, values in found.cells.sel(
+                batch_size=batch, step_size=size).data_vars.items()}  # fmt: skip
+            law = here["stationary"] == 1
+            above = f"above {here['index_above']:.3g}" if here["index_above"] > 0 else "infinite"
+            index = NOTHING if not law else above if math.isinf(here["index"]) else number(here["index"])
+            said = [_estimate(here, name) for name in shown]
+            published = [number(here["published"], 3)] if found.runs else []
+            rows.append((f"{size:g}", number(here["lyapunov_exponent"], 3), index, *published, *said,
+                         "a stationary law" if law else "no stationary law"))  # fmt: skip
+        groups.append((f"batch size {batch}", tuple(rows)))
+    names = [name.replace("_", " ") for name in shown]
+    heads = ("step size", "Lyapunov exponent", "exact index", *(["published"] if found.runs else []), *names, "verdict")
+    return TextTable(heads, tuple(groups), "Cells")
+
+
+def _threshold(value: float, error: float) -> str:
+    if math.isinf(value):
+        return "none"
+    return number(value, 6) if error <= DIGITS * abs(value) else with_error(value, error, False)
+
+
+def _estimate(cell: dict[str, Any], name: str) -> str:
+    """With its interval; light where the estimator says that there is no power."""
+    index, lower, upper = (cell[f"{name}{end}"] for end in ("", "_lower", "_upper"))
+    if not math.isfinite(index):
+        return "light" if math.isinf(index) else NOTHING
+    return f"{number(index, 3)} [{number(lower, 3)}, {'open' if math.isinf(upper) else number(upper, 3)}]"
+
+
 def text(result: ExplorationResult) -> str:
     """For a terminal."""
     parts = [wrapped(result.finding)]
     for found in result.basins.values():
-        parts += [matches(found).text(), *(table.text() for table in found.exploration.tables())]
+        parts += [found.matches_table().text(), *(table.text() for table in found.exploration.tables())]
         parts += [wrapped(sentence) for sentence in found.notes]
     if result.scaling is not None:
         parts += [result.scaling.tables()[0].text(), *(wrapped(sentence) for sentence in result.notes)]
@@ -76,7 +128,7 @@ def text(result: ExplorationResult) -> str:
     if result.grid is not None:
         parts.append(wrapped(result.grid.finding))
     if result.map is not None:
-        parts.append(wrapped(repr(result.map[1])))
+        parts += [wrapped(of_map(*result.map)), thresholds(result.map[1]).text()]
     parts.append("\n".join(wrapped(sentence) for sentence in verdicts.told(result.claims)))
     return "\n\n".join(parts)
 
@@ -90,10 +142,11 @@ def finding(result: ExplorationResult) -> str:
     if result.grid is not None:
         said.append(f"Of the published grid {result.grid.finding}")
     if result.map is not None:
-        said.append(_of_map(*result.map))
+        said.append(of_map(*result.map))
     counts = Counter(one.verdict for one in result.claims)
-    listed = ", ".join(f"{count} {word}" for word, count in counts.most_common())
-    return " ".join([*said, f"Of {len(result.claims)} claims: {listed}."])
+    listed = ", ".join(f"{count} {SAID[word][count > 1]}" for word, count in counts.most_common())
+    said.append(f"Of {len(result.claims)} claim{'s' if len(result.claims) > 1 else ''}: {listed}.")
+    return " ".join(said)
 
 
 def _of_basins(found: Basins) -> str:
@@ -125,8 +178,8 @@ def _of_exit_times(scaling: Any) -> str:
     for row in scaling.summary():
         law = {"power": "a power of the radius", "exponential": "exponential in the barrier"}.get(row["family"], "?")
         predicted = number(row["predicted"], 4)
-        said.append(f"{row['process']} {law}, exponent {number(row['exponent'], 4)} beside {predicted} predicted "
-                    f"({row['verdict']})")  # fmt: skip
+        said.append(f"{row['process']} {law}, exponent {number(row['exponent'], 4)} beside {predicted} "
+                    f"{'guessed' if row['guess'] else 'predicted'} ({row['verdict']})")  # fmt: skip
     return f"The exact time to leave grows as follows: {'; '.join(said)}."
 
 
@@ -137,15 +190,20 @@ def _of_network(name: str, network: Network) -> str:
     correlation = network.correlation
     verdict = "undecided, as too few cells have numbers" if correlation is None else correlation.verdict
     index = "infinite" if math.isinf(row["index"]) else number(row["index"], 3)
+    moving = str(network.ends.dataset["unsettled"].sel(layer=row["layer"]).item())
+    transient = ", of a law that has not settled" if moving else ""
     return (
-        f"Weights in which runs of a network on {name} end have index {index} ({row['verdict']}); power law against "
-        f"lognormal: {layers} of {sum(counts.values())} samples. That heavier tails generalise better there: {verdict}."
+        f"Weights in which runs of a network on {name} end have index {index} ({between(row)}; {row['verdict']})"
+        f"{transient}; "
+        f"power law against lognormal: {layers} of {sum(counts.values())} samples. That heavier tails generalise "
+        f"better there: {verdict}."
     )
 
 
-def _of_map(name: str, found: Any) -> str:
+def of_map(name: str, found: IndexMap) -> str:
+    """How many cells are in each region."""
     data, counts = found.cells, []
-    for side, words in (("sgd", "SGD"), ("homogenized", "homogenized SGD")):
+    for side, words in SIDES.items():
         regions = Counter(data[f"{side}_region"].values.ravel().tolist())
         counts.append(f"{words} {', '.join(f'{regions[key]} {key}' for key in sorted(regions))}")
     return f"On {name}, {data['sgd'].size} pairs of step size and batch size: {'; '.join(counts)}."
