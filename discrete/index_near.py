@@ -15,13 +15,13 @@ import numpy as np
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.secants import SecantRoot, secant_root
-from sgdlimits.exact.tail_index import TailIndex, refuse_growth
+from sgdlimits.exact.tail_index import TailIndex, at_rest, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 
 from .kesten import Populations
 from .moment_equations import with_a_law_of_samples
 from .moment_exponents import even_exponent, few_paths, is_sampled, moment_exponent
-from .tail_index import EXPANDS, tail_index
+from .tail_index import EXPANDS, moving_eigenvalues, nothing_random, tail_index
 
 if TYPE_CHECKING:
     from .sgd import SGD
@@ -52,6 +52,7 @@ def index_near(sgd: SGD, highest: float = HIGHEST, **options: Any) -> TailIndex:
         If the index is above `highest` (`.above`), or is not told from 0.
     """
     problem = with_a_law_of_samples(sgd, "the tail index")
+    moving_eigenvalues(sgd, problem)
     if _known_at_once(sgd, problem) or not is_sampled(sgd):
         return tail_index(sgd, **options)
     sizes = few_paths(sgd, options)
@@ -72,7 +73,8 @@ def index_near(sgd: SGD, highest: float = HIGHEST, **options: Any) -> TailIndex:
             ends = (2.0, 4.0) if fourth is None or fourth.value >= 0 else (4.0, 4.0 * WIDER)
         root = _root(sgd, sizes, ends, highest)
         below = [(2.0, second.value)] + ([(4.0, fourth.value)] if fourth is not None else [])
-        return _checked(sgd, sizes, root, [pair for pair in below if pair[1] < 0], exponent, doubt)
+        found_near = _checked(sgd, sizes, root, [pair for pair in below if pair[1] < 0], exponent, doubt)
+        return at_rest(found_near, "x") if problem.noise_dies(sgd.label_noise) else found_near
 
 
 def _root(sgd: SGD, sizes: Populations, ends: tuple[float, float], highest: float) -> SecantRoot | None:
@@ -141,7 +143,7 @@ def _known_at_once(sgd: SGD, problem: Any) -> bool:
     """Whether no step expands, or nothing is random."""
     if not isinstance(problem, LeastSquares):
         return False
-    if sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples:
+    if nothing_random(sgd, problem):
         return True
     squares = np.square(problem.range_modes).sum(axis=1)
     sizes = np.maximum(

@@ -28,7 +28,7 @@ from .kesten import TINY, Populations, growth_of, highest_exponent, lyapunov_exp
 from .learnt_rows import learnt_rows
 from .linear_rule import linear_rule
 from .moment_equations import with_a_law_of_samples
-from .tail_index import batch_factors
+from .tail_index import batch_factors, moving_eigenvalues
 from .tilted_steps import grow_tilted
 from .transfer_operators import SETTLED, Operator, operator_exponent, operator_of
 
@@ -75,13 +75,15 @@ def moment_exponent(
     Raises
     ------
     InvalidInput
-        If the law of the samples is not known, or the rule is not linear.
+        If the law of the samples is not known, the rule is not linear, or the data are zero.
+    PositiveLyapunovExponent
+        If a negative ridge drives directions without data away.
     OutOfReach
         If a transfer operator does not reach the order.
     """
     problem = with_a_law_of_samples(sgd, "the growth of moments")
     problem.sampling_factor(sgd.batch_size, sgd.sampling)
-    h = problem.eigenvalues[problem.eigenvalues > 0]
+    h = moving_eigenvalues(sgd, problem)
     with one_blas_thread():
         factors = _factors(sgd, problem, h)
         if factors is not None:
@@ -119,7 +121,7 @@ def even_exponent(sgd: SGD, order: int) -> MomentExponent | None:
             rate = float(even_moments(replace(sgd, label_noise=0.0), order).rates[-1])
         except OutOfReach:
             return None
-    return MomentExponent(math.log(rate), EXACT, method, False)
+    return MomentExponent(math.log(rate) if rate else -math.inf, EXACT, method, False)
 
 
 def quartic(problem: LeastSquares) -> QuarticGrowth:
