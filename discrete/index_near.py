@@ -57,23 +57,24 @@ def index_near(sgd: SGD, highest: float = HIGHEST, **options: Any) -> TailIndex:
         return tail_index(sgd, **options)
     sizes = few_paths(sgd, options)
     with one_blas_thread():
-        second = even_exponent(sgd, 2)
-        assert second is not None  # of every problem
+        second = even_exponent(sgd, 2) or moment_exponent(sgd, 2.0, sizes)
+        grows = second.value >= 0 if not second.sampled else not sgd.stability().mean_square_stable
         exponent, doubt = math.nan, math.nan
-        if second.value >= 0:
+        if grows:
             found = moment_exponent(sgd, 0.0, sizes)
             exponent, doubt = found.value, found.error
             if exponent - doubt > 0:
                 refuse_growth(sgd.label, exponent)
         fourth = even_exponent(sgd, 4)
-        if second.value >= 0:
+        if grows:
             guess = min(max(_guess(second.value, None if fourth is None else fourth.value), 4 * LOWEST), 1.8)
             ends = guess / APART, guess * APART
         else:
             ends = (2.0, 4.0) if fourth is None or fourth.value >= 0 else (4.0, 4.0 * WIDER)
         root = _root(sgd, sizes, ends, highest)
-        below = [(2.0, second.value)] + ([(4.0, fourth.value)] if fourth is not None else [])
-        found_near = _checked(sgd, sizes, root, [pair for pair in below if pair[1] < 0], exponent, doubt)
+        exact = ((order, each) for order, each in ((2.0, second), (4.0, fourth)) if each and not each.sampled)
+        below = [(order, each.value) for order, each in exact if each.value < 0]
+        found_near = _checked(sgd, sizes, root, below, exponent, doubt)
         return at_rest(found_near, "x") if problem.noise_dies(sgd.label_noise) else found_near
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.ensembles.populations import Growth
-from sgdlimits.exact.errors import OutOfReach
+from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, alike, isotropic_growth
 from sgdlimits.exact.quartic_growth import QuarticGrowth
 from sgdlimits.problems.least_squares import LeastSquares
@@ -119,7 +119,7 @@ def even_exponent(sgd: SGD, order: int) -> MomentExponent | None:
             return None
         try:
             rate = float(even_moments(replace(sgd, label_noise=0.0), order).rates[-1])
-        except OutOfReach:
+        except InvalidInput:  # too many, or too many sets of samples
             return None
     return MomentExponent(math.log(rate) if rate else -math.inf, EXACT, method, False)
 
@@ -148,7 +148,7 @@ def _factors(sgd: SGD, problem: QuadraticProblem, h: np.ndarray) -> tuple[Factor
 
 
 def _of_factors(fine: FactorGrowth, coarse: FactorGrowth, method: str, order: float, finely: bool) -> MomentExponent:
-    if order > ORDERS:
+    if order > ORDERS and fine is not coarse:
         raise OutOfReach(f"moments of order {order:g} are beyond the quadrature, which sees those up to {ORDERS:g}")
     if not order:
         return MomentExponent(fine.exponent, abs(fine.exponent - coarse.exponent) + fine.exponent_error, method, False)
