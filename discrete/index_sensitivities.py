@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from scipy.special import logsumexp
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, some_of
+from sgdlimits.exact.index_sensitivities import (
+    PARAMETERS, ROUNDING, STEP, Derivative, TailIndexSensitivities, difference,
+)  # fmt: skip
 from sgdlimits.exact.moment_growth import alike, isotropic_growth
-from sgdlimits.exact.numerical_derivatives import FIRST, FIRST_LOWER
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -31,55 +33,7 @@ from .tail_index import batch_curvatures, tail_index
 if TYPE_CHECKING:
     from .sgd import SGD
 
-PARAMETERS = ("step_size", "ridge", "eigenvalue", "batch_size")
-STEP, WIDE = 4e-3, 0.05  # relative, of a difference: of exact growth, and of sampled, over that and twice as much
-SAFETY = 3.0  # of what the lower order of a difference says
-LEFT = 0.1  # of the difference of two orders, that the higher may still be off
-TRIED = 1e-14  # of log k, rounding where its error is not known
-
-
-@dataclass(frozen=True)
-class Derivative:
-    """A number with its error: numerical, or half a 95 % interval where growth is sampled."""
-
-    value: float
-    error: float
-
-    def __repr__(self) -> str:
-        return f"{self.value:.8g} +- {self.error:.2g}"
-
-
-@dataclass(frozen=True)
-class TailIndexSensitivities:
-    """What moves the tail index.
-
-    Attributes
-    ----------
-    index : TailIndex
-    step_size, ridge : Derivative or None
-        Of the index in these; None where it was not asked for.
-    eigenvalue : tuple of Derivative
-        Of the index in each eigenvalue of the Hessian that is above zero, largest first, all else held; on finite data
-        the rows are stretched along that eigenvector. Empty where it was not asked for.
-    batch_size : Derivative or None
-        Where the formula takes real batch sizes: isotropic streams. At batch size 1 it is taken from above.
-    smaller_batch, larger_batch : Derivative or None
-        Ratio of the index at one sample less to the index, and of that at one more (inf where that is infinite);
-        elsewhere. None at batch size 1, or where that index is not known (`why_not`).
-    why_not : tuple of str
-    sampled : bool
-        Whether growth is sampled: errors are then statistical.
-    """
-
-    index: TailIndex
-    step_size: Derivative | None = None
-    ridge: Derivative | None = None
-    eigenvalue: tuple[Derivative, ...] = ()
-    batch_size: Derivative | None = None
-    smaller_batch: Derivative | None = None
-    larger_batch: Derivative | None = None
-    why_not: tuple[str, ...] = ()
-    sampled: bool = False
+WIDE = 0.05  # relative, of a difference of sampled growth, over that and twice as much
 
 
 def tail_index_sensitivities(
@@ -135,13 +89,7 @@ class _Growth:
         """Of a function about a place, over steps relative to a scale."""
         if self.sampled:
             return _of_samples(known, at, WIDE * scale)
-        step = STEP * scale
-        apart = {q: [known(at + side * q * step)[0] for side in (1, -1)] for q in FIRST}
-        fine, coarse = (sum(c * (apart[q][0] - apart[q][1]) for q, c in rule.items()) / step for rule in (
-            FIRST, FIRST_LOWER,
-        ))  # fmt: skip
-        noise = max(known(at)[1], TRIED) / step
-        return Derivative(fine, min(abs(fine - coarse), SAFETY * noise + LEFT * abs(fine - coarse)))
+        return difference(known, at, STEP * scale)
 
     def _of_batches(self, parameter: str, value: float = 1.0) -> Derivative | None:
         """Of the index on a line of data, where a difference would not see how near a batch's factor is to 0."""
@@ -154,14 +102,14 @@ class _Growth:
             "step_size": -(curvatures + self.problem.ridge), "ridge": np.full(kept.size, -float(sgd.step_size)),
             "eigenvalue": -sgd.step_size * curvatures / value,
         }[parameter]  # fmt: skip
-        near = TRIED * (1 + np.abs(1 - kept))  # what rounding leaves of a factor
+        near = ROUNDING * (1 + np.abs(1 - kept))  # what rounding leaves of a factor
         if order <= 1 and (np.abs(kept) <= near).any():
             raise OutOfReach(
                 f"the {parameter.replace('_', ' ')} of {sgd.label} puts a batch's factor at 0, where the index has a "
                 "kink and no derivative: move it a little"
             )
         parts = weights * order * np.abs(kept) ** (order - 1) * moves / (weights @ np.abs(kept) ** order)
-        lost = np.abs(parts) @ (TRIED + abs(order - 1) * near / np.maximum(np.abs(kept), near))
+        lost = np.abs(parts) @ (ROUNDING + abs(order - 1) * near / np.maximum(np.abs(kept), near))
         return self.over_the_slope(Derivative(float(parts @ np.sign(kept)), float(lost)))
 
     def over_the_slope(self, change: Derivative) -> Derivative:
@@ -255,7 +203,7 @@ def _slope_of_batches(
     shares /= shares.sum()
     slope = float(shares @ logs)
     bend = float(shares @ logs**2) - slope**2
-    return Derivative(slope, bend * index.error + TRIED * float(shares @ np.abs(logs)))
+    return Derivative(slope, bend * index.error + ROUNDING * float(shares @ np.abs(logs)))
 
 
 def _of_samples(known: Callable[[float], tuple[float, float]], at: float, step: float) -> Derivative:
@@ -273,4 +221,4 @@ def _from_above(known: Callable[[float], float], at: float) -> Derivative:
     values = np.array([known(at + q * step) for q in range(6)])
     fine = values @ np.array([-137 / 60, 5, -5, 10 / 3, -5 / 4, 1 / 5]) / step
     coarse = values[:5] @ np.array([-25 / 12, 4, -3, 4 / 3, -1 / 4]) / step
-    return Derivative(float(fine), float(abs(fine - coarse)) + TRIED / step)
+    return Derivative(float(fine), float(abs(fine - coarse)) + ROUNDING / step)
