@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,7 @@ from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput, non_negative, whole_number
+from sgdlimits.exact.index_sensitivities import TailIndexSensitivities
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.stationary_law import MomentThreshold
@@ -26,6 +28,7 @@ from .linear_forms import level_times_spread, linear_form, risk_level
 from .simulators import diagonal_simulator
 from .solvers import find_scheme
 from .even_moments import WithEvenMoments
+from .index_sensitivities import homogenized_sensitivities
 from .moment_threshold import homogenized_threshold
 from .tails import diffusion_tail_index, homogenized_tail_bounds
 
@@ -195,6 +198,32 @@ class HomogenizedSGD(WithEvenMoments, Diffusion):
             As in `tail_index_bounds`; a negative curvature alone is no obstacle, as the noise may outweigh it.
         """
         return diffusion_tail_index(self, seed, threads, non_negative("precision", precision))
+
+    def tail_index_sensitivities(
+        self, parameters: Sequence[str] | None = None, seed: int = 0, threads: int | None = None
+    ) -> TailIndexSensitivities:
+        """Derivatives of the tail index in step size, ridge, each eigenvalue and batch size, which is any real number.
+
+        By the implicit function of the moment exponent, Lambda(index) = 0: in closed form in one dimension and where
+        all directions are alike, else from the spectrum of the generator, with its error. Derived. The index depends on
+        step size over batch size alone (drift_order 1), and keeps its value where eigenvalues and ridge grow and the
+        step size falls by one factor.
+
+        Parameters
+        ----------
+        parameters : names among "step_size", "ridge", "eigenvalue", "batch_size", optional
+            All by default, at the price of about one.
+        seed, threads
+            As in `tail_index`.
+
+        Raises
+        ------
+        PositiveLyapunovExponent, NoStationaryLaw, InvalidInput
+            As in `tail_index`; also if the index is infinite.
+        OutOfReach
+            If the spectrum does not resolve them.
+        """
+        return homogenized_sensitivities(self, parameters, seed, threads)
 
     def in_modes(self) -> HomogenizedModes:
         """The process in the eigenbasis, for schemes without a kernel of their own."""

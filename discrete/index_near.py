@@ -15,13 +15,13 @@ import numpy as np
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.secants import SecantRoot, secant_root
-from sgdlimits.exact.tail_index import TailIndex, refuse_growth
+from sgdlimits.exact.tail_index import TailIndex, at_rest, refuse_growth
 from sgdlimits.problems.least_squares import LeastSquares
 
 from .kesten import Populations
 from .moment_equations import with_a_law_of_samples
 from .moment_exponents import even_exponent, few_paths, is_sampled, moment_exponent
-from .tail_index import EXPANDS, tail_index
+from .tail_index import EXPANDS, moving_eigenvalues, nothing_random, tail_index
 
 if TYPE_CHECKING:
     from .sgd import SGD
@@ -52,27 +52,30 @@ def index_near(sgd: SGD, highest: float = HIGHEST, **options: Any) -> TailIndex:
         If the index is above `highest` (`.above`), or is not told from 0.
     """
     problem = with_a_law_of_samples(sgd, "the tail index")
+    moving_eigenvalues(sgd, problem)
     if _known_at_once(sgd, problem) or not is_sampled(sgd):
         return tail_index(sgd, **options)
     sizes = few_paths(sgd, options)
     with one_blas_thread():
-        second = even_exponent(sgd, 2)
-        assert second is not None  # of every problem
+        second = even_exponent(sgd, 2) or moment_exponent(sgd, 2.0, sizes)
+        grows = second.value >= 0 if not second.sampled else not sgd.stability().mean_square_stable
         exponent, doubt = math.nan, math.nan
-        if second.value >= 0:
+        if grows:
             found = moment_exponent(sgd, 0.0, sizes)
             exponent, doubt = found.value, found.error
             if exponent - doubt > 0:
                 refuse_growth(sgd.label, exponent)
         fourth = even_exponent(sgd, 4)
-        if second.value >= 0:
+        if grows:
             guess = min(max(_guess(second.value, None if fourth is None else fourth.value), 4 * LOWEST), 1.8)
             ends = guess / APART, guess * APART
         else:
             ends = (2.0, 4.0) if fourth is None or fourth.value >= 0 else (4.0, 4.0 * WIDER)
         root = _root(sgd, sizes, ends, highest)
-        below = [(2.0, second.value)] + ([(4.0, fourth.value)] if fourth is not None else [])
-        return _checked(sgd, sizes, root, [pair for pair in below if pair[1] < 0], exponent, doubt)
+        exact = ((order, each) for order, each in ((2.0, second), (4.0, fourth)) if each and not each.sampled)
+        below = [(order, each.value) for order, each in exact if each.value < 0]
+        found_near = _checked(sgd, sizes, root, below, exponent, doubt)
+        return at_rest(found_near, "x") if problem.noise_dies(sgd.label_noise) else found_near
 
 
 def _root(sgd: SGD, sizes: Populations, ends: tuple[float, float], highest: float) -> SecantRoot | None:
@@ -141,7 +144,7 @@ def _known_at_once(sgd: SGD, problem: Any) -> bool:
     """Whether no step expands, or nothing is random."""
     if not isinstance(problem, LeastSquares):
         return False
-    if sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples:
+    if nothing_random(sgd, problem):
         return True
     squares = np.square(problem.range_modes).sum(axis=1)
     sizes = np.maximum(

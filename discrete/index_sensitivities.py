@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, some_of
+from sgdlimits.exact.index_sensitivities import (
+    PARAMETERS, ROUNDING, STEP, Derivative, TailIndexSensitivities, difference,
+)  # fmt: skip
 from sgdlimits.exact.moment_growth import alike, isotropic_growth
-from sgdlimits.exact.numerical_derivatives import FIRST, FIRST_LOWER
 from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.quadratic import QuadraticProblem
@@ -25,60 +28,12 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 from .kesten import Populations
 from .moment_equations import with_a_law_of_samples
 from .moment_exponents import few_paths, moment_exponent
-from .tail_index import tail_index
+from .tail_index import batch_curvatures, tail_index
 
 if TYPE_CHECKING:
     from .sgd import SGD
 
-PARAMETERS = ("step_size", "ridge", "eigenvalue", "batch_size")
-STEP, WIDE = 4e-3, 0.06  # relative, of a difference: of exact growth, and of sampled, of which two points are taken
-SAFETY = 3.0  # of what the lower order of a difference says
-LEFT = 0.1  # of the difference of two orders, that the higher may still be off
-TRIED = 1e-14  # of log k, rounding where its error is not known
-
-
-@dataclass(frozen=True)
-class Derivative:
-    """A number with its error: numerical, or half a 95 % interval where growth is sampled."""
-
-    value: float
-    error: float
-
-    def __repr__(self) -> str:
-        return f"{self.value:.8g} +- {self.error:.2g}"
-
-
-@dataclass(frozen=True)
-class TailIndexSensitivities:
-    """What moves the tail index.
-
-    Attributes
-    ----------
-    index : TailIndex
-    step_size, ridge : Derivative or None
-        Of the index in these; None where it was not asked for.
-    eigenvalue : tuple of Derivative
-        Of the index in each eigenvalue of the Hessian that is above zero, largest first, all else held; on finite data
-        the rows are stretched along that eigenvector. Empty where it was not asked for.
-    batch_size : Derivative or None
-        Where the formula takes real batch sizes: isotropic streams. At batch size 1 it is taken from above.
-    smaller_batch, larger_batch : Derivative or None
-        Ratio of the index at one sample less to the index, and of that at one more; elsewhere. None at batch size 1,
-        or where that index is not known (`why_not`).
-    why_not : tuple of str
-    sampled : bool
-        Whether growth is sampled: errors are then statistical.
-    """
-
-    index: TailIndex
-    step_size: Derivative | None = None
-    ridge: Derivative | None = None
-    eigenvalue: tuple[Derivative, ...] = ()
-    batch_size: Derivative | None = None
-    smaller_batch: Derivative | None = None
-    larger_batch: Derivative | None = None
-    why_not: tuple[str, ...] = ()
-    sampled: bool = False
+WIDE = 0.05  # relative, of a difference of sampled growth, over that and twice as much
 
 
 def tail_index_sensitivities(
@@ -90,18 +45,21 @@ def tail_index_sensitivities(
     index = tail_index(sgd, **options)
     if not math.isfinite(index.index):
         raise InvalidInput(
-            f"the tail index of {sgd.label} is infinite ({index.note}): it does not move; raise the step size"
+            f"the tail index of {sgd.label} is infinite ({index.note}): it does not move; "
+            + ("add label noise" if problem.noise_dies(sgd.label_noise) else "raise the step size")
         )
     sizes = few_paths(sgd, options)
     with one_blas_thread():
         growth = _Growth(sgd, problem, index, sizes)
         found: dict[str, Any] = {"index": index, "sampled": growth.sampled}
         if "step_size" in chosen:
-            found["step_size"] = growth.moved(lambda t: replace(sgd, step_size=t), sgd.step_size, sgd.step_size)
+            found["step_size"] = growth.moved(
+                "step_size", lambda t: replace(sgd, step_size=t), sgd.step_size, sgd.step_size
+            )
         if "ridge" in chosen:
             scale = float(problem.eigenvalues.max()) + abs(problem.ridge)
             found["ridge"] = growth.moved(
-                lambda t: replace(sgd, problem=problem.with_ridge(t)), problem.ridge, scale
+                "ridge", lambda t: replace(sgd, problem=problem.with_ridge(t)), problem.ridge, scale
             )
         if "eigenvalue" in chosen:
             found["eigenvalue"] = growth.eigenvalues()
@@ -116,7 +74,11 @@ class _Growth:
     def __init__(self, sgd: SGD, problem: QuadraticProblem, index: TailIndex, sizes: Populations) -> None:
         self.sgd, self.problem, self.index, self.sizes = sgd, problem, index, sizes
         self.sampled = moment_exponent(sgd, index.index, sizes).sampled
-        self.slope = self._difference(lambda s: self.at(sgd, s), index.index, index.index)
+        self.batches = _batches(sgd, problem)
+        if self.batches is None:
+            self.slope = self._difference(lambda s: self.at(sgd, s), index.index, index.index)
+        else:
+            self.slope = _slope_of_batches(sgd, problem, *self.batches, index)
 
     def at(self, sgd: SGD, order: float) -> tuple[float, float]:
         """log k with its error."""
@@ -126,16 +88,29 @@ class _Growth:
     def _difference(self, known: Callable[[float], tuple[float, float]], at: float, scale: float) -> Derivative:
         """Of a function about a place, over steps relative to a scale."""
         if self.sampled:
-            step = WIDE * scale
-            (high, up), (low, down) = known(at + step), known(at - step)
-            return Derivative((high - low) / (2 * step), math.hypot(up, down) / (2 * step))
-        step = STEP * scale
-        apart = {q: [known(at + side * q * step)[0] for side in (1, -1)] for q in FIRST}
-        fine, coarse = (sum(c * (apart[q][0] - apart[q][1]) for q, c in rule.items()) / step for rule in (
-            FIRST, FIRST_LOWER,
-        ))  # fmt: skip
-        noise = max(known(at)[1], TRIED) / step
-        return Derivative(fine, min(abs(fine - coarse), SAFETY * noise + LEFT * abs(fine - coarse)))
+            return _of_samples(known, at, WIDE * scale)
+        return difference(known, at, STEP * scale)
+
+    def _of_batches(self, parameter: str, value: float = 1.0) -> Derivative | None:
+        """Of the index on a line of data, where a difference would not see how near a batch's factor is to 0."""
+        if self.batches is None:
+            return None
+        curvatures, weights = self.batches
+        sgd, order = self.sgd, self.index.index
+        kept = 1 - sgd.step_size * (curvatures + self.problem.ridge)
+        moves = {
+            "step_size": -(curvatures + self.problem.ridge), "ridge": np.full(kept.size, -float(sgd.step_size)),
+            "eigenvalue": -sgd.step_size * curvatures / value,
+        }[parameter]  # fmt: skip
+        near = ROUNDING * (1 + np.abs(1 - kept))  # what rounding leaves of a factor
+        if order <= 1 and (np.abs(kept) <= near).any():
+            raise OutOfReach(
+                f"the {parameter.replace('_', ' ')} of {sgd.label} puts a batch's factor at 0, where the index has a "
+                "kink and no derivative: move it a little"
+            )
+        parts = weights * order * np.abs(kept) ** (order - 1) * moves / (weights @ np.abs(kept) ** order)
+        lost = np.abs(parts) @ (ROUNDING + abs(order - 1) * near / np.maximum(np.abs(kept), near))
+        return self.over_the_slope(Derivative(float(parts @ np.sign(kept)), float(lost)))
 
     def over_the_slope(self, change: Derivative) -> Derivative:
         """-(d log k / d theta) / (d log k / ds)."""
@@ -143,9 +118,10 @@ class _Growth:
         parts = change.error / abs(self.slope.value), value * self.slope.error / self.slope.value
         return Derivative(value, math.hypot(*parts) if self.sampled else sum(map(abs, parts)))
 
-    def moved(self, setting: Callable[[float], SGD], at: float, scale: float) -> Derivative:
+    def moved(self, parameter: str, setting: Callable[[float], SGD], at: float, scale: float) -> Derivative:
         """Of the index in a setting."""
-        return self.over_the_slope(self._difference(lambda t: self.at(setting(t), self.index.index), at, scale))
+        known = self._of_batches(parameter, at)
+        return known or self.over_the_slope(self._difference(lambda t: self.at(setting(t), self.index.index), at, scale))
 
     def eigenvalues(self) -> tuple[Derivative, ...]:
         """Of the index in each eigenvalue."""
@@ -153,7 +129,9 @@ class _Growth:
         if isinstance(self.problem, StreamingLeastSquares) and alike(h) and not self.sgd.momentum:
             # k is symmetric in all of them and smooth where they meet: each has an equal part.
             value = float(h.mean())
-            together = self.moved(lambda t: self._stretched(np.full(h.size, t / value)), value, value)
+            together = self.moved(
+                "eigenvalue", lambda t: self._stretched(np.full(h.size, t / value)), value, value
+            )
             return (Derivative(together.value / h.size, together.error / h.size),) * h.size
         found = []
         for place, value in enumerate(h):
@@ -163,7 +141,7 @@ class _Growth:
                 factors[place] = t / value
                 return self._stretched(factors)
 
-            found.append(self.moved(setting, float(value), float(value)))
+            found.append(self.moved("eigenvalue", setting, float(value), float(value)))
         return tuple(found)
 
     def _stretched(self, factors: np.ndarray) -> SGD:
@@ -193,7 +171,7 @@ class _Growth:
         found: dict[str, Any] = {}
         said = []
         for name, other in (("smaller_batch", batch - 1), ("larger_batch", batch + 1)):
-            if other < 1 or other > getattr(problem, "samples", math.inf):
+            if other < 1:
                 continue
             try:
                 beside = tail_index(replace(sgd, batch_size=other), **options)
@@ -201,9 +179,40 @@ class _Growth:
                 said.append(f"batch size {other}: {error}")
                 continue
             ratio = beside.index / self.index.index
-            errors = beside.error / beside.index if math.isfinite(beside.index) else 0.0
-            found[name] = Derivative(ratio, ratio * math.hypot(errors, self.index.error / self.index.index))
+            errors = math.hypot(beside.error / beside.index, self.index.error / self.index.index)
+            found[name] = Derivative(ratio, ratio * errors if math.isfinite(ratio) else 0.0)
         return found | {"why_not": tuple(said)}
+
+
+def _batches(sgd: SGD, problem: QuadraticProblem) -> tuple[np.ndarray, np.ndarray] | None:
+    """Curvatures (m,) of all batches without the ridge, and their probabilities (m,), on a line of data."""
+    if sgd.momentum or not isinstance(problem, LeastSquares) or problem.rank > 1:
+        return None
+    found = batch_curvatures(sgd, problem, np.square(problem.range_modes).sum(axis=1))
+    return None if found is None else (found[0], np.exp(found[1] - logsumexp(found[1])))
+
+
+def _slope_of_batches(
+    sgd: SGD, problem: QuadraticProblem, curvatures: np.ndarray, weights: np.ndarray, index: TailIndex
+) -> Derivative:
+    """Of log k at the index, with what the index's own error makes of it."""
+    factors = np.abs(1 - sgd.step_size * (curvatures + problem.ridge))
+    with np.errstate(divide="ignore"):
+        logs = np.where(factors > 0, np.log(factors), 0.0)
+    shares = weights * factors**index.index
+    shares /= shares.sum()
+    slope = float(shares @ logs)
+    bend = float(shares @ logs**2) - slope**2
+    return Derivative(slope, bend * index.error + ROUNDING * float(shares @ np.abs(logs)))
+
+
+def _of_samples(known: Callable[[float], tuple[float, float]], at: float, step: float) -> Derivative:
+    """By central differences over a step and two, what the longer one is off by taken away and its half an error."""
+    ends = {q: (known(at + q * step), known(at - q * step)) for q in (1, 2)}
+    fine, coarse = ((ends[q][0][0] - ends[q][1][0]) / (2 * q * step) for q in (1, 2))
+    sampled = [math.hypot(ends[q][0][1], ends[q][1][1]) / (2 * q * step) for q in (1, 2)]
+    bend = (coarse - fine) / 3
+    return Derivative(fine - bend, math.hypot(4 / 3 * sampled[0], sampled[1] / 3, bend / 2))
 
 
 def _from_above(known: Callable[[float], float], at: float) -> Derivative:
@@ -212,4 +221,4 @@ def _from_above(known: Callable[[float], float], at: float) -> Derivative:
     values = np.array([known(at + q * step) for q in range(6)])
     fine = values @ np.array([-137 / 60, 5, -5, 10 / 3, -5 / 4, 1 / 5]) / step
     coarse = values[:5] @ np.array([-25 / 12, 4, -3, 4 / 3, -1 / 4]) / step
-    return Derivative(float(fine), float(abs(fine - coarse)) + TRIED / step)
+    return Derivative(float(fine), float(abs(fine - coarse)) + ROUNDING / step)

@@ -9,6 +9,7 @@ import numpy as np
 
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.exact.errors import InvalidInput, flag
+from sgdlimits.exact.index_sensitivities import TailIndexSensitivities
 from sgdlimits.exact.moment_maps import MomentMap
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes, elapsed
@@ -22,7 +23,7 @@ from . import closures, moment_equations
 from .closures import Closure
 from .even_moments import even_moments as even_equations
 from .exact_form import refuse_schedule
-from .index_sensitivities import TailIndexSensitivities, tail_index_sensitivities
+from .index_sensitivities import tail_index_sensitivities
 from .moment_threshold import moment_threshold
 from .stationary_states import StationaryState
 
@@ -292,8 +293,8 @@ class KnownLaws:
     ) -> TailIndexSensitivities:
         """Derivatives of the tail index in step size, ridge and each eigenvalue, and what one sample more does to it.
 
-        By the implicit function of log k(index) = 0, derived; to some eight digits where log k is, by differences of
-        populations over 6 % where it is sampled. In the batch size the index has a derivative where its formula takes
+        By the implicit function of log k(index) = 0, derived; in closed form on a line of data, else to some eight
+        digits where log k is, and by differences of populations over 5 and 10 % where it is sampled. In the batch size the index has a derivative where its formula takes
         real numbers, for isotropic streams; elsewhere ratios to the neighbouring whole numbers are given.
 
         Parameters
@@ -316,7 +317,9 @@ class KnownLaws:
         At order 0 the last step size with a stationary law, where the Lyapunov exponent is 0; at 2 the mean-square
         threshold. Orders 2 and 4 by the spectral radius of the map of moments, on finite data too, others where log
         k(order) rises through 0: by quadrature or a transfer operator to some ten digits, else by populations, whose
-        `error` is half a 95 % interval; `method` says which. The process's own step size does not matter.
+        `error` is half a 95 % interval; `method` says which. The process's own step size does not matter. From order 1
+        on there is one such step size; below, finite data may have a law again past it: on a line the first is given,
+        in more directions a stretch without a law that is short beside the search's steps may be stepped over.
 
         Parameters
         ----------

@@ -11,8 +11,8 @@ from sgdlimits.exact.tail_index import TailIndex
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .exact_form import ExactForm
-from .lyapunov import lyapunov_threshold
 from .moment_equations import fourth_moments_settle
+from .moment_threshold import moment_threshold
 from .stationary_states import StationaryState, state_of
 from .tail_index import tail_index
 
@@ -57,7 +57,7 @@ class LinearLaw(ExactForm):
         return state_of(equations, vectors.T @ law.covariance @ vectors, vectors, law.mean)
 
     def stability(self) -> Stability:
-        return replace(self.sgd.second_moments.stability(), lyapunov=lambda: lyapunov_threshold(self.sgd))
+        return replace(self.sgd.second_moments.stability(), lyapunov=lambda: moment_threshold(self.sgd, 0.0))
 
     def tail_index(self, **options: Any) -> TailIndex:
         return tail_index(self.sgd, **options)

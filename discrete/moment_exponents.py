@@ -16,7 +16,7 @@ import numpy as np
 
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.ensembles.populations import Growth
-from sgdlimits.exact.errors import OutOfReach
+from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.exact.moment_growth import ORDERS, FactorGrowth, alike, isotropic_growth
 from sgdlimits.exact.quartic_growth import QuarticGrowth
 from sgdlimits.problems.least_squares import LeastSquares
@@ -28,7 +28,7 @@ from .kesten import TINY, Populations, growth_of, highest_exponent, lyapunov_exp
 from .learnt_rows import learnt_rows
 from .linear_rule import linear_rule
 from .moment_equations import with_a_law_of_samples
-from .tail_index import batch_factors
+from .tail_index import batch_factors, moving_eigenvalues
 from .tilted_steps import grow_tilted
 from .transfer_operators import SETTLED, Operator, operator_exponent, operator_of
 
@@ -75,13 +75,15 @@ def moment_exponent(
     Raises
     ------
     InvalidInput
-        If the law of the samples is not known, or the rule is not linear.
+        If the law of the samples is not known, the rule is not linear, or the data are zero.
+    PositiveLyapunovExponent
+        If a negative ridge drives directions without data away.
     OutOfReach
         If a transfer operator does not reach the order.
     """
     problem = with_a_law_of_samples(sgd, "the growth of moments")
     problem.sampling_factor(sgd.batch_size, sgd.sampling)
-    h = problem.eigenvalues[problem.eigenvalues > 0]
+    h = moving_eigenvalues(sgd, problem)
     with one_blas_thread():
         factors = _factors(sgd, problem, h)
         if factors is not None:
@@ -117,9 +119,9 @@ def even_exponent(sgd: SGD, order: int) -> MomentExponent | None:
             return None
         try:
             rate = float(even_moments(replace(sgd, label_noise=0.0), order).rates[-1])
-        except OutOfReach:
+        except InvalidInput:  # too many, or too many sets of samples
             return None
-    return MomentExponent(math.log(rate), EXACT, method, False)
+    return MomentExponent(math.log(rate) if rate else -math.inf, EXACT, method, False)
 
 
 def quartic(problem: LeastSquares) -> QuarticGrowth:
@@ -146,7 +148,7 @@ def _factors(sgd: SGD, problem: QuadraticProblem, h: np.ndarray) -> tuple[Factor
 
 
 def _of_factors(fine: FactorGrowth, coarse: FactorGrowth, method: str, order: float, finely: bool) -> MomentExponent:
-    if order > ORDERS:
+    if order > ORDERS and fine is not coarse:
         raise OutOfReach(f"moments of order {order:g} are beyond the quadrature, which sees those up to {ORDERS:g}")
     if not order:
         return MomentExponent(fine.exponent, abs(fine.exponent - coarse.exponent) + fine.exponent_error, method, False)

@@ -57,6 +57,27 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
     if problem.additive:
         return _additive(sgd)
     problem = with_a_law_of_samples(sgd, "the tail index")
+    h = moving_eigenvalues(sgd, problem)
+    with one_blas_thread():  # matrices are small: threads would wait for each other
+        if isinstance(problem, StreamingLeastSquares):
+            found = _streaming(sgd, problem, h, sizes)
+        else:
+            found = _finite(sgd, problem, h, sizes)
+    if not problem.noise_dies(sgd.label_noise) or not math.isfinite(found.index):
+        return found
+    return at_rest(found, "x")
+
+
+def moving_eigenvalues(sgd: SGD, problem: QuadraticProblem) -> np.ndarray:
+    """Eigenvalues of the Hessian above zero (r,), those of the directions in which moments grow or fall at random.
+
+    Raises
+    ------
+    PositiveLyapunovExponent
+        If a negative ridge drives the other directions away.
+    InvalidInput
+        If there are none.
+    """
     h = problem.eigenvalues[problem.eigenvalues > 0]
     if h.size < problem.dimension and problem.ridge < 0:
         refuse_growth(
@@ -66,14 +87,18 @@ def tail_index(sgd: SGD, **options: Any) -> TailIndex:
         )  # fmt: skip
     if not h.size:
         raise InvalidInput("the data are zero, so nothing moves at random: there is no tail")
-    with one_blas_thread():  # matrices are small: threads would wait for each other
-        if isinstance(problem, StreamingLeastSquares):
-            found = _streaming(sgd, problem, h, sizes)
-        else:
-            found = _finite(sgd, problem, h, sizes)
-    if not problem.noise_dies(sgd.label_noise) or not math.isfinite(found.index):
-        return found
-    return at_rest(found, "x")
+    return h
+
+
+def nothing_random(sgd: SGD, problem: QuadraticProblem) -> str:
+    """Why all steps have one linear part, in words; empty where they have not."""
+    if not isinstance(problem, LeastSquares):
+        return ""
+    if sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples:
+        return "every batch is all samples"
+    rows = problem.range_modes
+    apart = rows * np.sign(rows @ rows[0])[:, None] - rows[0]
+    return "all samples are alike" if np.abs(apart).max() <= ROUNDED * np.abs(rows[0]).max() else ""
 
 
 def _additive(sgd: SGD) -> TailIndex:
@@ -100,13 +125,11 @@ def _streaming(sgd: SGD, problem: StreamingLeastSquares, h: np.ndarray, sizes: P
 def _finite(sgd: SGD, problem: LeastSquares, h: np.ndarray, sizes: Populations) -> TailIndex:
     rows, size = problem.range_modes, sgd.step_size
     squares = np.square(rows).sum(axis=1)
-    alike = np.abs(rows * np.sign(rows @ rows[0])[:, None] - rows[0]).max() <= ROUNDED * np.abs(rows[0]).max()
-    whole = sgd.sampling == "without_replacement" and sgd.batch_size == problem.samples
-    if whole or alike:
+    method = nothing_random(sgd, problem)
+    if method:
         with np.errstate(divide="ignore"):
             exponent = float(np.log(decays(sgd, h + problem.ridge).max()))
         refuse_growth(sgd.label, exponent)
-        method = "every batch is all samples" if whole else "all samples are alike"
         return TailIndex(math.inf, 0.0, method, exponent, note="nothing multiplies at random")
     if not sgd.momentum:
         norms = np.maximum(np.abs(1 - size * problem.ridge), np.abs(1 - size * (squares + problem.ridge)))
@@ -177,6 +200,18 @@ def _with_stairs(found: TailIndex, sgd: SGD, problem: LeastSquares, squares: np.
 
 def batch_factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> FactorGrowth | None:
     """The factor of each batch on a line; None where there are too many of them."""
+    found = batch_curvatures(sgd, problem, squares)
+    if found is None:
+        return None
+    steps = sgd.step_size * (found[0] + problem.ridge)
+    factors = np.abs(1 - steps)
+    with np.errstate(divide="ignore"):
+        sizes, errors = np.log(factors), np.minimum(ROUNDED * (1 + np.abs(steps)) / factors, 1.0)
+    return FactorGrowth(sizes, found[1], errors)
+
+
+def batch_curvatures(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Curvatures (m,) of all batches on a line, without the ridge, and their log probabilities (m,)."""
     n, batch = problem.samples, sgd.batch_size
     values, counts = np.unique(squares, return_counts=True)
     if math.comb(values.size + batch - 1, batch) > MOST_BATCHES:
@@ -189,9 +224,5 @@ def batch_factors(sgd: SGD, problem: LeastSquares, squares: np.ndarray) -> Facto
         left = counts - times
         whole = np.where(left < 0, -np.inf, gammaln(counts + 1) - gammaln(np.maximum(left, 0) + 1) - gammaln(times + 1))
         logs = whole.sum(axis=1) - (gammaln(n + 1) - gammaln(n - batch + 1) - gammaln(batch + 1))
-    steps = sgd.step_size * (values[chosen].mean(axis=1) + problem.ridge)
-    factors = np.abs(1 - steps)
-    with np.errstate(divide="ignore"):
-        sizes, errors = np.log(factors), np.minimum(ROUNDED * (1 + np.abs(steps)) / factors, 1.0)
     kept = np.isfinite(logs)
-    return FactorGrowth(sizes[kept], logs[kept], errors[kept])
+    return values[chosen[kept]].mean(axis=1), logs[kept]

@@ -169,7 +169,7 @@ def _root(pencil: Pencil, space: Space, p: float, first: bool, choose: Choose) -
         if by_eigenvalues:
             found = _eigenvalue(pencil, p, choose)
         else:
-            found = _nearest(pencil, p, right, left, 6 if step == 0 else 1)
+            found = nearest_eigenvalue(pencil, p, right, left, 6 if step == 0 else 1)
         if found is None:
             return None
         value, right, left = found
@@ -219,7 +219,7 @@ def _eigenvalue(pencil: Pencil, p: float, choose: Choose) -> tuple[float, np.nda
     return float(values[place].real), right[:, place].real, left[:, place].real
 
 
-def _nearest(
+def nearest_eigenvalue(
     pencil: Pencil, p: float, right: np.ndarray, left: np.ndarray, rounds: int
 ) -> tuple[float, np.ndarray, np.ndarray] | None:
     """The eigenvalue nearest 0 by inverse iteration from both sides; the matrix is moved a little, off singularity."""
@@ -241,7 +241,7 @@ def _nearest(
 def _lyapunov_exponent(pencil: Pencil) -> float:
     """Slope of Lambda at 0, where 1 is the eigenfunction."""
     constant = pencil.constant
-    found = _nearest(pencil, 0.0, constant, constant, 4)
+    found = nearest_eigenvalue(pencil, 0.0, constant, constant, 4)
     if found is None:
         return math.nan
     _, _, left = found

@@ -16,14 +16,13 @@ It converges geometrically in the degree; for p = 2 n monomials of degree n clos
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from scipy.special import gammaln
 
 from .direction_spaces import FEW, Pencil, Space, square_spaces
-
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +99,12 @@ class LinearNoise:
         """
         tilt = 0.25 if self.dimension > FEW else 0.0
         return 0.5 * (self.squares / self.squares.max()) ** tilt
+
+    def with_functions_of(self, other: LinearNoise) -> LinearNoise:
+        """The same noise whose pencil is of the functions that another takes, so that the two can be subtracted."""
+        found = replace(self)
+        found.__dict__.update(weights=other.weights, measure=other.measure)
+        return found
 
     def spaces(self) -> Iterator[Space]:
         """Of functions of the squares of the modes."""

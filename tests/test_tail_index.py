@@ -10,7 +10,7 @@ from scipy import stats
 from sgdlimits.compare.tail_estimators import hill
 from sgdlimits.discrete import SGD, kesten_index
 from sgdlimits.discrete.kesten import TINY, Populations, growth_of, lyapunov_exponent, sampled_index
-from sgdlimits.discrete.lyapunov import first_crossing
+from sgdlimits.discrete.first_crossings import first_crossing
 from sgdlimits.discrete.tilted_steps import choose
 from sgdlimits.exact.circle_growth import gaussian_circle, scalar_circle
 from sgdlimits.exact.fourth_moments import radius

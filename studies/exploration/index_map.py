@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits import diffusions, discrete
-from sgdlimits.diffusions.tails import linear_noise
+from sgdlimits.diffusions.tails import linear_noise, noise_dies
 from sgdlimits.discrete.index_near import index_near
 from sgdlimits.ensembles.progress import Progress
 from sgdlimits.exact.diffusion_index import isotropic_index, spectral_index
@@ -23,7 +23,9 @@ from sgdlimits.exact.errors import (
     InvalidInput, NoStationaryLaw, OutOfReach, PositiveLyapunovExponent, StabilityWarning, finite_array, instance_of,
     positive, whole_number,
 )  # fmt: skip
-from sgdlimits.exact.tail_index import TailIndex
+from sgdlimits.exact.moment_exponents import LinearNoise
+from sgdlimits.exact.tail_index import TailIndex, at_rest
+from sgdlimits.exact.tail_index_bounds import homogenized_bounds
 from sgdlimits.problems import LeastSquares, StreamingLeastSquares
 
 if TYPE_CHECKING:
@@ -179,7 +181,7 @@ def _line(
         try:
             threshold = sgd.moment_threshold(order, seed=seed, **options)
             value, error = threshold.value, threshold.error
-        except OutOfReach:
+        except InvalidInput:
             value, error = math.nan, math.nan
         for name, number in zip(found, (value, error, limit[order][0] * batch_size, limit[order][1] * batch_size)):
             found[name].append(float(number))
@@ -201,9 +203,22 @@ def _cell(
 def _limit_index(limit: diffusions.HomogenizedSGD, last: tuple[float, float], highest: float) -> TailIndex:
     """Of homogenized SGD, without populations: where the spectrum does not resolve it, its bounds."""
     noise = linear_noise(limit)
-    if noise.isotropic:
-        return isotropic_index(noise)
-    bounds = limit.tail_index_bounds()
+    assert isinstance(noise, LinearNoise)  # as of all its problems
+    found = isotropic_index(noise) if noise.isotropic else _unlike_index(limit, noise, last, highest)
+    return at_rest(found, "X_t") if noise_dies(limit) else found
+
+
+def _unlike_index(
+    limit: diffusions.HomogenizedSGD, noise: LinearNoise, last: tuple[float, float], highest: float
+) -> TailIndex:
+    """Of directions that are not alike."""
+    if limit.quadratic.curvatures.min() < 0:  # the noise may hold what the drift drives away, but nothing bounds it
+        found = spectral_index(noise, PRECISION)
+        if found is None or found.error > GOOD * found.index:
+            raise OutOfReach("the spectrum does not resolve the index, and with a negative curvature nothing bounds it")
+        return found
+    h = limit.quadratic.eigenvalues
+    bounds = homogenized_bounds(h[h > 0], noise.rates, float(limit.step_size), limit.batch_size)
     scaled, error = (limit.batch_size * number for number in last)
     if limit.step_size >= scaled - error:
         if limit.step_size > scaled + error:
@@ -226,11 +241,10 @@ def _entries(side: str, find: Callable[[], TailIndex], highest: float) -> dict[s
     except NoStationaryLaw as error:
         exponent, note = getattr(error, "lyapunov_exponent", math.nan), str(error)
         region = UNKNOWN if exponent < 0 else NO_LAW  # below 0 where it could not be told from 0
-    except OutOfReach as error:
-        note = str(error)
-        region = LIGHT if error.above >= highest else UNKNOWN
-        lower = error.above if region == LIGHT else math.nan
-        index = error.about
+    except InvalidInput as error:
+        above, index = getattr(error, "above", math.nan), getattr(error, "about", math.nan)
+        region, note = LIGHT if above >= highest else UNKNOWN, str(error)
+        lower = above if region == LIGHT else math.nan
     return {
         side: index, f"{side}_lower": lower, f"{side}_upper": upper, f"{side}_region": region, f"{side}_notes": note,
     }  # fmt: skip
