@@ -76,6 +76,14 @@ class DiagonalLinearNetwork(QuadraticPredictions, RowsRegression):
             signed = np.ones((entry_count(self, inputs), 1)) * signed * units
         return (signed * w**2).sum(-1), 2 * signed * w
 
+    def predict(self, w):
+        """Predictions."""
+        return self.linear_coefficients(np.asarray(w, float)) @ self.features.T
+
+    def pullback(self, w, slopes_of):
+        """2 (Z' slopes) times (u, -v)."""
+        return 2 * self._signed(slopes_of(self.predict(w)) @ self.features) * w
+
     def unit_outputs(self, w):
         """z_ij u_j^2 and -z_ij v_j^2, (..., N, 2d)."""
         return self._signed(self.features) * (w**2)[..., None, :]

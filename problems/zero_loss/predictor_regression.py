@@ -108,12 +108,41 @@ class PredictorRegression(NothingConserved, NoClosedLimit, RowsRegression):
         )
         return outputs[..., 0], jacobian
 
+    def _rows(self, lead=()):
+        """The features, with multipliers 1 beside them: (*lead, N, columns)."""
+        rows = np.concatenate([self.features, np.ones((self.samples, self.units))], axis=-1)
+        return np.broadcast_to(rows, (*lead, *rows.shape))
+
+    def predict(self, w):
+        """The predictor's output."""
+        flat = np.asarray(w, float).reshape(-1, self.dimension)
+        return self.predictor.predict(flat, self._rows((len(flat),))).reshape(*np.shape(w)[:-1], self.samples)
+
+    def pullback(self, w, slopes_of):
+        """All samples in one way forth and back, where the predictor has one."""
+        w = np.asarray(w, float)
+        if not self.predictor.batched:
+            predictions, jacobian = self.predict_with_jacobian(w)
+            return np.einsum("...i,...ij->...j", slopes_of(predictions), jacobian)
+        flat, lead = w.reshape(-1, self.dimension), w.shape[:-1]
+        predictions = self.predictor.predict(flat, self._rows((len(flat),)))
+        slopes = slopes_of(predictions.reshape(*lead, self.samples)).reshape(predictions.shape)
+        pulled = self.predictor.batch_pullback(
+            flat, self._rows((len(flat),)), lambda _, paths, samples: slopes[paths, samples]
+        )
+        return pulled.reshape(w.shape)
+
     def _hessians(self, w):
         return self._each(self.predictor.hessians, w, self._slopes())[0]
 
     def prediction_hvp(self, w, vectors):
-        """Hessian of each prediction times its vector."""
-        return (self._hessians(w) @ vectors[..., None])[..., 0]
+        """Hessian of each prediction times its vector: every sample is a path of its own, with one input."""
+        lead, count = np.broadcast_shapes(np.shape(w)[:-1], vectors.shape[:-2]), self.samples
+        own = (*lead, count, self.dimension)
+        x = np.broadcast_to(np.asarray(w, float)[..., None, :], own).reshape(-1, self.dimension)
+        along = np.broadcast_to(vectors, own).reshape(-1, self.dimension)
+        rows = self._rows(lead).reshape(len(x), 1, -1)
+        return self.predictor.differentials(x, rows, np.ones((len(x), 1, 1)), along)[1].reshape(own)
 
     def prediction_hessian_inner(self, w, matrix):
         """<matrix, Hessian of each prediction>."""
