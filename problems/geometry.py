@@ -72,7 +72,7 @@ def check_set(model: Model, w: np.ndarray) -> Frame:
     here = frame(model, w)
     check_growth(model, w, *spectrum(model, w))
     moves = np.random.Generator(np.random.Philox(33)).standard_normal((NEIGHBOURS, model.dimension))
-    moves = moves - moves @ here.normals @ here.normals.T
+    moves = here.tangent_part(moves)
     moves *= NEIGHBOUR * length(w) / np.linalg.norm(moves, axis=-1, keepdims=True)
     try:
         near = retract(model, w + np.concatenate([moves, -moves]))

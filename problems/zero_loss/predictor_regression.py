@@ -120,17 +120,17 @@ class PredictorRegression(NothingConserved, NoClosedLimit, RowsRegression):
 
     def pullback(self, w, slopes_of):
         """All samples in one way forth and back, where the predictor has one."""
-        w = np.asarray(w, float)
-        if not self.predictor.batched:
+        w, predictor = np.asarray(w, float), self.predictor
+        if not (predictor.batched or predictor.sums_pullbacks):
             predictions, jacobian = self.predict_with_jacobian(w)
             return np.einsum("...i,...ij->...j", slopes_of(predictions), jacobian)
-        flat, lead = w.reshape(-1, self.dimension), w.shape[:-1]
-        predictions = self.predictor.predict(flat, self._rows((len(flat),)))
-        slopes = slopes_of(predictions.reshape(*lead, self.samples)).reshape(predictions.shape)
-        pulled = self.predictor.batch_pullback(
-            flat, self._rows((len(flat),)), lambda _, paths, samples: slopes[paths, samples]
-        )
-        return pulled.reshape(w.shape)
+        flat = w.reshape(-1, self.dimension)
+        rows = self._rows((len(flat),))
+        slopes = slopes_of(predictor.predict(flat, rows).reshape(*w.shape[:-1], self.samples))
+        slopes = slopes.reshape(*rows.shape[:-1], 1)
+        if predictor.batched:
+            return predictor.batch_pullback(flat, rows, lambda _, paths, batch: slopes[paths, batch]).reshape(w.shape)
+        return predictor.summed_pullback(flat, rows, slopes).reshape(w.shape)
 
     def _hessians(self, w):
         return self._each(self.predictor.hessians, w, self._slopes())[0]

@@ -1,0 +1,62 @@
+"""Eigenvalues and eigenvectors of the Hessian of any loss that are not flat, by products with the Hessian alone."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .zero_loss.model import Model
+from .zero_loss.products import hessian_products
+
+FEW = 200  # weights up to which all products are taken, and nothing is left to a subspace
+FIRST, SPARE = 24, 8  # directions of the first subspace, and those beyond the modes that are asked of it
+TRACED = 64  # directions in which a Hessian's size is looked at
+PASSES = 2  # a pass divides what lies outside of the subspace by the eigenvalues' ratio
+
+
+def leading_modes(model: Model, w: np.ndarray, flat: float) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues (..., k) of the Hessian at w (..., m), largest first, and their vectors (..., m, k).
+
+    All of them for few weights. Else the subspace that products map generic directions to, twice over, grows until its
+    smallest eigenvalue is below `flat` times the largest: of a Hessian of low rank, as on the set, the range (derived).
+    """
+    if model.dimension <= FEW:
+        return _all_modes(model, w)
+    points = w.reshape(-1, model.dimension)
+    size = FIRST
+    while size + SPARE < model.dimension // 2:
+        values, vectors = _subspace(model, points, size + SPARE)
+        least, most = np.abs(values).min(-1), np.abs(values).max(-1)
+        if (least <= flat * most).all():
+            return values.reshape(*w.shape[:-1], -1), vectors.reshape(*w.shape, -1)
+        size *= 2
+    return _all_modes(model, w)
+
+
+def _all_modes(model: Model, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    values, vectors = np.linalg.eigh(model.hessian(w))
+    return values[..., ::-1], vectors[..., ::-1]
+
+
+def _subspace(model: Model, w: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenpairs (P, size) and (P, m, size) of the Hessian within what it maps `size` directions to."""
+    rows = np.broadcast_to(_directions(model.dimension, size), (len(w), size, model.dimension))
+    for _ in range(PASSES):
+        rows = np.linalg.qr(hessian_products(model, w, rows).swapaxes(-1, -2))[0].swapaxes(-1, -2)
+    inside = hessian_products(model, w, rows) @ rows.swapaxes(-1, -2)
+    values, turned = np.linalg.eigh((inside + inside.swapaxes(-1, -2)) / 2)
+    return values[:, ::-1], rows.swapaxes(-1, -2) @ turned[..., ::-1]
+
+
+def _directions(dimension: int, count: int) -> np.ndarray:
+    """Generic directions (count, m), orthonormal, always the same."""
+    drawn = np.random.Generator(np.random.Philox(34)).standard_normal((dimension, count))
+    return np.linalg.qr(drawn)[0].T
+
+
+def hessian_size(model: Model, w: np.ndarray) -> np.ndarray:
+    """Frobenius norm (...) of the Hessian at w (..., m); of many weights, as 64 directions in it say."""
+    count = min(model.dimension, TRACED)
+    if count == model.dimension:
+        return np.linalg.norm(model.hessian(w), axis=(-1, -2))
+    rows = np.broadcast_to(_directions(model.dimension, count), (*w.shape[:-1], count, model.dimension))
+    return np.sqrt(model.dimension / count) * np.linalg.norm(hessian_products(model, w, rows), axis=(-1, -2))
