@@ -49,6 +49,12 @@ class Covariance:
         isotropic = sum(weight * part.isotropic for weight, part in zip(weights, found))
         return cls(np.concatenate(rows, axis=-2), core, isotropic)
 
+    @classmethod
+    def scaled_root(cls, weight: float, part: Covariance) -> Covariance:
+        """weight * part with the identity as its core, as `part` has it."""
+        assert part.core is None
+        return cls(np.sqrt(weight) * part.rows, None, weight * part.isotropic)
+
     def dense(self) -> np.ndarray:
         """The matrix (..., m, m)."""
         found = self.rows.swapaxes(-1, -2) @ self.weighted_rows()
@@ -67,6 +73,12 @@ class Covariance:
         seen = self.rows @ directions
         found = seen.swapaxes(-1, -2) @ (seen if self.core is None else self.core @ seen)
         return found + self.isotropic * np.eye(found.shape[-1])
+
+    def variance_along(self, vectors: np.ndarray) -> np.ndarray:
+        """v' covariance v (...) for `vectors` (..., m)."""
+        seen = self.rows @ vectors[..., None]
+        found = (seen * (seen if self.core is None else self.core @ seen)).sum((-2, -1))
+        return found + self.isotropic * (vectors**2).sum(-1)
 
     @property
     def root_size(self) -> int:

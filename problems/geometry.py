@@ -198,11 +198,33 @@ def push(model: Model, w: np.ndarray, frame: Frame, core: np.ndarray) -> np.ndar
     return _push_of_rows(model, w, frame.normals.swapaxes(-1, -2), core)
 
 
+def diagonal_push(model: Model, w: np.ndarray, frame: Frame, diagonal: np.ndarray) -> np.ndarray:
+    """D[diag] (..., m) up to a vector normal to the set, for `diagonal` (..., m)."""
+    if isinstance(model, Regression):
+        turned = model.predict_with_jacobian(w)[1] * diagonal[..., None, :]
+        return 2 * model.weight * model.prediction_hvp(w, turned).sum(-2)
+    # Between tangents a matrix moves nothing along the set: what is left is Q diag + diag Q - Q diag Q.
+    normals = frame.normals.swapaxes(-1, -2)
+    turned = normals * diagonal[..., None, :]
+    inner, r = turned @ frame.normals, frame.rank
+    form = np.zeros((*inner.shape[:-2], 2 * r, 2 * r))
+    form[..., :r, :r] = -inner
+    form[..., :r, r:] = form[..., r:, :r] = np.eye(r)
+    return _push_of_rows(model, w, np.concatenate([normals, turned], axis=-2), form)
+
+
 def tangent_rows(covariance: Covariance, frame: Frame) -> np.ndarray | None:
     """P applied to the rows (..., q, m) of a covariance; None where that is rounding."""
     rows, normals = covariance.rows, frame.normals
     along = rows - rows @ normals @ normals.swapaxes(-1, -2)
     return along if np.abs(along).max(initial=0.0) > ALONG * np.abs(rows).max(initial=0.0) else None
+
+
+def tangential_variance(covariance: Covariance, frame: Frame) -> np.ndarray:
+    """Largest entry (...) of P covariance P."""
+    along = covariance.rows - covariance.rows @ frame.normals @ frame.normals.swapaxes(-1, -2)
+    kept = covariance.isotropic * (1 - (frame.normals**2).sum(-1)).max(-1)
+    return (along * (along if covariance.core is None else covariance.core @ along)).sum(-2).max(-1) + kept
 
 
 def _push_of_rows(model: Model, w: np.ndarray, rows: np.ndarray, core: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from sgdlimits.problems import geometry
 from sgdlimits.problems.frames import place
 from sgdlimits.problems.noise import DropConnect, Dropout
 
-from .fields import Fields, tangential
+from .fields import Fields
 from .leaving import check_rank_between, frame_of_rank
 from .terms import DEGENERATE, NON_DEGENERATE, Term
 
@@ -82,7 +82,7 @@ def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) 
             extra = (
                 ratio * weight * np.linalg.norm(fields.constant_regulariser_drift(mechanism, point, frame))
             )
-            drift = np.linalg.norm(tangential(frame, fields.drift(point, frame)))
+            drift = np.linalg.norm(fields.tangent_drift(point, frame))
             tiny = 1e-12 * (1 + np.linalg.norm(point))
             ratio = extra / max(drift, tiny) if extra > tiny else 0.0
             size += f" and the neglected drift at the start {ratio:.3g} times the drift"
@@ -112,8 +112,8 @@ def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> 
     for term in fields.terms:
         if term.decided_by != "numbers" or term.regime == NON_DEGENERATE:
             continue
-        gradient = term.mechanism.regulariser_gradient(model, moved)
-        along = np.linalg.norm(tangential(there, gradient), axis=-1)
+        gradient = term.mechanism.regulariser_slope(model, moved, there)
+        along = np.linalg.norm(there.tangent_part(gradient), axis=-1)
         moves = along > VARIES * (1e-3 + np.linalg.norm(gradient, axis=-1))
         if moves.any():
             raise InvalidInput(

@@ -10,6 +10,7 @@ import numpy as np
 from sgdlimits.ensembles.random import INDEPENDENT
 from sgdlimits.exact.errors import one_of, whole_number
 
+from ..covariances import Covariance
 from ..zero_loss.model import Model, Regression
 from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
 
@@ -68,9 +69,13 @@ class Minibatch(SimpleMechanism):
         """Zero."""
         return np.zeros(np.shape(w))
 
-    def covariance(self, model, w, batch=None):
+    def regulariser_slope(self, model, w, frame):
+        """Zero."""
+        return np.zeros(np.shape(w))
+
+    def factored_covariance(self, model, w, batch=None):
         """Zero on the set."""
-        return np.zeros((*np.shape(w), model.dimension))
+        return Covariance.multiple_of_identity(0.0, w)
 
     def noise_matrix(self, model, w):
         """No columns."""
@@ -122,10 +127,15 @@ class LabelNoise(SimpleMechanism):
         """Zero."""
         return np.zeros(np.shape(w))
 
-    def covariance(self, model, w, batch=None):
+    def regulariser_slope(self, model, w, frame):
+        """Zero."""
+        return np.zeros(np.shape(w))
+
+    def factored_covariance(self, model, w, batch=None):
         """weight^2 J'J, times N / B with a batch."""
-        jacobian = model.predict_with_jacobian(w)[1]
-        return batch_covariance(model, jacobian[..., None, :], batch, own_noise=True)
+        return batch_covariance(
+            model, model.predict_with_jacobian(w)[1], np.ones((model.samples, 1)), batch, own_noise=True
+        )
 
     def noise_matrix(self, model, w):
         """-weight J', (..., m, N)."""
@@ -170,17 +180,19 @@ class InputNoise(SimpleMechanism):
         """Gradient of that sum."""
         return model.weight * np.einsum("...ip,...ipj->...j", model.input_gradient(w), model.mixed(w))
 
-    def _factors(self, model, w):
-        return model.input_gradient(w)[..., None] * model.predict_with_jacobian(w)[1][..., None, :]
+    def regulariser_slope(self, model, w, frame):
+        """The gradient."""
+        return self.regulariser_gradient(model, w)
 
-    def covariance(self, model, w, batch=None):
+    def factored_covariance(self, model, w, batch=None):
         """Covariance of (weight) sum_i (grad_x f_i . eta_i) grad f_i."""
-        return batch_covariance(model, self._factors(model, w), batch, own_noise=True)
+        jacobian, slopes = model.predict_with_jacobian(w)[1], model.input_gradient(w)
+        return batch_covariance(model, jacobian, slopes, batch, own_noise=True)
 
     def noise_matrix(self, model, w):
         """A column for each feature of each sample, (..., m, N p)."""
-        factors = model.weight * self._factors(model, w)
-        return factors.reshape(*factors.shape[:-3], -1, model.dimension).swapaxes(-1, -2)
+        factors = model.input_gradient(w)[..., None] * model.predict_with_jacobian(w)[1][..., None, :]
+        return model.weight * factors.reshape(*factors.shape[:-3], -1, model.dimension).swapaxes(-1, -2)
 
     def fourth_gradient(self, model, w):
         """No formula."""
