@@ -71,6 +71,11 @@ class Frame:
         return self.from_normals(self.in_normals(vectors) / self.eigenvalues)
 
     @property
+    def hessian_diagonal(self) -> np.ndarray:
+        """Diagonal (..., m) of H."""
+        return (self.normals**2 @ self.eigenvalues[..., None])[..., 0]
+
+    @property
     def projector(self) -> np.ndarray:
         """P, (..., m, m)."""
         return np.eye(self.normals.shape[-2]) - self.normals @ self.normals.swapaxes(-1, -2)

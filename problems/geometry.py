@@ -264,15 +264,20 @@ def _units(model: Model, start: int) -> np.ndarray:
 
 def trace_hessian(model: Model, w: np.ndarray) -> np.ndarray:
     """Trace of the Hessian, (...)."""
+    return hessian_diagonal(model, w).sum(-1)
+
+
+def hessian_diagonal(model: Model, w: np.ndarray) -> np.ndarray:
+    """Diagonal of the Hessian, (..., m); of many weights by products, one a weight."""
     w = weights(model, w)
     if model.dimension <= FEW:
-        return np.trace(model.hessian(w), axis1=-2, axis2=-1)
-    total = np.zeros(w.shape[:-1])
+        return np.diagonal(model.hessian(w), axis1=-2, axis2=-1)
+    found = np.empty(w.shape)
     for start in range(0, model.dimension, UNITS):
         units = _units(model, start)
         units = np.broadcast_to(units, (*w.shape[:-1], *units.shape))
-        total = total + (units * hessian_products(model, w, units)).sum((-1, -2))
-    return total
+        found[..., start : start + UNITS] = (units * hessian_products(model, w, units)).sum(-1)
+    return found
 
 
 def trace_gradient(model: Model, w: np.ndarray, frame: Frame | None = None) -> np.ndarray:

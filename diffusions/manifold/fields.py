@@ -152,11 +152,10 @@ class Fields:
         Reg of a non-degenerate mechanism; (c/4) tr H where the noise covariance is c H (label noise), (c/4)
         log of the pseudo-determinant of H where it is c times the identity (derived).
         """
-        total = np.zeros(np.shape(w)[:-1])
+        total, frame = np.zeros(np.shape(w)[:-1]), geometry.frame(self.model, w)
         for mechanism, weight in self.moving(NON_DEGENERATE):
-            total = total + weight * mechanism.regulariser(self.model, w)
+            total = total + weight * mechanism.regulariser_on_set(self.model, w, frame)
         for mechanism, weight in self.moving(DEGENERATE):
-            frame = geometry.frame(self.model, w)
             covariance = mechanism.factored_covariance(self.model, w, self.batch)
             by_hessian, by_identity = multiple_of_hessian(covariance, frame), multiple_of_identity(covariance)
             # A user's noise may have such a covariance with a factor that varies along the set.

@@ -80,7 +80,7 @@ class DropConnect(SimpleMechanism):
         """Gaussian: sum_j w_j^2 H_jj / 2; Bernoulli: sum_j [L(w, w_j = 0) - L(w)] + w . grad L."""
         w = points("w", w, model.dimension, finite=False)
         if self.law == "gaussian":
-            return 0.5 * (w**2 * np.diagonal(model.hessian(w), axis1=-2, axis2=-1)).sum(-1)
+            return 0.5 * (w**2 * geometry.hessian_diagonal(model, w)).sum(-1)
         kept = (_keeping(numbers, model.dimension) for numbers in _blocks(model.dimension))
         lost = sum(model.loss(w[..., None, :] * keep).sum(-1) for keep in kept) - model.dimension * model.loss(w)
         return lost + (w * model.gradient(w)).sum(-1)
@@ -90,19 +90,24 @@ class DropConnect(SimpleMechanism):
         w = points("w", w, model.dimension, finite=False)
         if self.law == "gaussian":
             squares = w[..., None] ** 2 * np.eye(model.dimension)
-            hessian = np.diagonal(model.hessian(w), axis1=-2, axis2=-1)
-            return w * hessian + 0.5 * model.third_contraction(w, squares)
+            return w * geometry.hessian_diagonal(model, w) + 0.5 * model.third_contraction(w, squares)
         zeroed = sum(rows.sum(-2) for rows in self.noise_blocks(model, w))
         along = hessian_products(model, w, w[..., None, :])[..., 0, :]
         return zeroed + (1 - model.dimension) * model.gradient(w) + along
+
+    def regulariser_on_set(self, model, w, frame):
+        """The same, with the Hessian's diagonal from its normal directions."""
+        w = points("w", w, model.dimension, finite=False)
+        if self.law == "bernoulli":
+            return self.regulariser(model, w)
+        return 0.5 * (w**2 * frame.hessian_diagonal).sum(-1)
 
     def regulariser_slope(self, model, w, frame):
         """Gaussian: w diag H + D[w^2 on the diagonal] / 2."""
         w = points("w", w, model.dimension, finite=False)
         if self.law == "bernoulli":
             return self.regulariser_gradient(model, w)
-        diagonal = (frame.normals**2 @ frame.eigenvalues[..., None])[..., 0]
-        return w * diagonal + 0.5 * geometry.diagonal_push(model, w, frame, w**2)
+        return w * frame.hessian_diagonal + 0.5 * geometry.diagonal_push(model, w, frame, w**2)
 
     def noise_blocks(self, model, w):
         """Gradients with one weight zeroed, in blocks (..., k, m)."""
@@ -180,6 +185,10 @@ class Dropout(SimpleMechanism):
         """weight sum_ij h_ij grad h_ij: the Jacobian with multipliers h_ij."""
         w = points("w", w, model.dimension, finite=False)
         return model.weight * model.predict_with_jacobian(w, units=model.unit_outputs(w))[1].sum(-2)
+
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
 
     def regulariser_slope(self, model, w, frame):
         """The gradient."""

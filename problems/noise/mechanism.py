@@ -190,6 +190,10 @@ class SimpleMechanism(Mechanism):
         """Its gradient (..., m)."""
 
     @abstractmethod
+    def regulariser_on_set(self, model: Model, w: np.ndarray, frame: Frame) -> np.ndarray:
+        """The regulariser (...) at points of the set, of known frame."""
+
+    @abstractmethod
     def regulariser_slope(self, model: Model, w: np.ndarray, frame: Frame) -> np.ndarray:
         """The regulariser's gradient (..., m) at points of the set, of known frame, up to a vector normal to it."""
 
@@ -226,7 +230,7 @@ class SimpleMechanism(Mechanism):
         slope = self.regulariser_slope(model, w, frame)
         along = np.linalg.norm(frame.tangent_part(slope))
         across = float(length(w))
-        size = np.linalg.norm(slope) + abs(self.regulariser(model, w)) / across
+        size = np.linalg.norm(slope) + abs(self.regulariser_on_set(model, w, frame)) / across
         if along > ROUNDING * size:
             sentence = f"{self.effect} changes along the set and drives it at rate step_size sigma^2"
             return Regime("non-degenerate", sentence, "numbers" if model.noise_size else "theory")

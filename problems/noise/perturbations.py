@@ -36,6 +36,10 @@ class HessianNoise(SimpleMechanism):
         identity = np.broadcast_to(np.eye(model.dimension), (*np.shape(w), model.dimension))
         return model.third_contraction(w, identity) / 2
 
+    def regulariser_on_set(self, model, w, frame):
+        """Half the sum of the eigenvalues."""
+        return frame.eigenvalues.sum(-1) / 2
+
     def regulariser_slope(self, model, w, frame):
         """Half the trace's gradient, from the normal directions."""
         return geometry.push(model, w, frame, np.eye(frame.rank)) / 2
@@ -146,6 +150,10 @@ class Langevin(SimpleMechanism):
         """Zero."""
         return np.zeros(np.shape(w))
 
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
+
     def regulariser_slope(self, model, w, frame):
         """Zero."""
         return np.zeros(np.shape(w))
@@ -201,6 +209,10 @@ class LossNoise(SimpleMechanism):
     def regulariser_gradient(self, model, w):
         """Its gradient."""
         return model.own_regulariser_gradient(points("w", w, model.dimension, finite=False))
+
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
 
     def regulariser_slope(self, model, w, frame):
         """The gradient."""

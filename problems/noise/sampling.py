@@ -69,6 +69,10 @@ class Minibatch(SimpleMechanism):
         """Zero."""
         return np.zeros(np.shape(w))
 
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
+
     def regulariser_slope(self, model, w, frame):
         """Zero."""
         return np.zeros(np.shape(w))
@@ -127,6 +131,10 @@ class LabelNoise(SimpleMechanism):
         """Zero."""
         return np.zeros(np.shape(w))
 
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
+
     def regulariser_slope(self, model, w, frame):
         """Zero."""
         return np.zeros(np.shape(w))
@@ -179,6 +187,10 @@ class InputNoise(SimpleMechanism):
     def regulariser_gradient(self, model, w):
         """Gradient of that sum."""
         return model.weight * np.einsum("...ip,...ipj->...j", model.input_gradient(w), model.mixed(w))
+
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
 
     def regulariser_slope(self, model, w, frame):
         """The gradient."""
