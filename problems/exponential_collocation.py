@@ -37,14 +37,13 @@ _HIGHEST = np.linalg.inv(np.polynomial.legendre.legvander(2 * TIMES - 1, NODES))
 
 
 class Step(NamedTuple):
-    """Ends (P, m) of steps, their estimated errors (P,), inf where the sweeps do not settle, sweeps, slope of the rest.
+    """Ends (P, m) of steps, their estimated errors (P,), inf where the sweeps do not settle, and slope of the rest.
 
     `slope` (P,) is the size of the force's derivative beyond the modes, as the step has met it.
     """
 
     moved: np.ndarray
     error: np.ndarray
-    sweeps: int
     slope: np.ndarray
 
 
@@ -98,22 +97,24 @@ def step(
     linear = h * (_STILL_CONSTANT[:, None] * force[:, None] + beyond.swapaxes(-1, -2) @ modes)
     inside = size[:, None, None] * (constant * pull[..., None]).swapaxes(-1, -2)  # (P, s, k)
     reach = EXPLOSION * np.linalg.norm(linear, axis=-1).max(-1) + tolerance
-    moved, within, shift = linear, inside, np.full(len(w), np.inf)
-    sweeps = 0
-    for sweeps in range(1, SWEEPS + 1):
-        change = force_of(w[:, None] + moved) - force[:, None]  # (P, s, m)
-        seen = change @ back
-        bent = seen + rates[:, None] * within  # of the modes; beyond them it is the change itself
-        extra = h * np.einsum("pkij,pjk->pik", weights[..., 1:], bent)
-        outside = h * (_STILL[:, 1:] @ change)
-        new = linear + outside + (extra - h * (_STILL[:, 1:] @ seen)) @ modes
-        last, shift = shift, np.linalg.norm(new[:, -1] - moved[:, -1], axis=-1)
-        moved, within = new, inside + extra
-        far = ~(np.linalg.norm(moved[:, -1], axis=-1) <= reach)
-        moved = np.where(far[:, None, None], linear, moved)
-        within = np.where(far[:, None, None], inside, within)
-        shift = np.where(far, np.inf, shift)
-        if (far | (shift <= tolerance) | (shift > last)).all():
+    moved, within = linear.copy(), inside.copy()
+    shift = np.full(len(w), np.inf)
+    change, seen, bent = np.zeros(linear.shape), np.zeros(inside.shape), np.zeros(inside.shape)
+    going = np.arange(len(w))  # a point's numbers must not depend on those beside it
+    for _ in range(SWEEPS):
+        size_of, turned = h[going], modes[going]
+        change[going] = force_of(w[going, None] + moved[going]) - force[going, None]  # (P, s, m)
+        seen[going] = change[going] @ back[going]
+        bent[going] = seen[going] + rates[going, None] * within[going]  # of the modes; beyond them the change itself
+        extra = size_of * np.einsum("pkij,pjk->pik", weights[going][..., 1:], bent[going])
+        still = size_of * (_STILL[:, 1:] @ seen[going])
+        new = linear[going] + size_of * (_STILL[:, 1:] @ change[going]) + (extra - still) @ turned
+        last, shift[going] = shift[going], np.linalg.norm(new[:, -1] - moved[going, -1], axis=-1)
+        moved[going], within[going] = new, inside[going] + extra
+        lost = ~(np.linalg.norm(new[:, -1], axis=-1) <= reach[going]) | (shift[going] > last)
+        shift[going[lost]] = np.inf
+        going = going[~lost & (shift[going] > tolerance[going])]
+        if not going.size:
             break
     highest = np.einsum("j,pjm->pm", _HIGHEST[1:], change)
     across = np.einsum("j,pjk->pk", _HIGHEST[1:], bent)
@@ -122,4 +123,4 @@ def step(
     beyond_modes = change + (bent - seen) @ modes
     with np.errstate(invalid="ignore", divide="ignore"):
         slope = np.linalg.norm(beyond_modes[:, -1], axis=-1) / np.linalg.norm(moved[:, -1], axis=-1)
-    return Step(w + moved[:, -1], np.where(shift <= tolerance, error, np.inf), sweeps, slope)
+    return Step(w + moved[:, -1], np.where(shift <= tolerance, error, np.inf), slope)

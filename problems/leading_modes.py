@@ -21,15 +21,23 @@ def leading_modes(model: Model, w: np.ndarray, flat: float) -> tuple[np.ndarray,
     """
     if model.dimension <= FEW:
         return _all_modes(model, w)
-    points = w.reshape(-1, model.dimension)
+    found = [_modes_of_one(model, point[None], flat) for point in w.reshape(-1, model.dimension)]
+    most = max(len(values) for values, _ in found)
+    values, vectors = np.zeros((len(found), most)), np.zeros((len(found), model.dimension, most))
+    for i, (own, columns) in enumerate(found):
+        values[i, : len(own)], vectors[i, :, : len(own)] = own, columns
+    return values.reshape(*w.shape[:-1], most), vectors.reshape(*w.shape, most)
+
+
+def _modes_of_one(model: Model, w: np.ndarray, flat: float) -> tuple[np.ndarray, np.ndarray]:
     size = FIRST
     while size + SPARE < model.dimension // 2:
-        values, vectors = _subspace(model, points, size + SPARE)
-        least, most = np.abs(values).min(-1), np.abs(values).max(-1)
-        if (least <= flat * most).all():
-            return values.reshape(*w.shape[:-1], -1), vectors.reshape(*w.shape, -1)
+        values, vectors = _subspace(model, w, size + SPARE)
+        if np.abs(values).min() <= flat * np.abs(values).max():
+            return values[0], vectors[0]
         size *= 2
-    return _all_modes(model, w)
+    values, vectors = _all_modes(model, w)
+    return values[0], vectors[0]
 
 
 def _all_modes(model: Model, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -28,6 +28,7 @@ SHRINK, GROW, SAFETY = 0.2, 5.0, 0.8
 MODES = 64  # about as many a Hessian of many weights is asked for
 STIFF = 1e-3  # rate over the largest, down to which modes of a Hessian are solved exactly
 SETTLED = 0.05  # part of the tolerance that sweeps may leave
+ROUNDING = 1e-15  # of the weights, relative
 BLOCK = 2**24  # numbers that a step may hold at once
 
 
@@ -90,8 +91,8 @@ def _step(
         rates, columns = leading_modes(model, w, STIFF)
         modes, force = columns.swapaxes(-1, -2), -model.gradient(w)
     here = np.linalg.norm(w, axis=-1)
-    allowed = tolerance * here
-    done = collocation.step(lambda place: -model.gradient(place), w, force, rates, modes, size, SETTLED * allowed)
+    settled = max(SETTLED * tolerance, ROUNDING) * here
+    done = collocation.step(lambda place: -model.gradient(place), w, force, rates, modes, size, settled)
     ratio = done.error / (tolerance * np.maximum(here, np.linalg.norm(done.moved, axis=-1)))
     slope = np.where(np.isfinite(done.slope), done.slope, 0.0)
     bends = np.abs(rates).max(-1) + slope

@@ -153,7 +153,8 @@ class LimitSteps:
             If one of the starts that were given lies past the stability limit.
         """
         fields = self.stepper.fields
-        points = geometry.limit_map(fields.model, positions)
+        starts, place = np.unique(positions, axis=0, return_inverse=True)
+        points = geometry.limit_map(fields.model, starts)[place.reshape(-1)]
         if self.given_starts:
             frame = geometry.frame(fields.model, points, rank=self.stepper.rank)
             if past_the_limit(frame, fields.step_size).any():

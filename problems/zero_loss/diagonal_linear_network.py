@@ -78,11 +78,12 @@ class DiagonalLinearNetwork(QuadraticPredictions, RowsRegression):
 
     def predict(self, w):
         """Predictions."""
-        return self.linear_coefficients(np.asarray(w, float)) @ self.features.T
+        return (self.linear_coefficients(np.asarray(w, float))[..., None, :] @ self.features.T)[..., 0, :]
 
     def pullback(self, w, slopes_of):
         """2 (Z' slopes) times (u, -v)."""
-        return 2 * self._signed(slopes_of(self.predict(w)) @ self.features) * w
+        slopes = slopes_of(self.predict(w))[..., None, :]
+        return 2 * self._signed(slopes @ self.features)[..., 0, :] * w
 
     def unit_outputs(self, w):
         """z_ij u_j^2 and -z_ij v_j^2, (..., N, 2d)."""

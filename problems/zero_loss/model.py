@@ -144,7 +144,10 @@ class Regression(MatrixFree):
 
     @abstractmethod
     def pullback(self, w: np.ndarray, slopes_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        """J' slopes (..., m), with slopes (..., N) = slopes_of(predictions), and no Jacobian J in between."""
+        """J' slopes (..., m), with slopes (..., N) = slopes_of(predictions), and no Jacobian J in between.
+
+        `slopes_of` acts on every row (N,) of predictions alone.
+        """
 
     @abstractmethod
     def prediction_hvp(self, w: np.ndarray, vectors: np.ndarray) -> np.ndarray:

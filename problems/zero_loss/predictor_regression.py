@@ -126,10 +126,15 @@ class PredictorRegression(NothingConserved, NoClosedLimit, RowsRegression):
             return np.einsum("...i,...ij->...j", slopes_of(predictions), jacobian)
         flat = w.reshape(-1, self.dimension)
         rows = self._rows((len(flat),))
-        slopes = slopes_of(predictor.predict(flat, rows).reshape(*w.shape[:-1], self.samples))
-        slopes = slopes.reshape(*rows.shape[:-1], 1)
+
+        def slopes_at(outputs, paths, samples):
+            if outputs.shape[1] < self.samples:  # a part of them: the others may count
+                outputs = predictor.predict(flat[paths], rows[paths])
+            return slopes_of(outputs[..., 0])[:, samples, None]
+
         if predictor.batched:
-            return predictor.batch_pullback(flat, rows, lambda _, paths, batch: slopes[paths, batch]).reshape(w.shape)
+            return predictor.batch_pullback(flat, rows, slopes_at).reshape(w.shape)
+        slopes = slopes_at(predictor.predict(flat, rows), slice(None), slice(None))
         return predictor.summed_pullback(flat, rows, slopes).reshape(w.shape)
 
     def _hessians(self, w):
