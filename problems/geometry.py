@@ -79,14 +79,15 @@ def check_set(model: Model, w: np.ndarray) -> Frame:
     moves = np.random.Generator(np.random.Philox(33)).standard_normal((NEIGHBOURS, model.dimension))
     moves = here.tangent_part(moves)
     moves *= NEIGHBOUR * length(w) / np.linalg.norm(moves, axis=-1, keepdims=True)
-    try:
-        near = retract(model, w + np.concatenate([moves, -moves]))
-    except InvalidInput as error:
-        raise InvalidInput(
-            "the zeros form no smooth set here, or the Hessian's rank jumps: from neighbours of w along the tangents, "
-            f"{error}"
-        ) from None
-    frame(model, near, rank=here.rank)
+    for move in np.concatenate([moves, -moves]):  # one by one: of many weights a point's rows are the most that is held
+        try:
+            near = retract(model, w + move)
+        except InvalidInput as error:
+            raise InvalidInput(
+                "the zeros form no smooth set here, or the Hessian's rank jumps: from neighbours of w along the "
+                f"tangents, {error}"
+            ) from None
+        frame(model, near, rank=here.rank)
     return here
 
 

@@ -10,6 +10,7 @@ from .zero_loss.products import hessian_products
 FEW = 200  # weights up to which all products are taken, and nothing is left to a subspace
 FIRST, SPARE = 24, 8  # directions of the first subspace, and those beyond the modes that are asked of it
 TRACED = 64  # directions in which a Hessian's size is looked at
+FLATTER = 1e-2  # part of a flat eigenvalue that is not followed at all
 PASSES = 2  # a pass divides what lies outside of the subspace by the eigenvalues' ratio
 
 
@@ -30,11 +31,11 @@ def leading_modes(model: Model, w: np.ndarray, flat: float) -> tuple[np.ndarray,
 
 
 def _modes_of_one(model: Model, w: np.ndarray, flat: float) -> tuple[np.ndarray, np.ndarray]:
-    size = FIRST
-    while size + SPARE < model.dimension // 2:
-        values, vectors = _subspace(model, w, size + SPARE)
-        if np.abs(values).min() <= flat * np.abs(values).max():
-            return values[0], vectors[0]
+    size = FIRST + SPARE
+    while size < model.dimension // 2:
+        values, vectors = _subspace(model, w, size, FLATTER * flat)
+        if values.size < size or np.abs(values).min() <= flat * np.abs(values).max():
+            return values, vectors
         size *= 2
     values, vectors = _all_modes(model, w)
     return values[0], vectors[0]
@@ -45,14 +46,18 @@ def _all_modes(model: Model, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return values[..., ::-1], vectors[..., ::-1]
 
 
-def _subspace(model: Model, w: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenpairs (P, size) and (P, m, size) of the Hessian within what it maps `size` directions to."""
-    rows = np.broadcast_to(_directions(model.dimension, size), (len(w), size, model.dimension))
+def _subspace(model: Model, w: np.ndarray, size: int, flat: float) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenpairs (k,) and (m, k) of the Hessian at w (1, m) within what it maps `size` directions to.
+
+    k is less than `size` where that has fewer dimensions: along what is flat, differences of a gradient are noise.
+    """
+    rows = _directions(model.dimension, size)
     for _ in range(PASSES):
-        rows = np.linalg.qr(hessian_products(model, w, rows).swapaxes(-1, -2))[0].swapaxes(-1, -2)
-    inside = hessian_products(model, w, rows) @ rows.swapaxes(-1, -2)
-    values, turned = np.linalg.eigh((inside + inside.swapaxes(-1, -2)) / 2)
-    return values[:, ::-1], rows.swapaxes(-1, -2) @ turned[..., ::-1]
+        columns, sizes, _ = np.linalg.svd(hessian_products(model, w, rows[None])[0].T, full_matrices=False)
+        rows = columns[:, : max(1, int((sizes > flat * sizes[0]).sum()))].T
+    inside = hessian_products(model, w, rows[None])[0] @ rows.T
+    values, turned = np.linalg.eigh((inside + inside.T) / 2)
+    return values[::-1], rows.T @ turned[:, ::-1]
 
 
 def _directions(dimension: int, count: int) -> np.ndarray:
