@@ -169,7 +169,7 @@ class ManifoldLimit(OpenLaw):
     @cached_property
     def noise_dimension(self) -> int:
         """Brownian motions that drive the limit; 0 if it is deterministic."""
-        return self._fields.noise_matrix(self._probes[0]).shape[-1]
+        return sum(root.root_size for root in self._fields.noise_roots(self._probes[0]))
 
     @cached_property
     def _origin(self) -> np.ndarray | None:

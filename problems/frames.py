@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from sgdlimits.exact.errors import InvalidInput, finite_array, instance_of
 
+from .leading_modes import hessian_size, leading_modes
+from .row_space import row_space
 from .zero_loss.model import Model, Regression
 
 FLAT_REGRESSION = 1e-12  # eigenvalue over the largest one, from singular values of the Jacobian
@@ -51,6 +52,27 @@ class Frame:
     def rank(self) -> int:
         """Rank of the Hessian: the codimension of the set."""
         return self.eigenvalues.shape[-1]
+
+    def tangent_part(self, vectors: np.ndarray) -> np.ndarray:
+        """P v for `vectors` (..., m)."""
+        return vectors - self.from_normals(self.in_normals(vectors))
+
+    def in_normals(self, vectors: np.ndarray) -> np.ndarray:
+        """Coordinates (..., r) of `vectors` (..., m) in the normals."""
+        return (vectors[..., None, :] @ self.normals)[..., 0, :]
+
+    def from_normals(self, coordinates: np.ndarray) -> np.ndarray:
+        """The vectors (..., m) of coordinates (..., r) in the normals."""
+        return (self.normals @ coordinates[..., None])[..., 0]
+
+    def relaxed(self, vectors: np.ndarray) -> np.ndarray:
+        """H+ v for `vectors` (..., m)."""
+        return self.from_normals(self.in_normals(vectors) / self.eigenvalues)
+
+    @property
+    def hessian_diagonal(self) -> np.ndarray:
+        """Diagonal (..., m) of H."""
+        return (self.normals**2 @ self.eigenvalues[..., None])[..., 0]
 
     @property
     def projector(self) -> np.ndarray:
@@ -115,16 +137,9 @@ def spectrum(model: Model, w: np.ndarray) -> tuple[np.ndarray, np.ndarray, float
     Of a regression, those of J'J times its weight, which on the set are the Hessian's.
     """
     if isinstance(model, Regression):
-        _, singular, turned = np.linalg.svd(model.predict_with_jacobian(w)[1], full_matrices=False)
-        return model.weight * singular**2, turned.swapaxes(-1, -2), FLAT_REGRESSION
-    values, vectors = np.linalg.eigh(model.hessian(w))
-    return values[..., ::-1], vectors[..., ::-1], FLAT_LOSS
-
-
-def tangential(frame: Frame, vectors: np.ndarray) -> np.ndarray:
-    """P v for `vectors` (..., m)."""
-    inside = np.einsum("...ij,...i->...j", frame.normals, vectors)
-    return vectors - np.einsum("...ij,...j->...i", frame.normals, inside)
+        singular, rows = row_space(model.predict_with_jacobian(w)[1])
+        return model.weight * singular**2, rows.swapaxes(-1, -2), FLAT_REGRESSION
+    return *leading_modes(model, w, FLAT_LOSS), FLAT_LOSS
 
 
 def length(w: np.ndarray) -> np.ndarray:
@@ -137,7 +152,7 @@ def curvature(model: Model, w: np.ndarray) -> np.ndarray:
     """Size (...) of the Hessian: trace of a regression's J'J times its weight, else the Frobenius norm."""
     if isinstance(model, Regression):
         return model.weight * (model.predict_with_jacobian(w)[1] ** 2).sum((-1, -2))
-    return np.linalg.norm(model.hessian(w), axis=(-1, -2))
+    return hessian_size(model, w)
 
 
 def rounding(model: Model, w: np.ndarray) -> np.ndarray:

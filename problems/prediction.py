@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
-
 from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
 
 from .batch_curvature import hessians, products

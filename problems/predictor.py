@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-
 from sgdlimits.exact.numerical_derivatives import contraction, derivative, slope_along
 
 from .problem import ReadOnlyFields
@@ -35,6 +34,9 @@ class Predictor(ReadOnlyFields):
         Whether `hessian_products(x (P, d), inputs (P, B, p), slopes (P, B, K), curvatures (P, B, K, K), directions
         (P, m, d))` exists: sums over samples of (J' curvature J + Hessian of <slopes, outputs>) times the directions,
         (P, m, d), J the Jacobian of the outputs, with no (P, B, d) in between.
+    sums_pullbacks : bool
+        Whether `summed_pullback(x (P, d), inputs (P, B, p), slopes (P, B, K))` exists: the sum over samples (P, d) of
+        the pullbacks, with no (P, B, d) in between.
     exact_hessians : bool
         `hessians` are no differences of the pullback.
     """
@@ -44,12 +46,14 @@ class Predictor(ReadOnlyFields):
     compiled: bool = True
     batched: ClassVar[bool] = False
     multiplies_batches: ClassVar[bool] = False
+    sums_pullbacks: ClassVar[bool] = False
     affine: ClassVar[bool] = False
     exact_hessians: ClassVar[bool] = False
     compiled_outputs: Callable[..., None]
     compiled_pullback: Callable[..., None]
     batch_pullback: Callable[..., np.ndarray]
     hessian_products: Callable[..., np.ndarray]
+    summed_pullback: Callable[..., np.ndarray]
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 
 from .frames import (
@@ -21,9 +20,12 @@ from .frames import (
     spectrum,
     weights,
 )
+from .leading_modes import leading_modes
 from .limit_flow import follow
+from .row_space import row_space
 from .set_checks import check_growth, kink
 from .zero_loss.model import Model, Regression
+from .zero_loss.products import hessian_products
 
 ARRIVED = 1e-8  # loss over curvature |w|^2 up to which the flow's end is polished
 ZERO = 1e-26  # the same for a point of the set, beyond the loss's own rounding
@@ -123,8 +125,8 @@ def _reason(model: Model, start: np.ndarray, end: np.ndarray, lost: float) -> In
         )
     gradient = float(np.linalg.norm(model.gradient(end)))
     if gradient * length(end) <= ROUGH * lost:
-        values = np.linalg.eigvalsh(model.hessian(end))
-        if values[0] < -ROUGH * np.abs(values).max():
+        values, _ = leading_modes(model, end, FLAT_LOSS)
+        if values[-1] < -ROUGH * np.abs(values).max():
             return _at_saddle(model, end)  # rounding has not even left it
     if lost < 1e-3 * first and model.loss(polished.w) > 0.5 * lost and gradient * length(end) > 1e-3 * lost:
         return NoZeroSet(
@@ -224,17 +226,25 @@ def _newton(model: Model, w: np.ndarray, fixed: np.ndarray | None) -> tuple[np.n
     """Gauss-Newton step (..., m), to be subtracted, and the size (...) of the Hessian."""
     if isinstance(model, Regression):
         predictions, jacobian = model.predict_with_jacobian(w)
-        miss = (predictions - model.labels)[..., None]
+        miss = predictions - model.labels
         size = model.weight * (jacobian**2).sum((-1, -2))
-        if fixed is None:
-            return (np.linalg.pinv(jacobian, rcond=FLAT_REGRESSION**0.5) @ miss)[..., 0], size
-        return (fixed @ (np.linalg.pinv(jacobian @ fixed, rcond=FLAT_REGRESSION**0.5) @ miss))[..., 0], size
-    hessian, gradient = model.hessian(w), model.gradient(w)[..., None]
-    size = np.linalg.norm(hessian, axis=(-1, -2))
+        if fixed is not None:
+            jacobian = jacobian @ fixed
+        singular, rows = row_space(jacobian)
+        kept = singular > FLAT_REGRESSION**0.5 * singular[..., :1]
+        seen = (rows @ (miss[..., None, :] @ jacobian).swapaxes(-1, -2))[..., 0]
+        move = np.where(kept, seen / singular**2, 0.0)[..., None, :] @ np.where(kept[..., None], rows, 0.0)
+        return (move if fixed is None else move @ fixed.swapaxes(-1, -2))[..., 0, :], size
+    gradient = model.gradient(w)[..., None]
     if fixed is None:
-        return (np.linalg.pinv(hessian, rcond=FLAT_LOSS, hermitian=True) @ gradient)[..., 0], size
+        values, vectors = leading_modes(model, w, FLAT_LOSS)
+        kept = np.abs(values) > FLAT_LOSS * np.abs(values).max(-1, keepdims=True)
+        along = np.where(kept, (vectors.swapaxes(-1, -2) @ gradient)[..., 0] / values, 0.0)
+        return (vectors @ along[..., None])[..., 0], np.linalg.norm(values, axis=-1)
     turned = fixed.swapaxes(-1, -2)
-    return (fixed @ np.linalg.solve(turned @ hessian @ fixed, turned @ gradient))[..., 0], size
+    products = hessian_products(model, w, turned)
+    move = (fixed @ np.linalg.solve(products @ fixed, turned @ gradient))[..., 0]
+    return move, np.linalg.norm(products, axis=(-1, -2))
 
 
 def distance(model: Model, w: np.ndarray) -> np.ndarray:

@@ -8,23 +8,24 @@ from typing import Any
 
 import numpy as np
 from numba.core.errors import NumbaError
-
+from sgdlimits.exact.derivative_check import check_derivative
 from sgdlimits.exact.errors import (
     InvalidInput,
     finite_array,
     flag,
-    function as checked_function,
     real_number,
     whole_number,
 )
+from sgdlimits.exact.errors import (
+    function as checked_function,
+)
+from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 
-from sgdlimits.exact.derivative_check import check_derivative
 from .sample_loops import path_gradients, path_values
 from .sampled import SampledProblem, summed
 from .sources import Rows
 from .torch_functions import import_torch, tensor, vmapped
 from .torch_modules import module_function
-from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 
 
 @dataclass(frozen=True, eq=False, repr=False)

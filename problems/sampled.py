@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-
 from sgdlimits.exact.errors import InvalidInput, finite_array, points
-
 from sgdlimits.exact.numerical_derivatives import derivative, slope_along
+
 from .problem import Problem
 from .sample_loops import mean_gradient, mean_gradient_squares, mean_value, weighted_gradient
 from .samplings import check_sampling

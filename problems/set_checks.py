@@ -94,8 +94,11 @@ def _normal_part(model: Model, w: np.ndarray, moves: np.ndarray) -> np.ndarray:
 
 
 def _slopes(model: Model, w: np.ndarray) -> np.ndarray:
-    """What must be smooth, (K, ...): predictions' Jacobian of a regression, else the gradient."""
-    return model.predict_with_jacobian(w)[1] if isinstance(model, Regression) else model.gradient(w)
+    """What must be smooth, (K, m): the gradient, of a regression that of a generic sum of its predictions."""
+    if not isinstance(model, Regression):
+        return model.gradient(w)
+    slopes = np.random.Generator(np.random.Philox(35)).standard_normal(model.samples)
+    return model.pullback(w, lambda predictions: np.broadcast_to(slopes, predictions.shape))
 
 
 def _kink_on_line(model: Model, w: np.ndarray, direction: np.ndarray, floor: float) -> float | None:

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, calling
 
 

@@ -9,7 +9,6 @@ from functools import lru_cache
 
 import numba
 import numpy as np
-
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import flag, one_of, whole_number
 
@@ -91,7 +90,7 @@ class TwoLayer(Predictor):
     activation: str = "tanh"
     bias: bool = True
 
-    exact_hessians = multiplies_batches = True
+    exact_hessians = multiplies_batches = sums_pullbacks = True
 
     def __post_init__(self) -> None:
         for name in ("inputs", "width", "outputs"):
@@ -155,6 +154,16 @@ class TwoLayer(Predictor):
         ]  # fmt: skip
         gradient = np.concatenate(parts if self.bias else parts[::2], axis=-1)
         return hidden @ outer.swapaxes(-1, -2) + bias, gradient
+
+    def summed_pullback(self, x, inputs, slopes):
+        """Back through both layers, samples summed on the way."""
+        (hidden, rise), outer, _ = self._forward(x, inputs, 1)
+        inner, turned = (slopes @ outer) * rise, slopes.swapaxes(-1, -2)
+        parts = [
+            (inner.swapaxes(-1, -2) @ inputs).reshape(len(x), -1), inner.sum(axis=1),
+            (turned @ hidden).reshape(len(x), -1), slopes.sum(axis=1),
+        ]  # fmt: skip
+        return np.concatenate(parts if self.bias else parts[::2], axis=-1)
 
     def hessians(self, x, inputs, slopes):
         """Exact: a unit's own weights bend with phi'', and meet its weights in the second layer with phi'."""

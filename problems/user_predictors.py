@@ -9,10 +9,10 @@ from typing import Any
 
 import numba
 import numpy as np
-
-from sgdlimits.exact.errors import InvalidInput, whole_number
-
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
+from sgdlimits.exact.errors import InvalidInput, whole_number
+from sgdlimits.exact.user_functions import call, numbers, tried_out, unchanged, user_function
+
 from .predictor import (
     Predictor,
     differentials_by_differences,
@@ -21,7 +21,6 @@ from .predictor import (
     input_pullback_by_differences,
     mixed_by_differences,
 )
-from sgdlimits.exact.user_functions import call, numbers, tried_out, unchanged, user_function
 
 
 @dataclass(frozen=True, eq=False, repr=False)

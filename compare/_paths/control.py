@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.diffusions.manifold.fields import tangential
 from sgdlimits.problems import geometry
 
 LOOKED_AT = 8  # paths whose points are looked at for a drift
@@ -27,7 +26,7 @@ class ScaledDrift:
     def drift(self, w: np.ndarray, frame: Any, skip: tuple[Any, ...] = ()) -> np.ndarray:
         """Ito drift (..., m): the curvature, which keeps a path on the set, and `factor` times the rest."""
         right = self.fields.drift(w, frame, skip)
-        return right + (self.factor - 1) * tangential(frame, right)
+        return right + (self.factor - 1) * frame.tangent_part(right)
 
 
 def with_drift(limit: Any, factor: float) -> Any:
@@ -40,6 +39,6 @@ def with_drift(limit: Any, factor: float) -> Any:
 def drifts(limit: Any, points: np.ndarray) -> bool:
     """Whether a limit has a drift along the set at some of the points (P, T, m), beside what it gets there by noise."""
     some = points[:LOOKED_AT].reshape(-1, points.shape[-1])
-    drift = tangential(geometry.frame(limit.model, some), limit.drift(0.0, some))
+    drift = geometry.frame(limit.model, some).tangent_part(limit.drift(0.0, some))
     noise = np.square(limit.diffusion(0.0, some)).sum(axis=(-2, -1)).max()
     return bool(np.abs(drift).max() * np.ptp(points, axis=(0, 1)).max() > NO_DRIFT * noise)

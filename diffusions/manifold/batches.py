@@ -8,6 +8,7 @@ import numpy as np
 
 from sgdlimits.exact.errors import InfiniteVariance
 from sgdlimits.exact.moment_maps import MomentMap
+from sgdlimits.problems.covariances import Covariance
 from sgdlimits.problems.geometry import Frame
 from sgdlimits.problems.least_squares import LeastSquares
 from sgdlimits.problems.samplings import sampling_factor
@@ -43,26 +44,25 @@ def batch_moments(
     return SecondMoments(problem, "the distance from the zero-loss set", step_size, equations_at, mean_threshold)
 
 
-def stationary_covariance(
-    model: Regression, batch: Any, w: np.ndarray, frame: Frame, covariance: np.ndarray, step_size: float
+def stationary_core(
+    model: Regression, batch: Any, w: np.ndarray, frame: Frame, covariance: Covariance, step_size: float
 ) -> np.ndarray:
-    """Stationary covariance C (..., m, m) of the normal part over step_size, under minibatches too (derived).
+    """Stationary covariance C (..., r, r), in the normals, of the normal part over step_size, under minibatches too.
 
     H C + C H - step_size (H C H + factor (mean of x x^T C x x^T - H C H)) = Q covariance Q over the rows x of the
-    samples, factor that of the sampling. C enters the mean through x^T C x alone: one equation a sample.
+    samples, factor that of the sampling. C enters the mean through x^T C x alone: one equation a sample (derived).
 
     Raises
     ------
     InfiniteVariance
         If the second moment of the distance does not settle at this step size.
     """
-    rows, normals = sample_rows(model, w, frame), frame.normals
+    rows = sample_rows(model, w, frame)
     count, values = rows.shape[-2], frame.eigenvalues
     factor = sampling_factor(batch.batch_size, batch.sampling, count)
     left, right = values[..., :, None], values[..., None, :]
     decay = left + right - step_size * (1 - factor) * left * right
-    turned = normals.swapaxes(-1, -2)
-    alone = turned @ covariance @ normals / decay
+    alone = covariance.inside(frame.normals) / decay
     squares = rows[..., :, None] * rows[..., None, :]  # (..., N, r, r)
     passed = step_size * factor / count * np.einsum("...jab,...iab->...ji", squares, squares / decay[..., None, :, :])
     if (np.abs(np.linalg.eigvals(passed)).max(-1) >= 1).any():
@@ -73,5 +73,4 @@ def stationary_covariance(
         )
     seen = np.einsum("...jab,...ab->...j", squares, alone)[..., None]
     seen = np.linalg.solve(np.eye(count) - passed, seen)[..., 0]
-    spread = alone + step_size * factor / count * np.einsum("...j,...jab->...ab", seen, squares) / decay
-    return normals @ spread @ turned
+    return alone + step_size * factor / count * np.einsum("...j,...jab->...ab", seen, squares) / decay

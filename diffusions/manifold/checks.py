@@ -12,7 +12,7 @@ from sgdlimits.problems import geometry
 from sgdlimits.problems.frames import length, place
 from sgdlimits.problems.noise import DropConnect, Dropout
 
-from .fields import Fields, tangential
+from .fields import Fields
 from .leaving import check_rank_between, frame_of_rank
 from .next_order import next_order_drift
 from .terms import DEGENERATE, NON_DEGENERATE, ROUNDING, TRIVIAL, Term, slow_mechanisms
@@ -75,7 +75,7 @@ def warn_of_neglected_drift(fields: Fields, point: np.ndarray, stacklevel: int) 
         frame = geometry.frame(model, point)
         time = fields.step_size / fields.rate
         extra = time * float(np.linalg.norm(next_order_drift(model, slow, point, frame)))
-        drift = float(np.linalg.norm(tangential(frame, fields.drift(point, frame))))
+        drift = float(np.linalg.norm(fields.tangent_drift(point, frame)))
         tiny = ROUNDING * ratio * float(length(point))
         ratio = extra / max(drift, tiny) if extra > tiny else 0.0
         size += f" and the neglected drift at the start {ratio:.3g} times the drift"
@@ -105,8 +105,8 @@ def check_move(fields: Fields, w: np.ndarray, moved: np.ndarray, frame: Any) -> 
     for term in fields.terms:
         if term.decided_by != "numbers" or term.regime not in (DEGENERATE, TRIVIAL):
             continue
-        gradient = term.mechanism.regulariser_gradient(model, moved)
-        along = np.linalg.norm(tangential(there, gradient), axis=-1)
+        gradient = term.mechanism.regulariser_slope(model, moved, there)
+        along = np.linalg.norm(there.tangent_part(gradient), axis=-1)
         moves = along > VARIES * (1e-3 + np.linalg.norm(gradient, axis=-1))
         if moves.any():
             raise InvalidInput(

@@ -9,10 +9,10 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
-from sgdlimits.problems.frames import tangential
+from sgdlimits.problems.covariances import Covariance
 from sgdlimits.problems.noise import LossNoise
 
-from .batches import stationary_covariance
+from .batches import stationary_core
 from .next_order import next_order_drift
 from .terms import DEGENERATE, NEXT_ORDER, NON_DEGENERATE, Term
 
@@ -51,11 +51,19 @@ class Fields:
             if term.regime == DEGENERATE and term.tangential
         ]
 
-    def drift(self, w: np.ndarray, frame: Any, skip: tuple[Any, ...] = ()) -> np.ndarray:
-        """Ito drift (..., m), its normal part (the curvature) included; the mechanisms in `skip` left out."""
+    def drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
+        """Ito drift (..., m), its normal part (the curvature) included."""
+        total = self.tangent_drift(w, frame)
+        pushed = [part for part in self.diffusing() if not self.finite_step]
+        if pushed:
+            total += 0.5 * geometry.curvature_part(self.model, w, self.covariance(w, pushed), frame)
+        return total
+
+    def tangent_drift(self, w: np.ndarray, frame: Any, skip: tuple[Any, ...] = ()) -> np.ndarray:
+        """The drift's part along the set; the second-order part of the mechanisms in `skip` left out."""
         total = np.zeros(np.shape(w))
         for mechanism, weight in self.moving(NON_DEGENERATE):
-            total -= weight * tangential(frame, mechanism.regulariser_gradient(self.model, w))
+            total -= weight * frame.tangent_part(mechanism.regulariser_slope(self.model, w, frame))
         for term in self.terms:
             if term.regime == NEXT_ORDER:
                 total += self.step_size / self.rate * next_order_drift(self.model, term.mechanism.components, w, frame)
@@ -65,13 +73,14 @@ class Fields:
             part for part in self.moving(DEGENERATE) if not any(part[0] is mechanism for mechanism in skip)
         ]
         if pushed:
-            covariance = self.covariance(w, pushed)
-            total += 0.5 * geometry.second_derivative(self.model, w, covariance, frame=frame).total
+            total += 0.5 * sum(geometry.tangent_parts(self.model, w, self.covariance(w, pushed), frame))
         return total
 
-    def covariance(self, w: np.ndarray, parts: list[tuple[Any, float]]) -> np.ndarray:
-        """Weighted sum of the mechanisms' gradient-noise covariances (..., m, m)."""
-        return sum(weight * mechanism.covariance(self.model, w, self.batch) for mechanism, weight in parts)
+    def covariance(self, w: np.ndarray, parts: list[tuple[Any, float]]) -> Covariance:
+        """Weighted sum of the mechanisms' gradient-noise covariances."""
+        return Covariance.total(
+            [(weight, mechanism.factored_covariance(self.model, w, self.batch)) for mechanism, weight in parts]
+        )
 
     def finite_step_drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
         """-P grad <C, Hessian> / 2, C the stationary covariance of the normal part (derived).
@@ -86,10 +95,10 @@ class Fields:
         ]
         noise = self.covariance(w, parts)
         if self.batch is None:
-            spread = geometry.normal_covariance(self.model, w, noise, step_size=self.step_size, frame=frame)
+            spread = geometry.normal_core(frame, noise, self.step_size)
         else:
-            spread = stationary_covariance(self.model, self.batch, w, frame, noise, self.step_size)
-        return -0.5 * tangential(frame, self.model.third_contraction(w, spread))
+            spread = stationary_core(self.model, self.batch, w, frame, noise, self.step_size)
+        return -0.5 * frame.tangent_part(geometry.push(self.model, w, frame, spread))
 
     def noise_matrix(self, w: np.ndarray) -> np.ndarray:
         """G (..., m, q) of the diffusing mechanisms, not projected."""
@@ -98,22 +107,33 @@ class Fields:
         ]
         return np.concatenate(blocks, axis=-1) if blocks else np.zeros((*np.shape(w), 0))
 
+    def noise_roots(self, w: np.ndarray) -> list[Covariance]:
+        """Covariances of the diffusing mechanisms, of the full batch, each with the identity as its core."""
+        return [
+            Covariance.scaled_root(weight, mechanism.factored_covariance(self.model, w))
+            for mechanism, weight in self.diffusing()
+        ]
+
+    def noise_times(self, w: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+        """G of the diffusing mechanisms, not projected, times `numbers` (..., q): vectors (..., m)."""
+        total, start = np.zeros(np.shape(w)), 0
+        for root in self.noise_roots(w):
+            total = total + root.root_times(numbers[..., start : start + root.root_size])
+            start += root.root_size
+        return total
+
     def potential(self, w: np.ndarray) -> np.ndarray:
         """R (...) with tangential drift -P grad R, neither the next order nor a finite step included.
 
         Reg of a non-degenerate mechanism; (c/4) tr H where the noise covariance is c H (label noise), (c/4)
         log of the pseudo-determinant of H where it is c times the identity (derived).
         """
-        total = np.zeros(np.shape(w)[:-1])
+        total, frame = np.zeros(np.shape(w)[:-1]), geometry.frame(self.model, w)
         for mechanism, weight in self.moving(NON_DEGENERATE):
-            total = total + weight * mechanism.regulariser(self.model, w)
+            total = total + weight * mechanism.regulariser_on_set(self.model, w, frame)
         for mechanism, weight in self.moving(DEGENERATE):
-            covariance = mechanism.covariance(self.model, w, self.batch)
-            hessian, identity = (
-                self.model.hessian(w),
-                np.broadcast_to(np.eye(self.model.dimension), covariance.shape),
-            )
-            by_hessian, by_identity = multiple(covariance, hessian), multiple(covariance, identity)
+            covariance = mechanism.factored_covariance(self.model, w, self.batch)
+            by_hessian, by_identity = multiple_of_hessian(covariance, frame), multiple_of_identity(covariance)
             # A user's noise may have such a covariance with a factor that varies along the set.
             if isinstance(mechanism, LossNoise) or (by_hessian is None and by_identity is None):
                 raise InvalidInput(
@@ -121,17 +141,32 @@ class Fields:
                     "gradient: use drift(t, w) instead of regulariser(w)"
                 )
             if by_hessian is not None:
-                total = total + weight * by_hessian / 4 * geometry.trace_hessian(self.model, w)
+                total = total + weight * by_hessian / 4 * frame.eigenvalues.sum(-1)
             else:
-                assert by_identity is not None  # else refused above
-                total = total + weight * by_identity / 4 * geometry.log_determinant(self.model, w)
+                total = total + weight * by_identity / 4 * np.log(frame.eigenvalues).sum(-1)
         return total
 
 
-def multiple(matrix: np.ndarray, other: np.ndarray) -> np.ndarray | None:
-    """c (...) with matrix = c * other to rounding; None where there is none."""
-    factor = (matrix * other).sum((-2, -1)) / (other * other).sum((-2, -1))
-    off = np.abs(matrix - factor[..., None, None] * other).max()
+def multiple_of_hessian(covariance: Covariance, frame: Any) -> np.ndarray | None:
+    """c (...) with covariance = c * Hessian to rounding; None where there is none."""
+    inside = covariance.inside(frame.normals)
+    factor = np.einsum("...ii->...", inside) / frame.eigenvalues.sum(-1)
+    hessian = frame.eigenvalues[..., None] * np.eye(frame.rank)
+    off = np.abs(inside - factor[..., None, None] * hessian).max()
+    small = 1e-9 * covariance.largest().max()
+    alone = geometry.tangential_variance(covariance, frame).max()
+    return factor if off <= 1e-9 * np.abs(inside).max() and alone <= small else None
+
+
+def multiple_of_identity(covariance: Covariance) -> float | None:
+    """c with covariance = c * 1; None where there is none."""
+    if not covariance.rows.shape[-2]:
+        return covariance.isotropic or None
+    if covariance.rows.shape[-2] < covariance.rows.shape[-1]:
+        return None
+    matrix = covariance.dense()
+    factor = float(matrix.ravel()[0])
+    off = np.abs(matrix - factor * np.eye(matrix.shape[-1])).max()
     return factor if off <= 1e-9 * np.abs(matrix).max() else None
 
 

@@ -10,6 +10,7 @@ from sgdlimits.ensembles import limits
 from sgdlimits.exact.errors import InvalidInput, Unstable
 from sgdlimits.problems import geometry
 from sgdlimits.problems.frames import place
+from sgdlimits.problems.zero_loss.products import third_products
 
 VANISHING = 1e-6  # an eigenvalue this much smaller than nearby is one that vanishes there
 SAMPLES, HALVINGS = 8, 30  # of the search for a zero within a step
@@ -66,7 +67,8 @@ def check_rank_between(model: Any, w: np.ndarray, moved: np.ndarray, frame: Any)
         return
     smallest = frame.eigenvalues.argmin(-1)
     normal = np.take_along_axis(frame.normals, smallest[..., None, None], axis=-1)
-    slope = (model.third_contraction(w, normal @ normal.swapaxes(-1, -2)) * (moved - w)).sum(-1)
+    turned = third_products(model, w, normal.swapaxes(-1, -2), np.ones((*np.shape(w)[:-1], 1)))
+    slope = (turned * (moved - w)).sum(-1)
     eigenvalue = np.take_along_axis(frame.eigenvalues, smallest[..., None], axis=-1)[..., 0]
     for where in np.argwhere(2 * eigenvalue + slope <= 0):
         _search_zero(model, w[tuple(where)], moved[tuple(where)], frame.rank, eigenvalue[tuple(where)])

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.exact.numerical_derivatives import NESTED, slope_along
-from sgdlimits.problems.frames import Frame, tangential
+from sgdlimits.problems.frames import Frame
 from sgdlimits.problems.noise.averages import mean_gradient, second_mean_gradient
+from sgdlimits.problems.zero_loss.products import third_products
 
 
 def next_order_drift(model: Any, mechanisms: Sequence[Any], w: np.ndarray, frame: Frame) -> np.ndarray:
@@ -22,7 +23,7 @@ def next_order_drift(model: Any, mechanisms: Sequence[Any], w: np.ndarray, frame
 
     With q = H+ grad R the first part is P [Hessian(R) q] - P grad <q q', Hessian(L)> / 2.
     """
-    pull = np.einsum("...ij,...j->...i", frame.pseudo_inverse, mean_gradient(model, mechanisms, w))
+    pull = frame.relaxed(mean_gradient(model, mechanisms, w))
     bend = slope_along(lambda place: mean_gradient(model, mechanisms, place), w, pull, NESTED)
-    outer = pull[..., :, None] * pull[..., None, :]
-    return tangential(frame, bend - model.third_contraction(w, outer) / 2 - second_mean_gradient(model, mechanisms, w))
+    squared = third_products(model, w, pull[..., None, :], np.ones((*np.shape(w)[:-1], 1)))
+    return frame.tangent_part(bend - squared / 2 - second_mean_gradient(model, mechanisms, w))

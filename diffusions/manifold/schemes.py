@@ -10,7 +10,7 @@ import numpy as np
 from sgdlimits.problems import geometry
 
 from .checks import check_move
-from .fields import Fields, tangential, tangential_matrix
+from .fields import Fields
 from .flows import TABLEAUS, extended, runge_kutta_step
 from .leaving import back_to_set, frame_of_rank
 
@@ -69,18 +69,16 @@ class Stepper:
         """
         fields, model = self.fields, self.fields.model
         if self.solver in TABLEAUS:
-            return self._flow(fields.drift, w, dt, self.solver)
+            return self._flow(fields.tangent_drift, w, dt, self.solver)
         if self.solver == "ninomiya_victoir":
             return self._compose(w, dt, increments, signs)
-        noise = fields.noise_matrix(w)
+        noise = fields.noise_times(w, increments)
         if self.solver == "limit_map":
             own = tuple(mechanism for mechanism, _ in fields.diffusing())
-            drift = tangential(frame, fields.drift(w, frame, skip=own))
-            return geometry.limit_map(model, w + dt * drift + (noise @ increments[..., None])[..., 0])
-        drift = fields.drift(w, frame)
-        if self.solver != "ito":
-            drift = tangential(frame, drift)
-        moved = w + dt * drift + (tangential_matrix(frame, noise) @ increments[..., None])[..., 0]
+            drift = fields.tangent_drift(w, frame, skip=own)
+            return geometry.limit_map(model, w + dt * drift + noise)
+        drift = fields.drift(w, frame) if self.solver == "ito" else fields.tangent_drift(w, frame)
+        moved = w + dt * drift + frame.tangent_part(noise)
         return back_to_set(model, moved, base=w if self.solver == "normal" else None)
 
     def _flow(self, field: Any, w: np.ndarray, dt: Any, solver: str) -> np.ndarray:
@@ -93,10 +91,11 @@ class Stepper:
         paths, count = np.arange(len(w)), increments.shape[1]
         for i in range(count):
             column = np.where(signs > 0, i, count - 1 - i)
+            unit = np.zeros(increments.shape)
+            unit[paths, column] = 1.0
 
-            def field(point: np.ndarray, frame: Any, column: np.ndarray = column) -> np.ndarray:
-                noise = self.fields.noise_matrix(point)
-                return tangential(frame, noise[paths, :, column])
+            def field(point: np.ndarray, frame: Any, unit: np.ndarray = unit) -> np.ndarray:
+                return frame.tangent_part(self.fields.noise_times(point, unit))
 
             w = self._flow(field, w, increments[paths, column, None], "rk4")
         return self._flow(self._stratonovich_drift, w, dt / 2, "heun")
@@ -104,17 +103,16 @@ class Stepper:
     def _stratonovich_drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
         """P b - P sum_i (D V_i) V_i / 2 with V = P G, by differences along the set (derived)."""
         fields = self.fields
-        columns = tangential_matrix(frame, fields.noise_matrix(w))
-        drift = fields.drift(w, frame)
-        for i in range(columns.shape[-1]):
-            along = columns[..., i]
+        drift, count = fields.tangent_drift(w, frame), sum(root.root_size for root in fields.noise_roots(w))
+        for i in range(count):
+            one = np.zeros((*np.shape(w)[:-1], count))
+            one[..., i] = 1.0
+            along = frame.tangent_part(fields.noise_times(w, one))
             length = np.linalg.norm(along, axis=-1, keepdims=True)
             unit = along / np.where(length > 0, length, 1.0)
             h = DIFFERENCE * np.maximum(1.0, np.linalg.norm(w, axis=-1, keepdims=True))
             for k, weight in ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12)):
                 point = back_to_set(fields.model, w + k * h * unit)
                 there = frame_of_rank(fields.model, point, self.rank)
-                drift = drift - 0.5 * length * weight / h * tangential(
-                    there, fields.noise_matrix(point)[..., i]
-                )
-        return tangential(frame, drift)
+                drift = drift - 0.5 * length * weight / h * there.tangent_part(fields.noise_times(point, one))
+        return frame.tangent_part(drift)

@@ -18,7 +18,6 @@ from sgdlimits.problems import geometry
 from sgdlimits.problems.frames import place
 
 from ..local_noise import local_noise
-from .fields import tangential_matrix
 from .leaving import LeftTheSet, frame_of_rank
 from .schemes import Stepper
 from .stability import past_the_limit, past_threshold, warn_of_crossing
@@ -128,8 +127,8 @@ class LimitSteps:
             if begin == end or not self.noise_dimension:  # at rest, or without noise
                 return np.zeros(len(w))
             frame = frame_of_rank(fields.model, w, self.stepper.rank)
-            along = (tangential_matrix(frame, fields.noise_matrix(w)) * gradient[:, :, None]).sum(axis=1)
-            return (end - begin) / self.clock * np.square(along).sum(axis=1)
+            slope = frame.tangent_part(gradient)
+            return (end - begin) / self.clock * sum(root.variance_along(slope) for root in fields.noise_roots(w))
 
         made = local_noise(simulator, variance, None, np.zeros(fields.model.dimension), fields.model.gradient)
         return replace(made, span=span)
@@ -154,7 +153,8 @@ class LimitSteps:
             If one of the starts that were given lies past the stability limit.
         """
         fields = self.stepper.fields
-        points = geometry.limit_map(fields.model, positions)
+        starts, place = np.unique(positions, axis=0, return_inverse=True)
+        points = geometry.limit_map(fields.model, starts)[place.reshape(-1)]
         if self.given_starts:
             frame = geometry.frame(fields.model, points, rank=self.stepper.rank)
             if past_the_limit(frame, fields.step_size).any():

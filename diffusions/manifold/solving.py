@@ -59,7 +59,7 @@ def solved(
         if not crossings and past_the_limit(there, step_size):
             crossings.append(f"by time {time:.6g}, {place(after)},")
 
-    field = extended(model, fields.drift, rank)
+    field = extended(model, fields.tangent_drift, rank)
     path = follow(model, field, start, times, solver, step or DEFAULT_DT, project, check)
     if crossings:
         warn_of_crossing("the limit's path passes", step_size, crossings[0], stacklevel=3)

@@ -13,8 +13,9 @@ from sgdlimits.ensembles.progress import Patience
 from sgdlimits.exact.clock import Clock
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
+from sgdlimits.problems.covariances import Covariance
 from sgdlimits.problems.frames import length
-from sgdlimits.problems.noise import Mixture
+from sgdlimits.problems.noise import DropConnect, Dropout, Mixture
 
 from .next_order import next_order_drift
 
@@ -147,18 +148,26 @@ def _term(model: Any, mechanism: Any, step_size: float, points: np.ndarray) -> T
 
 def _has_tangential_part(model: Any, mechanism: Any, points: np.ndarray) -> bool:
     """Whether P covariance P differs from 0 at one of the points, beyond rounding."""
-    covariance = mechanism.covariance(model, points)
-    projector = geometry.tangent_projector(model, points)
-    return bool(np.abs(projector @ covariance @ projector).max() > 1e-10 * np.abs(covariance).max())
+    frame = geometry.frame(model, points)
+    if isinstance(mechanism, DropConnect | Dropout):
+        found = (Covariance(rows) for rows in mechanism.noise_blocks(model, points))  # one that moves is enough
+    else:
+        found = (mechanism.factored_covariance(model, points),)
+    largest = 0.0
+    for covariance in found:
+        largest = max(largest, float(covariance.largest().max()))
+        if geometry.tangential_variance(covariance, frame).max() > 1e-10 * largest:
+            return True
+    return False
 
 
 def _stands_still(model: Any, mechanism: Any, points: np.ndarray) -> bool:
-    """Whether P grad <C, Hessian> vanishes at every point, to rounding of its part across the set."""
+    """Whether P grad <C, Hessian> vanishes at every point, to rounding of what the terms across the set are."""
     frame = geometry.frame(model, points)
-    spread = geometry.normal_covariance(model, points, mechanism.covariance(model, points), frame=frame)
-    push = model.third_contraction(points, spread)
-    inside = push - np.einsum("...ij,...kj,...k->...i", frame.normals, frame.normals, push)
-    return bool((np.linalg.norm(inside, axis=-1) <= STILL * np.linalg.norm(push, axis=-1)).all())
+    spread = geometry.normal_core(frame, mechanism.factored_covariance(model, points))
+    push = geometry.push(model, points, frame, spread)
+    inside = np.linalg.norm(frame.tangent_part(push), axis=-1)
+    return bool((inside <= STILL * np.linalg.norm(push, axis=-1)).all())
 
 
 def _strongest_regime(model: Any, mechanism: Any, points: np.ndarray) -> tuple[str, str, str]:

@@ -9,12 +9,12 @@ from math import nan, prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeGuard
 
 import numpy as np
-
 from sgdlimits.ensembles.random import Purpose
 from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, points, positive
 
 from .. import geometry
-from ..frames import length
+from ..covariances import Covariance
+from ..frames import Frame, length
 from ..problem import ReadOnlyFields
 from ..zero_loss.model import Model, Regression
 
@@ -193,8 +193,23 @@ class SimpleMechanism(Mechanism):
         """Its gradient (..., m)."""
 
     @abstractmethod
+    def regulariser_on_set(self, model: Model, w: np.ndarray, frame: Frame) -> np.ndarray:
+        """The regulariser (...) at points of the set, of known frame."""
+
+    @abstractmethod
+    def regulariser_slope(self, model: Model, w: np.ndarray, frame: Frame) -> np.ndarray:
+        """The regulariser's gradient (..., m) at points of the set, of known frame, up to a vector normal to it."""
+
+    @abstractmethod
+    def factored_covariance(self, model: Model, w: np.ndarray, batch: Minibatch | None = None) -> Covariance:
+        """Limit of the covariance of the perturbed gradient over sigma^2, for w (..., m) on the set.
+
+        Where the noise has a part along the set, its core without a batch is the identity.
+        """
+
     def covariance(self, model: Model, w: np.ndarray, batch: Minibatch | None = None) -> np.ndarray:
-        """Limit of the covariance of the perturbed gradient over sigma^2, (..., m, m), for w on the set."""
+        """The same as a matrix (..., m, m)."""
+        return self.factored_covariance(model, w, batch).dense()
 
     @abstractmethod
     def noise_matrix(self, model: Model, w: np.ndarray) -> np.ndarray:
@@ -223,21 +238,19 @@ class SimpleMechanism(Mechanism):
             return self.decided
         w = points("w", w, model.dimension, finite=False)
         frame = geometry.frame(model, w)
-        slope = self.regulariser_gradient(model, w)
-        along = np.linalg.norm(frame.projector @ slope)
+        slope = self.regulariser_slope(model, w, frame)
+        along = np.linalg.norm(frame.tangent_part(slope))
         across = float(length(w))
-        size = np.linalg.norm(slope) + abs(self.regulariser(model, w)) / across
+        size = np.linalg.norm(slope) + abs(self.regulariser_on_set(model, w, frame)) / across
         if along > ROUNDING * size:
             sentence = f"{self.effect} changes along the set and drives it at rate step_size sigma^2"
             return Regime("non-degenerate", sentence, "numbers" if model.noise_size else "theory")
-        covariance = self.covariance(model, w)
-        scale, moves = np.abs(covariance).max(), False
+        covariance = self.factored_covariance(model, w)
+        scale, moves = float(covariance.largest()), False
         if scale > (NO_NOISE * frame.eigenvalues.max() * across) ** 2:
-            covariance = covariance / scale
-            projected = np.abs(frame.projector @ covariance @ frame.projector).max()
-            bent = geometry.second_derivative(model, w, covariance, frame=frame)
-            drift = np.linalg.norm(bent.mixed + bent.normal) * across
-            moves = max(projected, drift) > ROUNDING
+            parts = geometry.tangent_parts(model, w, covariance, frame)
+            drift = np.linalg.norm(parts[0] + parts[1]) * across
+            moves = max(float(geometry.tangential_variance(covariance, frame)), drift) > ROUNDING * scale
         if moves:
             sentence = f"{self.effect} is constant along the set, so that only the gradient noise moves it"
             return Regime("degenerate", f"{sentence}, at rate step_size^2 sigma^2", "numbers")
@@ -294,26 +307,28 @@ def keep_probability(sigma: float) -> float:
 
 
 def batch_covariance(
-    model: Regression, factors: np.ndarray, batch: Minibatch | None, own_noise: bool
-) -> np.ndarray:
-    """Covariance (..., m, m) of weight * sum_i a_i sum_j eta_j factors_ij over noise and batch (derived).
+    model: Regression, jacobian: np.ndarray, factors: np.ndarray, batch: Minibatch | None, own_noise: bool
+) -> Covariance:
+    """Covariance of weight * sum_i a_i (sum_j eta_j factors_ij) J_i over noise and batch (derived).
 
     Parameters
     ----------
-    factors : (..., N, q, m) array
-        What noise variable j adds to the gradient of sample i.
+    jacobian : (..., N, m) array, J
+    factors : (..., N, q) array
+        Times J_i: what noise variable j adds to the gradient of sample i.
     batch : Minibatch or None
         a_i is N / B times how often sample i was drawn; 1 without a batch.
     own_noise : bool
         Each drawn sample has noise variables of its own, rather than one set for all.
     """
+    pair, extra = batch_moments(model, batch, own_noise)
+    together = factors @ factors.swapaxes(-1, -2)
+    each = np.einsum("...ij,...ij->...i", factors, factors)[..., None] * np.eye(model.samples)
+    return Covariance(jacobian, model.weight**2 * (pair * together + extra * each))
+
+
+def batch_moments(model: Regression, batch: Minibatch | None, own_noise: bool) -> tuple[float, float]:
+    """What a_i a_l counts for i != l, and what a_i^2 counts beyond that; see `batch_covariance`."""
     if own_noise:
-        each = np.einsum("...ijk,...ijl->...kl", factors, factors)
-        return model.weight**2 * (1.0 if batch is None else model.samples / batch.batch_size) * each
-    total = factors.sum(-3)
-    together = model.weight**2 * total.swapaxes(-1, -2) @ total
-    if batch is None:
-        return together
-    pair, extra = batch.second_moments(model.samples)
-    each = np.einsum("...ijk,...ijl->...kl", factors, factors)
-    return pair * together + extra * model.weight**2 * each
+        return 0.0, 1.0 if batch is None else model.samples / batch.batch_size
+    return (1.0, 0.0) if batch is None else batch.second_moments(model.samples)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from sgdlimits.exact.errors import covariance_matrix, finite_array, points
 from sgdlimits.exact.numerical_derivatives import along_coordinates
 
-from ..zero_loss.model import Model, Regression
-from .mechanism import CARRIED, SHIFTED, Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
-from .sampling import Minibatch
+from .. import geometry
+from ..covariances import Covariance
+from ..zero_loss.model import Model
+from .mechanism import CARRIED, SHIFTED, Draw, Regime, SimpleMechanism, check_sigma
+from .multiplied import hessian_covariance
 
 
 class HessianNoise(SimpleMechanism):
@@ -29,15 +30,24 @@ class HessianNoise(SimpleMechanism):
 
     def regulariser(self, model, w):
         """Half the trace of the Hessian."""
-        return np.trace(model.hessian(w), axis1=-2, axis2=-1) / 2
+        return geometry.trace_hessian(model, w) / 2
 
     def regulariser_gradient(self, model, w):
         """Half the gradient of the trace."""
-        return model.third_contraction(w, trace_weights(model, w)) / 2
+        identity = np.broadcast_to(np.eye(model.dimension), (*np.shape(w), model.dimension))
+        return model.third_contraction(w, identity) / 2
 
-    def covariance(self, model, w, batch=None):
+    def regulariser_on_set(self, model, w, frame):
+        """Half the sum of the eigenvalues."""
+        return frame.eigenvalues.sum(-1) / 2
+
+    def regulariser_slope(self, model, w, frame):
+        """Half the trace's gradient, from the normal directions."""
+        return geometry.push(model, w, frame, np.eye(frame.rank)) / 2
+
+    def factored_covariance(self, model, w, batch=None):
         """H squared; with a batch, its mean over batches (of z = w - xi where xi is carried)."""
-        return weight_noise_covariance(model, w, batch)
+        return hessian_covariance(model, w, np.ones(model.dimension), batch)
 
     def noise_matrix(self, model, w):
         """The Hessian."""
@@ -146,10 +156,20 @@ class Langevin(SimpleMechanism):
         """Zero."""
         return np.zeros(np.shape(w))
 
-    def covariance(self, model, w, batch=None):
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
+
+    def regulariser_slope(self, model, w, frame):
+        """Zero."""
+        return np.zeros(np.shape(w))
+
+    def factored_covariance(self, model, w, batch=None):
         """The identity, or the covariance given."""
-        matrix = np.eye(model.dimension) if self.noise_covariance is None else self.noise_covariance
-        return np.broadcast_to(matrix, (*np.shape(w), model.dimension))
+        root = self._root()
+        if root is None:
+            return Covariance.multiple_of_identity(1.0, w)
+        return Covariance(np.broadcast_to(root.T, (*np.shape(w), model.dimension)))
 
     def noise_matrix(self, model, w):
         """A root of the covariance."""
@@ -196,10 +216,17 @@ class LossNoise(SimpleMechanism):
         """Its gradient."""
         return model.own_regulariser_gradient(points("w", w, model.dimension, finite=False))
 
-    def covariance(self, model, w, batch=None):
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
+
+    def regulariser_slope(self, model, w, frame):
+        """The gradient."""
+        return self.regulariser_gradient(model, w)
+
+    def factored_covariance(self, model, w, batch=None):
         """G G'."""
-        columns = self.noise_matrix(model, w)
-        return columns @ columns.swapaxes(-1, -2)
+        return Covariance(self.noise_matrix(model, w).swapaxes(-1, -2))
 
     def noise_matrix(self, model, w):
         """Derivative of the gradient in eta, (..., m, q)."""
@@ -209,18 +236,3 @@ class LossNoise(SimpleMechanism):
         """Gradient of an eighth of the Laplacian's square in eta."""
         return model.own_fourth_gradient(points("w", w, model.dimension, finite=False))
 
-
-def trace_weights(model: Model, w: np.ndarray) -> np.ndarray:
-    """The identity (..., m, m) for w (..., m)."""
-    return np.broadcast_to(np.eye(model.dimension), (*np.shape(w), model.dimension))
-
-
-def weight_noise_covariance(model: Model, w: np.ndarray, batch: Minibatch | None) -> np.ndarray:
-    """Covariance (..., m, m) of H_batch xi over xi and the batch, for w on the set (derived)."""
-    if batch is None:
-        hessian = model.hessian(w)
-        return hessian @ hessian
-    assert isinstance(model, Regression)  # a minibatch fits no other model
-    jacobian = model.predict_with_jacobian(w)[1]
-    factors = jacobian[..., :, None] * jacobian[..., None, :]
-    return batch_covariance(model, factors, batch, own_noise=False)

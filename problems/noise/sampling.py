@@ -7,11 +7,11 @@ from math import nan
 from typing import Any
 
 import numpy as np
-
 from sgdlimits.ensembles.random import INDEPENDENT
 from sgdlimits.exact.errors import one_of, points, whole_number
 from sgdlimits.exact.numerical_derivatives import bilaplacian, laplacian
 
+from ..covariances import Covariance
 from ..zero_loss.model import Model, Regression
 from .mechanism import Draw, Regime, SimpleMechanism, batch_covariance, check_sigma
 
@@ -70,9 +70,17 @@ class Minibatch(SimpleMechanism):
         """Zero."""
         return np.zeros(np.shape(w))
 
-    def covariance(self, model, w, batch=None):
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
+
+    def regulariser_slope(self, model, w, frame):
+        """Zero."""
+        return np.zeros(np.shape(w))
+
+    def factored_covariance(self, model, w, batch=None):
         """Zero on the set."""
-        return np.zeros((*np.shape(w), model.dimension))
+        return Covariance.multiple_of_identity(0.0, w)
 
     def noise_matrix(self, model, w):
         """No columns."""
@@ -124,10 +132,19 @@ class LabelNoise(SimpleMechanism):
         """Zero."""
         return np.zeros(np.shape(w))
 
-    def covariance(self, model, w, batch=None):
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
+
+    def regulariser_slope(self, model, w, frame):
+        """Zero."""
+        return np.zeros(np.shape(w))
+
+    def factored_covariance(self, model, w, batch=None):
         """weight^2 J'J, times N / B with a batch."""
-        jacobian = model.predict_with_jacobian(w)[1]
-        return batch_covariance(model, jacobian[..., None, :], batch, own_noise=True)
+        return batch_covariance(
+            model, model.predict_with_jacobian(w)[1], np.ones((model.samples, 1)), batch, own_noise=True
+        )
 
     def noise_matrix(self, model, w):
         """-weight J', (..., m, N)."""
@@ -172,17 +189,23 @@ class InputNoise(SimpleMechanism):
         """Gradient of that sum."""
         return model.weight * np.einsum("...ip,...ipj->...j", model.input_gradient(w), model.mixed(w))
 
-    def _factors(self, model, w):
-        return model.input_gradient(w)[..., None] * model.predict_with_jacobian(w)[1][..., None, :]
+    def regulariser_on_set(self, model, w, frame):
+        """The same."""
+        return self.regulariser(model, w)
 
-    def covariance(self, model, w, batch=None):
+    def regulariser_slope(self, model, w, frame):
+        """The gradient."""
+        return self.regulariser_gradient(model, w)
+
+    def factored_covariance(self, model, w, batch=None):
         """Covariance of (weight) sum_i (grad_x f_i . eta_i) grad f_i."""
-        return batch_covariance(model, self._factors(model, w), batch, own_noise=True)
+        jacobian, slopes = model.predict_with_jacobian(w)[1], model.input_gradient(w)
+        return batch_covariance(model, jacobian, slopes, batch, own_noise=True)
 
     def noise_matrix(self, model, w):
         """A column for each feature of each sample, (..., m, N p)."""
-        factors = model.weight * self._factors(model, w)
-        return factors.reshape(*factors.shape[:-3], -1, model.dimension).swapaxes(-1, -2)
+        factors = model.input_gradient(w)[..., None] * model.predict_with_jacobian(w)[1][..., None, :]
+        return model.weight * factors.reshape(*factors.shape[:-3], -1, model.dimension).swapaxes(-1, -2)
 
     def mean_gradient(self, model, w):
         """Gradient of (weight/4) sum_i Laplacian_x (f_i - y_i)^2, which has a part across the set too."""

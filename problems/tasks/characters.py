@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numba
 import numpy as np
-
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from ..predictors import Linear, TwoLayer

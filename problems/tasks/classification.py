@@ -6,7 +6,6 @@ import math
 
 import numba
 import numpy as np
-
 from sgdlimits.exact.errors import one_of, positive, whole_number
 
 from ..predictors import TwoLayer

@@ -6,7 +6,6 @@ import math
 
 import numba
 import numpy as np
-
 from sgdlimits.exact.errors import non_negative, whole_number
 
 from ..prediction import Logistic

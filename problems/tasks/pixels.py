@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numba
-
 from sgdlimits.exact.errors import whole_number
 
 from ..datasets import embedded

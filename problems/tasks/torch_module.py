@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, calling, flag, text
 
@@ -13,8 +12,8 @@ from ..prediction import Supervised
 from ..sources import Rows
 from ..torch_functions import import_torch
 from ..torch_modules import check_module
-from ..torch_starts import ModuleStarts
 from ..torch_predictors import TorchPredictor
+from ..torch_starts import ModuleStarts
 from .task import Starts, Task, UserStarts
 
 PROBED = 4  # samples of the data that the module is tried on

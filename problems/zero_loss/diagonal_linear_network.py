@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
@@ -75,6 +74,15 @@ class DiagonalLinearNetwork(QuadraticPredictions, RowsRegression):
         if units is not None:
             signed = np.ones((entry_count(self, inputs), 1)) * signed * units
         return (signed * w**2).sum(-1), 2 * signed * w
+
+    def predict(self, w):
+        """Predictions."""
+        return (self.linear_coefficients(np.asarray(w, float))[..., None, :] @ self.features.T)[..., 0, :]
+
+    def pullback(self, w, slopes_of):
+        """2 (Z' slopes) times (u, -v)."""
+        slopes = slopes_of(self.predict(w))[..., None, :]
+        return 2 * self._signed(slopes @ self.features)[..., 0, :] * w
 
     def unit_outputs(self, w):
         """z_ij u_j^2 and -z_ij v_j^2, (..., N, 2d)."""

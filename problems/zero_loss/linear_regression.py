@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 
 from .kernels import multiplier, regression_kernel
-from .model import QuadraticPredictions, RowsRegression, entry_count
+from .model import ByJacobian, QuadraticPredictions, RowsRegression, entry_count
 
 
 @compiled
@@ -24,7 +23,7 @@ def sample(w, x, multipliers, row):
 
 
 @dataclass(frozen=True, eq=False)
-class LinearRegression(QuadraticPredictions, RowsRegression):
+class LinearRegression(QuadraticPredictions, RowsRegression, ByJacobian):
     """f_i(w) = z_i . w, L = 1/(2N) sum_i (f_i - y_i)^2, with fewer samples than features.
 
     Its units are z_ij w_j, so that Dropout acts on the inputs.

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import finite_array, whole_number
 
 from .kernels import multiplier, regression_kernel
-from .model import NoClosedLimit, QuadraticPredictions, entry_count
+from .model import ByJacobian, NoClosedLimit, QuadraticPredictions, entry_count
 
 
 @compiled
@@ -30,7 +29,7 @@ def sample(w, x, multipliers, row):
 
 
 @dataclass(frozen=True, eq=False)
-class MatrixFactorisation(QuadraticPredictions, NoClosedLimit):
+class MatrixFactorisation(QuadraticPredictions, ByJacobian, NoClosedLimit):
     """L(w) = |U V' - M|^2 / 2 (a sum over entries), w = (U row by row, V row by row).
 
     The p q samples are the entries of M row by row; the hidden units are the `rank` columns.

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
 from sgdlimits.exact.errors import points
 
 from ..problem import Objective
@@ -90,7 +89,22 @@ class Model(Objective):
         """Quantities (..., q) that the gradient flow conserves; q is 0 where none is known."""
 
 
-class Regression(Model):
+class MatrixFree(Model):
+    """A model that multiplies by its Hessian and third derivative without a matrix of its weights."""
+
+    @abstractmethod
+    def hessian_products(self, w: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """Hessian(w) times `vectors` (..., k, m), (..., k, m)."""
+
+    @abstractmethod
+    def third_products(self, w: np.ndarray, vectors: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        """Gradient (..., m) of sum_k factors_k vectors_k' Hessian(w) vectors_k, at points w of the set.
+
+        `vectors` (..., k, m) and `factors` (..., k) are held fixed.
+        """
+
+
+class Regression(MatrixFree):
     """L(w) = (weight / 2) sum_i (f_i(w) - labels_i)^2 over N samples.
 
     A prediction of a model with hidden units is f_i = sum_j h_ij(w), and Dropout multiplies h_ij: such a model gives
@@ -124,6 +138,17 @@ class Regression(Model):
         `units` (..., 1 or S, h); without them, at the model's own N inputs and with multipliers 1."""
 
     @abstractmethod
+    def predict(self, w: np.ndarray) -> np.ndarray:
+        """Predictions (..., N) at the model's own inputs."""
+
+    @abstractmethod
+    def pullback(self, w: np.ndarray, slopes_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """J' slopes (..., m), with slopes (..., N) = slopes_of(predictions), and no Jacobian J in between.
+
+        `slopes_of` acts on every row (N,) of predictions alone.
+        """
+
+    @abstractmethod
     def prediction_hvp(self, w: np.ndarray, vectors: np.ndarray) -> np.ndarray:
         """F_i vectors_i (..., N, m) for `vectors` (..., N, m)."""
 
@@ -151,7 +176,7 @@ class Regression(Model):
 
     def residual(self, w: np.ndarray) -> np.ndarray:
         """f_i(w) - labels_i, (..., N)."""
-        return self.predict_with_jacobian(points("w", w, self.dimension, finite=False))[0] - self.labels
+        return self.predict(points("w", w, self.dimension, finite=False)) - self.labels
 
     def loss(self, w: np.ndarray) -> np.ndarray:
         """Loss (...)."""
@@ -159,8 +184,8 @@ class Regression(Model):
 
     def gradient(self, w: np.ndarray) -> np.ndarray:
         """Gradient (..., m)."""
-        predictions, jacobian = self.predict_with_jacobian(points("w", w, self.dimension, finite=False))
-        return self.weight * np.einsum("...i,...ij->...j", predictions - self.labels, jacobian)
+        w = points("w", w, self.dimension, finite=False)
+        return self.weight * self.pullback(w, lambda predictions: predictions - self.labels)
 
     def hessian(self, w: np.ndarray) -> np.ndarray:
         """Hessian (..., m, m)."""
@@ -169,6 +194,33 @@ class Regression(Model):
         return self.weight * (
             jacobian.swapaxes(-1, -2) @ jacobian + self.weighted_hessians(w, predictions - self.labels)
         )
+
+    def hessian_products(self, w: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+        """weight (J' J v + sum_i residual_i F_i v)."""
+        predictions, jacobian = self.predict_with_jacobian(w)
+        residual = (predictions - self.labels)[..., None]
+        lead = np.broadcast_shapes(jacobian.shape[:-2], vectors.shape[:-2])
+        bent = np.empty((*lead, *vectors.shape[-2:]))
+        for k in range(vectors.shape[-2]):
+            bent[..., k, :] = self.prediction_hvp(w, residual * vectors[..., k, None, :]).sum(-2)
+        return self.weight * (vectors @ jacobian.swapaxes(-1, -2) @ jacobian + bent)
+
+    def third_products(self, w: np.ndarray, vectors: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        """weight sum_ik factors_k (2 (J_i v_k) F_i v_k + (v_k' F_i v_k) J_i), F_i the Hessian of prediction i."""
+        jacobian = self.predict_with_jacobian(w)[1]
+        along = jacobian @ vectors.swapaxes(-1, -2) * factors[..., None, :]
+        turned = 2 * self.prediction_hvp(w, along @ vectors).sum(-2)
+        bends = self.prediction_bends(w, vectors, factors)
+        return self.weight * (turned + np.einsum("...i,...ij->...j", bends, jacobian))
+
+    def prediction_bends(self, w: np.ndarray, vectors: np.ndarray, factors: np.ndarray) -> np.ndarray:
+        """sum_k factors_k v_k' F_i v_k, (..., N), for `vectors` (..., k, m) and `factors` (..., k)."""
+        lead = np.broadcast_shapes(np.shape(w)[:-1], vectors.shape[:-2])
+        bends = np.zeros((*lead, self.samples))
+        for k in range(vectors.shape[-2]):
+            each = np.broadcast_to(vectors[..., k, None, :], (*lead, self.samples, self.dimension))
+            bends += factors[..., k, None] * np.einsum("...ij,...ij->...i", each, self.prediction_hvp(w, each))
+        return bends
 
     def third_contraction(self, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:
         """Gradient (..., m) of <matrix, Hessian(w)>."""
@@ -198,6 +250,19 @@ class NoClosedLimit(Model):
         return None
 
 
+class ByJacobian(Regression):
+    """A regression whose Jacobian is at hand wherever its predictions are."""
+
+    def predict(self, w: np.ndarray) -> np.ndarray:
+        """Predictions (..., N)."""
+        return self.predict_with_jacobian(w)[0]
+
+    def pullback(self, w: np.ndarray, slopes_of: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+        """J' slopes (..., m)."""
+        predictions, jacobian = self.predict_with_jacobian(w)
+        return np.einsum("...i,...ij->...j", slopes_of(predictions), jacobian)
+
+
 class RowsRegression(Regression):
     """A regression on rows that it holds itself: `features` (N, p) and `labels` (N,), with L a mean over them."""
 
@@ -224,7 +289,7 @@ class RowsRegression(Regression):
         return 1 / len(self.labels)
 
 
-class OneSample(Regression):
+class OneSample(ByJacobian):
     """A regression with one sample without features, label 1 and weight 1."""
 
     weight = 1.0

@@ -9,7 +9,6 @@ from functools import lru_cache
 import numba
 import numpy as np
 from numba.extending import register_jitable
-
 from sgdlimits.exact.errors import InvalidInput, instance_of, whole_number
 
 from ..predictor import Predictor
@@ -108,12 +107,46 @@ class PredictorRegression(NothingConserved, NoClosedLimit, RowsRegression):
         )
         return outputs[..., 0], jacobian
 
+    def _rows(self, lead=()):
+        """The features, with multipliers 1 beside them: (*lead, N, columns)."""
+        rows = np.concatenate([self.features, np.ones((self.samples, self.units))], axis=-1)
+        return np.broadcast_to(rows, (*lead, *rows.shape))
+
+    def predict(self, w):
+        """The predictor's output."""
+        flat = np.asarray(w, float).reshape(-1, self.dimension)
+        return self.predictor.predict(flat, self._rows((len(flat),))).reshape(*np.shape(w)[:-1], self.samples)
+
+    def pullback(self, w, slopes_of):
+        """All samples in one way forth and back, where the predictor has one."""
+        w, predictor = np.asarray(w, float), self.predictor
+        if not (predictor.batched or predictor.sums_pullbacks):
+            predictions, jacobian = self.predict_with_jacobian(w)
+            return np.einsum("...i,...ij->...j", slopes_of(predictions), jacobian)
+        flat = w.reshape(-1, self.dimension)
+        rows = self._rows((len(flat),))
+
+        def slopes_at(outputs, paths, samples):
+            if outputs.shape[1] < self.samples:  # a part of them: the others may count
+                outputs = predictor.predict(flat[paths], rows[paths])
+            return slopes_of(outputs[..., 0])[:, samples, None]
+
+        if predictor.batched:
+            return predictor.batch_pullback(flat, rows, slopes_at).reshape(w.shape)
+        slopes = slopes_at(predictor.predict(flat, rows), slice(None), slice(None))
+        return predictor.summed_pullback(flat, rows, slopes).reshape(w.shape)
+
     def _hessians(self, w):
         return self._each(self.predictor.hessians, w, self._slopes())[0]
 
     def prediction_hvp(self, w, vectors):
-        """Hessian of each prediction times its vector."""
-        return (self._hessians(w) @ vectors[..., None])[..., 0]
+        """Hessian of each prediction times its vector: every sample is a path of its own, with one input."""
+        lead, count = np.broadcast_shapes(np.shape(w)[:-1], vectors.shape[:-2]), self.samples
+        own = (*lead, count, self.dimension)
+        x = np.broadcast_to(np.asarray(w, float)[..., None, :], own).reshape(-1, self.dimension)
+        along = np.broadcast_to(vectors, own).reshape(-1, self.dimension)
+        rows = self._rows(lead).reshape(len(x), 1, -1)
+        return self.predictor.differentials(x, rows, np.ones((len(x), 1, 1)), along)[1].reshape(own)
 
     def prediction_hessian_inner(self, w, matrix):
         """<matrix, Hessian of each prediction>."""

@@ -7,7 +7,6 @@ from functools import lru_cache
 
 import numba
 import numpy as np
-
 from sgdlimits.exact.errors import one_of, whole_number
 
 from .activations import ACTIVATIONS
@@ -109,6 +108,19 @@ class ShallowNetwork(NothingConserved, NoClosedLimit, RowsRegression):
             phi, slope = units * phi, units * slope
         pull = a[..., None, :] * slope
         return (a[..., None, :] * phi).sum(-1), self._join(phi, pull[..., None] * inputs[..., None, :])
+
+    def predict(self, w):
+        """Predictions."""
+        a, b = self.layers(w)
+        return (a[..., None, :] * self._activate(b, self.features)[0]).sum(-1)
+
+    def pullback(self, w, slopes_of):
+        """Forth and back through both layers."""
+        a, b = self.layers(w)
+        phi, slope, _, _ = self._activate(b, self.features)
+        slopes = slopes_of((a[..., None, :] * phi).sum(-1))[..., None]
+        pull = slopes * a[..., None, :] * slope
+        return self._join((slopes * phi).sum(-2), pull.swapaxes(-1, -2) @ self.features)
 
     def unit_outputs(self, w):
         """a_j phi(b_j . x_i), (..., N, h)."""

@@ -23,7 +23,7 @@ class LossDerivative(ReadOnlyFields):
     noise_size : int
         q.
     name : str
-        "loss", "gradient", "hessian", "third", or one of `user_loss.NOISE_FUNCTIONS`.
+        "loss", "gradient", "product" and "third_product" of (w, vector (m,)), or one of `user_loss.NOISE_FUNCTIONS`.
     """
 
     function: Callable[..., Any]
@@ -45,8 +45,8 @@ class LossDerivative(ReadOnlyFields):
         def clean(w):
             return function(w, zero(w)) if size else function(w)
 
-        def contracted(w, matrix):
-            return (func.hessian(clean)(w) * matrix).sum()
+        def product(w, vector):
+            return func.jvp(func.grad(clean), (w,), (vector,))[1]
 
         def laplacian(w, eta):
             return func.hessian(function, argnums=1)(w, eta).diagonal().sum()
@@ -60,8 +60,8 @@ class LossDerivative(ReadOnlyFields):
         made = {
             "loss": function,
             "gradient": func.grad(function),
-            "hessian": func.hessian(clean),
-            "third": func.grad(contracted),
+            "product": product,
+            "third_product": func.grad(lambda w, vector: product(w, vector) @ vector),
             "noise_matrix": lambda w: func.jacrev(func.grad(function), argnums=1)(w, zero(w)),
             "regulariser": regulariser,
             "regulariser_gradient": func.grad(regulariser),

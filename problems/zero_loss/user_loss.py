@@ -10,21 +10,28 @@ from typing import Any
 
 import numba
 import numpy as np
-
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
 from sgdlimits.exact.errors import one_of, points, whole_number
-from sgdlimits.exact.numerical_derivatives import bilaplacian, contraction, derivative, laplacian
+from sgdlimits.exact.numerical_derivatives import (
+    bend_along,
+    bilaplacian,
+    contraction,
+    derivative,
+    laplacian,
+    slope_along,
+)
 from sgdlimits.exact.user_functions import call, numbers, tried_out, user_function
 
 from ..torch_functions import torch_number
-from .model import NothingConserved
+from .model import MatrixFree, NothingConserved
 from .torch_losses import LossDerivative
 
+GIVEN = ("hessian_function", "third_function", "limit_function", "product_function", "third_product_function")
 NOISE_FUNCTIONS = ("noise_matrix", "regulariser", "regulariser_gradient", "fourth_gradient")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class UserLoss(NothingConserved):
+class UserLoss(NothingConserved, MatrixFree):
     """A user's loss L_hat(w, eta) with w (..., m) and noise eta (..., q), or L(w); no samples and no hidden units.
 
     NumPy functions are called with one leading axis: w (P, m), eta (P, q). Derivatives that are not given are
@@ -42,6 +49,10 @@ class UserLoss(NothingConserved):
     hessian_function : function of w with values (P, m, m), optional
     third_function : function of (w, matrix) with values (P, m), optional
         Gradient of <matrix, Hessian(w)>.
+    product_function : function of (w, vector (P, m)) with values (P, m), optional
+        Hessian times a vector, for losses of many weights, whose Hessian is never made.
+    third_product_function : function of (w, vector (P, m)) with values (P, m), optional
+        Gradient of vector' Hessian(w) vector.
     limit_function : function of w with values (P, m), optional
         Limit of the gradient flow, where it is known.
     label : str
@@ -64,6 +75,8 @@ class UserLoss(NothingConserved):
     label: str = "user's loss"
     compiled: bool = False
     noise_functions: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    product_function: Callable[..., Any] | None = None
+    third_product_function: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "dimension", whole_number("dimension", self.dimension, 1))
@@ -74,7 +87,7 @@ class UserLoss(NothingConserved):
             user_function(name, getattr(self, name), self.compiled, form)
             if self.compiled:
                 tried_out(name, getattr(self, name), form, given, out)
-        for name in ("hessian_function", "third_function", "limit_function"):
+        for name in GIVEN:
             if getattr(self, name) is not None:
                 user_function(name, getattr(self, name))
         for name, function in self.noise_functions.items():
@@ -99,6 +112,17 @@ class UserLoss(NothingConserved):
             )  # fmt: skip
         if self.hessian_function is not None:
             check_derivative("hessian_function", self.gradient, lambda w, v: self.hessian(w) @ v, m)
+        if self.product_function is not None:
+            check_derivative(
+                "product_function", self.gradient,
+                lambda w, v: self.hessian_products(w, v[None])[0], m,
+            )  # fmt: skip
+        if self.third_product_function is not None:
+            along = probe(m)[1]
+            check_derivative(
+                "third_product_function", lambda w: self.hessian_products(w, along[None])[..., 0, :] @ along,
+                lambda w, v: self.third_products(w, along[None], np.ones(1)) @ v, m,
+            )  # fmt: skip
         if self.third_function is not None:
             matrix = symmetric_probe(m)
             check_derivative(
@@ -121,11 +145,11 @@ class UserLoss(NothingConserved):
         torch_number("function", function, *(np.full(size, 0.5) for size in sizes if size))
         made = {
             name: LossDerivative(function, noise_size, name)
-            for name in ("loss", "gradient", "hessian", "third", *NOISE_FUNCTIONS)
+            for name in ("loss", "gradient", "product", "third_product", *NOISE_FUNCTIONS)
         }
-        loss, gradient, hessian, third = (made.pop(name) for name in ("loss", "gradient", "hessian", "third"))
+        loss, gradient, *products = (made.pop(name) for name in ("loss", "gradient", "product", "third_product"))
         noise = made if noise_size else {}
-        return cls(loss, gradient, dimension, noise_size, hessian, third, None, label, False, noise)
+        return cls(loss, gradient, dimension, noise_size, None, None, None, label, False, noise, *products)
 
     @property
     def kernel(self) -> Callable[..., None] | None:
@@ -190,11 +214,39 @@ class UserLoss(NothingConserved):
         w = points("w", w, self.dimension, finite=False)
         if self.hessian_function is not None:
             return self._call("hessian_function", self.hessian_function, (self.dimension, self.dimension), (w, 1))
-        full = derivative(self.gradient, w)
+        if self.product_function is None:
+            full = derivative(self.gradient, w)
+        else:
+            full = self.hessian_products(w, np.broadcast_to(np.eye(self.dimension), (*w.shape, self.dimension)))
         return (full + full.swapaxes(-1, -2)) / 2
+
+    def hessian_products(self, w, vectors):
+        """By the user's product, his Hessian, or differences of the gradient."""
+        w = points("w", w, self.dimension, finite=False)
+        if self.product_function is not None:
+            return self._call("product_function", self.product_function, (self.dimension,), (w[..., None, :], 1),
+                              (vectors, 1))  # fmt: skip
+        if self.hessian_function is not None:
+            return vectors @ self.hessian(w)
+        return slope_along(self.gradient, w[..., None, :], np.asarray(vectors, float))
+
+    def third_products(self, w, vectors, factors):
+        """By the user's third products or contraction, or second differences of the gradient."""
+        w = points("w", w, self.dimension, finite=False)
+        if self.third_product_function is None and self.third_function is not None:
+            return self.third_contraction(w, vectors.swapaxes(-1, -2) @ (factors[..., None] * vectors))
+        if self.third_product_function is None:
+            bent = bend_along(self.gradient, w[..., None, :], np.asarray(vectors, float))
+        else:
+            bent = self._call("third_product_function", self.third_product_function, (self.dimension,),
+                              (w[..., None, :], 1), (vectors, 1))  # fmt: skip
+        return (factors[..., None, :] @ bent)[..., 0, :]
 
     def third_contraction(self, w, matrix):
         """Gradient of <matrix, Hessian(w)>."""
+        if self.third_product_function is not None:
+            factors, vectors = np.linalg.eigh(matrix)
+            return self.third_products(w, vectors.swapaxes(-1, -2), factors)
         if self.third_function is None:
             return contraction(self.gradient, np.asarray(w, float), matrix)
         return self._call("third_function", self.third_function, (self.dimension,), (w, 1), (matrix, 2))
