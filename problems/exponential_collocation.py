@@ -21,8 +21,8 @@ EXPLOSION = 1e3  # distances over those of the linear flow, at which a sweep is 
 
 
 def _lobatto(count: int) -> np.ndarray:
-    inner = np.polynomial.legendre.Legendre.basis(count - 1).deriv().roots()
-    return np.concatenate([[0.0], (1 + np.sort(inner)) / 2, [1.0]])
+    inner = np.sort(np.real(np.polynomial.legendre.Legendre.basis(count - 1).deriv().roots()))
+    return np.concatenate([[0.0], 0.5 + 0.5 * inner, [1.0]])
 
 
 TIMES = _lobatto(NODES + 1)

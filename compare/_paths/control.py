@@ -23,10 +23,13 @@ class ScaledDrift:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.fields, name)
 
-    def drift(self, w: np.ndarray, frame: Any, skip: tuple[Any, ...] = ()) -> np.ndarray:
+    def drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
         """Ito drift (..., m): the curvature, which keeps a path on the set, and `factor` times the rest."""
-        right = self.fields.drift(w, frame, skip)
-        return right + (self.factor - 1) * frame.tangent_part(right)
+        return self.tangent_drift(w, frame) + self.fields.curvature_drift(w, frame)
+
+    def tangent_drift(self, w: np.ndarray, frame: Any, skip: tuple[Any, ...] = ()) -> np.ndarray:
+        """`factor` times the drift along the set."""
+        return self.factor * self.fields.tangent_drift(w, frame, skip)
 
 
 def with_drift(limit: Any, factor: float) -> Any:

@@ -53,11 +53,14 @@ class Fields:
 
     def drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
         """Ito drift (..., m), its normal part (the curvature) included."""
-        total = self.tangent_drift(w, frame)
-        pushed = [part for part in self.diffusing() if not self.finite_step]
-        if pushed:
-            total += 0.5 * geometry.curvature_part(self.model, w, self.covariance(w, pushed), frame)
-        return total
+        return self.tangent_drift(w, frame) + self.curvature_drift(w, frame)
+
+    def curvature_drift(self, w: np.ndarray, frame: Any) -> np.ndarray:
+        """What keeps noise along the set on it, a normal vector (..., m)."""
+        pushed = self.diffusing()
+        if self.finite_step or not pushed:
+            return np.zeros(np.shape(w))
+        return 0.5 * geometry.curvature_part(self.model, w, self.covariance(w, pushed), frame)
 
     def tangent_drift(self, w: np.ndarray, frame: Any, skip: tuple[Any, ...] = ()) -> np.ndarray:
         """The drift's part along the set; the second-order part of the mechanisms in `skip` left out."""
