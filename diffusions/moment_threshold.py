@@ -25,6 +25,7 @@ GOOD = 0.01  # relative error of an index that a root is sought with
 TINY = 1e-3  # order next to 0: the growth of such a moment, over the order, is nearly the Lyapunov exponent
 CLOSE, ROUGH = 1e-11, 1e-3  # relative, to which a root is found, of spectra and of samples
 FIRST_STEP = 0.05  # from the mean-square threshold
+SKETCH = 1e-3  # precision of an index that shows where to look
 WIDER, MOST = 1.25, 60  # how a search goes up from the mean-square threshold
 WIDE = 0.02  # of a step size, over which a slope is taken
 
@@ -123,8 +124,7 @@ def _sampled(
     def rate(size: float) -> float:
         return growth(size)[0]
 
-    start = 1 + FIRST_STEP if order < 2 else 1 / (1 + FIRST_STEP)
-    near = secant_root(growth, below, start * below, ROUGH)
+    near = secant_root(growth, *_starts(process, order, below), ROUGH)
     method = f"populations of {tail_populations.COARSE[0]} directions"
     if near is not None and near.slope > 0 and (near.value > below) == (order < 2):
         return MomentThreshold(near.value, near.error, order, method)
@@ -137,6 +137,28 @@ def _sampled(
     value = float(brentq(rate, *ends, xtol=ROUGH * ends[0]))
     slope, half = _slope(rate, value), growth(value)[1]
     return MomentThreshold(value, half / abs(slope) + ROUGH * value, order, method)
+
+
+def _starts(process: HomogenizedSGD, order: float, below: float) -> tuple[float, float]:
+    """Two step sizes for a search, about the root where the spectral index near its order 2 shows where it goes.
+
+    From the mean-square threshold itself secants lead astray: the growth of low orders falls before it rises.
+    """
+    away = below * (1 + FIRST_STEP)
+    if order > 2:
+        return below, below / (1 + FIRST_STEP)
+    noise = linear_noise(replace(process, step_size=away))
+    try:
+        found = spectral_index(noise, SKETCH)
+    except NoStationaryLaw:
+        found = None
+    if found is None or not found.error < GOOD < (2 - found.index) / 2:
+        return below, away
+    # The index is nearly a line over 1 / step size, bent towards smaller ones.
+    inverse = (1 - (2 - order) / (2 - found.index) * FIRST_STEP / (1 + FIRST_STEP)) / below
+    if not inverse > 1 / (WIDER * 2 * below):
+        return below, away
+    return math.sqrt(below / inverse), float(1 / inverse)
 
 
 def _rising(function: Callable[[float], float], low: float) -> tuple[float, float] | None:

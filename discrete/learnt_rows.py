@@ -3,33 +3,40 @@
 `tilted_steps.TiltedRows` looks at every row at every step of every path, and draws in proportion to |A u|^order. What a
 row contributes depends mostly on the row, though, not on u: one list of probabilities, learnt from the batches that
 carry a small population, draws nearly as well at the price of plain draws, and of batches of several rows better. Any
-list is allowed, as p / q is in the weight.
+list is allowed, as p / q is in the weight. Pilot and populations run in one kernel.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.populations import resample
-from sgdlimits.ensembles.random import Noise, Purpose
+from sgdlimits.ensembles.initial import draw_initial, initial_state
+from sgdlimits.ensembles.normals import unit_interval
+from sgdlimits.ensembles.populations import Growth, grow_groups
+from sgdlimits.ensembles.random import Noise, Purpose, path_word64
 from sgdlimits.exact.compiling import compiled
+from sgdlimits.exact.errors import InvalidInput
 
 from .linear_rule import LinearRule
-from .tilted_steps import PLACES, PLAIN, TiltedSteps
+from .tilted_steps import PLACES, PLAIN
 
 PILOT, ROWS, START = (128, 512), 16384, 97  # fewest and most paths; rows they draw; purpose of their first normals
 FIRST_PATH = 2**40  # its numbers, which no population has
 ROUNDS, GENERATIONS = 8, 12  # of learning
 KEPT = 0.3  # of what earlier rounds saw: errors of a probability multiply over the rows of a batch
 DEFENCE = 0.2  # part of the draws that stays plain
+BELOW = 1e-12  # relative: a guide to cumulated probabilities leads below, whatever the rounding
 
 
 @dataclass(frozen=True, eq=False)
-class LearntRows(TiltedSteps):
-    """Batches of rows (n, r), drawn with replacement by `weights` (n,), which add up to 1."""
+class LearntRows:
+    """Growth of E |y|^order under batches of rows (n, r), drawn with replacement by `weights` (n,), which add up to 1.
+    """
 
     order: float
     rule: LinearRule
@@ -42,23 +49,59 @@ class LearntRows(TiltedSteps):
         return np.cumsum(self.weights)
 
     @cached_property
+    def _guide(self) -> np.ndarray:
+        """For each of n equal parts of (0, 1) a row that is drawn by none of its numbers but the first (n,)."""
+        ends = self._cumulated
+        return np.searchsorted(ends, np.arange(ends.size) / ends.size * ends[-1] * (1 - BELOW), side="right")
+
+    @cached_property
     def _ratios(self) -> np.ndarray:
         return -np.log(len(self.rows) * self.weights)
 
     @cached_property
+    def _rows(self) -> np.ndarray:
+        return np.ascontiguousarray(self.rows)
+
+    @cached_property
     def _pushes(self) -> np.ndarray:
-        return self.rule.scale * self.rows @ self.rule.lift.T
+        return np.ascontiguousarray(self.rule.scale * self.rows @ self.rule.lift.T)
 
-    def drawn(self, k: int, u: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows (P, batch_size) of the batches of step k, A u (P, D) of these, and log p / q (P,)."""
-        numbers = noise.uniforms(PLACES, k, self.batch_size) * self._cumulated[-1]
-        split = self.rule.split(u)
-        places, pushed, ratio = np.empty(numbers.shape, np.int64), split.base.copy(), np.zeros(len(u))
-        _push(numbers, self._cumulated, self._ratios, self.rows, self._pushes, split.look, places, pushed, ratio)
-        return places, np.concatenate([pushed, split.rest], axis=1), ratio
+    def advance(
+        self, u: np.ndarray, noise: Noise, first: int, generations: int, burn_in: int, carried: np.ndarray
+    ) -> tuple[float, float]:
+        """Directions (P, D), which are moved, through generations numbered from `first`.
 
-    def move(self, k: int, u: np.ndarray, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
-        return self.drawn(k, u, noise)[1:]
+        Parameters
+        ----------
+        carried : (n,) array, or empty
+            To which the shares of the batches that held a row are added.
+
+        Returns
+        -------
+        Mean log weight of a generation after the burn-in, and the least effective number of parents.
+        """
+        rule = self.rule
+        total, fewest = _advance(
+            u, np.uint64(noise.seed), noise.paths, self.order, first, generations, burn_in, self.batch_size,
+            self._cumulated, self._guide, self._ratios, self._rows, self._pushes,
+            *(np.ascontiguousarray(matrix.T) for matrix in (rule.base, rule.look, rule.rest)), carried,
+        )  # fmt: skip
+        if math.isnan(total):
+            raise InvalidInput("a population of directions died out, or left the range of numbers: raise paths")
+        return total / (generations - burn_in), fewest
+
+    def grow(self, spread: np.ndarray, *, generations: int, seed: int, **options: Any) -> Growth:
+        """Growth rate by populations, whose directions start as those of N(0, spread); options as `grow_groups`."""
+        # One number more than is used: populations of `tilted_steps` begin so, with a log weight.
+        initial = initial_state((np.zeros(len(spread) + 1), np.pad(spread, (0, 1))), len(spread) + 1)
+        nothing = np.zeros(0)
+
+        def population(size: int, first: int, burn_in: int) -> tuple[float, float]:
+            noise = Noise(seed, np.arange(first, first + size, dtype=np.int64))
+            u = np.ascontiguousarray(draw_initial(initial, noise, first)[:, :-1])
+            return self.advance(u, noise, 0, generations, burn_in, nothing)
+
+        return grow_groups(population, generations=generations, halves=False, **options)
 
 
 def learnt_rows(order: float, rule: LinearRule, rows: np.ndarray, batch_size: int, seed: int) -> LearntRows:
@@ -74,42 +117,98 @@ def learnt_rows(order: float, rule: LinearRule, rows: np.ndarray, batch_size: in
     could = np.exp(could - could.max())
     weights = 0.5 / n + 0.5 * could / could.sum()
     noise = Noise(seed, np.arange(FIRST_PATH, FIRST_PATH + max(PILOT[0], min(PILOT[1], ROWS // batch_size))))
-    first = Noise(seed, noise.paths[:1])
     u = noise.normals(START, 0, len(rule.spread)) @ np.linalg.cholesky(rule.spread).T
-    k, carried = 0, np.zeros(n)
-    for _ in range(ROUNDS):
-        steps = LearntRows(order, rule, rows, batch_size, weights)
+    carried = np.zeros(n)
+    for k in range(ROUNDS):
         carried *= KEPT
-        for _ in range(GENERATIONS):
-            u /= np.linalg.norm(u, axis=1, keepdims=True)
-            drawn, u, ratio = steps.drawn(k, u, noise)
-            logs = order * np.log(np.linalg.norm(u, axis=1)) + ratio
-            shares = np.exp(logs - logs.max())
-            carried += np.bincount(drawn.ravel(), np.repeat(shares / shares.sum(), batch_size), n)
-            u = u[resample(logs, float(first.uniforms(Purpose.RESAMPLING, k, 1)[0, 0]))]
-            k += 1
+        steps = LearntRows(order, rule, rows, batch_size, weights)
+        steps.advance(u, noise, k * GENERATIONS, GENERATIONS, 0, carried)
         weights = DEFENCE / n + (1 - DEFENCE) * carried / carried.sum()
     return LearntRows(order, rule, rows, batch_size, weights)
 
 
 @compiled
-def _push(numbers, cumulated, ratios, rows, pushes, look, places, pushed, ratio):
-    """Draw a row for each number, and take what it pushes from its path."""
-    paths, batch = numbers.shape
-    last, r = cumulated.size - 1, rows.shape[1]
-    for p in range(paths):
-        for b in range(batch):
-            low, high = 0, last
-            while low < high:
-                middle = (low + high) // 2
-                if cumulated[middle] <= numbers[p, b]:
-                    low = middle + 1
-                else:
-                    high = middle
-            along = 0.0
+def _advance(
+    u, seed, paths, order, first, generations, burn_in, batch, cumulated, guide, ratios, rows, pushes, base, look, rest,
+    carried,
+):  # fmt: skip
+    """Each generation: directions to norm one, a batch for each, weights, and parents by systematic sampling.
+
+    `base`, `look`, `rest` (D, ...) stand transposed.
+    """
+    p_count, d = u.shape
+    n, r = rows.shape
+    moved, places = np.empty((p_count, d)), np.empty((p_count, batch), np.int64)
+    seen, pushed, kept = np.empty(r), np.empty(r), np.empty(d - r)
+    logs, ends = np.empty(p_count), np.empty(p_count)
+    whole, total, fewest = cumulated[n - 1], 0.0, float(p_count)
+    for generation in range(generations):
+        k = first + generation
+        top = -np.inf
+        for p in range(p_count):
+            size = 0.0
+            for i in range(d):
+                size += u[p, i] * u[p, i]
+            size = math.sqrt(size)
+            for i in range(d):
+                u[p, i] /= size
+            seen[:] = 0.0
+            pushed[:] = 0.0
+            kept[:] = 0.0
+            for j in range(d):  # the outer loop: what is added up then runs along the inner one
+                for i in range(r):
+                    seen[i] += look[j, i] * u[p, j]
+                    pushed[i] += base[j, i] * u[p, j]
+                for i in range(d - r):
+                    kept[i] += rest[j, i] * u[p, j]
+            ratio = 0.0
+            for b in range(batch):
+                unit = unit_interval(path_word64(seed, PLACES, paths[p], k * batch + b))
+                place, number = guide[int(unit * n)], unit * whole
+                while place < n - 1 and cumulated[place] <= number:
+                    place += 1
+                along = 0.0
+                for i in range(r):
+                    along += rows[place, i] * seen[i]
+                for i in range(r):
+                    pushed[i] -= along * pushes[place, i]
+                places[p, b] = place
+                ratio += ratios[place]
+            square = 0.0
             for i in range(r):
-                along += rows[low, i] * look[p, i]
-            for i in range(r):
-                pushed[p, i] -= along * pushes[low, i]
-            places[p, b] = low
-            ratio[p] += ratios[low]
+                moved[p, i] = pushed[i]
+                square += pushed[i] * pushed[i]
+            for i in range(d - r):
+                moved[p, r + i] = kept[i]
+                square += kept[i] * kept[i]
+            logs[p] = order / 2 * math.log(square) + ratio
+            if not logs[p] < np.inf:  # nan too
+                return np.nan, 0.0
+            top = max(top, logs[p])
+        if top == -np.inf:
+            return np.nan, 0.0
+        shares = squares = 0.0
+        last = 0
+        for p in range(p_count):
+            share = math.exp(logs[p] - top)
+            shares += share
+            squares += share * share
+            ends[p] = shares
+            logs[p] = share
+            if share > 0:
+                last = p
+        fewest = min(fewest, shares * shares / squares)
+        if generation >= burn_in:
+            total += top + math.log(shares / p_count)
+        if carried.size:
+            for p in range(p_count):
+                for b in range(batch):
+                    carried[places[p, b]] += logs[p] / shares
+        mark = unit_interval(path_word64(seed, Purpose.RESAMPLING, paths[0], k))
+        parent = 0
+        for p in range(p_count):
+            while parent < last and ends[parent] <= (p + mark) * (shares / p_count):
+                parent += 1
+            for i in range(d):
+                u[p, i] = moved[parent, i]
+    return total, fewest

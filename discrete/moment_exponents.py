@@ -29,7 +29,6 @@ from .learnt_rows import learnt_rows
 from .linear_rule import linear_rule
 from .moment_equations import with_a_law_of_samples
 from .tail_index import batch_factors, moving_eigenvalues
-from .tilted_steps import grow_tilted
 from .transfer_operators import SETTLED, Operator, operator_exponent, operator_of
 
 if TYPE_CHECKING:
@@ -201,6 +200,8 @@ def _grown(
     """From steep directions, or from flat ones."""
     if not (isinstance(problem, LeastSquares) and sgd.sampling == "with_replacement"):
         return growth_of(sgd, problem, h, flat=flat)(order, **options)
-    rule = linear_rule(sgd, problem, h)
+    rule = sgd.__dict__.get("_linear_rule")  # kept beside it: a search asks for many orders
+    if rule is None:
+        rule = sgd.__dict__["_linear_rule"] = linear_rule(sgd, problem, h)
     start = np.linalg.inv(rule.spread / np.trace(rule.spread)) if flat else rule.spread
-    return grow_tilted(learnt_rows(order, rule, problem.range_modes, sgd.batch_size, options["seed"]), start, **options)
+    return learnt_rows(order, rule, problem.range_modes, sgd.batch_size, options["seed"]).grow(start, **options)

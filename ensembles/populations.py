@@ -40,6 +40,7 @@ from sgdlimits.exact.threads import thread_pool, threads_of
 
 LogWeight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 Projection = Callable[[np.ndarray], np.ndarray]
+Population = Callable[[int, int, int], tuple[float, float]]
 
 
 @runtime_checkable
@@ -164,33 +165,66 @@ def grow(
         If an argument cannot be used, a weight is nan, or a population dies out.
     """
     generations, every = whole_number("generations", generations, 2), whole_number("every", every, 1)
-    groups, quality = whole_number("groups", groups, 2), one_of("quality", quality, QUALITIES)
-    paths = -(-whole_number("paths", paths, 2 * PACK) // (2 * PACK)) * 2 * PACK
-    burn_in = whole_number("burn_in", generations // 10 if burn_in is None else burn_in, 0, generations - 1)
-    halves = flag("halves", halves)
+    quality = one_of("quality", quality, QUALITIES)
+    paths = _whole_packs(paths)
     seed, log_weight = seed_number(seed), function("log_weight", log_weight, "of positions before and after")
     project = project if project is None else function("project", project, "of positions, or None")
-    if not positive("confidence", confidence) < 1:
-        raise InvalidInput(f"confidence must be below 1, got {confidence!r}")
-    threads = threads_of(threads)
     simulator = _simulator(process, x0)
     initial = initial_state(x0, simulator.dimension, paths if axes(x0) == 2 else None)
 
-    def population(place: int) -> tuple[float, float]:
-        # Whole populations first, then those of half the size; each has path numbers of its own.
-        size, first = (paths, place * paths) if place < groups else (paths // 2, groups * paths + place * paths)
+    def population(size: int, first: int, burn_in: int) -> tuple[float, float]:
         noise = Noise(seed, np.arange(first, first + size, dtype=np.int64), quality)
         crowd = Crowd(simulator, draw_initial(initial, noise, first), noise)
         return _run(crowd, generations, every, log_weight, project, burn_in)
 
+    return grow_groups(
+        population, generations=generations, paths=paths, every=every, groups=groups, burn_in=burn_in,
+        confidence=confidence, threads=threads, halves=halves,
+    )  # fmt: skip
+
+
+def grow_groups(
+    population: Population,
+    *,
+    generations: int,
+    paths: int,
+    every: int = 1,
+    groups: int = 8,
+    burn_in: int | None = None,
+    confidence: float = 0.95,
+    threads: int | None = None,
+    halves: bool = True,
+) -> Growth:
+    """The rate of independent populations with its interval; arguments and errors as in `grow`.
+
+    Parameters
+    ----------
+    population : function of a size, its first path number and the generations of its burn-in
+        The mean log weight of a generation after the burn-in, and the least effective number of parents.
+    """
+    generations, groups = whole_number("generations", generations, 2), whole_number("groups", groups, 2)
+    paths, halves, threads = _whole_packs(paths), flag("halves", halves), threads_of(threads)
+    settling = whole_number("burn_in", generations // 10 if burn_in is None else burn_in, 0, generations - 1)
+    if not positive("confidence", confidence) < 1:
+        raise InvalidInput(f"confidence must be below 1, got {confidence!r}")
+
+    def one(place: int) -> tuple[float, float]:
+        # Whole populations first, then those of half the size; each has path numbers of its own.
+        size, first = (paths, place * paths) if place < groups else (paths // 2, groups * paths + place * paths)
+        return population(size, first, settling)
+
     with one_blas_thread(), thread_pool(threads) as pool:
-        found = np.array(list(pool.map(population, range(2 * groups if halves else groups))))
+        found = np.array(list(pool.map(one, range(2 * groups if halves else groups))))
     rates = found[:, 0] / every
     if halves:
         measured = _by_halves(rates[:groups], rates[groups:])
     else:
-        measured = _by_variance(rates, (generations - burn_in) * every)
+        measured = _by_variance(rates, (generations - settling) * every)
     return _growth(measured, float(found[:groups, 1].min()), confidence, paths, generations, groups)
+
+
+def _whole_packs(paths: int) -> int:
+    return -(-whole_number("paths", paths, 2 * PACK) // (2 * PACK)) * 2 * PACK
 
 
 def grow_norm(process: Process | Any, x0: np.ndarray, order: float, **options: Any) -> Growth:

@@ -108,6 +108,23 @@ def dask_executor(address: str) -> Iterator[Executor]:
         client.close()
 
 
+def side_by_side(calls: Sequence[Callable[[], Any]], workers: int | None) -> list[Any]:
+    """What each call returns, in their order; in worker processes, the first ones first, where there are several.
+
+    A call's own error is raised.
+    """
+    with opened(None, workers) as pool:
+        if pool is None:
+            return [call() for call in calls]
+        futures = [pool.submit(call) for call in calls]
+        waiting = set(futures)
+        while waiting:
+            done, waiting = wait(waiting, timeout=LOOK, return_when="FIRST_COMPLETED")
+            for future in done:
+                future.result()
+        return [future.result() for future in futures]
+
+
 def finished(
     executor: Executor, tasks: Sequence[Any], task_of: Callable[[Any], Task]
 ) -> Iterator[tuple[Any, Cell | Lost]]:

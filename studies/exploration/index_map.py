@@ -126,6 +126,7 @@ def index_map(
         If an argument cannot be used, or no cell of the grid has a stationary law.
     """
     from sgdlimits.studies import sweep
+    from sgdlimits.studies._sweep.executors import side_by_side
 
     instance_of("problem", problem, (LeastSquares, StreamingLeastSquares))
     sizes = finite_array("step_sizes", step_sizes, ndim=1)
@@ -140,7 +141,8 @@ def index_map(
     folders: list[Path | None] = [None, None] if store is None else [Path(store) / name for name in ("lines", "cells")]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StabilityWarning)  # what is past a threshold is looked for
-        limit = {order: _limit_threshold(problem, order, seed) for order in ORDERS}
+        limit = dict(zip(ORDERS, side_by_side([partial(_limit_threshold, problem, order, seed) for order in ORDERS],
+                                              workers)))  # fmt: skip
         lines = sweep(
             partial(_line, problem, limit, seed, options), {"batch_size": batches}, folders[0],
             workers=workers, progress=progress,
@@ -164,7 +166,9 @@ def index_map(
 def _limit_threshold(problem: Any, order: float, seed: int) -> tuple[float, float]:
     """Step size of homogenized SGD at batch size 1, with its error; those of others are in proportion."""
     try:
-        found = diffusions.HomogenizedSGD(problem, 1e-3).moment_threshold(order, PRECISION, seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", StabilityWarning)  # in a worker too
+            found = diffusions.HomogenizedSGD(problem, 1e-3).moment_threshold(order, PRECISION, seed)
     except (OutOfReach, NoStationaryLaw):
         return math.nan, math.nan
     return float(found.value), float(found.error)

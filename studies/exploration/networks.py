@@ -96,7 +96,34 @@ def named_tasks(names: Sequence[str], width: int, seed: int) -> Iterator[Task]:
         yield tasks.from_rows(rows, test, width, classes, name)
 
 
-def look(task: Task, size: Size, seed: int, threads: int | None = None, workers: int | None = None) -> Network:
+@dataclass(frozen=True, eq=False)
+class Followed:
+    """Of `Network` what lies along one step size and batch size; `stable`: 2 / sharpness at the starts."""
+
+    stable: float
+    sgd: Any
+    ends: Any
+    stretching: Any
+    exponents: Any
+
+
+def followed(task: Task, size: Size, seed: int, threads: int | None = None) -> Followed:
+    """Runs, and spectra along training; arguments and errors as in `look`."""
+    stable = 2 / sharpness(task, seed)
+    sgd = discrete.SGD(task.problem, FRACTION * stable, batch_size=BATCH)
+    starts = task.starts(size.runs, seed)
+    few, short = starts[: size.spectra], min(size.steps, 500)
+    return Followed(
+        stable, sgd, compare.last_iterates(sgd, starts, size.steps, size.runs, seed, threads=threads),
+        compare.singular_values(sgd, few, short, runs=size.spectra, batches=8, seed=seed),
+        compare.finite_time_exponents(sgd, few, short, runs=size.spectra, seed=seed),
+    )  # fmt: skip
+
+
+def look(
+    task: Task, size: Size, seed: int, threads: int | None = None, workers: int | None = None,
+    way: Followed | None = None,
+) -> Network:  # fmt: skip
     """Runs, spectra along training, and the grid.
 
     Parameters
@@ -106,6 +133,8 @@ def look(task: Task, size: Size, seed: int, threads: int | None = None, workers:
     seed : int
     threads, workers : int, optional
         Never change a number.
+    way : Followed, optional
+        What `followed` gave, of several networks side by side say.
 
     Raises
     ------
@@ -114,23 +143,17 @@ def look(task: Task, size: Size, seed: int, threads: int | None = None, workers:
     """
     from sgdlimits.studies import sweep
 
-    stable = 2 / sharpness(task, seed)
-    sgd = discrete.SGD(task.problem, FRACTION * stable, batch_size=BATCH)
-    starts = task.starts(size.runs, seed)
-    ends = compare.last_iterates(sgd, starts, size.steps, size.runs, seed, threads=threads)
-    few, short = starts[: size.spectra], min(size.steps, 500)
-    stretching = compare.singular_values(sgd, few, short, runs=size.spectra, batches=8, seed=seed)
-    exponents = compare.finite_time_exponents(sgd, few, short, runs=size.spectra, seed=seed)
+    way = followed(task, size, seed, threads) if way is None else way
     cell = partial(
         compare.index_and_test_error, task, steps=size.cell_steps, runs=size.cell_runs, estimators=CELL_ESTIMATORS,
         threads=threads if workers in (None, 1) else None,
     )  # fmt: skip
-    sizes = [stable * part for part in size.fractions]
+    sizes = [way.stable * part for part in size.fractions]
     over: dict[str, Sequence[Any]] = {"step_size": sizes, "batch_size": list(size.batches)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FailedCells)  # counted in the notes
         grid = sweep(cell, over, seed=seed, workers=workers)
-    beginning = float(task.problem.risk(starts).mean())
+    beginning = float(task.problem.risk(task.starts(size.runs, seed)).mean())
     away = ~(grid["training_risk"] <= beginning)
     numbers = [str(name) for name in grid.data_vars if grid[name].dtype.kind == "f"]
     grid = grid.assign({name: grid[name].where(~away) for name in numbers})
@@ -146,7 +169,7 @@ def look(task: Task, size: Size, seed: int, threads: int | None = None, workers:
         correlation = compare.rank_correlation(grid)
     except InvalidInput as error:
         correlation, notes = None, [*notes, f"no rank correlation of {task.name}: {error}"]
-    return Network(task, sgd, ends, stretching, exponents, grid, correlation, notes)
+    return Network(task, way.sgd, way.ends, way.stretching, way.exponents, grid, correlation, notes)
 
 
 def sharpness(task: Task, seed: int) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -192,27 +192,37 @@ class ExplorationStudy(NamedDataSettings):
         return ExplorationResult(study, **made)
 
     def _basins(self, threads: int | None, done: Any) -> dict[str, Any]:
+        from sgdlimits.studies._sweep.executors import side_by_side
+
         from . import basins, ladders
 
-        own, found = self.setting(), {}
-        for setting in [own] if self.quick else [own, basins.valley(self.stable_index)]:
-            found[setting.name] = basins.explore(setting, self.steps, self.paths, self.seed, threads)
-            done()
-        scaling, notes = ladders.exit_times(own, self.quick)
+        own, workers = self.setting(), workers_for(threads)
+        settings = [own] if self.quick else [own, basins.valley(self.stable_index)]
+        inside = threads if workers == 1 else 1
+        calls: list[Any] = [
+            partial(basins.explore, setting, self.steps, self.paths, self.seed, inside) for setting in settings
+        ]  # fmt: skip
+        ends = [partial(ladders.exit_times, own, self.quick),
+                partial(ladders.preference, own, min(self.sizes), max(self.sizes), self.barrier)]  # fmt: skip
+        *explored, (scaling, notes), preference = side_by_side([*calls[::-1], *ends], workers)  # the longest first
         done()
-        preference = ladders.preference(own, min(self.sizes), max(self.sizes), self.barrier)
-        done()
+        found = {setting.name: one for setting, one in zip(settings, explored[::-1])}
         return {"basins": found, "scaling": scaling, "preference": preference, "notes": notes}
 
     def _networks(self, threads: int | None, done: Any) -> dict[str, Any]:
-        from .networks import Size, look
+        from sgdlimits.studies._sweep.executors import side_by_side
+
+        from .networks import Size, followed, look
 
         size = Size(self.runs, self.updates)
         if self.quick:
             size = Size(QUICK_RUNS, min(self.updates, QUICK_STEPS), 50, 100, 4, size.fractions[::2], (1, 8, 64))
+        tasks, workers = list(self.tasks()), workers_for(threads)
+        inside = threads if workers == 1 else 1
+        ways = side_by_side([partial(followed, task, size, self.seed, inside) for task in tasks], workers)
         found = {}
-        for task in self.tasks():
-            found[task.name] = look(task, size, self.seed, threads, workers_for(threads))
+        for task, way in zip(tasks, ways):
+            found[task.name] = look(task, size, self.seed, threads, workers, way)
             done()
         return {"networks": found}
 
