@@ -273,9 +273,11 @@ class ReducedCurve:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             risk = np.maximum(self._made[3].totals(seen), 0.0)
             found = _convolved(seen, self.reduced.sizes(self._coordinates(seen)), 2 * risk)
-            part = float(np.max(np.where(found == 0, 0.0, found / risk)))
-            found = found / (1 - part) if part < 1 else np.full(found.size, np.inf)
-        return np.interp(steps, seen, np.where(np.isnan(found), np.inf, found))
+            # The risk on the right is the true one: by induction over steps it costs this factor.
+            part = np.maximum.accumulate(np.nan_to_num(np.where(found == 0, 0.0, found / risk), nan=np.inf))
+            found = np.where(part < 1, found / (1 - part), np.inf)
+        known = np.interp(steps, seen, np.where(np.isfinite(found), found, 0.0))
+        return np.where(steps <= seen[np.isfinite(found)].max(initial=-1.0), known, np.inf)
 
     def remainders(self, last: int) -> np.ndarray:
         """What they add up to (T, p) up to a step, were nothing coupled, as large as it weighs there; whitened."""

@@ -28,7 +28,8 @@ ROUNDED = 1e-12  # curvature, over the largest, below which a mode is rounding
 TERMS = PARTS[:3]
 CLOSE = 0.25  # of the allowance: from how near it a maximum over steps is refined
 GONE = 1e-13  # of the start's excess: what is left below that is rounding
-ENOUGH, ROUGH = 2e-3, 0.01  # of the allowance, or of the error itself: how far off an error may be
+ENOUGH, ROUGH = 1e-3, 0.01  # of the allowance, or of the error itself: how far off an error may be
+MOST_ROUNDS = 16  # in which a bound is brought down
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,16 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Error:
-    """The largest error up to the horizon, the step at which it is reached, and by how much it may be off."""
+    """The largest error up to the horizon, the step at which it is reached, and by how much it may be off.
+
+    `least` is what it is proved to be at least, at whatever step.
+    """
 
     size: float
     signed: float
     step: int
     uncertain: float = 0.0
+    least: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,28 +121,30 @@ class Cell:
             self._made[step_size] = self.make(step_size)
         return self._made[step_size]
 
-    def error(self, label: str, step_size: float, near: float = math.inf) -> Error:
+    def error(self, label: str, step_size: float, near: float = math.inf, exact: bool = False) -> Error:
         """Of one limit; infinite where a side has overflowed.
 
         Over a grid of steps; where that is within a factor 1 + CLOSE of `near`, the maximum is refined to rounding.
-        Curves of many modes are known up to a bound, which is brought down to ENOUGH of `near` or ROUGH of the error; in
-        vain, they are made exactly where it could matter on which side of `near` the error lies.
+        Curves of many modes are known up to a bound, which is brought down to ENOUGH of `near` or ROUGH of the error
+        (near the former, of the former) unless the error is proved to be far above `near`; in vain, or with `exact`, all digits are computed where it is
+        open on which side of `near` the error lies.
         """
         steps = self.horizon.steps(step_size)
-        while True:
+        for _ in range(0 if exact else MOST_ROUNDS):
             own, noise = self._reference(step_size, steps)
             other = self._side(self.processes(step_size)[1][label], steps)
             found = self._largest(label, step_size, own, other, noise, near)
-            if not found.uncertain > max(ENOUGH * min(near, 1.0), ROUGH * found.size):
+            close = near / (1 + CLOSE) < found.size < near * (1 + CLOSE)
+            enough = ENOUGH * min(near, 1.0) if close else max(ENOUGH * min(near, 1.0), ROUGH * found.size)
+            if not found.uncertain > enough or found.least > near * (1 + CLOSE):
                 return found
             reduction = self._reductions[0]
             assert reduction is not None  # else nothing is uncertain
             self._own.pop(step_size)
-            if own.reduced is not None and own.reduced.outdated:
-                continue
-            if not reduction.grow([own.reduced, other.reduced], steps):
+            outdated = own.reduced is not None and own.reduced.outdated
+            if not outdated and not reduction.grow([own.reduced, other.reduced], steps):
                 break
-        if abs(found.size - near) > found.uncertain:
+        if not exact and abs(found.size - near) > found.uncertain:
             return found
         own, noise = self._reference(step_size, steps, exact=True)
         other = self._side(self.processes(step_size)[1][label], steps, exact=True)
@@ -163,14 +170,16 @@ class Cell:
         first = values(at, own.found, other.found)
         place = int(np.abs(first).argmax())
         size, uncertain = float(np.abs(first[place])), 0.0
+        surely = size
         if math.isfinite(size) and (own.reduced is not None or other.reduced is not None):
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 off = (other.bound + own.bound * (1 + np.abs(first))) / against(own.found)
-            uncertain = float(np.max(np.abs(first) + np.where(np.isnan(off), np.inf, off))) - size
+            off = np.where(np.isnan(off), np.inf, off)
+            uncertain, surely = float(np.max(np.abs(first) + off)) - size, float(np.max(np.abs(first) - off))
         if not math.isfinite(size) or not near / (1 + CLOSE) < size < near * (1 + CLOSE):
-            return Error(size, float(first[place]), int(at[place]), uncertain)
+            return Error(size, float(first[place]), int(at[place]), uncertain, surely)
         worst = largest(values, steps, 0.0)
-        return Error(worst.size, worst.signed, 0 if worst.step is None else worst.step, uncertain)
+        return Error(worst.size, worst.signed, 0 if worst.step is None else worst.step, uncertain, surely)
 
     def _reference(self, step_size: float, steps: int, exact: bool = False) -> tuple[Side, float]:
         """Excess of SGD, and the part that noise makes where errors are divided by that, else 0."""
