@@ -2,12 +2,13 @@
 
 The risk at step n is a quadratic function of the start, Q_n = (1 - G)^n Q_0 with Q_0 = H / 2, besides what the noise at
 the minimiser adds. G is self-adjoint in the Frobenius product, and of d (d + 1) / 2 numbers the Q_n of all step sizes
-need some hundred at most. So G is projected on a space V that holds Q_0 (Galerkin), and V grows by what is left over,
+need some hundred at most. So G is projected on a space that holds Q_0 (Galerkin), which grows by what is left over,
 
     r_n = Q_(n + 1) - (1 - G) Q_n    of the projected Q,
 
-after the diagonal part of G has let it fade. What that makes of the risk is exactly the sum of <r_i, S_(n - 1 - i)> over
-i < n, with S the true second moments about the minimiser. As S is positive, |<r, S>| <= |H^-1/2 r H^-1/2| <H, S>, so that
+after the diagonal part of G has let it fade. What that makes of the risk is exactly the sum of <r_i, S_(n - 1 - i)>
+over i < n, with S the true second moments about the minimiser. As S is positive, |<r, S>| is at most
+|H^-1/2 r H^-1/2| <H, S>, so that
 
     |error of the risk at n| <= sum_i |H^-1/2 r_i H^-1/2| <H, S_(n - 1 - i)>,
 
@@ -29,10 +30,10 @@ from .linear_maps import pack_symmetric, unpack_symmetric
 from .moment_spectra import Functional
 from .spectral_sums import Factors, SpectralSums
 
-LARGEST_SPACE = 400
+LARGEST_SPACE = 600
 DIAGONALS = 60  # times of the uncoupled start, of which the first directions are made
 KEPT = 1e-7  # of the largest singular value: a direction of those
-FIRST, EVEN = 24, 12  # times at which a curve's remainder is looked at for new directions, evenly in their logarithm, evenly
+FIRST, EVEN = 24, 12  # times, evenly in their logarithm and evenly, at which remainders are looked at for directions
 LEADING, MOST_NEW = 0.02, 30  # part of the largest singular value, count: new directions of one extension
 DEPENDENT = 1e-10  # part of a direction that is outside the space, below which it is none
 LOOKS = 48  # steps at which a bound is evaluated

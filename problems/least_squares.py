@@ -247,7 +247,6 @@ class LeastSquares(QuadraticProblem):
         (1/n) sum a_i a_i^T E r_i^2 - E grad L grad L^T, where r_i is the residual; the ridge shifts every
         sample's gradient alike and drops out.
         """
-        d = self.dimension
         if not second.any() and not mean.any():
             return self._noise_at_minimiser
         return self._noise(second, mean)

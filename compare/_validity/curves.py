@@ -29,7 +29,8 @@ TERMS = PARTS[:3]
 CLOSE = 0.25  # of the allowance: from how near it a maximum over steps is refined
 GONE = 1e-13  # of the start's excess: what is left below that is rounding
 ENOUGH, ROUGH = 1e-3, 0.01  # of the allowance, or of the error itself: how far off an error may be
-MOST_ROUNDS = 16  # in which a bound is brought down
+BEARABLE = 5e-3  # of the allowance, where a bound does not come down any more
+PATIENCE = 6  # rounds in which a bound must halve
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class Cell:
     _made: dict[float, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
     _own: dict[float, tuple[Side, float]] = field(default_factory=dict)
     _reductions: list[Reduction | None] = field(default_factory=list)
+    _stuck: float = math.inf  # step size from which on the space does not grow: what blows up would fill it
 
     def processes(self, step_size: float) -> tuple[Any, dict[str, Any]]:
         """SGD and its limits there."""
@@ -125,12 +127,12 @@ class Cell:
         """Of one limit; infinite where a side has overflowed.
 
         Over a grid of steps; where that is within a factor 1 + CLOSE of `near`, the maximum is refined to rounding.
-        Curves of many modes are known up to a bound, which is brought down to ENOUGH of `near` or ROUGH of the error
-        (near the former, of the former) unless the error is proved to be far above `near`; in vain, or with `exact`, all digits are computed where it is
-        open on which side of `near` the error lies.
+        Curves of many modes are known up to a bound. It is brought down to ENOUGH of `near`, or far from that to ROUGH
+        of the error, unless the error is proved to be far above. Where it stays larger, and it is open on which side of
+        `near` the error lies, or with `exact`, curves are made to rounding.
         """
-        steps = self.horizon.steps(step_size)
-        for _ in range(0 if exact else MOST_ROUNDS):
+        steps, seen = self.horizon.steps(step_size), list[float]()
+        while not exact:
             own, noise = self._reference(step_size, steps)
             other = self._side(self.processes(step_size)[1][label], steps)
             found = self._largest(label, step_size, own, other, noise, near)
@@ -141,11 +143,15 @@ class Cell:
             reduction = self._reductions[0]
             assert reduction is not None  # else nothing is uncertain
             self._own.pop(step_size)
-            outdated = own.reduced is not None and own.reduced.outdated
-            if not outdated and not reduction.grow([own.reduced, other.reduced], steps):
+            if own.reduced is not None and own.reduced.outdated:
+                continue
+            seen.append(found.uncertain)
+            if len(seen) > PATIENCE and not seen[-1] < 0.5 * seen[-1 - PATIENCE]:
+                self._stuck = min(self._stuck, step_size)
+            if step_size >= self._stuck or not reduction.grow([own.reduced, other.reduced], steps):
+                if found.uncertain <= BEARABLE * near or abs(found.size - near) > found.uncertain:
+                    return found
                 break
-        if not exact and abs(found.size - near) > found.uncertain:
-            return found
         own, noise = self._reference(step_size, steps, exact=True)
         other = self._side(self.processes(step_size)[1][label], steps, exact=True)
         return self._largest(label, step_size, own, other, noise, near)

@@ -18,7 +18,7 @@ from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from ..capabilities import has_moments, one_blas_thread
-from .crossings import ACCURATE, Found, components
+from .crossings import ACCURATE, Component, Found, components
 from .curves import SCALES, UNITS, Cell, Horizon
 from .result import NO_COMPONENT, Validity
 from .sampled import GROUPS, SampledCell, end_of
@@ -276,11 +276,11 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[s
     first = found.first
     place = found.smallest[0] if first is None else first.high
     worst = cell.error(label, place, within)
-    low, high = (0.0, 0.0) if first is None else _ends(cell, label, place, within, worst.uncertain)
+    low, high = (0.0, 0.0) if first is None else _ends(cell, label, first, within, worst.uncertain)
     return {
         "boundary": 0.0 if first is None else first.high,
         "low": low,
-        "high": math.inf if first is not None and first.open else high,
+        "high": high,
         "status": NO_COMPONENT if first is None else "at least" if first.open else "",
         "step": worst.step,
         "steps": cell.horizon.steps(place),
@@ -291,10 +291,11 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[s
     }
 
 
-def _ends(cell: Cell, label: str, end: float, within: float, uncertain: float) -> tuple[float, float]:
+def _ends(cell: Cell, label: str, first: Component, within: float, uncertain: float) -> tuple[float, float]:
     """Step sizes between which the error crosses its allowance, to the accuracy of a root or by bounds of the error."""
-    if not uncertain:
-        return (1 - ACCURATE) * end, (1 + ACCURATE) * end
+    end = first.high
+    if first.open or not uncertain:
+        return (1 - ACCURATE) * end, math.inf if first.open else (1 + ACCURATE) * end
     wide = max(ACCURATE, uncertain / within)
     for place in range(WIDER):
         wide, last = 2 * wide, place + 1 == WIDER

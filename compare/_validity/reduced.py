@@ -1,4 +1,4 @@
-"""Curves of many modes on finite data, at all step sizes of a cell from one small space, with bounds of their errors."""
+"""Curves of many modes on finite data: all step sizes of a cell from one small space, with bounds of their errors."""
 
 from __future__ import annotations
 
