@@ -257,8 +257,9 @@ class SecondMoments:
         """In one go, of plain SGD on many modes of finite data; None of anything else."""
         equations, h = self.equations_at(1.0), self.problem.eigenvalues
         noise, k = equations.noise, self.problem.curvatures
-        plain = isinstance(noise, SampledNoise) and equations.discrete and equations.spectral
-        if not plain or self.increments != 1 or k.min() < 0 or (equations.mean_decays != k).any():
+        if not isinstance(noise, SampledNoise) or not (equations.discrete and equations.spectral):
+            return None
+        if self.increments != 1 or k.min() < 0 or (equations.mean_decays != k).any():
             return None
         r = noise.eigenvalues.size
         if equations.noise_scale != 1.0 or r * (r + 1) // 2 <= SMALL_LOOP or k[:r].min() <= 0 or not h.any():

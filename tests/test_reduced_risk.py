@@ -88,6 +88,22 @@ def test_ends_lie_where_the_whole_spectrum_has_them(monkeypatch):
     assert fast["term"].values.tolist() == slow["term"].values.tolist()
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_hundred_columns_agree_with_the_krylov_space_of_one_step_size(place):
+    """Assert, of 5050 numbers of a second moment, the bound, and 1e-6 of each excess from fewer than 60 directions."""
+    data, x0 = problems.LeastSquares.gaussian(2000, 100, 1.0, noise=0.5, ridge=0.1), np.zeros(100)
+    sgd = discrete.SGD(data, 0.08, 1)
+    process = [sgd, diffusions.ModifiedEquation.of(sgd)][place]
+    made, steps = Reduction.of(data, x0, 28.0), grid(350)
+    while float(np.max(made.curve(process).error(steps) / made.curve(process)(steps))) > 1e-4:
+        assert made.grow([made.curve(process)], 350)
+    found, right = made.curve(process), process.second_moments.risk_curve(x0, steps, data.least_risk)(steps)
+    assert len(made.risk.space) < 60
+    assert (np.abs(found(steps) - right) <= found.error(steps)).all()
+    assert found(steps) == pytest.approx(right, rel=1e-6)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 60])
 def test_the_threshold_of_one_eigenproblem_is_that_of_a_root(batch_size):
     """Assert 1e-11; the control: another batch size."""

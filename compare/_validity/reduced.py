@@ -55,9 +55,11 @@ class Reduction:
         """Excess of the expected risk by the space as it is; None where other moments close, or other equations do."""
         if process.problem is not self.problem or isinstance(process.step_size, StepSizes):
             return None
-        made = getattr(process, "second_moments", None)
-        equations = None if made is None else made.equations
-        if equations is None or made.increments != 1 or not isinstance(equations.noise, SampledNoise):
+        made: Any = getattr(process, "second_moments", None)
+        if made is None:
+            return None
+        equations = made.equations
+        if made.increments != 1 or not isinstance(equations.noise, SampledNoise):
             return None
         return self.risk.curve(equations) if equations.spectral else None
 
