@@ -19,7 +19,7 @@ import numpy as np
 from .cost import check_memory
 from .errors import OutOfReach
 from .linear_maps import pack_symmetric, unpack_symmetric
-from .noise_maps import NoiseMap, RankOneNoise
+from .noise_maps import ConstantNoise, NoiseMap, RankOneNoise
 from .rank_one_spectrum import RankOneSpectrum
 from .spectral_sums import Factors, SpectralSums, divided
 
@@ -27,6 +27,7 @@ LARGEST_KRYLOV = 3000
 KRYLOV_BLOCK = 100  # vectors between two looks at the risk
 SETTLED = 1e-12  # change of a value between two looks, relative to itself, that is taken for rounding
 FAR = 2.0**200
+APART_FROM = 50  # modes from which on what is driven is taken apart
 GONE = 1e-18  # of the largest value: what is smaller has faded
 
 
@@ -88,7 +89,9 @@ class MomentSpectra:
         A Krylov space is made as large as `times` need; others are not to lie beyond the last of them. With `poisson`
         steps fall at the times of a Poisson process of rate 1: a step's map M becomes the generator M - 1.
         """
-        if spread.ndim == 1:
+        if isinstance(self.equations.noise, ConstantNoise):
+            sums = self._still_risk(mean, spread, functional)
+        elif spread.ndim == 1:
             sums = self._rank_one_risk(mean, spread, functional)
         elif krylov:
             sums = self._krylov_risk(mean, spread, times, functional)
@@ -106,6 +109,16 @@ class MomentSpectra:
             return np.asarray(linear + functional.constant + sums.totals(np.asarray(times)))
 
         return risk
+
+    def _still_risk(self, mean: np.ndarray, variances: np.ndarray, functional: Functional) -> SpectralSums:
+        """Of a noise that is the same everywhere: every mode by itself."""
+        noise: Any = self.equations.noise
+        decays, weights = self.equations.mean_decays, 0.5 * functional.weights
+        entered = self.equations.noise_scale * np.diagonal(noise.covariance)
+        return SpectralSums(
+            self.together(decays, decays), self.equations.discrete, weights * (variances + mean**2), weights * entered,
+            decays, None,
+        )  # fmt: skip
 
     def _rank_one_risk(self, mean: np.ndarray, variances: np.ndarray, functional: Functional) -> SpectralSums:
         """The functional's part of each eigenvector; weights of the risk lie along the root, so none is left out."""
@@ -126,7 +139,7 @@ class MomentSpectra:
                 driven += (spectrum.vectors() * read).T * alone
         return SpectralSums(
             spectrum.decays, self.equations.discrete, read * start, read * (enters * noise.floor + still),
-            self.equations.mean_decays, driven,
+            self.equations.mean_decays, driven, mean.size > APART_FROM,
         )  # fmt: skip
 
     @cached_property

@@ -23,6 +23,7 @@ from .threads import thread_pool, threads_of
 NEAR = 1.0  # exponents that differ by less are taken by expm1
 BLOCK = 2**20  # numbers of a table of powers: 8 MB
 PARALLEL = 200_000  # pairs from which on threads share a sum
+APART = 1e-3  # relative difference of decays from which on a divided difference is taken apart
 
 
 @compiled
@@ -130,6 +131,9 @@ class SpectralSums:
     start, constant : (A,) arrays
     fadings : (J,) array
     driven : (A, J) array, or None where nothing fades
+    apart : bool
+        Whether `totals` may take divided differences of unlike decays apart: A + J powers a time instead of A J
+        quotients, at the price of some three digits of what is driven.
     """
 
     decays: np.ndarray
@@ -138,6 +142,7 @@ class SpectralSums:
     constant: np.ndarray
     fadings: np.ndarray
     driven: np.ndarray | None
+    apart: bool = False
 
     @cached_property
     def _factors(self) -> tuple[Factors, Factors]:
@@ -171,6 +176,8 @@ class SpectralSums:
     def _driven_totals(self, times: np.ndarray, weights: np.ndarray) -> np.ndarray:
         own, other = self._factors
         found, driven = np.empty(len(times)), np.zeros((len(times), self.decays.size))
+        if self.apart:
+            return self._totals_apart(times)
         if weights.size > PARALLEL:  # the rows of one time are enough for all threads
             return np.array([self.at(time).sum() for time in times])
         with np.errstate(over="ignore", invalid="ignore"):
@@ -183,6 +190,35 @@ class SpectralSums:
             each += np.where(self.constant == 0, 0.0, sums * self.constant)
             found[:] = (each + driven).sum(axis=1)
         return found
+
+    def _totals_apart(self, times: np.ndarray) -> np.ndarray:
+        (own, other), (left, right, near) = self._factors, self._taken_apart
+        found = np.zeros(len(times)) if near is None else near.totals(times)
+        with np.errstate(over="ignore", invalid="ignore"):
+            powers, sums = own.table(times)
+            for table, weights in (
+                (powers, self.start + left), (sums, self.constant), (other.table(times)[0], -right)
+            ):  # fmt: skip
+                found += table[:, weights != 0] @ weights[weights != 0]
+        return found
+
+    @cached_property
+    def _taken_apart(self) -> tuple[np.ndarray, np.ndarray, SpectralSums | None]:
+        """Weights of the powers of either decay (A,), (J,), and what is left of pairs that are too near for that."""
+        weights = self.driven
+        assert weights is not None
+        gaps = self.fadings - self.decays[:, None]
+        near = np.abs(gaps) <= APART * np.maximum(np.abs(self.fadings), np.abs(self.decays)[:, None])
+        parts = np.where(near, 0.0, weights) / np.where(near, 1.0, gaps)
+        rows, columns = near.any(axis=1), near.any(axis=0)
+        rest = None
+        if rows.any():
+            nothing = np.zeros(int(rows.sum()))
+            rest = SpectralSums(
+                self.decays[rows], self.discrete, nothing, nothing, self.fadings[columns],
+                np.where(near, weights, 0.0)[np.ix_(rows, columns)],
+            )  # fmt: skip
+        return parts.sum(axis=1), parts.sum(axis=0), rest
 
     def _driven(self, time: float, own: Factors, other: Factors) -> np.ndarray:
         weights, out = self.driven, np.empty(self.decays.size)

@@ -246,6 +246,19 @@ class LeastSquares(QuadraticProblem):
         (1/n) sum a_i a_i^T E r_i^2 - E grad L grad L^T, where r_i is the residual; the ridge shifts every
         sample's gradient alike and drops out.
         """
+        if not second.any() and not mean.any():
+            return self._noise_at_minimiser
+        return self._noise(second, mean)
+
+    @cached_property
+    def _noise_at_minimiser(self) -> np.ndarray:
+        """At each step size it is asked for again."""
+        d = self.dimension
+        found = self._noise(np.zeros((d, d)), np.zeros(d))
+        found.setflags(write=False)
+        return found
+
+    def _noise(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         d = self.dimension
         moments = np.empty((d + 1, d + 1))
         moments[:d, :d], moments[d, :d], moments[:d, d], moments[d, d] = second, mean, mean, 1.0

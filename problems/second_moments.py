@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 SchemeAt = Callable[[float], MomentMap]  # one increment of a scheme at a step size
 QUANTITIES = ("mean", "covariance", "risk")
 LOOKS = 10  # how often a curve is looked at in as many places as it is made for
+SMALL_LOOP = 150  # numbers of a noise that feeds itself, up to which all eigenvalues are as cheap
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,9 +247,23 @@ class SecondMoments:
             return self.equations_at(step_size).feedback.spectral_radius()
 
         if not np.isinf(self.mean_threshold):
-            return threshold_below(radius_at, self.mean_threshold)
+            found = self._threshold_of_samples()
+            return found if found is not None else threshold_below(radius_at, self.mean_threshold)
         largest = float(self.problem.curvatures.max())
         return threshold_from(radius_at, 1 / largest, self.proportional) if largest > 0 else np.inf
+
+    def _threshold_of_samples(self) -> float | None:
+        """In one go, of plain SGD on many modes of finite data; None of anything else."""
+        equations, h = self.equations_at(1.0), self.problem.eigenvalues
+        noise, k = equations.noise, self.problem.curvatures
+        if not isinstance(noise, SampledNoise) or not (equations.discrete and equations.spectral):
+            return None
+        if self.increments != 1 or k.min() < 0 or (equations.mean_decays != k).any():
+            return None
+        r = noise.eigenvalues.size
+        if equations.noise_scale != 1.0 or r * (r + 1) // 2 <= SMALL_LOOP or k[:r].min() <= 0 or not h.any():
+            return None
+        return min(mean_square.threshold(noise.features(), k[:r], noise.factor), self.mean_threshold)
 
     def scheme_settles(self, scheme_at: SchemeAt) -> bool | None:
         """Whether mean and second moment of a scheme settle at the step size; None where that takes long to decide."""
@@ -327,7 +342,8 @@ class SecondMoments:
             d, variances = self.problem.dimension, isinstance(equations.noise, RankOneNoise)
             whole = variances or d * (d + 1) // 2 <= LARGEST_PACKED
             route = replace(route, method=Method.EIGENPROBLEM if whole else Method.KRYLOV)
-        if route.method in (Method.EIGENPROBLEM, Method.KRYLOV):
+        leaps = route.method in (Method.EIGENPROBLEM, Method.KRYLOV)
+        if leaps or (route.method is Method.ENTRIES and not equations.discrete):
             modes, each = self.problem.to_modes(mean), self.increments
             curve = self._curve(MomentSpectra(equations), modes, covariance, each * times, route, above, poisson)
             return lambda steps: curve(each * steps)

@@ -14,11 +14,13 @@ from sgdlimits.ensembles.initial import initial_moments
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.exact.moment_spectra import Functional
 from sgdlimits.exact.noiseless_risk import noiseless_risk
+from sgdlimits.exact.reduced_risk import ReducedCurve
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .._bounds.curves import LONGEST, Values, grid, largest
 from .._laws.budget import PARTS, obstacle
 from ..capabilities import risk_floor
+from .reduced import Reduction
 
 SCALES = ("excess", "noise", "risk")
 UNITS = ("relaxation times", "gradient-flow time")
@@ -26,6 +28,9 @@ ROUNDED = 1e-12  # curvature, over the largest, below which a mode is rounding
 TERMS = PARTS[:3]
 CLOSE = 0.25  # of the allowance: from how near it a maximum over steps is refined
 GONE = 1e-13  # of the start's excess: what is left below that is rounding
+ENOUGH, ROUGH = 1e-3, 0.01  # of the allowance, or of the error itself: how far off an error may be
+BEARABLE = 5e-3  # of the allowance, where a bound does not come down any more
+PATIENCE = 6  # rounds in which a bound must halve
 
 
 @dataclass(frozen=True)
@@ -69,11 +74,26 @@ class Horizon:
 
 @dataclass(frozen=True)
 class Error:
-    """The largest error up to the horizon, and the step at which it is reached."""
+    """The largest error up to the horizon, the step at which it is reached, and by how much it may be off.
+
+    `least` is what it is proved to be at least, at whatever step.
+    """
 
     size: float
     signed: float
     step: int
+    uncertain: float = 0.0
+    least: float = 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """The excess of a process, as a function of steps and on the grid; `bound` (grid,) of its errors, 0 where exact."""
+
+    values: Values
+    found: np.ndarray
+    bound: np.ndarray | float = 0.0
+    reduced: ReducedCurve | None = None
 
 
 @dataclass
@@ -93,8 +113,9 @@ class Cell:
     x0: Any
     scale: str
     _made: dict[float, tuple[Any, dict[str, Any]]] = field(default_factory=dict)
-    _own: dict[float, tuple[Values, np.ndarray, float]] = field(default_factory=dict)
-    _least: dict[float, float] = field(default_factory=dict)
+    _own: dict[float, tuple[Side, float]] = field(default_factory=dict)
+    _reductions: list[Reduction | None] = field(default_factory=list)
+    _stuck: float = math.inf  # step size from which on the space does not grow: what blows up would fill it
 
     def processes(self, step_size: float) -> tuple[Any, dict[str, Any]]:
         """SGD and its limits there."""
@@ -102,45 +123,94 @@ class Cell:
             self._made[step_size] = self.make(step_size)
         return self._made[step_size]
 
-    def error(self, label: str, step_size: float, near: float = math.inf) -> Error:
+    def error(self, label: str, step_size: float, near: float = math.inf, exact: bool = False) -> Error:
         """Of one limit; infinite where a side has overflowed.
 
         Over a grid of steps; where that is within a factor 1 + CLOSE of `near`, the maximum is refined to rounding.
+        Curves of many modes are known up to a bound. It is brought down to ENOUGH of `near`, or far from that to ROUGH
+        of the error, unless the error is proved to be far above. Where it stays larger, and it is open on which side of
+        `near` the error lies, or with `exact`, curves are made to rounding.
         """
-        _, limits = self.processes(step_size)
-        steps = self.horizon.steps(step_size)
-        own, mine, noise = self._reference(step_size, steps)
-        other = curve(limits[label], self.x0, steps)
-        least = self._least[step_size]
-        base = risk_floor(limits[label].problem) or 0.0 if self.scale == "risk" else 0.0
+        steps, seen = self.horizon.steps(step_size), list[float]()
+        while not exact:
+            own, noise = self._reference(step_size, steps)
+            other = self._side(self.processes(step_size)[1][label], steps)
+            found = self._largest(label, step_size, own, other, noise, near)
+            close = near / (1 + CLOSE) < found.size < near * (1 + CLOSE)
+            enough = ENOUGH * min(near, 1.0) if close else max(ENOUGH * min(near, 1.0), ROUGH * found.size)
+            if not found.uncertain > enough or found.least > near * (1 + CLOSE):
+                return found
+            reduction = self._reductions[0]
+            assert reduction is not None  # else nothing is uncertain
+            self._own.pop(step_size)
+            if own.reduced is not None and own.reduced.outdated:
+                continue
+            seen.append(found.uncertain)
+            if len(seen) > PATIENCE and not seen[-1] < 0.5 * seen[-1 - PATIENCE]:
+                self._stuck = min(self._stuck, step_size)
+            if step_size >= self._stuck or not reduction.grow([own.reduced, other.reduced], steps):
+                if found.uncertain <= BEARABLE * near or abs(found.size - near) > found.uncertain:
+                    return found
+                break
+        own, noise = self._reference(step_size, steps, exact=True)
+        other = self._side(self.processes(step_size)[1][label], steps, exact=True)
+        return self._largest(label, step_size, own, other, noise, near)
 
-        def values(at: np.ndarray, mine: np.ndarray | None = None) -> np.ndarray:
-            mine = own(at) if mine is None else mine
+    def _largest(self, label: str, step_size: float, own: Side, other: Side, noise: float, near: float) -> Error:
+        steps = self.horizon.steps(step_size)
+        problem = self.processes(step_size)[1][label].problem
+        base = risk_floor(problem) or 0.0 if self.scale == "risk" else 0.0
+        least = GONE * float(own.found[0])
+
+        def against(mine: np.ndarray) -> np.ndarray | float:
+            return np.maximum(mine + base, least) if noise == 0 else noise
+
+        def values(at: np.ndarray, mine: np.ndarray | None = None, theirs: np.ndarray | None = None) -> np.ndarray:
+            mine = own.values(at) if mine is None else mine
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                gap = other(at) - mine
-                found = np.where(gap == 0, 0.0, gap / (np.maximum(mine + base, least) if noise == 0 else noise))
+                gap = (other.values(at) if theirs is None else theirs) - mine
+                found = np.where(gap == 0, 0.0, gap / against(mine))
             return np.where(np.isnan(found), np.inf, found)
 
         at = grid(steps)
-        first = values(at, mine)
+        first = values(at, own.found, other.found)
         place = int(np.abs(first).argmax())
-        size = float(np.abs(first[place]))
+        size, uncertain = float(np.abs(first[place])), 0.0
+        surely = size
+        if math.isfinite(size) and (own.reduced is not None or other.reduced is not None):
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                off = (other.bound + own.bound * (1 + np.abs(first))) / against(own.found)
+            off = np.where(np.isnan(off), np.inf, off)
+            uncertain, surely = float(np.max(np.abs(first) + off)) - size, float(np.max(np.abs(first) - off))
         if not math.isfinite(size) or not near / (1 + CLOSE) < size < near * (1 + CLOSE):
-            return Error(size, float(first[place]), int(at[place]))
+            return Error(size, float(first[place]), int(at[place]), uncertain, surely)
         worst = largest(values, steps, 0.0)
-        return Error(worst.size, worst.signed, 0 if worst.step is None else worst.step)
+        return Error(worst.size, worst.signed, 0 if worst.step is None else worst.step, uncertain, surely)
 
-    def _reference(self, step_size: float, steps: int) -> tuple[Values, np.ndarray, float]:
-        """Excess of SGD, on the grid too, and the part that noise makes where errors are divided by that, else 0."""
-        if step_size not in self._own:
+    def _reference(self, step_size: float, steps: int, exact: bool = False) -> tuple[Side, float]:
+        """Excess of SGD, and the part that noise makes where errors are divided by that, else 0."""
+        if exact or step_size not in self._own:
             sgd, _ = self.processes(step_size)
-            own = curve(sgd, self.x0, steps)
-            mine, noise = own(grid(steps)), 0.0
-            self._least[step_size] = GONE * float(mine[0])
+            own, noise = self._side(sgd, steps, exact), 0.0
             if self.scale == "noise":
-                noise = float(np.abs(mine - without_noise(sgd, self.x0)(grid(steps))).max())
-            self._own[step_size] = own, mine, noise
+                noise = float(np.abs(own.found - without_noise(sgd, self.x0)(grid(steps))).max())
+            self._own[step_size] = own, noise
         return self._own[step_size]
+
+    def _side(self, process: Any, steps: int, exact: bool = False) -> Side:
+        at = grid(steps)
+        reduced = None if exact else self._reduced(process)
+        if reduced is not None:
+            return Side(reduced, reduced(at), reduced.error(at), reduced)
+        made = curve(process, self.x0, steps)
+        return Side(made, made(at))
+
+    def _reduced(self, process: Any) -> ReducedCurve | None:
+        """By the space of the cell, where there is one; what noise makes is too small a part for it."""
+        if not self._reductions:
+            other = self.scale == "noise" or not hasattr(process, "problem")
+            self._reductions.append(None if other else Reduction.of(process.problem, self.x0, self.horizon.length))
+        return None if self._reductions[0] is None else self._reductions[0].curve(process)
 
     def term(self, label: str, step_size: float, step: int) -> str:
         """The term of the error budget that is the largest at a step; "" where there is no budget."""
@@ -151,7 +221,10 @@ class Cell:
         at = np.array([step])
         middle = ModifiedEquation(sgd.problem, sgd.step_size, sgd.batch_size, limit.drift_order, sgd.label_noise)
         chain = [sgd, replace(sgd, sampling="with_replacement"), middle, limit]
-        found = np.array([curve(process, self.x0, step)(at)[0] for process in chain])
+        reduced = [self._reduced(process) for process in chain]
+        found = np.array([
+            (curve(process, self.x0, step) if small is None else small)(at)[0] for process, small in zip(chain, reduced)
+        ])  # fmt: skip
         parts = np.diff(found)
         return TERMS[int(np.abs(parts).argmax())] if np.isfinite(parts).all() else ""
 

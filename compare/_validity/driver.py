@@ -18,7 +18,7 @@ from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from ..capabilities import has_moments, one_blas_thread
-from .crossings import ACCURATE, Found, components
+from .crossings import ACCURATE, Component, Found, components
 from .curves import SCALES, UNITS, Cell, Horizon
 from .result import NO_COMPONENT, Validity
 from .sampled import GROUPS, SampledCell, end_of
@@ -26,6 +26,7 @@ from .sampled import GROUPS, SampledCell, end_of
 DECADES, POINTS = 4, 25  # of the scan below the mean threshold
 MOST_CELLS = 10**4
 FEWEST = 200  # paths
+WIDER = 6  # doublings of an interval about an end
 TRIAL = 1e-12  # a step size at which every recurrence can be asked for its thresholds
 
 
@@ -274,12 +275,12 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[s
     found: Found = components(error, scan, within)
     first = found.first
     place = found.smallest[0] if first is None else first.high
-    error_of_end = 0.0 if first is None else ACCURATE * first.high
     worst = cell.error(label, place, within)
+    low, high = (0.0, 0.0) if first is None else _ends(cell, label, first, within, worst.uncertain)
     return {
         "boundary": 0.0 if first is None else first.high,
-        "low": max(0.0, place - error_of_end) if first else 0.0,
-        "high": 0.0 if first is None else math.inf if first.open else place + error_of_end,
+        "low": low,
+        "high": high,
         "status": NO_COMPONENT if first is None else "at least" if first.open else "",
         "step": worst.step,
         "steps": cell.horizon.steps(place),
@@ -288,6 +289,21 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[s
         "error": np.array([error(float(size)) for size in scan]),
         "others": [(other.low, other.high) for other in found.others],
     }
+
+
+def _ends(cell: Cell, label: str, first: Component, within: float, uncertain: float) -> tuple[float, float]:
+    """Step sizes between which the error crosses its allowance, to the accuracy of a root or by bounds of the error."""
+    end = first.high
+    if first.open or not uncertain:
+        return (1 - ACCURATE) * end, math.inf if first.open else (1 + ACCURATE) * end
+    wide = max(ACCURATE, uncertain / within)
+    for place in range(WIDER):
+        wide, last = 2 * wide, place + 1 == WIDER
+        low, high = end / (1 + wide), end * (1 + wide)
+        below, above = (cell.error(label, size, within, exact=last) for size in (low, high))
+        if below.size + below.uncertain <= within <= above.size - above.uncertain:
+            return low, high
+    return 0.0, math.inf
 
 
 def _result(

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..results import Result
 from ..text_table import NOTHING, TextTable, number
+from .crossings import ACCURATE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,6 +68,13 @@ class Validity(Result):
                 rows.append(row)
         return rows
 
+    def _accuracy(self) -> str:
+        """Half of the widest interval of an end, relative; of many modes that of bounds."""
+        data = self.dataset
+        with np.errstate(invalid="ignore", divide="ignore"):
+            wide = ((data["high"] - data["low"]) / (2 * data["boundary"])).values
+        return number(float(np.max(wide, where=np.isfinite(wide), initial=ACCURATE)), 1)
+
     def _cell(self, place: int) -> str:
         settings = [(name, self.dataset[name].values[place]) for name in self.names]
         return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in settings) or "all"
@@ -90,10 +98,11 @@ class Validity(Result):
             f"From {told['paths']} paths: an end has a 95 % interval, by the jackknife over groups of paths, of an "
             "error that is taken to grow with the step size below it."
             if sampled
-            else "Exact: nothing is sampled; an end is found to 1e-7 of itself. The end is that of the step sizes that "
-            "begin at 0. of threshold: of the exact mean-square threshold of SGD. at step: where the allowance is used "
-            "up there, of so many steps of the horizon. breaks first: the largest term of the error budget there (step "
-            "size: noise and drift of a finite step; closure: what the limit has in place of the true covariance)."
+            else f"Exact: nothing is sampled; an end is found to {self._accuracy()} of itself. The end is that of the "
+            "step sizes that begin at 0. of threshold: of the exact mean-square threshold of SGD. at step: where the "
+            "allowance is used up there, of so many steps of the horizon. breaks first: the largest term of the error "
+            "budget there (step size: noise and drift of a finite step; closure: what the limit has in place of the true "
+            "covariance)."
         ]
         none = [row for row in self.table() if row["status"] == NO_COMPONENT]
         for process in dict.fromkeys(row["process"] for row in none):

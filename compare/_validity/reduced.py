@@ -1,0 +1,69 @@
+"""Curves of many modes on finite data: all step sizes of a cell from one small space, with bounds of their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sgdlimits.ensembles.initial import initial_moments
+from sgdlimits.exact.moment_spectra import Functional
+from sgdlimits.exact.noise_maps import SampledNoise
+from sgdlimits.exact.reduced_risk import ReducedCurve, ReducedRisk
+from sgdlimits.exact.routes import APART, SMALLEST_KRYLOV
+from sgdlimits.exact.schedules import StepSizes
+from sgdlimits.problems.least_squares import LeastSquares
+
+from ..capabilities import risk_floor
+
+
+@dataclass(frozen=True, eq=False)
+class Reduction:
+    """The space of one problem and start, which all processes of a cell share.
+
+    Attributes
+    ----------
+    problem : LeastSquares
+    risk : ReducedRisk
+    """
+
+    problem: LeastSquares
+    risk: ReducedRisk
+
+    @classmethod
+    def of(cls, problem: Any, x0: Any, length: float) -> Reduction | None:
+        """None where a whole spectrum is as cheap, or modes are so unlike that rounding would drown some."""
+        if not isinstance(problem, LeastSquares):
+            return None
+        r = problem.rank
+        h, k = problem.eigenvalues[:r], problem.curvatures[:r]
+        if r * (r + 1) // 2 <= SMALLEST_KRYLOV or h[-1] < APART * h[0] or k.min() <= 0:
+            return None
+        problem.check_centre()
+        mean, covariance = initial_moments(x0, problem.dimension)
+        modes, vectors = problem.to_modes(mean)[:r], problem.eigenvectors[:, :r]
+        above = problem.risk_at_minimiser - (risk_floor(problem) or 0.0)
+        return cls(problem, ReducedRisk(
+            problem.range_modes, problem.residuals_at_minimiser, k, modes,
+            vectors.T @ covariance @ vectors + np.outer(modes, modes), Functional(above, problem.risk_slope[:r], h),
+            length,
+        ))  # fmt: skip
+
+    def curve(self, process: Any) -> ReducedCurve | None:
+        """Excess of the expected risk by the space as it is; None where other moments close, or other equations do."""
+        if process.problem is not self.problem or isinstance(process.step_size, StepSizes):
+            return None
+        made: Any = getattr(process, "second_moments", None)
+        if made is None:
+            return None
+        equations = made.equations
+        if made.increments != 1 or not isinstance(equations.noise, SampledNoise):
+            return None
+        return self.risk.curve(equations) if equations.spectral else None
+
+    def grow(self, curves: Sequence[ReducedCurve | None], last: int) -> bool:
+        """By what these leave over; whether it did."""
+        found = [curve for curve in curves if curve is not None]
+        return bool(found) and self.risk.extend(found, [last] * len(found))
