@@ -26,6 +26,8 @@ ROUNDED = 1e-12  # curvature, over the largest, below which a mode is rounding
 TERMS = PARTS[:3]
 CLOSE = 0.25  # of the allowance: from how near it a maximum over steps is refined
 GONE = 1e-13  # of the start's excess: what is left below that is rounding
+LOST = 1e-15  # of the least risk, from which an excess is told
+SHIFTED = 1e-26  # of the excess at the origin: what rounding of a minimiser leaves of it
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Horizon:
         return cls(horizon / float(moving.min()))
 
     def steps(self, step_size: float) -> int:
-        """Steps of that size."""
+        """Steps of that size, the last one at the horizon or past it."""
         count = math.ceil(self.length / step_size - 1e-9)
         if count > LONGEST:
             raise OutOfReach(
@@ -65,6 +67,23 @@ class Horizon:
                 "a shorter horizon, or a larger ridge"
             )
         return max(1, count)
+
+    def reached(self, step_size: float, values: Values) -> Values:
+        """Values at steps, the last one's where the horizon falls between it and the one before: linear there.
+
+        A horizon of whole steps would jump with the step size, and errors with it.
+        """
+        last = self.steps(step_size)
+        part = min(self.length / step_size - (last - 1), 1.0)
+
+        def found(at: np.ndarray) -> np.ndarray:
+            given = values(at)
+            if part == 1 or at[-1] != last:
+                return given
+            before = given[-2] if at.size > 1 and at[-2] == last - 1 else values(at[-1:] - 1)[0]
+            return np.append(given[:-1], part * given[-1] + (1 - part) * before)
+
+        return found
 
 
 @dataclass(frozen=True)
@@ -114,31 +133,35 @@ class Cell:
         least = self._least[step_size]
         base = risk_floor(limits[label].problem) or 0.0 if self.scale == "risk" else 0.0
 
-        def values(at: np.ndarray, mine: np.ndarray | None = None) -> np.ndarray:
-            mine = own(at) if mine is None else mine
+        known = places(steps)
+
+        def at_steps(at: np.ndarray) -> np.ndarray:
+            ours = mine if at is known else own(at)
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                gap = other(at) - mine
-                found = np.where(gap == 0, 0.0, gap / (np.maximum(mine + base, least) if noise == 0 else noise))
+                gap = other(at) - ours
+                found = np.where(gap == 0, 0.0, gap / (np.maximum(ours + base, least) if math.isnan(noise) else noise))
             return np.where(np.isnan(found), np.inf, found)
 
-        at = grid(steps)
-        first = values(at, mine)
+        values = self.horizon.reached(step_size, at_steps)
+        first = values(known)
         place = int(np.abs(first).argmax())
         size = float(np.abs(first[place]))
         if not math.isfinite(size) or not near / (1 + CLOSE) < size < near * (1 + CLOSE):
-            return Error(size, float(first[place]), int(at[place]))
+            return Error(size, float(first[place]), int(known[place]))
         worst = largest(values, steps, 0.0)
         return Error(worst.size, worst.signed, 0 if worst.step is None else worst.step)
 
     def _reference(self, step_size: float, steps: int) -> tuple[Values, np.ndarray, float]:
-        """Excess of SGD, on the grid too, and the part that noise makes where errors are divided by that, else 0."""
+        """Excess of SGD, on the grid too, and the part that noise makes where errors are divided by that, else nan."""
         if step_size not in self._own:
             sgd, _ = self.processes(step_size)
             own = curve(sgd, self.x0, steps)
-            mine, noise = own(grid(steps)), 0.0
-            self._least[step_size] = GONE * float(mine[0])
+            mine, noise = own(places(steps)), math.nan
+            self._least[step_size] = max(GONE * float(mine[0]), rounding_of(sgd.problem))
             if self.scale == "noise":
-                noise = float(np.abs(mine - without_noise(sgd, self.x0)(grid(steps))).max())
+                still = without_noise(sgd, self.x0)
+                made = self.horizon.reached(step_size, lambda at: own(at) - still(at))
+                noise = max(largest(made, steps, 0.0).size, self._least[step_size])
             self._own[step_size] = own, mine, noise
         return self._own[step_size]
 
@@ -154,6 +177,19 @@ class Cell:
         found = np.array([curve(process, self.x0, step)(at)[0] for process in chain])
         parts = np.diff(found)
         return TERMS[int(np.abs(parts).argmax())] if np.isfinite(parts).all() else ""
+
+
+def places(last: int) -> np.ndarray:
+    """Steps of a grid up to the last one, and the one before that."""
+    return np.union1d(grid(last), [last - 1])
+
+
+def rounding_of(problem: Any) -> float:
+    """An excess that is no more than rounding of the problem's numbers."""
+    if not isinstance(problem, QuadraticProblem):
+        return 0.0
+    origin = problem.to_modes(np.zeros(problem.dimension))
+    return LOST * problem.least_risk + SHIFTED * 0.5 * float(problem.eigenvalues @ np.square(origin))
 
 
 def without_noise(sgd: Any, x0: Any) -> Values:

@@ -187,6 +187,7 @@ def _told(
              math.nan for size in scan]  # fmt: skip
     steps = cell.horizon.steps(place or float(scan[0]))
     return {
-        "boundary": end, "low": low, "high": high, "status": status, "step": -1, "steps": steps, "signed": math.nan,
+        "boundary": end, "low": low, "high": high, "status": status, "searched": float(scan[0]), "step": -1,
+        "steps": steps, "signed": math.nan,
         "term": "", "error": np.array(known), "others": [],
     }  # fmt: skip
