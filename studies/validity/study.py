@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sgdlimits.problems import LeastSquares
 
 SIZES, QUICK = 14, 5  # batch sizes of a map
-DRAWS = 20  # of Gaussian features beside the data; QUICK of them where it is to be quick
+DRAWS = 20  # of Gaussian features beside the data
 SCALES = ("excess", "noise")
 
 
@@ -111,7 +111,7 @@ class ValidityStudy(NamedDataSettings):
                     scale=self.scale, horizon=self.horizon,
                 )  # fmt: skip
                 try:
-                    resolvents[name] = delocalisation(problem, draws=QUICK if self.quick else DRAWS, seed=self.seed)
+                    resolvents[name] = delocalisation(problem, draws=DRAWS, seed=self.seed)
                 except InvalidInput as error:  # too few rows, or too many: the map stands without it
                     resolvents[name] = str(error)
                 bar.update(1)
