@@ -230,6 +230,14 @@ def test_too_few_paths_for_the_allowance_are_refused():
         compare.validity(make, paths=200, seed=0, **{**options, "within": 0.1})
 
 
+def test_noise_of_few_paths_is_not_called_an_end_below_the_scan():
+    """Where noise alone puts every error above the allowance, more paths are asked for: the exact end lies higher."""
+    make, options = noisy_line_up()
+    exact = compare.validity(make, **options | {"within": 0.05}).table()[0]["boundary"]
+    with pytest.raises(OutOfReach, match="take some"):
+        compare.validity(make, paths=200, within=0.05, values=exact * np.array([0.5, 0.7]))
+
+
 def test_a_scan_that_ends_above_says_so():
     """What lies below the scan is not called never."""
     make, options = noisy_line_up()

@@ -83,8 +83,8 @@ class Delocalisation(Result):
             )
             return (
                 f"No: more localised than {told['draws']} draws of Gaussian features of the same size and spectrum, "
-                f"and not below n^(-1/4), in {which}; p = "
-                f"{self.p_value():.2g} for the three numbers together; what homogenized SGD does on them is to be measured, not cited."
+                f"and not below n^(-1/4), in {which}; p = {self.p_value():.2g} for the three numbers together; what "
+                "homogenized SGD does on them is to be measured, not cited."
             )
         if all(row["verdict"] == HOLDS for row in rows):
             return "Yes, in numbers: every theta is below the 1/4 that the theorem asks for at this size."
@@ -115,8 +115,9 @@ class Delocalisation(Result):
             "circle of radius 1 about 1/2. theta: largest = n^(theta - 1/2). The hypothesis, theta < 1/4 "
             "(from memory of the theorem on many passes, whose text was not read), is about families of data as n "
             f"grows; one data set has numbers of its own, to be read beside those of {told['draws']} draws of Gaussian "
-            "features with the same singular values, the same fit and the same residual. above Gaussian: larger than all of "
-            f"these, where the largest of the three standardised numbers has a rank of at most {100 * LEVEL:g} %."
+            "features with the same singular values, the same fit and the same residual. above Gaussian: larger than "
+            "all of these, where the largest of the three standardised numbers is among the first "
+            f"{100 * LEVEL:g} %."
         ]
 
     def plot(self, ax: Axes | None = None) -> Figure:

@@ -27,6 +27,7 @@ RUNGS = 5  # step sizes about the end
 LEVEL = 0.95
 BELOW, AT_LEAST = "at most", "at least"  # the scan ends above, or below, the end that is looked for
 MOST_STEPS = 10**10  # path-steps of one cell and limit
+CERTAIN = 5.0  # standard errors above the allowance at which the largest of some errors is no noise
 RESOLVED = 0.2  # standard error of an error, over the allowance, from which the maximum over steps picks noise
 
 
@@ -126,9 +127,11 @@ def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> di
     everyone = np.ones(GROUPS, dtype=bool)
     above, below = _bracket(cell, label, scan, within)
     if below is None:
+        _resolved(cell, label, [float(scan[0])], within, True)
         return _told(cell, label, scan, float(scan[0]), 0.0, float(scan[0]), BELOW, above)
     if above is None:
         top = float(scan[-1])
+        _resolved(cell, label, [top], within)
         return _told(cell, label, scan, top, top, math.inf, AT_LEAST, top)
     width = above / below
     rungs = np.geomspace(below / width**0.5, above * width**0.5, RUNGS)
@@ -138,19 +141,32 @@ def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> di
         errors = np.array([cell.error(label, float(size), chosen) for size in rungs])
         return _first_crossing(np.log(rungs), errors, within)
 
-    noise = max(cell.noise(label, float(size)) for size in rungs)
-    if not noise <= RESOLVED * within:
-        needed = math.ceil(cell.paths * (noise / (RESOLVED * within)) ** 2 / GROUPS) * GROUPS
-        raise OutOfReach(
-            f"{label}: from {cell.paths} paths the error has a standard error of {noise:.2g}, too much beside an "
-            f"allowance of {within:g}: take some {needed} paths, or a wider allowance"
-        )
+    _resolved(cell, label, rungs.tolist(), within)
     whole = root(everyone)
     parts = np.array([root(np.arange(GROUPS) != group) for group in range(GROUPS)])
     value = GROUPS * whole - (GROUPS - 1) * parts.mean()
     half = student_quantile(LEVEL, GROUPS - 1) * float(jackknife_error(parts))
     low, end, high = (math.exp(value + sign * half) for sign in (-1, 0, 1))
     return _told(cell, label, scan, end, low, high, "", end)
+
+
+def _resolved(cell: SampledCell, label: str, sizes: Sequence[float], within: float, beyond: bool = False) -> None:
+    """Refuse paths so few that errors within the allowance cannot be told from others.
+
+    With `beyond` errors that lie so far above it that no noise can be to blame are told.
+    """
+    everyone, noise = np.ones(GROUPS, dtype=bool), 0.0
+    for size in sizes:
+        here = cell.noise(label, size)  # no number: paths overflowed, which is no noise
+        if math.isfinite(here) and not (beyond and cell.error(label, size, everyone) > within + CERTAIN * here):
+            noise = max(noise, here)
+    if noise <= RESOLVED * within:
+        return
+    needed = math.ceil(cell.paths * (noise / (RESOLVED * within)) ** 2 / GROUPS) * GROUPS
+    raise OutOfReach(
+        f"{label}: from {cell.paths} paths the error has a standard error of {noise:.2g}, too much beside an "
+        f"allowance of {within:g}: take some {needed} paths, or a wider allowance"
+    )
 
 
 def _bracket(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> tuple[float | None, float | None]:
