@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sgdlimits.compare.text_table import NOTHING, TextTable, number
 from sgdlimits.exact.errors import OutOfReach
 
 if TYPE_CHECKING:
@@ -16,8 +20,8 @@ PATHS, MOST_PATHS = 1000, 64_000  # of SGD to begin with, and at most
 FINER = 8  # times as many where the sampled error is too uncertain
 PROCESSES = ("gradient flow", "Ornstein-Uhlenbeck", "homogenized SGD")
 SCANNED = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0)  # step sizes over the exact end
-DEAREST = 3e9  # multiplications: steps times paths times what a step costs
-SCALE = "no end is sampled where errors are relative to the part that noise makes, which needs exact moments"
+DEAREST = 1.5e9  # multiplications: steps times paths times what a step costs
+FIELDS = ("process", "batch_size", "exact", "sampled", "low", "high", "paths", "verdict")
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def sampled_ends(problem: Any, found: Validity, seed: int, threads: int | None) 
     Parameters
     ----------
     found : compare.Validity
-        The exact map of the problem over batch sizes, relative to the excess.
+        The exact map of the problem over batch sizes; relative to the part that noise makes, which needs exact
+        moments, nothing is sampled.
     """
     if found.dataset.attrs["scale"] == "noise":
         return []
@@ -87,3 +92,41 @@ def _sampled(
             end.process, end.batch_size, end.exact, row["boundary"], row["low"], row["high"], paths
         )  # fmt: skip
     return SampledEnd(end.process, end.batch_size, end.exact, missing=words or "paths to its horizon take minutes")
+
+
+def ends_table(ends: Sequence[SampledEnd]) -> TextTable:
+    """A row an end."""
+    heads = ("exact", "sampled", "95 %", "paths", "the interval", "limit, batch size")
+    rows = tuple(
+        (number(end.exact), NOTHING, NOTHING, NOTHING, NOTHING, _named(end))
+        if end.missing
+        else (
+            number(end.exact), number(end.sampled, 3), f"{number(end.low, 3)} to {number(end.high, 3)}",
+            str(end.paths), end.verdict, _named(end),
+        )
+        for end in ends
+    )  # fmt: skip
+    return TextTable(heads, (("", rows),), "Ends by sampling SGD, where the exact ones are known")
+
+
+def ends_notes(ends: Sequence[SampledEnd]) -> list[str]:
+    """How they are sampled, and why one is not."""
+    told = [
+        "Sampled on step sizes from 0.35 to 2 of the exact end, at the batch size at which paths to the horizon cost "
+        f"least; from {PATHS} paths on, {FINER} times as many where an error is too uncertain beside the allowance. At "
+        "most one interval of twenty is expected not to cover."
+    ]
+    return told + [f"{_named(end)}: {end.missing}." for end in ends if end.missing]
+
+
+def ends_csv(ends: Sequence[SampledEnd], path: Path) -> Path:
+    """Write a row an end."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(FIELDS)
+        writer.writerows([[getattr(end, name) for name in FIELDS] for end in ends])
+    return path
+
+
+def _named(end: SampledEnd) -> str:
+    return f"{end.process}, {end.batch_size}"
