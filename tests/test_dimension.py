@@ -104,6 +104,12 @@ def test_the_gap_and_the_spread_are_those_of_the_processes():
     assert float(found.dataset["deviation"][place, 0, 0]) == pytest.approx(spread, abs=6 * error)
 
 
+def test_epochs_of_few_steps_may_share_one():
+    """With large batches a quarter of an epoch and a half are the same step; the spread there is the same."""
+    found = compare.concentration(dimensions=(2, 4, 8), redraws=3, paths=100, batch_size=64).dataset["deviation"].values
+    assert np.isfinite(found).all() and (found[..., 0] == found[..., 1]).all()
+
+
 def test_the_fitted_power_is_that_of_the_numbers():
     """Assert slope, error and interval on values that are known; a wrong power is outside the interval."""
     found = compare.concentration(dimensions=(2, 4, 8), redraws=4, paths=100, epochs=1.0)
@@ -131,7 +137,9 @@ def test_the_risk_concentrates_as_the_root_of_the_dimension():
     [({"dimensions": (4, 8)}, "at least 3"), ({"fraction": 1.5}, r"\(0, 1\)"), ({"redraws": 2}, "redraws"),
      ({"threshold": "lyapunov"}, "threshold"), ({"epochs": 0.0}, "epochs"), ({"at": (5.0,)}, "ascending epochs"),
      ({"paths": 10}, "paths"), ({"make": problems.LeastSquares.gaussian(4, 2)}, "function"),
-     ({"make": lambda dimension, seed: None}, "must return"),
+     ({"make": lambda dimension, seed: None}, "must return"), ({"dimensions": 8}, "list of values"),
+     ({"at": 1.0}, "list of values"),
+     ({"make": lambda d, seed: problems.StreamingLeastSquares(np.ones(d), 0.0, np.zeros(d))}, "risk is 0"),
      ({"make": lambda dimension, seed: problems.LeastSquares.gaussian(4, 2)}, "dimensions")],
 )  # fmt: skip
 def test_bad_input_of_concentration(arguments, words):

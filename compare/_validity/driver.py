@@ -13,7 +13,7 @@ import numpy as np
 
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
-from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive, real_array, whole_number
+from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive, real_array, several, whole_number
 from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -173,9 +173,7 @@ def _cells(over: Mapping[str, Iterable[Any]] | None) -> tuple[list[str], list[tu
         raise InvalidInput(f'over must be a mapping such as {{"batch_size": [1, 2, 4]}}, got {type(over).__name__}')
     axes = {}
     for name, values in over.items():
-        if isinstance(values, str) or not isinstance(values, Iterable):
-            raise InvalidInput(f"over[{name!r}] must be a list of values, got {values!r}: write [{values!r}]")
-        axes[name] = list(np.asarray(list(values)).tolist())
+        axes[name] = list(np.asarray(several(f"over[{name!r}]", values)).tolist())
     for name, axis in axes.items():
         if not axis:
             raise InvalidInput(f"over[{name!r}] has no values, so there is no cell: give one at least")
