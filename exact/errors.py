@@ -257,6 +257,13 @@ def non_negative(name: str, value: Any) -> float:
     return number
 
 
+def several(name: str, values: Any) -> list[Any]:
+    """Return a list of what can be run through; a single number or text is none."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidInput(f"{name} must be a list of values, got {values!r}: write [{values!r}] for one")
+    return list(values)
+
+
 def whole_number(name: str, value: Any, minimum: int = 0, maximum: int | None = None) -> int:
     """Return `value` as an int within its bounds (at most 2^62 by default); 3.0 counts as whole, 3.5 and True do not.
     """

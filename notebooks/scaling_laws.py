@@ -96,7 +96,7 @@ spread.plot()
 
 # %%
 data = problems.LeastSquares.from_dataset("diabetes")
-compare.delocalisation(data, draws=5 if reduced else 20)
+compare.delocalisation(data)
 
 # %% [markdown]
 # One row ten times as long, and it is not.
@@ -104,4 +104,4 @@ compare.delocalisation(data, draws=5 if reduced else 20)
 # %%
 rows = data.features.copy()
 rows[0] *= 10
-print(compare.delocalisation(problems.LeastSquares.from_arrays(rows, data.targets), draws=5).sentence())
+print(compare.delocalisation(problems.LeastSquares.from_arrays(rows, data.targets)).sentence())

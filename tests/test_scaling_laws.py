@@ -173,7 +173,8 @@ def test_bits_do_not_depend_on_threads(small):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [({"alpha": 0.5}, "alpha must be above 1/2"), ({"beta": -0.6}, "2 alpha"), ({"redraws": 2}, "redraws"),
-     ({"dimensions": (8, 8)}, "ascending"), ({"dimensions": ()}, "ascending"), ({"fraction": 1.0}, r"\(0, 1\)"),
+     ({"dimensions": (8, 8)}, "ascending"), ({"dimensions": 8}, "list of values"),
+     ({"dimensions": ()}, "ascending"), ({"fraction": 1.0}, r"\(0, 1\)"),
      ({"ambient": 1}, "ambient"), ({"batch_size": 0}, "batch_size"), ({"seed": -1}, "seed")],
 )  # fmt: skip
 def test_bad_input_gets_one_sentence(arguments, words):

@@ -30,7 +30,32 @@ def test_the_report_is_whole_and_its_settings_give_the_study_back(small, tmp_pat
     assert f"about own? {small.resolvents['own'].sentence()}" in small.finding
     assert (folder / "resolvent-own.csv").exists() and "High dimension: own" in page
     assert "At batch size 1 on own" in small.finding and "At batch size 40 on own" in small.finding
+    ends = small.ends["own"]
+    assert [end.process for end in ends] == ["gradient flow", "Ornstein-Uhlenbeck", "homogenized SGD"]
+    exact = {(row["process"], row["cell"]): row["boundary"] for row in found.table()}
+    for end in ends:  # the exact ones of the map, and what is sampled of them beside
+        assert end.exact == exact[end.process, f"batch size {end.batch_size}"]
+        assert end.missing or end.low < end.sampled < end.high
+        assert end.verdict == (end.missing or ("covers" if end.low <= end.exact <= end.high else "does not cover"))
+    assert sum(end.verdict == "covers" for end in ends) >= 2
+    assert "By sampling" in page and "95 % intervals" in small.finding
+    assert len((folder / "sampled-own.csv").read_text().splitlines()) == 4
     assert small.summary.sizes["row"] == len(small.table()) == 5 * found.dataset.sizes["cell"]
+
+
+def test_ends_that_cost_too_much_say_so_and_a_wrong_exact_end_is_not_covered(small, monkeypatch):
+    """The words of a refusal in the table; the control of the verdict: twice the exact end."""
+    from dataclasses import replace
+
+    from sgdlimits.studies.validity import sampled
+
+    known = next(end for end in small.ends["own"] if end.verdict == "covers")
+    assert replace(known, exact=3 * known.high).verdict == "does not cover"
+    monkeypatch.setattr(sampled, "DEAREST", 1.0)
+    (_, problem), = small.study.problems()
+    ends = sampled.sampled_ends(problem, small.maps["own"], 0, 1)
+    assert ends and all("minutes" in end.verdict and np.isnan(end.sampled) for end in ends)
+    assert all(end.missing in "".join(sampled.ends_notes(ends)) for end in ends)
 
 
 def test_a_map_is_that_of_single_cells_and_can_be_resumed(tmp_path):

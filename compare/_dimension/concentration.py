@@ -15,7 +15,7 @@ from sgdlimits.diffusions import HomogenizedSGD
 from sgdlimits.discrete import SGD
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import (
-    InvalidInput, OutOfReach, OverflowedPaths, StabilityWarning, calling, kind, one_of, positive, seed_number,
+    InvalidInput, OutOfReach, OverflowedPaths, StabilityWarning, calling, kind, one_of, positive, seed_number, several,
     whole_number,
 )  # fmt: skip
 from sgdlimits.problems import LeastSquares
@@ -100,14 +100,14 @@ def concentration(
     """
     from sgdlimits.ensembles.progress import open_progress
 
-    sizes = [whole_number("a dimension", size, 1) for size in dimensions]
+    sizes = [whole_number("a dimension", size, 1) for size in several("dimensions", dimensions)]
     if len(sizes) < FEWEST_SIZES or any(after <= before for before, after in zip(sizes, sizes[1:])):
         raise InvalidInput(f"dimensions must be ascending whole numbers, at least {FEWEST_SIZES}, got {sizes}")
     fraction = positive("fraction", fraction)
     if not fraction < 1:
         raise InvalidInput(f"fraction must lie in (0, 1), as a part of the threshold, got {fraction:g}")
     epochs = positive("epochs", epochs)
-    places = [epochs / 4, epochs / 2, epochs] if at is None else [positive("at", place) for place in at]
+    places = [epochs / 4, epochs / 2, epochs] if at is None else [positive("at", place) for place in several("at", at)]
     if not places or max(places) > epochs or any(b <= a for a, b in zip(places, places[1:])):
         raise InvalidInput(f"at must be ascending epochs up to the horizon of {epochs:g}, got {places}")
     plan = Plan(
@@ -176,9 +176,9 @@ class Plan:
         limit, start = HomogenizedSGD.of(sgd), np.zeros(dimension)
         rows = getattr(problem, "samples", None)  # a stream has none
         samples = self.ratio * dimension if rows is None else rows
-        steps = np.unique([max(1, round(place * samples / self.batch_size)) for place in (*self.places, self.epochs)])
-        record = [max(1, round(place * samples / self.batch_size)) for place in self.places]
-        last = int(steps[-1])
+        wanted = [max(1, round(place * samples / self.batch_size)) for place in (*self.places, self.epochs)]
+        record, places = np.unique(wanted[:-1], return_inverse=True)  # few large batches: epochs on the same step
+        last = max(wanted)
         exact, every = dimension <= EXACT_SGD, list(range(last + 1))
         with warnings.catch_warnings():
             # A fraction of the one's threshold may lie past the other's; what is told of it is `past`.
@@ -188,6 +188,11 @@ class Plan:
                 process.moments(start, last, record=every, quantities=("risk",))["risk"].values
                 for process in (sgd, limit)
             )
+            if not own.min() > 0:
+                raise InvalidInput(
+                    f"make({dimension}, seed) gives a problem whose risk is 0 along the way, so nothing is relative to "
+                    "it: start away from the minimiser, or give the labels noise"
+                )
             if exact:
                 deviation = _deviation(sgd, record)
             else:
@@ -199,13 +204,13 @@ class Plan:
             limits = _deviation(limit, record) if dimension <= EXACT_LIMIT else np.full(len(record), math.nan)
         gap = float(np.abs(other / own - 1).max())
         past = not (sgd.stability().mean_square_stable and limit.stability().mean_square_stable)
-        return Measured(gap, deviation, limits, sgd.step_size, exact, past)
+        return Measured(gap, deviation[places], limits[places], sgd.step_size, exact, past)
 
 
-def _deviation(process: Any, record: list[int]) -> np.ndarray:
+def _deviation(process: Any, record: np.ndarray) -> np.ndarray:
     """Exact standard deviation of the risk over its mean."""
     found = process.moments(
-        np.zeros(process.problem.dimension), record[-1], record=record,
+        np.zeros(process.problem.dimension), int(record[-1]), record=record,
         quantities=("risk", "risk_standard_deviation"),
     ).sel(step=record)  # fmt: skip
     return np.asarray((found["risk_standard_deviation"] / found["risk"]).values)

@@ -11,7 +11,7 @@ import numpy as np
 
 from sgdlimits.diffusions import HomogenizedSGD
 from sgdlimits.discrete import SGD
-from sgdlimits.exact.errors import InvalidInput, OutOfReach, positive, seed_number, whole_number
+from sgdlimits.exact.errors import InvalidInput, OutOfReach, positive, seed_number, several, whole_number
 from sgdlimits.problems import StreamingLeastSquares
 
 from .._bounds.curves import LONGEST
@@ -51,7 +51,7 @@ class Plan:
     ) -> Plan:  # fmt: skip
         """Check the arguments, and choose what is left open."""
         laws = PowerLaws(alpha, beta)
-        sizes = tuple(whole_number("a dimension", size, 2) for size in dimensions)
+        sizes = tuple(whole_number("a dimension", size, 2) for size in several("dimensions", dimensions))
         if not sizes or any(after <= before for before, after in zip(sizes, sizes[1:])):
             raise InvalidInput(f"dimensions must be ascending whole numbers, at least one, got {list(sizes)}")
         fraction = positive("fraction", fraction)

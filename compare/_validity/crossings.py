@@ -9,10 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import brentq
 
+from sgdlimits.exact.errors import OutOfReach
+
 ACCURATE = 1e-7  # relative error of a root
-LOWER = 100.0  # factor by which the scan goes on downwards while nothing is within
-MOST_LOWER = 3  # times that it does
+LOWER = 100.0  # factor by which the scan goes on downwards until it is certain what happens there
+MOST_LOWER = 5  # times that it does
+INSIDE = 0.05  # part of the allowance at which an error is so small that its fall is certain
 VANISHES = 0.1  # power of the step size with which an error falls at least, that goes to nothing
+NEAR = 20.0  # over the allowance: between places of the scan a dip from there, or a peak so far below, is looked into
+LOOKS = 14  # at a dip or a peak
 
 
 @dataclass(frozen=True)
@@ -31,62 +36,121 @@ class Found:
     Attributes
     ----------
     first : Component or None
-        The one that begins at 0; None where the error does not vanish at small step sizes.
+        The one that begins at 0; None where there is none down to the smallest step size.
     others : sequence of Component
         Further ones, in the resolution of the scan.
-    smallest : (step size, error)
-        At the lower end of the scan.
+    smallest : float
+        The least step size that was looked at.
+    stays : bool
+        Whether the error no longer falls there.
     """
 
     first: Component | None
     others: Sequence[Component]
-    smallest: tuple[float, float]
+    smallest: float
+    stays: bool
 
 
 def components(error: Callable[[float], float], scan: np.ndarray, within: float) -> Found:
-    """Components of {s: error(s) <= within} over an ascending scan of step sizes, ends found to rounding."""
+    """Components of {s: |error(s)| <= within} over an ascending scan of step sizes, ends found to rounding.
+
+    Parameters
+    ----------
+    error : function of the step size
+        With its sign; one that raises OutOfReach below the scan ends the way down.
+    """
     sizes = [float(size) for size in scan]
     errors = [error(size) for size in sizes]
-    for _ in range(MOST_LOWER):
-        if errors[0] <= within or _stays(sizes, errors):
+    for _ in range(MOST_LOWER):  # at least once: a dip at the lower end is not yet a fall
+        try:
+            lower = error(sizes[0] / LOWER)
+        except OutOfReach:
             break
         sizes.insert(0, sizes[0] / LOWER)
-        errors.insert(0, error(sizes[0]))
+        errors.insert(0, lower)
+        if abs(lower) <= INSIDE * within:
+            break
+    sizes, errors = _with_turns(error, sizes, errors, within)
     found: list[Component] = []
-    start: float | None = 0.0 if errors[0] <= within and not _grows_downwards(sizes, errors) else None
+    start: float | None = 0.0 if abs(errors[0]) <= within else None
     for (left, before), (right, after) in zip(zip(sizes, errors), zip(sizes[1:], errors[1:])):
-        if (before <= within) == (after <= within):
+        if (abs(before) <= within) == (abs(after) <= within):
             continue
         root = _root(error, left, right, within)
-        if after > within:
+        if abs(after) > within:
             found.append(Component(left if start is None else start, root))
             start = None
         else:
             start = root
-    if errors[-1] <= within:
+    if abs(errors[-1]) <= within:
         found.append(Component(sizes[-1] if start is None else start, sizes[-1], True))
     first = found.pop(0) if found and found[0].low == 0 else None
-    return Found(first, found, (sizes[0], errors[0]))
+    return Found(first, found, sizes[0], _stays(sizes, errors))
 
 
-def _stays(scan: Sequence[float], errors: Sequence[float]) -> bool:
+def _stays(sizes: Sequence[float], errors: Sequence[float]) -> bool:
     """Whether the error no longer falls at the lower end."""
-    if not math.isfinite(errors[0]) or not math.isfinite(errors[1]) or min(errors[:2]) <= 0:
-        return False
-    power = math.log(errors[1] / errors[0]) / math.log(scan[1] / scan[0])
-    return power < VANISHES and scan[1] / scan[0] >= LOWER
+    first, second = abs(errors[0]), abs(errors[1])
+    if not (math.isfinite(first) and math.isfinite(second)):
+        return not math.isfinite(first)
+    if min(first, second) <= 0:
+        return first > 0
+    return math.log(second / first) < VANISHES * math.log(sizes[1] / sizes[0])
 
 
-def _grows_downwards(scan: Sequence[float], errors: Sequence[float]) -> bool:
-    """Whether an error that is within at the lower end grows towards smaller step sizes."""
-    return len(errors) > 1 and 1e-9 < errors[1] < 0.5 * errors[0]
+def _with_turns(
+    error: Callable[[float], float], sizes: list[float], errors: list[float], within: float
+) -> tuple[list[float], list[float]]:
+    """The scan with what lies between its places where the error dips to its allowance or rises above it."""
+    levels, last, more = np.abs(errors), len(sizes) - 1, {}
+    for place in range(len(sizes)):
+        left, right = max(place - 1, 0), min(place + 1, last)
+        dips = within < levels[place] <= NEAR * within and levels[place] <= min(levels[left], levels[right])
+        rises = within / NEAR <= levels[place] <= within and levels[place] >= max(levels[left], levels[right])
+        if dips or rises:
+            more |= _turn(error, sizes[left], sizes[right], within, dips)
+        turned = place < last and errors[place] * errors[place + 1] < 0  # what cancels between them may do so deeply
+        if turned and within < min(levels[place : place + 2]) <= NEAR * within:
+            more |= _turn(error, sizes[place], sizes[right], within, True)
+    known = dict(zip(sizes, errors)) | more
+    return sorted(known), [known[size] for size in sorted(known)]
+
+
+def _turn(
+    error: Callable[[float], float], left: float, right: float, within: float, down: bool
+) -> dict[float, float]:
+    """A step size between two others on the other side of the allowance; nothing where none is seen."""
+    ratio, sign = (math.sqrt(5) - 1) / 2, 1 if down else -1
+    low, high = math.log(left), math.log(right)
+    found: dict[float, float] = {}
+
+    def at(place: float) -> float:
+        size = math.exp(place)
+        found[size] = error(size)
+        return sign * min(abs(found[size]), 1e300)
+
+    inner = [high - ratio * (high - low), low + ratio * (high - low)]
+    values = [at(place) for place in inner]
+    for _ in range(LOOKS - 2):
+        size, value = min(found.items(), key=lambda pair: sign * abs(pair[1]))
+        if (abs(value) <= within) == down:
+            return {size: value}
+        if values[0] <= values[1]:
+            high, inner[1], values[1] = inner[1], inner[0], values[0]
+            inner[0] = high - ratio * (high - low)
+            values[0] = at(inner[0])
+        else:
+            low, inner[0], values[0] = inner[0], inner[1], values[1]
+            inner[1] = low + ratio * (high - low)
+            values[1] = at(inner[1])
+    return {}
 
 
 def _root(error: Callable[[float], float], left: float, right: float, within: float) -> float:
     """Where the error crosses its allowance, in the logarithm of the step size."""
 
     def level(place: float) -> float:
-        found = error(math.exp(place))
+        found = abs(error(math.exp(place)))
         return math.log(max(found, 1e-300) / within) if math.isfinite(found) else 700.0
 
     return math.exp(brentq(level, math.log(left), math.log(right), xtol=ACCURATE, rtol=4 * np.finfo(float).eps))

@@ -31,6 +31,8 @@ GONE = 1e-13  # of the start's excess: what is left below that is rounding
 ENOUGH, ROUGH = 1e-3, 0.01  # of the allowance, or of the error itself: how far off an error may be
 BEARABLE = 5e-3  # of the allowance, where a bound does not come down any more
 PATIENCE = 6  # rounds in which a bound must halve
+LOST = 1e-15  # of the least risk, from which an excess is told
+SHIFTED = 1e-26  # of the excess at the origin: what rounding of a minimiser leaves of it
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Horizon:
         return cls(horizon / float(moving.min()))
 
     def steps(self, step_size: float) -> int:
-        """Steps of that size."""
+        """Steps of that size, the last one at the horizon or past it."""
         count = math.ceil(self.length / step_size - 1e-9)
         if count > LONGEST:
             raise OutOfReach(
@@ -70,6 +72,23 @@ class Horizon:
                 "a shorter horizon, or a larger ridge"
             )
         return max(1, count)
+
+    def reached(self, step_size: float, values: Values) -> Values:
+        """Values at steps, the last one's where the horizon falls between it and the one before: linear there.
+
+        A horizon of whole steps would jump with the step size, and errors with it.
+        """
+        last = self.steps(step_size)
+        part = min(self.length / step_size - (last - 1), 1.0)
+
+        def found(at: np.ndarray) -> np.ndarray:
+            given = values(at)
+            if part == 1 or at[-1] != last:
+                return given
+            before = given[-2] if at.size > 1 and at[-2] == last - 1 else values(at[-1:] - 1)[0]
+            return np.append(given[:-1], part * given[-1] + (1 - part) * before)
+
+        return found
 
 
 @dataclass(frozen=True)
@@ -158,22 +177,22 @@ class Cell:
 
     def _largest(self, label: str, step_size: float, own: Side, other: Side, noise: float, near: float) -> Error:
         steps = self.horizon.steps(step_size)
-        problem = self.processes(step_size)[1][label].problem
-        base = risk_floor(problem) or 0.0 if self.scale == "risk" else 0.0
-        least = GONE * float(own.found[0])
+        sgd, limits = self.processes(step_size)
+        base = risk_floor(limits[label].problem) or 0.0 if self.scale == "risk" else 0.0
+        least, known = least_excess(sgd, own), places(steps)
 
         def against(mine: np.ndarray) -> np.ndarray | float:
-            return np.maximum(mine + base, least) if noise == 0 else noise
+            return np.maximum(mine + base, least) if math.isnan(noise) else noise
 
-        def values(at: np.ndarray, mine: np.ndarray | None = None, theirs: np.ndarray | None = None) -> np.ndarray:
-            mine = own.values(at) if mine is None else mine
+        def at_steps(at: np.ndarray) -> np.ndarray:
+            mine, theirs = (own.found, other.found) if at is known else (own.values(at), other.values(at))
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-                gap = (other.values(at) if theirs is None else theirs) - mine
+                gap = theirs - mine
                 found = np.where(gap == 0, 0.0, gap / against(mine))
             return np.where(np.isnan(found), np.inf, found)
 
-        at = grid(steps)
-        first = values(at, own.found, other.found)
+        values = self.horizon.reached(step_size, at_steps)
+        first = values(known)
         place = int(np.abs(first).argmax())
         size, uncertain = float(np.abs(first[place])), 0.0
         surely = size
@@ -181,24 +200,27 @@ class Cell:
             with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
                 off = (other.bound + own.bound * (1 + np.abs(first))) / against(own.found)
             off = np.where(np.isnan(off), np.inf, off)
+            off[-1] = off[-2:].max()  # the error at the horizon lies between those of two steps
             uncertain, surely = float(np.max(np.abs(first) + off)) - size, float(np.max(np.abs(first) - off))
         if not math.isfinite(size) or not near / (1 + CLOSE) < size < near * (1 + CLOSE):
-            return Error(size, float(first[place]), int(at[place]), uncertain, surely)
+            return Error(size, float(first[place]), int(known[place]), uncertain, surely)
         worst = largest(values, steps, 0.0)
         return Error(worst.size, worst.signed, 0 if worst.step is None else worst.step, uncertain, surely)
 
     def _reference(self, step_size: float, steps: int, exact: bool = False) -> tuple[Side, float]:
-        """Excess of SGD, and the part that noise makes where errors are divided by that, else 0."""
+        """Excess of SGD, and the part that noise makes where errors are divided by that, else nan."""
         if exact or step_size not in self._own:
             sgd, _ = self.processes(step_size)
-            own, noise = self._side(sgd, steps, exact), 0.0
+            own, noise = self._side(sgd, steps, exact), math.nan
             if self.scale == "noise":
-                noise = float(np.abs(own.found - without_noise(sgd, self.x0)(grid(steps))).max())
+                still = without_noise(sgd, self.x0)
+                made = self.horizon.reached(step_size, lambda at: own.values(at) - still(at))
+                noise = max(largest(made, steps, 0.0).size, least_excess(sgd, own))
             self._own[step_size] = own, noise
         return self._own[step_size]
 
     def _side(self, process: Any, steps: int, exact: bool = False) -> Side:
-        at = grid(steps)
+        at = places(steps)
         reduced = None if exact else self._reduced(process)
         if reduced is not None:
             return Side(reduced, reduced(at), reduced.error(at), reduced)
@@ -227,6 +249,24 @@ class Cell:
         ])  # fmt: skip
         parts = np.diff(found)
         return TERMS[int(np.abs(parts).argmax())] if np.isfinite(parts).all() else ""
+
+
+def places(last: int) -> np.ndarray:
+    """Steps of a grid up to the last one, and the one before that."""
+    return np.union1d(grid(last), [last - 1])
+
+
+def least_excess(sgd: Any, own: Side) -> float:
+    """What is left of an excess that counts as one."""
+    return max(GONE * float(own.found[0]), rounding_of(sgd.problem))
+
+
+def rounding_of(problem: Any) -> float:
+    """An excess that is no more than rounding of the problem's numbers."""
+    if not isinstance(problem, QuadraticProblem):
+        return 0.0
+    origin = problem.to_modes(np.zeros(problem.dimension))
+    return LOST * problem.least_risk + SHIFTED * 0.5 * float(problem.eigenvalues @ np.square(origin))
 
 
 def without_noise(sgd: Any, x0: Any) -> Values:

@@ -13,7 +13,7 @@ import numpy as np
 
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
-from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive, real_array, whole_number
+from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive, real_array, several, whole_number
 from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -21,7 +21,7 @@ from ..capabilities import has_moments, one_blas_thread
 from .crossings import ACCURATE, Component, Found, components
 from .curves import SCALES, UNITS, Cell, Horizon
 from .result import NO_COMPONENT, Validity
-from .sampled import GROUPS, SampledCell, end_of
+from .sampled import AT_LEAST, BELOW, GROUPS, SampledCell, end_of
 
 DECADES, POINTS = 4, 25  # of the scan below the mean threshold
 MOST_CELLS = 10**4
@@ -136,7 +136,7 @@ def validity(
     horizon = positive("horizon", horizon)
     names, cells = _cells(over)
     maker = _maker(make, along, names, paths is None)
-    scan = _scan(values, lambda: [float(maker(TRIAL, cell)[0].stability().mean_threshold) for cell in cells])
+    scan = _scan(values, maker, cells)
     bar = open_progress(progress, len(cells), "cells")
 
     def one(cell: tuple[Any, ...]) -> dict[str, Any]:
@@ -172,7 +172,9 @@ def _cells(over: Mapping[str, Iterable[Any]] | None) -> tuple[list[str], list[tu
         return [], [()]
     if not isinstance(over, Mapping):
         raise InvalidInput(f'over must be a mapping such as {{"batch_size": [1, 2, 4]}}, got {type(over).__name__}')
-    axes = {name: list(np.asarray(list(values)).tolist()) for name, values in over.items()}
+    axes = {}
+    for name, values in over.items():
+        axes[name] = list(np.asarray(several(f"over[{name!r}]", values)).tolist())
     for name, axis in axes.items():
         if not axis:
             raise InvalidInput(f"over[{name!r}] has no values, so there is no cell: give one at least")
@@ -233,14 +235,15 @@ def _sides(made: Any, exact: bool) -> tuple[Any, dict[str, Any]]:
     return sgd, {limit.label: limit for limit in limits}
 
 
-def _scan(values: Any, thresholds: Callable[[], Sequence[float]]) -> np.ndarray:
+def _scan(values: Any, maker: Maker, cells: Sequence[tuple[Any, ...]]) -> np.ndarray:
     if values is not None:
         scan = real_array("values", values)
         if scan.ndim != 1 or scan.size < 2 or not (scan > 0).all() or not (np.diff(scan) > 0).all():
             raise InvalidInput(f"values must be at least two ascending step sizes above 0, got {values!r}")
         return scan
+    made = [maker(TRIAL, cell)[0] for cell in cells]
     try:
-        top = max(thresholds())
+        top = max(float(sgd.stability().mean_threshold) for sgd in made)
     except InvalidInput:
         top = math.inf
     return usual_scan(top)
@@ -269,24 +272,28 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[s
 
     def error(size: float) -> float:
         if size not in errors:
-            errors[size] = cell.error(label, size, within).size
+            errors[size] = cell.error(label, size, within).signed
         return errors[size]
 
     found: Found = components(error, scan, within)
     first = found.first
-    place = found.smallest[0] if first is None else first.high
+    place = found.smallest if first is None else first.high
+    none = NO_COMPONENT if found.stays else BELOW
     worst = cell.error(label, place, within)
-    low, high = (0.0, 0.0) if first is None else _ends(cell, label, first, within, worst.uncertain)
+    low, high = 0.0, 0.0 if found.stays else place
+    if first is not None:
+        low, high = _ends(cell, label, first, within, worst.uncertain)
     return {
-        "boundary": 0.0 if first is None else first.high,
+        "boundary": first.high if first else 0.0 if found.stays else place,
         "low": low,
         "high": high,
-        "status": NO_COMPONENT if first is None else "at least" if first.open else "",
+        "status": none if first is None else AT_LEAST if first.open else "",
+        "searched": found.smallest,
         "step": worst.step,
         "steps": cell.horizon.steps(place),
         "signed": worst.signed,
         "term": cell.term(label, place, worst.step),
-        "error": np.array([error(float(size)) for size in scan]),
+        "error": np.abs([error(float(size)) for size in scan]),
         "others": [(other.low, other.high) for other in found.others],
     }
 
@@ -319,7 +326,7 @@ def _result(
         name: (("cell",), np.array([each[name] for each in found]))
         for name in ("mean_square_threshold", "lyapunov_threshold")
     }
-    for name in ("boundary", "low", "high", "status", "step", "steps", "signed", "term"):
+    for name in ("boundary", "low", "high", "status", "searched", "step", "steps", "signed", "term"):
         values = [[each["limits"][label][name] for each in found] for label in labels]
         variables[name] = (("process", "cell"), np.array(values))
     variables["error"] = (

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PALE = 0.28  # opacity of a region
 FINE, LARGEST = 240, 50.0  # points of a drawn map on each axis; logarithm of an error that counts as infinite
 TOP = 10.0  # largest error that is drawn
+WIDE, HIGH = 0.019, 0.06  # of a letter, of a line of text, in parts of the axes
 
 
 def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Figure:
@@ -39,10 +40,11 @@ def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Fi
     fine_x, fine_y, map_ = _fine_regions(found, names, x, y)
     ax.pcolormesh(fine_x, fine_y, map_, cmap=ListedColormap(colours), vmin=-0.5, vmax=len(names) + 0.5,
                   shading="nearest", rasterized=True)  # fmt: skip
-    ends = []
+    ends, lines = [], []
     for each in names:
         line = data["boundary"].sel(process=each).values
         shown = np.where(line > 0, line, np.nan)
+        lines.append((x[line > 0], line[line > 0]))
         ax.plot(x, shown, color=looks[each]["color"], linestyle=looks[each]["linestyle"], linewidth=1.3)
         if np.isfinite(shown[-1]):
             ends.append((x[-1], float(shown[-1]), each, looks[each]["color"]))
@@ -52,6 +54,7 @@ def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Fi
         values = data[threshold].values
         if np.isfinite(values).any():
             ax.plot(x, values, color=GREY, linestyle=dashes, linewidth=1)
+            lines.append((x, values))
             ends.append((x[-1], float(values[-1]), words, GREY))
     ax.set_xscale("log")
     ax.set_yscale("log")
@@ -60,22 +63,36 @@ def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Fi
     dress(ax, found.dataset.attrs["along"].replace("_", " "), name.replace("_", " "))
     ax.grid(False)
     direct_labels(ax, ends)
-    _name_regions(ax, map_, fine_x, fine_y, [*names, "the recurrence alone"])
+    drawn = [line for line in lines if line[0].size and np.isfinite(line[1]).all()]
+    _name_regions(ax, map_, fine_x, fine_y, [*names, "the recurrence alone"], drawn)
     return figure
 
 
-def _name_regions(ax: Axes, map_: np.ndarray, x: np.ndarray, y: np.ndarray, names: Sequence[str]) -> None:
-    """The name of each region in its widest column, where it has room."""
+def _name_regions(
+    ax: Axes, map_: np.ndarray, x: np.ndarray, y: np.ndarray, names: Sequence[str],
+    lines: Sequence[tuple[np.ndarray, np.ndarray]],
+) -> None:  # fmt: skip
+    """The name of each region where it fits without crossing a line; else none."""
+    from scipy.ndimage import distance_transform_edt, minimum_filter
+
+    free = np.ones(map_.shape, dtype=bool)
+    for line in lines:
+        at = np.interp(np.log(x), np.log(line[0]), np.log(line[1]))
+        # A line crosses every row between its places in neighbouring columns.
+        low, high = np.minimum(at, np.roll(at, 1)), np.maximum(at, np.roll(at, 1))
+        low[0] = high[0] = at[0]
+        half = np.log(y[1] / y[0])
+        free &= (np.log(y)[:, None] < low - half) | (np.log(y)[:, None] > high + half)
     for place, name in enumerate(names):
-        inside = map_ == place
-        if inside.mean() < 0.04:
+        inside = (map_ == place) & free
+        box = int(HIGH * len(y)), int(WIDE * len(name) * len(x))
+        fits = minimum_filter(inside, size=box, mode="constant", cval=0)
+        if not fits.any():
             continue
-        column = int(inside.sum(axis=0).argmax())
-        column = min(max(column, len(x) // 3), 2 * len(x) // 3)
-        rows = np.flatnonzero(inside[:, column])
-        if rows.size:
-            middle = np.sqrt(y[rows[0]] * y[rows[-1]])
-            ax.text(x[column], middle, name, fontsize=SMALL, ha="center", va="center", color="0.15")
+        # Rows count as far as they are high beside a name that is wide.
+        room = distance_transform_edt(np.pad(fits, 1), sampling=(WIDE / HIGH * len(name), 1.0))[1:-1, 1:-1]
+        row, column = np.unravel_index(int(room.argmax()), room.shape)
+        ax.text(x[column], y[row], name, fontsize=SMALL, ha="center", va="center", color="0.15")
 
 
 def errors(found: Validity, ax: Axes | None, cell: int) -> Figure:
@@ -96,10 +113,18 @@ def errors(found: Validity, ax: Axes | None, cell: int) -> Figure:
         if known.any():
             ends.append((size[known][-1], line["error"].values[known][-1], each, looks[each]["color"]))
     ax.axhline(data.attrs["within"], color=GREY, linewidth=0.8, linestyle=":")
-    ax.axvline(float(here["mean_square_threshold"]), color=GREY, linewidth=0.8)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_ylim(top=TOP)
+    ax.annotate(f"allowed: {100 * data.attrs['within']:g} %", (0.01, data.attrs["within"]), color=GREY, fontsize=SMALL,
+                xycoords=ax.get_yaxis_transform(), xytext=(0, 2), textcoords="offset points")  # fmt: skip
+    threshold = float(here["mean_square_threshold"])
+    if np.isfinite(threshold):
+        ax.axvline(threshold, color=GREY, linewidth=0.8)
+        ax.annotate("mean-square threshold", (threshold, 0.02), color=GREY, fontsize=SMALL, ha="right", va="bottom",
+                    xycoords=ax.get_xaxis_transform(), rotation=90, xytext=(-2, 0),
+                    textcoords="offset points")  # fmt: skip
+    ax.set_title(found._cell(cell), fontsize=SMALL, color=GREY, loc="left")
     dress(ax, f"largest error / {data.attrs['scale']}", data.attrs["along"].replace("_", " "))
     direct_labels(ax, ends)
     return figure

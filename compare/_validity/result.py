@@ -31,7 +31,8 @@ class Validity(Result):
     dataset : xarray.Dataset
         Over (process, cell): `boundary`, the end of the step sizes from 0 up at which the error is within the
         allowance (0 if there are none), from `low` to `high` (95 % where it is sampled), `status` (""; "at least", "at
-        most": the scan ends before; "none": no small one serves), the `step` at which the allowance is used up, the
+        most": the scan ends before; "none": no small one serves, down to `searched`, where the error no longer falls),
+        the `step` at which the allowance is used up, the
         `steps` of the horizon there, the error with its `signed` value, the `term` of the error budget that is the
         largest there, `others`, further components. Over (process, cell, scanned): `error`. Over (cell):
         `mean_square_threshold`, `lyapunov_threshold`, and the settings of the cell as coordinates.
@@ -62,7 +63,7 @@ class Validity(Result):
             for process in data["process"].values.tolist():
                 one = here.sel(process=process)
                 row: dict[str, Any] = {"process": process, "cell": self._cell(place)}
-                row |= {name: one[name].item() for name in ("boundary", "low", "high", "status", "step", "steps")}
+                row |= {name: one[name].item() for name in _NUMBERS}
                 row |= {"term": str(one["term"].item()), "others": str(one["others"].item())}
                 row["of_threshold"] = row["boundary"] / float(here["mean_square_threshold"])
                 rows.append(row)
@@ -108,9 +109,18 @@ class Validity(Result):
         for process in dict.fromkeys(row["process"] for row in none):
             rows = [row for row in none if row["process"] == process]
             terms = sorted({row["term"] for row in rows} - {""})
+            least = max(row["searched"] for row in rows)
             found.append(
                 f"{process}: within the allowance at no small step size in {len(rows)} of "
-                f"{self.dataset.sizes['cell']} cells; what stays is " + (" or ".join(terms) or "an unnamed term") + "."
+                f"{self.dataset.sizes['cell']} cells, down to {number(least, 2)}, where the error no longer falls; "
+                "what stays is "
+                + (" or ".join(terms) or "of a process that has no error budget, so no term is named") + "."
+            )
+        below = [row for row in self.table() if row["status"] == "at most"]
+        if below and not sampled:
+            found.append(
+                "<: at the least step size whose steps can be counted, or that was looked at, the error still is "
+                f"above the allowance and falls ({len(below)} rows)."
             )
         more = [row for row in self.table() if row["others"] != "[]"]
         for row in more[:3]:
@@ -154,6 +164,7 @@ class Validity(Result):
 
 USUAL = ("gradient flow", "Ornstein-Uhlenbeck", "homogenized SGD", "modified equation, order 1",
          "modified equation, order 2")  # fmt: skip
+_NUMBERS = ("boundary", "low", "high", "status", "searched", "step", "steps")
 _SCALE = {"excess": "excess risk at the same step", "noise": "largest part of the risk that noise makes",
           "risk": "risk at the same step"}  # fmt: skip
 
@@ -170,6 +181,6 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 
 def _interval(row: dict[str, Any]) -> str:
     """The end, with what is uncertain of it where that can be seen."""
-    wide = np.isfinite(row["high"]) and row["high"] - row["low"] > SEEN * row["boundary"]
+    wide = row["status"] == "" and np.isfinite(row["high"]) and row["high"] - row["low"] > SEEN * row["boundary"]
     span = f" ({number(row['low'], 3)} to {number(row['high'], 3)})" if wide else ""
     return number(row["boundary"]) + span

@@ -1,7 +1,10 @@
-"""Ends of validity from paths, where moments do not close: an interval by the jackknife over groups of paths.
+"""Ends of validity from paths, where moments do not close: an interval by inverting a test of the largest error.
 
-All step sizes share their random numbers, so that the end is a smooth function of the groups' means. The maximum over
-steps of a noisy error is too large by the order of its variance; leaving out one group at a time takes that off.
+The largest of noisy errors is too large, the more so the more steps are nearly as bad as the worst one. So the end is
+no smooth function of means, and its interval is made of two bounds of the largest error that hold at any step size:
+max over steps of (error + t s), s its standard error, is above it with the level of one step, that where it is reached;
+max of (error - t s) is below it if all steps are. The end lies between where these use up the allowance. All step
+sizes share their random numbers, so that both bounds are as smooth as the errors.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ from sgdlimits.exact.errors import InvalidInput, OutOfReach, OverflowedPaths, St
 
 from .._bounds.curves import grid
 from ..capabilities import has_moments, risk_floor
-from ..estimates import jackknife_error, student_quantile
+from ..estimates import student_quantile
 from .curves import Horizon, curve
 
 GROUPS = 20
@@ -112,45 +115,82 @@ class SampledCell:
         found = np.where(other == own, 0.0, found)
         return float(np.where(np.isfinite(found), found, math.inf).max())
 
-    def noise(self, label: str, step_size: float) -> float:
-        """Standard error of the relative error where it is largest."""
+    def bounds(self, label: str, step_size: float) -> tuple[float, float, float]:
+        """Below and above the largest error, each at half of what LEVEL leaves; and the standard error there."""
         own, theirs = self.means("", step_size), self.means(label, step_size)
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            ratio = (theirs - own) / own.mean(axis=0)
-            place = int(np.nan_to_num(np.abs(ratio.mean(axis=0))).argmax())
-            return float(ratio[:, place].std(ddof=1) / math.sqrt(GROUPS))
+            ratio = theirs.mean(axis=0) / own.mean(axis=0)
+            spread = ((theirs - ratio * own) / own.mean(axis=0)).std(axis=0, ddof=1) / math.sqrt(GROUPS)
+        size = np.where(ratio == 1, 0.0, np.abs(ratio - 1))
+        known = np.isfinite(size) & np.isfinite(spread)
+        if not known.all():  # paths have overflowed: no allowance holds
+            return math.inf, math.inf, math.nan
+        one, every = (student_quantile(1 - (1 - LEVEL) / count, GROUPS - 1) for count in (1, size.size))
+        return float((size - every * spread).max()), float((size + one * spread).max()), float(spread[size.argmax()])
 
 
 def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> dict[str, Any]:
     """The end of the component from 0 up, with its interval; all that `Validity` holds of it."""
     everyone = np.ones(GROUPS, dtype=bool)
     above, below = _bracket(cell, label, scan, within)
+    sizes = scan.tolist()
     if below is None:
-        return _told(cell, label, scan, float(scan[0]), 0.0, float(scan[0]), BELOW, above)
+        low, high = 0.0, _crossing(cell, label, sizes, sizes[:1], within, 0)
+        if high > sizes[0]:
+            _resolved(cell, label, sizes[:1], within)
+        return _told(cell, label, scan, sizes[0], low, high, BELOW, above)
     if above is None:
-        top = float(scan[-1])
-        return _told(cell, label, scan, top, top, math.inf, AT_LEAST, top)
+        _resolved(cell, label, sizes[-1:], within)
+        low = _crossing(cell, label, sizes, sizes[-2:], within, 1)
+        return _told(cell, label, scan, sizes[-1], min(low, sizes[-1]), math.inf, AT_LEAST, sizes[-1])
     width = above / below
     rungs = np.geomspace(below / width**0.5, above * width**0.5, RUNGS)
-    rungs = rungs[rungs <= float(scan[-1]) * (1 + 1e-12)]
+    rungs = rungs[rungs <= sizes[-1] * (1 + 1e-12)]
 
     def root(chosen: np.ndarray) -> float:
         errors = np.array([cell.error(label, float(size), chosen) for size in rungs])
         return _first_crossing(np.log(rungs), errors, within)
 
-    noise = max(cell.noise(label, float(size)) for size in rungs)
-    if not noise <= RESOLVED * within:
-        needed = math.ceil(cell.paths * (noise / (RESOLVED * within)) ** 2 / GROUPS) * GROUPS
-        raise OutOfReach(
-            f"{label}: from {cell.paths} paths the error has a standard error of {noise:.2g}, too much beside an "
-            f"allowance of {within:g}: take some {needed} paths, or a wider allowance"
-        )
-    whole = root(everyone)
+    _resolved(cell, label, rungs.tolist(), within)
     parts = np.array([root(np.arange(GROUPS) != group) for group in range(GROUPS)])
-    value = GROUPS * whole - (GROUPS - 1) * parts.mean()
-    half = student_quantile(LEVEL, GROUPS - 1) * float(jackknife_error(parts))
-    low, end, high = (math.exp(value + sign * half) for sign in (-1, 0, 1))
-    return _told(cell, label, scan, end, low, high, "", end)
+    value = math.exp(GROUPS * root(everyone) - (GROUPS - 1) * parts.mean())  # most of what the maximum adds is off
+    low, high = (_crossing(cell, label, sizes, rungs.tolist(), within, upper) for upper in (1, 0))
+    return _told(cell, label, scan, min(max(value, low), high), low, high, "", value)
+
+
+def _crossing(
+    cell: SampledCell, label: str, scan: list[float], known: list[float], within: float, upper: int
+) -> float:
+    """Where a bound of the largest error uses up the allowance: 0 or inf where it does so nowhere on the scan.
+
+    From step sizes at which paths are known to others of the scan, down and up, until it lies between two.
+    """
+    sizes = sorted(known)
+    levels = [cell.bounds(label, size)[upper] for size in sizes]
+    while levels[0] > within and sizes[0] > scan[0]:
+        sizes.insert(0, max(size for size in scan if size < sizes[0]))
+        levels.insert(0, cell.bounds(label, sizes[0])[upper])
+    while levels[-1] <= within and sizes[-1] < scan[-1]:
+        sizes.append(min(size for size in scan if size > sizes[-1]))
+        levels.append(cell.bounds(label, sizes[-1])[upper])
+    if levels[0] > within:
+        return sizes[0] if sizes[0] == scan[0] and not upper else 0.0
+    if levels[-1] <= within:
+        return math.inf
+    return math.exp(_first_crossing(np.log(sizes), np.maximum(levels, 0.0), within, not upper))
+
+
+def _resolved(cell: SampledCell, label: str, sizes: Sequence[float], within: float) -> None:
+    """Refuse paths so few that errors within the allowance cannot be told from others."""
+    found = [cell.bounds(label, size)[2] for size in sizes]
+    noise = max((each for each in found if math.isfinite(each)), default=0.0)
+    if noise <= RESOLVED * within:
+        return
+    needed = math.ceil(cell.paths * (noise / (RESOLVED * within)) ** 2 / GROUPS) * GROUPS
+    raise OutOfReach(
+        f"{label}: from {cell.paths} paths the error has a standard error of {noise:.2g}, too much beside an "
+        f"allowance of {within:g}: take some {needed} paths, or a wider allowance"
+    )
 
 
 def _bracket(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> tuple[float | None, float | None]:
@@ -169,12 +209,12 @@ def _bracket(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> 
     return above, None
 
 
-def _first_crossing(logs: np.ndarray, errors: np.ndarray, within: float) -> float:
-    """Where log error first crosses log within, linear between rungs and past their ends."""
+def _first_crossing(logs: np.ndarray, errors: np.ndarray, within: float, last: bool = False) -> float:
+    """Where log error first, or last, crosses log within, linear between rungs and past their ends."""
     levels = np.log(np.maximum(errors, 1e-300) / within)
     levels = np.minimum(levels, 50.0)
     places = np.flatnonzero((levels[:-1] <= 0) & (levels[1:] > 0))
-    place = int(places[0]) if places.size else (0 if levels[0] > 0 else len(levels) - 2)
+    place = int(places[-1 if last else 0]) if places.size else (0 if levels[0] > 0 else len(levels) - 2)
     slope = (levels[place + 1] - levels[place]) / (logs[place + 1] - logs[place])
     return float(logs[place] - levels[place] / slope) if slope > 0 else math.inf
 
@@ -187,6 +227,7 @@ def _told(
              math.nan for size in scan]  # fmt: skip
     steps = cell.horizon.steps(place or float(scan[0]))
     return {
-        "boundary": end, "low": low, "high": high, "status": status, "step": -1, "steps": steps, "signed": math.nan,
+        "boundary": end, "low": low, "high": high, "status": status, "searched": float(scan[0]), "step": -1,
+        "steps": steps, "signed": math.nan,
         "term": "", "error": np.array(known), "others": [],
     }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from sgdlimits.compare.html_page import Picture, note, wide
 from sgdlimits.compare.html_page import figures as figures_of
 from sgdlimits.compare.reports import Report
 from sgdlimits.studies.results import study_page
+
+from .sampled import ends_csv, ends_notes, ends_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,6 +37,9 @@ def report(result: ValidityResult) -> Report:
     for name, resolvent in result.resolvents.items():
         if not isinstance(resolvent, str):
             files[f"resolvent-{_file(name)}.csv"] = resolvent.to_csv
+    for name, ends in result.ends.items():
+        if ends:
+            files[f"sampled-{_file(name)}.csv"] = partial(ends_csv, ends)
     return Report(files, result.study.to_toml, figures(result), lambda *shown: _page(result, *shown))
 
 
@@ -69,6 +75,9 @@ def _page(result: ValidityResult, pictures: Sequence[Picture], failed: Sequence[
             wide(table),
             *notes,
         ]
+        if result.ends[name]:
+            told = [note(sentence) for sentence in ends_notes(result.ends[name])]
+            sections[f"By sampling: {name}"] = [wide(ends_table(result.ends[name])), *told]
         resolvent = result.resolvents[name]
         if isinstance(resolvent, str):
             sections[f"High dimension: {name}"] = [note(resolvent)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from sgdlimits.compare import Delocalisation, Validity
     from sgdlimits.problems import LeastSquares
 
+    from .sampled import SampledEnd
+
 SIZES, QUICK = 14, 5  # batch sizes of a map
-DRAWS = 20  # of Gaussian features beside the data; QUICK of them where it is to be quick
+DRAWS = 20  # of Gaussian features beside the data
 SCALES = ("excess", "noise")
 
 
@@ -40,7 +42,7 @@ class ValidityStudy(NamedDataSettings):
     horizon : float
         Relaxation times of the slowest mode.
     seed : int
-        Of Gaussian features that stand beside the data.
+        Of Gaussian features that stand beside the data, and of sampled ends.
     workers : int
         Processes that share the batch sizes; never changes a number.
     quick : bool
@@ -52,7 +54,7 @@ class ValidityStudy(NamedDataSettings):
     within: float = option(0.05, "question", "the error that is allowed, in (0, 1)")
     scale: str = option("excess", "question", "what errors are relative to", allowed=lambda: SCALES)
     horizon: float = option(3.0, "question", "up to when errors count, in relaxation times of the slowest mode")
-    seed: int = option(0, "run", "of the Gaussian features that stand beside the data")
+    seed: int = option(0, "run", "of Gaussian features beside the data, and of sampled ends")
     workers: int = option(1, "run", "processes that share the batch sizes", stored=False)
     quick: bool = option(False, "run", "fewer batch sizes")
 
@@ -97,12 +99,14 @@ class ValidityStudy(NamedDataSettings):
         from sgdlimits.ensembles.progress import open_progress
 
         from .maps import batch_sizes, validity_map
+        from .sampled import sampled_ends
 
         study = self.pinned()
         data = list(study.problems())
         bar = open_progress(progress, math.inf, "maps")
         maps: dict[str, Validity] = {}
         resolvents: dict[str, Delocalisation | str] = {}
+        ends: dict[str, list[SampledEnd]] = {}
         try:
             for name, problem in data:
                 sizes = batch_sizes(problem.samples, QUICK if self.quick else SIZES)
@@ -110,14 +114,15 @@ class ValidityStudy(NamedDataSettings):
                     problem, sizes, workers=None if self.workers == 1 else self.workers, within=self.within,
                     scale=self.scale, horizon=self.horizon,
                 )  # fmt: skip
+                ends[name] = sampled_ends(problem, maps[name], self.seed, threads)
                 try:
-                    resolvents[name] = delocalisation(problem, draws=QUICK if self.quick else DRAWS, seed=self.seed)
+                    resolvents[name] = delocalisation(problem, draws=DRAWS, seed=self.seed)
                 except InvalidInput as error:  # too few rows, or too many: the map stands without it
                     resolvents[name] = str(error)
                 bar.update(1)
         finally:
             bar.close()
-        return ValidityResult(study, maps, resolvents)
+        return ValidityResult(study, maps, resolvents, ends)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,8 +136,11 @@ class ValidityResult(ResultOfStudy):
         Over batch sizes.
     resolvents : mapping from data sets to compare.Delocalisation, or the sentence why there is none
         Whether the theorem on high dimension is about them.
+    ends : mapping from data sets to sequences of SampledEnd
+        Ends by sampling SGD beside the exact ones; empty where errors are relative to the part that noise makes.
     """
 
     study: ValidityStudy
     maps: Mapping[str, Validity]
     resolvents: Mapping[str, Delocalisation | str]
+    ends: Mapping[str, Sequence[SampledEnd]]

@@ -8,6 +8,8 @@ import numpy as np
 
 from sgdlimits.compare.text_table import number, wrapped
 
+from .sampled import ends_notes, ends_table
+
 if TYPE_CHECKING:
     from sgdlimits.compare import Validity
 
@@ -23,13 +25,25 @@ def text(result: ValidityResult) -> str:
     """For a terminal."""
     parts = [wrapped(finding(result))]
     for name, found in result.maps.items():
-        parts += [name, str(found), str(result.resolvents[name])]
+        parts += [name, str(found)]
+        if result.ends[name]:
+            parts += [ends_table(result.ends[name]).text(), *map(wrapped, ends_notes(result.ends[name]))]
+        parts.append(str(result.resolvents[name]))
     return "\n\n".join(parts)
 
 
 def finding(result: ValidityResult) -> str:
     """The result in a few sentences, computed from the maps."""
     told = [sentence for name, found in result.maps.items() for sentence in _of_one(name, found)]
+    for name, ends in result.ends.items():
+        known = [end for end in ends if not end.missing]
+        if known:
+            missed = [f"{end.process} at batch size {end.batch_size}" for end in known if end.verdict != "covers"]
+            words = f"; not that of {' and of '.join(missed)}" if missed else ""
+            told.append(
+                f"By sampling SGD on {name}, 95 % intervals of {len(known) - len(missed)} of {len(known)} ends cover "
+                f"the exact ones{words}."
+            )
     for name, resolvent in result.resolvents.items():
         if not isinstance(resolvent, str):
             told.append(f"Is the theorem on homogenized SGD in high dimension about {name}? {resolvent.sentence()}")
@@ -41,12 +55,17 @@ def _of_one(name: str, found: Validity) -> list[str]:
     sizes, ends = data["batch_size"].values, data["boundary"]
     threshold = data["mean_square_threshold"].values
     first = []
+
+    def below(process: str, place: int) -> bool:
+        return str(data["status"].sel(process=process).values[place]) == "at most"
+
     for place in dict.fromkeys((0, len(sizes) - 1)):
         best = max(found.order(), key=lambda process: float(ends.sel(process=process)[place]))
         told = [
             f"{process} up to {number(float(ends.sel(process=process)[place]), 2)}"
-            if float(ends.sel(process=process)[place]) > 0
+            if float(data["low"].sel(process=process)[place]) > 0
             else f"{process} at no step size"
+            + (f" from {number(float(ends.sel(process=process)[place]), 2)} on" if below(process, place) else "")
             for process in found.order()
         ]
         share = float(ends.sel(process=best)[place]) / threshold[place]
