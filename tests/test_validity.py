@@ -8,6 +8,8 @@ from scipy.optimize import brentq
 
 from sgdlimits import compare, diffusions, discrete, problems
 from sgdlimits.compare._validity.crossings import components
+from sgdlimits.compare._validity.curves import Horizon
+from sgdlimits.compare._validity.sampled import SampledCell
 from sgdlimits.exact.errors import InvalidInput, OutOfReach
 
 LINE = problems.LeastSquares.from_arrays(
@@ -234,6 +236,22 @@ def test_intervals_of_ends_cover(limit, batch_size, within):
     rows = [compare.validity(make, paths=1000, seed=seed, **options).table()[0] for seed in range(40)]
     assert sum(row["low"] <= exact <= row["high"] for row in rows) >= 36
     assert np.median([row["high"] / row["low"] for row in rows]) < 2.5
+
+
+def test_steps_at_which_paths_are_looked_at_miss_little_of_the_largest_error():
+    """Where the worst step is an early one and the error grows slowly with the step size, a miss would move the end."""
+    problem = diabetes()
+    end = 0.046751634096300204  # of homogenized SGD at batch size 3
+
+    def make(step_size):
+        sgd = discrete.SGD(problem, step_size, 3)
+        return sgd, {"limit": diffusions.HomogenizedSGD.of(sgd)}
+
+    horizon = Horizon.of(problem, 3.0, "relaxation times")
+    cell = SampledCell(make, horizon, np.zeros(10), "excess", 1000, 0, 4, 1)
+    for part in (0.35, 0.7, 1.0, 1.05, 1.4):
+        at, every = cell.recorded(part * end), largest(problem, diffusions.HomogenizedSGD.of, part * end, 3, 3.0)
+        assert every[at].max() >= 0.997 * every.max() and at.size < 60
 
 
 def test_too_few_paths_for_the_allowance_are_refused():

@@ -197,7 +197,7 @@ class Plan:
                 deviation = _deviation(sgd, record)
             else:
                 risk = sgd.simulate(
-                    start, last, self.paths, observables=("risk",), record=record, threads=self.threads,
+                    start, last, self.paths, observables=("risk",), record=record.tolist(), threads=self.threads,
                     seed=child_seed(self.seed, "paths", dimension, redraw),
                 )["risk"]  # fmt: skip
                 deviation = risk.sel(step=record).values.astype(float).std(axis=0, ddof=1) / own[record]

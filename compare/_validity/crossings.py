@@ -102,7 +102,8 @@ def _with_turns(
     error: Callable[[float], float], sizes: list[float], errors: list[float], within: float
 ) -> tuple[list[float], list[float]]:
     """The scan with what lies between its places where the error dips to its allowance or rises above it."""
-    levels, last, more = np.abs(errors), len(sizes) - 1, {}
+    levels, last = np.abs(errors), len(sizes) - 1
+    more: dict[float, float] = {}
     for place in range(len(sizes)):
         left, right = max(place - 1, 0), min(place + 1, last)
         dips = within < levels[place] <= NEAR * within and levels[place] <= min(levels[left], levels[right])

@@ -19,13 +19,12 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, OutOfReach, OverflowedPaths, StabilityWarning
 
-from .._bounds.curves import grid
 from ..capabilities import has_moments, risk_floor
 from ..estimates import student_quantile
 from .curves import Horizon, curve
 
 GROUPS = 20
-RECORDED = 40  # steps at most at which errors are looked at
+EACH, PER_DECADE = 16, 15  # steps at which errors are looked at: first ones, then in a decade
 RUNGS = 5  # step sizes about the end
 LEVEL = 0.95
 BELOW, AT_LEAST = "at most", "at least"  # the scan ends above, or below, the end that is looked for
@@ -59,11 +58,12 @@ class SampledCell:
     _curves: dict[tuple[str, float], np.ndarray] = field(default_factory=dict)
 
     def recorded(self, step_size: float) -> np.ndarray:
-        """Steps at which errors are looked at: all, or evenly in their logarithm."""
-        steps = grid(self.horizon.steps(step_size))
-        if steps.size <= RECORDED:
-            return steps
-        return steps[np.unique(np.linspace(0, steps.size - 1, RECORDED).astype(int))]
+        """Steps at which errors are looked at: the first ones each, then evenly in their logarithm."""
+        last = self.horizon.steps(step_size)
+        if last <= EACH:
+            return np.arange(last + 1)
+        count = int(PER_DECADE * math.log10(last / EACH)) + 2
+        return np.union1d(np.arange(EACH), np.rint(np.geomspace(EACH, last, count)).astype(np.int64))
 
     def means(self, label: str, step_size: float) -> np.ndarray:
         """Means of the groups (GROUPS, steps), or the exact ones (1, steps); SGD's label is empty."""

@@ -20,7 +20,7 @@ PATHS, MOST_PATHS = 1000, 64_000  # of SGD to begin with, and at most
 FINER = 8  # times as many where the sampled error is too uncertain
 PROCESSES = ("gradient flow", "Ornstein-Uhlenbeck", "homogenized SGD")
 SCANNED = (0.35, 0.5, 0.7, 1.0, 1.4, 2.0)  # step sizes over the exact end
-DEAREST = 1.5e9  # multiplications: steps times paths times what a step costs
+DEAREST = 2.5e9  # multiplications: steps times paths times what a step costs
 FIELDS = ("process", "batch_size", "exact", "sampled", "low", "high", "paths", "verdict")
 
 
@@ -87,6 +87,9 @@ def _sampled(
             ).table()
         except OutOfReach as error:
             words, paths = str(error), FINER * paths
+            continue
+        if row["status"]:
+            words, paths = f"from {paths} paths its interval reaches past the scan", FINER * paths
             continue
         return SampledEnd(
             end.process, end.batch_size, end.exact, row["boundary"], row["low"], row["high"], paths
