@@ -61,7 +61,7 @@ class Landscape(Objective):
     def potential(self, x: np.ndarray) -> np.ndarray:
         """U (...) at positions (..., d)."""
 
-    @property
+    @cached_property
     def dimension(self) -> int:
         """d."""
         return self.minimum.size

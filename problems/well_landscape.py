@@ -92,7 +92,7 @@ class WellLandscape(Landscape):
         """Where a path in each well has left it, (n,) and (n,): the minima beside it, infinite at the outermost."""
         return np.r_[-np.inf, self.minima[:-1]], np.r_[self.minima[1:], np.inf]
 
-    @property
+    @cached_property
     def home(self) -> int:
         """Number of the well of the start."""
         return int(self.well_of(np.array([self.start]))[0])

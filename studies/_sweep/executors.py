@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, Executor, Future, wait
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, kind, whole_number
@@ -26,6 +27,7 @@ PINNED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_N
 
 _kept = ExitStack()  # what a worker keeps until it ends
 _in_a_worker = False
+_shared: ContextVar[tuple[Any, Executor] | None] = ContextVar("_shared", default=None)  # of `one_pool`
 
 
 class Lost(Exception):
@@ -61,6 +63,10 @@ def opened(executor: Any, workers: Any) -> Iterator[Executor | None]:
     if executor is not None or workers in (None, 1) or _in_a_worker:
         yield executor  # a sweep inside a cell of a sweep has its worker for itself
         return
+    kept = _shared.get()
+    if kept is not None and kept[0] == workers:
+        yield kept[1]
+        return
     from loky import ProcessPoolExecutor
 
     # loky's workers take a notebook's functions, and a script needs no `if __name__ == "__main__"`.
@@ -73,6 +79,17 @@ def opened(executor: Any, workers: Any) -> Iterator[Executor | None]:
         pool.shutdown(wait=True, kill_workers=True)
         raise
     pool.shutdown(wait=True)
+
+
+@contextmanager
+def one_pool(workers: int | None) -> Iterator[None]:
+    """Within it all that asks for so many worker processes has the same ones: each start of them takes seconds."""
+    with opened(None, workers) as pool:
+        before = _shared.set(None if pool is None else (workers, pool))
+        try:
+            yield
+        finally:
+            _shared.reset(before)
 
 
 @contextmanager

@@ -175,6 +175,7 @@ class ExplorationStudy(NamedDataSettings):
         """
         from sgdlimits.ensembles.blas_threads import one_blas_thread
         from sgdlimits.ensembles.progress import open_progress
+        from sgdlimits.studies._sweep.executors import one_pool
 
         study = self.pinned()
         if self.data is not None:  # a file that cannot be used is refused before minutes of other parts
@@ -183,7 +184,8 @@ class ExplorationStudy(NamedDataSettings):
         bar = open_progress(progress, math.inf, "parts")
         made: dict[str, Any] = {}
         try:
-            with one_blas_thread():  # the same bits on any number of cores
+            # One BLAS thread: the same bits on any number of cores.
+            with one_blas_thread(), one_pool(workers_for(threads)):
                 for part in PARTS:
                     if part in self.chosen:
                         made |= getattr(study, f"_{part}")(threads, lambda: bar.update(1))
