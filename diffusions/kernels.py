@@ -107,7 +107,8 @@ def diagonal_noise(state, overflow, a, b, w0, w1, w2, slope, shift, seed, path, 
             end = min(stop, window + normals.shape[0])
             while position < end:
                 if j < 0:
-                    sums[3 * PACK :] = normals[position - window]
+                    for lane in range(lanes):
+                        sums[3 * PACK + lane] = normals[position - window, lane]
                     j, position = 0, position + 1
                 i = j + min(d - j, end - position)
                 xi = normals[position - window : position - window + i - j].reshape(-1)

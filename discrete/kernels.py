@@ -264,7 +264,9 @@ def _streaming(
             if turned:
                 multiply(gradient, vectors, along)
             else:
-                gradient[:] = along
+                for i in range(d):
+                    for lane in range(lanes):
+                        gradient[i, lane] = along[i, lane]
             squares[:] = 0.0
             for i in range(d):
                 for lane in range(lanes):

@@ -37,7 +37,8 @@ def compiled_loss(
                 if epochs[p] != epoch:
                     permutation(orders[p], seed, path + p, epoch)
                     epochs[p] = epoch
-                chosen[:] = orders[p, place : place + batch_size]
+                for b in range(batch_size):
+                    chosen[b] = orders[p, place + b]
             total[:] = 0.0
             for b in range(batch_size):
                 one[:] = 0.0  # what a gradient does not write is zero

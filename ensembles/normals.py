@@ -196,12 +196,14 @@ def scratch(quality: str, blocks: int = 32) -> tuple[np.ndarray, np.ndarray]:
 def pack_normals(out, normals, words, seed, purpose, path, position):
     """Fill `out` (count, PACK) with normals number position, position + 1, ... of a pack; scratch as
     above."""
-    per_block = 4 * normals.shape[0] // words.shape[0]
+    per_block, lanes = 4 * normals.shape[0] // words.shape[0], out.shape[1]
     start, stop = position, position + out.shape[0]
     while start < stop:
         first = start // per_block
         blocks = min((stop - 1) // per_block + 1 - first, words.shape[0] // 4)
         fill_normals(normals[: blocks * per_block], words[: 4 * blocks], seed, purpose, path, first)
         end = min(stop, (first + blocks) * per_block)
-        out[start - position : end - position] = normals[start - first * per_block : end - first * per_block]
+        for q in range(start, end):
+            for lane in range(lanes):
+                out[q - position, lane] = normals[q - first * per_block, lane]
         start = end

@@ -81,7 +81,8 @@ def across(still, spread, logs, points, weights, turns, last, width, nearest, or
         panels = graded_edges(-last, last, width, centres, nears, edges) - 1
         if count + panels * points.size > found.shape[1]:
             more = np.empty((3, 2 * (count + panels * points.size)))
-            more[:, :count] = found[:, :count]
+            for p in range(count):
+                more[0, p], more[1, p], more[2, p] = found[0, p], found[1, p], found[2, p]
             found = more
         for e in range(panels):
             wide = edges[e + 1] - edges[e]

@@ -33,8 +33,10 @@ def mean_gradient(gradient, data, x, samples):
         for i in range(samples):
             one[:] = 0.0
             gradient(x[p], i, one, *data)
-            out[p] += one
-        out[p] /= samples
+            for j in range(one.size):
+                out[p, j] += one[j]
+        for j in range(one.size):
+            out[p, j] /= samples
     return out
 
 
@@ -46,10 +48,12 @@ def mean_gradient_squares(gradient, data, x, samples):
         for i in range(samples):
             one[:] = 0.0
             gradient(x[p], i, one, *data)
-            out[p] += one
-            squares[p] += one * one
-        out[p] /= samples
-        squares[p] /= samples
+            for j in range(one.size):
+                out[p, j] += one[j]
+                squares[p, j] += one[j] * one[j]
+        for j in range(one.size):
+            out[p, j] /= samples
+            squares[p, j] /= samples
     return out, squares
 
 
@@ -61,7 +65,8 @@ def weighted_gradient(gradient, data, x, weights):
         for i in range(weights.shape[1]):
             one[:] = 0.0
             gradient(x[p], i, one, *data)
-            out[p] += weights[p, i] * one
+            for j in range(one.size):
+                out[p, j] += weights[p, i] * one[j]
     return out
 
 

@@ -27,6 +27,13 @@ FUSED = ("euler", "weak_euler")
 
 
 @compiled
+def _copy(out, values):
+    # An array assigned to a slice would compile numba's message on shapes, two seconds in every process.
+    for i in range(values.size):
+        out[i] = values[i]
+
+
+@compiled
 def _normals_of_pack(z, count, normals, words, seed, path, position):
     # Normals position..position + count - 1 of a pack into z[:, :count]: a row a path.
     per_block = 4 * normals.shape[0] // words.shape[0]
@@ -80,13 +87,13 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], lay
                     for s in range(count):
                         t, w = t0 + (begin + s) * dt, z[lane, s * m : (s + 1) * m]
                         # The user's functions see a copy, and an `out` that is zero.
-                        here[:] = row
+                        _copy(here, row)
                         f[:] = 0.0
                         drift(t, here, f)
-                        here[:] = row
+                        _copy(here, row)
                         g[:] = 0.0
                         diffusion(t, here, g)
-                        here[:] = row
+                        _copy(here, row)
                         square = 0.0
                         for i in range(d):
                             total = row[i] + f[i] * dt
@@ -101,7 +108,7 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], lay
                             square += total * total
                         if overflow[pack + lane] < 0 and too_large(square):
                             overflow[pack + lane] = begin + s + 1
-                            before[pack + lane] = here
+                            _copy(before[pack + lane], here)
 
     return advance
 
