@@ -48,12 +48,8 @@ def no_noise(process: Any, xp: Any, c: Any, t: Any, x: np.ndarray) -> np.ndarray
 
 
 def sampled_gradients(process: Any, xp: Any, c: Any, t: Any, x: np.ndarray) -> np.ndarray:
-    """sqrt(eta / B) times a root (P, d, n) of the covariance, one column a sample."""
-    problem = process.problem
-    rows = np.broadcast_to(np.arange(problem.samples), (len(x), problem.samples))
-    gradients = problem.sample_loss_gradients(x, rows)
-    columns = (gradients - gradients.mean(axis=1, keepdims=True)) / np.sqrt(problem.samples)
-    return np.sqrt(process.step_size / process.batch_size) * np.swapaxes(columns, 1, 2)
+    """sqrt(eta) times a root (P, d, n) of the batch gradient's covariance, one column a sample."""
+    return np.sqrt(process.step_size) * process.gradient.root(x)
 
 
 def is_quadratic(process: Any) -> bool:

@@ -103,7 +103,11 @@ def _run_chunk(job: Job, first: int) -> None:
     kept = slice(first + skipped - job.first_path, end - job.first_path)  # of the result
     count = end - first - skipped
     noise = Noise(job.seed, np.arange(first, first + lanes, dtype=np.int64), job.quality)
-    crowd = Crowd(job.simulator, draw_initial(job.initial, noise, job.first_path), noise, job.saved)
+    positions = draw_initial(job.initial, noise, job.first_path)
+    if job.simulator.alone:
+        noise, positions, lanes = Noise(job.seed, noise.paths[mine], job.quality), positions[mine], count
+        mine = slice(0, count)
+    crowd = Crowd(job.simulator, positions, noise, job.saved)
     if job.keep_state:
         crowd.dump()  # says at once, not after the run, that it cannot be done
     crossings = None

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numba
 import numpy as np
 
+from sgdlimits.ensembles.philox import PACK
 from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
 
 from .batch_curvature import hessians, products
@@ -73,6 +74,30 @@ class PredictionProblem(SampledProblem):
     def row_size(self) -> int:
         """d, or what a predictor that sums over a batch itself keeps of a sample."""
         return self.predictor.row_size if self.predictor.batched else self.dimension
+
+    @property
+    def own_blocks(self) -> bool:
+        """The predictor's."""
+        return self.predictor.batched and not self.compiled
+
+    @property
+    def alone(self) -> bool:
+        """Compiled loops take path after path; else as the predictor says."""
+        return self.compiled or (self.predictor.batched and self.predictor.alone(self.evaluated))
+
+    @property
+    def mean_products(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+        """Where the predictor multiplies batches, and what is compiled does not."""
+        return self._mean_products if self.predictor.multiplies_batches and not self.compiled else None
+
+    def _mean_products(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Hessians of L, without the ridge, at positions (P, d), times directions (P, d)."""
+        total = np.zeros(x.shape)
+        for some in self._groups(len(x)):
+            for rows in self._all_rows(len(x[some]), self.row_size):
+                found = products(self, x[some], rows, directions[some, None])
+                total[some] += found[:, 0] * (rows.shape[1] / self.evaluated)
+        return total
 
     def _samples(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (P, B, p) and labels (P, B), looked up once where all paths have the same rows."""
@@ -140,6 +165,8 @@ class PredictionProblem(SampledProblem):
         if not self.exact_hessians:
             return self._hessian_product_by_differences(x, direction)
         place, along, total = x[None], direction[None], np.zeros(self.dimension)
+        if self.mean_products is not None:
+            return self.mean_products(place, along)[0]
         for rows in self._all_rows(1):
             inputs, labels = (values[None] for values in self.source.sample(rows[0]))
             outputs = self.predictor.predict(place, inputs)
@@ -185,14 +212,16 @@ class PredictionProblem(SampledProblem):
     def _mean(self, x: np.ndarray, source: Source, function: Callable[..., np.ndarray]) -> np.ndarray:
         """Mean over a source of a function of outputs and labels."""
         flat, shape = self._flat(x)
-        total, length = np.zeros(len(flat)), max(1, 2**20 // (len(flat) * (source.columns + self.predictor.outputs)))
+        together = 1 / PACK if self.own_blocks else len(flat)
+        length = max(1, int(2**20 / (together * (source.columns + self.predictor.outputs))))
+        total = np.zeros(len(flat))
         with np.errstate(over="ignore", invalid="ignore"):
             for first in range(0, source.evaluated, length):
-                rows = np.arange(first, min(first + length, source.evaluated))
-                inputs, labels = source.sample(rows)
-                spread = np.broadcast_to(inputs, (len(flat), *inputs.shape))
-                found = function(self.predictor.predict(flat, spread), np.broadcast_to(labels, spread.shape[:2]))
-                total += found.sum(axis=1)
+                inputs, labels = source.sample(np.arange(first, min(first + length, source.evaluated)))
+                for some in self._groups(len(flat)):
+                    spread = np.broadcast_to(inputs, (len(flat[some]), *inputs.shape))
+                    outputs = self.predictor.predict(flat[some], spread)
+                    total[some] += function(outputs, np.broadcast_to(labels, spread.shape[:2])).sum(axis=1)
         return (total / source.evaluated).reshape(shape)
 
     def _tangents(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:

@@ -28,7 +28,8 @@ class Predictor(ReadOnlyFields):
         Whether `batch_pullback(x (P, d), inputs (P, B, p), slopes_of)` exists: gradients (P, d) of the sum over samples
         of <slopes, outputs>, from one way forth and one back, with no (P, B, d) in between. `slopes_of(outputs, paths,
         samples)` gives the slopes for the outputs of a slice of paths and one of samples. `row_size`: numbers that this
-        keeps of a path's sample.
+        keeps of a path's sample. Such a predictor cuts samples into blocks itself. `alone(samples)`: whether the bits
+        that so many samples of a path give do not depend on how many paths are asked with it.
     affine : bool
         Outputs are affine in the parameters.
     multiplies_batches : bool
@@ -49,6 +50,7 @@ class Predictor(ReadOnlyFields):
     compiled_outputs: Callable[..., None]
     compiled_pullback: Callable[..., None]
     batch_pullback: Callable[..., np.ndarray]
+    alone: Callable[[int], bool]
     hessian_products: Callable[..., np.ndarray]
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property

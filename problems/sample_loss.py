@@ -237,6 +237,13 @@ class SampleLoss(SampledProblem):
         """d."""
         return self.dimension
 
+    own_blocks, mean_products = False, None
+
+    @property
+    def alone(self) -> bool:
+        """Compiled loops take path after path."""
+        return self.compiled
+
     def _call(
         self, name: str, function: Any, loop: Any, x: np.ndarray, rows: np.ndarray, tail: tuple[int, ...]
     ) -> np.ndarray:

@@ -19,6 +19,7 @@ from .torch_modules import ModuleFunction, module_function
 from .user_predictors import check_sizes, layers_of_sizes, normal_start
 
 BLOCK = 2**20  # numbers of a pack of paths that torch may hold at once
+ALONE = 2**16  # numbers that the samples of one path make from which on there is nothing to gain from others beside it
 THROUGH = "the torch function, for many paths at once through torch.func,"
 
 
@@ -53,7 +54,7 @@ class TorchPredictor(Predictor):
     activations: int = 0
     compiled: bool = field(default=False, init=False)
 
-    batched = True
+    batched = multiplies_batches = True
     exact_hessians = True
 
     def __post_init__(self) -> None:
@@ -100,26 +101,40 @@ class TorchPredictor(Predictor):
         """Input, outputs and what is made on the way."""
         return self.inputs + self.outputs + (self.activations or 8 * (self.inputs + self.outputs))
 
+    def alone(self, samples: int) -> bool:
+        """Whether so many samples of a path are worked out by themselves, so that its bits know no other path."""
+        return samples * self.row_size >= ALONE
+
+    @cached_property
+    def _of_path(self) -> Callable[..., Any]:
+        """Outputs (B, K) of tensors x (d,) and inputs (B, p)."""
+        if isinstance(self.function, ModuleFunction):
+            return self.function.batch
+        return import_torch().func.vmap(lambda x, a: self.function(x, a).reshape(-1), in_dims=(None, 0))
+
     @cached_property
     def _batch(self) -> Callable[..., Any]:
         """Outputs (P, B, K) of tensors x (P, d) and inputs (P, B, p), and of inputs (B, p) that all paths share."""
-        func = import_torch().func
-        if isinstance(self.function, ModuleFunction):
-            one = self.function.batch
-        else:
-            one = func.vmap(lambda x, a: self.function(x, a).reshape(-1), in_dims=(None, 0))
-        each, shared = func.vmap(one), func.vmap(one, in_dims=(0, None))
-        return lambda x, inputs: (each if inputs.ndim == 3 else shared)(x, inputs)
+        vmap, one = import_torch().func.vmap, self._of_path
+        each, shared = vmap(one), vmap(one, in_dims=(0, None))
+
+        def outputs(x: Any, inputs: Any) -> Any:
+            if inputs.ndim == 3:
+                return each(x, inputs)
+            return one(x[0], inputs)[None] if len(x) == 1 else shared(x, inputs)
+
+        return outputs
 
     def _blocks(self, inputs: np.ndarray) -> Iterator[tuple[slice, slice, Any]]:
         """Paths, samples and their inputs, in blocks that a path's numbers do not depend on: their bits might."""
         paths, samples = inputs.shape[:2]
-        length = max(1, BLOCK // (min(paths, PACK) * self.row_size))
-        for start in range(0, paths, PACK):
-            some = slice(start, start + PACK)
+        size = 1 if self.alone(samples) else PACK
+        length = max(1, BLOCK // (size * self.row_size))
+        for start in range(0, paths, size):
+            some = slice(start, start + size)
             for first in range(0, samples, length):
                 part = inputs[some, first : first + length]
-                shared = len(part) > 1 and not part.strides[0]
+                shared = size == 1 or (len(part) > 1 and not part.strides[0])
                 yield some, slice(first, first + length), tensor(part[0] if shared else part)
 
     @cached_property
@@ -176,6 +191,20 @@ class TorchPredictor(Predictor):
             with calling(THROUGH):
                 gradient = torch.autograd.grad(outputs, at, slopes)[0].numpy()
             found[paths] = found[paths] + gradient if samples.start else gradient
+        return found
+
+    def hessian_products(self, x, inputs, slopes, curvatures, directions):
+        """One way forth along each direction and one back."""
+        torch, found = import_torch(), np.zeros(directions.shape)
+        for paths, samples, part in self._blocks(inputs):
+            pull, bend = tensor(slopes[paths, samples]), tensor(curvatures[paths, samples])
+            for place in range(directions.shape[1]):
+                at, along = tensor(x[paths]).requires_grad_(), tensor(directions[paths, place])
+                with calling(THROUGH):
+                    outputs, moved = torch.func.jvp(lambda y: self._batch(y, part), (at,), (along,))
+                    curved = (bend @ moved.detach()[..., None])[..., 0]
+                    total = (moved * pull).sum() + (outputs * curved).sum()
+                    found[paths, place] += torch.autograd.grad(total, at)[0].numpy()
         return found
 
     def pullback(self, x, inputs, slopes):

@@ -67,6 +67,13 @@ class Population(SampledProblem):
         """d."""
         return self.dimension
 
+    own_blocks, mean_products = False, None
+
+    @property
+    def alone(self) -> bool:
+        """Compiled loops take path after path."""
+        return self.compiled
+
     def hessian(self, x):
         """Hessian (d, d) of L by differences of the gradient."""
         return self._hessian_by_differences(x)
