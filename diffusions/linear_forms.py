@@ -38,7 +38,7 @@ def loss_form(process: Any, noise_dimension: int, diffusion: Callable[..., np.nd
 def _descent(process: Any, xp: Any, c: Any, t: Any, x: np.ndarray) -> np.ndarray:
     slope = process.problem.gradient(x)
     if process.drift_order == 2:
-        slope = slope + 0.5 * process.step_size * process.problem.hessian_times_gradient(x)
+        slope = slope + 0.5 * process.step_size * process.problem.hessian_times_gradient(x, slope)
     return -float(process.clock) * process.step_size * slope
 
 

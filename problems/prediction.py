@@ -305,6 +305,40 @@ class Supervised(PredictionProblem):
             labels = source.sample(np.arange(source.evaluated))[1]
             self.loss.check(labels, self.predictor.outputs)
 
+    @classmethod
+    def from_module(
+        cls, net: Any, data: Any, loss: Any, test: Any = None, ridge: float = 0.0, name: str = "torch module"
+    ) -> Supervised:
+        """A torch module on a map-style data set, in double precision; `predictor.initial` are its own weights.
+
+        Parameters
+        ----------
+        net : torch.nn.Module
+            Called on batches (B, *shape of an input), it gives (B,) or (B, K). A copy is used; parameters that require
+            no gradient stay as they are, and buffers too. Parts with another training than evaluation mode, as Dropout
+            and BatchNorm, are refused, unless `net.eval()` was called.
+        data : map-style data set
+            `len(data)`, and `data[i]` = (input, target): a tensor, array or number of any shape, of whole numbers for
+            an embedding, and a number, whole for a class. Each item is read once, and kept.
+        loss : "cross_entropy", "squares", "logistic", an object of problems.losses, or a torch loss
+            Squares are (output - target)^2 / 2. A torch loss is a function, or a module of torch.nn, of outputs and
+            target, whose value for a batch is the mean over its samples.
+        test : map-style data set, optional
+            Held-out samples.
+        ridge : float
+        name : str
+
+        Raises
+        ------
+        MissingLibrary
+            If torch is not installed.
+        InvalidInput
+            If an item, the module or the loss cannot be used.
+        """
+        from .torch_problems import module_problem
+
+        return module_problem(net, data, loss, test, ridge=ridge, name=name)
+
     @property
     def compiled(self) -> bool:
         """Predictor and loss are."""

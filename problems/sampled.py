@@ -177,9 +177,12 @@ class SampledProblem(Problem):
                 squares += np.square(gradients).sum(axis=1) / self.evaluated
         return np.reshape(np.maximum(squares - mean * mean, 0.0), (*shape, self.dimension))
 
-    def hessian_times_gradient(self, x: np.ndarray) -> np.ndarray:
-        """Hessian times gradient (..., d) of the descended objective: by products, or differences along the gradient."""
-        slope, products = self.gradient(x), self.mean_products
+    def hessian_times_gradient(self, x: np.ndarray, slope: np.ndarray | None = None) -> np.ndarray:
+        """Hessian times gradient (..., d) of the descended objective: by products, or differences along the gradient.
+
+        `slope` is the gradient there, if it is known.
+        """
+        slope, products = self.gradient(x) if slope is None else slope, self.mean_products
         if products is not None:
             flat, shape = self._flat(x)
             along = slope.reshape(flat.shape)

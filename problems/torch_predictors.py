@@ -9,17 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.ensembles.philox import PACK
 from sgdlimits.exact.derivative_check import probe
 from sgdlimits.exact.errors import InvalidInput, calling, whole_number
 
 from .predictor import Predictor
-from .torch_functions import import_torch, tensor, vmapped
+from .torch_functions import blocks, import_torch, stands_alone, tensor, vmapped
 from .torch_modules import ModuleFunction, module_function
 from .user_predictors import check_sizes, layers_of_sizes, normal_start
 
-BLOCK = 2**20  # numbers of a pack of paths that torch may hold at once
-ALONE = 2**16  # numbers that the samples of one path make from which on there is nothing to gain from others beside it
 THROUGH = "the torch function, for many paths at once through torch.func,"
 
 
@@ -65,9 +62,7 @@ class TorchPredictor(Predictor):
             raise InvalidInput(f"function must return {self.outputs} outputs for one input, got {found.shape[2:]}")
 
     @classmethod
-    def from_module(
-        cls, net: Any, inputs: int | tuple[int, ...], whole: bool = False, evaluation: bool = True
-    ) -> TorchPredictor:
+    def from_module(cls, net: Any, inputs: int | tuple[int, ...], whole: bool = False) -> TorchPredictor:
         """A torch module: x holds its parameters as `parameters_to_vector` orders them, `initial` those it has now.
 
         A copy in double precision is used; the module itself is left alone. Parameters that require no gradient stay as
@@ -76,16 +71,15 @@ class TorchPredictor(Predictor):
         Parameters
         ----------
         net : torch.nn.Module
+            Without parts that are in training mode and behave otherwise there, as Dropout and BatchNorm do.
         inputs : int or tuple of int
             p: the module is called on single inputs (p,); a shape: on batches (B, *shape).
         whole : bool
             Inputs are whole numbers.
-        evaluation : bool
-            In evaluation mode; else in the mode that the module is in.
         """
         batched = isinstance(inputs, tuple)
         shape = inputs if isinstance(inputs, tuple) else (inputs,)
-        function, outputs, activations = module_function(net, shape, batched, whole, evaluation)
+        function, outputs, activations = module_function(net, shape, batched, whole)
         initial = function.initial()
         return cls(function, int(np.prod(shape)), outputs, initial.size, initial, activations)
 
@@ -103,7 +97,7 @@ class TorchPredictor(Predictor):
 
     def alone(self, samples: int) -> bool:
         """Whether so many samples of a path are worked out by themselves, so that its bits know no other path."""
-        return samples * self.row_size >= ALONE
+        return stands_alone(samples, self.row_size)
 
     @cached_property
     def _of_path(self) -> Callable[..., Any]:
@@ -126,16 +120,11 @@ class TorchPredictor(Predictor):
         return outputs
 
     def _blocks(self, inputs: np.ndarray) -> Iterator[tuple[slice, slice, Any]]:
-        """Paths, samples and their inputs, in blocks that a path's numbers do not depend on: their bits might."""
-        paths, samples = inputs.shape[:2]
-        size = 1 if self.alone(samples) else PACK
-        length = max(1, BLOCK // (size * self.row_size))
-        for start in range(0, paths, size):
-            some = slice(start, start + size)
-            for first in range(0, samples, length):
-                part = inputs[some, first : first + length]
-                shared = size == 1 or (len(part) > 1 and not part.strides[0])
-                yield some, slice(first, first + length), tensor(part[0] if shared else part)
+        """Paths, samples and their inputs, once where all paths share them."""
+        for some, rows in blocks(*inputs.shape[:2], self.row_size):
+            part = inputs[some, rows]
+            shared = len(part) == 1 and self.alone(inputs.shape[1]) or (len(part) > 1 and not part.strides[0])
+            yield some, rows, tensor(part[0] if shared else part)
 
     @cached_property
     def _vmapped(self) -> dict[str, Callable[..., Any]]:
