@@ -298,6 +298,10 @@ class SampledGradient(BatchGradient):
         moved = self.problem.weighted_gradients(x, weights)
         return moved - length * self.problem.ridge * x if self.problem.ridge else moved
 
+    def variance_along(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Variance (P,) of the batch's gradient times directions (P, d)."""
+        return self.factor * self.problem.slopes_along(x, directions).var(axis=1)
+
     def _weights(self, w: np.ndarray) -> np.ndarray:
         """Weights (P, n) of the samples, of sum 0."""
         return np.sqrt(self.factor / self.problem.samples) * (w - w.mean(axis=1, keepdims=True))

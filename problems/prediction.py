@@ -17,7 +17,7 @@ from .batch_curvature import hessians, products
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
 from .predictor import Predictor
 from .predictors import Linear
-from .sampled import SampledProblem, summed
+from .sampled import SampledProblem, along, summed
 from .sources import Rows, Source
 from .tables import checked_rows
 
@@ -127,6 +127,13 @@ class PredictionProblem(SampledProblem):
             return slopes if weights is None else weights[paths, samples, None] * slopes
 
         return self.predictor.batch_pullback(x, inputs, slopes_of)
+
+    def _slopes_along(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        if not self.predictor.multiplies_batches:
+            return along(self.sample_loss_gradients(x, rows), directions)
+        inputs, labels = self._samples(rows)
+        slopes = self.loss.slope(self.predictor.predict(x, inputs), labels)
+        return (slopes * self.predictor.outputs_along(x, inputs, directions)).sum(axis=-1)
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,), without the ridge: exact where the predictor's are, else by differences."""

@@ -35,7 +35,8 @@ class Predictor(ReadOnlyFields):
     multiplies_batches : bool
         Whether `hessian_products(x (P, d), inputs (P, B, p), slopes (P, B, K), curvatures (P, B, K, K), directions
         (P, m, d))` exists: sums over samples of (J' curvature J + Hessian of <slopes, outputs>) times the directions,
-        (P, m, d), J the Jacobian of the outputs, with no (P, B, d) in between.
+        (P, m, d), J the Jacobian of the outputs, with no (P, B, d) in between; and `outputs_along(x, inputs, directions
+        (P, d))`, J times the direction, (P, B, K).
     exact_hessians : bool
         `hessians` are no differences of the pullback.
     """
@@ -52,6 +53,7 @@ class Predictor(ReadOnlyFields):
     batch_pullback: Callable[..., np.ndarray]
     alone: Callable[[int], bool]
     hessian_products: Callable[..., np.ndarray]
+    outputs_along: Callable[..., np.ndarray]
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property
 

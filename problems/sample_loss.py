@@ -20,7 +20,7 @@ from sgdlimits.exact.errors import (
 
 from sgdlimits.exact.derivative_check import check_derivative
 from .sample_loops import path_gradients, path_values
-from .sampled import SampledProblem, summed
+from .sampled import SampledProblem, along, summed
 from .sources import Rows
 from .torch_functions import import_torch, stands_alone
 from .torch_modules import module_function
@@ -226,6 +226,11 @@ class SampleLoss(SampledProblem):
         if self._torch is not None:
             return self._torch.weighted(x, rows, weights)
         return summed(self.sample_loss_gradients(x, rows), weights)
+
+    def _slopes_along(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        if self._torch is not None:
+            return self._torch.along(x, rows, directions)
+        return along(self.sample_loss_gradients(x, rows), directions)
 
     @property
     def row_size(self) -> int:

@@ -124,6 +124,15 @@ class SampledProblem(Problem):
             total += apart.swapaxes(1, 2) @ apart
         return total / self.evaluated
 
+    def slopes_along(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Gradients of all samples, without the ridge, at positions (P, d) times directions (P, d): (P, n)."""
+        blocks = (self._slopes_along(x, rows, directions) for rows in self._all_rows(len(x), self.row_size))
+        return np.concatenate(list(blocks), axis=1)
+
+    @abstractmethod
+    def _slopes_along(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """The same (P, B) of the samples `rows` (P, B)."""
+
     def sample_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) that SGD averages over a batch: each with the ridge."""
         return self.sample_loss_gradients(x, rows) + self.ridge * x[:, None, :]
@@ -251,6 +260,11 @@ class SampledProblem(Problem):
         for first in range(0, self.evaluated, length):
             rows = np.arange(first, min(first + length, self.evaluated))
             yield np.broadcast_to(rows, (paths, rows.size))
+
+
+def along(gradients: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Gradients (P, B, d) times directions (P, d): (P, B)."""
+    return (gradients @ directions[..., None])[..., 0]
 
 
 def summed(gradients: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

@@ -65,7 +65,7 @@ class TorchLoss(OutputLoss):
         losses = torch.stack(own)
         try:
             with torch.no_grad():
-                found = self.function(given[:, 0] if outputs == 1 else given, targets)
+                found = torch.as_tensor(self.function(given[:, 0] if outputs == 1 else given, targets))
         except Exception:  # a function of one sample: then nothing but its mean can be meant
             return
         whole = losses if found.shape == losses.shape else losses.mean()
@@ -100,7 +100,7 @@ class TorchLoss(OutputLoss):
     @cached_property
     def _functions(self) -> dict[str, Callable[..., Any]]:
         func, one = import_torch().func, self._of_sample
-        found = {"value": one, "slope": func.grad(one), "curvature": func.hessian(one)}
+        found = {"value": one, "slope": func.grad(one), "curvature": func.jacrev(func.grad(one))}
         return {name: func.vmap(function) for name, function in found.items()}
 
     def _of_sample(self, outputs: Any, target: Any) -> Any:

@@ -142,18 +142,25 @@ class TorchPredictor(Predictor):
             gradient, found = func.grad(outputs, has_aux=True)(x)
             return found, gradient
 
+        pulled = func.grad(inner)
+        hessian = func.jacrev(pulled)  # not forward: torch has one such mode at a time, whatever the threads
+
         def contracted(x, a, slope, matrix):
-            return (func.hessian(inner)(x, a, slope) * matrix).sum()
+            return (hessian(x, a, slope) * matrix).sum()
+
+        def differentials(x, a, slope, along):
+            bent, moved = func.grad(lambda x, slope: (pulled(x, a, slope) * along).sum(), argnums=(0, 1))(x, slope)
+            return moved, bent
 
         made = {
             "value": self.function,
-            "pullback": func.grad(inner),
+            "pullback": pulled,
             "both": both,
-            "hessians": func.hessian(inner),
+            "hessians": hessian,
             "hessian_gradient": func.grad(contracted),
             "input_pullback": func.grad(inner, argnums=1),
             "mixed": func.jacrev(func.grad(inner, argnums=1), argnums=0),
-            "differentials": lambda x, a, slope, along: func.jvp(lambda x: both(x, a, slope), (x,), (along,))[1],
+            "differentials": differentials,
         }
         return {name: vmapped(function) for name, function in made.items()}
 
@@ -182,19 +189,38 @@ class TorchPredictor(Predictor):
             found[paths] = found[paths] + gradient if samples.start else gradient
         return found
 
+    def outputs_along(self, x, inputs, directions):
+        """One way forth and two back."""
+        found = np.empty((*inputs.shape[:-1], self.outputs))
+        for paths, samples, part in self._blocks(inputs):
+            with calling(THROUGH):
+                found[paths, samples] = self._moved(x[paths], part, None, directions[paths])[2].numpy()
+        return found
+
     def hessian_products(self, x, inputs, slopes, curvatures, directions):
-        """One way forth along each direction and one back."""
+        """One way forth and three back along each direction."""
         torch, found = import_torch(), np.zeros(directions.shape)
         for paths, samples, part in self._blocks(inputs):
             pull, bend = tensor(slopes[paths, samples]), tensor(curvatures[paths, samples])
             for place in range(directions.shape[1]):
-                at, along = tensor(x[paths]).requires_grad_(), tensor(directions[paths, place])
                 with calling(THROUGH):
-                    outputs, moved = torch.func.jvp(lambda y: self._batch(y, part), (at,), (along,))
-                    curved = (bend @ moved.detach()[..., None])[..., 0]
-                    total = (moved * pull).sum() + (outputs * curved).sum()
-                    found[paths, place] += torch.autograd.grad(total, at)[0].numpy()
+                    at, outputs, moved, bent = self._moved(x[paths], part, pull, directions[paths, place])
+                    curved = (bend @ moved[..., None])[..., 0]
+                    found[paths, place] += (bent + torch.autograd.grad(outputs, at, curved)[0]).numpy()
         return found
+
+    def _moved(self, x: np.ndarray, part: Any, slopes: Any, directions: np.ndarray) -> tuple[Any, Any, Any, Any]:
+        """Weights, outputs, J directions and, given slopes, the Hessian of <slopes, outputs> times directions.
+
+        Back twice, for torch knows one forward mode at a time, whatever the threads.
+        """
+        torch, at = import_torch(), tensor(x).requires_grad_()
+        outputs = self._batch(at, part)
+        dual = torch.zeros_like(outputs).requires_grad_()
+        pulled = torch.autograd.grad(outputs, at, dual if slopes is None else dual + slopes, create_graph=True)[0]
+        along = (pulled * tensor(directions)).sum()
+        moved, bent = torch.autograd.grad(along, (dual, at), retain_graph=True, allow_unused=True)
+        return at, outputs, moved, torch.zeros_like(at) if bent is None else bent
 
     def pullback(self, x, inputs, slopes):
         """Gradients of <slopes, outputs>."""

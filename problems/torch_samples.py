@@ -68,15 +68,26 @@ class TorchSamples(ReadOnlyFields):
             losses, at = self._losses[shared], tensor(x[paths]).requires_grad_()
             factors = torch.ones(1) if weights is None else tensor(weights[paths, samples])
 
-            def total(y: Any) -> Any:
-                return (losses(y, *given) * factors).sum()
-
             with _one_sample():
-                if directions is None:
-                    value = total(at)
-                else:
-                    value = torch.func.jvp(total, (at,), (tensor(directions[paths]),))[1]
-                found[paths] += torch.autograd.grad(value, at)[0].numpy()
+                total = (losses(at, *given) * factors).sum()
+                (slope,) = torch.autograd.grad(total, at, create_graph=directions is not None)
+                if directions is not None:  # back twice: the forward mode of torch's own losses is not to be relied on
+                    (slope,) = torch.autograd.grad((slope * tensor(directions[paths])).sum(), at)
+                found[paths] += slope.numpy()
+        return found
+
+    def along(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Derivatives (P, B) of the losses along directions (P, d)."""
+        torch, found = import_torch(), np.empty(rows.shape)
+        for paths, samples in blocks(*rows.shape, self.row_size):
+            numbers = torch.from_numpy(np.array(rows[paths, samples]))
+            given, at = [values[numbers] for values in self._tensors], tensor(x[paths]).requires_grad_()
+            with _one_sample():
+                losses = self._losses[0](at, *given)
+                factors = torch.ones_like(losses).requires_grad_()
+                (slope,) = torch.autograd.grad((losses * factors).sum(), at, create_graph=True)
+                moved = torch.autograd.grad((slope * tensor(directions[paths])).sum(), factors)[0]
+                found[paths, samples] = moved.numpy()
         return found
 
     def _each(self, function: Callable[..., Any], x: np.ndarray, rows: np.ndarray) -> np.ndarray:
