@@ -296,7 +296,9 @@ class SampledGradient(BatchGradient):
         """-length times the mean and scale times the noise (P, d): one gradient in all, of weighted samples."""
         weights = scale * self._weights(w) - length / self.problem.samples
         moved = self.problem.weighted_gradients(x, weights)
-        return moved - length * self.problem.ridge * x if self.problem.ridge else moved
+        if self.problem.ridge:
+            moved -= length * self.problem.ridge * x
+        return moved
 
     def variance_along(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Variance (P,) of the batch's gradient times directions (P, d)."""

@@ -180,7 +180,7 @@ def sampled_simulator(process: Any, substeps: int) -> Simulator:
             with np.errstate(over="ignore", invalid="ignore"):
                 w = noise.normals(Purpose.BROWNIAN, k, problem.samples)
                 if process.drift_order == 1:  # whose drift is the gradient
-                    state.x = state.x + gradient.descent(state.x, w, dt, scale)
+                    state.x += gradient.descent(state.x, w, dt, scale)
                 else:
                     state.x = state.x + dt * process.drift(k * dt, state.x) + scale * gradient.noise(state.x, w)
             limits.mark(state.overflow, state.x, k + 1)

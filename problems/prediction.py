@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from sgdlimits.ensembles.philox import PACK
-from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
+from sgdlimits.exact.errors import InvalidInput, finite_array, real_number, text
 
 from .batch_curvature import hessians, products
 from .losses import LogisticLoss, OutputLoss, find_loss, signed
@@ -314,8 +314,9 @@ class Supervised(PredictionProblem):
 
     @classmethod
     def from_module(
-        cls, net: Any, data: Any, loss: Any, test: Any = None, ridge: float = 0.0, name: str = "torch module"
-    ) -> Supervised:
+        cls, net: Any, data: Any, loss: Any, test: Any = None, ridge: float = 0.0, online: bool = False,
+        name: str = "torch module",
+    ) -> Supervised:  # fmt: skip
         """A torch module on a map-style data set, in double precision; `predictor.initial` are its own weights.
 
         Parameters
@@ -333,6 +334,8 @@ class Supervised(PredictionProblem):
         test : map-style data set, optional
             Held-out samples.
         ridge : float
+        online : bool
+            A run meets each sample once at most.
         name : str
 
         Raises
@@ -342,9 +345,10 @@ class Supervised(PredictionProblem):
         InvalidInput
             If an item, the module or the loss cannot be used.
         """
-        from .torch_problems import module_problem
+        from .torch_data import module_parts
 
-        return module_problem(net, data, loss, test, ridge=ridge, name=name)
+        predictor, found, rows, held_out = module_parts(net, data, loss, test, online)
+        return cls(predictor, found, rows, ridge, test=held_out, name=text("name", name))
 
     @property
     def compiled(self) -> bool:

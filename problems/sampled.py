@@ -162,8 +162,9 @@ class SampledProblem(Problem):
         """Gradient (P, d) of L, without the ridge, at positions (P, d)."""
         if self.compiled:
             return mean_gradient(self.compiled_gradient, self.data, flat, self.evaluated)
-        blocks = self._all_rows(len(flat), self.row_size)
-        return np.asarray(sum(self.summed_gradients(flat, rows) for rows in blocks)) / self.evaluated
+        total = self._added(self.summed_gradients(flat, rows) for rows in self._all_rows(len(flat), self.row_size))
+        total /= self.evaluated
+        return total
 
     def weighted_gradients(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Sum (P, d) over samples of weights (P, n) times gradients at positions (P, d), without the ridge."""
@@ -171,7 +172,15 @@ class SampledProblem(Problem):
         if self.compiled:
             return weighted_gradient(self.compiled_gradient, self.data, flat, np.ascontiguousarray(weights))
         blocks = self._all_rows(len(flat), self.row_size)
-        return np.asarray(sum(self.summed_gradients(flat, rows, weights[:, rows[0]]) for rows in blocks))
+        return self._added(self.summed_gradients(flat, rows, weights[:, rows[0]]) for rows in blocks)
+
+    @staticmethod
+    def _added(parts: Iterator[np.ndarray]) -> np.ndarray:
+        """The sum of fresh arrays, in the first of them."""
+        total = next(parts)
+        for part in parts:
+            total += part
+        return total
 
     def gradient_variances(self, x: np.ndarray) -> np.ndarray:
         """Variance (..., d) of each coordinate of one sample's gradient at positions (..., d)."""

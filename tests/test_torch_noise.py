@@ -1,4 +1,4 @@
-"""Torch modules under diffusions: the noise is one gradient with weights of sum 0 that has the covariance of batches."""
+"""Torch modules under diffusions: the noise is one gradient with weights of sum 0, of the covariance of batches."""
 
 import numpy as np
 import pytest
@@ -43,6 +43,18 @@ def start(given):
     return given.predictor.initial
 
 
+def counted(monkeypatch):
+    """Paths of each call for the gradient of a batch, from now on."""
+    asked, own = [], predictors.TorchPredictor.batch_pullback
+
+    def pullback(self, x, *rest):
+        asked.append(len(x))
+        return own(self, x, *rest)
+
+    monkeypatch.setattr(predictors.TorchPredictor, "batch_pullback", pullback)
+    return asked
+
+
 def covariance_of_batches(given, x, batch_size, sampling):
     """Of the batch's gradient, from every batch."""
     rows, chances = samplings.all_batches(batch_size, sampling, given.samples)
@@ -80,8 +92,8 @@ def test_projections_of_a_step_have_the_variance_of_a_batch(large):
     if large:  # all units are nearly full and all residuals large: the samples' gradients are much alike
         x[72:84], x[-1] = 2.0, 6.0
     equation = diffusions.ModifiedEquation(given, eta, 2, sampling="without_replacement")
-    ends = equation.simulate(x, 1, paths, "state", record=[1], seed=7, quality="float64", threads=1)["state"].values[:, 0]
-    noise = (ends - x + eta * given.gradient(x)) / eta
+    ends = equation.simulate(x, 1, paths, "state", record=[1], seed=7, quality="float64", threads=1)
+    noise = (ends["state"].values[:, 0] - x + eta * given.gradient(x)) / eta
     directions = Noise(5, np.arange(1000), "float64").normals(64, 0, x.size)
     wanted = covariance_of_batches(given, x, 2, "without_replacement")
     variances = np.einsum("kd,de,ke->k", directions, wanted, directions)
@@ -106,11 +118,7 @@ def test_a_path_alone_has_the_bits_that_it_has_in_company(order, monkeypatch):
     settings = {"observables": ("state", "risk"), "record": [2], "seed": 3}
     whole = equation.simulate(x, 2, 19, threads=1, chunk=32, **settings)
     other = equation.simulate(x, 2, 19, threads=2, chunk=16, **settings)
-    asked = []
-    own = predictors.TorchPredictor.batch_pullback
-    monkeypatch.setattr(
-        predictors.TorchPredictor, "batch_pullback", lambda self, x, *rest: (asked.append(len(x)), own(self, x, *rest))[1]
-    )
+    asked = counted(monkeypatch)
     single = equation.simulate(x, 2, 1, first_path=17, threads=1, **settings)
     assert set(asked) == {1} and len(asked) == 2 * order  # of the mean and the noise apart where the drift is corrected
     for name in ("state", "risk"):
@@ -118,6 +126,7 @@ def test_a_path_alone_has_the_bits_that_it_has_in_company(order, monkeypatch):
         np.testing.assert_array_equal(whole[name][17:18], single[name])
 
 
+@pytest.mark.slow
 def test_a_compiled_loss_stands_alone_too():
     """The same bits of a logistic regression in numba, one path or forty, and another sampling's are others."""
     rows = sources.Rows(INPUTS[:30], np.where(CLASSES[:30] == 0, 1.0, -1.0))
@@ -160,11 +169,7 @@ def test_a_pair_of_batches_of_svag_is_one_gradient(monkeypatch):
     for place in range(5):
         one, two = (sgd.source.gradient(2 * place + which, y, noise) for which in (0, 1))
         y = y - 0.2 / 5 * (plus * one + minus * two)
-    asked = []
-    own = predictors.TorchPredictor.batch_pullback
-    monkeypatch.setattr(
-        predictors.TorchPredictor, "batch_pullback", lambda *given: (asked.append(1), own(*given))[1]
-    )
+    asked = counted(monkeypatch)
     np.testing.assert_allclose(discrete.SVAG(sgd, 5).step(0, x, noise), y, atol=1e-13)
     assert len(asked) == 5
 
@@ -232,7 +237,7 @@ def test_a_loss_must_be_a_mean_over_samples():
         found = Supervised.from_module(network(), dataset(4), loss)
         assert np.isfinite(found.risk(start(found)))
     refused = [
-        (nn.MSELoss(reduction="sum"), NUMBERS, 1, r"not a mean over samples: of a batch of 4 it gives .* reduction='mean'"),
+        (nn.MSELoss(reduction="sum"), NUMBERS, 1, r"not a mean over samples: of a batch of 4 .* reduction='mean'"),
         (nn.CrossEntropyLoss(weight=torch.tensor([1.0, 2.0, 5.0])), CLASSES, 3, "not a mean over samples"),
         (lambda found, target: (found - found.mean() - target).square().mean(), NUMBERS, 1, "not a mean over samples"),
         (lambda found, target: found - target.reshape(-1), NUMBERS, 1, "must give one number"),

@@ -8,9 +8,9 @@ import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput
 
+from ..prediction import Supervised
 from ..torch_modules import ModuleFunction
 from ..torch_predictors import TorchPredictor
-from ..torch_problems import module_problem
 from ..torch_starts import ModuleStarts
 from .task import Starts, Task, UserStarts
 
@@ -51,7 +51,7 @@ def torch_module(
     """
     if test is None:
         raise InvalidInput("test is None, and a task measures on held-out samples: give a map-style data set")
-    problem = module_problem(net, data, loss, test, online, ridge, name)
+    problem = Supervised.from_module(net, data, loss, test, ridge, online, name)
     rows, predictor = problem.source, problem.predictor
     assert isinstance(predictor, TorchPredictor) and isinstance(predictor.function, ModuleFunction)
     assert problem.test is not None

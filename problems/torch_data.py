@@ -1,4 +1,4 @@
-"""A torch module and a map-style data set as a problem: items read once, the module tried on some of them."""
+"""A torch module and a map-style data set as parts of a problem: items read once, the module tried on some of them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.exact.cost import check_memory
-from sgdlimits.exact.errors import InvalidInput, calling, flag, text
+from sgdlimits.exact.errors import InvalidInput, calling, flag
 
 from .losses import OutputLoss
-from .prediction import Supervised
 from .sources import Rows
 from .torch_functions import import_torch
 from .torch_losses import TorchLoss
@@ -20,14 +19,12 @@ from .torch_predictors import TorchPredictor
 PROBED = 4  # samples of the data that the module is tried on
 
 
-def module_problem(
-    net: Any, data: Any, loss: Any, test: Any = None, online: bool = False, ridge: float = 0.0,
-    name: str = "torch module",
-) -> Supervised:  # fmt: skip
-    """What `Supervised.from_module` gives; `online`: a run meets each sample once at most."""
+def module_parts(
+    net: Any, data: Any, loss: Any, test: Any, online: bool
+) -> tuple[TorchPredictor, str | OutputLoss, Rows, Rows | None]:
+    """Predictor, loss, rows and held-out rows of `Supervised.from_module`."""
     import_torch()
-    online, name = flag("online", online), text("name", name)
-    rows, shape, whole, classes = _rows("data", data, online)
+    rows, shape, whole, classes = _rows("data", data, flag("online", online))
     held_out = None
     if test is not None:
         held_out, test_shape, test_whole, test_classes = _rows("test", test, False)
@@ -38,9 +35,7 @@ def module_problem(
         whole, classes = whole and test_whole, classes and test_classes
     check_module(net, rows.inputs[:PROBED].reshape(-1, *shape), whole)
     predictor = TorchPredictor.from_module(net, shape, whole)
-    if not isinstance(loss, str | OutputLoss):
-        loss = TorchLoss(loss, classes)
-    return Supervised(predictor, loss, rows, ridge, test=held_out, name=name)
+    return predictor, loss if isinstance(loss, str | OutputLoss) else TorchLoss(loss, classes), rows, held_out
 
 
 def _rows(name: str, data: Any, single_pass: bool) -> tuple[Rows, tuple[int, ...], bool, bool]:
