@@ -26,6 +26,7 @@ import minibatch_sgd
 import noisy_gradient_descent
 import numpy as np
 import sweeps
+import torch_module
 from sgdlimits import problems
 from sgdlimits.discrete import SGD
 from timing import interleaved
@@ -61,7 +62,8 @@ def main() -> int:
     """Measure, print and write the table."""
     rows: list[Row] = []
     sections = (
-        homogenized, qualities, minibatch, rules, threads, moments, stationary_laws, zero_loss_sets, sweeping, imports,
+        homogenized, qualities, minibatch, rules, threads, moments, stationary_laws, zero_loss_sets, torch_modules,
+        sweeping, imports,
     )  # fmt: skip
     for section in sections:
         for row in section():
@@ -240,6 +242,24 @@ def zero_loss_sets() -> list[Row]:
         process, w0 = noisy_gradient_descent.network(name)
         run = interleaved({name: lambda: process.simulate(w0, steps, 1000, record=1)}, 2, time.perf_counter)  # noqa: B023
         rows.append(Row(claim, f"{asked} steps/min", f"{60 * steps / run[name]:.0f} steps/min"))
+    return rows
+
+
+def torch_modules() -> list[Row]:
+    """Steps of a diffusion of a torch module, each path's counted; gradient, drift and noise in one where it can be."""
+    claims = {
+        (order, paths): f"torch module, d=10 071, n=1000: order {order}, {'a path' if paths == 1 else f'{paths} paths'}"
+        for order, paths in ((1, 1), (1, 16), (2, 1))
+    }
+    if importlib.util.find_spec("torch") is None:
+        return [Row(claim, "100 steps/s", "not installed", "./run benchmarks installs it") for claim in claims.values()]
+    trained, rows = torch_module.problem(), []
+    for (order, paths), claim in claims.items():
+        steps = 64 // paths // order
+        run = torch_module.diffusion(trained, order, steps, paths)
+        rate = steps * paths / interleaved({"run": run}, 3)["run"]
+        asked = "at least 100 steps/s" if order == 1 else "no target"
+        rows.append(Row(claim, asked, f"{rate:.0f} steps/s", f"{1e3 / rate:.1f} ms a step of a path"))
     return rows
 
 
