@@ -9,7 +9,7 @@ import numpy as np
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, calling, flag
 
-from .losses import OutputLoss
+from .losses import OutputLoss, find_loss
 from .sources import Rows
 from .torch_functions import import_torch
 from .torch_losses import TorchLoss
@@ -21,7 +21,7 @@ PROBED = 4  # samples of the data that the module is tried on
 
 def module_parts(
     net: Any, data: Any, loss: Any, test: Any, online: bool
-) -> tuple[TorchPredictor, str | OutputLoss, Rows, Rows | None]:
+) -> tuple[TorchPredictor, OutputLoss, Rows, Rows | None]:
     """Predictor, loss, rows and held-out rows of `Supervised.from_module`."""
     import_torch()
     rows, shape, whole, classes = _rows("data", data, flag("online", online))
@@ -35,7 +35,8 @@ def module_parts(
         whole, classes = whole and test_whole, classes and test_classes
     check_module(net, rows.inputs[:PROBED].reshape(-1, *shape), whole)
     predictor = TorchPredictor.from_module(net, shape, whole)
-    return predictor, loss if isinstance(loss, str | OutputLoss) else TorchLoss(loss, classes), rows, held_out
+    found = find_loss(loss) if isinstance(loss, str | OutputLoss) else TorchLoss(loss, classes)
+    return predictor, found, rows, held_out
 
 
 def _rows(name: str, data: Any, single_pass: bool) -> tuple[Rows, tuple[int, ...], bool, bool]:

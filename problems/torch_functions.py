@@ -56,8 +56,9 @@ def stands_alone(samples: int, row_size: int) -> bool:
     return samples * row_size >= ALONE
 
 
-def blocks(paths: int, samples: int, row_size: int) -> Iterator[tuple[slice, slice]]:
-    """Paths and samples in blocks that the numbers of a path do not depend on: its bits might."""
+def blocks(shape: tuple[int, ...], row_size: int) -> Iterator[tuple[slice, slice]]:
+    """Of (paths, samples, ...), in blocks that the numbers of a path do not depend on: its bits might."""
+    paths, samples = shape[:2]
     size = 1 if stands_alone(samples, row_size) else PACK
     length = max(1, BLOCK // (size * row_size))
     for start in range(0, paths, size):

@@ -121,7 +121,7 @@ class TorchPredictor(Predictor):
 
     def _blocks(self, inputs: np.ndarray) -> Iterator[tuple[slice, slice, Any]]:
         """Paths, samples and their inputs, once where all paths share them."""
-        for some, rows in blocks(*inputs.shape[:2], self.row_size):
+        for some, rows in blocks(inputs.shape, self.row_size):
             part = inputs[some, rows]
             shared = len(part) == 1 and self.alone(inputs.shape[1]) or (len(part) > 1 and not part.strides[0])
             yield some, rows, tensor(part[0] if shared else part)

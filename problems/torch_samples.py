@@ -60,7 +60,7 @@ class TorchSamples(ReadOnlyFields):
     ) -> np.ndarray:
         """Gradient (P, d) of the sum of losses times weights (P, B), or its Hessian times directions (P, d)."""
         torch, found = import_torch(), np.zeros(x.shape)
-        for paths, samples in blocks(*rows.shape, self.row_size):
+        for paths, samples in blocks(rows.shape, self.row_size):
             chosen = rows[paths, samples]
             shared = len(chosen) == 1 or not chosen.strides[0]
             numbers = torch.from_numpy(np.array(chosen[0] if shared else chosen))
@@ -79,7 +79,7 @@ class TorchSamples(ReadOnlyFields):
     def along(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
         """Derivatives (P, B) of the losses along directions (P, d)."""
         torch, found = import_torch(), np.empty(rows.shape)
-        for paths, samples in blocks(*rows.shape, self.row_size):
+        for paths, samples in blocks(rows.shape, self.row_size):
             numbers = torch.from_numpy(np.array(rows[paths, samples]))
             given, at = [values[numbers] for values in self._tensors], tensor(x[paths]).requires_grad_()
             with _one_sample():

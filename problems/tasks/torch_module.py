@@ -9,6 +9,7 @@ import numpy as np
 from sgdlimits.exact.errors import InvalidInput
 
 from ..prediction import Supervised
+from ..sources import Rows
 from ..torch_modules import ModuleFunction
 from ..torch_predictors import TorchPredictor
 from ..torch_starts import ModuleStarts
@@ -54,7 +55,7 @@ def torch_module(
     problem = Supervised.from_module(net, data, loss, test, ridge, online, name)
     rows, predictor = problem.source, problem.predictor
     assert isinstance(predictor, TorchPredictor) and isinstance(predictor.function, ModuleFunction)
-    assert problem.test is not None
+    assert isinstance(problem.test, Rows)
     used = "each met once" if rows.single_pass else "used again and again"
     about = f"{rows.rows} samples of a data set, inputs of shape {predictor.function.shape}, {used}"
     return Task(problem.name, problem, problem.test, _starts(net, predictor, starts), None, about)
