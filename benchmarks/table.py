@@ -26,6 +26,7 @@ import minibatch_sgd
 import noisy_gradient_descent
 import numpy as np
 import sweeps
+import torch_module
 from sgdlimits import problems
 from sgdlimits.discrete import SGD
 from timing import interleaved
@@ -61,7 +62,8 @@ def main() -> int:
     """Measure, print and write the table."""
     rows: list[Row] = []
     sections = (
-        homogenized, qualities, minibatch, rules, threads, moments, stationary_laws, zero_loss_sets, sweeping, imports,
+        homogenized, qualities, minibatch, rules, threads, moments, stationary_laws, zero_loss_sets, torch_modules,
+        sweeping, imports,
     )  # fmt: skip
     for section in sections:
         for row in section():
@@ -240,6 +242,22 @@ def zero_loss_sets() -> list[Row]:
         process, w0 = noisy_gradient_descent.network(name)
         run = interleaved({name: lambda: process.simulate(w0, steps, 1000, record=1)}, 2, time.perf_counter)  # noqa: B023
         rows.append(Row(claim, f"{asked} steps/min", f"{60 * steps / run[name]:.0f} steps/min"))
+    return rows
+
+
+def torch_modules() -> list[Row]:
+    """Steps of a diffusion of a torch module, each path's counted; gradient, drift and noise in one where it can be."""
+    name = "modified equation of a torch module, d=10 071, n=1000"
+    claims = {paths: f"{name}, paths at once: {paths}" for paths in (1, 16)}
+    if importlib.util.find_spec("torch") is None:
+        return [Row(claim, "100 steps/s", "not installed", "./run benchmarks installs it") for claim in claims.values()]
+    trained, rows = torch_module.problem(), []
+    for paths, claim in claims.items():
+        rate = {}
+        for order in (1, 2):
+            run = torch_module.diffusion(trained, order, 32 // paths, paths)
+            rate[order] = 32 // paths * paths / interleaved({"run": run}, 3)["run"]
+        rows.append(Row(claim, "at least 100 steps/s", f"{rate[1]:.0f} steps/s", f"order 2: {rate[2]:.0f} steps/s"))
     return rows
 
 

@@ -62,6 +62,7 @@ class Diffusion(ABC):
     noise_type: ClassVar[str]
     solvers: ClassVar[tuple[str, ...]]
     ladder: ClassVar[Ladder] = STEP_SIZE  # on the way to it the step size alone changes
+    knows_samplings: ClassVar[bool] = False  # `sampling` is a field, for losses over samples
     always_exact: ClassVar[bool] = False  # whatever scheme of this package is named, it is solved exactly
 
     if TYPE_CHECKING:  # every leaf is a dataclass of these fields, and some of its own
@@ -144,6 +145,8 @@ class Diffusion(ABC):
                 "diffusions.UnderdampedLangevin.of, or for its overdamped limit build this one by hand with "
                 f"step_size{effective or ' ='} step_size / (1 - momentum)"
             )
+        if cls.knows_samplings and sgd.problem.sampled and getattr(sgd, "sampling", None) == "without_replacement":
+            options = {"sampling": sgd.sampling} | options
         return cls(sgd.problem, sgd.step_size, sgd.batch_size, label_noise=sgd.label_noise, **options)
 
     @property

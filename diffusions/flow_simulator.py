@@ -122,6 +122,7 @@ class FlowSimulator:
     name: str = "gradient flow"
     substeps: int = 1
     whole: str = ""
+    alone: bool = False  # equal starts are one solution: lanes cost nothing
 
     @property
     def dimension(self) -> int:

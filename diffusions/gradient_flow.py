@@ -155,7 +155,7 @@ class GradientFlow(GaussianTails, Diffusion):
         def velocity(x: np.ndarray) -> np.ndarray:
             look()
             slope = problem.gradient(x)
-            return -(slope + 0.5 * step_size * problem.hessian_times_gradient(x)) if twice else -slope
+            return -(slope + 0.5 * step_size * problem.hessian_times_gradient(x, slope)) if twice else -slope
 
         length = step_size if isinstance(step_size, StepSizes) else size * step_size
         rtol, atol = min(looser * self.rtol, 0.1), looser * self.atol

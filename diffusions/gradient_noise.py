@@ -270,7 +270,11 @@ class StreamGradient(QuadraticGradient):
 
 @dataclass(frozen=True, eq=False)
 class SampledGradient(BatchGradient):
-    """Of a loss given sample by sample, factor times the covariance over its samples: one normal a sample."""
+    """Of a loss given sample by sample, factor times the covariance over its samples: one normal a sample.
+
+    The noise is a gradient whose samples have Gaussian weights of sum 0, so that its covariance is that of a batch,
+    whatever the mean gradient; no matrix with a row for each sample is made.
+    """
 
     problem: Any
     factor: float
@@ -286,8 +290,23 @@ class SampledGradient(BatchGradient):
         return self.factor * self.problem.gradient_variances(x)
 
     def noise(self, x: np.ndarray, w: np.ndarray) -> np.ndarray:
-        weights = w - w.mean(axis=1, keepdims=True)
-        return np.sqrt(self.factor / self.problem.samples) * self.problem.weighted_gradients(x, weights)
+        return self.problem.weighted_gradients(x, self._weights(w))
+
+    def descent(self, x: np.ndarray, w: np.ndarray, length: float, scale: float) -> np.ndarray:
+        """-length times the mean and scale times the noise (P, d): one gradient in all, of weighted samples."""
+        weights = scale * self._weights(w) - length / self.problem.samples
+        moved = self.problem.weighted_gradients(x, weights)
+        if self.problem.ridge:
+            moved -= length * self.problem.ridge * x
+        return moved
+
+    def variance_along(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Variance (P,) of the batch's gradient times directions (P, d)."""
+        return self.factor * self.problem.slopes_along(x, directions).var(axis=1)
+
+    def _weights(self, w: np.ndarray) -> np.ndarray:
+        """Weights (P, n) of the samples, of sum 0."""
+        return np.sqrt(self.factor / self.problem.samples) * (w - w.mean(axis=1, keepdims=True))
 
     def root(self, x: np.ndarray) -> np.ndarray:
         n = self.problem.samples

@@ -38,7 +38,7 @@ def loss_form(process: Any, noise_dimension: int, diffusion: Callable[..., np.nd
 def _descent(process: Any, xp: Any, c: Any, t: Any, x: np.ndarray) -> np.ndarray:
     slope = process.problem.gradient(x)
     if process.drift_order == 2:
-        slope = slope + 0.5 * process.step_size * process.problem.hessian_times_gradient(x)
+        slope = slope + 0.5 * process.step_size * process.problem.hessian_times_gradient(x, slope)
     return -float(process.clock) * process.step_size * slope
 
 
@@ -48,12 +48,8 @@ def no_noise(process: Any, xp: Any, c: Any, t: Any, x: np.ndarray) -> np.ndarray
 
 
 def sampled_gradients(process: Any, xp: Any, c: Any, t: Any, x: np.ndarray) -> np.ndarray:
-    """sqrt(eta / B) times a root (P, d, n) of the covariance, one column a sample."""
-    problem = process.problem
-    rows = np.broadcast_to(np.arange(problem.samples), (len(x), problem.samples))
-    gradients = problem.sample_loss_gradients(x, rows)
-    columns = (gradients - gradients.mean(axis=1, keepdims=True)) / np.sqrt(problem.samples)
-    return np.sqrt(process.step_size / process.batch_size) * np.swapaxes(columns, 1, 2)
+    """sqrt(eta) times a root (P, d, n) of the batch gradient's covariance, one column a sample."""
+    return np.sqrt(process.step_size) * process.gradient.root(x)
 
 
 def is_quadratic(process: Any) -> bool:

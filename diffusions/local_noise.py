@@ -7,7 +7,7 @@ additive. Matrices of many paths are made a few at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,7 +22,7 @@ from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.problems.quadratic import QuadraticProblem
 
 from .array_form import ArrayForm
-from .linear_forms import level, samples, stream
+from .linear_forms import level, sampled_gradients, samples, stream
 from .solvers import Coefficients, Scheme
 from .solvers.adapters import LibraryScheme
 
@@ -113,6 +113,9 @@ def variance_of(form: ArrayForm) -> Variance:
     c = SimpleNamespace(**form.constants)
     if form.diffusion is samples:
         return _in_blocks(c.rows.shape[0], lambda t, z, v: _of_samples(c, z, v))
+    if isinstance(form.diffusion, partial) and form.diffusion.func is sampled_gradients:
+        (process,) = form.diffusion.args
+        return lambda t, z, v: process.step_size * process.gradient.variance_along(z, v)
     if form.diffusion is stream:
         return lambda t, z, v: _of_stream(c, z, v)
     _, diffusion = form.bound(np, np.asarray)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,7 +13,8 @@ from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.exact import fourth_moments
 from sgdlimits.exact.claims import Claim
 from sgdlimits.exact.clock import Clock, SummedClock, gradient_flow_clock
-from sgdlimits.exact.errors import InvalidInput, whole_number
+from sgdlimits.ensembles.random import INDEPENDENT
+from sgdlimits.exact.errors import InvalidInput, one_of, whole_number
 from sgdlimits.exact.noise_maps import NoiseMap
 from sgdlimits.exact.schedules import StepSizes
 from sgdlimits.exact.tail_index import TailIndex
@@ -21,6 +24,7 @@ from sgdlimits.problems.streaming import StreamingLeastSquares
 
 from .array_form import ArrayForm, FormDiffusion
 from .diffusion import Diffusion, check_settings
+from .gradient_noise import BatchGradient, batch_gradient
 from .linear_forms import (
     frozen_at,
     is_quadratic,
@@ -53,7 +57,9 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
     """dX = -grad f(X) dt + sqrt(eta C(X) / B) dW in gradient-flow time: one step is eta, the step size.
 
     C is the covariance of one sample's gradient (and of its label noise). Order 2 has the drift
-    -grad(f + (eta / 4) |grad f|^2). The batch is taken with replacement.
+    -grad(f + (eta / 4) |grad f|^2). The batch is taken with replacement; of a loss over samples that is no least
+    squares also without, when C / B stands for C (n - B) / (B (n - 1)). Of reshuffled batches, which are not
+    independent, `of` gives the equation of batches with replacement.
 
     Parameters
     ----------
@@ -64,6 +70,7 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
     order : 1 or 2
     label_noise : float
         Standard deviation of fresh noise on every drawn label.
+    sampling : "with_replacement" or "without_replacement"
     """
 
     problem: Any
@@ -71,6 +78,7 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
     batch_size: int = 1
     order: int = 1
     label_noise: float = 0.0
+    sampling: str = "with_replacement"
 
     claims: ClassVar[tuple[Claim, ...]] = (
         Claim(
@@ -82,6 +90,7 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
     )
     noise_type: ClassVar[str] = "general"
     solvers: ClassVar[tuple[str, ...]] = ("euler",)
+    knows_samplings: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         check_settings(self)
@@ -102,6 +111,14 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
                 f"label_noise is {self.label_noise!r}, but only least squares has labels to add it to; write it into "
                 "the loss instead"
             )
+        one_of("sampling", self.sampling, INDEPENDENT)
+        if self.sampling == "without_replacement":
+            if self.problem.quadratic:
+                raise InvalidInput(
+                    "sampling is 'without_replacement', and the equation of least squares is that of batches with "
+                    "replacement: leave it out; compare.laws counts the difference as its own part"
+                )
+            self.problem.check_batch_size(self.batch_size, self.sampling)
 
     @property
     def label(self) -> str:
@@ -146,6 +163,18 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
     def noise_of(self, factor: float, label_variance: float) -> NoiseMap:
         """Covariance of the batch gradient, drawn with replacement, in modes."""
         return self.quadratic.gradient_noise_map(factor, label_variance)
+
+    @cached_property
+    def gradient(self) -> BatchGradient:
+        """The batch's gradient: mean, variances and noise."""
+        return batch_gradient(self.problem, self.batch_size, self.sampling, self.label_noise)
+
+    @property
+    def diffusion_product(self) -> Callable[[Any, np.ndarray, np.ndarray], np.ndarray] | None:
+        """(t, x (P, d), w (P, n)) -> the diffusion times w, without its matrices; None on least squares."""
+        if is_quadratic(self):
+            return None
+        return lambda t, x, w: np.sqrt(self.step_size) * self.gradient.noise(x, w)
 
     def array_form(self) -> ArrayForm:
         """Drift, and sqrt(eta / B) times a root (P, d, m) of the covariance.

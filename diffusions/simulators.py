@@ -172,19 +172,20 @@ def common_simulator(
 
 def sampled_simulator(process: Any, substeps: int) -> Simulator:
     """Euler-Maruyama with one normal a sample, for losses given sample by sample: no d x d matrix is formed."""
-    problem, dt = process.problem, 1 / (float(process.clock) * substeps)
-    scale = np.sqrt(dt * process.step_size / (process.batch_size * problem.samples))
+    problem, gradient, dt = process.problem, process.gradient, 1 / (float(process.clock) * substeps)
+    scale = np.sqrt(dt * process.step_size)
 
     def advance(state: PathArrays, first: int, last: int, noise: Noise) -> None:
         for k in range(first, last):
             with np.errstate(over="ignore", invalid="ignore"):
-                weights = noise.normals(Purpose.BROWNIAN, k, problem.samples)
-                weights -= weights.mean(axis=1, keepdims=True)
-                noisy = scale * problem.weighted_gradients(state.x, weights)
-                state.x = state.x + dt * process.drift(k * dt, state.x) + noisy
+                w = noise.normals(Purpose.BROWNIAN, k, problem.samples)
+                if process.drift_order == 1:  # whose drift is the gradient
+                    state.x += gradient.descent(state.x, w, dt, scale)
+                else:
+                    state.x = state.x + dt * process.drift(k * dt, state.x) + scale * gradient.noise(state.x, w)
             limits.mark(state.overflow, state.x, k + 1)
 
     return ArraySimulator(
         process.label, process.dimension, advance, measures=risk_of(problem.risk), substeps=substeps,
-        compiled=False,  # the problem's functions may be a user's NumPy
+        compiled=False, alone=problem.alone,  # the problem's functions may be a user's NumPy
     )  # fmt: skip

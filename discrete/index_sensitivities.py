@@ -121,7 +121,9 @@ class _Growth:
     def moved(self, parameter: str, setting: Callable[[float], SGD], at: float, scale: float) -> Derivative:
         """Of the index in a setting."""
         known = self._of_batches(parameter, at)
-        return known or self.over_the_slope(self._difference(lambda t: self.at(setting(t), self.index.index), at, scale))
+        if known:
+            return known
+        return self.over_the_slope(self._difference(lambda t: self.at(setting(t), self.index.index), at, scale))
 
     def eigenvalues(self) -> tuple[Derivative, ...]:
         """Of the index in each eigenvalue."""

@@ -294,8 +294,9 @@ class KnownLaws:
         """Derivatives of the tail index in step size, ridge and each eigenvalue, and what one sample more does to it.
 
         By the implicit function of log k(index) = 0, derived; in closed form on a line of data, else to some eight
-        digits where log k is, and by differences of populations over 5 and 10 % where it is sampled. In the batch size the index has a derivative where its formula takes
-        real numbers, for isotropic streams; elsewhere ratios to the neighbouring whole numbers are given.
+        digits where log k is, and by differences of populations over 5 and 10 % where it is sampled. In the batch size
+        the index has a derivative where its formula takes real numbers, for isotropic streams; elsewhere ratios to the
+        neighbouring whole numbers are given.
 
         Parameters
         ----------

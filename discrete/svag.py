@@ -28,6 +28,7 @@ from .rules import Plain, Rule
 from .sgd import SGD
 from .simulated import Simulated
 from .sources import source_of
+from .sources.sampled import Samples
 
 if TYPE_CHECKING:
     import xarray
@@ -232,8 +233,12 @@ class SVAG(Simulated):
         """State after the l increments of step k, in NumPy: the definition that the compiled loops must reproduce."""
         if self.l == 1:
             return state - self.step_size * self.sgd.source.gradient(k, state, noise)
+        source = self.sgd.source
         for place in range(k * self.l, (k + 1) * self.l):
-            first, second = (self.sgd.source.gradient(2 * place + which, state, noise) for which in (0, 1))
+            if isinstance(source, Samples):
+                state = state - source.combined((2 * place, 2 * place + 1), self._moves, state, noise)
+                continue
+            first, second = (source.gradient(2 * place + which, state, noise) for which in (0, 1))
             state = state - self._moves[0] * first - self._moves[1] * second
         return state
 

@@ -103,7 +103,11 @@ def _run_chunk(job: Job, first: int) -> None:
     kept = slice(first + skipped - job.first_path, end - job.first_path)  # of the result
     count = end - first - skipped
     noise = Noise(job.seed, np.arange(first, first + lanes, dtype=np.int64), job.quality)
-    crowd = Crowd(job.simulator, draw_initial(job.initial, noise, job.first_path), noise, job.saved)
+    if job.simulator.alone:
+        lanes, crowd = count, _crowd(job, noise, mine)
+        mine = slice(0, count)
+    else:
+        crowd = _crowd(job, noise, slice(0, lanes))
     if job.keep_state:
         crowd.dump()  # says at once, not after the run, that it cannot be done
     crossings = None
@@ -147,6 +151,12 @@ def _run_chunk(job: Job, first: int) -> None:
         if retiring:
             lost[lost > overflow[overflow >= 0]] = np.inf  # past the path's end
         out[overflow >= 0] = lost
+
+
+def _crowd(job: Job, noise: Noise, lanes: slice) -> Crowd:
+    """These lanes of whole packs, at the start."""
+    positions = draw_initial(job.initial, noise, job.first_path)
+    return Crowd(job.simulator, positions[lanes], Noise(job.seed, noise.paths[lanes], job.quality), job.saved)
 
 
 def _observe(

@@ -95,7 +95,7 @@ class SavedState:
 
 
 class Crowd:
-    """Consecutive paths of one process under way; their number is a multiple of PACK.
+    """Consecutive paths of one process under way; their number is a multiple of PACK, unless they stand alone.
 
     Parameters
     ----------

@@ -44,6 +44,8 @@ class Simulator(Protocol):
         False where NumPy functions of a user run inside; chunks then depend on the dimension alone.
     whole : str
         Why a run of it can only be made in one piece; empty where a state can be saved, and copied path by path.
+    alone : bool
+        A path's bits do not depend on how many are advanced with it, down to one: no lanes are added to fill a pack.
     """
 
     @property
@@ -61,8 +63,11 @@ class Simulator(Protocol):
     @property
     def whole(self) -> str: ...
 
+    @property
+    def alone(self) -> bool: ...
+
     def start(self, positions: np.ndarray, noise: Noise) -> PathState:
-        """State of P paths at `positions` (P, d); P is a multiple of PACK."""
+        """State of P paths at `positions` (P, d); P is a multiple of PACK, or any number for those that stand alone."""
 
     def advance(self, state: Any, first: int, last: int, noise: Noise) -> None:
         """Take own steps first..last-1 in place; how a run is cut into calls must not change any bit."""

@@ -97,6 +97,7 @@ class RecurrenceSimulator:
     compiled: bool = False
     substeps: int = 1
     whole: str = ""
+    alone: bool = False
 
     @property
     def name(self) -> str:

@@ -103,6 +103,8 @@ class ArraySimulator:
         Of x, where its coordinates are stretched with the step size.
     whole : str, optional
         Why a run can only be made in one piece.
+    alone : bool
+        A path's bits do not depend on how many are advanced with it.
     """
 
     name: str
@@ -117,6 +119,7 @@ class ArraySimulator:
     compiled: bool = True
     scale: np.ndarray | None = None
     whole: str = ""
+    alone: bool = False
 
     def start(self, positions: np.ndarray, noise: Noise) -> PathArrays:
         x = self.enter(positions)

@@ -1,7 +1,8 @@
 """How the index of a diffusion moves with what its noise is made of, by the implicit function of its growth. Derived.
 
-Lambda(index; theta) = 0, so that d index / d theta = -(d Lambda / d theta) / (d Lambda / d index). With the eigenfunction
-and its adjoint both are quotients of the pencil's derivatives, which are exact: its entries are polynomials.
+Lambda(index; theta) = 0, so that d index / d theta = -(d Lambda / d theta) / (d Lambda / d index). With the
+eigenfunction and its adjoint both are quotients of the pencil's derivatives, which are exact: its entries are
+polynomials.
 """
 
 from __future__ import annotations

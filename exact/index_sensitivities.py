@@ -1,4 +1,4 @@
-"""How a tail index moves with step size, ridge, one eigenvalue and batch size: what is found, and differences for it."""
+"""How a tail index moves with step size, ridge, one eigenvalue and batch size: results, and differences for them."""
 
 from __future__ import annotations
 

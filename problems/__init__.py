@@ -8,8 +8,9 @@ if not __name__.startswith("sgdlimits."):
 from .least_squares import LeastSquares
 from .local_expansion import LocalExpansion
 from .local_quadratic import LocalQuadratic
+from .logistic import Logistic
 from .noisy_quadratic import NoisyQuadratic
-from .prediction import Logistic, Supervised
+from .prediction import Supervised
 from .sample_loss import SampleLoss
 from .streaming import StreamingLeastSquares
 

@@ -26,7 +26,7 @@ def hessians(problem: PredictionProblem, x: np.ndarray, rows: np.ndarray) -> np.
 def products(problem: PredictionProblem, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
     """Mean Hessians of the samples `rows` (P, B) at positions (P, d) times directions (P, m, d): (P, m, d)."""
     predictor, loss = problem.predictor, problem.loss
-    inputs, labels = problem.source.sample(rows)
+    inputs, labels = problem._samples(rows)
     outputs = predictor.predict(x, inputs)
     slopes, curvatures = loss.slope(outputs, labels), loss.curvature(outputs, labels)
     if predictor.multiplies_batches:

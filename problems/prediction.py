@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
-from sgdlimits.exact.errors import InvalidInput, finite_array, real_number
+
+from sgdlimits.ensembles.philox import PACK
+from sgdlimits.exact.errors import InvalidInput, finite_array, real_number, text
 
 from .batch_curvature import hessians, products
-from .losses import LogisticLoss, OutputLoss, find_loss, signed
+from .losses import OutputLoss, find_loss
 from .predictor import Predictor
-from .predictors import Linear
-from .sampled import SampledProblem, summed
-from .sources import Rows, Source
-from .tables import checked_rows
+from .sampled import SampledProblem, along, summed
+from .sources import Source
 
 
 class PredictionProblem(SampledProblem):
@@ -73,6 +73,30 @@ class PredictionProblem(SampledProblem):
         """d, or what a predictor that sums over a batch itself keeps of a sample."""
         return self.predictor.row_size if self.predictor.batched else self.dimension
 
+    @property
+    def own_blocks(self) -> bool:
+        """The predictor's."""
+        return self.predictor.batched and not self.compiled
+
+    @property
+    def alone(self) -> bool:
+        """Compiled loops take path after path; else as the predictor says."""
+        return self.compiled or (self.predictor.batched and self.predictor.alone(self.evaluated))
+
+    @property
+    def mean_products(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+        """Where the predictor multiplies batches, and what is compiled does not."""
+        return self._mean_products if self.predictor.multiplies_batches and not self.compiled else None
+
+    def _mean_products(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Hessians of L, without the ridge, at positions (P, d), times directions (P, d)."""
+        total = np.zeros(x.shape)
+        for some in self._groups(len(x)):
+            for rows in self._all_rows(len(x[some]), self.row_size):
+                found = products(self, x[some], rows, directions[some, None])
+                total[some] += found[:, 0] * (rows.shape[1] / self.evaluated)
+        return total
+
     def _samples(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Inputs (P, B, p) and labels (P, B), looked up once where all paths have the same rows."""
         if len(rows) == 1 or rows.strides[0]:
@@ -101,6 +125,13 @@ class PredictionProblem(SampledProblem):
             return slopes if weights is None else weights[paths, samples, None] * slopes
 
         return self.predictor.batch_pullback(x, inputs, slopes_of)
+
+    def _slopes_along(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        if not self.predictor.multiplies_batches:
+            return along(self.sample_loss_gradients(x, rows), directions)
+        inputs, labels = self._samples(rows)
+        slopes = self.loss.slope(self.predictor.predict(x, inputs), labels)
+        return (slopes * self.predictor.outputs_along(x, inputs, directions)).sum(axis=-1)
 
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,), without the ridge: exact where the predictor's are, else by differences."""
@@ -139,6 +170,8 @@ class PredictionProblem(SampledProblem):
         if not self.exact_hessians:
             return self._hessian_product_by_differences(x, direction)
         place, along, total = x[None], direction[None], np.zeros(self.dimension)
+        if self.mean_products is not None:
+            return self.mean_products(place, along)[0]
         for rows in self._all_rows(1):
             inputs, labels = (values[None] for values in self.source.sample(rows[0]))
             outputs = self.predictor.predict(place, inputs)
@@ -184,14 +217,16 @@ class PredictionProblem(SampledProblem):
     def _mean(self, x: np.ndarray, source: Source, function: Callable[..., np.ndarray]) -> np.ndarray:
         """Mean over a source of a function of outputs and labels."""
         flat, shape = self._flat(x)
-        total, length = np.zeros(len(flat)), max(1, 2**20 // (len(flat) * (source.columns + self.predictor.outputs)))
+        together = 1 / PACK if self.own_blocks else len(flat)
+        length = max(1, int(2**20 / (together * (source.columns + self.predictor.outputs))))
+        total = np.zeros(len(flat))
         with np.errstate(over="ignore", invalid="ignore"):
             for first in range(0, source.evaluated, length):
-                rows = np.arange(first, min(first + length, source.evaluated))
-                inputs, labels = source.sample(rows)
-                spread = np.broadcast_to(inputs, (len(flat), *inputs.shape))
-                found = function(self.predictor.predict(flat, spread), np.broadcast_to(labels, spread.shape[:2]))
-                total += found.sum(axis=1)
+                inputs, labels = source.sample(np.arange(first, min(first + length, source.evaluated)))
+                for some in self._groups(len(flat)):
+                    spread = np.broadcast_to(inputs, (len(flat[some]), *inputs.shape))
+                    outputs = self.predictor.predict(flat[some], spread)
+                    total[some] += function(outputs, np.broadcast_to(labels, spread.shape[:2])).sum(axis=1)
         return (total / source.evaluated).reshape(shape)
 
     def _tangents(self, x: np.ndarray, inputs: np.ndarray) -> np.ndarray:
@@ -275,6 +310,44 @@ class Supervised(PredictionProblem):
             labels = source.sample(np.arange(source.evaluated))[1]
             self.loss.check(labels, self.predictor.outputs)
 
+    @classmethod
+    def from_module(
+        cls, net: Any, data: Any, loss: Any, test: Any = None, ridge: float = 0.0, online: bool = False,
+        name: str = "torch module",
+    ) -> Supervised:  # fmt: skip
+        """A torch module on a map-style data set, in double precision; `predictor.initial` are its own weights.
+
+        Parameters
+        ----------
+        net : torch.nn.Module
+            Called on batches (B, *shape of an input), it gives (B,) or (B, K). A copy is used; parameters that require
+            no gradient stay as they are, and buffers too. Parts with another training than evaluation mode, as Dropout
+            and BatchNorm, are refused, unless `net.eval()` was called.
+        data : map-style data set
+            `len(data)`, and `data[i]` = (input, target): a tensor, array or number of any shape, of whole numbers for
+            an embedding, and a number, whole for a class. Each item is read once, and kept.
+        loss : "cross_entropy", "squares", "logistic", an object of problems.losses, or a torch loss
+            Squares are (output - target)^2 / 2. A torch loss is a function, or a module of torch.nn, of outputs and
+            target, whose value for a batch is the mean over its samples.
+        test : map-style data set, optional
+            Held-out samples.
+        ridge : float
+        online : bool
+            A run meets each sample once at most.
+        name : str
+
+        Raises
+        ------
+        MissingLibrary
+            If torch is not installed.
+        InvalidInput
+            If an item, the module or the loss cannot be used.
+        """
+        from .torch_data import module_parts
+
+        predictor, found, rows, held_out = module_parts(net, data, loss, test, online)
+        return cls(predictor, found, rows, ridge, test=held_out, name=text("name", name))
+
     @property
     def compiled(self) -> bool:
         """Predictor and loss are."""
@@ -307,128 +380,3 @@ class Supervised(PredictionProblem):
         n = "endless" if self.endless else f"n={self.samples}"
         parts = f"{type(self.predictor).__name__}, {type(self.loss).__name__}, {type(self.source).__name__}"
         return f"Supervised({parts}: {n}, d={self.dimension}, ridge={self.ridge:g})"
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def _logistic_value(x, i, features, labels):
-    """Linear and LogisticLoss in one, without arrays in between."""
-    margin = 0.0
-    for j in range(x.size):
-        margin += features[i, j] * x[j]
-    margin *= labels[i]
-    return max(-margin, 0.0) + np.log1p(np.exp(-abs(margin)))
-
-
-@numba.njit(nogil=True, error_model="numpy")
-def _logistic_gradient(x, i, out, features, labels):
-    """-label logistic(-margin) features, without overflow."""
-    margin = 0.0
-    for j in range(x.size):
-        margin += features[i, j] * x[j]
-    margin *= labels[i]
-    small = np.exp(-abs(margin))
-    pull = -labels[i] * (small if margin > 0 else 1.0) / (1.0 + small)
-    for j in range(x.size):
-        out[j] = pull * features[i, j]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Logistic(PredictionProblem):
-    """Logistic regression: l_i(x) = log(1 + exp(-y_i a_i.x)) with y_i = -1 or +1, without an intercept.
-
-    Parameters
-    ----------
-    features : array (n, d)
-    labels : array (n,)
-        0 and 1, or -1 and +1.
-    ridge : float
-
-    Raises
-    ------
-    InvalidInput
-        If a shape is wrong, or the labels are neither 0/1 nor -1/+1.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    ridge: float = 0.0
-    compiled: bool = True
-    test = None
-
-    loss = LogisticLoss()
-    compiled_value = staticmethod(_logistic_value)
-    compiled_gradient = staticmethod(_logistic_gradient)
-
-    def __post_init__(self) -> None:
-        features, labels = checked_rows(self.features, self.labels)
-        object.__setattr__(self, "features", features)
-        object.__setattr__(self, "labels", signed(labels))
-        object.__setattr__(self, "ridge", real_number("ridge", self.ridge))
-
-    @classmethod
-    def from_arrays(cls, A: np.ndarray, b: np.ndarray, ridge: float = 0.0) -> Logistic:
-        """Use A (n, d) and labels b (n,) exactly as they are."""
-        return cls(A, b, ridge)
-
-    @classmethod
-    def from_csv(
-        cls, path: Any, target: str, ridge: float = 0.0, standardise: bool = True, **form: Any
-    ) -> Logistic:
-        """Rows of a CSV file with a header line; the column `target` holds 0 and 1, or -1 and +1.
-
-        Features have mean 0 and variance 1 unless `standardise` is false; `form` as in `Rows.from_csv`.
-        """
-        rows = Rows.from_csv(path, target, standardise, **form)
-        return cls(rows.inputs, rows.labels, ridge)
-
-    @classmethod
-    def from_dataset(cls, name: str, ridge: float = 0.0, standardise: bool = True) -> Logistic:
-        """A named data set with two classes, "breast_cancer" for example."""
-        rows = Rows.from_dataset(name, standardise)
-        return cls(rows.inputs, rows.labels, ridge)
-
-    @cached_property
-    def predictor(self) -> Predictor:
-        """One output, no bias."""
-        return Linear(self.features.shape[1], bias=False)
-
-    @cached_property
-    def source(self) -> Source:
-        """The rows."""
-        return Rows(self.features, self.labels)
-
-    @property
-    def data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Features and labels."""
-        return self.features, self.labels
-
-    @cached_property
-    def minimiser(self) -> np.ndarray:
-        """Minimiser (d,) of the descended objective by Newton's method; of least norm where it is not unique.
-
-        Raises
-        ------
-        InvalidInput
-            If there is none: the ridge is negative, or there is no ridge and the labels can be separated.
-        """
-        if self.ridge < 0:
-            raise InvalidInput(f"ridge is {self.ridge!r}, so the objective has no minimum; take a ridge of at least 0")
-        x = np.zeros(self.dimension)
-        for _ in range(100):
-            slope = self.gradient(x)
-            curvature = self.hessian(x) + self.ridge * np.eye(self.dimension)
-            move = -np.linalg.lstsq(curvature, slope, rcond=1e-13)[0]
-            length, start, descent = 1.0, self._objective(x), slope @ move
-            while length > 1e-4 and self._objective(x + length * move) > start + 1e-4 * length * descent + 1e-15:
-                length /= 2
-            x = x + length * move
-            if length == 1.0 and np.linalg.norm(move) <= 1e-10 * (1 + np.linalg.norm(x)):
-                x.flags.writeable = False
-                return x
-        raise InvalidInput("the labels can be separated, so the loss has no minimiser; add a ridge")
-
-    def _objective(self, x: np.ndarray) -> float:
-        return float(self.risk(x) + 0.5 * self.ridge * (x @ x))
-
-    def __repr__(self) -> str:
-        return f"Logistic(n={self.samples}, d={self.dimension}, ridge={self.ridge:g})"

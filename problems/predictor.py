@@ -27,13 +27,15 @@ class Predictor(ReadOnlyFields):
         Whether `batch_pullback(x (P, d), inputs (P, B, p), slopes_of)` exists: gradients (P, d) of the sum over samples
         of <slopes, outputs>, from one way forth and one back, with no (P, B, d) in between. `slopes_of(outputs, paths,
         samples)` gives the slopes for the outputs of a slice of paths and one of samples. `row_size`: numbers that this
-        keeps of a path's sample.
+        keeps of a path's sample. Such a predictor cuts samples into blocks itself. `alone(samples)`: whether the bits
+        that so many samples of a path give do not depend on how many paths are asked with it.
     affine : bool
         Outputs are affine in the parameters.
     multiplies_batches : bool
         Whether `hessian_products(x (P, d), inputs (P, B, p), slopes (P, B, K), curvatures (P, B, K, K), directions
         (P, m, d))` exists: sums over samples of (J' curvature J + Hessian of <slopes, outputs>) times the directions,
-        (P, m, d), J the Jacobian of the outputs, with no (P, B, d) in between.
+        (P, m, d), J the Jacobian of the outputs, with no (P, B, d) in between; and `outputs_along(x, inputs, directions
+        (P, d))`, J times the direction, (P, B, K).
     sums_pullbacks : bool
         Whether `summed_pullback(x (P, d), inputs (P, B, p), slopes (P, B, K))` exists: the sum over samples (P, d) of
         the pullbacks, with no (P, B, d) in between.
@@ -52,8 +54,10 @@ class Predictor(ReadOnlyFields):
     compiled_outputs: Callable[..., None]
     compiled_pullback: Callable[..., None]
     batch_pullback: Callable[..., np.ndarray]
+    alone: Callable[[int], bool]
     hessian_products: Callable[..., np.ndarray]
     summed_pullback: Callable[..., np.ndarray]
+    outputs_along: Callable[..., np.ndarray]
 
     if TYPE_CHECKING:  # read only: a leaf has a field or a property
 

@@ -100,7 +100,11 @@ class Linear(Predictor):
 
     def differentials(self, x, inputs, slopes, direction):
         """The outputs of the direction, and zero."""
-        return self.predict(direction, inputs), np.zeros((*slopes.shape[:-1], self.dimension))
+        return self.outputs_along(x, inputs, direction), np.zeros((*slopes.shape[:-1], self.dimension))
+
+    def outputs_along(self, x, inputs, directions):
+        """The outputs of the direction."""
+        return self.predict(directions, inputs)
 
     def hessian_products(self, x, inputs, slopes, curvatures, directions):
         """Outputs of the directions, curved, on the inputs."""

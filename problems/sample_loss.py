@@ -22,10 +22,11 @@ from sgdlimits.exact.errors import (
 from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 
 from .sample_loops import path_gradients, path_values
-from .sampled import SampledProblem, summed
+from .sampled import SampledProblem, along, summed
 from .sources import Rows
-from .torch_functions import import_torch, tensor, vmapped
+from .torch_functions import import_torch, stands_alone
 from .torch_modules import module_function
+from .torch_samples import TorchSamples
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -151,8 +152,8 @@ class SampleLoss(SampledProblem):
         Parameters
         ----------
         net : torch.nn.Module
-            A copy in double precision and evaluation mode is used. x holds its parameters in the order of
-            `torch.nn.utils.parameters_to_vector`; `start` holds those it has now.
+            A copy in double precision is used, without Dropout and the like in training mode. x holds its parameters in
+            the order of `torch.nn.utils.parameters_to_vector`; `start` holds those it has now.
         inputs : array (n, p)
         labels : array (n,) or (n, K)
             Whole numbers stay whole (classes), others are float64.
@@ -172,7 +173,7 @@ class SampleLoss(SampledProblem):
         if inputs.ndim != 2:
             raise InvalidInput(f"inputs must have shape (n, p), got {inputs.shape}")
         checked_function("loss", loss, "of output and label")
-        function, outputs, _ = module_function(net, inputs.shape[1:], batched=False)
+        function, outputs, activations = module_function(net, inputs.shape[1:], batched=False)
         initial = function.initial()
         single = outputs == 1 and labels.ndim == 1
 
@@ -180,31 +181,23 @@ class SampleLoss(SampledProblem):
             found = function(x, a)
             return loss(found[0] if single else found, label)
 
-        return cls._from_torch(of_sample, (inputs, labels), initial.size, ridge, initial)
+        return cls._from_torch(of_sample, (inputs, labels), initial.size, ridge, initial, activations)
 
     @classmethod
     def _from_torch(
-        cls, loss: Callable[..., Any], arrays: tuple[np.ndarray, ...], dimension: int, ridge: float, start: Any
-    ) -> SampleLoss:
-        torch = import_torch()
-        tensors = [tensor(array) for array in arrays]
+        cls, loss: Callable[..., Any], arrays: tuple[np.ndarray, ...], dimension: int, ridge: float, start: Any,
+        activations: int = 0,
+    ) -> SampleLoss:  # fmt: skip
+        import_torch()
+        numbers = sum(array[0].size for array in arrays)
+        made = TorchSamples(loss, arrays, numbers + (activations or 8 * (numbers + 1)))
+        return cls(made.value, made.gradient, len(arrays[0]), dimension, ridge, start=start)
 
-        def at(function: Callable[..., Any]) -> Callable[..., Any]:
-            def evaluate(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
-                chosen = torch.from_numpy(np.array(rows))
-                try:
-                    return function(x, *(values[chosen] for values in tensors))
-                except (RuntimeError, IndexError, TypeError) as error:
-                    raise InvalidInput(
-                        f"the torch loss fails on one sample: {str(error)[:200]}; it must give one number for "
-                        "loss(x (d,), *sample)"
-                    ) from None
-
-            return evaluate
-
-        return cls(
-            at(vmapped(loss)), at(vmapped(loss, gradient=True)), len(arrays[0]), dimension, ridge, start=start
-        )  # fmt: skip
+    @property
+    def _torch(self) -> TorchSamples | None:
+        """The torch loss that value and gradient are of."""
+        owner = getattr(self.value, "__self__", None)
+        return owner if isinstance(owner, TorchSamples) else None
 
     @property
     def evaluated(self) -> int:
@@ -230,13 +223,42 @@ class SampleLoss(SampledProblem):
         return self._call("gradient", self.gradient_of_sample, path_gradients, x, rows, (self.dimension,))
 
     def summed_gradients(self, x: np.ndarray, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Sum (P, d) of the samples' gradients, times weights (P, B)."""
+        """Sum (P, d) of the samples' gradients, times weights (P, B); in torch by one pass back."""
+        if self._torch is not None:
+            return self._torch.weighted(x, rows, weights)
         return summed(self.sample_loss_gradients(x, rows), weights)
+
+    def _slopes_along(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        if self._torch is not None:
+            return self._torch.along(x, rows, directions)
+        return along(self.sample_loss_gradients(x, rows), directions)
 
     @property
     def row_size(self) -> int:
-        """d."""
-        return self.dimension
+        """d, or what a torch loss makes on the way."""
+        return self.dimension if self._torch is None else self._torch.row_size
+
+    @property
+    def own_blocks(self) -> bool:
+        """In torch."""
+        return self._torch is not None
+
+    @property
+    def alone(self) -> bool:
+        """Compiled loops take path after path, and so does torch where many samples of one are work enough."""
+        return self.compiled or (self._torch is not None and stands_alone(self.samples, self.row_size))
+
+    @property
+    def mean_products(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+        """In torch."""
+        return None if self._torch is None else self._mean_products
+
+    def _mean_products(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        torch, total = self._torch, np.zeros(x.shape)
+        assert torch is not None  # asked where there is one
+        for rows in self._all_rows(len(x), self.row_size):
+            total += torch.weighted(x, rows, None, directions)
+        return total / self.samples
 
     def _call(
         self, name: str, function: Any, loop: Any, x: np.ndarray, rows: np.ndarray, tail: tuple[int, ...]

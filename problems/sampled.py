@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+
+from sgdlimits.ensembles.philox import PACK
 from sgdlimits.exact.errors import InvalidInput, finite_array, points
 from sgdlimits.exact.numerical_derivatives import derivative, slope_along
 
@@ -77,6 +79,21 @@ class SampledProblem(Problem):
     def row_size(self) -> int:
         """Numbers that the gradient of a path takes in memory for each sample."""
 
+    @property
+    @abstractmethod
+    def own_blocks(self) -> bool:
+        """Whether what sums over samples cuts them into blocks itself, the same ones whatever the paths."""
+
+    @property
+    @abstractmethod
+    def alone(self) -> bool:
+        """Whether the bits of a path's risk and gradients of all samples do not depend on the other paths."""
+
+    @property
+    @abstractmethod
+    def mean_products(self) -> Callable[[np.ndarray, np.ndarray], np.ndarray] | None:
+        """(x (P, d), directions (P, d)) -> Hessians of L, without the ridge, times directions; None: by differences."""
+
     @abstractmethod
     def hessian(self, x: np.ndarray) -> np.ndarray:
         """Hessian (d, d) of L at x (d,), without the ridge."""
@@ -107,6 +124,15 @@ class SampledProblem(Problem):
             total += apart.swapaxes(1, 2) @ apart
         return total / self.evaluated
 
+    def slopes_along(self, x: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """Gradients of all samples, without the ridge, at positions (P, d) times directions (P, d): (P, n)."""
+        blocks = (self._slopes_along(x, rows, directions) for rows in self._all_rows(len(x), self.row_size))
+        return np.concatenate(list(blocks), axis=1)
+
+    @abstractmethod
+    def _slopes_along(self, x: np.ndarray, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        """The same (P, B) of the samples `rows` (P, B)."""
+
     def sample_gradients(self, x: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Gradients (P, B, d) that SGD averages over a batch: each with the ridge."""
         return self.sample_loss_gradients(x, rows) + self.ridge * x[:, None, :]
@@ -121,7 +147,10 @@ class SampledProblem(Problem):
         flat, shape = self._flat(x)
         if self.compiled:
             return mean_value(self.compiled_value, self.data, flat, self.evaluated).reshape(shape)
-        total = sum(self.sample_values(flat, rows).sum(axis=1) for rows in self._all_rows(len(flat), self.row_size))
+        total = np.zeros(len(flat))
+        for some in self._groups(len(flat)):
+            for rows in self._all_rows(len(flat[some]), self.row_size):
+                total[some] += self.sample_values(flat[some], rows).sum(axis=1)
         return np.reshape(total / self.evaluated, shape)
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
@@ -133,8 +162,9 @@ class SampledProblem(Problem):
         """Gradient (P, d) of L, without the ridge, at positions (P, d)."""
         if self.compiled:
             return mean_gradient(self.compiled_gradient, self.data, flat, self.evaluated)
-        blocks = self._all_rows(len(flat), self.row_size)
-        return np.asarray(sum(self.summed_gradients(flat, rows) for rows in blocks)) / self.evaluated
+        total = self._added(self.summed_gradients(flat, rows) for rows in self._all_rows(len(flat), self.row_size))
+        total /= self.evaluated
+        return total
 
     def weighted_gradients(self, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
         """Sum (P, d) over samples of weights (P, n) times gradients at positions (P, d), without the ridge."""
@@ -142,7 +172,15 @@ class SampledProblem(Problem):
         if self.compiled:
             return weighted_gradient(self.compiled_gradient, self.data, flat, np.ascontiguousarray(weights))
         blocks = self._all_rows(len(flat), self.row_size)
-        return np.asarray(sum(self.summed_gradients(flat, rows, weights[:, rows[0]]) for rows in blocks))
+        return self._added(self.summed_gradients(flat, rows, weights[:, rows[0]]) for rows in blocks)
+
+    @staticmethod
+    def _added(parts: Iterator[np.ndarray]) -> np.ndarray:
+        """The sum of fresh arrays, in the first of them."""
+        total = next(parts)
+        for part in parts:
+            total += part
+        return total
 
     def gradient_variances(self, x: np.ndarray) -> np.ndarray:
         """Variance (..., d) of each coordinate of one sample's gradient at positions (..., d)."""
@@ -157,9 +195,16 @@ class SampledProblem(Problem):
                 squares += np.square(gradients).sum(axis=1) / self.evaluated
         return np.reshape(np.maximum(squares - mean * mean, 0.0), (*shape, self.dimension))
 
-    def hessian_times_gradient(self, x: np.ndarray) -> np.ndarray:
-        """Hessian times gradient (..., d) of the descended objective, by central differences along the gradient."""
-        slope = self.gradient(x)
+    def hessian_times_gradient(self, x: np.ndarray, slope: np.ndarray | None = None) -> np.ndarray:
+        """Hessian times gradient (..., d) of the descended objective: by products, or differences along the gradient.
+
+        `slope` is the gradient there, if it is known.
+        """
+        slope, products = self.gradient(x) if slope is None else slope, self.mean_products
+        if products is not None:
+            flat, shape = self._flat(x)
+            along = slope.reshape(flat.shape)
+            return np.reshape(products(flat, along) + self.ridge * along, (*shape, self.dimension))
         length = np.linalg.norm(slope, axis=-1, keepdims=True)
         return length * slope_along(self.gradient, x, slope / np.where(length > 0, length, 1.0))
 
@@ -212,12 +257,23 @@ class SampledProblem(Problem):
         x = points("x", x, self.dimension, finite=False)
         return np.ascontiguousarray(x.reshape(-1, self.dimension)), x.shape[:-1]
 
+    def _groups(self, paths: int) -> Iterator[slice]:
+        """Paths whose outputs are held at once: a pack, or all where samples are cut by the number of paths."""
+        size = PACK if self.own_blocks else max(1, paths)
+        return (slice(first, first + size) for first in range(0, paths, size))
+
     def _all_rows(self, paths: int, size: int = 0) -> Iterator[np.ndarray]:
         """All samples in blocks (P, b) whose gradients, or so many numbers for each, fit in memory."""
-        length = max(1, BLOCK // (paths * (size or self.dimension)))
+        together = 1 / PACK if size and self.own_blocks else paths
+        length = max(1, int(BLOCK / (together * (size or self.dimension))))
         for first in range(0, self.evaluated, length):
             rows = np.arange(first, min(first + length, self.evaluated))
             yield np.broadcast_to(rows, (paths, rows.size))
+
+
+def along(gradients: np.ndarray, directions: np.ndarray) -> np.ndarray:
+    """Gradients (P, B, d) times directions (P, d): (P, B)."""
+    return (gradients @ directions[..., None])[..., 0]
 
 
 def summed(gradients: np.ndarray, weights: np.ndarray | None) -> np.ndarray:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+from sgdlimits.ensembles.philox import PACK
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, calling
+
+BLOCK = 2**20  # numbers of a pack of paths that torch may hold at once
+ALONE = 2**16  # numbers that the samples of one path make from which on there is nothing to gain from others beside it
 
 
 def import_torch() -> Any:
@@ -44,6 +49,21 @@ def tensor(array: np.ndarray) -> Any:
     """A tensor with memory of its own: float64, or int64 for whole numbers."""
     whole = np.asarray(array).dtype.kind in "iub"
     return import_torch().from_numpy(np.array(array, dtype=np.int64 if whole else np.float64))
+
+
+def stands_alone(samples: int, row_size: int) -> bool:
+    """Whether so many samples of a path, of so many numbers each, are worked out by themselves."""
+    return samples * row_size >= ALONE
+
+
+def blocks(shape: tuple[int, ...], row_size: int) -> Iterator[tuple[slice, slice]]:
+    """Of (paths, samples, ...), in blocks that the numbers of a path do not depend on: its bits might."""
+    paths, samples = shape[:2]
+    size = 1 if stands_alone(samples, row_size) else PACK
+    length = max(1, BLOCK // (size * row_size))
+    for start in range(0, paths, size):
+        for first in range(0, samples, length):
+            yield slice(start, start + size), slice(first, first + length)
 
 
 def torch_number(name: str, function: Callable[..., Any], *arguments: np.ndarray) -> None:

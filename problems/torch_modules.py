@@ -130,16 +130,17 @@ def _called(net: Any, given: Any, batched: bool) -> Any:
 
 
 def module_function(
-    net: Any, shape: tuple[int, ...], batched: bool, whole: bool = False, evaluation: bool = True
+    net: Any, shape: tuple[int, ...], batched: bool, whole: bool = False
 ) -> tuple[ModuleFunction, int, int]:
     """A module as a function of the parameters that require a gradient, its number of outputs, and of activations.
 
-    A copy in double precision is used, in evaluation mode or in the one it is in; the module itself is left alone.
+    A copy in double precision is used, in the mode that it is in; the module itself is left alone.
 
     Raises
     ------
     InvalidInput
-        If it is not a module, has nothing to descend, or cannot take an input of this shape.
+        If it is not a module, has nothing to descend, cannot take an input of this shape, or gives other outputs in
+        training than in evaluation mode.
     """
     copied = module_copy(net)
     names = tuple(name for name, parameter in copied.named_parameters() if parameter.requires_grad)
@@ -147,7 +148,10 @@ def module_function(
         parameter.requires_grad_(False)
     if not names:
         raise InvalidInput("net has no parameters that require a gradient, so there is nothing to descend")
-    function = ModuleFunction(copied.eval() if evaluation else copied, names, shape, batched, whole)
+    function = ModuleFunction(copied, names, shape, batched, whole)
+    if any(part.training and _has_a_mode(part) for part in net.modules()):
+        probes = np.random.Generator(np.random.Philox(22)).standard_normal((PROBED, *shape))
+        check_modes(net, np.zeros_like(probes) if whole else probes, whole, batched)
     return function, *function.activations(np.zeros((PROBED, *shape)))
 
 
@@ -157,13 +161,27 @@ def module_copy(net: Any) -> Any:
     Raises
     ------
     InvalidInput
-        If it is no module, or has not got its parameters yet.
+        If it is no module, has not got its parameters yet, or they are not real numbers on one device.
     """
     torch = import_torch()
     if not isinstance(net, torch.nn.Module):
         raise InvalidInput(f"net must be a torch.nn.Module, got {type(net).__name__}")
     if any(torch.nn.parameter.is_lazy(parameter) for parameter in net.parameters()):
         raise InvalidInput("net has lazy modules, whose parameters are not made yet: call it once on a batch")
+    for name, each in net.named_parameters():
+        if not each.is_floating_point():
+            raise InvalidInput(
+                f"parameter {name!r} of net is of {each.dtype}, and SGD moves real numbers: make it a buffer if it is "
+                "not to be trained, or give net.float()"
+            )
+    devices = sorted({str(each.device) for each in (*net.parameters(), *net.buffers())})
+    if len(devices) > 1:
+        raise InvalidInput(
+            f"the weights of net lie on {len(devices)} devices, {', '.join(devices)}, and one is allowed: put them "
+            "together by net.to('cpu')"
+        )
+    if devices == ["meta"]:
+        raise InvalidInput("the weights of net lie on the device 'meta', where they have no values: build it on 'cpu'")
     return copy.deepcopy(net).to("cpu", torch.float64)
 
 
@@ -185,11 +203,23 @@ def check_module(net: Any, inputs: np.ndarray, whole: bool) -> None:
         If it does.
     """
     torch = import_torch()
-    given = torch.tensor(inputs, dtype=torch.long if whole else torch.float64)
+    settled = check_modes(net, inputs, whole, batched=True)
     with torch.random.fork_rng(devices=[]):
-        settled = _called(module_copy(net).eval(), given, True)
-        trained = [_called(module_copy(net), given, True) for _ in range(2)]
-        alone = torch.cat([_called(module_copy(net).eval(), each[None], True) for each in given])
+        alone = torch.cat([_called(module_copy(net).eval(), each[None], True) for each in _given(inputs, whole)])
+    if not _alike(alone, settled):
+        raise InvalidInput(
+            "net gives a sample other outputs in a batch than by itself, and here a sample has one loss: leave out "
+            "what mixes samples"
+        )
+
+
+def check_modes(net: Any, inputs: np.ndarray, whole: bool, batched: bool) -> Any:
+    """Its outputs for inputs (B, *shape) in evaluation mode; refused if others in the mode that it is in."""
+    torch = import_torch()
+    given = _given(inputs if batched else inputs[0], whole)
+    with torch.random.fork_rng(devices=[]):
+        settled = _called(module_copy(net).eval(), given, batched)
+        trained = [_called(module_copy(net), given, batched) for _ in range(2)]
     if any(not _alike(each, settled) for each in trained):
         kinds = {type(part).__name__ for part in net.modules() if part.training and _has_a_mode(part)}
         names = f" ({', '.join(sorted(kinds))})" if kinds else ""
@@ -198,11 +228,12 @@ def check_module(net: Any, inputs: np.ndarray, whole: bool) -> None:
             "here a sample has one loss: leave such parts out, take GroupNorm or LayerNorm, or call net.eval() to have "
             "their evaluation mode throughout"
         )
-    if not _alike(alone, settled):
-        raise InvalidInput(
-            "net gives a sample other outputs in a batch than by itself, and here a sample has one loss: leave out "
-            "what mixes samples"
-        )
+    return settled
+
+
+def _given(inputs: np.ndarray, whole: bool) -> Any:
+    torch = import_torch()
+    return torch.tensor(inputs, dtype=torch.long if whole else torch.float64)
 
 
 def _has_a_mode(part: Any) -> bool:

@@ -8,16 +8,14 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from sgdlimits.ensembles.philox import PACK
 from sgdlimits.exact.derivative_check import probe
 from sgdlimits.exact.errors import InvalidInput, calling, whole_number
 
 from .predictor import Predictor
-from .torch_functions import import_torch, tensor, vmapped
+from .torch_functions import blocks, import_torch, stands_alone, tensor, vmapped
 from .torch_modules import ModuleFunction, module_function
 from .user_predictors import check_sizes, layers_of_sizes, normal_start
 
-BLOCK = 2**20  # numbers of a pack of paths that torch may hold at once
 THROUGH = "the torch function, for many paths at once through torch.func,"
 
 
@@ -52,7 +50,7 @@ class TorchPredictor(Predictor):
     activations: int = 0
     compiled: bool = field(default=False, init=False)
 
-    batched = True
+    batched = multiplies_batches = True
     exact_hessians = True
 
     def __post_init__(self) -> None:
@@ -63,9 +61,7 @@ class TorchPredictor(Predictor):
             raise InvalidInput(f"function must return {self.outputs} outputs for one input, got {found.shape[2:]}")
 
     @classmethod
-    def from_module(
-        cls, net: Any, inputs: int | tuple[int, ...], whole: bool = False, evaluation: bool = True
-    ) -> TorchPredictor:
+    def from_module(cls, net: Any, inputs: int | tuple[int, ...], whole: bool = False) -> TorchPredictor:
         """A torch module: x holds its parameters as `parameters_to_vector` orders them, `initial` those it has now.
 
         A copy in double precision is used; the module itself is left alone. Parameters that require no gradient stay as
@@ -74,16 +70,15 @@ class TorchPredictor(Predictor):
         Parameters
         ----------
         net : torch.nn.Module
+            Without parts that are in training mode and behave otherwise there, as Dropout and BatchNorm do.
         inputs : int or tuple of int
             p: the module is called on single inputs (p,); a shape: on batches (B, *shape).
         whole : bool
             Inputs are whole numbers.
-        evaluation : bool
-            In evaluation mode; else in the mode that the module is in.
         """
         batched = isinstance(inputs, tuple)
         shape = inputs if isinstance(inputs, tuple) else (inputs,)
-        function, outputs, activations = module_function(net, shape, batched, whole, evaluation)
+        function, outputs, activations = module_function(net, shape, batched, whole)
         initial = function.initial()
         return cls(function, int(np.prod(shape)), outputs, initial.size, initial, activations)
 
@@ -99,27 +94,36 @@ class TorchPredictor(Predictor):
         """Input, outputs and what is made on the way."""
         return self.inputs + self.outputs + (self.activations or 8 * (self.inputs + self.outputs))
 
+    def alone(self, samples: int) -> bool:
+        """Whether so many samples of a path are worked out by themselves, so that its bits know no other path."""
+        return stands_alone(samples, self.row_size)
+
+    @cached_property
+    def _of_path(self) -> Callable[..., Any]:
+        """Outputs (B, K) of tensors x (d,) and inputs (B, p)."""
+        if isinstance(self.function, ModuleFunction):
+            return self.function.batch
+        return import_torch().func.vmap(lambda x, a: self.function(x, a).reshape(-1), in_dims=(None, 0))
+
     @cached_property
     def _batch(self) -> Callable[..., Any]:
         """Outputs (P, B, K) of tensors x (P, d) and inputs (P, B, p), and of inputs (B, p) that all paths share."""
-        func = import_torch().func
-        if isinstance(self.function, ModuleFunction):
-            one = self.function.batch
-        else:
-            one = func.vmap(lambda x, a: self.function(x, a).reshape(-1), in_dims=(None, 0))
-        each, shared = func.vmap(one), func.vmap(one, in_dims=(0, None))
-        return lambda x, inputs: (each if inputs.ndim == 3 else shared)(x, inputs)
+        vmap, one = import_torch().func.vmap, self._of_path
+        each, shared = vmap(one), vmap(one, in_dims=(0, None))
+
+        def outputs(x: Any, inputs: Any) -> Any:
+            if inputs.ndim == 3:
+                return each(x, inputs)
+            return one(x[0], inputs)[None] if len(x) == 1 else shared(x, inputs)
+
+        return outputs
 
     def _blocks(self, inputs: np.ndarray) -> Iterator[tuple[slice, slice, Any]]:
-        """Paths, samples and their inputs, in blocks that a path's numbers do not depend on: their bits might."""
-        paths, samples = inputs.shape[:2]
-        length = max(1, BLOCK // (min(paths, PACK) * self.row_size))
-        for start in range(0, paths, PACK):
-            some = slice(start, start + PACK)
-            for first in range(0, samples, length):
-                part = inputs[some, first : first + length]
-                shared = len(part) > 1 and not part.strides[0]
-                yield some, slice(first, first + length), tensor(part[0] if shared else part)
+        """Paths, samples and their inputs, once where all paths share them."""
+        for some, rows in blocks(inputs.shape, self.row_size):
+            part = inputs[some, rows]
+            shared = len(part) == 1 and self.alone(inputs.shape[1]) or (len(part) > 1 and not part.strides[0])
+            yield some, rows, tensor(part[0] if shared else part)
 
     @cached_property
     def _vmapped(self) -> dict[str, Callable[..., Any]]:
@@ -137,18 +141,25 @@ class TorchPredictor(Predictor):
             gradient, found = func.grad(outputs, has_aux=True)(x)
             return found, gradient
 
+        pulled = func.grad(inner)
+        hessian = func.jacrev(pulled)  # not forward: torch has one such mode at a time, whatever the threads
+
         def contracted(x, a, slope, matrix):
-            return (func.hessian(inner)(x, a, slope) * matrix).sum()
+            return (hessian(x, a, slope) * matrix).sum()
+
+        def differentials(x, a, slope, along):
+            bent, moved = func.grad(lambda x, slope: (pulled(x, a, slope) * along).sum(), argnums=(0, 1))(x, slope)
+            return moved, bent
 
         made = {
             "value": self.function,
-            "pullback": func.grad(inner),
+            "pullback": pulled,
             "both": both,
-            "hessians": func.hessian(inner),
+            "hessians": hessian,
             "hessian_gradient": func.grad(contracted),
             "input_pullback": func.grad(inner, argnums=1),
             "mixed": func.jacrev(func.grad(inner, argnums=1), argnums=0),
-            "differentials": lambda x, a, slope, along: func.jvp(lambda x: both(x, a, slope), (x,), (along,))[1],
+            "differentials": differentials,
         }
         return {name: vmapped(function) for name, function in made.items()}
 
@@ -176,6 +187,39 @@ class TorchPredictor(Predictor):
                 gradient = torch.autograd.grad(outputs, at, slopes)[0].numpy()
             found[paths] = found[paths] + gradient if samples.start else gradient
         return found
+
+    def outputs_along(self, x, inputs, directions):
+        """One way forth and two back."""
+        found = np.empty((*inputs.shape[:-1], self.outputs))
+        for paths, samples, part in self._blocks(inputs):
+            with calling(THROUGH):
+                found[paths, samples] = self._moved(x[paths], part, None, directions[paths])[2].numpy()
+        return found
+
+    def hessian_products(self, x, inputs, slopes, curvatures, directions):
+        """One way forth and three back along each direction."""
+        torch, found = import_torch(), np.zeros(directions.shape)
+        for paths, samples, part in self._blocks(inputs):
+            pull, bend = tensor(slopes[paths, samples]), tensor(curvatures[paths, samples])
+            for place in range(directions.shape[1]):
+                with calling(THROUGH):
+                    at, outputs, moved, bent = self._moved(x[paths], part, pull, directions[paths, place])
+                    curved = (bend @ moved[..., None])[..., 0]
+                    found[paths, place] += (bent + torch.autograd.grad(outputs, at, curved)[0]).numpy()
+        return found
+
+    def _moved(self, x: np.ndarray, part: Any, slopes: Any, directions: np.ndarray) -> tuple[Any, Any, Any, Any]:
+        """Weights, outputs, J directions and, given slopes, the Hessian of <slopes, outputs> times directions.
+
+        Back twice, for torch knows one forward mode at a time, whatever the threads.
+        """
+        torch, at = import_torch(), tensor(x).requires_grad_()
+        outputs = self._batch(at, part)
+        dual = torch.zeros_like(outputs).requires_grad_()
+        pulled = torch.autograd.grad(outputs, at, dual if slopes is None else dual + slopes, create_graph=True)[0]
+        along = (pulled * tensor(directions)).sum()
+        moved, bent = torch.autograd.grad(along, (dual, at), retain_graph=True, allow_unused=True)
+        return at, outputs, moved, torch.zeros_like(at) if bent is None else bent
 
     def pullback(self, x, inputs, slopes):
         """Gradients of <slopes, outputs>."""

@@ -39,7 +39,7 @@ GAUSSIAN = Gaussian([1.0, -2.0, 0.5], np.diag([1.0, 4.0, 0.25]) + 0.1)
 class Linear:
     """x_{k+1} = factor x_k + scale xi_k, elementwise, as a compiled process would present it."""
 
-    name, compiled, substeps, whole = "linear", True, 1, ""
+    name, compiled, substeps, whole, alone = "linear", True, 1, "", False
 
     def __init__(self, dimension=3, factor=0.9, scale=0.3):
         self.dimension, self.factor, self.scale = dimension, factor, scale

@@ -59,6 +59,18 @@ def test_the_page_on_finite_step_sizes_runs(capsys):
     assert "docs/finite_step_size.md" in README.read_text(encoding="utf-8")
 
 
+@pytest.mark.extras
+def test_the_page_on_torch_modules_runs(capsys):
+    """Assert a module in laws, in the golden path and on a set of zero loss, and that the README leads there."""
+    optional("torch")
+    (block,) = blocks_of(ROOT / "docs" / "torch_modules.md")
+    exec(compile(block, "torch_modules.md", "exec"), {})
+    printed = capsys.readouterr().out
+    for said in ("modified equation, order 2 by euler", "SVAG, l=4", "Regime:"):
+        assert said in printed
+    assert "docs/torch_modules.md" in README.read_text(encoding="utf-8")
+
+
 def test_the_page_on_scaling_laws_runs(capsys):
     """Assert exponents, powers and the hypothesis, and that the README leads there."""
     names: dict = {}

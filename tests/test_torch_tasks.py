@@ -107,7 +107,7 @@ def test_gradients_of_a_convolution_are_those_of_autograd_and_need_no_row_of_eac
             found.append(torch.cat([part.ravel() for part in parts]).numpy())
     np.testing.assert_allclose(task.problem.gradient(x), means, atol=1e-12)
     np.testing.assert_allclose(task.problem.weighted_gradients(x, weights), noisy, atol=1e-12)
-    monkeypatch.setattr("sgdlimits.problems.torch_predictors.BLOCK", 1000)
+    monkeypatch.setattr("sgdlimits.problems.torch_functions.BLOCK", 1000)
     np.testing.assert_allclose(task.problem.gradient(x), means, atol=1e-12)
     limit = diffusions.ModifiedEquation.of(discrete.SGD(task.problem, 0.05, 4))
     assert np.isfinite(limit.simulate(x, 2, 3, "risk", seed=1, threads=1)["risk"]).all()

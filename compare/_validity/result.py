@@ -96,14 +96,14 @@ class Validity(Result):
         told = self.dataset.attrs
         sampled = int(told["paths"]) > 0
         found = [
-            f"From {told['paths']} paths: an end has a 95 % interval, by the jackknife over groups of paths, of an "
-            "error that is taken to grow with the step size below it."
+            f"From {told['paths']} paths: an end has a 95 % interval, between bounds of the largest error over "
+            "steps; the error is taken to grow with the step size below it."
             if sampled
             else f"Exact: nothing is sampled; an end is found to {self._accuracy()} of itself. The end is that of the "
             "step sizes that begin at 0. of threshold: of the exact mean-square threshold of SGD. at step: where the "
-            "allowance is used up there, of so many steps of the horizon. breaks first: the largest term of the error "
-            "budget there (step size: noise and drift of a finite step; closure: what the limit has in place of the true "
-            "covariance)."
+            "allowance is used up there, of so many steps of the horizon. breaks first: the largest term of the "
+            "error budget there (step size: noise and drift of a finite step; closure: what the limit has in place of "
+            "the true covariance)."
         ]
         none = [row for row in self.table() if row["status"] == NO_COMPONENT]
         for process in dict.fromkeys(row["process"] for row in none):

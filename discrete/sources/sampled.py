@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,6 +42,13 @@ class Samples(Source):
         if self.sampling != "with_replacement" and self.batch_size == problem.samples:
             return problem.gradient(x)  # all samples, in whatever order
         return problem.batch_gradients(x, drawn_rows(k, noise, self.batch_size, problem.samples, self.sampling))
+
+    def combined(self, steps: Sequence[int], factors: Sequence[float], x: np.ndarray, noise: Noise) -> np.ndarray:
+        """Factors times the gradients (P, d) of the batches of these steps, added up: one gradient of weighted rows."""
+        problem, batch = self.problem, self.batch_size
+        rows = [drawn_rows(k, noise, batch, problem.samples, self.sampling) for k in steps]
+        weights = np.broadcast_to(np.repeat(np.divide(factors, batch), batch), (len(x), len(steps) * batch))
+        return problem.summed_gradients(x, np.concatenate(rows, axis=1), weights) + sum(factors) * problem.ridge * x
 
     def curvature(self, asked: Curvature, k: int, x: np.ndarray, noise: Noise) -> PathMatrices:
         problem, whole = self.problem, asked.samples == "all"

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from sgdlimits.exact.errors import non_negative, whole_number
 
-from ..prediction import Logistic
+from ..logistic import Logistic
 from ..predictors import Linear
 from ..sources import Stream
 from .drawing import TEST_ROWS, samples_of, supervised, teacher_normals

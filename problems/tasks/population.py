@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.compiling import compiled
 
 from ..sample_loops import path_gradients, path_values
-from ..sampled import SampledProblem, summed
+from ..sampled import SampledProblem, along, summed
 
 NODES = np.arange(-90, 91) / 10.0  # trapezoidal rule for normal means, exact to rounding for these integrands
 DENSITY = np.exp(-0.5 * NODES**2) / (10.0 * math.sqrt(2 * math.pi))
@@ -61,10 +61,20 @@ class Population(SampledProblem):
         """Sum (P, d) of the gradients, times weights (P, B)."""
         return summed(self.sample_loss_gradients(x, rows), weights)
 
+    def _slopes_along(self, x, rows, directions):
+        return along(self.sample_loss_gradients(x, rows), directions)
+
     @property
     def row_size(self) -> int:
         """d."""
         return self.dimension
+
+    own_blocks, mean_products = False, None
+
+    @property
+    def alone(self) -> bool:
+        """Compiled loops take path after path."""
+        return self.compiled
 
     def hessian(self, x):
         """Hessian (d, d) of L by differences of the gradient."""
