@@ -43,14 +43,16 @@ def homogenized_sensitivities(
         spread = noise.spread * (1 + step) ** 2 * (1 + stretch) * (1 + batches)
         return replace(noise, rates=rates, spread=spread, coupling=noise.coupling * (1 + stretch))
 
+    def stretched(each: np.ndarray) -> Change:
+        return lambda t: moved(stretch=t * each)
+
     scale = float(h.max()) + abs(ridge)
     together = noise.isotropic and h.size > 1  # k is symmetric in all of them: each has an equal part
     stretches = [np.ones(h.size)] if together else list(np.eye(h.size))
     changes: dict[str, list[tuple[Change, float]]] = {
         "step_size": [(lambda t: moved(step=t), size)], "ridge": [(lambda t: moved(shift=scale * t), scale)],
         "eigenvalue": [
-            (lambda t, each=each: moved(stretch=t * each), float(h[0]) * h.size if together else float(h @ each))
-            for each in stretches
+            (stretched(each), float(h[0]) * h.size if together else float(h @ each)) for each in stretches
         ],
         "batch_size": [(lambda t: moved(batches=t), -batch)],
     }  # fmt: skip

@@ -145,7 +145,7 @@ class Fields:
                 )
             if by_hessian is not None:
                 total = total + weight * by_hessian / 4 * frame.eigenvalues.sum(-1)
-            else:
+            elif by_identity is not None:
                 total = total + weight * by_identity / 4 * np.log(frame.eigenvalues).sum(-1)
         return total
 

@@ -128,7 +128,8 @@ class LimitSteps:
                 return np.zeros(len(w))
             frame = frame_of_rank(fields.model, w, self.stepper.rank)
             slope = frame.tangent_part(gradient)
-            return (end - begin) / self.clock * sum(root.variance_along(slope) for root in fields.noise_roots(w))
+            along = [root.variance_along(slope) for root in fields.noise_roots(w)]
+            return np.sum(along, axis=0) * (end - begin) / self.clock
 
         made = local_noise(simulator, variance, None, np.zeros(fields.model.dimension), fields.model.gradient)
         return replace(made, span=span)

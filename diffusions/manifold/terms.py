@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -149,6 +149,7 @@ def _term(model: Any, mechanism: Any, step_size: float, points: np.ndarray) -> T
 def _has_tangential_part(model: Any, mechanism: Any, points: np.ndarray) -> bool:
     """Whether P covariance P differs from 0 at one of the points, beyond rounding."""
     frame = geometry.frame(model, points)
+    found: Iterable[Covariance]
     if isinstance(mechanism, DropConnect | Dropout):
         found = (Covariance(rows) for rows in mechanism.noise_blocks(model, points))  # one that moves is enough
     else:

@@ -249,7 +249,7 @@ class SimpleMechanism(Mechanism):
         scale, moves = float(covariance.largest()), False
         if scale > (NO_NOISE * frame.eigenvalues.max() * across) ** 2:
             parts = geometry.tangent_parts(model, w, covariance, frame)
-            drift = np.linalg.norm(parts[0] + parts[1]) * across
+            drift = float(np.linalg.norm(parts[0] + parts[1])) * across
             moves = max(float(geometry.tangential_variance(covariance, frame)), drift) > ROUNDING * scale
         if moves:
             sentence = f"{self.effect} is constant along the set, so that only the gradient noise moves it"

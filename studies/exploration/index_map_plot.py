@@ -78,7 +78,8 @@ def _between(logs: np.ndarray) -> np.ndarray:
 
 def _lines(ax: Any, lines: Any, side: str, batch: np.ndarray) -> None:
     """Thresholds over the batch size, named at their ends: on the right, or above where they leave through the top."""
-    ends, leaving = [], []
+    ends: list[Any] = []
+    leaving: list[Any] = []
     (low, high), right = np.log(ax.get_ylim()), np.log(ax.get_xlim()[1])
     for order, (words, style) in LINES.items():
         values = lines[side].sel(order=order).values
