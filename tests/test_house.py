@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from configparser import ConfigParser
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ MAY_IMPORT = {
     "compare": {"discrete", "diffusions", "problems", "ensembles", "exact"},
     "studies": {"compare", "discrete", "diffusions", "problems", "ensembles", "exact"},
 }
+
+
+@lru_cache(maxsize=None)
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def run(code):
@@ -45,7 +51,7 @@ def test_setup_cfg_names_every_package_on_disk():
 def test_imports_point_one_way(folder):
     """Assert that no module imports a folder that it must not know."""
     for path in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
@@ -68,7 +74,7 @@ def runtime_imports(path):
                 yield from walk(found)
 
     found = set()
-    for node in walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             base = path.parents[node.level - 1] if node.level else ROOT
             parts = (node.module or "").split(".") if node.module else []
