@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from configparser import ConfigParser
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ MAY_IMPORT = {
     "compare": {"discrete", "diffusions", "problems", "ensembles", "exact"},
     "studies": {"compare", "discrete", "diffusions", "problems", "ensembles", "exact"},
 }
+
+
+@lru_cache(maxsize=None)
+def tree_of(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def run(code):
@@ -45,7 +51,7 @@ def test_setup_cfg_names_every_package_on_disk():
 def test_imports_point_one_way(folder):
     """Assert that no module imports a folder that it must not know."""
     for path in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree_of(path)):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.level == 0:
                 names = [node.module or ""]
@@ -68,7 +74,7 @@ def runtime_imports(path):
                 yield from walk(found)
 
     found = set()
-    for node in walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in walk(tree_of(path)):
         if isinstance(node, ast.ImportFrom):
             base = path.parents[node.level - 1] if node.level else ROOT
             parts = (node.module or "").split(".") if node.module else []
@@ -179,3 +185,30 @@ def test_missed_targets_are_marked_on_the_page_of_benchmarks():
         assert ("missed" in reached) == short, (asked, reached)
         missed += short
     assert len(rows) > 20 and f"{missed} of {len(rows)} targets are missed" in page
+
+
+def slices_assigned(tree):
+    """Lines of compiled functions that assign something other than a number to a slice."""
+    marks = ("compiled", "in_memory", "njit")
+    made = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func).endswith(marks)]
+    names = {found.id for call in made for found in call.args if isinstance(found, ast.Name)}
+    for function in ast.walk(tree):
+        if isinstance(function, ast.FunctionDef) and (
+            function.name in names
+            or any(mark in ast.unparse(item) for item in function.decorator_list for mark in marks)
+        ):
+            for node in ast.walk(function):
+                if isinstance(node, ast.Assign) and not isinstance(node.value, ast.Constant):
+                    slots = [place.slice for place in node.targets if isinstance(place, ast.Subscript)]
+                    if any(isinstance(part, ast.Slice) for slot in slots for part in getattr(slot, "elts", [slot])):
+                        yield node.lineno
+
+
+def test_kernels_assign_no_array_to_a_slice():
+    """Assert it, and that one is seen: it would compile numba's message on shapes, two seconds in every process."""
+    kernel = "@compiled\ndef f(x, y):\n    x[:] = 0.0\n    x[1:] = y\n"
+    assert list(slices_assigned(ast.parse(kernel))) == [4]
+    assert list(slices_assigned(ast.parse("def f(x, y):\n    x[:, 0] = y\n\n\ng = compiled(f)\n"))) == [2]
+    for top in FOLDERS:
+        for path in (ROOT / top).rglob("*.py"):
+            assert not list(slices_assigned(tree_of(path))), path.relative_to(ROOT)

@@ -12,10 +12,11 @@ from sgdlimits.ensembles import Maximum
 from sgdlimits.exact.errors import MismatchedProcesses, StabilityWarning
 
 PLANE = problems.StreamingLeastSquares([1.0, 0.36], 0.3, [1.0, 1.0])
+ALIKE = problems.StreamingLeastSquares([1.0, 1.0], 0.3, [1.0, 1.0])  # its index is one quadrature
 
 
 def norms(step_size):
-    sgd = discrete.SGD(PLANE, step_size)
+    sgd = discrete.SGD(ALIKE, step_size)
     found = compare.laws(sgd, diffusions.HomogenizedSGD.of(sgd), x0=np.zeros(2), steps=10, paths=200)
     return sgd, found, found.dataset.sel(observable="norm", process="homogenized SGD")
 
@@ -27,7 +28,7 @@ def test_a_variance_that_is_infinite_gives_no_interval_and_a_mean_that_is_none()
     assert not any(note.startswith("TAILS") for note in found.notes())
 
     with pytest.warns(StabilityWarning):
-        sgd, found, row = norms(0.7)
+        sgd, found, row = norms(0.6)
     assert 1 < sgd.tail_index().index < 2
     assert np.isfinite(row["worst_difference"]) and np.isinf(row["worst_upper"])
     assert "no variance" in str(row["caution"].item()) and str(row["overall"].item()) == "undecided"
@@ -35,7 +36,7 @@ def test_a_variance_that_is_infinite_gives_no_interval_and_a_mean_that_is_none()
     assert any(note.startswith("TAILS") and "is not that of SGD" in note for note in found.notes())
 
     with pytest.warns(StabilityWarning):
-        sgd, found, row = norms(0.95)
+        sgd, found, row = norms(0.75)
     assert sgd.tail_index().index < 1
     assert np.isnan(row["worst_difference"]) and "no mean" in str(row["caution"].item())
     distances = found.dataset.sel(observable="norm", process="homogenized SGD")
@@ -71,8 +72,8 @@ def test_a_users_function_is_judged_by_its_growth():
     """Assert no mean of |x|^3 at indices below 3, no error of |x|^0.9 at 1.7, and both of what is bounded."""
     observables = {name: POWERS[name][0] for name in ("cube", "a logarithm", "an indicator")}
     observables |= {"power": lambda x: np.abs(x[:, 0]) ** 0.9, "late": Maximum(lambda x: np.abs(x[:, 0]) ** 3)}
-    for step_size in (0.5, 0.7):  # indices 2.9 and 1.7: at the first only the index itself decides
-        sgd = discrete.SGD(PLANE, step_size)
+    for step_size in (0.41, 0.54):  # indices 2.9 and 1.7: at the first only the index itself decides
+        sgd = discrete.SGD(ALIKE, step_size)
         levy = diffusions.StableOrnsteinUhlenbeck.of(sgd, 1.7)
         found = compare.laws(sgd, levy, x0=np.zeros(2), steps=10, paths=200, observables=observables, record=[10])
         means = found.dataset["estimate"].isel(step=-1)
@@ -81,7 +82,7 @@ def test_a_users_function_is_judged_by_its_growth():
         assert np.isfinite(means.sel(observable=kept)).all()
         errors = found.dataset["standard_error"].isel(step=-1).sel(observable=kept).values
         assert np.isfinite(errors[:, :2]).all()
-        assert np.isinf(errors[:, 2]).tolist() == [step_size > 0.6, True]
+        assert np.isinf(errors[:, 2]).tolist() == [step_size > 0.5, True]
         said = " ".join(found.notes())
         assert "cube grows like |x|^3" in said and "a logarithm grows slower than every power" in said
 
@@ -127,13 +128,13 @@ def test_a_known_law_without_a_mean_is_no_verdict():
 
 
 def test_what_is_known_holds_the_index():
-    for step_size in (0.3, 0.8):
-        sgd = discrete.SGD(PLANE, step_size)
+    for problem, step_size in ((ALIKE, 0.3), (ALIKE, 0.6), (PLANE, 0.8)):
+        sgd = discrete.SGD(problem, step_size)
         for process in (sgd, diffusions.HomogenizedSGD.of(sgd)):
             tail, index = known_tail(process), process.tail_index().index
             assert tail.known and tail.lower * (1 - 1e-9) <= index <= tail.upper * (1 + 1e-9)
     assert not known_tail(diffusions.UserDiffusion(lambda t, x: -x, lambda t, x: x, 1, noise_type="diagonal")).known
-    gone = known_tail(discrete.SGD(PLANE, 5.0))
+    gone = known_tail(discrete.SGD(ALIKE, 5.0))
     assert gone.upper == 0 and "no stationary law" in gone.why
 
 

@@ -30,7 +30,9 @@ def compiled_cosine_value(x, i):
 
 @numba.njit
 def compiled_cosine_gradient(x, i, out):
-    out[:] = np.sin((FEATURES[i] * x).sum() - TARGETS[i]) * FEATURES[i]
+    slope = np.sin((FEATURES[i] * x).sum() - TARGETS[i])
+    for j in range(out.size):
+        out[j] = slope * FEATURES[i, j]
 
 
 PROBLEMS = {

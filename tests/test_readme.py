@@ -26,6 +26,7 @@ def test_the_page_on_sweeps_runs(tmp_path, monkeypatch):
     assert names["risks"].sizes["path"] == 2000
 
 
+@pytest.mark.slow
 def test_the_page_on_tails_runs(capsys):
     """Assert that both refusals and indices are printed, and that claims name their sources."""
     names: dict = {}

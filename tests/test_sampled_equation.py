@@ -30,7 +30,9 @@ def value_of_one(x, i):
 
 @numba.njit
 def gradient_of_one(x, i, out):
-    out[:] = (A[i] @ x - B[i]) * A[i]
+    error = A[i] @ x - B[i]
+    for j in range(out.size):
+        out[j] = error * A[i, j]
 
 
 def own(compiled=False, ridge=0.1):

@@ -66,7 +66,7 @@ def test_a_refusal_names_what_helps():
     assert "batch" not in str(caught.value)
 
 
-@pytest.mark.parametrize("generations", [100, 150])
+@pytest.mark.parametrize("generations", [100, pytest.param(150, marks=pytest.mark.slow)])
 def test_directions_that_take_turns(generations):
     """Assert the exact index of matrices that exchange two coordinates, by any number of generations."""
     exact = brentq(lambda s: math.log((0.5**s + 0.9**s) / 2 * (1.2**s + 0.3**s) / 2), 1, 60)
