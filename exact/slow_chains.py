@@ -174,6 +174,7 @@ def _follow(starts, places, values, last, free, free_at, total, steps):
                 b0 += values[even] * free[places[even]]
             ahead[i] = a0 + a1
             freed[i] = b0 + b1 if free_at[i] else 0.0
-        last[:] = ahead
-        free[:] = freed
-        total += ahead
+        for i in range(n):
+            last[i] = ahead[i]
+            free[i] = freed[i]
+            total[i] += ahead[i]

@@ -153,7 +153,7 @@ def test_a_log_gets_whole_lines_and_few(monkeypatch, capsys):
         bar.update(5)
     bar.close()
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" in ")[0] for line in lines] == [f"{n} path-steps" for n in (5, 10, 15, 15)]
+    assert [line.split(" in ")[0] for line in lines] == [f"{n} path-steps" for n in (5, 10, 15)]
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, copy.copy, lambda problem: pickle.loads(pickle.dumps(problem))])
