@@ -46,19 +46,23 @@ def mesh_of(steps: LineSteps, ends: Array, widths: float, most: int = MOST_NODES
 
     found = [float(ends[0])]
     for a, b in zip(ends[:-1], ends[1:]):
-        places = [float(a)]
-        while places[-1] < b:
-            ahead = float(size(places[-1:])[0])
-            while ahead > (least := float(size(np.minimum(places[-1] + ahead * WITHIN, b)).min())):
+        # From the end where panels are short: the other may be so far that rounding there is longer than they are.
+        turned = bool(size(np.array([a]))[0] > size(np.array([b]))[0])
+        origin, away, span = float(b if turned else a), -1.0 if turned else 1.0, float(b - a)
+        reached = [0.0]
+        while reached[-1] < span:
+            ahead = float(size(origin + away * np.array(reached[-1:]))[0])
+            while ahead > (least := float(size(origin + away * np.minimum(reached[-1] + ahead * WITHIN, span)).min())):
                 ahead = max(least, ahead / 2)
-            places.append(places[-1] + ahead)
-            if (len(found) + len(places)) * NODES > most:
+            reached.append(reached[-1] + ahead)
+            if (len(found) + len(reached)) * NODES > most:
                 raise OutOfReach(
                     f"the noise of one step is so small beside the landscape that more than {most} nodes would "
                     "be needed: raise step_size or the noise"
                 )
         # Shrunk to end where they should.
-        found += [float(a) + (x - a) * (b - a) / (places[-1] - a) for x in places[1:]]
+        inner = [origin + away * x * span / reached[-1] for x in reached[1:-1]]
+        found += [*(reversed(inner) if turned else inner), float(b)]
     t, weight = roots_legendre(NODES)
     edges = np.array(found)
     half = np.diff(edges)[:, None] / 2
