@@ -30,7 +30,10 @@ def index_slopes(noise: LinearNoise, index: TailIndex, changes: Sequence[Change]
         return [_alike(noise, index.index, change) for change in changes]
     values, errors = _by_polynomials(noise, index.index, changes)
     if noise.dimension == 2 and not (errors <= CLOSE * np.abs(values)).all():
-        return [_by_panels(index.index, change) for change in changes]
+        panels = [_by_panels(index.index, change) for change in changes]
+        better = np.array([each.error for each in panels]) < np.where(np.isfinite(errors), errors, math.inf)
+        values = np.where(better, [each.value for each in panels], values)
+        errors = np.where(better, [each.error for each in panels], errors)
     errors = errors + SAFETY * np.abs(values) * index.error / index.index
     if not (errors <= ENOUGH * np.abs(values).max()).all():
         return None

@@ -274,6 +274,29 @@ def test_the_exponent_of_the_wrong_noise_differs():
     assert found.summary()[0]["verdict"] == "differs"
 
 
+@pytest.mark.parametrize(("step_size", "sigma", "additive", "radii"), [
+    (0.3, 2.5, 1.0, np.geomspace(1.2, 3, 4)), (0.6, 2.5, 1.0, np.geomspace(4, 128, 6)), (0.3, 4.0, 0.3, [2, 4, 6, 8]),
+    (0.6, 1.0, 1.0, np.geomspace(1.2, 3, 4)),
+])  # fmt: skip
+def test_exponents_that_settle_slowly_say_so(step_size, sigma, additive, radii):
+    """Assert that the error holds Kesten's index on short ladders and of indices below 2, far off as they are."""
+    found = compare.exit_scaling(
+        lambda r: LandscapeDescent(HarmonicWell(1.0, r), step_size, MultiplicativeNoise(sigma, additive)), radii
+    ).summary()[0]
+    assert abs(found["exponent"] - found["predicted"]) < found["exponent_error"] and found["verdict"] != "differs"
+
+
+def test_an_error_as_wide_as_the_exponent_agrees_with_nothing():
+    """Assert that the verdict is left open, in a sentence too, and is not on a ladder that is long enough."""
+    def make(r):
+        return LandscapeDescent(HarmonicWell(1.0, r), 0.6, MultiplicativeNoise(2.5, 1.0))
+
+    found = compare.exit_scaling(make, np.geomspace(2, 8, 4))
+    row = found.summary()[0]
+    assert row["exponent_error"] > 0.5 * row["predicted"] and row["verdict"] == "undecided"
+    assert "within so wide an error: lengthen the ladder" in str(found.notes())
+
+
 def test_multiplicative_noise_prefers_width_more_at_equal_rates():
     """Assert ratio 1 at equal widths, growth with the width, Gibbs' order of size for additive noise, and the sentence.
     """

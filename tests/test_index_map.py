@@ -133,6 +133,16 @@ def test_a_grid_of_ones_own_is_simulated():
         studies.published_grid(runs=50)
 
 
+def test_a_published_grid_of_data_that_cannot_be_is_refused():
+    """Assert too few samples, batches of more than all, and runs that have come to the solution."""
+    with pytest.raises(InvalidInput, match="no one least-squares solution"):
+        studies.published_grid([0.1], [1], dimension=30, samples=30, runs=100)
+    with pytest.raises(InvalidInput, match="between 1 and 50"):
+        studies.published_grid([0.1], [51], dimension=3, samples=50, runs=100)
+    found = studies.published_grid([0.3], [50], dimension=3, samples=50, runs=100)
+    assert np.isnan(found.cells["published"].item()) and "rounding" in found.cells["hill_notes"].item()
+
+
 @pytest.mark.slow
 def test_a_map_of_data_has_exact_lines_and_intervals():
     """Assert a few cells of diabetes: index inside the lines' orders, and against the slow index."""

@@ -32,7 +32,8 @@ NAMES = {
     "OrnsteinUhlenbeck.of ModifiedEquation.of "
     "GradientFlow.of GradientFlow.solve HomogenizedSGD.moments HomogenizedSGD.sensitivities "
     "HomogenizedSGD.stationary HomogenizedSGD.stability HomogenizedSGD.tail_index HomogenizedSGD.tail_index_bounds "
-    "HomogenizedSGD.moment_threshold HomogenizedSGD.even_moments ModifiedEquation.even_moments "
+    "HomogenizedSGD.tail_index_sensitivities HomogenizedSGD.moment_threshold HomogenizedSGD.even_moments "
+    "ModifiedEquation.even_moments "
     "ModifiedEquation.tail_index PearsonDiffusion PearsonDiffusion.of PearsonDiffusion.moments "
     "PearsonDiffusion.stationary PearsonDiffusion.simulate PearsonDiffusion.tail_index convex_order isotropic_law "
     "StableOrnsteinUhlenbeck StableOrnsteinUhlenbeck.of StableOrnsteinUhlenbeck.law StableOrnsteinUhlenbeck.stationary "
@@ -91,6 +92,7 @@ ARGUMENTS = {
     "discrete.SGD.even_moments": "x0 steps order record",
     "discrete.SGD.moment_threshold": "order",
     "discrete.SGD.tail_index_sensitivities": "parameters",
+    "diffusions.HomogenizedSGD.tail_index_sensitivities": "parameters",
     "studies.index_map": "problem step_sizes batch_sizes store workers",
     "studies.published_grid": "step_sizes batch_sizes runs full store workers",
     "compare.contraction": "sgd x0 steps p paths record seed",

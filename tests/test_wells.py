@@ -247,3 +247,43 @@ def test_a_chain_out_of_reach_says_so():
     assert rare.rate < 1e-13
     with pytest.raises(OutOfReach, match="too rare"):
         rare.mean_residence(0.0)
+
+
+def left_and_spread(descent, low, high, paths=20_000, steps=240):
+    """Rate of leaving and interquartile range by paths that are put back where others are, written out."""
+    generator, noise = np.random.default_rng(0), descent.noise
+    x, left, seen, spreads = np.full(paths, float(descent.landscape.minimum[0])), 0, 0, []
+    for k in range(steps):
+        slope = descent.landscape.gradient(x[:, None])[:, 0]
+        kicks = noise.multiplicative * slope * generator.standard_normal(paths)
+        x = x - descent.step_size * (slope + kicks + noise.additive * generator.standard_normal(paths))
+        out = (x <= low) | (x >= high)
+        x[out] = x[~out][generator.integers(0, paths - out.sum(), out.sum())]
+        if k >= steps // 3:
+            left, seen = left + out.sum(), seen + paths
+            spreads.append(np.subtract(*np.quantile(x, [0.75, 0.25])))
+    return left / seen, np.mean(spreads)
+
+
+@pytest.mark.parametrize(("step_size", "multiplicative", "wall"), [(0.6, 2.5, 8.0), (0.3, 4.0, 8.0), (0.6, 4.0, 128.0)])
+def test_noise_that_is_wide_where_it_is_far_is_resolved_where_it_is_narrow(step_size, multiplicative, wall):
+    """Assert the rate by paths to a percent; panels of so many widths of a step were off by ten to a hundred."""
+    additive = 1.0 if multiplicative < 3 else 0.3
+    descent = LandscapeDescent(
+        escape.HarmonicWell(1.0, wall), step_size, MultiplicativeNoise(multiplicative, additive)
+    )  # fmt: skip
+    found = escape.rate(descent, method="transfer")
+    assert found.error < 1e-10 * found.rate
+    assert found.rate == pytest.approx(left_and_spread(descent, -wall, wall)[0], rel=0.015)
+
+
+def test_a_side_without_an_end_does_not_wipe_out_the_middle():
+    """Assert the law of a well on whose open side paths go far: the chain's rate, and that of paths."""
+    wells = Wells([1, 3])
+    descent = LandscapeDescent(wells, 0.05, MultiplicativeNoise(4.0, 2.0))
+    law = escape.basin_law(descent)
+    assert law.rate == pytest.approx(chain_of(descent).rate, rel=1e-9)
+    rate, spread = left_and_spread(descent, -np.inf, float(wells.bounds[1][wells.home]))
+    assert law.rate == pytest.approx(rate, rel=0.015) and law.interquartile_range == pytest.approx(spread, rel=0.01)
+    with pytest.raises(OutOfReach):  # it was a law without the middle, to 1e-12
+        escape.basin_law(LandscapeDescent(wells, 0.05, MultiplicativeNoise(8.0, 2.0)))

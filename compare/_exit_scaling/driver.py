@@ -32,6 +32,8 @@ from .result import AXES, POWER, ExitScaling
 FEWEST = 4
 APART = 3.0  # residuals of one family over those of the other, from which the other is the law
 CLOSE = 0.02  # relative: an exponent this near its prediction agrees, or nearer than its own error
+LOOSE = 0.2  # relative: an error from which on an exponent that is nearer decides nothing
+SLOWEST, SAFETY, FEW = 0.9, 2.0, 6.0  # of changes by rungs: most of one in the next, times what is left, or one
 STRAIGHT = 1e-9  # departure of a gradient from linear, over its size, that is none
 
 Make = Callable[[float], LandscapeDescent]
@@ -84,7 +86,7 @@ def exit_scaling(make: Make | Mapping[str, Make], values: Sequence[float] | Mapp
     summary = {name: np.array([getattr(each, name) for each in found], dtype=kind) for name, kind in SUMMARY.items()}
     notes = np.array([json.dumps(each.notes) for each in found], dtype=object)
     record = Record(**columns, **summary, notes=notes)
-    attributes = {"close": CLOSE, "apart": APART}
+    attributes = {"close": CLOSE, "apart": APART, "loose": LOOSE}
     return ExitScaling(labelled(record, AXES, {"process": names, "rung": np.arange(longest)}, attributes))
 
 
@@ -177,7 +179,8 @@ def _climbed(label: str, make: Make, ladder: np.ndarray) -> Climbed:
     family = wanted if ratio >= APART else control if ratio <= 1 / APART else "undecided"
     value, error = _exponent(wanted, scales[wanted], columns[2], times, descents)
     agrees = abs(value - predicted) <= max(error, CLOSE * abs(predicted))
-    verdict = "undecided" if family == "undecided" or math.isnan(predicted) else (
+    vague = agrees and error > LOOSE * abs(predicted)
+    verdict = "undecided" if family == "undecided" or math.isnan(predicted) or vague else (
         "agrees" if family == wanted and agrees else "differs"
     )  # fmt: skip
     slopes = [np.r_[np.nan, np.diff(times) / np.diff(scales[each])] for each in (wanted, control)]
@@ -249,23 +252,53 @@ def _residual(x: np.ndarray, times: np.ndarray) -> float:
 def _exponent(
     family: str, x: np.ndarray, radius: np.ndarray, times: np.ndarray, descents: Sequence[LandscapeDescent]
 ) -> tuple[float, float]:
-    """Slope at the end of the ladder without what else is known to grow; error: its change from the rung before.
+    """Slope at the end of the ladder without what else is known to grow, and its error (`_left`).
 
     Of an exponential, what stands before it: over a saddle by Kramers' formula, at walls by the stationary law's mass
-    beyond. Of a power, a correction that falls like the inverse radius squared.
+    beyond. Of a power, a correction that falls like the inverse radius squared; of one below 2, whose correction falls
+    more slowly, a constant beside it.
     """
     if family == EXPONENTIAL:
-        corrected = times[-3:] + [_log_prefactor(each) for each in descents[-3:]]
-        before, last = np.diff(corrected) / np.diff(x[-3:])
-        return float(last), float(max(abs(last - before), 1e-9 * abs(last)))
+        slopes = np.diff(times + [_log_prefactor(each) for each in descents]) / np.diff(x)
+        return float(slopes[-1]), _left(slopes)
+    parts = [slice(first, first + 3) for first in range(len(x) - 2)]
+    powers = np.array([_power(x[part], radius[part], times[part]) for part in parts])
+    if powers[-1] < 2:
+        low = np.array([_power_and_constant(x[part], times[part]) for part in parts])
+        powers = low if np.isfinite(low).all() else powers
+    return float(powers[-1]), _left(powers)
 
-    def fitted(first: int) -> float:
-        part = slice(first, first + 3)
-        columns = np.column_stack([x[part], np.ones(3), (radius[-1] / radius[part]) ** 2])
-        return float(np.linalg.solve(columns, times[part])[0])
 
-    last, before = fitted(len(x) - 3), fitted(len(x) - 4)
-    return last, max(abs(last - before), 1e-9 * abs(last))
+def _power(x: np.ndarray, radius: np.ndarray, times: np.ndarray) -> float:
+    """Of three log times."""
+    columns = np.column_stack([x, np.ones(3), (radius[-1] / radius) ** 2])
+    return float(np.linalg.solve(columns, times)[0])
+
+
+def _power_and_constant(x: np.ndarray, times: np.ndarray) -> float:
+    """Power beside a constant through three log times over log radii; nan where none goes through."""
+    from scipy.optimize import brentq
+
+    early, late = np.expm1(times[1:] - times[0])
+    first, last = x[1:] - x[0]
+
+    def apart(power: float) -> float:
+        return math.expm1(power * last) / math.expm1(power * first) - late / early
+
+    try:
+        return float(brentq(apart, 1e-6, 4.0))
+    except ValueError:
+        return math.nan
+
+
+def _left(estimates: np.ndarray) -> float:
+    """Error of the last of some estimates from rung to rung: what is left of a geometric series of their changes."""
+    changes = np.abs(np.diff(estimates))
+    if changes.size == 1:
+        return float(max(FEW * changes[-1], 1e-9 * abs(estimates[-1])))
+    share = min(changes[-1] / changes[-2], SLOWEST) if changes[-2] else 0.0
+    left = changes[-1] * max(1.0, share / (1 - share))
+    return float(max(SAFETY * left, 1e-9 * abs(estimates[-1])))
 
 
 def _log_prefactor(descent: LandscapeDescent) -> float:

@@ -39,8 +39,8 @@ class ExitScaling(Result):
         control_slope (by the other). Over process: predicted_family and family ("exponential" in the barrier,
         "power" of the radius or "undecided", by the residuals), predicted (guess: not by a theorem, as where an index
         is that of the recurrence linearised at the minimum of a well that is not harmonic) and exponent with
-        exponent_error (its change from the rungs before), residual and control_residual of log time, verdict ("agrees",
-        "differs", "undecided").
+        exponent_error (what its changes from rung to rung leave), residual and control_residual of log time, verdict
+        ("agrees", "differs", "undecided").
     """
 
     kind: ClassVar[str] = "exit scaling"
@@ -97,11 +97,12 @@ class ExitScaling(Result):
             *self.findings(), *said,
             "exponent: slope of log time against 2 barrier / (step size x variance of the noise at the minimum), or "
             "against log radius, from the last rungs, without what else is known to grow (what stands before the "
-            "exponential; a correction that falls like the inverse radius squared), ± its change from the rungs "
-            "before. residual: root mean square of log time beside a straight line over all rungs, of "
-            "the predicted family and of the control (a power of the barrier where the radius stays); a family "
+            "exponential; a correction that falls like the inverse radius squared, of a power below 2 a constant), ± "
+            "what a geometric series of its changes from rung to rung has left, twice. residual: root mean square of log "
+            "time beside a straight line over all rungs, of the predicted family and of the control (a power of the barrier where the radius stays); a family "
             f"is the law where the other's is {told['apart']:g} times as "
-            f"large. agrees: within that change, or {100 * told['close']:g} %, of the prediction.",
+            f"large. agrees: within that error, or {100 * told['close']:g} %, of the prediction; undecided where the "
+            f"error that it is within is over {100 * told.get('loose', 1.0):g} % of the prediction.",
         ]
 
     def findings(self) -> list[str]:
@@ -119,7 +120,8 @@ class ExitScaling(Result):
                 f"{row['process']}: the time to leave is {_article(row['family'])}, and the other law misses it by "
                 f"{number(ratio, 2)} times as much; exponent {rounded(row['exponent'], row['exponent_error'])} beside "
                 f"{predicted} {how}{'' if row['family'] == row['predicted_family'] else ' for the other law'}: "
-                f"{row['verdict']}."
+                f"{row['verdict']}" + (" within so wide an error: lengthen the ladder."
+                                       if row["verdict"] == "undecided" and predicted != NOTHING else ".")
             )
         return said
 

@@ -13,8 +13,8 @@ from sgdlimits.exact.errors import OutOfReach
 from sgdlimits.exact.killed_chains import quasi_stationary
 
 from .steps import LineSteps
+from .well_mesh import NODES, Mesh, mesh_of
 
-NODES = 16  # a panel
 WIDTHS = (6.5, 5.0, 3.8, 2.9)  # of a panel, in widths of a step
 MOST_NODES = 4000
 SETTLED = 1e-10  # relative change between two resolutions at which the finer one stands
@@ -62,36 +62,28 @@ class Found:
     shares: np.ndarray
 
 
-@dataclass(frozen=True, eq=False)
-class Panels:
-    """Ends (K + 1,) of panels, with nodes and weights (16 K,) of Gauss and Legendre."""
+def panels(steps: LineSteps, lower: float, upper: float, widths: float, start: float) -> Mesh:
+    """So fine everywhere that the law of a step is resolved, in where it starts and where it arrives.
 
-    ends: np.ndarray
-    nodes: np.ndarray
-    weights: np.ndarray
+    None goes across `start`, about which noise that grows with the distance is narrow.
 
-
-def panels(steps: LineSteps, lower: float, upper: float, widths: float) -> Panels:
-    """So fine everywhere that the law of a step is resolved, in where it starts and where it arrives."""
-    from scipy.special import roots_legendre
-
-    grid = np.linspace(lower, upper, 4001)
-    inverse = steps.steepness(grid) / (widths * steps.width(grid))
-    total = np.r_[0.0, np.cumsum((inverse[1:] + inverse[:-1]) / 2 * np.diff(grid))]
-    count = int(np.ceil(total[-1]))
-    if not 0 < count * NODES <= MOST_NODES:
-        needed = f"{count * NODES:.3g} nodes would be needed, at most {MOST_NODES} are used" if count else (
-            "rounding leaves no place for it"
-        )
+    Raises
+    ------
+    OutOfReach
+        If that takes too many nodes; `.about` is 0 where no rate is left among numbers.
+    """
+    ends = np.array([lower, start, upper] if lower < start < upper else [lower, upper])
+    try:
+        if not lower < upper:
+            raise OutOfReach("rounding leaves no place for it")
+        return mesh_of(steps, ends, widths, MOST_NODES)
+    except OutOfReach:
         raise OutOfReach(
             f"the noise of one step is so small beside the basin, or beside what the drift does where noise takes "
-            f'paths, that {needed}: raise step_size, pass method="splitting", or ask for escape.kramers, which is near '
-            "at small step sizes", about=math.nan if count else 0.0,
-        )  # fmt: skip
-    ends = np.interp(np.linspace(0, total[-1], count + 1), total, grid)
-    t, weight = roots_legendre(NODES)
-    half = np.diff(ends)[:, None] / 2
-    return Panels(ends, (ends[:-1, None] + half * (t + 1)).ravel(), (half * weight).ravel())
+            f"paths, that more than {MOST_NODES} nodes would be needed: raise step_size, pass "
+            'method="splitting", or ask for escape.kramers, which is near at small step sizes',
+            about=math.nan if lower < upper else 0.0,
+        ) from None
 
 
 def line_rate(steps: LineSteps, interval: Interval) -> Found:
@@ -145,7 +137,7 @@ def through_ends(
 
 def _at(steps: LineSteps, interval: Interval, factor: float, widths: float) -> tuple:
     lower, upper = interval.cut(factor)
-    mesh = panels(steps, lower, upper, widths)
+    mesh = panels(steps, lower, upper, widths, interval.start)
     zero = np.zeros(mesh.nodes.size)
     down = steps.leaving(mesh.nodes, zero, interval.lower, np.inf)
     up = steps.leaving(mesh.nodes, zero, -np.inf, interval.upper)
@@ -160,7 +152,7 @@ def _at(steps: LineSteps, interval: Interval, factor: float, widths: float) -> t
     return rate, float(outer), mesh.nodes[:, None], law, *through_ends(interval, law, down, up)
 
 
-def lagrange(mesh: Panels, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lagrange(mesh: Mesh, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """First node (P,) of the panel of each x (P,), and the values (P, 16) there of the panel's Lagrange polynomials."""
     first = NODES * np.clip(np.searchsorted(mesh.ends, x, side="right") - 1, 0, mesh.ends.size - 2)
     gaps = x[:, None] - mesh.nodes[first[:, None] + np.arange(NODES)]
@@ -177,7 +169,7 @@ def _barycentric() -> np.ndarray:
     return np.array([1 / np.prod(unit[j] - np.delete(unit, j)) for j in range(NODES)])
 
 
-def product_rows(steps: Any, mesh: Panels, w: np.ndarray, v: np.ndarray, widths: float) -> np.ndarray:
+def product_rows(steps: Any, mesh: Mesh, w: np.ndarray, v: np.ndarray, widths: float) -> np.ndarray:
     """Rows (P, n): integrals of the density times each node's polynomial, fine about the singular point."""
     from scipy.special import roots_legendre
 

@@ -61,7 +61,7 @@ def _at(steps, momentum, interval, drift, factor, speed, widths):
     from scipy.sparse import csr_matrix
 
     lower, upper = interval.cut(factor)
-    mesh = panels(steps, lower, upper, widths)
+    mesh = panels(steps, lower, upper, widths, interval.start)
     nodes, n = mesh.nodes, mesh.nodes.size
     nesterov = isinstance(steps, NesterovSteps)
     wide = float(np.max(steps.width(nodes)))

@@ -14,7 +14,9 @@ from .steps import LineSteps
 Array = np.ndarray
 NODES = 16  # a panel
 MOST_NODES = 2500
-WITHIN = np.linspace(0, 1, 6)  # of a panel, where it must be fine enough
+VARIES = 0.4  # of a width, how far width may vary over what one resolves
+MOVE, LOST = 1e-3, 1e-12  # of a width, over which its derivatives are taken, and what rounding is of a difference
+WITHIN = np.linspace(0, 1, 17)  # of a panel, where it must be fine enough
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,8 +28,10 @@ class Mesh:
     weights: Array
 
 
-def mesh_of(steps: LineSteps, ends: Array, widths: float) -> Mesh:
+def mesh_of(steps: LineSteps, ends: Array, widths: float, most: int = MOST_NODES) -> Mesh:
     """Panels that resolve the law of a step, none across one of the places `ends` (from the first to the last of them).
+
+    At most `most` nodes in all.
 
     Raises
     ------
@@ -38,27 +42,42 @@ def mesh_of(steps: LineSteps, ends: Array, widths: float) -> Mesh:
 
     def size(x: Any) -> Array:
         at = np.asarray(x)
-        return widths * steps.width(at) / steps.steepness(at)
+        return widths * np.minimum(steps.width(at) / steps.steepness(at), VARIES * _variation(steps, at))
 
     found = [float(ends[0])]
     for a, b in zip(ends[:-1], ends[1:]):
-        places = [float(a)]
-        while places[-1] < b:
-            ahead = float(size(places[-1:])[0])
-            while ahead > (least := float(size(np.minimum(places[-1] + ahead * WITHIN, b)).min())):
+        # From the end where panels are short: the other may be so far that rounding there is longer than they are.
+        turned = bool(size(np.array([a]))[0] > size(np.array([b]))[0])
+        origin, away, span = float(b if turned else a), -1.0 if turned else 1.0, float(b - a)
+        reached = [0.0]
+        while reached[-1] < span:
+            ahead = float(size(origin + away * np.array(reached[-1:]))[0])
+            while ahead > (least := float(size(origin + away * np.minimum(reached[-1] + ahead * WITHIN, span)).min())):
                 ahead = max(least, ahead / 2)
-            places.append(places[-1] + ahead)
-            if (len(found) + len(places)) * NODES > MOST_NODES:
+            reached.append(reached[-1] + ahead)
+            if (len(found) + len(reached)) * NODES > most:
                 raise OutOfReach(
-                    f"the noise of one step is so small beside the landscape that more than {MOST_NODES} nodes would "
+                    f"the noise of one step is so small beside the landscape that more than {most} nodes would "
                     "be needed: raise step_size or the noise"
                 )
         # Shrunk to end where they should.
-        found += [float(a) + (x - a) * (b - a) / (places[-1] - a) for x in places[1:]]
+        inner = [origin + away * x * span / reached[-1] for x in reached[1:-1]]
+        found += [*(reversed(inner) if turned else inner), float(b)]
     t, weight = roots_legendre(NODES)
     edges = np.array(found)
     half = np.diff(edges)[:, None] / 2
     return Mesh(edges, (edges[:-1, None] + half * (t + 1)).ravel(), (half * weight).ravel())
+
+
+def _variation(steps: LineSteps, at: Array) -> Array:
+    """How far from places (P,) the width of the law of a step is another, (P,); inf where it never is."""
+    width = steps.width(at)
+    move = MOVE * width
+    ahead, behind = steps.width(at + move), steps.width(at - move)
+    with np.errstate(all="ignore"):
+        slope, bend = np.abs(ahead - behind) / (2 * move), np.abs(ahead + behind - 2 * width) / move**2
+        scales = width / slope, np.sqrt(width / np.where(bend > LOST * width / move**2, bend, 0.0))
+    return np.fmin(np.fmin(*scales), np.inf)
 
 
 def quantiles(law: Array, nodes: Array, shares: Any) -> Array:

@@ -39,6 +39,7 @@ RUNS, FULL_RUNS = 200, 1600
 BLOCKS = (2, 5, 10, 20, 50, 100, 40)  # of the published estimate, whose median counts
 SPREAD, START = 3.0, 5.0  # standard deviations of the truth, and of starts
 DATA = 98  # purpose of the random numbers of the data
+ROUNDED = 1e-11  # of positions, differences of which are rounding
 FAR = 46.0  # an index over it is counted apart: no sample tells such a tail from a light one
 ESTIMATORS = (
     "hill", "corrected_hill", "moment", "pickands", "power_law", "stable_quantiles", "stable_blocks", "student",
@@ -56,7 +57,8 @@ class PublishedGrid:
         (exact; nan without a law, inf where it is above what is looked for, from `index_above` on), `index_error`;
         `published`, the estimate of the published protocol; an estimate `NAME` and its interval `NAME_lower`,
         `NAME_upper` for each estimator of the package, of the first coordinate (nan where it refuses, `NAME_notes` says
-        why); `log_distance`, mean log of the distance to the least-squares solution; `seconds` of the processor.
+        why); `log_distance`, mean log of the distance to the least-squares solution
+        (-inf where only rounding is left of it); `seconds` of the processor.
     runs, steps : int
     dimension : int
     """
@@ -90,7 +92,7 @@ class PublishedGrid:
         seen, heavy = self.cells["published"].values, self.cells["index"].values <= 2
         below = seen < self.below
         if not np.isfinite(seen).any():
-            return said + "In no cell did all runs stay in the range of numbers."
+            return said + "In no cell did all runs stay in the range of numbers, and off the solution."
         return said + (
             f"The published estimate ({self.runs} runs of {self.steps} steps) is at most {np.nanmax(seen):.3g}; it is "
             f"below {self.below:.3g}, two of its standard errors under 2, in {int(below.sum())} cells, of which "
@@ -172,6 +174,11 @@ def published_grid(
         raise InvalidInput(f"runs is {runs}: estimators need at least 100; 0 leaves the simulation out")
     steps = whole_number("steps", steps, 4)
     batches = [whole_number("batch_sizes", batch, 1, samples if runs else None) for batch in batch_sizes]
+    if runs and samples <= dimension:
+        raise InvalidInput(
+            f"samples is {samples}, and of {dimension} features that leaves no one least-squares solution, and "
+            "directions in which runs stay where they start: give more samples than features, or runs=0"
+        )
     cell = partial(
         _cell, dimension, positive("variance", variance), non_negative("noise", noise), samples, runs, steps, seed
     )
@@ -213,7 +220,7 @@ def _cell(
                 observables={"average": WindowMean("state", steps // 2)},
             )  # fmt: skip
         ends = ensemble.values["average"][:, -1]
-        found |= _estimates(ends - problem.minimiser)
+        found |= _estimates(ends - problem.minimiser, START + float(np.abs(problem.minimiser).max()))
     return found | {"seconds": time.process_time() - start}
 
 
@@ -240,10 +247,13 @@ def _data(dimension: int, variance: float, noise: float, samples: int, seed: int
     return LeastSquares.from_arrays(features, features @ truth + noise * numbers[:, dimension])
 
 
-def _estimates(ends: np.ndarray) -> dict[str, float | str]:
-    """What each estimator would have reported of the runs (n, d)."""
+def _estimates(ends: np.ndarray, size: float) -> dict[str, float | str]:
+    """What each estimator would have reported of the runs (n, d), of differences of numbers of some size."""
     found: dict[str, float | str] = {"published": math.nan, "log_distance": math.inf}
-    finite = bool(np.isfinite(ends).all())
+    finite, unseen = bool(np.isfinite(ends).all()), "paths left the range of numbers"
+    if finite and np.abs(ends).max() <= ROUNDED * size:
+        finite, unseen = False, "paths have come to the solution, and what is left of them is rounding"
+        found["log_distance"] = -math.inf
     if finite:
         # Squares of what has run away may not be numbers; a scale does not matter to any estimate.
         scale = float(np.abs(ends).max())
@@ -253,7 +263,7 @@ def _estimates(ends: np.ndarray) -> dict[str, float | str]:
         if (norms > 0).all():
             found["published"] = published_estimate(ends)
     for name in ESTIMATORS:
-        value, lower, upper, note = math.nan, math.nan, math.nan, "paths left the range of numbers"
+        value, lower, upper, note = math.nan, math.nan, math.nan, unseen
         if finite:
             try:
                 own = {"block": max(2, min(8, len(ends) // 40))} if name == "stable_blocks" else {}
