@@ -98,8 +98,9 @@ class ExitScaling(Result):
             "exponent: slope of log time against 2 barrier / (step size x variance of the noise at the minimum), or "
             "against log radius, from the last rungs, without what else is known to grow (what stands before the "
             "exponential; a correction that falls like the inverse radius squared, of a power below 2 a constant), ± "
-            "what a geometric series of its changes from rung to rung has left, twice. residual: root mean square of log "
-            "time beside a straight line over all rungs, of the predicted family and of the control (a power of the barrier where the radius stays); a family "
+            "what a geometric series of its changes from rung to rung has left, twice. residual: root mean square of "
+            "log time beside a straight line over all rungs, of the predicted family and of the control (a power of "
+            "the barrier where the radius stays); a family "
             f"is the law where the other's is {told['apart']:g} times as "
             f"large. agrees: within that error, or {100 * told['close']:g} %, of the prediction; undecided where the "
             f"error that it is within is over {100 * told.get('loose', 1.0):g} % of the prediction.",
