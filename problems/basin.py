@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, calling, finite_array, function, real_array, real_number
 
 Scores = Callable[[np.ndarray], np.ndarray]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, MissingLibrary, finite_array, nearest
 
 from .tables import Table, read_csv

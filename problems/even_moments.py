@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.ensembles.initial import initial_state, moment_steps
 from sgdlimits.ensembles.results import even_moments_dataset

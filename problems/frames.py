@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, finite_array, instance_of
 
 from .leading_modes import hessian_size, leading_modes

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, Unstable, finite_array, non_negative
 from sgdlimits.exact.matrix_equations import solve_modal_stein
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
     LARGEST_FEATURE,

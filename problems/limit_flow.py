@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.ensembles.progress import Patience
 
 from . import exponential_collocation as collocation

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.exact.noise_maps import NoiseMap, Structure

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, finite_array, kind
 from sgdlimits.exact.noise_maps import ConstantNoise
 

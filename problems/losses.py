@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+
 from sgdlimits.exact.compiling import compiled
-from sgdlimits.exact.derivative_check import check_derivative
 from sgdlimits.exact.errors import InvalidInput
+
+from sgdlimits.exact.derivative_check import check_derivative
 from sgdlimits.exact.numerical_derivatives import derivative
 from sgdlimits.exact.user_functions import call, numbers, user_function
 

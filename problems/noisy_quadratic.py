@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, covariance_matrix, finite_array, real_number, symmetric_matrix
 from sgdlimits.exact.noise_maps import ConstantNoise
 

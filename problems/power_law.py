@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, non_negative, positive, real_number, seed_number, whole_number
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+
 from sgdlimits.exact.numerical_derivatives import contraction, derivative, slope_along
 
 from .problem import ReadOnlyFields

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import flag, whole_number
 

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-from sgdlimits.exact.errors import LARGEST, InvalidInput, finite_array, points
+
+from sgdlimits.exact.errors import InvalidInput, LARGEST, finite_array, points
 from sgdlimits.exact.noise_maps import NoiseMap, RankOneNoise
 
 from .losses import OutputLoss, Squares

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
 
 from .frames import (

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from sgdlimits.ensembles.initial import Gaussian, initial_state
 from sgdlimits.ensembles.progress import Progress, open_progress
 from sgdlimits.exact.cost import HOURS, SPEED, check_memory, check_time

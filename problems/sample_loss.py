@@ -8,16 +8,15 @@ from typing import Any
 
 import numpy as np
 from numba.core.errors import NumbaError
+
 from sgdlimits.exact.derivative_check import check_derivative
 from sgdlimits.exact.errors import (
     InvalidInput,
     finite_array,
     flag,
+    function as checked_function,
     real_number,
     whole_number,
-)
-from sgdlimits.exact.errors import (
-    function as checked_function,
 )
 from sgdlimits.exact.user_functions import call, numbers, unchanged, user_function
 

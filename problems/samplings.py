@@ -7,6 +7,7 @@ from itertools import combinations, combinations_with_replacement
 from math import comb, perm
 
 import numpy as np
+
 from sgdlimits.ensembles.random import SAMPLINGS
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import InvalidInput, one_of, whole_number

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
+
 from sgdlimits.ensembles.blas_threads import one_blas_thread
 from sgdlimits.ensembles.crowd import SavedState
 from sgdlimits.ensembles.initial import initial_moments, initial_state, moment_steps

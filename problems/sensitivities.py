@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from sgdlimits.ensembles.initial import initial_moments, moment_steps
 from sgdlimits.ensembles.results import sensitivities_dataset
 from sgdlimits.exact.errors import InvalidInput, some_of

@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING, Any
 
 import numba
 import numpy as np
+
+from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.normals import unit_interval
 from sgdlimits.ensembles.philox import path_words
 from sgdlimits.ensembles.random import Purpose, path_word64
-from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput, finite_array, flag, non_negative, whole_number
-from sgdlimits.exact.user_functions import user_function
 
 from .csv_files import CsvFormat
 from .datasets import dataset
 from .problem import ReadOnlyFields
 from .tables import Table, checked_rows, read_csv
+from sgdlimits.exact.user_functions import user_function
 
 ENDLESS = 2**32  # rows of a stream: as many as a row number may have
 _32 = np.uint64(32)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+
 from sgdlimits.exact.cost import check_memory
 from sgdlimits.exact.errors import (
     LARGEST,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, finite_array, flag, real_number, whole_number
 
 from .csv_files import CsvFormat, columns_of, cut, read_sheet, with_classes

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput
 
 from .problem import ReadOnlyFields

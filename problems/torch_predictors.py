@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.exact.derivative_check import probe
 from sgdlimits.exact.errors import InvalidInput, calling, whole_number
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.exact.errors import InvalidInput, calling
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.exact.noise_maps import ConstantNoise, NoiseMap, Structure
 
 from .least_squares import LeastSquares

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import flag, one_of, whole_number
 

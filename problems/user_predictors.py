@@ -9,6 +9,7 @@ from typing import Any
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
 from sgdlimits.exact.errors import InvalidInput, whole_number
 from sgdlimits.exact.user_functions import call, numbers, tried_out, unchanged, user_function

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, instance_of, points, real_number
 
 from .basin import Basin

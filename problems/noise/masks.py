@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.exact.errors import one_of, points
 from sgdlimits.exact.numerical_derivatives import NESTED, along_coordinates, slope_along
 

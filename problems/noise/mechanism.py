@@ -9,6 +9,7 @@ from math import nan, prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeGuard
 
 import numpy as np
+
 from sgdlimits.ensembles.random import Purpose
 from sgdlimits.exact.errors import InvalidInput, non_negative, one_of, points, positive
 

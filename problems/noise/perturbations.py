@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from sgdlimits.exact.errors import covariance_matrix, finite_array, points
 from sgdlimits.exact.numerical_derivatives import along_coordinates
 

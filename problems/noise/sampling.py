@@ -7,6 +7,7 @@ from math import nan
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.ensembles.random import INDEPENDENT
 from sgdlimits.exact.errors import one_of, points, whole_number
 from sgdlimits.exact.numerical_derivatives import bilaplacian, laplacian

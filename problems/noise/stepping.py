@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from sgdlimits.ensembles.random import Noise
+
 from sgdlimits.exact.errors import points
+from sgdlimits.ensembles.random import Noise
 
 from ..zero_loss.model import Model, Regression
 from .mechanism import MULTIPLIED, Draw

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, whole_number
 
 from ..predictors import Linear, TwoLayer

@@ -6,6 +6,7 @@ import math
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.errors import one_of, positive, whole_number
 
 from ..predictors import TwoLayer

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.ensembles.random import Noise, Purpose, child_seed
 
 from ..least_squares import LeastSquares

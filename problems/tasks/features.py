@@ -6,6 +6,7 @@ import math
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.errors import non_negative, positive, whole_number
 
 from ..predictors import Linear

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+
 from sgdlimits.ensembles.random import child_seed
 from sgdlimits.exact.errors import non_negative, whole_number
 

@@ -6,6 +6,7 @@ import math
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.errors import non_negative, whole_number
 
 from ..logistic import Logistic

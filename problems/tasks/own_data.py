@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, instance_of, whole_number
 
 from ..csv_files import CsvFormat

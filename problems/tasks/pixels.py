@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numba
+
 from sgdlimits.exact.errors import whole_number
 
 from ..datasets import embedded

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+
 from sgdlimits.exact.compiling import compiled
 
 from ..sample_loops import path_gradients, path_values

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.errors import non_negative, positive, whole_number
 
 from ..predictors import TwoLayer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.errors import InvalidInput, non_negative, whole_number
 
 from ..diagonal_network import DiagonalNetwork

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+
 from sgdlimits.ensembles.random import Noise, Purpose
 from sgdlimits.exact.errors import (
     InvalidInput,
     finite_array,
+    function as checked_function,
     instance_of,
     non_negative,
     one_of,
@@ -18,9 +20,6 @@ from sgdlimits.exact.errors import (
     shown,
     text,
     whole_number,
-)
-from sgdlimits.exact.errors import (
-    function as checked_function,
 )
 
 from ..losses import CrossEntropy, LogisticLoss, OutputLoss, logistic

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+
 from sgdlimits.exact.compiling import compiled
 
 Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import finite_array, whole_number
 

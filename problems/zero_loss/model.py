@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from sgdlimits.exact.errors import points
 
 from ..problem import Objective

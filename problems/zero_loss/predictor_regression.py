@@ -9,6 +9,7 @@ from functools import lru_cache
 import numba
 import numpy as np
 from numba.extending import register_jitable
+
 from sgdlimits.exact.errors import InvalidInput, instance_of, whole_number
 
 from ..predictor import Predictor

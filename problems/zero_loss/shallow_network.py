@@ -7,6 +7,7 @@ from functools import lru_cache
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.errors import one_of, whole_number
 
 from .activations import ACTIVATIONS

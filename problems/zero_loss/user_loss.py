@@ -10,6 +10,7 @@ from typing import Any
 
 import numba
 import numpy as np
+
 from sgdlimits.exact.derivative_check import check_derivative, probe, symmetric_probe
 from sgdlimits.exact.errors import one_of, points, whole_number
 from sgdlimits.exact.numerical_derivatives import (
