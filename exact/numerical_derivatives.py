@@ -214,32 +214,21 @@ def derivative(function: Function, w: np.ndarray) -> np.ndarray:
     return np.stack([slope_along(function, w, e) for e in np.eye(w.shape[-1])], axis=-1)
 
 
-def laplacian(function: Function, w: np.ndarray) -> np.ndarray:
-    """Sum of the second derivatives of `function` in the coordinates of w."""
-    return sum((bend_along(function, w, e) for e in np.eye(w.shape[-1])), start=np.zeros(()))
+def laplacian(
+    function: Function, w: np.ndarray, noise: float = ROUNDING, lengths: np.ndarray | None = None
+) -> np.ndarray:
+    """Sum of the second derivatives of `function` in the coordinates of w (..., m), times lengths^2 (..., m) if given.
 
-
-def along_coordinates(function: Function, w: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Sum over j of lengths_j^2 (..., m) times the second derivative of `function` in coordinate j.
-
-    The function, which may be made of differences itself, is called on all displaced points at once, (..., m, m).
+    `noise` as in `slope_along`.
     """
-    bent = bend_along(function, w[..., None, :], lengths[..., None] * np.eye(w.shape[-1]), NESTED)
-    return np.asarray(bent.sum(axis=w.ndim - 1))
+    each = np.eye(w.shape[-1])
+    moves = each if lengths is None else np.moveaxis(lengths[..., None] * each, -2, 0)
+    return sum((bend_along(function, w, move, noise) for move in moves), start=np.zeros(()))
 
 
 def bilaplacian(function: Function, w: np.ndarray) -> np.ndarray:
-    """Laplacian of the Laplacian of `function`: the outer one of fourth order, with long steps."""
-
-    def inner(place: np.ndarray) -> np.ndarray:
-        return laplacian(function, place)
-
-    total, centre = np.zeros(()), inner(w)
-    for e in OUTER_STEP * np.eye(w.shape[-1]):
-        total = total + (
-            16 * (inner(w + e) + inner(w - e)) - inner(w + 2 * e) - inner(w - 2 * e) - 30 * centre
-        ) / (12 * OUTER_STEP**2)
-    return total
+    """Laplacian of the Laplacian of `function`."""
+    return laplacian(lambda place: laplacian(function, place), w, NESTED)
 
 
 def contraction(function: Function, w: np.ndarray, matrix: np.ndarray) -> np.ndarray:

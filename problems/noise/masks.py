@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.exact.errors import one_of, points
-from sgdlimits.exact.numerical_derivatives import NESTED, along_coordinates, slope_along
+from sgdlimits.exact.numerical_derivatives import NESTED, laplacian, slope_along
 
 from .. import geometry
 from ..covariances import Covariance
@@ -150,14 +150,15 @@ class DropConnect(SimpleMechanism):
         w = points("w", w, model.dimension, finite=False)
         if self.law == "gaussian":
             squares = w[..., None] ** 2 * np.eye(model.dimension)
-            bent = along_coordinates(lambda place: model.third_contraction(place, squares[..., None, :, :]), w, w)
-            diagonal = along_coordinates(lambda place: np.diagonal(model.hessian(place), axis1=-2, axis2=-1), w, w)
+            bent = laplacian(lambda place: model.third_contraction(place, squares), w, NESTED, w)
+            diagonal = laplacian(lambda place: geometry.hessian_diagonal(model, place), w, NESTED, w)
             return bent / 8 + w * diagonal / 2
-        m, keep = model.dimension, 1 - np.eye(model.dimension)
+        m, keep = model.dimension, _keeping(np.arange(model.dimension), model.dimension)
         own, zeroed = w[..., None, :], w[..., None, :] * keep
         whole = m * (m - 1) / 2 * model.gradient(w) + (1 - m) * hessian_products(model, w, own)[..., 0, :]
         whole = whole + model.third_contraction(w, w[..., :, None] * own) / 2
-        single = (1 - m) * model.gradient(zeroed) + slope_along(model.gradient, zeroed, zeroed)
+        along = hessian_products(model, zeroed, zeroed[..., None, :])[..., 0, :]
+        single = (1 - m) * model.gradient(zeroed) + along
         first, second = np.triu_indices(m, 1)
         pairs = keep[first] * keep[second]
         double = (pairs * model.gradient(own * pairs)).sum(-2)
@@ -168,8 +169,9 @@ class DropConnect(SimpleMechanism):
         w = np.asarray(w, dtype=np.float64)
         if self.law == "gaussian":
             slopes = slope_along(field, w[..., None, :], w[..., None] * np.eye(w.shape[-1]), NESTED)
-            return along_coordinates(field, w, w) / 2 + np.diagonal(slopes, axis1=-2, axis2=-1)
-        keep, m = 1 - np.eye(w.shape[-1]), w.shape[-1]
+            return laplacian(field, w, NESTED, w) / 2 + np.diagonal(slopes, axis1=-2, axis2=-1)
+        m = w.shape[-1]
+        keep = _keeping(np.arange(m), m)
         return (keep * field(w[..., None, :] * keep)).sum(-2) + (1 - m) * field(w) + slope_along(field, w, w, NESTED)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sgdlimits.exact.errors import covariance_matrix, finite_array, points
-from sgdlimits.exact.numerical_derivatives import along_coordinates
+from sgdlimits.exact.numerical_derivatives import NESTED, laplacian
 
 from .. import geometry
 from ..covariances import Covariance
@@ -60,7 +60,7 @@ class HessianNoise(SimpleMechanism):
 
     def averaged(self, field, w):
         """Half the Laplacian."""
-        return along_coordinates(field, w, np.ones(np.shape(w))) / 2
+        return laplacian(field, np.asarray(w, dtype=np.float64), NESTED) / 2
 
 
 @dataclass(frozen=True, eq=False)
