@@ -153,10 +153,10 @@ class ExplorationStudy(NamedDataSettings):
 
         ending = ""
         if self.data is not None:
-            name, classes = Path(self.data).stem, self.read_table().classes
-            if len(classes) <= 2:
-                return name, self.read_file(RIDGE)
-            ending = f" ({self.target} of {name} is one of {len(classes)} classes)"
+            name, table = Path(self.data).stem, self.read_table()
+            if len(table.classes) <= 2:
+                return name, LeastSquares.from_table(table, RIDGE)
+            ending = f" ({self.target} of {name} is one of {len(table.classes)} classes)"
         return f"diabetes{ending}", LeastSquares.from_dataset("diabetes", ridge=RIDGE)
 
     def run(self, progress: Any = None, threads: int | None = None) -> ExplorationResult:
