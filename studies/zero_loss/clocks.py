@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sgdlimits.compare.estimates import normal_quantile
-from sgdlimits.compare.style import GREY, SMALL, direct_labels, dress, panels, styles
-
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.figure import Figure
 
 SAMPLES, FEATURES = 3, 5  # of a diagonal network whose set has seven dimensions
 START = 0.7  # every u and v
@@ -23,7 +19,6 @@ BATCH = 2
 LOOKS = 40
 MOST_PATHS = 100
 RANDOM = 5  # of the features
-BOTTOM = 1e-3  # of the least loss under other noise: what a falling loss is drawn down to
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,53 +94,3 @@ def run_clocks(paths: int, settings: dict[str, Any], looks: int = LOOKS) -> Cloc
     slowest = float(geometry.frame(model, origin).eigenvalues.min())
     attributes = {"step_size": STEP_SIZE, "relaxation": 1 / (STEP_SIZE * slowest), "paths": paths, "model": model.label}
     return Clocks(xr.Dataset(variables, attrs=attributes))
-
-
-def picture(clocks: Clocks, confidence: float) -> Figure:
-    """Loss above, motion along the set below, on one logarithmic axis of steps."""
-    data = clocks.dataset
-    figure, (above, below) = panels(2, 5.4)
-    z, step = normal_quantile(confidence), data["step"].values
-    moving, reach = step > 0, (0.7, 1.15 * float(step[-1]))
-    looks = styles(["label noise", "Dropout"]) | {"minibatch": {"color": GREY, "linestyle": "-", "marker": "*"}}
-    least = float(data["loss"].where(data["mechanism"] != "minibatch").min())
-    ends: tuple[list[Any], list[Any]] = ([], [])
-    for place in range(data.sizes["curve"]):
-        here = data.isel(curve=place)
-        name, level = str(here["mechanism"].item()), float(here["noise_level"])
-        look, text = looks[name], name if np.isnan(level) else f"{name}, σ = {level:g}"
-        width = 1.5 if np.isnan(level) or level == max(LEVELS) else 0.9
-        loss = here["loss"].values
-        above.plot(step[moving], loss[moving], color=look["color"], linestyle=look["linestyle"], linewidth=width)
-        shown = np.flatnonzero(loss >= BOTTOM * least)[-1]  # a loss that falls for ever leaves the picture
-        ends[0].append((step[shown], loss[shown], text, look["color"]))
-        few = moving & (np.arange(step.size) % 2 == 0)
-        below.errorbar(
-            step[few], here["moved"].values[few], z * here["moved_error"].values[few], color=look["color"],
-            linestyle="none", marker=look["marker"], markersize=3.5 * width / 1.5, elinewidth=0.8, capsize=1.5,
-        )  # fmt: skip
-        below.plot(step[moving], here["limit"].values[moving], color=look["color"], linestyle="-", linewidth=width)
-        below.plot(
-            step[moving], here["finite_step"].values[moving], color=look["color"], linestyle=(0, (2, 1.5)),
-            linewidth=0.9,
-        )  # fmt: skip
-        ends[1].append((step[-1], here["moved"].values[-1], text, look["color"]))
-    marks = [(float(data.attrs["relaxation"]), "1/(ηλ)", "black")]
-    for name, formula in (("Dropout", "1/(ησ²)"), ("label noise", "1/(η²σ²)")):
-        units = data["unit_steps"].values[data["mechanism"].values == name]
-        marks += [(float(unit), formula, looks[name]["color"]) for unit in units]
-    for ax, places in zip((above, below), ends):
-        ax.set_xscale("log")
-        ax.set_xlim(*reach)
-        for unit, formula, colour in marks:
-            ax.axvline(unit, color=colour, linewidth=0.7, linestyle=":", zorder=0)
-            if ax is above:
-                ax.annotate(formula, (unit, 1.0), (1, 2), ("data", "axes fraction"), "offset points", rotation=35,
-                            fontsize=SMALL, color=colour)  # fmt: skip
-    above.set_yscale("log")
-    above.set_ylim(BOTTOM * least, 2 * float(data["loss"].max()))
-    dress(above, "mean loss at w", "")
-    dress(below, "way along the set, at Φ(w)", "step")
-    direct_labels(above, ends[0])
-    direct_labels(below, ends[1])
-    return figure

@@ -16,9 +16,10 @@ from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.discrete import NoisyGradientDescent
 from sgdlimits.studies.results import study_page
 
-from . import clocks, plots
+from . import plots
 from . import regression_tables as regression
 from . import tables as own
+from .clocks import SAMPLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -75,7 +76,7 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
     level = f"{100 * result.study.confidence:g} %"
     attributes = result.clocks.dataset.attrs
     caption = (
-        f"Three clocks, on a {attributes['model']} of {clocks.SAMPLES} rows at step size η = "
+        f"Three clocks, on a {attributes['model']} of {SAMPLES} rows at step size η = "
         f"{attributes['step_size']:g}. Above: the mean loss falls to the set, to a floor that the noise holds, or for "
         "ever. Below: how far the limit of the gradient flow has come along the set (markers: means over "
         f"{attributes['paths']} paths, {level} intervals), beside the limit (lines) and the limit at this finite step "
@@ -84,7 +85,7 @@ def figures(result: ZeroLossResult) -> list[tuple[str, str, Callable[[], Figure]
         "noise level σ."
     )
     found: list[tuple[str, str, Callable[[], Figure]]] = [
-        ("clocks", caption, partial(clocks.picture, result.clocks, result.study.confidence))
+        ("clocks", caption, partial(plots.clocks, result.clocks, result.study.confidence))
     ]
     for along in result.trajectories:
         flat = along.scene.model.dimension == 2
