@@ -103,13 +103,16 @@ def _lines(ax: Any, lines: Any, side: str, batch: np.ndarray) -> None:
 
 
 def _names(ax: Any, regions: np.ndarray, batch: np.ndarray, size: np.ndarray, highest: float) -> None:
-    """The names of regions without a finite index, in their midst."""
+    """The names of regions without a finite index, where they are widest."""
     for region, (colour, words) in REGIONS.items():
         rows, columns = np.nonzero(regions == region)
         if rows.size >= 3:
-            x, y = np.log(batch[rows]).mean(), np.exp(np.log(size[columns]).mean())
+            counts = np.bincount(columns)
+            widest = np.flatnonzero(counts == counts.max())
+            place = widest[np.abs(widest - (size.size - 1) / 2).argmax()]  # lines cross the midst of a frame
+            x, y = np.log(batch[rows[columns == place]]).mean(), size[place]
             low, high = np.log(ax.get_xlim())
             aside = (x - low) / (high - low) < NARROW  # else the words would begin beyond the frame
-            place = low + 0.02 * (high - low) if aside else x
-            ax.text(np.exp(place), y, words.format(highest), fontsize=SMALL, ha="left" if aside else "center",
+            start = low + 0.02 * (high - low) if aside else x
+            ax.text(np.exp(start), y, words.format(highest), fontsize=SMALL, ha="left" if aside else "center",
                     va="center", color="w" if colour == "0.35" else "k")  # fmt: skip
