@@ -205,13 +205,15 @@ def diagonal_push(model: Model, w: np.ndarray, frame: Frame, diagonal: np.ndarra
         turned = model.predict_with_jacobian(w)[1] * diagonal[..., None, :]
         return 2 * model.weight * model.prediction_hvp(w, turned).sum(-2)
     # Between tangents a matrix moves nothing along the set: what is left is Q diag + diag Q - Q diag Q.
+    size = np.abs(diagonal).max(axis=-1, keepdims=True)
+    size = np.where(size > 0, size, 1.0)  # taken out, or normals would swamp what a small diagonal makes of them
     normals = frame.normals.swapaxes(-1, -2)
-    turned = normals * diagonal[..., None, :]
+    turned = normals * (diagonal / size)[..., None, :]
     inner, r = turned @ frame.normals, frame.rank
     form = np.zeros((*inner.shape[:-2], 2 * r, 2 * r))
     form[..., :r, :r] = -inner
     form[..., :r, r:] = form[..., r:, :r] = np.eye(r)
-    return _push_of_rows(model, w, np.concatenate([normals, turned], axis=-2), form)
+    return size * _push_of_rows(model, w, np.concatenate([normals, turned], axis=-2), form)
 
 
 def tangent_rows(covariance: Covariance, frame: Frame) -> np.ndarray | None:

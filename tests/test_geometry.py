@@ -5,8 +5,8 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings
+from hypothesis import example, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sgdlimits.diffusions import ManifoldLimit
@@ -365,6 +365,7 @@ def in_unit(c, s):
 @pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.integers(-20, 20), st.integers(-6, 6), st.sampled_from(["weights", "DropConnect", "Langevin"]))
+@example(0, -5, "DropConnect")
 def test_nothing_depends_on_the_unit_of_the_loss_or_of_the_weights(c, s, kind):
     """Assert Phi, rank, regime and drift under L -> cL and w -> sw against the closed forms in the old unit."""
     c, s = 10.0**c, 10.0**s
