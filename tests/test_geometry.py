@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
-from hypothesis import example, strategies as st
+from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from sgdlimits.diffusions import ManifoldLimit
