@@ -19,7 +19,7 @@ import numpy as np
 from .cost import check_memory
 from .errors import OutOfReach
 from .linear_maps import pack_symmetric, unpack_symmetric
-from .noise_maps import ConstantNoise, NoiseMap, RankOneNoise
+from .noise_maps import ConstantNoise, NoiseMap, RankOneNoise, SampledNoise
 from .rank_one_spectrum import RankOneSpectrum
 from .spectral_sums import Factors, SpectralSums, divided
 
@@ -264,8 +264,22 @@ class MomentSpectra:
         drawn = self.drawn(matrix, np.zeros(decays.size)) / self.unit**2
         return self._pack(self.together(decays[:, None], decays) * matrix - drawn)
 
+    @cached_property
+    def _tabulated(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Packed noise by a second moment (p, p) and by a mean (p, d), where the noise has a table of both."""
+        noise, weights = self.equations.noise, self._weights
+        table = noise.table() if isinstance(noise, SampledNoise) else None
+        if not isinstance(noise, SampledNoise) or table is None:
+            return None
+        d = self.equations.mean_decays.size
+        rows, columns = np.triu_indices(d + 1)
+        made = self.equations.noise_scale * noise.factor * weights[:, None] * table
+        return made[:, columns < d] / weights, made[:, (columns == d) & (rows < d)]
+
     def _pulls(self, mean: np.ndarray) -> np.ndarray:
         """Noise that is linear in the mean, for each mode's start (p, d)."""
+        if self._tabulated is not None:
+            return self._tabulated[1] * mean
         d = mean.size
         nothing = np.zeros((d, d))
         return np.column_stack([
@@ -275,8 +289,11 @@ class MomentSpectra:
     @cached_property
     def _packed(self) -> tuple[np.ndarray, np.ndarray]:
         """Eigenvalues (p,) of G, and eigenvectors."""
-        size = self._weights.size
-        matrix = np.column_stack([self.decay(column) for column in np.eye(size)])
+        decays = self.equations.mean_decays
+        if self._tabulated is None:
+            matrix = np.column_stack([self.decay(column) for column in np.eye(self._weights.size)])
+        else:
+            matrix = np.diag(pack_symmetric(self.together(decays[:, None], decays))) - self._tabulated[0]
         values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
         return values, vectors
 

@@ -112,6 +112,8 @@ class SampledNoise(NoiseMap):
         Of the Hessian on these modes, the first ones.
     cost : float
         Multiplications of one evaluation.
+    table : () -> matrix or None
+        Of `covariance`, from packed moments of (modes, 1) to the packed covariance; None where it does not pay.
     """
 
     covariance: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -120,6 +122,7 @@ class SampledNoise(NoiseMap):
     features: Callable[[], np.ndarray]
     eigenvalues: np.ndarray
     cost: float
+    table: Callable[[], np.ndarray | None] = lambda: None
     structure: ClassVar[Structure] = Structure.GENERAL
 
     def __call__(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -263,8 +263,9 @@ class LeastSquares(QuadraticProblem):
         d = self.dimension
         moments = np.empty((d + 1, d + 1))
         moments[:d, :d], moments[d, :d], moments[:d, d], moments[d, d] = second, mean, mean, 1.0
-        if self.table_pays and self.table_cost < CHEAP:
-            return unpack_symmetric(self.fourth_moments @ pack_symmetric(moments), d)
+        table = self.cheap_table()
+        if table is not None:
+            return unpack_symmetric(table @ pack_symmetric(moments), d)
         rows = self.augmented_modes
         squares = np.einsum("ij,ij->i", rows @ moments, rows)
         pull = np.column_stack([np.diag(self.eigenvalues), self.risk_slope])
@@ -274,8 +275,12 @@ class LeastSquares(QuadraticProblem):
         """factor * `noise_covariance_map` + label_variance H: any entry may depend on any."""
         return SampledNoise(
             self.noise_covariance_map, factor, label_variance * self.eigenvalues, lambda: self.range_modes,
-            self.eigenvalues[: self.rank], 2.0 * self.samples * self.dimension**2,
+            self.eigenvalues[: self.rank], 2.0 * self.samples * self.dimension**2, self.cheap_table,
         )  # fmt: skip
+
+    def cheap_table(self) -> np.ndarray | None:
+        """`fourth_moments` where they pay and take no more than about a second."""
+        return self.fourth_moments if self.table_pays and self.table_cost < CHEAP else None
 
     @property
     def table_pays(self) -> bool:

@@ -141,6 +141,19 @@ def test_what_lies_between_two_places_of_the_scan_is_looked_into():
     assert plain.first.high == pytest.approx(0.2, rel=1e-5) and not plain.others
 
 
+def test_nothing_is_looked_into_where_one_side_alone_has_blown_up_or_a_sign_jumps():
+    """An error that stays 1, then jumps between two extremes: a few looks beyond the scan and the root."""
+    scan, looks = np.geomspace(1e-3, 1.0, 25), []
+
+    def error(size):
+        looks.append(size)
+        return size if size < 0.2 else 0.3 * (-1) ** int(10 * size) if size < 0.5 else 1.0
+
+    found = components(error, scan, 0.05)
+    assert found.first.high == pytest.approx(0.05, rel=1e-6) and not found.others
+    assert len(looks) < scan.size + 1 + 5 * 4 + 12, len(looks)
+
+
 @given(st.lists(st.floats(0.02, 0.9), min_size=1, max_size=4, unique=True), st.floats(0.01, 0.3))
 def test_components_of_a_known_set_are_found(places, within):
     """An error that crosses its allowance at known step sizes."""

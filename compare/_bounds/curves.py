@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -67,12 +68,16 @@ def largest(values: Values, horizon: int, end: float) -> Worst:
     return Worst(float(abs(found[place])), float(found[place]), int(steps[place]))
 
 
+@lru_cache(maxsize=256)
 def grid(horizon: int) -> np.ndarray:
-    """Steps from 0 to the horizon: the first ones each, then evenly in their logarithm."""
-    if horizon <= FIRST_STEPS:
-        return np.arange(horizon + 1)
-    count = int(PER_DECADE * math.log10(horizon / FIRST_STEPS)) + 2
-    return np.union1d(np.arange(FIRST_STEPS), np.rint(np.geomspace(FIRST_STEPS, horizon, count)).astype(np.int64))
+    """Steps from 0 to the horizon, read-only: the first ones each, then evenly in their logarithm."""
+    steps = np.arange(min(horizon, FIRST_STEPS - 1) + 1)
+    if horizon >= FIRST_STEPS:
+        count = int(PER_DECADE * math.log10(horizon / FIRST_STEPS)) + 2
+        far = np.rint(np.geomspace(FIRST_STEPS, horizon, count)).astype(np.int64)
+        steps = np.union1d(steps, far)
+    steps.setflags(write=False)
+    return steps
 
 
 def _between(steps: np.ndarray, sizes: np.ndarray) -> np.ndarray:

@@ -17,7 +17,9 @@ MOST_LOWER = 5  # times that it does
 INSIDE = 0.05  # part of the allowance at which an error is so small that its fall is certain
 VANISHES = 0.1  # power of the step size with which an error falls at least, that goes to nothing
 NEAR = 20.0  # over the allowance: between places of the scan a dip from there, or a peak so far below, is looked into
-LOOKS = 14  # at a dip or a peak
+LOOKS = 14  # at a dip, a peak or a change of sign
+FLAT = 1e-6  # relative difference of errors side by side that do not change any more
+JUMPS = 3  # halvings after which a change of sign that is a jump is told
 
 
 @dataclass(frozen=True)
@@ -108,13 +110,40 @@ def _with_turns(
         left, right = max(place - 1, 0), min(place + 1, last)
         dips = within < levels[place] <= NEAR * within and levels[place] <= min(levels[left], levels[right])
         rises = within / NEAR <= levels[place] <= within and levels[place] >= max(levels[left], levels[right])
-        if dips or rises:
+        if rises or (dips and not _flat(levels, place)):
             more |= _turn(error, sizes[left], sizes[right], within, dips)
         turned = place < last and errors[place] * errors[place + 1] < 0  # what cancels between them may do so deeply
         if turned and within < min(levels[place : place + 2]) <= NEAR * within:
-            more |= _turn(error, sizes[place], sizes[right], within, True)
+            more |= _change(error, sizes[place : place + 2], errors[place : place + 2], within)
     known = dict(zip(sizes, errors)) | more
     return sorted(known), [known[size] for size in sorted(known)]
+
+
+def _flat(levels: np.ndarray, place: int) -> bool:
+    """Whether a neighbour is as large: where one side alone has blown up the error stays what it is."""
+    beside = [levels[other] for other in (place - 1, place + 1) if 0 <= other < len(levels)]
+    return any(abs(level - levels[place]) <= FLAT * levels[place] for level in beside)
+
+
+def _change(
+    error: Callable[[float], float], sizes: Sequence[float], errors: Sequence[float], within: float
+) -> dict[float, float]:
+    """A step size at which an error that changes its sign is within the allowance; nothing where it jumps."""
+    (left, right), (before, after) = sizes, errors
+    apart = abs(before) + abs(after)
+    for look in range(LOOKS):
+        size = math.sqrt(left * right)
+        found = error(size)
+        if abs(found) <= within:
+            return {size: found}
+        if found * before > 0:
+            left, before = size, found
+        else:
+            right, after = size, found
+        # One that is continuous has gone down with the interval, to an eighth of it by now.
+        if look + 1 >= JUMPS and math.isfinite(apart) and abs(before) + abs(after) > 0.5 * apart:
+            return {}
+    return {}
 
 
 def _turn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -251,9 +252,12 @@ class Cell:
         return TERMS[int(np.abs(parts).argmax())] if np.isfinite(parts).all() else ""
 
 
+@lru_cache(maxsize=256)
 def places(last: int) -> np.ndarray:
-    """Steps of a grid up to the last one, and the one before that."""
-    return np.union1d(grid(last), [last - 1])
+    """Steps of a grid up to the last one, and the one before that, read-only."""
+    steps = np.union1d(grid(last), [last - 1])
+    steps.setflags(write=False)
+    return steps
 
 
 def least_excess(sgd: Any, own: Side) -> float:
