@@ -53,13 +53,18 @@ class Found:
     stays: bool
 
 
-def components(error: Callable[[float], float], scan: np.ndarray, within: float) -> Found:
+def components(
+    error: Callable[[float], float], scan: np.ndarray, within: float, settles: float = math.inf
+) -> Found:
     """Components of {s: |error(s)| <= within} over an ascending scan of step sizes, ends found to rounding.
 
     Parameters
     ----------
     error : function of the step size
         With its sign; one that raises OutOfReach below the scan ends the way down.
+    settles : float
+        The step size past which what is compared grows without end: curves that do so cross at some step size or
+        other, and between places of the scan nothing is looked into there.
     """
     sizes = [float(size) for size in scan]
     errors = [error(size) for size in sizes]
@@ -72,7 +77,7 @@ def components(error: Callable[[float], float], scan: np.ndarray, within: float)
         errors.insert(0, lower)
         if abs(lower) <= INSIDE * within:
             break
-    sizes, errors = _with_turns(error, sizes, errors, within)
+    sizes, errors = _with_turns(error, sizes, errors, within, settles)
     found: list[Component] = []
     start: float | None = 0.0 if abs(errors[0]) <= within else None
     for (left, before), (right, after) in zip(zip(sizes, errors), zip(sizes[1:], errors[1:])):
@@ -101,12 +106,12 @@ def _stays(sizes: Sequence[float], errors: Sequence[float]) -> bool:
 
 
 def _with_turns(
-    error: Callable[[float], float], sizes: list[float], errors: list[float], within: float
+    error: Callable[[float], float], sizes: list[float], errors: list[float], within: float, settles: float
 ) -> tuple[list[float], list[float]]:
     """The scan with what lies between its places where the error dips to its allowance or rises above it."""
     levels, last = np.abs(errors), len(sizes) - 1
     more: dict[float, float] = {}
-    for place in range(len(sizes)):
+    for place in range(int(np.searchsorted(sizes, settles))):
         left, right = max(place - 1, 0), min(place + 1, last)
         dips = within < levels[place] <= NEAR * within and levels[place] <= min(levels[left], levels[right])
         rises = within / NEAR <= levels[place] <= within and levels[place] >= max(levels[left], levels[right])

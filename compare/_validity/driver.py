@@ -145,15 +145,16 @@ def validity(
 
         sgd, limits = at(float(scan[0]))
         start = np.zeros(sgd.problem.dimension) if x0 is None else x0
-        length = Horizon.of(sgd.problem, horizon, unit)
+        length, thresholds = Horizon.of(sgd.problem, horizon, unit), _thresholds(sgd, lyapunov)
         if paths is None:
             exact = Cell(at, length, start, scale)
-            each = {label: _of_limit(exact, label, scan, within) for label in limits}
+            settles = thresholds["mean_square_threshold"]
+            each = {label: _of_limit(exact, label, scan, within, settles) for label in limits}
         else:
             sampled = SampledCell(at, length, start, scale, paths, seed, substeps, threads)
             each = {label: end_of(sampled, label, scan, within) for label in limits}
         bar.update(1)
-        return _thresholds(sgd, lyapunov) | {"limits": each}
+        return thresholds | {"limits": each}
 
     try:
         if paths is not None:  # the paths have all threads
@@ -267,7 +268,7 @@ def _thresholds(sgd: Any, lyapunov: bool) -> dict[str, Any]:
     }
 
 
-def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[str, Any]:
+def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float, settles: float) -> dict[str, Any]:
     errors: dict[float, float] = {}
 
     def error(size: float) -> float:
@@ -275,7 +276,7 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[s
             errors[size] = cell.error(label, size, within).signed
         return errors[size]
 
-    found: Found = components(error, scan, within)
+    found: Found = components(error, scan, within, settles)
     first = found.first
     place = found.smallest if first is None else first.high
     none = NO_COMPONENT if found.stays else BELOW
