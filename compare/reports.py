@@ -9,17 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 
 import sgdlimits
 
+from .drawing import Drawing, drawn, first_line
 from .html_page import Picture
 from .output_folder import SETTINGS, check_folder, write_folder
-from .style import render
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 LIBRARIES = ("numpy", "scipy", "numba", "xarray", "h5netcdf", "matplotlib")
 PAGE = "report.html"
@@ -42,7 +39,7 @@ class Report:
 
     files: Mapping[str, Callable[[Path], Any]]
     settings: Callable[[Sequence[str], Path], str]
-    figures: Sequence[tuple[str, str, Callable[[], Figure]]]
+    figures: Sequence[Drawing]
     page: Callable[[Sequence[Picture], Sequence[str], Mapping[str, str]], str]
 
     @property
@@ -91,28 +88,17 @@ def write(
             put(partial / name)
         (partial / SETTINGS).write_text(report.settings(report.names, partial), encoding="utf-8")
         pictures, failed = [], []
-        for name, caption, draw in report.figures:
-            tell(f"figure {name}")
-            try:
-                picture = Picture(name, caption, *render(draw(), "svg", "png"))
-            except MemoryError:
-                failed.append(f"Figure {name} could not be drawn: not enough memory.")
+        for picture in drawn(report.figures, tell):
+            if isinstance(picture, str):
+                failed.append(picture)
                 continue
-            except Exception as error:  # matplotlib raises of every kind; the numbers are safe already
-                failed.append(f"Figure {name} could not be drawn ({_first_line(error)}).")
-                continue
-            (partial / f"{name}.svg").write_bytes(picture.svg)
-            (partial / f"{name}.png").write_bytes(picture.png)
+            (partial / f"{picture.name}.svg").write_bytes(picture.svg)
+            (partial / f"{picture.name}.png").write_bytes(picture.png)
             pictures.append(picture)
         tell("report")
         (partial / PAGE).write_text(report.page(pictures, failed, versions()), encoding="utf-8")
 
     return write_folder(folder, stem, fill, overwrite)
-
-
-def _first_line(error: Exception) -> str:
-    text = f"{type(error).__name__}: {error}".splitlines()[0]
-    return text if len(text) <= 160 else f"{text[:160]}..."
 
 
 def check_figures() -> None:
@@ -129,7 +115,7 @@ def check_figures() -> None:
         import matplotlib.figure  # noqa: F401
     except Exception as error:
         hint = f"; MPLBACKEND is {os.environ['MPLBACKEND'][:60]!r}" if "MPLBACKEND" in os.environ else ""
-        raise InvalidInput(f"matplotlib cannot be used ({_first_line(error)}){hint}") from None
+        raise InvalidInput(f"matplotlib cannot be used ({first_line(error)}){hint}") from None
 
 
 def file_names(names: Sequence[str]) -> dict[str, str]:
