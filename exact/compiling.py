@@ -50,6 +50,15 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return dispatcher
 
 
+def on_disk(kernel: Any) -> bool:
+    """Whether the cache has machine code of a kernel as it is written now; true where it keeps none at all."""
+    file = getattr(kernel._cache, "_cache_file", None)
+    try:
+        return file is None or bool(file._load_index())
+    except Exception:  # a damaged pickle can raise anything
+        return True
+
+
 def in_memory(function: Callable[..., Any]) -> Any:
     """Compile in memory only: on disk, a kernel that takes a compiled function would gain a copy in every process."""
     return numba.njit(nogil=True, error_model="numpy")(function)
