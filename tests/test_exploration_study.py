@@ -9,11 +9,11 @@ import pytest
 import xarray
 from scipy.optimize import brentq
 
-from sgdlimits import compare, studies
+from sgdlimits import compare, diffusions, studies
 from sgdlimits.discrete.escape import LandscapeDescent, UserWells, basin_law, matched
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.studies.exploration import ExplorationResult, ExplorationStudy, Setting, basins, claims, explore, plots
-from sgdlimits.studies.exploration import tables
+from sgdlimits.studies.exploration import ladders, tables
 
 SMALL = {"paths": 64, "steps": 400, "quick": True}
 
@@ -145,6 +145,37 @@ def test_a_landscape_without_basins_is_refused():
 
     with pytest.raises(InvalidInput, match="does not state its basins"):
         explore(Setting("double", DoubleWell(), 0.05, 1.2, 2.0), 300, 64)
+
+
+def test_a_well_that_no_path_leaves_has_a_bound():
+    """Assert three over the total time for multiplicative noise alone, why others are left out, and that finding,
+    claims, summary and pictures stand without them."""
+    study = ExplorationStudy(parts="basins", multiplicative=0.1, additive=0.05, **SMALL)
+    one = explore(study.setting(), 400, 64, threads=1)
+    (row,) = [row for row in one.exploration.table() if row["quantity"] == "residence"]
+    assert row["process"] == basins.MULTIPLICATIVE and math.isnan(row["value"]) and row["upper"] == math.inf
+    assert row["lower"] == pytest.approx(400 * 64 / -math.log(0.05))
+    assert "too small for numbers" in one.notes[0] and "paths that stay bound its time" in one.notes[0]
+    why = ladders.preference_or_why(study.setting(), 1.0, 3.0, 1.0)
+    assert why[0] is None and "too small for numbers" in why[1]
+    whole = ExplorationResult(study, basins={"wells": one}, no_preference=why[1])
+    assert "more than 8545 steps" in " ".join(whole.finding.split())
+    assert {claim.verdict for claim in whole.claims} == {"undecided"} and len(whole.claims) == 4
+    assert "inf" not in whole.claims[2].found and "left out" in whole.claims[2].found
+    assert str(whole.summary["note"].sel(process=basins.STABLE).item()).startswith("all processes but")
+    assert plots.times(one) and plots.occupation(one) and str(whole)
+
+
+def test_noise_of_no_level_is_left_out_with_what_levels_reach():
+    """Assert that an additive noise which nothing makes alike is a note, and that levels tell their range."""
+    setting = ExplorationStudy(parts="basins").setting()
+    law = basin_law(setting.descent())
+    far = dataclasses.replace(law, rate=0.9)
+    with pytest.raises(InvalidInput, match=r"no level from .* to .* gives the rate 0.9, but .* to "):
+        basins.diffusion_like(
+            lambda level: diffusions.LandscapeDiffusion(setting.landscape, 0.05, min(level, 5.0) ** 2, 1), far, "one",
+            basins.RATE, 4.0,
+        )  # fmt: skip
 
 
 @pytest.mark.parametrize(("change", "says"), [

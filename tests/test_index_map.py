@@ -60,10 +60,10 @@ def test_a_map_is_drawn(mapped):
     assert {ax.get_xlabel() for ax in figure.axes} >= {"batch size (samples)"}
 
 
-def test_names_of_lines_cross_no_line():
-    """Assert that lines which leave through the top are named above it, the one that leaves first highest."""
+def made_up(regions):
+    """A map of two batch sizes and two step sizes."""
     batches, orders = [1, 4], [0.0, 1.0, 2.0, 4.0]
-    region = ("batch_size", "step_size"), np.full((2, 2), "heavy")
+    region = ("batch_size", "step_size"), np.array(regions)
     numbers = ("batch_size", "step_size"), np.full((2, 2), 3.0)
     cells = xarray.Dataset({side + end: kind for side in ("sgd", "homogenized")
                             for end, kind in (("", numbers), ("_region", region))},
@@ -74,7 +74,25 @@ def test_names_of_lines_cross_no_line():
     lines = xarray.Dataset({side + end: kind for side in ("sgd", "homogenized")
                             for end, kind in (("", values), ("_error", errors))},
                            {"batch_size": batches, "order": orders})  # fmt: skip
-    ax = IndexMap(cells, lines, "made up", 16.0).plot().axes[0]
+    return IndexMap(cells, lines, "made up", 16.0)
+
+
+@pytest.mark.parametrize(("count", "beside"), [(1, True), (2, True), (4, False)])
+def test_every_colour_of_a_region_has_a_name(count, beside):
+    """Assert that "not known" is written once, of few cells beside the frame on the colour that they have."""
+    regions = np.full(4, "not known")
+    regions[count:] = "heavy"
+    ax = made_up(regions.reshape(2, 2)).plot().axes[0]
+    (name,) = [text for text in ax.texts if text.get_text() == "not known"]
+    assert (name.get_position()[0] > 1 and name.get_transform() is ax.transAxes) == beside
+    if beside:
+        colours = [tuple(mesh.cmap(0.5)) for mesh in ax.collections if hasattr(mesh, "get_coordinates")]
+        assert name.get_bbox_patch().get_facecolor() in colours
+
+
+def test_names_of_lines_cross_no_line():
+    """Assert that lines which leave through the top are named above it, the one that leaves first highest."""
+    ax = made_up(np.full((2, 2), "heavy")).plot().axes[0]
     names = [text for text in ax.texts if isinstance(text, Annotation) and text.arrow_patch is not None]
     named = {text.get_text(): (text.xy[0], text.xyann[1]) for text in names}
     above = sorted(place for place in named.values() if place[1] > 1)

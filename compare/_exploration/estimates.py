@@ -68,7 +68,8 @@ def mean_time(times: np.ndarray, steps: int, confidence: float, what: str, settl
     that of leaving a well does, of paths that have stayed, and that of reaching another through further ones does not -
     the mean is that of what was seen in the first quarter of the run, and of an exponential law from there on
     (chi-squared interval; the two are put together by their squared halves), unless later times are unlike one. Where
-    neither is known the mean up to the end bounds it from below. None seen: a settled rate is below
+    neither is known the mean up to the end bounds it from below, and where all came in the first quarter the share that
+    stayed, at the largest rate that nobody's leaving allows. None seen: a settled rate is below
     -log(1 - confidence) over the total time, three over it at 95 %.
     """
     miss, paths = 1 - confidence, len(times)
@@ -98,6 +99,13 @@ def mean_time(times: np.ndarray, steps: int, confidence: float, what: str, settl
         why = "at times unlike an exponential law"
     low = float(cut.mean()) - float(half_width(cut, 1 - 2 * miss))
     low = max(low, steps * (1 - clopper_pearson(events, paths, 2 * miss)[1]))
+    early = steps // 4
+    if settles and not np.isfinite(times[times > early]).any():
+        why = f"none after the first {early}"
+        staying = int((times > early).sum())
+        # Half of what may be missed for the share that stays, half for the rate at which it leaves.
+        rest = staying * (steps - early) / -math.log(miss / 2)
+        low = max(low, (early + rest) * (1 - clopper_pearson(paths - staying, paths, miss)[1]))
     return Estimate(math.nan, low, math.inf, events, f"{seen}, {why}: a lower bound")
 
 

@@ -34,6 +34,10 @@ MULTIPLICATIVE, STABLE = "multiplicative", "stable Langevin"
 ENDINGS = {SPREAD: ", equal spread", RATE: ", equal rate"}
 ADDITIVE, HOMOGENIZED, LANGEVIN = "additive", "homogenized SGD", "Langevin"
 TOLERANCE, CLOSE = 1e-8, 1e-7  # relative, of levels of descents, and of diffusions, whose chain takes longer
+ALONE = (
+    "all processes but the multiplicative descent are left out, as their noise is matched to its exact law in the well "
+    "of the start, which is not known; paths that stay bound its time"
+)
 FACTOR, REACH = 1.5, 12  # of a search for a level, and how many such to either side
 BATCHES = (1, 2, 4, 8, 16, 32, 64)  # of homogenized SGD: the first whose noise can be made so small
 
@@ -144,17 +148,18 @@ class Basins:
         heads = ("level", "interquartile range", "rate of leaving", "matched in")
         return TextTable(heads, ((f"Noise of each process on {self.setting.name}", lines),), "Noise")
 
+    def has(self, process: str) -> bool:
+        """Whether it was not left out."""
+        return process in self.exploration.dataset["process"].values
+
     def exact(self, process: str, quantity: str) -> float:
         """nan where it is not known, or the process was left out."""
-        data = self.exploration.dataset
-        if process not in data["process"].values:
-            return float("nan")
-        return float(data["exact"].sel(process=process, quantity=quantity))
+        data = self.exploration.dataset["exact"]
+        return float(data.sel(process=process, quantity=quantity)) if self.has(process) else math.nan
 
     def long_run(self, process: str, name: str) -> float:
         """Of the long run and of the quasi-stationary law, as `exact`."""
-        data = self.exploration.dataset
-        return float(data[name].sel(process=process)) if process in data["process"].values else float("nan")
+        return float(self.exploration.dataset[name].sel(process=process)) if self.has(process) else math.nan
 
 
 def side_by_side(
@@ -205,7 +210,13 @@ def explore(
     Raises
     ------
     InvalidInput
-        If the landscape does not state its basins, or no additive noise is like the multiplicative one.
+        If the landscape does not state its basins, or an argument cannot be used.
+
+    Notes
+    -----
+    Where multiplicative noise leaves the well of the start too rarely for an exact law nothing can be matched to it:
+    it is followed alone, and paths that stay bound the time (`Basins.notes` say so). A process that no noise makes like
+    it is left out.
     """
     instance_of("setting", setting, Setting, "a landscape with its noise")
     steps, paths = whole_number("steps", steps, 1), whole_number("paths", paths, FEWEST_PATHS)
@@ -218,23 +229,15 @@ def processes(setting: Setting) -> tuple[dict[str, Any], list[Match], list[str]]
     """Labels and processes, how their noise was chosen, and what is left out."""
     wells, step = wells_of(setting.landscape), setting.step_size
     sgd = setting.descent()
-    law = basin_law(sgd)
     made: dict[str, Any] = {MULTIPLICATIVE: sgd}
+    try:
+        law = basin_law(sgd)
+    except OutOfReach as error:
+        return made, [Match(MULTIPLICATIVE, "given", setting.additive, np.nan, np.nan)], [f"{ALONE}: {error}"]
     matches = [Match(MULTIPLICATIVE, "given", setting.additive, law.interquartile_range, law.rate)]
     notes: list[str] = []
-
-    def keep(label: str, by: str, found: NoiseMatch) -> None:
-        matches.append(Match(label, by, found.level, found.law.interquartile_range, found.law.rate))
-
-    def additive(level: float) -> LandscapeDescent:
-        return LandscapeDescent(wells, step, level**2)
-
     for by, ending in ENDINGS.items():
-        alike = matched(sgd, additive, by=by, near=max(setting.additive, 1e-3), tolerance=TOLERANCE)
-        made[ADDITIVE + ending] = alike.descent
-        matches.append(Match(ADDITIVE + ending, by, alike.level, alike.law.interquartile_range, alike.law.rate))
-    for by, ending in ENDINGS.items():
-        for label, find in ((HOMOGENIZED, _homogenized), (LANGEVIN, _langevin)):
+        for label, find in ((ADDITIVE, _additive), (HOMOGENIZED, _homogenized), (LANGEVIN, _langevin)):
             try:
                 process, match = find(setting, law, label + ending, by)
             except (InvalidInput, OutOfReach, NoStationaryLaw) as error:
@@ -248,6 +251,15 @@ def processes(setting: Setting) -> tuple[dict[str, Any], list[Match], list[str]]
     )
     matches.append(Match(STABLE, "interquartile range of the harmonic well", scale, np.nan, np.nan))
     return made, matches, notes
+
+
+def _additive(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
+    def make(level: float) -> LandscapeDescent:
+        return LandscapeDescent(setting.landscape, setting.step_size, level**2)
+
+    wanted, near = getattr(law, by), max(setting.additive, 1e-3)
+    found = matched(wanted, make, by=by, near=near, tolerance=TOLERANCE)
+    return found.descent, Match(label, by, found.level, found.law.interquartile_range, found.law.rate)
 
 
 def _homogenized(setting: Setting, law: BasinLaw, label: str, by: str) -> tuple[Any, Match]:
@@ -306,8 +318,11 @@ def diffusion_like(
             low, here, high = high, there, high + math.log(FACTOR)
             there = gap(high)
     else:
-        words = by.replace("_", " ")
-        raise InvalidInput(f"no noise of {label} gives the {words} {wanted:.4g}: change step size or noise")
+        reached = [float(getattr(chain, by)) for chain in seen.values()]
+        raise InvalidInput(
+            f"no level from {math.exp(min(seen)):.3g} to {math.exp(max(seen)):.3g} gives the {by.replace('_', ' ')} "
+            f"{wanted:.4g}, but {min(reached):.4g} to {max(reached):.4g}: change step size or noise"
+        )
     root = brentq(gap, low, high, xtol=CLOSE)
     if root not in seen:
         gap(root)

@@ -57,15 +57,23 @@ def _passages(found: Basins, other: str) -> tuple[tuple[float, float], str]:
     ends, said = [], []
     for label, name in ((MULTIPLICATIVE, MULTIPLICATIVE), (ADDITIVE, other)):
         exact = found.exact(name, "passage")
-        if math.isnan(exact):
+        if not found.has(name):
+            ends.append((0.0, math.inf))
+            said.append(f"{label} left out")
+        elif math.isnan(exact):
             here = found.exploration.dataset.sel(process=name, quantity="passage")
             ends.append((float(here["lower"]), float(here["upper"])))
-            said.append(f"{label} {number(ends[-1][0], 3)} to {number(ends[-1][1], 3)} steps by paths")
+            said.append(f"{label} {bounds(*ends[-1])} steps by paths")
         else:
             ends.append((exact, exact))
             said.append(f"{label} {number(exact)} steps, exact")
     apart = ends[0][0] > ends[1][1] or ends[1][0] > ends[0][1]
     return ((ends[0][0], ends[1][0]) if apart else (math.nan, math.nan)), "; ".join(said)
+
+
+def bounds(low: float, high: float) -> str:
+    """The ends of an interval, which may be open above."""
+    return f"more than {number(low, 3)}" if math.isinf(high) else f"{number(low, 3)} to {number(high, 3)}"
 
 
 def of_exit_times(scaling: Any, left_out: Sequence[str] = ()) -> list[Verdict]:
@@ -90,8 +98,13 @@ def of_exit_times(scaling: Any, left_out: Sequence[str] = ()) -> list[Verdict]:
     return claims
 
 
-def of_width(found: Any) -> Verdict:
-    """Of `compare.width_preference`: the first process against the second, at the largest ratio of widths."""
+def of_width(found: Any, why_not: str = "") -> Verdict:
+    """Of `compare.width_preference`: the first process against the second, at the largest ratio of widths; undecided
+    where it could not be computed."""
+    claim = "preference for width grows faster under multiplicative noise, at equal rates of leaving"
+    said = "a larger ratio of times, wide over sharp, at every ratio of widths"
+    if found is None:
+        return Verdict(claim, COMMON, said, f"nothing, as {why_not}", UNDECIDED)
     data = found.dataset
     names = data["process"].values.tolist()[:2]
     ratios = [data["ratio_time"].sel(process=name).values for name in names]
@@ -100,8 +113,7 @@ def of_width(found: Any) -> Verdict:
     more = ratios[0][known][1:] > ratios[1][known][1:]
     verdict = UNDECIDED if not more.size else HOLDS if more.all() else FAILS if not more.any() else PART
     return Verdict(
-        "preference for width grows faster under multiplicative noise, at equal rates of leaving", COMMON,
-        "a larger ratio of times, wide over sharp, at every ratio of widths",
+        claim, COMMON, said,
         f"at ratio {number(float(widths[-1]), 3)}: {names[0]} {number(float(ratios[0][-1]))}, {names[1]} "
         f"{number(float(ratios[1][-1]))}; exact", verdict,
     )  # fmt: skip

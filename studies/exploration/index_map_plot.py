@@ -18,11 +18,13 @@ TITLES = {"sgd": "SGD", "homogenized": "homogenized SGD"}
 LINES = {0.0: ("no law above", "-"), 1.0: ("mean infinite", "--"), 2.0: ("variance infinite", "-."), 4.0: (
     "fourth moment infinite", ":",
 )}  # fmt: skip
-REGIONS = {"no law": ("0.35", "no stationary law"), "light": ("1.0", "light: index over {:g}"), "not known": (
+DARK = "0.35"
+REGIONS = {"no law": (DARK, "no stationary law"), "light": ("1.0", "light: index over {:g}"), "not known": (
     "#f4e3c1", "not known",
 )}  # fmt: skip
 LEAST = 0.25  # index at which colours begin
 NARROW = 0.25  # part of the frame
+ROOM = 4  # cells from which on a region's name is written on it
 
 
 def plot(found: IndexMap) -> Figure:
@@ -103,16 +105,23 @@ def _lines(ax: Any, lines: Any, side: str, batch: np.ndarray) -> None:
 
 
 def _names(ax: Any, regions: np.ndarray, batch: np.ndarray, size: np.ndarray, highest: float) -> None:
-    """The names of regions without a finite index, where they are widest."""
+    """The names of regions without a finite index: where they are widest, or of few cells on their colour beside the
+    frame."""
+    aside = 0
     for region, (colour, words) in REGIONS.items():
         rows, columns = np.nonzero(regions == region)
-        if rows.size >= 3:
+        if rows.size >= ROOM:
             counts = np.bincount(columns)
             widest = np.flatnonzero(counts == counts.max())
             place = widest[np.abs(widest - (size.size - 1) / 2).argmax()]  # lines cross the midst of a frame
             x, y = np.log(batch[rows[columns == place]]).mean(), size[place]
             low, high = np.log(ax.get_xlim())
-            aside = (x - low) / (high - low) < NARROW  # else the words would begin beyond the frame
-            start = low + 0.02 * (high - low) if aside else x
-            ax.text(np.exp(start), y, words.format(highest), fontsize=SMALL, ha="left" if aside else "center",
-                    va="center", color="w" if colour == "0.35" else "k")  # fmt: skip
+            left = (x - low) / (high - low) < NARROW  # else the words would begin beyond the frame
+            start = low + 0.02 * (high - low) if left else x
+            ax.text(np.exp(start), y, words.format(highest), fontsize=SMALL, ha="left" if left else "center",
+                    va="center", color="w" if colour == DARK else "k")  # fmt: skip
+        elif rows.size:
+            aside += 1
+            on = {"facecolor": colour, "edgecolor": DARK, "pad": 2}
+            ax.text(1.06, 0.1 * aside - 0.05, words.format(highest), transform=ax.transAxes, fontsize=SMALL, bbox=on,
+                    va="center", color="w" if colour == DARK else "k")  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 
 from sgdlimits import compare
 from sgdlimits.discrete.escape import HarmonicWell, LandscapeDescent, LossNoise, MultiplicativeNoise, matched
-from sgdlimits.exact.errors import InvalidInput
+from sgdlimits.exact.errors import InvalidInput, OutOfReach
 from sgdlimits.problems.wells import Wells
 
 from .basins import ADDITIVE, ENDINGS, HOMOGENIZED, MULTIPLICATIVE, RATE, TOLERANCE, Setting, loss_noise
@@ -94,3 +94,11 @@ def preference(setting: Setting, sharp: float, wide: float, barrier: float) -> A
         }  # fmt: skip
 
     return compare.width_preference(make, np.geomspace(sharp, wide, WIDTHS))
+
+
+def preference_or_why(setting: Setting, sharp: float, wide: float, barrier: float) -> tuple[Any, str]:
+    """`preference`, or None with the sentence why no noise could be matched, where paths hardly ever leave say."""
+    try:
+        return preference(setting, sharp, wide, barrier), ""
+    except (InvalidInput, OutOfReach) as error:
+        return None, str(error)

@@ -205,11 +205,13 @@ class ExplorationStudy(NamedDataSettings):
             partial(basins.explore, setting, self.steps, self.paths, self.seed, inside) for setting in settings
         ]  # fmt: skip
         ends = [partial(ladders.exit_times, own, self.quick),
-                partial(ladders.preference, own, min(self.sizes), max(self.sizes), self.barrier)]  # fmt: skip
-        *explored, (scaling, notes), preference = side_by_side([*calls[::-1], *ends], workers)  # the longest first
+                partial(ladders.preference_or_why, own, min(self.sizes), max(self.sizes), self.barrier)]  # fmt: skip
+        together = [*calls[::-1], *ends]  # the longest first
+        *explored, (scaling, notes), (preference, why_not) = side_by_side(together, workers)
         done()
         found = {setting.name: one for setting, one in zip(settings, explored[::-1])}
-        return {"basins": found, "scaling": scaling, "preference": preference, "notes": notes}
+        return {"basins": found, "scaling": scaling, "preference": preference, "notes": notes,
+                "no_preference": why_not}
 
     def _networks(self, threads: int | None, done: Any) -> dict[str, Any]:
         from sgdlimits.studies._sweep.executors import side_by_side
@@ -271,6 +273,8 @@ class ExplorationResult(ResultOfStudy):
     preference : compare.WidthPreference, or None
     notes : sequence of str
         On ladders that are left out.
+    no_preference : str
+        Why there is no `preference` though it was asked for.
     networks : mapping from names of tasks to Network
     grid : PublishedGrid, or None
     map : (name, IndexMap), or None
@@ -281,6 +285,7 @@ class ExplorationResult(ResultOfStudy):
     scaling: Any = None
     preference: Any = None
     notes: Sequence[str] = ()
+    no_preference: str = ""
     networks: Mapping[str, Network] = field(default_factory=dict)
     grid: PublishedGrid | None = None
     map: tuple[str, IndexMap] | None = None
@@ -295,8 +300,8 @@ class ExplorationResult(ResultOfStudy):
             found += claims.of_basins(one)
         if self.scaling is not None:
             found += claims.of_exit_times(self.scaling, self.notes)
-        if self.preference is not None:
-            found.append(claims.of_width(self.preference))
+        if self.preference is not None or self.no_preference:
+            found.append(claims.of_width(self.preference, self.no_preference))
         found += claims.of_networks({name: one.correlation for name, one in self.networks.items()})
         if self.grid is not None:
             found += claims.of_grid(self.grid)

@@ -54,7 +54,7 @@ def summary(result: ExplorationResult) -> xarray.Dataset:
 
 
 def _seen(first: Basins | None, process: str, quantity: str, end: str) -> float:
-    if first is None or process not in first.exploration.dataset["process"].values:
+    if first is None or not first.has(process):
         return math.nan
     return float(first.exploration.dataset[end].sel(process=process, quantity=quantity))
 
@@ -64,5 +64,5 @@ def _note(first: Basins | None, process: str) -> str:
         return "the part basins was not run"
     data = first.exploration.dataset
     if process not in data["process"].values:
-        return joined(text for text in first.notes if text.startswith(process))
+        return joined(text for text in first.notes if text.startswith(process)) or joined(first.notes)
     return joined(json.loads(str(data["exact_notes"].sel(process=process).item())))

@@ -11,6 +11,7 @@ from sgdlimits.studies import verdicts
 from sgdlimits.studies.verdicts import FAILS, HOLDS, PART, UNDECIDED
 
 from .basins import ADDITIVE, ENDINGS, MULTIPLICATIVE, RATE
+from .claims import bounds
 from .networks import lognormal
 from .published_grid import ESTIMATORS
 
@@ -151,6 +152,12 @@ def finding(result: ExplorationResult) -> str:
 
 def _of_basins(found: Basins) -> str:
     alike = ADDITIVE + ENDINGS[RATE]
+    if not found.has(alike):
+        stays = found.exploration.dataset.sel(process=MULTIPLICATIVE, quantity="residence")
+        return (
+            f"On {found.setting.name} no additive noise is matched to the multiplicative one, which stays in the well "
+            f"of the start {bounds(float(stays['lower']), float(stays['upper']))} steps in the mean."
+        )
     shares = [found.long_run(name, "long_time") for name in (MULTIPLICATIVE, alike)]
     times = [_passage(found, name) for name in (MULTIPLICATIVE, alike)]
     verdict_words = [row["verdict"] for row in found.exploration.table() if row["verdict"]]
@@ -169,8 +176,7 @@ def _passage(found: Basins, process: str) -> str:
     if not math.isnan(exact):
         return number(exact, 4)
     here = found.exploration.dataset.sel(process=process, quantity="passage")
-    low, high = float(here["lower"]), float(here["upper"])
-    return f"more than {number(low, 3)}" if math.isinf(high) else f"{number(low, 3)} to {number(high, 3)}"
+    return bounds(float(here["lower"]), float(here["upper"]))
 
 
 def _of_exit_times(scaling: Any) -> str:
