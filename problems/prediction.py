@@ -343,10 +343,12 @@ class Supervised(PredictionProblem):
         InvalidInput
             If an item, the module or the loss cannot be used.
         """
-        from .torch_data import module_parts
+        from .torch_data import check_gradient, module_parts
 
         predictor, found, rows, held_out = module_parts(net, data, loss, test, online)
-        return cls(predictor, found, rows, ridge, test=held_out, name=text("name", name))
+        problem = cls(predictor, found, rows, ridge, test=held_out, name=text("name", name))
+        check_gradient(problem)
+        return problem
 
     @property
     def compiled(self) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from sgdlimits.exact.cost import check_memory
+from sgdlimits.exact.derivative_check import check_derivative, probe
 from sgdlimits.exact.errors import InvalidInput, calling, flag
 
 from .losses import OutputLoss, find_loss
@@ -35,8 +36,33 @@ def module_parts(
         whole, classes = whole and test_whole, classes and test_classes
     check_module(net, rows.inputs[:PROBED].reshape(-1, *shape), whole)
     predictor = TorchPredictor.from_module(net, shape, whole)
-    found = find_loss(loss) if isinstance(loss, str | OutputLoss) else TorchLoss(loss, classes)
+    if isinstance(loss, str | OutputLoss):
+        return predictor, find_loss(loss), rows, held_out
+    tried = rows.inputs[None, :PROBED]
+    near = predictor.initial + 0.3 * probe(predictor.dimension)[1]  # outputs of its own weights may be all alike
+    found = TorchLoss(loss, classes, probes=predictor.predict(near[None], tried)[0])
     return predictor, found, rows, held_out
+
+
+def check_gradient(problem: Any) -> None:
+    """Compare torch's gradient of a few samples with difference quotients, along one direction near the start.
+
+    Raises
+    ------
+    InvalidInput
+        If they differ: something is cut off from the derivative.
+    """
+    start, direction = problem.predictor.initial, probe(problem.dimension)[1]
+    rows = np.arange(min(PROBED, problem.samples))[None]
+
+    def value(places: np.ndarray) -> np.ndarray:
+        return np.array([problem.sample_values((start + t * direction)[None], rows).sum() for t in places[:, 0]])
+
+    def claimed(place: np.ndarray, sign: np.ndarray) -> np.ndarray:
+        slope = problem.summed_gradients((start + place[0] * direction)[None], rows)[0]
+        return sign * (slope @ direction)
+
+    check_derivative("gradient that torch has of net and loss, which detach() cuts off,", value, claimed, 1)
 
 
 def _rows(name: str, data: Any, single_pass: bool) -> tuple[Rows, tuple[int, ...], bool, bool]:
@@ -83,7 +109,8 @@ def _item(name: str, data: Any, place: int) -> tuple[np.ndarray, np.ndarray]:
     one, label = (_array(f"{part} of {name}[{place}]", each) for part, each in zip(("the input", "the target"), item))
     if label.size != 1:
         raise InvalidInput(
-            f"the target of {name}[{place}] must be one number, a class or a real number, got shape {label.shape}"
+            f"the target of {name}[{place}] must be one number, a class or a real number, got shape {label.shape}; "
+            "SampleLoss.from_module takes arrays of several"
         )
     return one, label
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sgdlimits.exact.errors import InvalidInput, calling, function as checked_function
+from sgdlimits.exact.errors import InvalidInput, calling, function as checked_function, shown
 
 from .losses import OutputLoss
 from .torch_functions import import_torch, tensor
@@ -30,6 +30,8 @@ class TorchLoss(OutputLoss):
         If it takes a batch of them too, it must give the mean of its losses of single samples, or these losses.
     classifies : bool
         Targets are classes, whole numbers.
+    probes : array (T, K), optional
+        Outputs that it is tried on, in its domain; default: standard normals.
 
     Raises
     ------
@@ -37,12 +39,13 @@ class TorchLoss(OutputLoss):
         If torch is not installed.
     InvalidInput
         If it is not a function; when a problem is built with it, if it does not give one number for a sample, or gives
-        a batch anything but the mean of its losses.
+        a batch anything but the mean of its losses, or depends on chance.
     """
 
     function: Callable[..., Any]
     classifies: bool = False  # type: ignore[misc]  # of this object, not of the class
     compiled: bool = False
+    probes: Any = None
 
     def __post_init__(self) -> None:
         torch = import_torch()
@@ -55,14 +58,26 @@ class TorchLoss(OutputLoss):
         torch = import_torch()
         rows = np.unique(labels, return_index=True)[1][: TRIED - 1]
         targets = self._targets(np.append(labels[rows], labels[rows[0]]))  # one label twice
-        generator = np.random.Generator(np.random.Philox(23))
-        given = tensor(generator.standard_normal((len(targets), outputs)))
-        with calling(NAME), torch.no_grad():
-            own = [self._of_sample(one, target) for one, target in zip(given, targets)]
+        probes = self.probes
+        if probes is None:
+            probes = np.random.Generator(np.random.Philox(23)).standard_normal((len(targets), outputs))
+        given = tensor(np.resize(probes, (len(targets), outputs)))
+        with calling(NAME), torch.no_grad(), torch.random.fork_rng(devices=[]):
+            own, again = ([self._of_sample(one, target) for one, target in zip(given, targets)] for _ in range(2))
         if not isinstance(own[0], torch.Tensor) or own[0].shape != ():
             got = f"shape {tuple(own[0].shape)}" if isinstance(own[0], torch.Tensor) else type(own[0]).__name__
             raise InvalidInput(f"loss must give one number, a tensor of shape (), for one sample, got {got}")
         losses = torch.stack(own)
+        if not losses.is_floating_point():
+            raise InvalidInput(f"loss must give a real number, got {losses.dtype}")
+        if not losses.isfinite().all():
+            place = int(np.argmax(~losses.isfinite().numpy()))
+            raise InvalidInput(
+                f"loss gives {float(losses[place]):g} for one sample, of outputs {shown(given[place].tolist())} and "
+                f"target {targets[place].item():g}: it must be finite for every sample by itself, without ignore_index"
+            )
+        if not _close(torch.stack(again), losses):
+            raise InvalidInput("loss gives two numbers for one sample, so that it depends on chance: leave that out")
         try:
             with torch.no_grad():
                 found = torch.as_tensor(self.function(given[:, 0] if outputs == 1 else given, targets))

@@ -44,6 +44,11 @@ class ModuleFunction(ReadOnlyFields):
     whole: bool = False
 
     @cached_property
+    def mapped(self) -> bool:
+        """Whether torch takes many weights at once: nn.RNN, LSTM and GRU, compiled in one piece, it does not."""
+        return not any(isinstance(part, import_torch().nn.RNNBase) for part in self.net.modules())
+
+    @cached_property
     def _copies(self) -> threading.local:
         return threading.local()
 
@@ -126,7 +131,12 @@ def _called(net: Any, given: Any, batched: bool) -> Any:
         what = "a batch of inputs" if batched else "one input"
         raise InvalidInput(f"net cannot take {what} of shape {shape}: {str(error)[:200]}") from None
     if not isinstance(found, torch.Tensor):
-        raise InvalidInput(f"net must return a tensor, got {type(found).__name__}")
+        raise InvalidInput(f"net must return a tensor, got {type(found).__name__}: wrap it to return its outputs alone")
+    if found.dtype != torch.float64:
+        raise InvalidInput(
+            f"net returns {found.dtype} where weights and inputs are torch.float64: leave out what changes the type, "
+            "float() or argmax for example"
+        )
     return found
 
 
@@ -150,9 +160,8 @@ def module_function(
     if not names:
         raise InvalidInput("net has no parameters that require a gradient, so there is nothing to descend")
     function = ModuleFunction(copied, names, shape, batched, whole)
-    if any(part.training and _has_a_mode(part) for part in net.modules()):
-        probes = np.random.Generator(np.random.Philox(22)).standard_normal((PROBED, *shape))
-        check_modes(net, np.zeros_like(probes) if whole else probes, whole, batched)
+    probes = np.random.Generator(np.random.Philox(22)).standard_normal((PROBED, *shape))
+    check_modes(net, np.zeros_like(probes) if whole else probes, whole, batched)
     return function, *function.activations(np.zeros((PROBED, *shape)))
 
 
@@ -167,6 +176,8 @@ def module_copy(net: Any) -> Any:
     torch = import_torch()
     if not isinstance(net, torch.nn.Module):
         raise InvalidInput(f"net must be a torch.nn.Module, got {type(net).__name__}")
+    if isinstance(net, torch.jit.ScriptModule):
+        raise InvalidInput("net is a scripted module, into which no weights can be put: give the module itself")
     if any(torch.nn.parameter.is_lazy(parameter) for parameter in net.parameters()):
         raise InvalidInput("net has lazy modules, whose parameters are not made yet: call it once on a batch")
     for name, each in net.named_parameters():
@@ -175,6 +186,8 @@ def module_copy(net: Any) -> Any:
                 f"parameter {name!r} of net is of {each.dtype}, and SGD moves real numbers: make it a buffer if it is "
                 "not to be trained, or give net.float()"
             )
+        if each.requires_grad and not each.is_meta and not each.isfinite().all():
+            raise InvalidInput(f"parameter {name!r} of net holds numbers that are not finite: draw the weights again")
     devices = sorted({str(each.device) for each in (*net.parameters(), *net.buffers())})
     if len(devices) > 1:
         raise InvalidInput(
@@ -183,7 +196,20 @@ def module_copy(net: Any) -> Any:
         )
     if devices == ["meta"]:
         raise InvalidInput("the weights of net lie on the device 'meta', where they have no values: build it on 'cpu'")
-    return copy.deepcopy(net).to("cpu", torch.float64)
+    copied = copy.deepcopy(net).to("cpu", torch.float64)
+    for part in copied.modules():  # attention's short cuts have no derivative, or no second one
+        if isinstance(part, torch.nn.MultiheadAttention):
+            part.register_forward_pre_hook(_written_out, with_kwargs=True)
+            if not part.training:
+                part.training, part.dropout = True, 0.0
+        elif isinstance(part, torch.nn.TransformerEncoderLayer):
+            part.activation_relu_or_gelu = 0
+    return copied
+
+
+def _written_out(_: Any, given: tuple[Any, ...], named: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Arguments of an attention that makes its weights, which are products of matrices, and gives them too."""
+    return given, named if len(given) > 4 else {**named, "need_weights": True}
 
 
 def check_module(net: Any, inputs: np.ndarray, whole: bool) -> None:
@@ -219,8 +245,9 @@ def check_modes(net: Any, inputs: np.ndarray, whole: bool, batched: bool) -> Any
     torch = import_torch()
     given = _given(inputs if batched else inputs[0], whole)
     with torch.random.fork_rng(devices=[]):
+        kept = module_copy(net)
         settled = _called(module_copy(net).eval(), given, batched)
-        trained = [_called(module_copy(net), given, batched) for _ in range(2)]
+        trained = [_called(each, given, batched) for each in (module_copy(net), kept)]
     if any(not _alike(each, settled) for each in trained):
         kinds = {type(part).__name__ for part in net.modules() if part.training and _has_a_mode(part)}
         names = f" ({', '.join(sorted(kinds))})" if kinds else ""
@@ -229,7 +256,15 @@ def check_modes(net: Any, inputs: np.ndarray, whole: bool, batched: bool) -> Any
             "here a sample has one loss: leave such parts out, take GroupNorm or LayerNorm, or call net.eval() to have "
             "their evaluation mode throughout"
         )
+    with torch.random.fork_rng(devices=[]):
+        again = _called(kept, given, batched)
+    if not _alike(again, settled):
+        raise InvalidInput(
+            "net gives other outputs when it is called again, so that it keeps something from call to call, and here a "
+            "sample has one loss: make its outputs a function of weights and inputs"
+        )
     return settled
+
 
 
 def _given(inputs: np.ndarray, whole: bool) -> Any:

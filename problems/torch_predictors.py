@@ -57,6 +57,8 @@ class TorchPredictor(Predictor):
     def __post_init__(self) -> None:
         check_sizes(self)
         x, point = probe(self.dimension)[0][None], probe(self.inputs)[0][None, None]
+        if isinstance(self.function, ModuleFunction) and not self.function.mapped:
+            return
         found = self._through_torch("value", x, point)
         if found.reshape(1, 1, -1).shape[-1] != self.outputs:
             raise InvalidInput(f"function must return {self.outputs} outputs for one input, got {found.shape[2:]}")
@@ -111,6 +113,11 @@ class TorchPredictor(Predictor):
         """Outputs (P, B, K) of tensors x (P, d) and inputs (P, B, p), and of inputs (B, p) that all paths share."""
         vmap, one = import_torch().func.vmap, self._of_path
         each, shared = vmap(one), vmap(one, in_dims=(0, None))
+        if isinstance(self.function, ModuleFunction) and not self.function.mapped:
+            stack = import_torch().stack
+            return lambda x, inputs: stack(
+                [one(each, inputs if inputs.ndim == 2 else inputs[place]) for place, each in enumerate(x)]
+            )
 
         def outputs(x: Any, inputs: Any) -> Any:
             if inputs.ndim == 3:
@@ -183,6 +190,11 @@ class TorchPredictor(Predictor):
             at = tensor(x[paths]).requires_grad_()
             with calling(THROUGH):
                 outputs = self._batch(at, part)
+            if not outputs.requires_grad:
+                raise InvalidInput(
+                    "the outputs of net have no derivative in its weights: leave out detach(), no_grad and whatever "
+                    "leaves torch on the way"
+                )
             slopes = tensor(slopes_of(outputs.detach().numpy(), paths, samples))
             with calling(THROUGH):
                 gradient = torch.autograd.grad(outputs, at, slopes)[0].numpy()

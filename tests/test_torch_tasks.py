@@ -276,10 +276,6 @@ def test_what_cannot_be_used_is_named(monkeypatch):
         def forward(self, inputs):
             return super().forward(inputs - inputs.mean(dim=0))
 
-    class Recurrent(nn.LSTM):
-        def forward(self, inputs):
-            return super().forward(inputs[..., None])[0][:, -1]
-
     class Bare(nn.Module):
         def __init__(self):
             super().__init__()
@@ -305,7 +301,6 @@ def test_what_cannot_be_used_is_named(monkeypatch):
         ((nn.Tanh(), rows, rows), "no parameters that require a gradient"),
         ((Mixed(4, 1), rows, rows), "other outputs in a batch than by itself"),
         ((nn.Unflatten(1, (2, 2)), rows, rows), "nothing to descend"),
-        ((Recurrent(1, 1, batch_first=True), rows, rows), "through torch.func, raised RuntimeError: Batching rule"),
         ((Bare(), rows, rows), "'weight' among them, belong to no part with reset_parameters"),
     ]
     for given, message in cases:

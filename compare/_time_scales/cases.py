@@ -265,25 +265,25 @@ def _equilibration(scale: TimeScale, process: Any, settings: Mapping[str, Any]) 
     """Rise of E |w_k - Phi(w_k)|^2 from the set to its plateau; predicted from the Hessian there (derived).
 
     Across the set w is an Ornstein-Uhlenbeck process with gradient-noise covariance Q S Q, so that the mean square is
-    tr C(1 - e^{-2 H step_size k}) with H C + C H = Q S Q.
+    tr C(1 - e^{-2 H step_size k}) with H C + C H = Q S Q. Where the recurrence has the same noise at every step, its
+    own mean square follows as the noise goes to zero: of a mode, 1 - (1 - step_size h)^(2k) of its plateau.
     """
-    from scipy.optimize import brentq
-
-    model, point = process.model, geometry.limit_map(process.model, scale.w0)
+    model, noise, size = process.model, process.noise, process.step_size
+    point = geometry.limit_map(model, scale.w0)
     frame = geometry.frame(model, point)
-    parts = [part for part in process.noise.components if np.isfinite(part.sigma)]
+    parts = [part for part in noise.components if np.isfinite(part.sigma)]
     covariance = sum(
-        (part.sigma**2 * part.covariance(model, point, process.noise.batch) for part in parts),
+        (part.sigma**2 * part.covariance(model, point, noise.batch) for part in parts),
         np.zeros((model.dimension, model.dimension)),
     )
-    variances = np.diag(frame.normals.T @ covariance @ frame.normals) / (2 * frame.eigenvalues)
-    if not variances.sum() > 0:
+    pushed, rates = np.diag(frame.normals.T @ covariance @ frame.normals), frame.eigenvalues
+    if not pushed.sum() > 0:
         raise InvalidInput(f"{scale.label} has no noise across the set at the start, so that nothing equilibrates")
-
-    def rise(time: float) -> float:
-        return float(variances @ (1 - np.exp(-2 * frame.eigenvalues * time)) / variances.sum()) - scale.level
-
-    predicted = brentq(rise, 0.0, 50 / frame.eigenvalues.min()) / process.step_size
+    predicted = _rise_time(pushed / (2 * rates), 2 * size * rates, scale.level)
+    if process.rule is None and noise.batch is None and not noise.anti_correlated:
+        kept = np.maximum(np.square(1 - size * rates), np.finfo(float).tiny)
+        time = _rise_time(pushed / (1 - kept), -np.log(kept), scale.level)
+        return Measurement(time, 0.0, predicted, int(np.ceil(time)))
     steps = int(np.ceil(12 * predicted))
     looks = np.unique(np.rint(np.linspace(0, 2.5 * predicted, 60)).astype(np.int64))
     late = np.unique(np.rint(np.linspace(8 * predicted, steps, 40)).astype(np.int64))
@@ -293,6 +293,16 @@ def _equilibration(scale: TimeScale, process: Any, settings: Mapping[str, Any]) 
     # The plateau's own sampling error moves the level: the difference holds both.
     relative = squares[:, : len(looks)] - scale.level * plateau[:, None]
     return Measurement(*crossing(looks, *mean_and_error(relative), 0.0), predicted, steps)
+
+
+def _rise_time(plateaus: np.ndarray, rates: np.ndarray, level: float) -> float:
+    """Steps, not whole, in which sum plateaus (1 - e^{-rates k}) rises to `level` of its end."""
+    from scipy.optimize import brentq
+
+    def rise(steps: float) -> float:
+        return float(plateaus @ -np.expm1(-rates * steps) / plateaus.sum()) - level
+
+    return float(brentq(rise, 0.0, -np.log1p(-level) / rates[plateaus > 0].min() * (1 + 1e-9)))
 
 
 def _moments_relaxation(scale: TimeScale, process: Any) -> Measurement:

@@ -109,7 +109,8 @@ class TimeScales(Result):
             sentences.append(text)
         sentences.append(
             "steps: measured at the step size and noise level of the row, ± one standard error; predicted: of the "
-            "limit, or of the flow for a relaxation. Exponents as step size and noise go to zero, predicted ones in "
+            "limit, or of the flow for a relaxation. What is exact is that of the recurrence without noise, or as the "
+            "noise goes to zero. Exponents as step size and noise go to zero, predicted ones in "
             "brackets: the leading bias, of the order of the step size and of the noise level squared, is fitted along "
             f"from four rungs on. agrees: the whole {100 * attrs['confidence']:g} % interval lies within "
             f"{attrs['tolerance']:g} of the prediction; differs: all of it outside; undecided: neither; trivial: "

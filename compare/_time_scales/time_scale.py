@@ -26,7 +26,8 @@ class TimeScale:
     kind : {"drift", "relaxation", "equilibration"}, optional
         drift: E of a quantity of Phi(w_k) passes `level`. relaxation: the distance to where the process settles falls
         to `level` times its start, noise left out. equilibration: E |w_k - Phi(w_k)|^2, from a start on the zero-loss
-        set, rises to `level` times its plateau. Default: drift; relaxation on least squares.
+        set, rises to `level` times its plateau; as the noise goes to zero, exactly, for plain descent without
+        minibatches or carried noise, else over paths. Default: drift; relaxation on least squares.
     quantity : function of points (P, m) of the set with values (P,), optional
         Of a drift; default: the displacement along the limit's way.
     level : float, optional

@@ -23,11 +23,12 @@ def motions() -> list:
     sgd = SGD(least_squares, 0.05)
     heavy = SGD(least_squares, 0.05, momentum=0.8)
     far = np.ones(10)
+    longer = 0.1 * 0.5 ** np.arange(6)  # such drifts are quick, and six rungs know their exponents four times as well
     return [
         TimeScale(label, on_curve),
-        TimeScale(NoisyGradientDescent(products, noise.Dropout(0.2), 0.1), shares),
-        TimeScale(NoisyGradientDescent(products, noise.DropConnect(0.2), 0.1), shares),
-        TimeScale(NoisyGradientDescent(curve, noise.WeightNoise(0.1), 0.1), on_curve),
+        TimeScale(NoisyGradientDescent(products, noise.Dropout(0.2), 0.1), shares, step_sizes=longer),
+        TimeScale(NoisyGradientDescent(products, noise.DropConnect(0.2), 0.1), shares, step_sizes=longer),
+        TimeScale(NoisyGradientDescent(curve, noise.WeightNoise(0.1), 0.1), on_curve, step_sizes=longer),
         TimeScale(NoisyGradientDescent(diagonal, noise.Minibatch(1), 0.04), np.full(10, 0.7)),
         TimeScale(label, off_curve, "equilibration"),
         TimeScale(label, off_curve, "relaxation", label="hyperbola, relaxation"),
