@@ -13,7 +13,17 @@ import numpy as np
 
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
-from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive, real_array, several, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    OutOfReach,
+    calling,
+    flag,
+    one_of,
+    positive,
+    real_array,
+    several,
+    whole_number,
+)
 from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -272,6 +282,8 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float) -> dict[s
 
     def error(size: float) -> float:
         if size not in errors:
+            if size < scan[0] and cell.tells(float(scan[0])) and not cell.tells(size):
+                raise OutOfReach(f"at step size {size:g} the part that noise makes is lost in rounding")
             errors[size] = cell.error(label, size, within).signed
         return errors[size]
 

@@ -39,8 +39,8 @@ class Reduction:
     def of(cls, problem: Any, x0: Any, length: float) -> Reduction | None:
         """None where modes are so unlike that rounding would drown some.
 
-        What rounding leaves over of modes that are unlike keeps a bound from coming down; of a whole space there is none,
-        and curves agree with 80-bit arithmetic to 1e-8 at a condition number of 1e8 and of 1e11.
+        What rounding leaves over of modes that are unlike keeps a bound from coming down; of a whole space there is
+        none, and curves agree with 80-bit arithmetic to 1e-8 at condition numbers up to 1e11.
         """
         if not isinstance(problem, LeastSquares):
             return None
