@@ -166,3 +166,12 @@ def test_bad_input_of_delocalisation(problem, words):
     """Assert what is said."""
     with pytest.raises(InvalidInput, match=words):
         compare.delocalisation(problem)
+
+
+def test_data_told_apart_by_a_number_below_a_quarter_are_not_called_like_gaussian_ones():
+    """The sentence says what is above 1/4 and what tells the data apart; the control is another set of draws."""
+    found = compare.delocalisation(problems.LeastSquares.gaussian(40, 3, seed=0), draws=20)
+    data = found.dataset.copy(deep=True)
+    data["gaussian_theta"][:] = np.linspace(0.20, 0.30, 20)[:, None] if data["gaussian_theta"].dims[0] != "number" else np.linspace(0.20, 0.30, 20)
+    data["theta"][:] = [0.28, 0.24, 0.25]
+    print(data["gaussian_theta"].dims)

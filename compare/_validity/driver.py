@@ -236,6 +236,12 @@ def _sides(made: Any, exact: bool) -> tuple[Any, dict[str, Any]]:
         limits = [GradientFlow.of(sgd), ModifiedEquation.of(sgd)]
         if isinstance(sgd.problem, QuadraticProblem):
             limits += [OrnsteinUhlenbeck.of(sgd), HomogenizedSGD.of(sgd), ModifiedEquation.of(sgd, order=2)]
+    for side in limits:
+        if getattr(side, "problem", None) is None:
+            raise InvalidInput(
+                f"{getattr(side, 'label', type(side).__name__)} does not know its problem, so it has no risk: take a "
+                "limit that is made of the SGD, such as GradientFlow.of(sgd), or compare.laws with observables"
+            )
     for side in (sgd, *limits) if exact else ():
         if not has_moments(side):
             raise InvalidInput(

@@ -50,9 +50,12 @@ class Validity(Result):
 
     def heading(self) -> list[str]:
         told = self.dataset.attrs
+        until = f"{told['horizon']:g} {told['unit']}"
+        if told["unit"] == "gradient-flow time":
+            until = f"{told['unit']} {told['horizon']:g}"
         return [
             f"Within {100 * told['within']:g} % of SGD's {_SCALE[told['scale']]}, at every step up to "
-            f"{told['horizon']:g} {told['unit']}: up to which {told['along'].replace('_', ' ')}?"
+            f"{until}: up to which {told['along'].replace('_', ' ')}?"
         ]
 
     def table(self) -> list[dict[str, Any]]:
