@@ -169,9 +169,13 @@ def test_bad_input_of_delocalisation(problem, words):
 
 
 def test_data_told_apart_by_a_number_below_a_quarter_are_not_called_like_gaussian_ones():
-    """The sentence says what is above 1/4 and what tells the data apart; the control is another set of draws."""
+    """What tells them apart is named, beside what is above 1/4 and like the others; the control is none such."""
     found = compare.delocalisation(problems.LeastSquares.gaussian(40, 3, seed=0), draws=20)
     data = found.dataset.copy(deep=True)
-    data["gaussian_theta"][:] = np.linspace(0.20, 0.30, 20)[:, None] if data["gaussian_theta"].dims[0] != "number" else np.linspace(0.20, 0.30, 20)
-    data["theta"][:] = [0.28, 0.24, 0.25]
-    print(data["gaussian_theta"].dims)
+    data["gaussian_theta"][:] = np.linspace(0.10, 0.32, 20)[:, None] * [1.0, 0.1, 0.1]
+    data["theta"][:] = [0.30, 0.24, 0.02]
+    odd = compare.Delocalisation(data)
+    assert odd.p_value() < 0.05 and not odd.sentence().startswith("No")
+    assert "told from such features" in odd.sentence() and "in |R_ij|, below 1/4" in odd.sentence()
+    data["theta"][:] = [0.30, 0.02, 0.02]
+    assert "but not told from Gaussian features" in compare.Delocalisation(data).sentence()

@@ -7,6 +7,7 @@ import pytest
 
 from sgdlimits import compare, diffusions, discrete, problems
 from sgdlimits.compare._validity.curves import Horizon
+from sgdlimits.compare._validity.plots import _fine_regions
 from sgdlimits.compare._validity.reduced import Reduction
 from sgdlimits.compare._validity.result import _interval
 from sgdlimits.exact.errors import InvalidInput
@@ -143,3 +144,21 @@ def test_an_interval_is_printed_with_the_digits_that_tell_its_ends_apart():
     row = {"status": "", "boundary": 0.0012098, "low": 0.0012086, "high": 0.0012111}
     assert _interval(row) == "0.001210 (0.001209 to 0.001211)"
     assert _interval(row | {"low": 0.0011, "high": 0.0013}) == "0.001210 (0.00110 to 0.00130)"
+
+
+def test_regions_of_a_map_end_at_the_lines_of_ends():
+    """Errors interpolated between cells would put another limit's colour below a line that is drawn."""
+    problem = problems.LeastSquares.from_dataset("diabetes", ridge=0.1)
+    found = compare.validity(problem, over={"batch_size": [1, 16]}, threads=1)
+    sizes, scan = found.dataset["batch_size"].values.astype(float), found.dataset["scanned"].values
+    across, along, map_ = _fine_regions(found, found.order(), sizes, scan)
+    for place, name in enumerate(found.order()):
+        ends = np.log(found.dataset["boundary"].sel(process=name).values)
+        line = np.exp(np.interp(np.log(across), np.log(sizes), ends))
+        assert (map_[along[:, None] <= line] <= place).all()
+    spans = found.dataset.copy(deep=True)
+    spans["others"][:] = "[]"
+    highest = np.log(found.dataset["boundary"].max("process").values)
+    _, _, alone = _fine_regions(compare.Validity(spans), found.order(), sizes, scan)
+    line = np.exp(np.interp(np.log(across), np.log(sizes), highest))
+    assert (alone[along[:, None] > 1.5 * line] == len(found.order())).all()

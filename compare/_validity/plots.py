@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .result import Validity
 
 PALE = 0.28  # opacity of a region
-FINE, LARGEST = 240, 50.0  # points of a drawn map on each axis; logarithm of an error that counts as infinite
+FINE = 240  # points of a drawn map on each axis
 TOP = 10.0  # largest error that is drawn
 WIDE, HIGH = 0.019, 0.06  # of a letter, of a line of text, in parts of the axes
 
@@ -146,21 +147,21 @@ def _places(values: np.ndarray) -> np.ndarray:
 def _fine_regions(
     found: Validity, names: Sequence[str], x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`Validity.regions` on a finer grid: errors interpolated in logarithms, as the lines of ends are."""
-    from scipy.interpolate import RegularGridInterpolator
-
+    """`Validity.regions` on a finer grid: up to the lines of ends, and further components about their own cells."""
     spaced = np.geomspace if x[0] > 0 else np.linspace
     across = spaced(x[0], x[-1], FINE) if x.size > 1 else np.array([x[0] / 1.5, x[0] * 1.5])
-    along = np.geomspace(y[0], y[-1], FINE)
-    known = _places(x)
-    points = np.stack(np.meshgrid(np.clip(_places(across), *known[[0, -1]]), np.log(along), indexing="ij"), axis=-1)
+    along, places = np.geomspace(y[0], y[-1], FINE), _places(x)
+    at = np.clip(_places(across), *places[[0, -1]])
+    nearest = np.abs(at[:, None] - places).argmin(axis=1)
     served = []
     for each in names:
-        with np.errstate(divide="ignore"):
-            levels = np.log(found.dataset["error"].sel(process=each).values)
-        levels = np.clip(levels, -LARGEST, LARGEST)
-        if x.size == 1:
-            levels, known = np.concatenate([levels, levels]), _places(x)[0] + np.array([-1.0, 1.0])
-        served.append(RegularGridInterpolator((known, np.log(y)), levels)(points))
-    inside = np.stack(served) <= np.log(found.dataset.attrs["within"])
+        here = found.dataset.sel(process=each)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            edge = np.interp(at, places, np.log(here["boundary"].values))  # nan beside a cell without one
+        inside = np.log(along) <= edge[:, None]
+        for cell, spans in enumerate(here["others"].values):
+            for low, high in json.loads(str(spans)):
+                inside |= (nearest == cell)[:, None] & (low <= along) & (along <= high)
+        served.append(inside)
+    inside = np.stack(served)
     return across, along, np.where(inside.any(axis=0), inside.argmax(axis=0), len(names)).T
