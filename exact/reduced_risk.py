@@ -60,11 +60,13 @@ class ReducedRisk:
         Its weights are the eigenvalues of the Hessian, above 0.
     length : float
         Gradient-flow time up to which curves are asked for.
+    whole : bool
+        Whether the space is all there is from the beginning, so that curves are exact.
     """
 
     def __init__(
         self, rows: np.ndarray, residuals: np.ndarray, curvatures: np.ndarray, mean: np.ndarray, second: np.ndarray,
-        functional: Functional, length: float,
+        functional: Functional, length: float, whole: bool = False,
     ) -> None:  # fmt: skip
         self.rows, self.residuals, self.mean, self.functional = np.ascontiguousarray(rows), residuals, mean, functional
         self.curvatures, k, h, r = curvatures, curvatures, functional.weights, curvatures.size
@@ -85,6 +87,9 @@ class ReducedRisk:
         self.pulls, self.read = np.empty((0, r)), np.empty(0)
         times = np.concatenate([[0.0], np.geomspace(0.01 / k.max(), max(length, 0.1 / k.max()), DIAGONALS)])
         faded = [self.pack(np.diag(0.5 * h * np.exp(-2 * time * k))) for time in times]
+        if whole:
+            self._append(np.eye(size))
+            return
         self._append(np.array(faded[:1]))
         self._append(_leading(np.array(faded) * self.whiten, KEPT, DIAGONALS) / self.whiten)
 
@@ -136,6 +141,9 @@ class ReducedRisk:
             blocks[place, old:] = (new * diagonal) @ self.space.T
         blocks[3, old:] = coupled @ self.space.T
         blocks[:, :old, old:] = blocks[:, old:, :old].swapaxes(1, 2)
+        self._blocks = blocks
+        if self.whole:  # nothing is ever left over
+            return
         factors = np.concatenate([np.ones((1, new.shape[1])), self._diagonals])
         white = self.whiten**2
         for a in range(5):
@@ -146,7 +154,7 @@ class ReducedRisk:
                     continue
                 gram[a, b, old:] = (left * factors[b] if b < 4 else left) @ (self.space if b < 4 else self.coupled).T
         gram[:, :, :old, old:] = gram[:, :, old:, :old].transpose(1, 0, 3, 2)
-        self._blocks, self._gram = blocks, gram
+        self._gram = gram
 
     def curve(self, equations: Any) -> ReducedCurve | None:
         """The risk under these `Spectral` equations by the space as it is; None where decays are of another form."""

@@ -166,3 +166,16 @@ def test_bad_input_of_delocalisation(problem, words):
     """Assert what is said."""
     with pytest.raises(InvalidInput, match=words):
         compare.delocalisation(problem)
+
+
+def test_data_told_apart_by_a_number_below_a_quarter_are_not_called_like_gaussian_ones():
+    """What tells them apart is named, beside what is above 1/4 and like the others; the control is none such."""
+    found = compare.delocalisation(problems.LeastSquares.gaussian(40, 3, seed=0), draws=20)
+    data = found.dataset.copy(deep=True)
+    data["gaussian_theta"][:] = np.linspace(0.10, 0.32, 20)[:, None] * [1.0, 0.1, 0.1]
+    data["theta"][:] = [0.30, 0.24, 0.02]
+    odd = compare.Delocalisation(data)
+    assert odd.p_value() < 0.05 and not odd.sentence().startswith("No")
+    assert "told from such features" in odd.sentence() and "in |R_ij|, below 1/4" in odd.sentence()
+    data["theta"][:] = [0.30, 0.02, 0.02]
+    assert "but not told from Gaussian features" in compare.Delocalisation(data).sentence()

@@ -89,10 +89,18 @@ class Delocalisation(Result):
         if all(row["verdict"] == HOLDS for row in rows):
             return "Yes, in numbers: every theta is below the 1/4 that the theorem asks for at this size."
         worst = max(rows, key=lambda row: row["theta"])
+        others = " and ".join(FORMULAS[row["number"]] for row in rows if row["theta"] > row["gaussian_high"])
+        p = f"p = {self.p_value():.2g} for the three numbers together"
+        like = f"but not told from Gaussian features of the same size and spectrum ({p}): it is the size that is small."
+        if self.p_value() <= LEVEL:
+            like = (
+                "within what Gaussian features of the same size and spectrum have: there it is the size that is small. "
+                f"The data are told from such features ({p}), but "
+                + (f"in {others}, below 1/4." if others else "by no number that exceeds all of theirs.")
+            )
         return (
             f"As far as {told['rows']} rows can tell: theta is {worst['theta']:.2f}, above the 1/4 that is asked for, "
-            "but not told from Gaussian features of the same size and spectrum "
-            f"(p = {self.p_value():.2g} for the three numbers together): it is the size that is small."
+            + like
         )
 
     def tables(self) -> list[TextTable]:

@@ -29,6 +29,7 @@ ROUNDED = 1e-12  # curvature, over the largest, below which a mode is rounding
 TERMS = PARTS[:3]
 CLOSE = 0.25  # of the allowance: from how near it a maximum over steps is refined
 GONE = 1e-13  # of the start's excess: what is left below that is rounding
+TOLD = 1e-9  # of the start's excess: a part that noise makes, below which errors over it are rounding
 ENOUGH, ROUGH = 1e-3, 0.01  # of the allowance, or of the error itself: how far off an error may be
 BEARABLE = 5e-3  # of the allowance, where a bound does not come down any more
 PATIENCE = 6  # rounds in which a bound must halve
@@ -219,6 +220,13 @@ class Cell:
                 noise = max(largest(made, steps, 0.0).size, least_excess(sgd, own))
             self._own[step_size] = own, noise
         return self._own[step_size]
+
+    def tells(self, step_size: float) -> bool:
+        """Whether the part that noise makes is more than rounding; true of every other scale."""
+        if self.scale != "noise":
+            return True
+        own, noise = self._reference(step_size, self.horizon.steps(step_size))
+        return noise > TOLD * float(own.found[0])
 
     def _side(self, process: Any, steps: int, exact: bool = False) -> Side:
         at = places(steps)

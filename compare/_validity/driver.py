@@ -13,7 +13,17 @@ import numpy as np
 
 from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
 from sgdlimits.discrete import SGD
-from sgdlimits.exact.errors import InvalidInput, calling, flag, one_of, positive, real_array, several, whole_number
+from sgdlimits.exact.errors import (
+    InvalidInput,
+    OutOfReach,
+    calling,
+    flag,
+    one_of,
+    positive,
+    real_array,
+    several,
+    whole_number,
+)
 from sgdlimits.exact.threads import thread_pool, threads_of
 from sgdlimits.problems.quadratic import QuadraticProblem
 
@@ -227,6 +237,12 @@ def _sides(made: Any, exact: bool) -> tuple[Any, dict[str, Any]]:
         limits = [GradientFlow.of(sgd), ModifiedEquation.of(sgd)]
         if isinstance(sgd.problem, QuadraticProblem):
             limits += [OrnsteinUhlenbeck.of(sgd), HomogenizedSGD.of(sgd), ModifiedEquation.of(sgd, order=2)]
+    for side in limits:
+        if getattr(side, "problem", None) is None:
+            raise InvalidInput(
+                f"{getattr(side, 'label', type(side).__name__)} does not know its problem, so it has no risk: take a "
+                "limit that is made of the SGD, such as GradientFlow.of(sgd), or compare.laws with observables"
+            )
     for side in (sgd, *limits) if exact else ():
         if not has_moments(side):
             raise InvalidInput(
@@ -273,6 +289,8 @@ def _of_limit(cell: Cell, label: str, scan: np.ndarray, within: float, settles: 
 
     def error(size: float) -> float:
         if size not in errors:
+            if size < scan[0] and cell.tells(float(scan[0])) and not cell.tells(size):
+                raise OutOfReach(f"at step size {size:g} the part that noise makes is lost in rounding")
             errors[size] = cell.error(label, size, within).signed
         return errors[size]
 

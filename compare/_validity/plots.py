@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from .result import Validity
 
 PALE = 0.28  # opacity of a region
-FINE, LARGEST = 240, 50.0  # points of a drawn map on each axis; logarithm of an error that counts as infinite
+FINE = 240  # points of a drawn map on each axis
 TOP = 10.0  # largest error that is drawn
 WIDE, HIGH = 0.019, 0.06  # of a letter, of a line of text, in parts of the axes
 
@@ -33,7 +34,14 @@ def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Fi
 
     figure, ax = axes_of(ax)
     data, (name,) = found.dataset, found.names
+    if data[name].dtype.kind not in "iuf":
+        raise InvalidInput(
+            f"a phase diagram has an axis of numbers, and {name} has texts or flags: take plot_errors(cell=...)"
+        )
     x, y = data[name].values.astype(float), data["scanned"].values
+    if (np.diff(x) <= 0).any():
+        raise InvalidInput(f"a phase diagram needs ascending values of {name}, got {x.tolist()}")
+    logarithmic = bool(x[0] > 0)  # from 0 on, as of a ridge, evenly
     names = found.order() if order is None else list(order)
     looks = styles(names)
     colours = [tuple(1 - PALE * (1 - part) for part in to_rgb(looks[each]["color"])) for each in names] + [(0.88,) * 3]
@@ -56,7 +64,8 @@ def regions(found: Validity, ax: Axes | None, order: Sequence[str] | None) -> Fi
             ax.plot(x, values, color=GREY, linestyle=dashes, linewidth=1)
             lines.append((x, values))
             ends.append((x[-1], float(values[-1]), words, GREY))
-    ax.set_xscale("log")
+    if logarithmic:
+        ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xlim(x[0], x[-1])
     ax.set_ylim(y[0], y[-1])
@@ -77,7 +86,7 @@ def _name_regions(
 
     free = np.ones(map_.shape, dtype=bool)
     for line in lines:
-        at = np.interp(np.log(x), np.log(line[0]), np.log(line[1]))
+        at = np.interp(_places(x), _places(line[0]), np.log(line[1]))
         # A line crosses every row between its places in neighbouring columns.
         low, high = np.minimum(at, np.roll(at, 1)), np.maximum(at, np.roll(at, 1))
         low[0] = high[0] = at[0]
@@ -130,24 +139,29 @@ def errors(found: Validity, ax: Axes | None, cell: int) -> Figure:
     return figure
 
 
+def _places(values: np.ndarray) -> np.ndarray:
+    """Where values lie along the axis: by their logarithm, or as they are where one is not above 0."""
+    return np.log(values) if values[0] > 0 else np.asarray(values, dtype=float)
+
+
 def _fine_regions(
     found: Validity, names: Sequence[str], x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """`Validity.regions` on a finer grid: errors interpolated in logarithms, as the lines of ends are."""
-    from scipy.interpolate import RegularGridInterpolator
-
-    across = np.geomspace(x[0], x[-1], FINE) if x.size > 1 else np.array([x[0] / 1.5, x[0] * 1.5])
-    along = np.geomspace(y[0], y[-1], FINE)
-    points = np.stack(np.meshgrid(np.clip(np.log(across), *np.log(x[[0, -1]])), np.log(along), indexing="ij"), axis=-1)
+    """`Validity.regions` on a finer grid: up to the lines of ends, and further components about their own cells."""
+    spaced = np.geomspace if x[0] > 0 else np.linspace
+    across = spaced(x[0], x[-1], FINE) if x.size > 1 else np.array([x[0] / 1.5, x[0] * 1.5])
+    along, places = np.geomspace(y[0], y[-1], FINE), _places(x)
+    at = np.clip(_places(across), *places[[0, -1]])
+    nearest = np.abs(at[:, None] - places).argmin(axis=1)
     served = []
     for each in names:
-        with np.errstate(divide="ignore"):
-            levels = np.log(found.dataset["error"].sel(process=each).values)
-        levels = np.clip(levels, -LARGEST, LARGEST)
-        if x.size == 1:
-            levels, known = np.concatenate([levels, levels]), np.log(x[0]) + np.array([-1.0, 1.0])
-        else:
-            known = np.log(x)
-        served.append(RegularGridInterpolator((known, np.log(y)), levels)(points))
-    inside = np.stack(served) <= np.log(found.dataset.attrs["within"])
+        here = found.dataset.sel(process=each)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            edge = np.interp(at, places, np.log(here["boundary"].values))  # nan beside a cell without one
+        inside = np.log(along) <= edge[:, None]
+        for cell, spans in enumerate(here["others"].values):
+            for low, high in json.loads(str(spans)):
+                inside |= (nearest == cell)[:, None] & (low <= along) & (along <= high)
+        served.append(inside)
+    inside = np.stack(served)
     return across, along, np.where(inside.any(axis=0), inside.argmax(axis=0), len(names)).T

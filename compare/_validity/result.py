@@ -50,9 +50,12 @@ class Validity(Result):
 
     def heading(self) -> list[str]:
         told = self.dataset.attrs
+        until = f"{told['horizon']:g} {told['unit']}"
+        if told["unit"] == "gradient-flow time":
+            until = f"{told['unit']} {told['horizon']:g}"
         return [
             f"Within {100 * told['within']:g} % of SGD's {_SCALE[told['scale']]}, at every step up to "
-            f"{told['horizon']:g} {told['unit']}: up to which {told['along'].replace('_', ' ')}?"
+            f"{until}: up to which {told['along'].replace('_', ' ')}?"
         ]
 
     def table(self) -> list[dict[str, Any]]:
@@ -165,7 +168,7 @@ class Validity(Result):
 USUAL = ("gradient flow", "Ornstein-Uhlenbeck", "homogenized SGD", "modified equation, order 1",
          "modified equation, order 2")  # fmt: skip
 _NUMBERS = ("boundary", "low", "high", "status", "searched", "step", "steps")
-_SCALE = {"excess": "excess risk at the same step", "noise": "largest part of the risk that noise makes",
+_SCALE = {"excess": "excess risk at the same step", "noise": "risk, its largest part that noise makes",
           "risk": "risk at the same step"}  # fmt: skip
 
 
@@ -182,5 +185,9 @@ def _cells(row: dict[str, Any]) -> tuple[str, ...]:
 def _interval(row: dict[str, Any]) -> str:
     """The end, with what is uncertain of it where that can be seen."""
     wide = row["status"] == "" and np.isfinite(row["high"]) and row["high"] - row["low"] > SEEN * row["boundary"]
-    span = f" ({number(row['low'], 3)} to {number(row['high'], 3)})" if wide else ""
-    return number(row["boundary"]) + span
+    if not wide:
+        return number(row["boundary"])
+    digits = 3  # more, as many as tell both ends apart
+    while number(row["low"], digits) == number(row["high"], digits):
+        digits += 1
+    return f"{number(row['boundary'])} ({number(row['low'], digits)} to {number(row['high'], digits)})"

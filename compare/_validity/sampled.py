@@ -105,11 +105,9 @@ class SampledCell:
         risk = found["risk"].sel(step=at).values.astype(float)
         return risk.reshape(GROUPS, -1, at.size).mean(axis=1)
 
-    def error(self, label: str, step_size: float, chosen: np.ndarray) -> float:
-        """The largest error over the recorded steps, of the chosen groups."""
-        own = self.means("", step_size)[chosen].mean(axis=0)
-        theirs = self.means(label, step_size)
-        other = theirs[0] if len(theirs) == 1 else theirs[chosen].mean(axis=0)
+    def error(self, label: str, step_size: float) -> float:
+        """The largest error over the recorded steps."""
+        own, other = (self.means(each, step_size).mean(axis=0) for each in ("", label))
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
             found = np.abs(other - own) / own
         found = np.where(other == own, 0.0, found)
@@ -131,7 +129,6 @@ class SampledCell:
 
 def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> dict[str, Any]:
     """The end of the component from 0 up, with its interval; all that `Validity` holds of it."""
-    everyone = np.ones(GROUPS, dtype=bool)
     above, below = _bracket(cell, label, scan, within)
     sizes = scan.tolist()
     if below is None:
@@ -147,13 +144,10 @@ def end_of(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> di
     rungs = np.geomspace(below / width**0.5, above * width**0.5, RUNGS)
     rungs = rungs[rungs <= sizes[-1] * (1 + 1e-12)]
 
-    def root(chosen: np.ndarray) -> float:
-        errors = np.array([cell.error(label, float(size), chosen) for size in rungs])
-        return _first_crossing(np.log(rungs), errors, within)
-
     _resolved(cell, label, rungs.tolist(), within)
-    parts = np.array([root(np.arange(GROUPS) != group) for group in range(GROUPS)])
-    value = math.exp(GROUPS * root(everyone) - (GROUPS - 1) * parts.mean())  # most of what the maximum adds is off
+    errors = np.array([cell.error(label, float(size)) for size in rungs])
+    # Less what a jackknife calls its bias, it would scatter by half as much again.
+    value = math.exp(_first_crossing(np.log(rungs), errors, within))
     low, high = (_crossing(cell, label, sizes, rungs.tolist(), within, upper) for upper in (1, 0))
     return _told(cell, label, scan, min(max(value, low), high), low, high, "", value)
 
@@ -195,9 +189,9 @@ def _resolved(cell: SampledCell, label: str, sizes: Sequence[float], within: flo
 
 def _bracket(cell: SampledCell, label: str, scan: np.ndarray, within: float) -> tuple[float | None, float | None]:
     """From above: the last step size that is not within, and the first of two in a row that are."""
-    everyone, above, inside = np.ones(GROUPS, dtype=bool), None, 0
+    above, inside = None, 0
     for size in scan[::-1].tolist():
-        if cell.error(label, size, everyone) > within:
+        if cell.error(label, size) > within:
             above, inside = size, 0
         else:
             inside += 1
@@ -223,7 +217,7 @@ def _told(
     cell: SampledCell, label: str, scan: Sequence[float] | np.ndarray, end: float, low: float, high: float, status: str,
     place: float | None,
 ) -> dict[str, Any]:  # fmt: skip
-    known = [cell.error(label, float(size), np.ones(GROUPS, dtype=bool)) if (label, float(size)) in cell._curves else
+    known = [cell.error(label, float(size)) if (label, float(size)) in cell._curves else
              math.nan for size in scan]  # fmt: skip
     steps = cell.horizon.steps(place or float(scan[0]))
     return {
