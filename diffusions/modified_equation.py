@@ -153,7 +153,7 @@ class ModifiedEquation(WithEvenMoments, Diffusion):
     @property
     def _tabulated(self) -> bool:
         """Whether there are so many samples that the covariance's d columns cost less than one column a sample."""
-        return getattr(self.problem, "fourth_moments", None) is not None
+        return getattr(self.problem, "table_pays", False)
 
     @property
     def _covariance(self) -> np.ndarray:

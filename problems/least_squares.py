@@ -31,7 +31,7 @@ from .quadratic import QuadraticProblem, stationary_point
 from .samplings import check_sampling, sampling_factor
 from .tables import Table, checked_rows, read_csv
 
-CHEAP = 5e9  # multiplications: about a second; a dearer table is formed only where it must be
+CHEAP = 5e11  # multiplications, half of a minute at most: some hundred steps through the rows cost as much
 BLOCK = 2**22  # numbers of one block of products of columns: 32 MB
 
 
@@ -279,8 +279,9 @@ class LeastSquares(QuadraticProblem):
         )  # fmt: skip
 
     def cheap_table(self) -> np.ndarray | None:
-        """`fourth_moments` where they pay and take no more than about a second."""
-        return self.fourth_moments if self.table_pays and self.table_cost < CHEAP else None
+        """`fourth_moments` where they pay and are made already, or soon."""
+        soon = self.table_pays and self.table_cost < CHEAP
+        return self.fourth_moments if soon or "fourth_moments" in self.__dict__ else None
 
     @property
     def table_pays(self) -> bool:
@@ -305,13 +306,13 @@ class LeastSquares(QuadraticProblem):
         rows, columns = np.triu_indices(d + 1)
         doubled = np.where(rows == columns, 1.0, 2.0)
         check_memory("the table of fourth moments", 8.0 * d**4 / 2, "use fewer columns")
-        raw = np.zeros(((columns < d).sum(), rows.size))
+        raw = np.zeros((rows.size, rows.size))
         block = max(1, BLOCK // rows.size)
         for first in range(0, n, block):
             part = self.augmented_modes[first : first + block]
-            products = part[:, rows] * part[:, columns]
-            raw += products[:, columns < d].T @ (products * doubled)
-        raw /= n
+            products = np.concatenate([part[:, [i]] * part[:, i:] for i in range(d + 1)], axis=1)
+            raw += products.T @ products  # of one array, so that BLAS makes half of it
+        raw = raw[columns < d] * doubled / n
         # The mean gradient is pull @ (modes, 1); its outer product is taken off.
         pull = np.column_stack([np.diag(self.eigenvalues), self.risk_slope])
         into_rows, into_columns = np.triu_indices(d)

@@ -39,6 +39,7 @@ def module_parts(
     if isinstance(loss, str | OutputLoss):
         return predictor, find_loss(loss), rows, held_out
     tried = rows.inputs[None, :PROBED]
+    assert predictor.initial is not None  # a module has weights
     near = predictor.initial + 0.3 * probe(predictor.dimension)[1]  # outputs of its own weights may be all alike
     found = TorchLoss(loss, classes, probes=predictor.predict(near[None], tried)[0])
     return predictor, found, rows, held_out
