@@ -23,7 +23,8 @@ def motions() -> list:
     sgd = SGD(least_squares, 0.05)
     heavy = SGD(least_squares, 0.05, momentum=0.8)
     far = np.ones(10)
-    longer = tuple((0.1 * 0.5 ** np.arange(6)).tolist())  # such drifts are quick, and six rungs know their exponents four times as well
+    # Such drifts are quick, and six rungs know their exponents four times as well.
+    longer = tuple((0.1 * 0.5 ** np.arange(6)).tolist())
     return [
         TimeScale(label, on_curve),
         TimeScale(NoisyGradientDescent(products, noise.Dropout(0.2), 0.1), shares, step_sizes=longer),
