@@ -164,9 +164,9 @@ def fill_normals(normals, words, seed, purpose, path, first_block):
     """Inside a kernel: the normals of consecutive blocks of a pack of paths.
 
     `normals` is float32 (4 * blocks, PACK) or float64 (2 * blocks, PACK), which chooses the quality: normal
-    number q of lane l of the stream lands at [q - first_block * (4 or 2), l]. `words` is uint32 (4 *
-    blocks, PACK) of scratch, which tells how many normals make a block. `path` is the first of the pack, a multiple of PACK. An int8 (128 * blocks, PACK)
-    array is filled with fair signs in place of normals: two-point increments.
+    number q of lane l of the stream lands at [q - first_block * (4 or 2), l]. `words` is uint32 (4 * blocks,
+    PACK) of scratch, which tells how many normals make a block. `path` is the first of the pack, a multiple of
+    PACK. An int8 (128 * blocks, PACK) array is filled with fair signs in place of normals: two-point increments.
     """
     raise NotImplementedError("fill_normals is called from compiled kernels only")
 
