@@ -1,4 +1,4 @@
-"""A diffusion that a user wrote for numba: linear drift of one path, noise that is diagonal and depends on the place."""
+"""A diffusion that a user wrote for numba: linear drift of one path, diagonal noise that depends on the place."""
 
 from __future__ import annotations
 

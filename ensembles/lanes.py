@@ -104,6 +104,13 @@ class Lanes:
         """A signed whole number as a float."""
         return Lanes(self.builder, self.builder.sitofp(self.value, self._like(element)))
 
+    def double(self) -> Lanes:
+        """Signed whole numbers or floats as float64."""
+        if self.element == F64:
+            return self
+        convert = self.builder.fpext if self.element == F32 else self.builder.sitofp
+        return Lanes(self.builder, convert(self.value, self._like(F64)))
+
     def root(self) -> Lanes:
         """Square root."""
         kind = self.value.type
@@ -126,11 +133,24 @@ def numbered(builder: Any, element: Any, count: int) -> Lanes:
     return Lanes(builder, ir.Constant(ir.VectorType(element, count), list(range(count))))
 
 
-def store(out: Any, place: Any, values: Lanes) -> None:
-    """Write a vector to consecutive elements of the flat array data `out`, from number `place` on."""
-    builder, kind = values.builder, values.value.type
-    target = builder.bitcast(builder.gep(out, [place]), kind.as_pointer())
-    builder.store(values.value, target).align = kind.element.width // 8 if kind.element in (I32, I64) else 4
+def _vector(builder: Any, data: Any, place: Any, count: int) -> tuple[Any, int]:
+    element = data.type.pointee
+    target = builder.bitcast(builder.gep(data, [place]), ir.VectorType(element, count).as_pointer())
+    return target, {F32: 4, F64: 8}.get(element) or element.width // 8
+
+
+def store(data: Any, place: Any, values: Lanes) -> None:
+    """Write a vector to consecutive elements of flat array data, from number `place` on."""
+    target, align = _vector(values.builder, data, place, values.value.type.count)
+    values.builder.store(values.value, target).align = align
+
+
+def load(builder: Any, data: Any, place: Any, count: int) -> Lanes:
+    """Read a vector from there."""
+    target, align = _vector(builder, data, place, count)
+    found = builder.load(target)
+    found.align = align
+    return Lanes(builder, found)
 
 
 def of_numbers(formula: Callable[..., Any], arguments: Sequence[Any], results: Sequence[Any]) -> Any:
