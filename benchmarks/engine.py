@@ -99,8 +99,8 @@ def qualities() -> Iterator[Row]:
     """Normals of float64 quality against NumPy."""
     process, x0 = homogenized_sgd.setting(100)
     seconds = interleaved({
-        "package": homogenized_sgd.package(process, x0, 500, PATHS, quality="float64"),
-        "numpy": homogenized_sgd.numpy_in_place(process, x0, 500, PATHS),
+        "package": homogenized_sgd.package(process, x0, 1000, PATHS, quality="float64"),
+        "numpy": homogenized_sgd.numpy_in_place(process, x0, 1000, PATHS),
     })  # fmt: skip
     ratio = seconds["numpy"] / seconds["package"]
     yield Row("hSGD, d=100, float64 normals: NumPy in place / package", "at least 1.6", f"{ratio:.1f}x")
@@ -110,10 +110,10 @@ def user() -> Iterator[Row]:
     """A diffusion of the user's own, compiled by numba, against the built-in kernel."""
     process, x0 = homogenized_sgd.setting(100)
     seconds = interleaved({
-        "package": homogenized_sgd.package(process, x0, 500, PATHS),
-        "user": user_diffusion.compiled_by_the_user(process, x0, 500, PATHS),
+        "package": homogenized_sgd.package(process, x0, 1000, PATHS),
+        "user": user_diffusion.compiled_by_the_user(process, x0, 1000, PATHS),
     })  # fmt: skip
-    per = 1e9 / (PATHS * 500 * 100)
+    per = 1e9 / (PATHS * 1000 * 100)
     yield Row("d=100: a user's drift and diagonal noise in numba / hSGD built in", "at most 1.3",
               f"{seconds['user'] / seconds['package']:.2f}x",
               f"{seconds['user'] * per:.2f} ns/psc against {seconds['package'] * per:.2f}")  # fmt: skip

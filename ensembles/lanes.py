@@ -173,3 +173,18 @@ def of_numbers(formula: Callable[..., Any], arguments: Sequence[Any], results: S
         6: lambda typing, a, b, c, d, e, f: (signature, generate),
     }  # numba counts the arguments by the function's own names
     return intrinsic(takes[count])
+
+
+def transposed(rows: Sequence[Lanes]) -> list[Lanes]:
+    """The columns of a square of vectors, their number a power of two: in each pass half of every row changes place."""
+    rows, size = list(rows), len(rows)
+    builder, width = rows[0].builder, size // 2
+    while width:
+        for i in (i for i in range(size) if not i & width):
+            upper, lower = rows[i].value, rows[i + width].value
+            kept = [j if not j & width else size + j - width for j in range(size)]
+            for place, each in ((i, kept), (i + width, [j + width for j in kept])):
+                mask = ir.Constant(ir.VectorType(I32, size), each)
+                rows[place] = Lanes(builder, builder.shuffle_vector(upper, lower, mask))
+        width //= 2
+    return rows

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 
+import llvmlite.ir as ir
 import numpy as np
 from numba import int8, int32, types, uint32, uint64
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 from sgdlimits.exact.compiling import compiled
 
-from .lanes import F32, F64, I32, I64, Lanes, of_numbers
+from .lanes import F32, F64, I32, I64, Lanes, load, of_numbers, store, transposed
 from .philox import PACK, block_writer, high_word, pack_words
 
 _U = np.uint32  # numba widens 32-bit integers: every operation is cast back
@@ -205,3 +206,43 @@ def pack_normals(out, normals, words, seed, purpose, path, position):
             for lane in range(lanes):
                 out[q - position, lane] = normals[q - first * per_block, lane]
         start = end
+
+
+@intrinsic
+def _turn(typing_context, out, column, normals, row):
+    """Columns of PACK rows of normals (n, PACK), from `row` on, into the rows of `out` (PACK, m), from `column` on."""
+
+    def generate(context, builder, signature, arguments):
+        target = context.make_array(signature.args[0])(context, builder, arguments[0])
+        source = context.make_array(signature.args[2])(context, builder, arguments[2]).data
+        length = builder.extract_value(target.shape, 1)
+        begin = builder.mul(arguments[3], ir.Constant(I64, PACK))
+        rows = [load(builder, source, builder.add(begin, ir.Constant(I64, PACK * q)), PACK) for q in range(PACK)]
+        for lane, values in enumerate(transposed(rows)):
+            place = builder.add(arguments[1], builder.mul(length, ir.Constant(I64, lane)))
+            store(target.data, place, values)
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, normals, types.int64), generate
+
+
+def ahead(count: int) -> int:
+    """Columns that `rows_of_normals` needs to hold `count` numbers, wherever they start."""
+    return -(-count // PACK) * PACK + PACK
+
+
+@compiled
+def rows_of_normals(out, normals, words, seed, purpose, path, position, count):
+    """Normals position..position + count - 1 of a pack of paths, a row a path; returns the column of the first.
+
+    `out` is (PACK, `ahead(count)`) in the quality of the scratch, which holds a multiple of PACK rows.
+    """
+    first, per_block = position - position % PACK, 4 * normals.shape[0] // words.shape[0]
+    stop = position + count
+    for start in range(first, stop, normals.shape[0]):
+        squares = min((stop - start - 1) // PACK + 1, normals.shape[0] // PACK)
+        blocks = squares * PACK // per_block
+        fill_normals(normals[: squares * PACK], words[: 4 * blocks], seed, purpose, path, start // per_block)
+        for q in range(squares):
+            _turn(out, start - first + q * PACK, normals, q * PACK)
+    return position - first
