@@ -92,6 +92,11 @@ class Lanes:
         """To the right, the sign coming in from the left."""
         return self._by("ashr", places)
 
+    def at_most(self, largest: float) -> Lanes:
+        """The smaller of the two; not a number stays so."""
+        beyond = self.builder.fcmp_ordered(">", self.value, self._other(largest))
+        return Lanes(self.builder, self.builder.select(beyond, self._other(largest), self.value))
+
     def bits(self, element: Any) -> Lanes:
         """The same bits read as another type of the same width."""
         return Lanes(self.builder, self.builder.bitcast(self.value, self._like(element)))
