@@ -42,3 +42,22 @@ def numpy_gather(sgd: SGD, x0: np.ndarray, steps: int, paths: int) -> Callable[[
         return x
 
     return run
+
+
+def rows_read(sgd: SGD, steps: int, paths: int) -> Callable[[], object]:
+    """As many rows as the paths draw, read once and summed by numba: what their memory allows."""
+    import numba
+
+    features, count = sgd.problem.features, steps * paths * sgd.batch_size
+    drawn = np.random.Generator(np.random.SFC64(0)).integers(0, len(features), 1 << 16)
+
+    @numba.njit(fastmath=True)
+    def read(rows, drawn, count):  # type: ignore[no-untyped-def]
+        total = 0.0
+        for k in range(count):
+            i = drawn[k & (drawn.size - 1)]
+            for j in range(rows.shape[1]):
+                total += rows[i, j]
+        return total
+
+    return lambda: read(features, drawn, count)

@@ -13,20 +13,18 @@ os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_
 
 import importlib.util
 import platform
-import re
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+import engine
 import far_moments
-import homogenized_sgd
-import minibatch_sgd
-import noisy_gradient_descent
 import numpy as np
 import sweeps
 import torch_module
+from rows import Row
 from sgdlimits import problems
 from sgdlimits.discrete import SGD
 from timing import interleaved
@@ -34,41 +32,14 @@ from timing import interleaved
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "benchmarks.md"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One claim: what was asked and what was reached; `unit` is "x" for a ratio."""
-
-    claim: str
-    asked: str
-    reached: str
-    detail: str = ""
-
-    @property
-    def missed(self) -> bool:
-        """Whether what was reached falls short of what was asked."""
-        asked, reached = (re.search(r"\d+(\.\d+)?", text) for text in (self.asked, self.reached))
-        if asked is None or reached is None:
-            return False
-        most = self.asked.startswith(("at most", "under"))
-        return float(reached[0]) > float(asked[0]) if most else float(reached[0]) < float(asked[0])
-
-    def line(self) -> str:
-        """As a row of the page."""
-        reached = f"**missed:** {self.reached}" if self.missed else self.reached
-        return f"| {self.claim} | {self.asked} | {reached} | {self.detail} |"
-
-
 def main() -> int:
     """Measure, print and write the table."""
     rows: list[Row] = []
-    sections = (
-        homogenized, qualities, minibatch, rules, threads, moments, stationary_laws, zero_loss_sets, torch_modules,
-        sweeping, imports,
-    )  # fmt: skip
+    sections = (*engine.SECTIONS, moments, stationary_laws, torch_modules, sweeping, imports)
     for section in sections:
         for row in section():
             rows.append(row)
-            print(f"{row.claim:70} asked {row.asked:14} reached {row.reached:12} {row.detail}", flush=True)
+            print(row.text(), flush=True)
     lines = [
         "# Speed, as ratios in one run",
         "",
@@ -88,95 +59,6 @@ def main() -> int:
     TARGET.write_text("\n".join(lines), encoding="utf-8")
     print(f"written: {TARGET.relative_to(TARGET.parent.parent)}")
     return 0
-
-
-def homogenized() -> list[Row]:
-    """Euler's homogenized SGD against NumPy, the peers and drawing the normals alone."""
-    rows = []
-    for dimension, steps in ((10, 4000), (100, 1000), (256, 1000), (1000, 500)):
-        process, x0 = homogenized_sgd.setting(dimension)
-        size = process, x0, steps, 1000
-        contenders = {
-            "package": homogenized_sgd.package(*size),
-            "numpy": homogenized_sgd.numpy_in_place(*size),
-            "normals": homogenized_sgd.normals_alone(dimension, steps, 1000),
-        }
-        seconds = interleaved(contenders, rounds=3)
-        per = 1e9 / (1000 * steps * dimension)
-        ours = f"{seconds['package'] * per:.2f} ns/psc against"
-        if dimension != 256:
-            asked = "at least 4" if dimension == 10 else "at least 4.5"
-            ratio = seconds["numpy"] / seconds["package"]
-            rows.append(Row(f"hSGD, d={dimension}: NumPy in place / package", asked, f"{ratio:.1f}x",
-                            f"{ours} {seconds['numpy'] * per:.2f}"))  # fmt: skip
-        if dimension >= 100:
-            asked = "at most 1.7" if dimension == 100 else "at most 1.4"
-            ratio = seconds["package"] / seconds["normals"]
-            rows.append(Row(f"hSGD, d={dimension}: package / its normals alone", asked, f"{ratio:.2f}x",
-                            f"{ours} {seconds['normals'] * per:.2f}"))  # fmt: skip
-        if dimension in (100, 1000):
-            rows += peers(process, x0, dimension, seconds["package"] * per)
-    return rows
-
-
-def peers(process: object, x0: np.ndarray, dimension: int, ours: float) -> list[Row]:
-    """The other libraries on the same problem, fewer steps or paths where they are slow."""
-    rows = []
-    steps = 1000 if dimension == 100 else 100  # theirs grow dearer with the number of steps
-    sizes = {"torchsde": (steps, 1000), "diffrax": (steps, 1000), "sdeint": (100, 20)}
-    for name, asked in homogenized_sgd.PEERS.items():
-        claim = f"hSGD, d={dimension}: {name} / package"
-        if importlib.util.find_spec(name) is None:
-            rows.append(Row(claim, f"at least {asked:g}", "not installed", "./run benchmarks installs it"))
-            continue
-        steps, paths = sizes[name]
-        contender = getattr(homogenized_sgd, f"{name}_euler")(process, x0, steps, paths)
-        theirs = interleaved({name: contender}, rounds=2)[name] * 1e9 / (steps * paths * dimension)
-        detail = f"{ours:.2f} ns/psc against {theirs:.1f}"
-        rows.append(Row(claim, f"at least {asked:g}", f"{theirs / ours:.0f}x", detail))
-    return rows
-
-
-def qualities() -> list[Row]:
-    """Normals of float64 quality against NumPy."""
-    process, x0 = homogenized_sgd.setting(100)
-    seconds = interleaved({
-        "package": homogenized_sgd.package(process, x0, 500, 1000, quality="float64"),
-        "numpy": homogenized_sgd.numpy_in_place(process, x0, 500, 1000),
-    })  # fmt: skip
-    ratio = seconds["numpy"] / seconds["package"]
-    return [Row("hSGD, d=100, float64 normals: NumPy in place / package", "at least 1.6", f"{ratio:.1f}x")]
-
-
-def minibatch() -> list[Row]:
-    """Minibatch SGD against a NumPy gather."""
-    rows = []
-    for batch, steps, asked in ((1, 2000, 4), (16, 200, 2)):
-        sgd, x0 = minibatch_sgd.setting(batch)
-        seconds = interleaved({
-            "package": minibatch_sgd.package(sgd, x0, steps, 1000),
-            "numpy": minibatch_sgd.numpy_gather(sgd, x0, steps, 1000),
-        })  # fmt: skip
-        per = 1e9 / (1000 * steps * 100)
-        rows.append(Row(f"SGD, n=1000, d=100, B={batch}: NumPy gather / package", f"at least {asked}",
-                        f"{seconds['numpy'] / seconds['package']:.1f}x",
-                        f"{seconds['package'] * per:.2f} ns/psc against {seconds['numpy'] * per:.2f}"))  # fmt: skip
-    return rows
-
-
-def rules() -> list[Row]:
-    """Other update rules against plain SGD, fused in the same loop."""
-    rows = []
-    for batch, steps, adam in ((1, 2000, 4.5), (16, 200, 2)):
-        sgd, x0 = minibatch_sgd.setting(batch)
-        others = {"plain": sgd, "momentum": replace(sgd, momentum=0.5), "adam": replace(sgd, rule="adam")}
-        seconds = interleaved({
-            name: minibatch_sgd.package(each, x0, steps, 1000) for name, each in others.items()
-        })  # fmt: skip
-        for name, most in (("momentum", 1.5), ("adam", adam)):
-            ratio = seconds[name] / seconds["plain"]
-            rows.append(Row(f"SGD, n=1000, d=100, B={batch}: {name} / plain", f"at most {most}", f"{ratio:.2f}x"))
-    return rows
 
 
 def stationary_laws() -> list[Row]:
@@ -201,17 +83,6 @@ def stationary_laws() -> list[Row]:
     return found
 
 
-def threads() -> list[Row]:
-    """Two threads against one; the bits are compared too."""
-    process, x0 = homogenized_sgd.setting(100)
-    contenders = {str(t): homogenized_sgd.package(process, x0, 2000, 1000, threads=t) for t in (1, 2)}
-    same = np.array_equal(contenders["1"]()["risk"].values, contenders["2"]()["risk"].values)
-    seconds = interleaved(contenders, clock=time.perf_counter)
-    ratio = seconds["1"] / seconds["2"]
-    return [Row("hSGD, d=100: one thread / two threads", "at least 1.7", f"{ratio:.2f}x",
-                "same bits" if same else "DIFFERENT BITS")]  # fmt: skip
-
-
 def moments() -> list[Row]:
     """Exact moments in seconds."""
     rows = []
@@ -226,22 +97,6 @@ def moments() -> list[Row]:
     for name, asked, memory, took, held in far_moments.far_moments():
         limits, reached = f"under {asked:g} s, {memory:g} GB", f"{took:.2f} s"
         rows.append(Row(f"SGD, exact moments, {name}", limits, reached, f"{held:.2f} GB"))
-    return rows
-
-
-def zero_loss_sets() -> list[Row]:
-    """Noisy gradient descent: steps of a two-parameter model, and of a tanh network in torch and in numba."""
-    hyperbola = noisy_gradient_descent.hyperbola()
-    seconds = interleaved({"steps": lambda: hyperbola.simulate([2.0, 0.5], 100_000, 1000, record=1, threads=1)}, 2)
-    rows = [Row("10^8 steps of a two-parameter model, one thread", "under 5 s", f"{seconds['steps']:.1f} s")]
-    for name, steps, asked in (("torch", 300, 20_000), ("numba", 3000, 200_000)):
-        claim = f"tanh network in {name}, 1000 paths, two threads"
-        if name == "torch" and importlib.util.find_spec("torch") is None:
-            rows.append(Row(claim, f"{asked} steps/min", "not installed", "./run benchmarks installs it"))
-            continue
-        process, w0 = noisy_gradient_descent.network(name)
-        run = interleaved({name: lambda: process.simulate(w0, steps, 1000, record=1)}, 2, time.perf_counter)  # noqa: B023
-        rows.append(Row(claim, f"{asked} steps/min", f"{60 * steps / run[name]:.0f} steps/min"))
     return rows
 
 

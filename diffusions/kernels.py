@@ -11,14 +11,21 @@ from __future__ import annotations
 
 import math
 
+import llvmlite.ir as ir
 import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from sgdlimits.exact.compiling import compiled
+from sgdlimits.ensembles.lanes import I64, Lanes, filled, load, store
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.normals import fill_normals, pack_normals
 from sgdlimits.ensembles.packs import add_quadratic, multiply
 from sgdlimits.ensembles.philox import PACK
 from sgdlimits.ensembles.random import Purpose
+
+LANES = 16  # that a sweep takes at once
 
 
 @compiled
@@ -28,36 +35,37 @@ def _record_overflow(overflow, sums, step):
             overflow[lane] = step
 
 
-@compiled
-def _sweep(y, sums, a, b, w1, w2, xi, lanes):
-    # Flat arrays at constant distances, four coordinates at a time: LLVM vectorises the lane loop after two
-    # overlap checks. The sums stay in the order of the coordinates.
-    whole = a.size // 4
-    for block in range(whole):
-        i, o = 4 * block, 4 * block * PACK
-        a0, a1, a2, a3 = a[i], a[i + 1], a[i + 2], a[i + 3]
-        b0, b1, b2, b3 = b[i], b[i + 1], b[i + 2], b[i + 3]
-        u0, u1, u2, u3 = w1[i], w1[i + 1], w1[i + 2], w1[i + 3]
-        v0, v1, v2, v3 = w2[i], w2[i + 1], w2[i + 2], w2[i + 3]
-        for lane in range(lanes):
-            s = sums[lane]
-            y0 = a0 * y[o + lane] + b0 * s * xi[o + lane]
-            y1 = a1 * y[o + PACK + lane] + b1 * s * xi[o + PACK + lane]
-            y2 = a2 * y[o + 2 * PACK + lane] + b2 * s * xi[o + 2 * PACK + lane]
-            y3 = a3 * y[o + 3 * PACK + lane] + b3 * s * xi[o + 3 * PACK + lane]
-            y[o + lane], y[o + PACK + lane], y[o + 2 * PACK + lane], y[o + 3 * PACK + lane] = y0, y1, y2, y3
-            total = sums[PACK + lane] + y0 * (u0 + v0 * y0) + y1 * (u1 + v1 * y1)
-            sums[PACK + lane] = total + y2 * (u2 + v2 * y2) + y3 * (u3 + v3 * y3)
-            sums[2 * PACK + lane] = sums[2 * PACK + lane] + y0 * y0 + y1 * y1 + y2 * y2 + y3 * y3
-    y, xi = y[4 * whole * PACK :], xi[4 * whole * PACK :]
-    for extra in range(a.size - 4 * whole):
-        i, o = 4 * whole + extra, extra * PACK
-        a0, b0, u0, v0 = a[i], b[i], w1[i], w2[i]
-        for lane in range(lanes):
-            y0 = a0 * y[o + lane] + b0 * sums[lane] * xi[o + lane]
-            y[o + lane] = y0
-            sums[PACK + lane] += y0 * (u0 + v0 * y0)
-            sums[2 * PACK + lane] += y0 * y0
+@intrinsic
+def _sweep(typing_context, y, sums, a, b, w1, w2, xi, count):
+    """`count` coordinates in order, the three sums of all lanes in registers; arrays are flat."""
+
+    def generate(context, builder, signature, arguments):
+        y, sums, a, b, w1, w2, xi = (
+            context.make_array(kind)(context, builder, value).data
+            for kind, value in zip(signature.args[:-1], arguments)
+        )
+        for half in range(0, PACK, LANES):
+
+            def place(row):
+                return builder.add(builder.mul(row, ir.Constant(I64, PACK)), ir.Constant(I64, half))
+
+            s, start, start_of_square = (load(builder, sums, place(ir.Constant(I64, k)), LANES) for k in range(3))
+            total = cgutils.alloca_once_value(builder, start.value)
+            square = cgutils.alloca_once_value(builder, start_of_square.value)
+            with cgutils.for_range(builder, arguments[-1]) as loop:
+                i = loop.index
+                a0, b0, u0, v0 = (
+                    filled(builder, builder.load(builder.gep(each, [i])), LANES) for each in (a, b, w1, w2)
+                )
+                y0 = a0 * load(builder, y, place(i), LANES) + b0 * s * load(builder, xi, place(i), LANES).double()
+                store(y, place(i), y0)
+                builder.store((Lanes(builder, builder.load(total)) + y0 * (u0 + v0 * y0)).value, total)
+                builder.store((Lanes(builder, builder.load(square)) + y0 * y0).value, square)
+            store(sums, place(ir.Constant(I64, 1)), Lanes(builder, builder.load(total)))
+            store(sums, place(ir.Constant(I64, 2)), Lanes(builder, builder.load(square)))
+        return context.get_dummy_value()
+
+    return types.void(y, sums, a, b, w1, w2, xi, types.int64), generate
 
 
 @compiled
@@ -103,8 +111,12 @@ def diagonal_noise(state, overflow, a, b, w0, w1, w2, slope, shift, seed, path, 
         j, step, position, stop = -common, first, first * size, last * size
         while position < stop:
             window = position - position % per_block
-            fill_normals(normals, words, seed, Purpose.BROWNIAN, path + pack * PACK, window // per_block)
             end = min(stop, window + normals.shape[0])
+            blocks = (end - window - 1) // per_block + 1  # a call that ends soon draws no more than it takes
+            fill_normals(
+                normals[: blocks * per_block], words[: 4 * blocks], seed, Purpose.BROWNIAN, path + pack * PACK,
+                window // per_block,
+            )  # fmt: skip
             while position < end:
                 if j < 0:
                     for lane in range(lanes):
@@ -118,7 +130,7 @@ def diagonal_noise(state, overflow, a, b, w0, w1, w2, slope, shift, seed, path, 
                         part, sums, a[j:i], b[j:i], w1[j:i], w2[j:i], slope[j:i], shift[j:i], xi, lanes
                     )
                 else:
-                    _sweep(part, sums, a[j:i], b[j:i], w1[j:i], w2[j:i], xi, lanes)
+                    _sweep(part, sums, a[j:i], b[j:i], w1[j:i], w2[j:i], xi, i - j)
                 position, j = position + i - j, i
                 if j == d:
                     j, step = -common, step + 1

@@ -25,7 +25,7 @@ from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Mechanism, noisy_gradient, perturbation
 from sgdlimits.problems.zero_loss import Model, QuadraticDifference
 
-from . import pair_kernels
+from . import network_kernels, pair_kernels
 from .noisy_kernels import KERNEL_SLOTS, OWN_SLOTS, Plan, noisy_descent
 from .rules.curved import CurvedRule
 from .rules.momentum import HeavyBall, Nesterov, Plain
@@ -299,6 +299,10 @@ def _compiled_simulator(process: NoisyGradientDescent) -> Simulator:
         if pair_kernels.fits(model, plan) and isinstance(process.update_rule, Plain):
             difference, slots = isinstance(model, QuadraticDifference), pair_kernels.pair_slots(plan, model)
             pair_kernels.pair_descent(difference, *paths, *slots, *draws, sizes, *run)
+            return
+        if network_kernels.fits(model, plan) and isinstance(process.update_rule, Plain):
+            kind, *rest = network_kernels.network_arguments(plan, model)
+            network_kernels.network_descent(kind, state.x, state.overflow, *rest, *draws, sizes, *run)
             return
         flat, views = plan.buffers()
         noisy_descent(model.kernel)(

@@ -41,7 +41,7 @@ def fits(model: Any, plan: Plan) -> bool:
 
 
 @compiled
-def _combine(slots, tile, place, draws, i, transforms):
+def combine_pack(slots, tile, place, draws, i, transforms):
     """Put one step's values of draw i into its rows of `slots` (size, PACK): the first sets, others multiply or add."""
     offset, size, transform = draws[i, OFFSET], draws[i, SIZE], draws[i, TRANSFORM]
     multiplies, first = draws[i, MULTIPLIES] != 0, draws[i, FIRST] != 0
@@ -96,7 +96,7 @@ def pair_descent(
             for step in range(start, end):
                 step_size, offset = step_sizes[0 if step_sizes.size == 1 else step - first], 0
                 for i in range(count):
-                    _combine(slots, tile, offset + (step - start) * draws[i, SIZE], draws, i, transforms)
+                    combine_pack(slots, tile, offset + (step - start) * draws[i, SIZE], draws, i, transforms)
                     offset += (end - start) * draws[i, SIZE]
                 lost = 0
                 for lane in range(PACK):

@@ -150,7 +150,7 @@ class Crowd:
     def overflow_steps(self) -> np.ndarray:
         """Step (P,) at which a path overflowed, -1 where it did not."""
         own = self.state.overflow_steps
-        return np.where(own < 0, -1, -(-own // self.simulator.substeps))
+        return own.copy() if self.simulator.substeps == 1 else np.where(own < 0, -1, -(-own // self.simulator.substeps))
 
     def dump(self) -> Arrays:
         """All that the simulator holds for each path, name -> (P, ...).

@@ -1,7 +1,7 @@
-"""Standard normals from Philox words by Box-Muller, in two qualities, written to be vectorised over lanes.
+"""Standard normals from Philox words by Box-Muller, in two qualities, for all lanes of a pack at once.
 
 Every operation is elementwise IEEE arithmetic (no reassociation, no contraction, no library call), so the
-bits of a normal do not depend on how many lanes the compiler takes at once.
+bits of a normal do not depend on how many lanes are taken at once.
 
 - float32: four normals a block, radius and angle from 32-bit words, |normal| < 6.67, relative error about
   1e-7;
@@ -15,79 +15,76 @@ import math
 
 import llvmlite.ir as ir
 import numpy as np
-from numba import float32, int8, int32, types, uint32, uint64
+from numba import int8, int32, types, uint32, uint64
 from numba.extending import intrinsic, overload
 
 from sgdlimits.exact.compiling import compiled
-from .philox import PACK, pack_words
+
+from .lanes import F32, F64, I32, I64, Lanes, load, of_numbers, store, transposed
+from .philox import PACK, block_writer, high_word, pack_words
+
+_U = np.uint32  # numba widens 32-bit integers: every operation is cast back
 
 
-def _bitcast(source, target, llvm_type):
-    @intrinsic
-    def cast(typing_context, value):
-        def generate(context, builder, signature, arguments):
-            return builder.bitcast(arguments[0], llvm_type)
-
-        return target(source), generate
-
-    return cast
-
-
-_bits32 = _bitcast(types.float32, types.uint32, ir.IntType(32))
-_float32 = _bitcast(types.uint32, types.float32, ir.FloatType())
-_bits64 = _bitcast(types.float64, types.uint64, ir.IntType(64))
-_float64 = _bitcast(types.uint64, types.float64, ir.DoubleType())
-
-_F, _U, _W = np.float32, np.uint32, np.uint64  # numba widens 32-bit integers: every operation is cast back
-
-
-@compiled(forceinline=True)
-def _log32(u):
+def _log32(u: Lanes) -> Lanes:
     # u = 2^e (1 + m) with 1 + m in [sqrt(1/2), sqrt(2)); minimax polynomial of Cephes logf
-    shifted = uint32(_bits32(u) + _U(0x3F800000 - 0x3F3504F3))
-    e = float32(int32(int32(shifted >> _U(23)) - int32(127)))
-    m = _float32(uint32((shifted & _U(0x007FFFFF)) + _U(0x3F3504F3))) - _F(1.0)
-    p = _F(7.0376836292e-2) * m - _F(1.1514610310e-1)
-    p = p * m + _F(1.1676998740e-1)
-    p = p * m - _F(1.2420140846e-1)
-    p = p * m + _F(1.4249322787e-1)
-    p = p * m - _F(1.6668057665e-1)
-    p = p * m + _F(2.0000714765e-1)
-    p = p * m - _F(2.4999993993e-1)
-    p = p * m + _F(3.3333331174e-1)
+    shifted = u.bits(I32) + (0x3F800000 - 0x3F3504F3)
+    e = ((shifted >> 23) - 127).real(F32)
+    m = ((shifted & 0x007FFFFF) + 0x3F3504F3).bits(F32) - 1.0
+    p = 7.0376836292e-2 * m - 1.1514610310e-1
+    p = p * m + 1.1676998740e-1
+    p = p * m - 1.2420140846e-1
+    p = p * m + 1.4249322787e-1
+    p = p * m - 1.6668057665e-1
+    p = p * m + 2.0000714765e-1
+    p = p * m - 2.4999993993e-1
+    p = p * m + 3.3333331174e-1
     square = m * m
-    return (m - _F(0.5) * square + square * m * p) + _F(0.69314718056) * e
+    return (m - 0.5 * square + square * m * p) + 0.69314718056 * e
+
+
+def _polar32(radius_word: Lanes, angle_word: Lanes) -> tuple[Lanes, Lanes]:
+    u = (radius_word >> 1).real(F32) * 2.0**-31 + 2.0**-32
+    radius = (-2.0 * _log32(u)).root()
+    angle = (angle_word << 2).real(F32) * (2.0**-31 * math.pi / 4)
+    q = angle * angle
+    sine = angle + angle * q * (-1.6666654611e-1 + q * (8.3321608736e-3 - q * 1.9515295891e-4))
+    cosine = 4.166664568298827e-2 + q * (-1.388731625493765e-3 + q * 2.443315711809948e-5)
+    cosine = (1.0 - 0.5 * q) + q * q * cosine
+    sine_bits = (sine * radius).bits(I32)
+    cosine_bits = (cosine * radius).bits(I32) ^ ((angle_word << 1) & 0x80000000)
+    exchange = (sine_bits ^ cosine_bits) & angle_word.signed_shift(31)
+    return (cosine_bits ^ exchange).bits(F32), (sine_bits ^ exchange).bits(F32)
+
+
+_polar32_of_numbers = of_numbers(_polar32, [types.uint32] * 2, [types.float32] * 2)
 
 
 @compiled(forceinline=True)
 def box_muller32(radius_word, angle_word):
     """Two float32 normals of two 32-bit words: bits 31 and 30 of the second choose the quarter of the
     circle."""
-    u = float32(int32(radius_word >> _U(1))) * _F(2.0**-31) + _F(2.0**-32)
-    radius = float32(math.sqrt(_F(-2.0) * _log32(u)))
-    angle = float32(int32(uint32(angle_word << _U(2)))) * _F(2.0**-31 * math.pi / 4)
-    q = angle * angle
-    sine = angle + angle * q * (_F(-1.6666654611e-1) + q * (_F(8.3321608736e-3) - q * _F(1.9515295891e-4)))
-    cosine = _F(4.166664568298827e-2) + q * (_F(-1.388731625493765e-3) + q * _F(2.443315711809948e-5))
-    cosine = (_F(1.0) - _F(0.5) * q) + q * q * cosine
-    sine_bits = _bits32(sine * radius)
-    cosine_bits = uint32(_bits32(cosine * radius) ^ uint32(uint32(angle_word << _U(1)) & _U(0x80000000)))
-    exchange = uint32((sine_bits ^ cosine_bits) & uint32(int32(angle_word) >> int32(31)))
-    return _float32(uint32(cosine_bits ^ exchange)), _float32(uint32(sine_bits ^ exchange))
+    return _polar32_of_numbers(radius_word, angle_word)
+
+
+def _unit_interval(word: Lanes) -> Lanes:
+    return ((word >> 12) | 0x3FF0000000000000).bits(F64) - (1.0 - 2.0**-53)
+
+
+_unit_interval_of_number = of_numbers(_unit_interval, [types.uint64], [types.float64])
 
 
 @compiled(forceinline=True)
 def unit_interval(word):
     """Odd multiple of 2^-53 in (0, 1) from the high 52 bits of a 64-bit word."""
-    return _float64((word >> _W(12)) | _W(0x3FF0000000000000)) - (1.0 - 2.0**-53)
+    return _unit_interval_of_number(word)
 
 
-@compiled(forceinline=True)
-def _log64(u):
+def _log64(u: Lanes) -> Lanes:
     # fdlibm's log: u = 2^e (1 + f), s = f / (2 + f)
-    shifted = _bits64(u) + _W(0x3FF0000000000000 - 0x3FE6A09E00000000)
-    e = _float64((shifted >> _W(52)) | _W(0x4330000000000000)) - (2.0**52 + 1023.0)
-    f = _float64((shifted & _W(0x000FFFFFFFFFFFFF)) + _W(0x3FE6A09E00000000)) - 1.0
+    shifted = u.bits(I64) + (0x3FF0000000000000 - 0x3FE6A09E00000000)
+    e = ((shifted >> 52) | 0x4330000000000000).bits(F64) - (2.0**52 + 1023.0)
+    f = ((shifted & 0x000FFFFFFFFFFFFF) + 0x3FE6A09E00000000).bits(F64) - 1.0
     s = f / (2.0 + f)
     z = s * s
     w = z * z
@@ -100,12 +97,9 @@ def _log64(u):
     )
 
 
-@compiled(forceinline=True)
-def box_muller64(radius_word, angle_word):
-    """Two float64 normals of two 64-bit words: bits 63 and 62 of the second choose the quarter of the
-    circle."""
-    radius = math.sqrt(-2.0 * _log64(unit_interval(radius_word)))
-    turn = _float64(((angle_word << _W(2)) >> _W(12)) | _W(0x3FF0000000000000)) - 1.5
+def _polar64(radius_word: Lanes, angle_word: Lanes) -> tuple[Lanes, Lanes]:
+    radius = (-2.0 * _log64(_unit_interval(radius_word))).root()
+    turn = (((angle_word << 2) >> 12) | 0x3FF0000000000000).bits(F64) - 1.5
     angle = (turn + 2.0**-53) * (math.pi / 2)
     z = angle * angle
     sine = 2.75573137070700676789e-06 + z * (-2.50507602534068634195e-08 + z * 1.58969099521155010221e-10)
@@ -114,41 +108,46 @@ def box_muller64(radius_word, angle_word):
     cosine = -2.75573143513906633035e-07 + z * (2.08757232129817482790e-09 - z * 1.13596475577881948265e-11)
     cosine = -1.38888888888741095749e-03 + z * (2.48015872894767294178e-05 + z * cosine)
     cosine = (1.0 - 0.5 * z) + z * z * (4.16666666666666019037e-02 + z * cosine)
-    sine_bits = _bits64(sine * radius)
-    cosine_bits = _bits64(cosine * radius) ^ ((angle_word << _W(1)) & _W(0x8000000000000000))
-    exchange = (sine_bits ^ cosine_bits) & (_W(0) - (angle_word >> _W(63)))
-    return _float64(cosine_bits ^ exchange), _float64(sine_bits ^ exchange)
+    sine_bits = (sine * radius).bits(I64)
+    cosine_bits = (cosine * radius).bits(I64) ^ ((angle_word << 1) & 0x8000000000000000)
+    exchange = (sine_bits ^ cosine_bits) & angle_word.signed_shift(63)
+    return (cosine_bits ^ exchange).bits(F64), (sine_bits ^ exchange).bits(F64)
 
 
-# The lane loops below run over flat arrays at constant distances with a number of lanes that the compiler
-# does not know: so it neither unrolls them (nothing would be vectorised) nor meets too many arrays to check
-# for overlap.
+_polar64_of_numbers = of_numbers(_polar64, [types.uint64] * 2, [types.float64] * 2)
+
+
+@compiled(forceinline=True)
+def box_muller64(radius_word, angle_word):
+    """Two float64 normals of two 64-bit words: bits 63 and 62 of the second choose the quarter of the
+    circle."""
+    return _polar64_of_numbers(radius_word, angle_word)
+
+
+def _four_normals(w0: Lanes, w1: Lanes, w2: Lanes, w3: Lanes) -> tuple[Lanes, ...]:
+    return _polar32(w0.low(), w2.low()) + _polar32(w1.low(), w3.low())
+
+
+def _two_normals(w0: Lanes, w1: Lanes, w2: Lanes, w3: Lanes) -> tuple[Lanes, ...]:
+    return _polar64((w0 & 0xFFFFFFFF) | (w1 << 32), (w2 & 0xFFFFFFFF) | (w3 << 32))
+
+
+# One pass: the words of a block stay in registers until they are normals.
+_write_four, _write_two = block_writer(_four_normals), block_writer(_two_normals)
 
 
 @compiled
 def _fill32(normals, words, seed, purpose, path, first_block):
-    pack_words(words, seed, purpose, path, first_block)
-    out, word, lanes = normals.reshape(-1), words.reshape(-1), words.shape[1]
-    for b in range(words.shape[0] // 4):
-        i = b * 4 * PACK
-        for lane in range(lanes):
-            x, y = box_muller32(word[i + lane], word[i + 2 * PACK + lane])
-            out[i + lane], out[i + PACK + lane] = x, y
-        for lane in range(lanes):
-            x, y = box_muller32(word[i + PACK + lane], word[i + 3 * PACK + lane])
-            out[i + 2 * PACK + lane], out[i + 3 * PACK + lane] = x, y
+    flat, high = normals.reshape(-1), high_word(purpose, path)
+    for b in range(normals.shape[0] // 4):
+        _write_four(flat, b * 4 * PACK, uint64(first_block + b), uint64(path), high, uint64(seed))
 
 
 @compiled
 def _fill64(normals, words, seed, purpose, path, first_block):
-    pack_words(words, seed, purpose, path, first_block)
-    out, word, lanes = normals.reshape(-1), words.reshape(-1), words.shape[1]
-    for b in range(words.shape[0] // 4):
-        i, o = b * 4 * PACK, b * 2 * PACK
-        for lane in range(lanes):
-            radius_word = uint64(word[i + lane]) | (uint64(word[i + PACK + lane]) << _W(32))
-            angle_word = uint64(word[i + 2 * PACK + lane]) | (uint64(word[i + 3 * PACK + lane]) << _W(32))
-            out[o + lane], out[o + PACK + lane] = box_muller64(radius_word, angle_word)
+    flat, high = normals.reshape(-1), high_word(purpose, path)
+    for b in range(normals.shape[0] // 2):
+        _write_two(flat, b * 2 * PACK, uint64(first_block + b), uint64(path), high, uint64(seed))
 
 
 @compiled
@@ -166,9 +165,9 @@ def fill_normals(normals, words, seed, purpose, path, first_block):
     """Inside a kernel: the normals of consecutive blocks of a pack of paths.
 
     `normals` is float32 (4 * blocks, PACK) or float64 (2 * blocks, PACK), which chooses the quality: normal
-    number q of lane l of the stream lands at [q - first_block * (4 or 2), l]. `words` is uint32 (4 *
-    blocks, PACK) of scratch. `path` is the first of the pack, a multiple of PACK. An int8 (128 * blocks, PACK)
-    array is filled with fair signs in place of normals: two-point increments.
+    number q of lane l of the stream lands at [q - first_block * (4 or 2), l]. `words` is uint32 (4 * blocks,
+    PACK) of scratch, which tells how many normals make a block. `path` is the first of the pack, a multiple of
+    PACK. An int8 (128 * blocks, PACK) array is filled with fair signs in place of normals: two-point increments.
     """
     raise NotImplementedError("fill_normals is called from compiled kernels only")
 
@@ -207,3 +206,43 @@ def pack_normals(out, normals, words, seed, purpose, path, position):
             for lane in range(lanes):
                 out[q - position, lane] = normals[q - first * per_block, lane]
         start = end
+
+
+@intrinsic
+def _turn(typing_context, out, column, normals, row):
+    """Columns of PACK rows of normals (n, PACK), from `row` on, into the rows of `out` (PACK, m), from `column` on."""
+
+    def generate(context, builder, signature, arguments):
+        target = context.make_array(signature.args[0])(context, builder, arguments[0])
+        source = context.make_array(signature.args[2])(context, builder, arguments[2]).data
+        length = builder.extract_value(target.shape, 1)
+        begin = builder.mul(arguments[3], ir.Constant(I64, PACK))
+        rows = [load(builder, source, builder.add(begin, ir.Constant(I64, PACK * q)), PACK) for q in range(PACK)]
+        for lane, values in enumerate(transposed(rows)):
+            place = builder.add(arguments[1], builder.mul(length, ir.Constant(I64, lane)))
+            store(target.data, place, values)
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, normals, types.int64), generate
+
+
+def ahead(count: int) -> int:
+    """Columns that `rows_of_normals` needs to hold `count` numbers, wherever they start."""
+    return -(-count // PACK) * PACK + PACK
+
+
+@compiled
+def rows_of_normals(out, normals, words, seed, purpose, path, position, count):
+    """Normals position..position + count - 1 of a pack of paths, a row a path; returns the column of the first.
+
+    `out` is (PACK, `ahead(count)`) in the quality of the scratch, which holds a multiple of PACK rows.
+    """
+    first, per_block = position - position % PACK, 4 * normals.shape[0] // words.shape[0]
+    stop = position + count
+    for start in range(first, stop, normals.shape[0]):
+        squares = min((stop - start - 1) // PACK + 1, normals.shape[0] // PACK)
+        blocks = squares * PACK // per_block
+        fill_normals(normals[: squares * PACK], words[: 4 * blocks], seed, purpose, path, start // per_block)
+        for q in range(squares):
+            _turn(out, start - first + q * PACK, normals, q * PACK)
+    return position - first

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from sgdlimits.discrete import NoisyGradientDescent, noisy_gradient_descent
+from sgdlimits.discrete import NoisyGradientDescent, network_kernels, noisy_gradient_descent
 from sgdlimits.discrete.noisy_kernels import Plan
 from sgdlimits.discrete.pair_kernels import fits
 from sgdlimits.ensembles import PACK, Noise, Purpose
@@ -67,6 +67,8 @@ def quick(name):
     rows = PROCESSES[name].noise.batch is not None
     if model in PAIRED:
         return not rows
+    if name == "network-label":  # the loop of networks, kept on disk
+        return True
     chosen = ("anti-correlated", "DropConnect, Bernoulli", "Langevin", "Dropout, Bernoulli", "batch mixture")
     return model == "diagonal" and word in chosen
 
@@ -131,7 +133,7 @@ def test_bits_do_not_depend_on_how_steps_and_paths_are_grouped(name):
 @pytest.mark.parametrize(
     "name",
     slowly(
-        ["hyperbola-label", "diagonal-anti-correlated", "diagonal-batch mixture", "network-mixture"],
+        ["hyperbola-label", "network-label", "diagonal-anti-correlated", "diagonal-batch mixture", "network-mixture"],
         lambda name: name == "network-mixture",
     ),
 )
@@ -158,6 +160,20 @@ def test_the_pair_loop_is_used_for_two_parameters_only():
         uses_rows = process.noise.batch is not None
         plan = Plan.of(process.noise.draws(process.model), process.model.dimension)
         assert fits(process.model, plan) == (paired and not uses_rows), name
+
+
+def test_the_loop_of_networks_is_used_for_label_noise_only():
+    """Assert which noise takes it; and that a sigmoid network with two label noises equals the array definition."""
+    for name, process in PROCESSES.items():
+        plan = Plan.of(process.noise.draws(process.model), process.model.dimension)
+        assert network_kernels.fits(process.model, plan) == (name in ("network-label", "network-exact")), name
+    model = zero_loss.ShallowNetwork(NETWORK.features, NETWORK.labels, 3, "sigmoid")
+    mechanism, w0 = noise.LabelNoise(0.3) + noise.LabelNoise(0.1), start(model)
+    process = NoisyGradientDescent(model, mechanism, lambda k: 0.1 / (1 + k))
+    assert network_kernels.fits(model, Plan.of(process.noise.draws(model), model.dimension))
+    got = compiled(process, w0, [(0, STEPS)])
+    np.testing.assert_allclose(got, definition(process, w0, STEPS), rtol=1e-10, atol=1e-11)
+    assert np.abs(got - w0).max() > 1e-3
 
 
 def test_label_noise_on_the_hyperbola_obeys_the_exact_recursion():

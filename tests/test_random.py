@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sgdlimits.exact.compiling import compiled
-from sgdlimits.ensembles.normals import box_muller32, box_muller64, pack_normals, scratch
+from sgdlimits.ensembles.normals import ahead, box_muller32, box_muller64, pack_normals, rows_of_normals, scratch
 from sgdlimits.ensembles.philox import PACK, pack_words, path_words, philox
 from sgdlimits.ensembles.random import QUALITIES, Noise, Purpose, bounded, child_seed
 from sgdlimits.ensembles.weak_increments import path_three_point
@@ -320,3 +320,22 @@ def test_three_point_numbers_have_the_first_five_moments_of_a_normal():
     np.testing.assert_allclose(values, [-np.sqrt(3), 0, np.sqrt(3)], atol=1e-11)
     shares = np.array([1, 4, 1]) / 6
     assert (np.abs(counts / out.size - shares) < 5 * np.sqrt(shares * (1 - shares) / out.size)).all()
+
+
+@compiled
+def _rows(out, normals, words, seed, path, position, count):
+    return rows_of_normals(out, normals, words, seed, Purpose.USER, path, position, count)
+
+
+@pytest.mark.parametrize("quality", QUALITIES)
+@pytest.mark.parametrize(("position", "count"), [(0, 16), (5, 1), (37, 300), (2**34 + 15, 90)])
+def test_rows_of_normals_are_those_of_each_path(quality, position, count):
+    """Assert the turned squares against a path's own numbers, wherever they start; one place further is another."""
+    normals, words = scratch(quality, 32)
+    out = np.empty((PACK, ahead(count) + 3), normals.dtype)
+    path = 5 * PACK
+    skipped = _rows(out, normals, words, np.uint64(SEED), path, position, count)
+    expected = np.empty((count + 1, PACK))
+    pack_normals(expected, *scratch(quality), np.uint64(SEED), int(Purpose.USER), path, position)
+    assert np.array_equal(out[:, skipped : skipped + count], expected[:-1].T)
+    assert not np.array_equal(out[:, skipped : skipped + count], expected[1:].T)

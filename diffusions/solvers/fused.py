@@ -15,14 +15,14 @@ from sgdlimits.ensembles import PACK, Noise, Purpose
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.ensembles.engine import Simulator
 from sgdlimits.ensembles.limits import too_large
-from sgdlimits.ensembles.normals import fill_normals, scratch
+from sgdlimits.ensembles.normals import ahead, rows_of_normals, scratch
 from sgdlimits.ensembles.philox import path_words
 from sgdlimits.ensembles.simulators import ArraySimulator, PathArrays, risk_of
 
 from .coefficients import Coefficients
 from .scheme import Scheme
 
-NUMBERS_AHEAD = 256  # noise of a path drawn at once, when a step needs less
+NUMBERS_AHEAD = 512  # noise of a path drawn at once, when a step needs less
 FUSED = ("euler", "weak_euler")
 
 
@@ -33,21 +33,12 @@ def _copy(out, values):
         out[i] = values[i]
 
 
-@compiled
-def _normals_of_pack(z, count, normals, words, seed, path, position):
-    # Normals position..position + count - 1 of a pack into z[:, :count]: a row a path.
-    per_block = 4 * normals.shape[0] // words.shape[0]
-    start, stop = position, position + count
-    while start < stop:
-        window = start - start % per_block
-        fill_normals(normals, words, seed, Purpose.BROWNIAN, path, window // per_block)
-        end = min(stop, window + normals.shape[0])
-        block = normals[start - window : end - window]
-        for lane in range(PACK):
-            row = z[lane, start - position : end - position]
-            for q in range(row.size):
-                row[q] = block[q, lane]
-        start = end
+@compiled(fastmath={"reassoc", "contract", "nsz"})  # the sum's order depends on d alone
+def _square(row):
+    total = 0.0
+    for i in range(row.size):
+        total += row[i] * row[i]
+    return total
 
 
 @compiled
@@ -71,9 +62,9 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], lay
     matrix, column = layout == "matrix", layout == "column"
 
     @numba.njit(nogil=True, error_model="numpy")
-    def advance(x, overflow, before, t0, dt, first, last, m, two_point, seed, path, normals, words):
-        d, ahead = x.shape[1], max(1, NUMBERS_AHEAD // m)
-        f, here, z, root = np.zeros(d), np.zeros(d), np.empty((PACK, ahead * m), normals.dtype), math.sqrt(dt)
+    def advance(x, overflow, before, t0, dt, first, last, m, two_point, seed, path, width, normals, words):
+        d, ahead, skipped = x.shape[1], max(1, NUMBERS_AHEAD // m), 0
+        f, here, z, root = np.zeros(d), np.zeros(d), np.empty((PACK, width), normals.dtype), math.sqrt(dt)
         g = np.zeros((d, m)) if matrix else np.zeros(d)
         for pack in range(0, x.shape[0], PACK):
             for begin in range(first, last, ahead):
@@ -81,11 +72,13 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], lay
                 if two_point:
                     _signs_of_pack(z, count * m, seed, path + pack, begin * m)
                 else:
-                    _normals_of_pack(z, count * m, normals, words, seed, path + pack, begin * m)
+                    skipped = rows_of_normals(
+                        z, normals, words, seed, Purpose.BROWNIAN, path + pack, begin * m, count * m
+                    )  # fmt: skip
                 for lane in range(PACK):
                     row = x[pack + lane]
                     for s in range(count):
-                        t, w = t0 + (begin + s) * dt, z[lane, s * m : (s + 1) * m]
+                        t, w = t0 + (begin + s) * dt, z[lane, skipped + s * m : skipped + (s + 1) * m]
                         # The user's functions see a copy, and an `out` that is zero.
                         _copy(here, row)
                         f[:] = 0.0
@@ -94,7 +87,7 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], lay
                         g[:] = 0.0
                         diffusion(t, here, g)
                         _copy(here, row)
-                        square = 0.0
+                        # A sum in the loop would keep LLVM from vectorising it.
                         for i in range(d):
                             total = row[i] + f[i] * dt
                             if matrix:
@@ -105,7 +98,7 @@ def euler_kernel(drift: Callable[..., None], diffusion: Callable[..., None], lay
                             else:
                                 total += g[i] * (root * w[i])
                             row[i] = total
-                            square += total * total
+                        square = _square(row)
                         if overflow[pack + lane] < 0 and too_large(square):
                             overflow[pack + lane] = begin + s + 1
                             _copy(before[pack + lane], here)
@@ -125,10 +118,10 @@ def fused_simulator(coefficients: Coefficients, scheme: Scheme, t0: float, dt: f
         kernel(
             state.x, state.overflow, before, t0, dt, first, last, coefficients.noise_dimension,
             scheme.increments == "two_point", np.uint64(seed), int(noise.paths[0]),
-            *scratch(noise.quality, min(64, NUMBERS_AHEAD // (4 if noise.quality == "float32" else 2) + 1)),
+            ahead(max(NUMBERS_AHEAD, coefficients.noise_dimension)), *scratch(noise.quality, 32),
         )  # fmt: skip
         lost = np.flatnonzero(state.overflow > first)
-        for step in np.unique(state.overflow[lost]):
+        for step in np.unique(state.overflow[lost]) if lost.size else ():
             coefficients.refuse_undefined(t0 + (step - 1) * dt, before[lost[state.overflow[lost] == step]])
 
     return ArraySimulator(
