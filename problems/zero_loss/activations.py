@@ -9,6 +9,8 @@ import numpy as np
 
 from sgdlimits.exact.compiling import compiled
 
+from .tanh import compiled_tanh
+
 Derivatives = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -68,24 +70,24 @@ def _compiled_relu(z):
 
 @compiled
 def _compiled_tanh(z):
-    t = math.tanh(z)
+    t = compiled_tanh(z)
     return t, 1 - t * t
 
 
 @compiled
 def _compiled_sigmoid(z):
-    s = 0.5 * (1 + math.tanh(0.5 * z))
+    s = 0.5 * (1 + compiled_tanh(0.5 * z))
     return s, s * (1 - s)
 
 
 @compiled
 def _compiled_softplus(z):
-    return max(z, 0.0) + math.log1p(math.exp(-abs(z))), 0.5 * (1 + math.tanh(0.5 * z))
+    return max(z, 0.0) + math.log1p(math.exp(-abs(z))), 0.5 * (1 + compiled_tanh(0.5 * z))
 
 
 @compiled
 def _compiled_silu(z):
-    s = 0.5 * (1 + math.tanh(0.5 * z))
+    s = 0.5 * (1 + compiled_tanh(0.5 * z))
     return z * s, s + z * s * (1 - s)
 
 

@@ -8,6 +8,17 @@ from typing import Any
 import numba
 from numba.extending import register_jitable
 
+from sgdlimits.exact.compiling import compiled
+
+
+@compiled(fastmath={"reassoc", "contract", "nsz"})  # the sum's order depends on the length alone
+def dot(x, start, a, length):
+    """Sum of x[start + i] a[i] over i < length."""
+    total = 0.0
+    for i in range(length):
+        total += x[start + i] * a[i]
+    return total
+
 
 @register_jitable
 def multiplier(multipliers, j):
