@@ -11,7 +11,7 @@ import numpy as np
 from sgdlimits.exact.errors import one_of, whole_number
 
 from .activations import ACTIVATIONS
-from .kernels import dot
+from .kernels import dot, weighted_sum
 from .model import NoClosedLimit, NothingConserved, RowsRegression
 
 
@@ -32,8 +32,8 @@ def network_kernel(activation: str):
         if rows is not None:
             entries = rows.size
             scale = weight[0] * features.shape[0] / rows.size
-        inner, pulled = np.empty((p, width)), np.zeros((p, width))
-        phi, slope, x = np.empty(width), np.empty(width), np.empty(p)
+        inner, row = np.empty((p, width)), np.empty(width)
+        x, pulls = np.empty((entries, p)), np.empty((entries, width))
         for j in range(width):
             out[j] = 0.0
             for k in range(p):
@@ -43,14 +43,11 @@ def network_kernel(activation: str):
             if rows is not None:
                 i = rows[s]
             for k in range(p):
-                x[k] = features[i, k]
+                x[s, k] = features[i, k]
                 if inputs is not None:
-                    x[k] += inputs[s, k]
-            for j in range(width):
-                phi[j] = 0.0
-            for k in range(p):
-                for j in range(width):
-                    phi[j] += x[k] * inner[k, j]
+                    x[s, k] += inputs[s, k]
+            phi, slope = row, pulls[s]
+            weighted_sum(x[s], inner, phi)
             for j in range(width):
                 phi[j], slope[j] = value_and_slope(phi[j])
             if units is not None:
@@ -65,12 +62,10 @@ def network_kernel(activation: str):
             for j in range(width):
                 out[j] += pull * phi[j]
                 slope[j] *= pull * w[j]
-            for k in range(p):
-                for j in range(width):
-                    pulled[k, j] += x[k] * slope[j]
-        for j in range(width):
-            for k in range(p):
-                out[width + j * p + k] = pulled[k, j]
+        for k in range(p):
+            weighted_sum(x[:, k], pulls, row)
+            for j in range(width):
+                out[width + j * p + k] = row[j]
 
     return kernel
 
