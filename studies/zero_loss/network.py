@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,25 @@ def network_task(dataset: str, rows: int, seed: int) -> Task:
     return Task(dataset, features[training], labels[training], features[test], labels[test], None, names, preparation)
 
 
+def width_of(task: Task, weights: int) -> int:
+    """Hidden units of a network of about so many weights on the task's columns.
+
+    Raises
+    ------
+    InvalidInput
+        If it cannot interpolate the rows with directions to spare.
+    """
+    rows, columns = task.features.shape
+    width = max(1, round(weights / (columns + 1)))
+    if width * (columns + 1) <= 2 * rows:
+        raise InvalidInput(
+            f"network_weights is {weights}, which makes {width} units of {columns + 1} weights: a network that "
+            f"interpolates {rows} rows and can still move needs more than {2 * rows} weights; raise network_weights, "
+            "or take fewer network_rows"
+        )
+    return width
+
+
 def mechanisms(model: Any, origin: np.ndarray, frame: Any, disturbance: float) -> dict[str, Any]:
     """Name -> noise of equal strength at the interpolator `origin` (m,): levels to two digits; the slowest first.
 
@@ -118,7 +137,7 @@ def run_network(
 
     from sgdlimits.problems.zero_loss import ShallowNetwork
 
-    width = max(1, round(weights / (task.features.shape[1] + 1)))
+    width = width_of(task, weights)
     model = ShallowNetwork(task.features, task.labels, width)
     test = ShallowNetwork(task.test_features, task.test_labels, width)
     settings = {"threads": 1, "progress": progress, "paths": paths}
@@ -251,14 +270,3 @@ def test_errors(test: Any, points: np.ndarray) -> np.ndarray:
     """Mean squared errors (...) on the test rows of the network at points (..., m), one after the other."""
     flat = points.reshape(-1, points.shape[-1])
     return np.array([2 * float(test.loss(w)) for w in flat]).reshape(points.shape[:-1])
-
-
-def improves(changes: Sequence[float], half: Sequence[float], scale: float) -> list[str]:
-    """Verdicts on changes of the test error with half widths of their intervals; `scale`, below which all is still."""
-    said = []
-    for change, width in zip(changes, half):
-        if abs(change) + width <= scale:
-            said.append("stands still")
-        else:
-            said.append("improves" if change + width < 0 else "worsens" if change - width > 0 else "undecided")
-    return said
