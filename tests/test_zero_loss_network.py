@@ -8,7 +8,6 @@ from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Perturbation, noisy_gradient, perturbation
-
 from sgdlimits.problems.zero_loss import ShallowNetwork
 from sgdlimits.problems.zero_loss.tanh import compiled_tanh
 from sgdlimits.studies.zero_loss import ZeroLossStudy, network, network_tables
@@ -19,7 +18,7 @@ SETTINGS = {"seed": 0, "threads": 1, "progress": None}
 
 @pytest.fixture(scope="module")
 def task():
-    return network.network_task("diabetes", 6, 1)
+    return network.network_task(network.named_table("diabetes"), 6, 1)
 
 
 def some_mechanisms(kept):
@@ -139,7 +138,7 @@ def test_verdicts_follow_the_numbers(learned):
 
 def test_digits_are_two_and_rows_are_kept_apart():
     """Assert labels of two values, columns that vary, cut off at three, and no test row among the training rows."""
-    task = network.network_task("digits", 20, 0)
+    task = network.network_task(network.named_table("digits"), 20, 0)
     assert len(np.unique(task.labels)) == 2
     assert np.abs(task.features).max() <= 3 and (task.features.std(axis=0) > 0).all()
     assert not {tuple(row) for row in task.features} & {tuple(row) for row in task.test_features}
@@ -153,3 +152,18 @@ def test_what_cannot_be_learned_is_refused_before_the_work():
         ZeroLossStudy(network_rows=10**6).run()
     with pytest.raises(InvalidInput, match="digitz"):
         ZeroLossStudy(network_dataset="digitz").run()
+
+
+def test_a_file_of_the_user_s_is_what_the_network_learns(tmp_path):
+    """Assert two classes as labels of two values, more than two refused, and a file without target."""
+    path = tmp_path / "own.csv"
+    lines = [f"{value:.3f},{-value:.2f},{'no' if value < 0 else 'yes'},{k % 3}a" for k, value in
+             enumerate(DRAW.standard_normal(30))]  # fmt: skip
+    path.write_text("\n".join(["a,b,answer,kind", *lines]))
+    study = ZeroLossStudy(data=str(path), target="answer", drop="kind", network_rows=8)
+    task = network.network_task(study.read_table(), 8, 0)
+    assert task.features.shape == (8, 2) and len(np.unique(task.labels)) == 2 and task.test_labels.size == 22
+    with pytest.raises(InvalidInput, match="3 different texts"):
+        ZeroLossStudy(data=str(path), target="kind", drop="answer", network_rows=8).run()
+    with pytest.raises(InvalidInput, match="without target"):
+        ZeroLossStudy(data=str(path))

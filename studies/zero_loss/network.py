@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,8 @@ from .sparse_regression import Task, standardised
 if TYPE_CHECKING:
     import xarray
 
+    from sgdlimits.problems.tables import Table
+
 DIGITS = 3, 8  # of the data set of digits, the two that are told apart
 FARTHEST = 3.0  # standard deviations at which a feature is cut off: a pixel may hardly vary over few rows
 SPREADS = 1.0, 0.3  # at the start: of the outer weights times sqrt(width), of what enters a unit
@@ -29,39 +31,57 @@ PRECISION = 1e-4  # of a step of the flow to Phi, relative to |w|; from so near 
 QUANTITIES = ("test_error", "raw_test_error", "regulariser")  # at Phi(w_k), at w_k, at Phi(w_k)
 
 
-def network_task(dataset: str, rows: int, seed: int) -> Task:
-    """A random subset of the rows of a data set to be interpolated by a network.
+def named_table(dataset: str) -> Table:
+    """A named data set; of the digits, the rows of two, with targets -1 and 1.
 
     Raises
     ------
     InvalidInput
-        If the data set is not known, or has no more rows than that.
+        If it is not known.
     """
     from sgdlimits.problems import datasets
 
     table = datasets.dataset(dataset)
-    features, targets, what = table.features, table.targets, f"target {table.target}"
-    if dataset == "digits":
-        kept = np.isin(targets, DIGITS)
-        features, targets = features[kept], np.where(targets[kept] == DIGITS[0], -1.0, 1.0)
-        what = f"a {DIGITS[0]} against a {DIGITS[1]}"
+    if dataset != "digits":
+        return table
+    kept = np.isin(table.targets, DIGITS)
+    signs = np.where(table.targets[kept] == DIGITS[0], -1.0, 1.0)
+    return replace(
+        table, features=table.features[kept], targets=signs, target=f"a {DIGITS[0]} against a {DIGITS[1]}"
+    )
+
+
+def network_task(table: Table, rows: int, seed: int) -> Task:
+    """A random subset of the rows of a table to be interpolated by a network.
+
+    Raises
+    ------
+    InvalidInput
+        If it has no more rows than that, or targets of more than two texts.
+    """
+    features, targets = table.features, table.targets
+    if len(table.classes) > 2:
+        raise InvalidInput(
+            f"the target {table.target!r} has {len(table.classes)} different texts, and squares take numbers or two "
+            "classes: take another column"
+        )
     count = len(targets)
     rows = whole_number("network_rows", rows, 4, count - 1)
     order = np.random.Generator(np.random.Philox(seed)).permutation(count)
     training, test = np.sort(order[:rows]), np.sort(order[rows:])
     varying = features[training].std(axis=0) > 1e-12 * np.abs(features[training]).max(axis=0)
     if not varying.any():
-        raise InvalidInput(f"no column of {dataset} varies over the {rows} rows: take more rows, or another seed")
+        raise InvalidInput(f"no column of {table.name} varies over the {rows} rows: take more rows, or another seed")
     features = np.clip(standardised(features[:, varying], training), -FARTHEST, FARTHEST)
     labels = standardised(targets[:, None], training)[:, 0]
     names = tuple(np.array(table.columns)[varying].tolist())
     preparation = (
-        f"{rows} of {count} rows of {dataset} ({what}), drawn at random (seed {seed}), the other {count - rows} for "
+        f"{rows} of {count} rows of {table.name} (target: {table.target}), drawn at random (seed {seed}), the other {count - rows} for "
         f"the test; {len(names)} columns, standardised and cut off at {FARTHEST:g} standard deviations; target "
         "standardised too. Means and standard deviations are those of the training rows, so that a test error of about "
         "1 is that of predicting the mean."
     )
-    return Task(dataset, features[training], labels[training], features[test], labels[test], None, names, preparation)
+    return Task(table.name, features[training], labels[training], features[test], labels[test], None, names, preparation)
 
 
 def width_of(task: Task, weights: int) -> int:
@@ -247,7 +267,8 @@ def run_cell(
     still = limit.regime == "trivial"
     regulariser = (lambda points: np.zeros(points.shape[:-1])) if still else limit.regulariser
     for name, quantity, points in zip(QUANTITIES, (error, error, regulariser), (phi, w, phi)):
-        found[name], found[f"{name}_error"] = mean_and_error(quantity(points))
+        each = np.stack([quantity(path) for path in points])  # of many weights a path is as much as is held at once
+        found[name], found[f"{name}_error"] = mean_and_error(each)
         if points is phi:
             found |= {f"{name}_{key}": quantity(path) for key, path in zip(("limit", "finite_step"), paths)}
     return found

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
+from sgdlimits.studies.data_files import DataFileSettings
 from sgdlimits.studies.options import dataset_names, option
 from sgdlimits.studies.results import ResultOfStudy
-from sgdlimits.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     import xarray
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from .clocks import Clocks
     from .path_convergence import PathConvergence
+    from .sparse_regression import Task
     from .trajectories import Trajectories
 
 FEWEST, MOST_PATHS = 4, 10**9  # a comparison of paths takes no fewer
@@ -44,8 +45,8 @@ FULL, QUICK = Sizes(3, 4, 41, 8000, 50, 8000), Sizes(2, 3, 11, 1500, 5, 1500)
 
 
 @dataclass(frozen=True)
-class ZeroLossStudy(StudySettings):
-    """Settings of the study; `run` computes it.
+class ZeroLossStudy(DataFileSettings):
+    """Settings of the study; `run` computes it. A file of the user's is what the two-layer network learns.
 
     Attributes
     ----------
@@ -75,7 +76,8 @@ class ZeroLossStudy(StudySettings):
     )  # fmt: skip
     rows: int = option(20, "regression", "training rows of that regression, drawn at random; the others judge it")
     network_dataset: str = option(
-        "digits", "network", "data set that the two-layer network learns; of the digits, a 3 against an 8",
+        "digits", "network",
+        "data set that the two-layer network learns unless --data is given; of the digits, a 3 against an 8",
         metavar="NAME", allowed=dataset_names,
     )  # fmt: skip
     network_rows: int = option(50, "network", "rows that it interpolates, drawn at random; the others judge it")
@@ -92,7 +94,7 @@ class ZeroLossStudy(StudySettings):
     def __post_init__(self) -> None:
         from sgdlimits.compare.verdicts import relative_tolerance
 
-        self.check_kinds()
+        self.check_file()
         checked: dict[str, Any] = {
             "rows": whole_number("rows", self.rows, 4),
             "network_rows": whole_number("network_rows", self.network_rows, 4),
@@ -129,19 +131,22 @@ class ZeroLossStudy(StudySettings):
         from sgdlimits.ensembles.blas_threads import one_blas_thread
         from sgdlimits.ensembles.progress import KeptOpen, open_progress
 
-        from .network import network_task, width_of
+        from .network import named_table, network_task, width_of
         from .sparse_regression import real_task
 
         real_task(self.dataset, self.rows, self.seed)  # wrong data are reported before the long work
-        width_of(network_task(self.network_dataset, self.network_rows, self.seed), self.network_weights)
+        study = self.pinned()
+        table = named_table(study.network_dataset) if study.data is None else study.read_table()
+        learned = network_task(table, study.network_rows, study.seed)
+        width_of(learned, study.network_weights)
         bar = open_progress(progress, math.inf)  # how many steps the ladders need is found on the way
         try:
             with one_blas_thread():  # the same bits on any number of cores
-                return self._run({"seed": self.seed, "threads": threads, "progress": KeptOpen(bar)})
+                return study._run(learned, {"seed": self.seed, "threads": threads, "progress": KeptOpen(bar)})
         finally:
             bar.close()
 
-    def _run(self, settings: dict[str, Any]) -> ZeroLossResult:
+    def _run(self, learned: Task, settings: dict[str, Any]) -> ZeroLossResult:
         from sgdlimits.compare import time_scales
 
         from . import network, path_convergence, sparse_regression, trajectories
@@ -168,11 +173,11 @@ class ZeroLossStudy(StudySettings):
         )
         subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed)
         clocks = run_clocks(self.paths, settings, sizes.looks)
-        learned = network.run_network(
-            network.network_task(self.network_dataset, self.network_rows, self.seed), self.network_weights,
-            self.network_starts, sizes.network_steps, max(FEWEST, self.paths // NETWORK_SHARE), **settings,
+        learning = network.run_network(
+            learned, self.network_weights, self.network_starts, sizes.network_steps,
+            max(FEWEST, self.paths // NETWORK_SHARE), **settings,
         )  # fmt: skip
-        return ZeroLossResult(self, clocks, along, scales, paths, regressions, subsets, learned)
+        return ZeroLossResult(self, clocks, along, scales, paths, regressions, subsets, learning)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
