@@ -76,12 +76,13 @@ def network_task(table: Table, rows: int, seed: int) -> Task:
     labels = standardised(targets[:, None], training)[:, 0]
     names = tuple(np.array(table.columns)[varying].tolist())
     preparation = (
-        f"{rows} of {count} rows of {table.name} (target: {table.target}), drawn at random (seed {seed}), the other {count - rows} for "
-        f"the test; {len(names)} columns, standardised and cut off at {FARTHEST:g} standard deviations; target "
+        f"{rows} of {count} rows of {table.name} (target: {table.target}), drawn at random (seed {seed}), the other "
+        f"{count - rows} for the test; {len(names)} columns, standardised and cut off at {FARTHEST:g} standard deviations; target "
         "standardised too. Means and standard deviations are those of the training rows, so that a test error of about "
         "1 is that of predicting the mean."
     )
-    return Task(table.name, features[training], labels[training], features[test], labels[test], None, names, preparation)
+    sides = features[training], labels[training], features[test], labels[test]
+    return Task(table.name, *sides, None, names, preparation)
 
 
 def width_of(task: Task, weights: int) -> int:
