@@ -76,8 +76,8 @@ def network_task(table: Table, rows: int, seed: int) -> Task:
     labels = standardised(targets[:, None], training)[:, 0]
     names = tuple(np.array(table.columns)[varying].tolist())
     preparation = (
-        f"{rows} of {count} rows of {table.name} (target: {table.target}), drawn at random (seed {seed}), the other "
-        f"{count - rows} for the test; {len(names)} columns, standardised and cut off at {FARTHEST:g} standard deviations; target "
+        f"{rows} of {count} rows of {table.name} (target: {table.target}), drawn at random (seed {seed}), the "
+        f"other {count - rows} for the test; {len(names)} columns, standardised and cut off at {FARTHEST:g} standard deviations; target "
         "standardised too. Means and standard deviations are those of the training rows, so that a test error of about "
         "1 is that of predicting the mean."
     )

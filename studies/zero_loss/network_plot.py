@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def network(data: xarray.Dataset, confidence: float, start: int = 1) -> Figure:
     """Test error at Phi(w_k) with intervals, limits and limits at this step size, from one interpolator."""
+    from matplotlib.ticker import FixedLocator, NullFormatter
+
     figure, (ax,) = panels(1, 4.2)
     names = data["mechanism"].values.tolist()
     looks, half = looks_of(names), student_quantile(confidence, data.attrs["paths"] - 1)
@@ -42,6 +44,10 @@ def network(data: xarray.Dataset, confidence: float, start: int = 1) -> Figure:
     ax.set_xscale("log")
     steps = data["step"].sel(start=start).values
     ax.set_xlim(0.8 * steps[steps > 0].min(), 1.15 * steps.max())
+    ticks = [size * 10.0**power for power in range(9) for size in (1, 2, 5)]
+    ax.xaxis.set_major_locator(FixedLocator([tick for tick in ticks if ax.get_xlim()[0] <= tick <= ax.get_xlim()[1]]))
+    ax.xaxis.set_major_formatter("{x:.0f}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
     if relaxation < ax.get_xlim()[1]:
         ax.axvline(relaxation, color="0.5", linewidth=0.7, linestyle=":", zorder=0)
         ax.annotate("1/(ηλ)", (relaxation, 1.0), (1, 2), ("data", "axes fraction"), "offset points", fontsize=8)
