@@ -10,22 +10,14 @@ from functools import lru_cache
 import numba
 import numpy as np
 
-from sgdlimits.exact.compiling import compiled
 from sgdlimits.exact.errors import flag, one_of, whole_number
 
 from .predictor import Predictor, hessian_gradient_by_differences
 from .zero_loss.activations import ACTIVATIONS, PIECEWISE_LINEAR
+from .zero_loss.kernels import dot
 
 HIDDEN = {**ACTIVATIONS, **PIECEWISE_LINEAR}
 BOUNDED = {"tanh": 1.0, "sigmoid": 0.25, "sine": 1.0, "erf": 2 / math.sqrt(math.pi)}  # by 1; suprema of their slopes
-
-
-@compiled(fastmath={"reassoc", "contract", "nsz"})  # the sum's order depends on the length alone
-def _dot(x, start, a, length):
-    total = 0.0
-    for i in range(length):
-        total += x[start + i] * a[i]
-    return total
 
 
 @lru_cache(maxsize=None)
@@ -38,10 +30,10 @@ def _network(activation: str, biased: bool) -> tuple[Callable[..., None], Callab
         width, p, K = work.size // 3, a.size, out.size
         second = width * (p + 1) if biased else width * p
         for j in range(width):
-            z = _dot(x, j * p, a, p) + (x[width * p + j] if biased else 0.0)
+            z = dot(x, j * p, a, p) + (x[width * p + j] if biased else 0.0)
             work[j], work[width + j] = value_and_slope(z)
         for k in range(K):
-            out[k] = _dot(x, second + k * width, work, width) + (x[second + K * width + k] if biased else 0.0)
+            out[k] = dot(x, second + k * width, work, width) + (x[second + K * width + k] if biased else 0.0)
 
     @numba.njit(nogil=True, error_model="numpy")
     def pullback_of(x, a, slope, work, out):

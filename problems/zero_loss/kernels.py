@@ -8,6 +8,17 @@ from typing import Any
 import numba
 from numba.extending import register_jitable
 
+from sgdlimits.exact.compiling import compiled
+
+
+@compiled(fastmath={"reassoc", "contract", "nsz"})  # the sum's order depends on the length alone
+def dot(x, start, a, length):
+    """Sum of x[start + i] a[i] over i < length."""
+    total = 0.0
+    for i in range(length):
+        total += x[start + i] * a[i]
+    return total
+
 
 @register_jitable
 def multiplier(multipliers, j):
@@ -22,6 +33,22 @@ def multiplier(multipliers, j):
 def nothing():
     """No room to work in."""
     return ()
+
+
+@compiled(fastmath={"contract"})
+def weighted_sum(weights, rows, out):
+    """Write sum_k weights_k rows_k into `out`, four rows at a time: `out` is the less often read and written."""
+    count, width = rows.shape
+    for j in range(width):
+        out[j] = 0.0
+    whole = count - count % 4
+    for k in range(0, whole, 4):
+        a, b, c, d = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
+        for j in range(width):
+            out[j] += (a * rows[k, j] + b * rows[k + 1, j]) + (c * rows[k + 2, j] + d * rows[k + 3, j])
+    for k in range(whole, count):
+        for j in range(width):
+            out[j] += weights[k] * rows[k, j]
 
 
 def regression_kernel(sample: Callable[..., Any], room: Callable[..., Any] = nothing) -> Callable[..., Any]:

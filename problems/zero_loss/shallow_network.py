@@ -11,35 +11,63 @@ import numpy as np
 from sgdlimits.exact.errors import one_of, whole_number
 
 from .activations import ACTIVATIONS
-from .kernels import multiplier, regression_kernel
+from .kernels import dot, weighted_sum
 from .model import NoClosedLimit, NothingConserved, RowsRegression
 
 
 @lru_cache(maxsize=None)
 def network_kernel(activation: str):
-    """Return the compiled kernel of networks with this activation; compiled in memory, once for each activation."""
+    """Return the compiled kernel of networks with this activation; compiled in memory, once for each activation.
+
+    Inner loops run over the hidden units, at inner weights turned so that those of an input lie side by side.
+    """
     value_and_slope = ACTIVATIONS[activation][1]
 
     @numba.njit(nogil=True, error_model="numpy")
-    def sample(w, x, multipliers, row):
-        p = x.size
+    def kernel(w, data, rows, labels, units, inputs, eta, out, work):
+        features, targets, weight = data
+        entries, p = features.shape
         width = w.size // (1 + p)
-        value = 0.0
+        scale = weight[0]
+        if rows is not None:
+            entries = rows.size
+            scale = weight[0] * features.shape[0] / rows.size
+        inner, row = np.empty((p, width)), np.empty(width)
+        x, pulls = np.empty((entries, p)), np.empty((entries, width))
         for j in range(width):
-            start = width + j * p
-            z = 0.0
+            out[j] = 0.0
             for k in range(p):
-                z += w[start + k] * x[k]
-            phi, slope = value_and_slope(z)
-            keep = multiplier(multipliers, j)
-            value += keep * w[j] * phi
-            row[j] = keep * phi
-            pull = keep * w[j] * slope
+                inner[k, j] = w[width + j * p + k]
+        for s in range(entries):
+            i = s
+            if rows is not None:
+                i = rows[s]
             for k in range(p):
-                row[start + k] = pull * x[k]
-        return value
+                x[s, k] = features[i, k]
+                if inputs is not None:
+                    x[s, k] += inputs[s, k]
+            phi, slope = row, pulls[s]
+            weighted_sum(x[s], inner, phi)
+            for j in range(width):
+                phi[j], slope[j] = value_and_slope(phi[j])
+            if units is not None:
+                kept = units[s % units.shape[0]]
+                for j in range(width):
+                    phi[j] *= kept[j]
+                    slope[j] *= kept[j]
+            target = targets[i]
+            if labels is not None:
+                target = target + labels[s]
+            pull = scale * (dot(w, 0, phi, width) - target)
+            for j in range(width):
+                out[j] += pull * phi[j]
+                slope[j] *= pull * w[j]
+        for k in range(p):
+            weighted_sum(x[:, k], pulls, row)
+            for j in range(width):
+                out[width + j * p + k] = row[j]
 
-    return regression_kernel(sample)
+    return kernel
 
 
 @dataclass(frozen=True, eq=False)

@@ -89,18 +89,18 @@ def real_task(dataset: str, rows: int, seed: int) -> Task:
     rows = whole_number("rows", rows, 4, count - 1)
     order = np.random.Generator(np.random.Philox(seed)).permutation(count)
     training, test = np.sort(order[:rows]), np.sort(order[rows:])
-    base = _standardised(table.features, training)
+    base = standardised(table.features, training)
     first, second = np.triu_indices(columns)
     two_valued = [len(np.unique(column)) < 3 for column in table.features.T]
     kept = [k for k, (a, b) in enumerate(zip(first, second)) if a != b or not two_valued[a]]
     features = np.column_stack([base, (base[:, first] * base[:, second])[:, kept]])
-    features = _standardised(features, training)
+    features = standardised(features, training)
     names = [*table.columns, *(f"{table.columns[first[k]]} * {table.columns[second[k]]}" for k in kept)]
     if len(names) <= rows:
         raise InvalidInput(
             f"{dataset} has {len(names)} features with squares and products, not more than the {rows} rows: take fewer"
         )
-    labels = _standardised(table.targets[:, None], training)[:, 0]
+    labels = standardised(table.targets[:, None], training)[:, 0]
     preparation = (
         f"Real: {rows} of the {count} rows of {dataset}, drawn at random (seed {seed}), the other {count - rows} for "
         f"the test. Features: the {columns} columns, standardised, their products and (of columns with more than two "
@@ -113,7 +113,8 @@ def real_task(dataset: str, rows: int, seed: int) -> Task:
     )  # fmt: skip
 
 
-def _standardised(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def standardised(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Columns (n, d) less their means over some rows, over their standard deviations there; one must vary."""
     centre, scale = values[rows].mean(axis=0), values[rows].std(axis=0)
     if (scale <= 1e-12 * np.abs(values[rows]).max(axis=0)).any():
         raise InvalidInput("a column is constant over the training rows: take more rows, or another seed")

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from sgdlimits.exact.errors import InvalidInput, positive, whole_number
+from sgdlimits.studies.data_files import DataFileSettings
 from sgdlimits.studies.options import dataset_names, option
 from sgdlimits.studies.results import ResultOfStudy
-from sgdlimits.studies.settings import StudySettings
 
 if TYPE_CHECKING:
     import xarray
@@ -21,29 +21,32 @@ if TYPE_CHECKING:
 
     from .clocks import Clocks
     from .path_convergence import PathConvergence
+    from .sparse_regression import Task
     from .trajectories import Trajectories
 
 FEWEST, MOST_PATHS = 4, 10**9  # a comparison of paths takes no fewer
 SHARE = 12  # of the paths, a regression's: its networks are large
+NETWORK_SHARE = 18  # of the paths, the two-layer network's: they go sixteen at a time
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is computed beside `paths`: rungs of the ladders, looks at a run, steps of the regressions."""
+    """How much is computed beside `paths`: rungs of the ladders, looks at a run, steps of regressions and network."""
 
     rungs: int
     scale_rungs: int
     looks: int
     steps: int
     subsets: int
+    network_steps: int
 
 
-FULL, QUICK = Sizes(3, 4, 41, 8000, 50), Sizes(2, 3, 11, 1500, 5)
+FULL, QUICK = Sizes(3, 4, 41, 8000, 50, 8000), Sizes(2, 3, 11, 1500, 5, 1500)
 
 
 @dataclass(frozen=True)
-class ZeroLossStudy(StudySettings):
-    """Settings of the study; `run` computes it.
+class ZeroLossStudy(DataFileSettings):
+    """Settings of the study; `run` computes it. A file of the user's is what the two-layer network learns.
 
     Attributes
     ----------
@@ -51,8 +54,14 @@ class ZeroLossStudy(StudySettings):
         Named data set of the regression on real data.
     rows : int
         Training rows of that regression, drawn at random; the others judge it.
+    network_dataset : str
+        Named data set that a two-layer network learns; of the digits, two.
+    network_rows : int
+        Rows that the network interpolates; the others judge it.
+    network_weights, network_starts : int
+        About so many weights; interpolators from which every mechanism starts.
     paths : int
-        Of each process on the small models; the regressions take a twelfth, at least 4.
+        Of each process on the small models; the regressions take a twelfth, the network an 18th, at least 4.
     seed : int
     tolerance, confidence : float
         Tolerance of the verdicts, relative to what a limit changes and at most 0.1; confidence of each interval.
@@ -66,7 +75,17 @@ class ZeroLossStudy(StudySettings):
         metavar="NAME", allowed=dataset_names,
     )  # fmt: skip
     rows: int = option(20, "regression", "training rows of that regression, drawn at random; the others judge it")
-    paths: int = option(300, "run", "paths of each process on the small models; the regressions take a twelfth")
+    network_dataset: str = option(
+        "digits", "network",
+        "data set that the two-layer network learns unless --data is given; of the digits, a 3 against an 8",
+        metavar="NAME", allowed=dataset_names,
+    )  # fmt: skip
+    network_rows: int = option(50, "network", "rows that it interpolates, drawn at random; the others judge it")
+    network_weights: int = option(2000, "network", "about so many weights; 10000 take five times as long")
+    network_starts: int = option(1, "network", "interpolators from which every mechanism starts")
+    paths: int = option(
+        300, "run", "paths of each process on the small models; the regressions take a twelfth, the network an 18th"
+    )
     seed: int = option(0, "run", "of all random numbers: the same seed, the same bits")
     tolerance: float = option(0.05, "run", "of the verdicts, relative to what a limit changes: at most 0.1")
     confidence: float = option(0.95, "run", "of each interval")
@@ -75,9 +94,12 @@ class ZeroLossStudy(StudySettings):
     def __post_init__(self) -> None:
         from sgdlimits.compare.verdicts import relative_tolerance
 
-        self.check_kinds()
+        self.check_file()
         checked: dict[str, Any] = {
             "rows": whole_number("rows", self.rows, 4),
+            "network_rows": whole_number("network_rows", self.network_rows, 4),
+            "network_weights": whole_number("network_weights", self.network_weights, 1, 10**6),
+            "network_starts": whole_number("network_starts", self.network_starts, 1, 1000),
             "paths": whole_number("paths", self.paths, FEWEST, MOST_PATHS),
             "seed": whole_number("seed", self.seed, 0, 2**32 - 1),
             "tolerance": relative_tolerance(self.tolerance),
@@ -93,7 +115,7 @@ class ZeroLossStudy(StudySettings):
         return QUICK if self.quick else FULL
 
     def run(self, progress: Any = None, threads: int | None = None) -> ZeroLossResult:
-        """Compute trajectories, time scales and regressions.
+        """Compute trajectories, time scales, regressions and the two-layer network.
 
         Parameters
         ----------
@@ -109,20 +131,25 @@ class ZeroLossStudy(StudySettings):
         from sgdlimits.ensembles.blas_threads import one_blas_thread
         from sgdlimits.ensembles.progress import KeptOpen, open_progress
 
+        from .network import named_table, network_task, width_of
         from .sparse_regression import real_task
 
         real_task(self.dataset, self.rows, self.seed)  # wrong data are reported before the long work
+        study = self.pinned()
+        table = named_table(study.network_dataset) if study.data is None else study.read_table()
+        learned = network_task(table, study.network_rows, study.seed)
+        width_of(learned, study.network_weights)
         bar = open_progress(progress, math.inf)  # how many steps the ladders need is found on the way
         try:
             with one_blas_thread():  # the same bits on any number of cores
-                return self._run({"seed": self.seed, "threads": threads, "progress": KeptOpen(bar)})
+                return study._run(learned, {"seed": self.seed, "threads": threads, "progress": KeptOpen(bar)})
         finally:
             bar.close()
 
-    def _run(self, settings: dict[str, Any]) -> ZeroLossResult:
+    def _run(self, learned: Task, settings: dict[str, Any]) -> ZeroLossResult:
         from sgdlimits.compare import time_scales
 
-        from . import path_convergence, sparse_regression, trajectories
+        from . import network, path_convergence, sparse_regression, trajectories
         from .clocks import run_clocks
         from .time_scales import motions
 
@@ -146,7 +173,11 @@ class ZeroLossStudy(StudySettings):
         )
         subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed)
         clocks = run_clocks(self.paths, settings, sizes.looks)
-        return ZeroLossResult(self, clocks, along, scales, paths, regressions, subsets)
+        learning = network.run_network(
+            learned, self.network_weights, self.network_starts, sizes.network_steps,
+            max(FEWEST, self.paths // NETWORK_SHARE), **settings,
+        )  # fmt: skip
+        return ZeroLossResult(self, clocks, along, scales, paths, regressions, subsets, learning)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -167,6 +198,8 @@ class ZeroLossResult(ResultOfStudy):
         Of the synthetic and the real task; see `sparse_regression.run_task`.
     subsets : mapping of arrays
         Test errors on random subsets of the real rows, by what is selected.
+    network : xarray.Dataset
+        A two-layer network on real data; see `network.run_network`.
     """
 
     study: ZeroLossStudy
@@ -176,3 +209,4 @@ class ZeroLossResult(ResultOfStudy):
     paths: tuple[PathConvergence, ...]
     regressions: tuple[xarray.Dataset, ...]
     subsets: Mapping[str, np.ndarray]
+    network: xarray.Dataset

@@ -9,6 +9,7 @@ import numpy as np
 
 from sgdlimits.studies.summaries import TEXT, Entry, summary_dataset
 
+from .network_tables import findings
 from .tables import rows
 from .tried import QUANTITIES, rejected
 
@@ -40,7 +41,8 @@ def summary(result: ZeroLossResult) -> xarray.Dataset:
 
     Of each prediction the measured and the predicted number, what remains of their gap, and the verdict: along the
     sets (model, mechanism), exponents of times (motion, variable), paths (path_row), the regressions (task,
-    selector, start, displaced); test errors on subsets, and how many predictions have each verdict (outcome).
+    selector, start, displaced), the network from its first interpolator (selector); test errors on subsets,
+    and how many predictions have each verdict (outcome).
     Where a number is missing (nan), a text `..._note` says why.
     """
     table = {(row["part"], row["process"], row["quantity"]): row for row in rows(result)}
@@ -61,7 +63,7 @@ def summary(result: ZeroLossResult) -> xarray.Dataset:
     }
     variables = (
         _along(result, table) | _scales(result, table) | _paths(result, table) | _regressions(result)
-        | _subsets(result) | _counts(table.values())
+        | _subsets(result) | _network(result) | _counts(table.values())
     )  # fmt: skip
     return summary_dataset(variables, coordinates)
 
@@ -196,6 +198,25 @@ def _subsets(result: ZeroLossResult) -> dict[str, Entry]:
     return {
         "subset_error": (("interpolator",), means, "1", "mean test error over random subsets of the real rows"),
         "subset_error_error": (("interpolator",), errors, "1", "standard error of the mean test error"),
+    }
+
+
+def _network(result: ZeroLossResult) -> dict[str, Entry]:
+    """Over selector: what each mechanism does to the test error of the two-layer network."""
+    data, dims = result.network, ("selector",)
+    told = {found.name: found for found in findings(data, result.study.confidence, result.study.tolerance, 1)}
+    here = [told[name] for name in result.regressions[0]["mechanism"].values.tolist()]
+    origin = float(here[0].cell["test_error_limit"][0])
+    what = "change of the network's test error by the end of the run"
+    return {
+        "network_test_error": ((), origin, "1", "test error of the network's first interpolator"),
+        "network_change": (dims, [found.change for found in here], "1", what),
+        "network_change_error": (dims, [found.half for found in here], "1", f"half of the interval of the {what}"),
+        "network_limit": (dims, [found.limit for found in here], "1", f"{what}: by the limit"),
+        "network_finite_step": (dims, [found.finite_step for found in here], "1", f"{what}: by it at this step size"),
+        "network_steps": (dims, [int(found.cell["steps"]) for found in here], "steps", "length of the network's run"),
+        "network_verdict": (dims, [found.verdict for found in here], TEXT, "what noise does to the network"),
+        "network_agreement": (dims, [found.agreement for found in here], TEXT, "verdict on the network's limit"),
     }
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from sgdlimits.compare.estimates import normal_quantile
 from sgdlimits.compare.text_table import TextTable, number, with_error, wrapped
 
+from .network_tables import network_finding, network_grid, network_reading, network_rows
 from .regression_tables import matrix_grid, matrix_reading, regression_grid, regression_rows, trial_grid, trial_notes
 from .sparse_regression import SELECTS, nonzero
 from .tried import rejected
@@ -30,7 +31,8 @@ def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
     """One dict with the keys `ROW` for each prediction.
 
     gap: measured minus predicted; on the small models what remains of it as step size and noise level go to zero, and
-    in the regressions the largest part of the limit's change, each where it is worst. gap_error: half of its interval
+    in the regressions the largest part of the limit's change, each where it is worst; of the network measured and
+    predicted are changes of the test error, by the limit at the step size. gap_error: half of its interval
     or simultaneous band; the other errors are standard errors. margin: the tolerance of that gap. paths_needed: about
     how many would decide.
     """
@@ -69,6 +71,7 @@ def rows(result: ZeroLossResult) -> list[dict[str, Any]]:
         table += regression_rows(data)
     for each in result.paths:
         table += _path_rows(each, z)
+    table += network_rows(result.network, result.study.confidence, judging)
     return [dict.fromkeys(ROW, "") | row for row in table]
 
 
@@ -198,7 +201,9 @@ def finding(result: ZeroLossResult) -> str:
         f"{real.attrs['task']} ({real.attrs['rows']} rows, {real.sizes['feature']} features) they are "
         f"{order}{tail}; over {paired.size} random subsets of the rows the interpolator that label noise prefers "
         f"exceeds that of Dropout by {excess} in test error. Of {wrong} limits of other mechanisms there, tried "
-        f"against each measured one, {refused} are rejected. Of {sum(counts.values())} predictions: {said}."
+        f"against each measured one, {refused} are rejected. "
+        f"{network_finding(result.network, result.study.confidence, result.study.tolerance)} "
+        f"Of {sum(counts.values())} predictions: {said}."
     )
 
 
@@ -210,4 +215,12 @@ def text(result: ZeroLossResult) -> str:
     for data in result.regressions:
         grids = [grid.text() for grid in (trial_grid(data), matrix_grid(data), regression_grid(data))]
         parts += [wrapped(data.attrs["preparation"]), *grids, *map(wrapped, [*trial_notes(data), matrix_reading(data)])]
-    return "\n\n".join([*parts, subsets_grid(result).text(), wrapped(finding(result))])
+    parts.append(subsets_grid(result).text())
+    return "\n\n".join([*parts, *network_text(result), wrapped(finding(result))])
+
+
+def network_text(result: ZeroLossResult) -> list[str]:
+    """Tables and sentences of the two-layer network."""
+    data, confidence, tolerance = result.network, result.study.confidence, result.study.tolerance
+    grid, reading = network_grid(data, confidence, tolerance), network_reading(data, confidence)
+    return [wrapped(data.attrs["preparation"]), grid.text(), wrapped(reading)]
