@@ -18,6 +18,7 @@ project = "sgdlimits"
 author = "the authors of sgdlimits"
 version = release = sgdlimits.__version__
 language = "en"
+smartquotes = False  # "names" are to be copied
 
 extensions = [
     "myst_parser",
@@ -28,6 +29,7 @@ extensions = [
     "api_pages",
     "docstrings",
     "mathml",
+    "notebook_pages",
 ]
 exclude_patterns = ["_extensions", "inventories"]
 

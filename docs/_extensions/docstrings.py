@@ -10,6 +10,7 @@ from typing import Any
 import api_pages
 import inventories
 
+COLON = "\ue000"  # stands for a colon while napoleon reads
 SHOWN = {"tour": "README.md", "contributing": "CONTRIBUTING.md"}
 OTHER = re.compile(r"(?<![\w.`])((?:numpy|scipy|xarray)\.[A-Za-z_][\w.]*\w)")
 
@@ -73,6 +74,13 @@ def plain_text(app: Any, what: str, name: str, thing: Any, options: Any, lines: 
             lines[place] = f"~{full}" if raised else f":py:obj:`{line.strip()} <{full}>`"
         else:
             lines[place] = line_of(line)
+    if lines and what in ("property", "attribute"):  # napoleon takes what stands before a colon for a type
+        lines[0] = lines[0].replace(": ", COLON)
+
+
+def colons_again(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """After napoleon."""
+    lines[:] = [line.replace(COLON, ": ") for line in lines]
 
 
 def shown(app: Any, page: str, source: list[str]) -> None:
@@ -86,5 +94,6 @@ def shown(app: Any, page: str, source: list[str]) -> None:
 
 def setup(app: Any) -> dict[str, Any]:
     app.connect("autodoc-process-docstring", plain_text, priority=400)
+    app.connect("autodoc-process-docstring", colons_again, priority=600)
     app.connect("source-read", shown)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
