@@ -77,9 +77,9 @@ def network_task(table: Table, rows: int, seed: int) -> Task:
     names = tuple(np.array(table.columns)[varying].tolist())
     preparation = (
         f"{rows} of {count} rows of {table.name} (target: {table.target}), drawn at random (seed {seed}), the "
-        f"other {count - rows} for the test; {len(names)} columns, standardised and cut off at {FARTHEST:g} standard deviations; target "
-        "standardised too. Means and standard deviations are those of the training rows, so that a test error of about "
-        "1 is that of predicting the mean."
+        f"other {count - rows} for the test; {len(names)} columns, standardised and cut off at {FARTHEST:g} standard "
+        "deviations; target standardised too. Means and standard deviations are those of the training rows, so that a "
+        "test error of about 1 is that of predicting the mean."
     )
     sides = features[training], labels[training], features[test], labels[test]
     return Task(table.name, *sides, None, names, preparation)
