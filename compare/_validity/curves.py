@@ -229,19 +229,18 @@ class Cell:
         return noise > TOLD * float(own.found[0])
 
     def _side(self, process: Any, steps: int, exact: bool = False) -> Side:
-        at = places(steps)
-        reduced = None if exact else self._reduced(process)
+        at, reduced = places(steps), self._reduced(process, exact)
         if reduced is not None:
             return Side(reduced, reduced(at), reduced.error(at), reduced)
         made = curve(process, self.x0, steps)
         return Side(made, made(at))
 
-    def _reduced(self, process: Any) -> ReducedCurve | None:
+    def _reduced(self, process: Any, whole: bool = False) -> ReducedCurve | None:
         """By the space of the cell, where there is one; what noise makes is too small a part for it."""
         if not self._reductions:
             other = self.scale == "noise" or not hasattr(process, "problem")
             self._reductions.append(None if other else Reduction.of(process.problem, self.x0, self.horizon.length))
-        return None if self._reductions[0] is None else self._reductions[0].curve(process)
+        return None if self._reductions[0] is None else self._reductions[0].curve(process, whole)
 
     def term(self, label: str, step_size: float, step: int) -> str:
         """The term of the error budget that is the largest at a step; "" where there is no budget."""

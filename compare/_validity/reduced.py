@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from sgdlimits.problems.least_squares import LeastSquares
 from ..capabilities import risk_floor
 
 UNLIKE = 1e-11  # of the largest eigenvalue, below which the smallest lies, for a whole space
+LARGEST_WHOLE = 1300  # numbers of a whole space that is made besides, for curves that a small one does not settle
 WHOLE_BELOW = 1e-4  # the same, from which on a space grows so large that the whole is cheaper
 
 
@@ -30,10 +32,12 @@ class Reduction:
     ----------
     problem : LeastSquares
     risk : ReducedRisk
+    make : function of whether the space is whole, to such a space
     """
 
     problem: LeastSquares
     risk: ReducedRisk
+    make: Callable[[bool], ReducedRisk]
 
     @classmethod
     def of(cls, problem: Any, x0: Any, length: float) -> Reduction | None:
@@ -56,14 +60,24 @@ class Reduction:
         mean, covariance = initial_moments(x0, problem.dimension)
         modes, vectors = problem.to_modes(mean)[:r], problem.eigenvectors[:, :r]
         above = problem.risk_at_minimiser - (risk_floor(problem) or 0.0)
-        return cls(problem, ReducedRisk(
-            problem.range_modes, problem.residuals_at_minimiser, k, modes,
+        made = partial(
+            ReducedRisk, problem.range_modes, problem.residuals_at_minimiser, k, modes,
             vectors.T @ covariance @ vectors + np.outer(modes, modes), Functional(above, problem.risk_slope[:r], h),
-            length, whole,
-        ))  # fmt: skip
+            length,
+        )  # fmt: skip
+        return cls(problem, made(whole), made)
 
-    def curve(self, process: Any) -> ReducedCurve | None:
+    @cached_property
+    def whole(self) -> ReducedRisk | None:
+        """The space of all quadratic functions, where a few eigenproblems of its size take seconds."""
+        r = self.problem.rank
+        return self.risk if self.risk.whole else self.make(True) if r * (r + 1) // 2 <= LARGEST_WHOLE else None
+
+    def curve(self, process: Any, whole: bool = False) -> ReducedCurve | None:
         """Excess of the expected risk by the space as it is; None where other moments close, or other equations do."""
+        risk = self.whole if whole else self.risk
+        if risk is None:
+            return None
         if process.problem is not self.problem or isinstance(process.step_size, StepSizes):
             return None
         made: Any = getattr(process, "second_moments", None)
@@ -72,7 +86,7 @@ class Reduction:
         equations = made.equations
         if made.increments != 1 or not isinstance(equations.noise, SampledNoise):
             return None
-        return self.risk.curve(equations) if equations.spectral else None
+        return risk.curve(equations) if equations.spectral else None
 
     def grow(self, curves: Sequence[ReducedCurve | None], last: int) -> bool:
         """By what these leave over; whether it did."""
