@@ -13,6 +13,7 @@ import numpy as np
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.exact.compiling import compiled
 
+from .row_products import move_and_product, row_product
 from .rules import Adam, AdamW, HeavyBall, Nesterov, Plain, Rule
 
 OTHER, PLAIN, MOMENTUM, AHEAD, ADAM = range(5)  # which loop takes a rule
@@ -45,16 +46,23 @@ def _square(x, p):
     return total
 
 
-@compiled(**FUSED)
-def follow_plain(x, p, rows, targets, chosen, errors, keep, scale, overflow, first, watch):
-    """Steps x <- keep x + scale (row.x - target - error) row of path p, row after row; the step of an overflow."""
-    for k in range(chosen.size):
-        i = chosen[k]
-        coefficient = scale * (_product(rows, i, x, p) - targets[i] - errors[k])
-        for j in range(x.shape[1]):
-            x[p, j] = keep * x[p, j] + coefficient * rows[i, j]
-        if watch and overflow[p] < 0 and too_large(_square(x, p)):
-            overflow[p] = first + k + 1
+@compiled
+def follow_plain(x, p, rows, targets, chosen, errors, steps, keep, scale, overflow, first, watch):
+    """Steps x <- keep x + scale (row.x - target - error) row, row after row; the step of an overflow.
+
+    Of paths p and p + 1 side by side, so that one's sums do not wait for the other's: `chosen` and `errors` are (2,
+    steps at least). The product with the next row is taken while the path moves.
+    """
+    last = steps - 1
+    product, other = row_product(rows, chosen[0, 0], x, p), row_product(rows, chosen[1, 0], x, p + 1)
+    for k in range(steps):
+        i, j, ahead = chosen[0, k], chosen[1, k], min(k + 1, last)
+        pull, tug = scale * (product - targets[i] - errors[0, k]), scale * (other - targets[j] - errors[1, k])
+        product = move_and_product(x, p, keep, pull, rows, i, chosen[0, ahead])
+        other = move_and_product(x, p + 1, keep, tug, rows, j, chosen[1, ahead])
+        for q in range(p, p + 2 if watch else p):
+            if overflow[q] < 0 and too_large(_square(x, q)):
+                overflow[q] = first + k + 1
 
 
 @compiled(**FUSED)
