@@ -162,19 +162,18 @@ def _minibatch(
                             path_rows[side, step - start] = bounded(word, samples)
                         errors[side, step - start] = label_noise * eps[step - start, lane]
                     taken, off = path_rows[side, : end - start], errors[side]
-                    if plain:
-                        if side:
-                            keep = 1.0 - step_size * ridge
-                            follow_plain(
-                                x, p - 1, rows, targets, path_rows, errors, end - start, keep, scale, overflow, start,
-                                watch,
-                            )  # fmt: skip
-                    elif form == MOMENTUM or ahead:
+                    if plain and side:
+                        keep = 1.0 - step_size * ridge
+                        follow_plain(
+                            x, p - 1, rows, targets, path_rows, errors, end - start, keep, scale, overflow, start,
+                            watch,
+                        )  # fmt: skip
+                    elif (form == MOMENTUM or ahead) and side:
                         follow_momentum(
-                            x, slots, p, rows, targets, taken, off, ridge, step_size, settings[0], ahead, overflow,
-                            start, watch,
-                        )
-                    else:
+                            x, slots, p - 1, rows, targets, path_rows, errors, end - start, ridge, step_size,
+                            settings[0], ahead, overflow, start, watch,
+                        )  # fmt: skip
+                    elif form == ADAM:
                         follow_adam(
                             x, slots, p, rows, targets, taken, off, ridge, step_size, settings, lengths, roots,
                             overflow, start, watch,

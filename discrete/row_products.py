@@ -94,3 +94,33 @@ def move_and_product(typing_context, x, p, keep, coefficient, rows, i, ahead):
 
     signature = types.float64(x, types.int64, types.float64, types.float64, rows, types.int64, types.int64)
     return signature, generate
+
+
+@intrinsic
+def push_and_product(typing_context, x, slots, p, ridge, residual, momentum, of_gradient, of_slot, rows, i, ahead):
+    """The same with momentum: g = ridge x_p + residual rows_i, the slot v <- momentum v + g, and x_p moves by
+    of_gradient g + of_slot v; `slots` is (P, 1, d)."""
+
+    def generate(context, builder, signature, arguments):
+        path, length = _row(context, builder, signature.args[0], arguments[0], arguments[2])
+        kept = builder.gep(
+            context.make_array(signature.args[1])(context, builder, arguments[1]).data,
+            [builder.mul(arguments[2], length)],
+        )
+        row, _ = _row(context, builder, signature.args[8], arguments[8], arguments[9])
+        upcoming, _ = _row(context, builder, signature.args[8], arguments[8], arguments[10])
+
+        def term(place, width, total):
+            ridge, residual, momentum, of_gradient, of_slot = (filled(builder, each, width) for each in arguments[3:8])
+            here = load(builder, path, place, width)
+            g = (ridge * here).plus_product(residual, load(builder, row, place, width))
+            v = g.plus_product(momentum, load(builder, kept, place, width))
+            store(kept, place, v)
+            moved = here.plus_product(of_gradient, g).plus_product(of_slot, v)
+            store(path, place, moved)
+            return _add_product(total, load(builder, upcoming, place, width), moved)
+
+        return _summed(builder, length, term)
+
+    numbers = [types.float64] * 5
+    return types.float64(x, slots, types.int64, *numbers, rows, types.int64, types.int64), generate

@@ -13,7 +13,7 @@ import numpy as np
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.exact.compiling import compiled
 
-from .row_products import move_and_product, row_product
+from .row_products import move_and_product, push_and_product, row_product
 from .rules import Adam, AdamW, HeavyBall, Nesterov, Plain, Rule
 
 OTHER, PLAIN, MOMENTUM, AHEAD, ADAM = range(5)  # which loop takes a rule
@@ -28,14 +28,6 @@ def form_of(rule: Rule) -> int:
     if isinstance(rule, (HeavyBall, Nesterov)):
         return MOMENTUM if isinstance(rule, HeavyBall) else AHEAD
     return ADAM if isinstance(rule, (Adam, AdamW)) and not rule.amsgrad else OTHER
-
-
-@compiled(**FUSED)
-def _product(rows, i, x, p):
-    total = 0.0
-    for j in range(x.shape[1]):
-        total += rows[i, j] * x[p, j]
-    return total
 
 
 @compiled(**FUSED)
@@ -65,25 +57,25 @@ def follow_plain(x, p, rows, targets, chosen, errors, steps, keep, scale, overfl
                 overflow[q] = first + k + 1
 
 
-@compiled(**FUSED)
-def follow_momentum(x, slots, p, rows, targets, chosen, errors, ridge, size, momentum, ahead, overflow, first, watch):
+@compiled
+def follow_momentum(
+    x, slots, p, rows, targets, chosen, errors, steps, ridge, size, momentum, ahead, overflow, first, watch
+):  # fmt: skip
     """The same with momentum; `ahead`: of Nesterov."""
-    for k in range(chosen.size):
-        i = chosen[k]
-        residual = _product(rows, i, x, p) - targets[i] - errors[k]
-        if ahead:
-            for j in range(x.shape[1]):
-                g = ridge * x[p, j] + residual * rows[i, j]
-                v = momentum * slots[p, 0, j] + g
-                slots[p, 0, j] = v
-                x[p, j] -= size * (g + momentum * v)
-        else:
-            for j in range(x.shape[1]):
-                v = momentum * slots[p, 0, j] + (ridge * x[p, j] + residual * rows[i, j])
-                slots[p, 0, j] = v
-                x[p, j] -= size * v
-        if watch and overflow[p] < 0 and too_large(_square(x, p)):
-            overflow[p] = first + k + 1
+    of_gradient, of_slot, last = -size if ahead else 0.0, -size * momentum if ahead else -size, steps - 1
+    product, other = row_product(rows, chosen[0, 0], x, p), row_product(rows, chosen[1, 0], x, p + 1)
+    for k in range(steps):
+        i, j, following = chosen[0, k], chosen[1, k], min(k + 1, last)
+        pull, tug = product - targets[i] - errors[0, k], other - targets[j] - errors[1, k]
+        product = push_and_product(
+            x, slots, p, ridge, pull, momentum, of_gradient, of_slot, rows, i, chosen[0, following]
+        )
+        other = push_and_product(
+            x, slots, p + 1, ridge, tug, momentum, of_gradient, of_slot, rows, j, chosen[1, following]
+        )
+        for q in range(p, p + 2 if watch else p):
+            if overflow[q] < 0 and too_large(_square(x, q)):
+                overflow[q] = first + k + 1
 
 
 @compiled(**FUSED)
@@ -96,7 +88,7 @@ def follow_adam(
     pulled = ridge if decoupled else ridge + decay
     for k in range(chosen.size):
         i, length, root = chosen[k], lengths[k], roots[k]
-        residual = _product(rows, i, x, p) - targets[i] - errors[k]
+        residual = row_product(rows, i, x, p) - targets[i] - errors[k]
         for j in range(x.shape[1]):
             g = pulled * x[p, j] + residual * rows[i, j]
             m = slots[p, 0, j] + (1.0 - b1) * (g - slots[p, 0, j])
