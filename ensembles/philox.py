@@ -67,7 +67,7 @@ def block_writer(values_of: Callable[..., Sequence[Lanes]]) -> Any:
     returns rows, which go to the flat array `out` from number `place` on. `high` is purpose * 2^24 + path div 2^32.
     """
 
-    def write(typing_context, out, place, block, path, high, seed):  # type: ignore[no-untyped-def]
+    def write(typing_context, out, place, block, path, high, seed):
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
             number, block, path, high, seed = arguments[1:]
