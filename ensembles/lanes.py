@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 I32, I64, F32, F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
-_ROUNDED = {F32: np.float32, F64: np.float64}
+_ROUNDED: dict[Any, Any] = {F32: np.float32, F64: np.float64}
 _LLVM = {types.uint32: I32, types.uint64: I64, types.float32: F32, types.float64: F64}
 
 

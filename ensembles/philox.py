@@ -75,10 +75,12 @@ def block_writer(values_of: Callable[..., Sequence[Lanes]]) -> Any:
             key_0, key_1 = builder.trunc(seed, I32), builder.trunc(builder.lshr(seed, shift), I32)
             counter = [builder.and_(block, low), builder.lshr(block, shift), builder.and_(path, low), high]
             x0, x1, x2, x3 = (filled(builder, word, PACK) for word in counter)
-            keys = [
-                tuple(filled(builder, builder.zext(key.value, I64), PACK) for key in pair)
-                for pair in _keys(Lanes(builder, key_0), Lanes(builder, key_1))
-            ]
+
+            def spread(key: Lanes) -> Lanes:
+                return filled(builder, builder.zext(key.value, I64), PACK)
+
+            pairs = _keys(Lanes(builder, key_0), Lanes(builder, key_1))
+            keys = [(spread(first), spread(second)) for first, second in pairs]
             rows = values_of(*_words(x0, x1, x2 + numbered(builder, I64, PACK), x3, keys))
             for row, values in enumerate(rows):
                 store(data, builder.add(number, ir.Constant(I64, row * PACK)), values)
