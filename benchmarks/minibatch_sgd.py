@@ -52,7 +52,7 @@ def rows_read(sgd: SGD, steps: int, paths: int) -> Callable[[], object]:
     drawn = np.random.Generator(np.random.SFC64(0)).integers(0, len(features), 1 << 16)
 
     @numba.njit(fastmath=True)
-    def read(rows, drawn, count):  # type: ignore[no-untyped-def]
+    def read(rows, drawn, count):
         total = 0.0
         for k in range(count):
             i = drawn[k & (drawn.size - 1)]

@@ -16,12 +16,12 @@ def compiled_by_the_user(process: HomogenizedSGD, x0: np.ndarray, steps: int, pa
     pull = factor - 1
 
     @numba.njit
-    def drift(t, z, out):  # type: ignore[no-untyped-def]
+    def drift(t, z, out):
         for i in range(z.size):
             out[i] = pull[i] * z[i]
 
     @numba.njit
-    def diffusion(t, z, out):  # type: ignore[no-untyped-def]
+    def diffusion(t, z, out):
         for i in range(z.size):
             out[i] = noise[i] * (1.0 + 0.1 * z[i])
 

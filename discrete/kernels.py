@@ -129,7 +129,7 @@ def _minibatch(
     eps = np.zeros((tile * batch_size, PACK))
     identity = np.arange(samples).reshape(1, -1)
     chosen, residuals = np.empty(batch_size, np.int64), np.empty(batch_size)
-    path_rows, errors = np.empty(tile, np.int64), np.empty(tile)
+    path_rows, errors = np.empty((2, tile), np.int64), np.empty((2, tile))  # of two paths that go side by side
     lengths, roots = np.empty(tile), np.empty(tile)
     gradient, saved, saved_slots = np.empty((1, d)), np.empty((PACK, d)), np.empty((PACK, slots.shape[1], d))
     step_size = step_sizes[0]
@@ -152,26 +152,30 @@ def _minibatch(
             watch = False
             while True:
                 for lane in range(PACK if single else 0):
-                    p = pack * PACK + lane
+                    p, side = pack * PACK + lane, lane & 1
                     for step in range(start, end):
                         if sampling == 2:
                             _renew(orders, epochs, p, step // per_epoch, seed, number + lane)
-                            path_rows[step - start] = orders[p, step % per_epoch]
+                            path_rows[side, step - start] = orders[p, step % per_epoch]
                         else:
-                            path_rows[step - start] = bounded(tile_word64(tile_words, step - 2 * block, lane), samples)
-                        errors[step - start] = label_noise * eps[step - start, lane]
-                    taken = path_rows[: end - start]
-                    if plain:
+                            word = tile_word64(tile_words, step - 2 * block, lane)
+                            path_rows[side, step - start] = bounded(word, samples)
+                        errors[side, step - start] = label_noise * eps[step - start, lane]
+                    taken, off = path_rows[side, : end - start], errors[side]
+                    if plain and side:
                         keep = 1.0 - step_size * ridge
-                        follow_plain(x, p, rows, targets, taken, errors, keep, scale, overflow, start, watch)
-                    elif form == MOMENTUM or ahead:
+                        follow_plain(
+                            x, p - 1, rows, targets, path_rows, errors, end - start, keep, scale, overflow, start,
+                            watch,
+                        )  # fmt: skip
+                    elif (form == MOMENTUM or ahead) and side:
                         follow_momentum(
-                            x, slots, p, rows, targets, taken, errors, ridge, step_size, settings[0], ahead, overflow,
-                            start, watch,
-                        )
-                    else:
+                            x, slots, p - 1, rows, targets, path_rows, errors, end - start, ridge, step_size,
+                            settings[0], ahead, overflow, start, watch,
+                        )  # fmt: skip
+                    elif form == ADAM:
                         follow_adam(
-                            x, slots, p, rows, targets, taken, errors, ridge, step_size, settings, lengths, roots,
+                            x, slots, p, rows, targets, taken, off, ridge, step_size, settings, lengths, roots,
                             overflow, start, watch,
                         )
                 # Paths inside, steps outside: the processor overlaps the independent dot products.

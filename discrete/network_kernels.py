@@ -139,7 +139,7 @@ def network_descent(
                 x[base + lane, j] = w[j * PACK + lane]
 
 
-def network_arguments(plan: Plan, model: ShallowNetwork) -> tuple[Any, ...]:
+def network_arguments(plan: Plan, model: Any) -> tuple[Any, ...]:
     """The kind for `network_descent`, then its arguments slots to weight."""
     features, targets, weight = model.kernel_data
     return _KINDS[model.activation], np.zeros((plan.size, PACK)), plan.slots["labels"][0], features, targets, weight[0]

@@ -13,6 +13,7 @@ import numpy as np
 from sgdlimits.ensembles.limits import too_large
 from sgdlimits.exact.compiling import compiled
 
+from .row_products import move_and_product, push_and_product, row_product
 from .rules import Adam, AdamW, HeavyBall, Nesterov, Plain, Rule
 
 OTHER, PLAIN, MOMENTUM, AHEAD, ADAM = range(5)  # which loop takes a rule
@@ -30,14 +31,6 @@ def form_of(rule: Rule) -> int:
 
 
 @compiled(**FUSED)
-def _product(rows, i, x, p):
-    total = 0.0
-    for j in range(x.shape[1]):
-        total += rows[i, j] * x[p, j]
-    return total
-
-
-@compiled(**FUSED)
 def _square(x, p):
     total = 0.0
     for j in range(x.shape[1]):
@@ -45,37 +38,44 @@ def _square(x, p):
     return total
 
 
-@compiled(**FUSED)
-def follow_plain(x, p, rows, targets, chosen, errors, keep, scale, overflow, first, watch):
-    """Steps x <- keep x + scale (row.x - target - error) row of path p, row after row; the step of an overflow."""
-    for k in range(chosen.size):
-        i = chosen[k]
-        coefficient = scale * (_product(rows, i, x, p) - targets[i] - errors[k])
-        for j in range(x.shape[1]):
-            x[p, j] = keep * x[p, j] + coefficient * rows[i, j]
-        if watch and overflow[p] < 0 and too_large(_square(x, p)):
-            overflow[p] = first + k + 1
+@compiled
+def follow_plain(x, p, rows, targets, chosen, errors, steps, keep, scale, overflow, first, watch):
+    """Steps x <- keep x + scale (row.x - target - error) row, row after row; the step of an overflow.
+
+    Of paths p and p + 1 side by side, so that one's sums do not wait for the other's: `chosen` and `errors` are (2,
+    steps at least). The product with the next row is taken while the path moves.
+    """
+    last = steps - 1
+    product, other = row_product(rows, chosen[0, 0], x, p), row_product(rows, chosen[1, 0], x, p + 1)
+    for k in range(steps):
+        i, j, ahead = chosen[0, k], chosen[1, k], min(k + 1, last)
+        pull, tug = scale * (product - targets[i] - errors[0, k]), scale * (other - targets[j] - errors[1, k])
+        product = move_and_product(x, p, keep, pull, rows, i, chosen[0, ahead])
+        other = move_and_product(x, p + 1, keep, tug, rows, j, chosen[1, ahead])
+        for q in range(p, p + 2 if watch else p):
+            if overflow[q] < 0 and too_large(_square(x, q)):
+                overflow[q] = first + k + 1
 
 
-@compiled(**FUSED)
-def follow_momentum(x, slots, p, rows, targets, chosen, errors, ridge, size, momentum, ahead, overflow, first, watch):
+@compiled
+def follow_momentum(
+    x, slots, p, rows, targets, chosen, errors, steps, ridge, size, momentum, ahead, overflow, first, watch
+):  # fmt: skip
     """The same with momentum; `ahead`: of Nesterov."""
-    for k in range(chosen.size):
-        i = chosen[k]
-        residual = _product(rows, i, x, p) - targets[i] - errors[k]
-        if ahead:
-            for j in range(x.shape[1]):
-                g = ridge * x[p, j] + residual * rows[i, j]
-                v = momentum * slots[p, 0, j] + g
-                slots[p, 0, j] = v
-                x[p, j] -= size * (g + momentum * v)
-        else:
-            for j in range(x.shape[1]):
-                v = momentum * slots[p, 0, j] + (ridge * x[p, j] + residual * rows[i, j])
-                slots[p, 0, j] = v
-                x[p, j] -= size * v
-        if watch and overflow[p] < 0 and too_large(_square(x, p)):
-            overflow[p] = first + k + 1
+    of_gradient, of_slot, last = -size if ahead else 0.0, -size * momentum if ahead else -size, steps - 1
+    product, other = row_product(rows, chosen[0, 0], x, p), row_product(rows, chosen[1, 0], x, p + 1)
+    for k in range(steps):
+        i, j, following = chosen[0, k], chosen[1, k], min(k + 1, last)
+        pull, tug = product - targets[i] - errors[0, k], other - targets[j] - errors[1, k]
+        product = push_and_product(
+            x, slots, p, ridge, pull, momentum, of_gradient, of_slot, rows, i, chosen[0, following]
+        )
+        other = push_and_product(
+            x, slots, p + 1, ridge, tug, momentum, of_gradient, of_slot, rows, j, chosen[1, following]
+        )
+        for q in range(p, p + 2 if watch else p):
+            if overflow[q] < 0 and too_large(_square(x, q)):
+                overflow[q] = first + k + 1
 
 
 @compiled(**FUSED)
@@ -88,7 +88,7 @@ def follow_adam(
     pulled = ridge if decoupled else ridge + decay
     for k in range(chosen.size):
         i, length, root = chosen[k], lengths[k], roots[k]
-        residual = _product(rows, i, x, p) - targets[i] - errors[k]
+        residual = row_product(rows, i, x, p) - targets[i] - errors[k]
         for j in range(x.shape[1]):
             g = pulled * x[p, j] + residual * rows[i, j]
             m = slots[p, 0, j] + (1.0 - b1) * (g - slots[p, 0, j])

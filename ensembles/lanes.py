@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 I32, I64, F32, F64 = ir.IntType(32), ir.IntType(64), ir.FloatType(), ir.DoubleType()
-_ROUNDED = {F32: np.float32, F64: np.float64}
+_ROUNDED: dict[Any, Any] = {F32: np.float32, F64: np.float64}
 _LLVM = {types.uint32: I32, types.uint64: I64, types.float32: F32, types.float64: F64}
 
 
@@ -116,13 +116,21 @@ class Lanes:
         convert = self.builder.fpext if self.element == F32 else self.builder.sitofp
         return Lanes(self.builder, convert(self.value, self._like(F64)))
 
-    def root(self) -> Lanes:
-        """Square root."""
+    def _call(self, name: str, *values: Any) -> Lanes:
         kind = self.value.type
         length = f"v{kind.count}" if isinstance(kind, ir.VectorType) else ""
-        name = f"llvm.sqrt.{length}f{32 if self.element == F32 else 64}"
-        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(kind, [kind]), name)
-        return Lanes(self.builder, self.builder.call(function, [self.value]))
+        full = f"llvm.{name}.{length}f{32 if self.element == F32 else 64}"
+        signature = ir.FunctionType(kind, [kind] * len(values))
+        function = cgutils.get_or_insert_function(self.builder.module, signature, full)
+        return Lanes(self.builder, self.builder.call(function, values))
+
+    def root(self) -> Lanes:
+        """Square root."""
+        return self._call("sqrt", self.value)
+
+    def plus_product(self, a: Lanes, b: Lanes) -> Lanes:
+        """This plus a b, rounded once where the processor can: bits then differ between processors."""
+        return self._call("fmuladd", a.value, b.value, self.value)
 
 
 def filled(builder: Any, value: Any, count: int) -> Lanes:

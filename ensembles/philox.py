@@ -67,7 +67,7 @@ def block_writer(values_of: Callable[..., Sequence[Lanes]]) -> Any:
     returns rows, which go to the flat array `out` from number `place` on. `high` is purpose * 2^24 + path div 2^32.
     """
 
-    def write(typing_context, out, place, block, path, high, seed):  # type: ignore[no-untyped-def]
+    def write(typing_context, out, place, block, path, high, seed):
         def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
             data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
             number, block, path, high, seed = arguments[1:]
@@ -75,10 +75,12 @@ def block_writer(values_of: Callable[..., Sequence[Lanes]]) -> Any:
             key_0, key_1 = builder.trunc(seed, I32), builder.trunc(builder.lshr(seed, shift), I32)
             counter = [builder.and_(block, low), builder.lshr(block, shift), builder.and_(path, low), high]
             x0, x1, x2, x3 = (filled(builder, word, PACK) for word in counter)
-            keys = [
-                tuple(filled(builder, builder.zext(key.value, I64), PACK) for key in pair)
-                for pair in _keys(Lanes(builder, key_0), Lanes(builder, key_1))
-            ]
+
+            def spread(key: Lanes) -> Lanes:
+                return filled(builder, builder.zext(key.value, I64), PACK)
+
+            pairs = _keys(Lanes(builder, key_0), Lanes(builder, key_1))
+            keys = [(spread(first), spread(second)) for first, second in pairs]
             rows = values_of(*_words(x0, x1, x2 + numbered(builder, I64, PACK), x3, keys))
             for row, values in enumerate(rows):
                 store(data, builder.add(number, ir.Constant(I64, row * PACK)), values)
