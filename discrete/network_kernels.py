@@ -19,12 +19,13 @@ from .noisy_kernels import OFFSET, OWN_SLOTS, SIZE, SPAN, TILE, Plan, fill_tile
 from .pair_kernels import combine_pack
 
 TANH, SIGMOID = range(2)
+MOST_WEIGHTS = 400  # past some 500 a pack leaves the nearest cache, and loops over hidden units are faster
 _KINDS = {"tanh": TANH, "sigmoid": SIGMOID}
 
 
 def fits(model: Any, plan: Plan) -> bool:
-    """Whether `network_descent` knows the activation, and the noise is in the labels alone."""
-    if not isinstance(model, ShallowNetwork) or model.activation not in _KINDS:
+    """Whether `network_descent` knows the activation, the noise is in the labels alone, and a pack is quick."""
+    if not isinstance(model, ShallowNetwork) or model.activation not in _KINDS or model.dimension > MOST_WEIGHTS:
         return False
     drawn = {slot for slot in plan.slots if slot not in OWN_SLOTS}
     return drawn == {"labels"} and not plan.batch_size and not plan.carrying and _labels_only(plan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -112,7 +112,7 @@ def mechanisms(model: Any, origin: np.ndarray, frame: Any, disturbance: float) -
     """
     from sgdlimits.problems import noise
 
-    kinds = {
+    kinds: dict[str, Callable[[float], Any]] = {
         "label noise": noise.LabelNoise, "weight noise": noise.WeightNoise, "Dropout": noise.Dropout,
         "DropConnect": noise.DropConnect, "input noise": noise.InputNoise,
     }  # fmt: skip
