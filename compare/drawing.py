@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Drawing = tuple[str, str, Callable[[], "Figure"]]  # file name without ending, caption, what gives the figure
+THREADED = {"jax", "torch", "tensorflow", "dask.distributed"}  # libraries that keep threads of their own
 _held: Sequence[Drawing] = ()  # in a copy: what the first process had
 
 
@@ -65,7 +66,7 @@ def first_line(error: Exception) -> str:
 
 def _can_copy() -> bool:
     """Whether a fork is safe: other threads could hold locks that nobody in the copy gives back."""
-    return sys.platform == "linux" and threading.active_count() == 1
+    return sys.platform == "linux" and threading.active_count() == 1 and not THREADED & set(sys.modules)
 
 
 def _side_by_side(

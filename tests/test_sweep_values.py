@@ -111,7 +111,7 @@ def test_what_is_no_text_is_refused_and_another_study_has_its_own_settings():
     with pytest.raises(InvalidInput, match="must be a text"):
         swept_values(STUDY, 3)
     assert swept_values(find_study("zero-loss"), "quick=true,false") == ("quick", [True, False])
-    with pytest.raises(InvalidInput, match="allowed: 'dataset', 'rows'"):
+    with pytest.raises(InvalidInput, match="allowed: 'data', 'target'"):
         swept_values(find_study("zero-loss"), "momentum=0,0.9")
 
 
