@@ -67,7 +67,8 @@ def draw_beside_a_killed_copy(monkeypatch):
 def test_copies_draw_what_this_process_draws(case):
     """Run the case where nothing else is loaded."""
     code = "import pytest, test_drawing\nwith pytest.MonkeyPatch.context() as patch: test_drawing.%s(patch)"
-    done = subprocess.run([sys.executable, "-c", code % case.__name__], cwd=Path(__file__).parent, capture_output=True, text=True)
+    command = [sys.executable, "-c", code % case.__name__]
+    done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
