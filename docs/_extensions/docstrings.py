@@ -1,5 +1,8 @@
-"""What the docstrings mean: plain text, with `names` and ``code``. Stars and bars stand for themselves, a name that has a
-page leads there, and so do names of numpy, scipy and xarray of which inventories/ knows the address."""
+"""What the docstrings mean: plain text, with `names` and ``code``.
+
+Stars and bars stand for themselves. A name that has a page leads there, and so do names of numpy, scipy and xarray of
+which inventories/ knows the address.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import inventories
 
 COLON = "\ue000"  # stands for a colon while napoleon reads
 SHOWN = {"tour": "README.md", "contributing": "CONTRIBUTING.md"}
+LINKS = {"docs/": "", "CONTRIBUTING.md": "contributing.md", "CITATION.cff": "../CITATION.cff"}
 OTHER = re.compile(r"(?<![\w.`])((?:numpy|scipy|xarray)\.[A-Za-z_][\w.]*\w)")
 
 
@@ -87,8 +91,8 @@ def shown(app: Any, page: str, source: list[str]) -> None:
     """Two pages are files of the folder above, with their links as they are seen from here."""
     if page in SHOWN:
         text = (api_pages.FOLDER.parent.parent / SHOWN[page]).read_text(encoding="utf-8")
-        for was, now in (("](docs/", "]("), ("](CONTRIBUTING.md", "](contributing.md"), ("](CITATION.cff", "](../CITATION.cff")):
-            text = text.replace(was, now)
+        for was, now in LINKS.items():
+            text = text.replace(f"]({was}", f"]({now}")
         source[0] = text
 
 

@@ -1,5 +1,7 @@
-"""Formulas as MathML, which browsers draw by themselves: no script, nothing fetched, and a formula that cannot be read is
-a warning with its page and line."""
+"""Formulas as MathML, which browsers draw by themselves: no script, and nothing is fetched.
+
+A formula that cannot be read is a warning with its page and line.
+"""
 
 from __future__ import annotations
 

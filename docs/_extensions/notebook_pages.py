@@ -1,4 +1,4 @@
-"""Tutorials: a page for each script of notebooks/, with what it printed and drew where `./run notebooks` has executed it.
+"""Tutorials: a page for each script of notebooks/, with what it printed and drew if `./run notebooks` has executed it.
 
 Building never executes anything. An executed notebook counts as long as its cells are those of the script.
 """
