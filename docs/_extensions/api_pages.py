@@ -48,6 +48,7 @@ MODULES = {
     "studies.scaling_laws": "Study: scaling laws",
     "ensembles": "Ensembles of paths",
     "ensembles.populations": "Populations",
+    "ensembles.results": "Datasets that are returned",
     "exact.output_distances": "Distances of outputs",
     "exact.errors": "Errors that are raised",
 }
