@@ -28,6 +28,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "api_pages",
     "docstrings",
+    "formulas",
     "mathml",
     "notebook_pages",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import api_pages
 import inventories
+from formulas import MENTION
 
 COLON = "\ue000"  # stands for a colon while napoleon reads
 SHOWN = {"tour": "README.md", "contributing": "CONTRIBUTING.md"}
@@ -58,7 +59,8 @@ def line_of(line: str) -> str:
     parts = re.split(r"(``.+?``|:[\w:]+:`[^`]+`|`[^`]+`)", line)
     for place, part in enumerate(parts):
         if place % 2 == 0:
-            parts[place] = OTHER.sub(other, re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part))
+            text = OTHER.sub(other, re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part))
+            parts[place] = MENTION.sub(lambda found: f"{found[0][:7]} :eq:`{found[1]}`", text)
         elif part.startswith("`") and not part.startswith("``"):
             parts[place] = linked(part[1:-1])
     return "".join(parts)
