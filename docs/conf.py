@@ -18,7 +18,7 @@ project = "sgdlimits"
 author = "the authors of sgdlimits"
 version = release = sgdlimits.__version__
 language = "en"
-smartquotes = False  # "names" are to be copied
+smartquotes_action = "D"  # dashes only: "names" are to be copied
 
 extensions = [
     "myst_parser",
