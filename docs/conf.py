@@ -18,6 +18,8 @@ project = "sgdlimits"
 author = "the authors of sgdlimits"
 version = release = sgdlimits.__version__
 language = "en"
+nitpicky = True
+nitpick_ignore_regex = [("py:exc", r"\w+")]  # what is raised may be Python's own
 smartquotes_action = "D"  # dashes only: "names" are to be copied
 
 extensions = [

@@ -113,7 +113,7 @@ def name_page(module: str, name: str, thing: Any) -> str:
         about = f".. py:data:: {name}\n\n   {escaped(first_sentence(thing))}\n"
         return f"{title(name)}.. currentmodule:: sgdlimits.{module}\n\n{about}"
     kind = "class" if inspect.isclass(thing) else "function"
-    members = "   :members:\n   :inherited-members: object\n   :show-inheritance:\n" if kind == "class" else ""
+    members = "   :members:\n   :inherited-members: object\n" if kind == "class" else ""
     return f"{title(name)}.. currentmodule:: sgdlimits.{module}\n\n.. auto{kind}:: {name}\n{members}"
 
 
