@@ -41,7 +41,7 @@ class HomogenizedSGD(WithEvenMoments, Diffusion):
     """dX = -eta grad f(X) dt + eta sqrt((2 L(X) + s^2) H / B) dW in step time: one step is one unit.
 
     L is the risk without the ridge, H its Hessian, eta the step size, B the batch size and s the label noise. In
-    the eigenbasis of H it costs O(d) a step. At every finite time all moments are finite.
+    the eigenbasis of H it costs O(d) a step. At every finite time all moments are finite. Formula hsgd-equation.
 
     Parameters
     ----------

@@ -52,7 +52,7 @@ def volterra_risk(
 
     The kernel is K(t) = (eta^2 / B) sum lambda_i^2 exp(-2 r_i t) with r_i = eta (lambda_i + ridge); label noise s
     adds s^2 / 2 to l under the integral. Exact at every dimension and sample size, and independent of the moment
-    equations that `moments` solves. Derived.
+    equations that `moments` solves. Derived; formula hsgd-risk.
 
     Parameters
     ----------
@@ -115,6 +115,6 @@ def volterra_risk(
 
 
 def _mass(strength: np.ndarray, rates: np.ndarray, discrete: bool) -> float:
-    """Integral or sum of the kernel over all time; inf where a mode does not decay."""
+    """Integral (formula hsgd-threshold) or sum of the kernel over all time; inf where a mode does not decay."""
     decay = rates * (2 - rates) if discrete else 2 * rates
     return float((strength / decay).sum()) if (decay > 0).all() else np.inf

@@ -18,7 +18,9 @@ project = "sgdlimits"
 author = "the authors of sgdlimits"
 version = release = sgdlimits.__version__
 language = "en"
-smartquotes = False  # "names" are to be copied
+nitpicky = True
+nitpick_ignore_regex = [("py:exc", r"\w+")]  # what is raised may be Python's own
+smartquotes_action = "D"  # dashes only: "names" are to be copied
 
 extensions = [
     "myst_parser",
@@ -28,6 +30,7 @@ extensions = [
     "sphinx.ext.viewcode",
     "api_pages",
     "docstrings",
+    "formulas",
     "mathml",
     "notebook_pages",
 ]

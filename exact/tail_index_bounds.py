@@ -16,6 +16,7 @@ Below the threshold F falls in kappa, F(kappa_1) >= 2, and the bracket is negati
 p > F(smallest kappa). Above it F rises, and both change sides: index >= F(smallest kappa), index <= F(kappa_1) < 2.
 Moreover u_1^T z is in convex order above a one-dimensional Pearson diffusion, because L is at least its least value
 along a coordinate and a linear drift preserves convexity: index <= eta^* = 1 + 2 B / (step_size kappa_1) everywhere.
+Both below the threshold: formula hsgd-tail-bounds.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
 """The table of methods is that of the classes, its page shows it, and every rule has a row."""
 
-import re
-from pathlib import Path
-
 from sgdlimits import discrete
 from sgdlimits.discrete import rules
 from sgdlimits.discrete.method_table import EXAMPLES, HEADS
+from tests.pages import ROOT, run_page
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "methods.md"
+PAGE = ROOT / "docs" / "methods.md"
 
 
 def test_every_rule_has_a_row_and_the_page_shows_the_table():
@@ -23,8 +21,7 @@ def test_every_rule_has_a_row_and_the_page_shows_the_table():
 
 def test_the_page_on_methods_runs(capsys):
     """Assert that its block prints laws, the part that decides a tail, and a closure with verdicts."""
-    for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
-        exec(compile(block, "methods.md", "exec"), {})
+    run_page(PAGE)
     printed = capsys.readouterr().out
     assert printed.count("StationaryLaw(") == 3 and "the additive part decides" in printed
     assert "never arrive" in printed and "differs: variance" in printed

@@ -1,27 +1,19 @@
 """The Python of the README and of the pages runs as it stands."""
 
-import re
 from pathlib import Path
 
 import matplotlib
 import pytest
 from tests.optional import optional
+from tests.pages import ROOT, blocks_of, run_page
 
-ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
-
-
-def blocks_of(page):
-    """Blocks that can be run anywhere; those marked no-run need a cluster."""
-    return re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_the_page_on_sweeps_runs(tmp_path, monkeypatch):
     """Assert that its grid is filled and kept, and its simulation cut into pieces."""
     monkeypatch.chdir(tmp_path)
-    names: dict = {}
-    for block in blocks_of(ROOT / "docs" / "sweeps.md"):
-        exec(compile(block, "sweeps.md", "exec"), names)
+    names = run_page(ROOT / "docs" / "sweeps.md")
     assert names["grid"].attrs["failed"] == 0 and len(list(Path("results/error-map/cells").iterdir())) == 40
     assert names["risks"].sizes["path"] == 2000
 
@@ -29,11 +21,8 @@ def test_the_page_on_sweeps_runs(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_page_on_tails_runs(capsys):
     """Assert that both refusals and indices are printed, and that claims name their sources."""
-    names: dict = {}
-    blocks = blocks_of(ROOT / "docs" / "tails.md")
-    assert len(blocks) >= 4
-    for block in blocks:
-        exec(compile(block, "tails.md", "exec"), names)
+    assert len(blocks_of(ROOT / "docs" / "tails.md")) >= 4
+    run_page(ROOT / "docs" / "tails.md")
     printed = capsys.readouterr().out
     assert "kesten1973" in printed and "covers" in printed and "populations" in printed
     assert "docs/tails.md" in README.read_text(encoding="utf-8")
@@ -42,8 +31,7 @@ def test_the_page_on_tails_runs(capsys):
 @pytest.mark.slow
 def test_the_page_on_networks_runs(capsys):
     """Assert tables of all four comparisons with verdicts, and that the README leads there."""
-    (block,) = blocks_of(ROOT / "docs" / "networks.md")
-    exec(compile(block, "networks.md", "exec"), {})
+    run_page(ROOT / "docs" / "networks.md")
     printed = capsys.readouterr().out
     for said in ("second layer, weights", "smallest singular value", "exponent 1", "Heavier tails generalise better:"):
         assert said in printed
@@ -52,8 +40,7 @@ def test_the_page_on_networks_runs(capsys):
 
 def test_the_page_on_finite_step_sizes_runs(capsys):
     """Assert the tables of methods, verdicts of both kinds, and that the README leads there."""
-    for block in blocks_of(ROOT / "docs" / "finite_step_size.md"):
-        exec(compile(block, "finite_step_size.md", "exec"), {})
+    run_page(ROOT / "docs" / "finite_step_size.md")
     printed = capsys.readouterr().out
     for said in ("Newton", "Posterior(", "they agree", "WeightDecay(", "verdict='holds'", "verdict='fails'"):
         assert said in printed
@@ -64,8 +51,7 @@ def test_the_page_on_finite_step_sizes_runs(capsys):
 def test_the_page_on_torch_modules_runs(capsys):
     """Assert a module in laws, in the golden path and on a set of zero loss, and that the README leads there."""
     optional("torch")
-    (block,) = blocks_of(ROOT / "docs" / "torch_modules.md")
-    exec(compile(block, "torch_modules.md", "exec"), {})
+    run_page(ROOT / "docs" / "torch_modules.md")
     printed = capsys.readouterr().out
     for said in ("modified equation, order 2 by euler", "SVAG, l=4", "Regime:"):
         assert said in printed
@@ -74,9 +60,7 @@ def test_the_page_on_torch_modules_runs(capsys):
 
 def test_the_page_on_scaling_laws_runs(capsys):
     """Assert exponents, powers and the hypothesis, and that the README leads there."""
-    names: dict = {}
-    for block in blocks_of(ROOT / "docs" / "scaling_laws.md"):
-        exec(compile(block, "scaling_laws.md", "exec"), names)
+    run_page(ROOT / "docs" / "scaling_laws.md")
     printed = capsys.readouterr().out
     for said in ("derived", "Continuous time", "spread of SGD", "Gaussian, lowest"):
         assert said in printed
@@ -85,9 +69,7 @@ def test_the_page_on_scaling_laws_runs(capsys):
 
 def test_the_page_on_the_golden_path_runs(capsys):
     """Assert that a task of one's own is judged."""
-    names: dict = {}
-    for block in blocks_of(ROOT / "docs" / "golden_path.md")[:-1]:
-        exec(compile(block, "golden_path.md", "exec"), names)
+    run_page(ROOT / "docs" / "golden_path.md", slice(-1))
     printed = capsys.readouterr().out
     for said in ("mine.csv, offline", "AdamW", "mine, offline", "F1", "Regime:"):
         assert said in printed
@@ -97,15 +79,22 @@ def test_the_page_on_the_golden_path_runs(capsys):
 def test_the_torch_module_on_the_page_on_the_golden_path_runs(capsys):
     """Assert that it is judged online, on samples that are met once."""
     optional("torch")
-    exec(compile(blocks_of(ROOT / "docs" / "golden_path.md")[-1], "golden_path.md", "exec"), {})
+    run_page(ROOT / "docs" / "golden_path.md", slice(-1, None))
     assert "images, online" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_the_page_on_validity_runs(capsys):
+    """Assert the table of ends, and that the README leads there."""
+    run_page(ROOT / "docs" / "validity.md")
+    assert "breaks first" in capsys.readouterr().out
+    assert "docs/validity.md" in README.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
 def test_the_page_on_exploration_runs(capsys):
     """Assert exact numbers beside measured ones on a landscape of one's own, and that the README leads there."""
-    (block,) = blocks_of(ROOT / "docs" / "exploration.md")
-    exec(compile(block, "exploration.md", "exec"), {})
+    run_page(ROOT / "docs" / "exploration.md")
     assert "covers" in capsys.readouterr().out
     assert "docs/exploration.md" in README.read_text(encoding="utf-8")
 
@@ -113,8 +102,7 @@ def test_the_page_on_exploration_runs(capsys):
 @pytest.mark.slow
 def test_the_page_on_escape_runs(capsys):
     """Assert that rates, the claim's verdict and where paths leave are printed."""
-    for block in blocks_of(ROOT / "docs" / "escape.md"):
-        exec(compile(block, "escape.md", "exec"), {})
+    run_page(ROOT / "docs" / "escape.md")
     printed = capsys.readouterr().out
     assert "transfer" in printed and "splitting" in printed and "fails" in printed and "not seen" in printed
     assert "docs/escape.md" in README.read_text(encoding="utf-8")
@@ -122,9 +110,7 @@ def test_the_page_on_escape_runs(capsys):
 
 def test_the_page_on_limits_runs(capsys):
     """Assert that orders are printed on a ladder of its own, exact and by Monte Carlo, and a law beside its limit."""
-    names: dict = {}
-    for block in blocks_of(ROOT / "docs" / "limits.md"):
-        exec(compile(block, "limits.md", "exec"), names)
+    run_page(ROOT / "docs" / "limits.md")
     printed = " ".join(capsys.readouterr().out.split())
     assert "held fixed; order counted in sqrt(step size)" in printed and "means over 2000 paths" in printed
     assert "Adam SDE against Adam" in printed and "MISMATCH" not in printed
@@ -134,11 +120,8 @@ def test_the_python_blocks_run_in_order(capsys, tmp_path, monkeypatch):
     """Assert that what a newcomer copies works, and prints the verdict tables and the limit's explanation."""
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
-    blocks = blocks_of(README)
-    names: dict = {}
-    assert len(blocks) >= 6
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+    assert len(blocks_of(README)) >= 6
+    run_page(README)
     printed = capsys.readouterr().out
     assert "homogenized SGD against SGD" in printed and "Stability(" in printed
     assert "homogenized SGD by euler" in printed and "growth rate" in printed and "label noise" in printed

@@ -64,6 +64,8 @@ def test_bounds_contain_the_exact_index(count):
 
 def test_the_numbers_of_two_dimensions():
     """Assert bounds and index of eigenvalues (1, 0.4), ridge 0.1 at two step sizes, and the same for B and label noise.
+
+    The bounds are formula hsgd-tail-bounds.
     """
     for step, lower, upper, index in ((0.8, 3.398, 3.75, 3.5737155336), (1.2, 2.48133333, 2.83333333, 2.582462348)):
         process = HomogenizedSGD(stream([1, 0.4], 0.1), step)

@@ -90,7 +90,7 @@ def problems():
 @pytest.mark.parametrize("label_noise", [0.0, 0.7])
 @pytest.mark.parametrize("drift_order", [1, 2])
 def test_the_risk_equals_the_moment_equations(name, label_noise, drift_order):
-    """Assert both routes agree to rounding, continuous and discrete, from a Gaussian start."""
+    """Assert both routes agree to rounding, continuous and discrete, from a Gaussian start: formula hsgd-risk."""
     problem = problems()[name]
     eta = min(0.6 * threshold(problem, 2), 0.8 / problem.curvatures.max())
     process = HomogenizedSGD(problem, eta, 2, label_noise=label_noise, drift_order=drift_order)
@@ -107,7 +107,7 @@ def test_the_risk_equals_the_moment_equations(name, label_noise, drift_order):
 
 @pytest.mark.parametrize("ridge", [0.0, 0.2])
 def test_the_kernel_mass_is_step_size_over_threshold(ridge):
-    """Assert mass = gamma / gamma_c, and that the risk then tends to L(m) / (1 - gamma / gamma_c)."""
+    """Assert mass = gamma / gamma_c, and a limit L(m) / (1 - gamma / gamma_c): formula hsgd-threshold."""
     problem = finite(ridge)
     critical = threshold(problem)
     assert HomogenizedSGD(problem, 0.1).stability().mean_square_threshold == pytest.approx(critical, rel=1e-13)

@@ -1,7 +1,7 @@
-"""Pages of the API reference: one for each public module, one for each public name, written before Sphinx reads them.
+"""Pages of the reference: one for each public module, one for each public name, written before Sphinx reads them.
 
-A name has its page under the first module of `MODULES` that lists it; later modules lead there. No list of names is kept
-here: what a module exports is what is documented.
+A name has its page under the first module of `MODULES` that lists it; later modules lead there. No list of names is
+kept here: what a module exports is what is documented.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ MODULES = {
     "studies.scaling_laws": "Study: scaling laws",
     "ensembles": "Ensembles of paths",
     "ensembles.populations": "Populations",
+    "ensembles.results": "Datasets that are returned",
     "exact.output_distances": "Distances of outputs",
     "exact.errors": "Errors that are raised",
 }
@@ -109,9 +110,10 @@ def title(text: str, mark: str = "=") -> str:
 
 def name_page(module: str, name: str, thing: Any) -> str:
     if not callable(thing):
-        return f"{title(name)}.. currentmodule:: sgdlimits.{module}\n\n.. py:data:: {name}\n\n   {escaped(first_sentence(thing))}\n"
+        about = f".. py:data:: {name}\n\n   {escaped(first_sentence(thing))}\n"
+        return f"{title(name)}.. currentmodule:: sgdlimits.{module}\n\n{about}"
     kind = "class" if inspect.isclass(thing) else "function"
-    members = "   :members:\n   :inherited-members: object\n   :show-inheritance:\n" if kind == "class" else ""
+    members = "   :members:\n   :inherited-members: object\n" if kind == "class" else ""
     return f"{title(name)}.. currentmodule:: sgdlimits.{module}\n\n.. auto{kind}:: {name}\n{members}"
 
 
@@ -136,11 +138,13 @@ def import_of(module: str) -> str:
 def escaped(text: str) -> str:
     """No emphasis by chance: `*others` and |x| are meant as they stand."""
     parts = re.split(r"`+(.+?)`+", text)
-    return "".join(f"``{part}``" if i % 2 else re.sub(r"([*|\\]|(?<=\w)_(?!\w))", r"\\\1", part) for i, part in enumerate(parts))
+    parts[::2] = [re.sub(r"([*|\\]|(?<=\w)_(?!\w))", r"\\\1", part) for part in parts[::2]]
+    parts[1::2] = [f"``{part}``" for part in parts[1::2]]
+    return "".join(parts)
 
 
 def index_page() -> str:
-    about = "Every public name has a page. The folders are imported by name: ``from sgdlimits import problems, discrete``."
+    about = "Every public name has a page. Folders are imported by name: ``from sgdlimits import problems, discrete``."
     return title("Reference") + about + "\n\n.. toctree::\n   :maxdepth: 1\n\n" + "".join(f"   {m}\n" for m in MODULES)
 
 

@@ -1,5 +1,8 @@
-"""What the docstrings mean: plain text, with `names` and ``code``. Stars and bars stand for themselves, a name that has a
-page leads there, and so do names of numpy, scipy and xarray of which inventories/ knows the address."""
+"""What the docstrings mean: plain text, with `names` and ``code``.
+
+Stars and bars stand for themselves. A name that has a page leads there, and so do names of numpy, scipy and xarray of
+which inventories/ knows the address.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,11 @@ from typing import Any
 
 import api_pages
 import inventories
+from formulas import MENTION
 
 COLON = "\ue000"  # stands for a colon while napoleon reads
 SHOWN = {"tour": "README.md", "contributing": "CONTRIBUTING.md"}
+LINKS = {"docs/": "", "CONTRIBUTING.md": "contributing.md", "CITATION.cff": "../CITATION.cff"}
 OTHER = re.compile(r"(?<![\w.`])((?:numpy|scipy|xarray)\.[A-Za-z_][\w.]*\w)")
 
 
@@ -54,7 +59,8 @@ def line_of(line: str) -> str:
     parts = re.split(r"(``.+?``|:[\w:]+:`[^`]+`|`[^`]+`)", line)
     for place, part in enumerate(parts):
         if place % 2 == 0:
-            parts[place] = OTHER.sub(other, re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part))
+            text = OTHER.sub(other, re.sub(r"([*|]|(?<=\w)_(?!\w))", r"\\\1", part))
+            parts[place] = MENTION.sub(lambda found: f"{found[0][:7]} :eq:`{found[1]}`", text)
         elif part.startswith("`") and not part.startswith("``"):
             parts[place] = linked(part[1:-1])
     return "".join(parts)
@@ -87,8 +93,8 @@ def shown(app: Any, page: str, source: list[str]) -> None:
     """Two pages are files of the folder above, with their links as they are seen from here."""
     if page in SHOWN:
         text = (api_pages.FOLDER.parent.parent / SHOWN[page]).read_text(encoding="utf-8")
-        for was, now in (("](docs/", "]("), ("](CONTRIBUTING.md", "](contributing.md"), ("](CITATION.cff", "](../CITATION.cff")):
-            text = text.replace(was, now)
+        for was, now in LINKS.items():
+            text = text.replace(f"]({was}", f"]({now}")
         source[0] = text
 
 

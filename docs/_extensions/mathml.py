@@ -1,5 +1,7 @@
-"""Formulas as MathML, which browsers draw by themselves: no script, nothing fetched, and a formula that cannot be read is
-a warning with its page and line."""
+"""Formulas as MathML, which browsers draw by themselves: no script, and nothing is fetched.
+
+A formula that cannot be read is a warning with its page and line.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,7 @@ def visit_math_block(self: Any, node: nodes.Element) -> None:
         self.body.append(f'<span class="eqno">({node["number"]})')
         self.add_permalink_ref(node, "Link to this formula")
         self.body.append("</span>")
-    self.body.append(converted(node, node.astext(), True))
-    self.body.append("</div>")
+    self.body.append(f'<div class="formula">{converted(node, node.astext(), True)}</div></div>')
     raise nodes.SkipNode
 
 
