@@ -81,8 +81,9 @@ def first_sentence(thing: Any) -> str:
     """Of the documentation, or what a constant holds."""
     if isinstance(thing, (dict, tuple)):
         return f"Holds {', '.join(getattr(entry, '__name__', str(entry)) for entry in thing)}."
-    text = (inspect.getdoc(thing) or "").partition("\n\n")[0] if callable(thing) else f"{thing}"
-    text = " ".join(text.split())
+    if not callable(thing):
+        return f"{getattr(thing, 'statement', thing)}."
+    text = " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
     return re.split(r"(?<=[^\s.]\.)\s(?=[A-Z`])", text, maxsplit=1)[0]
 
 
