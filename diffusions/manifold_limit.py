@@ -42,11 +42,11 @@ if TYPE_CHECKING:
 class ManifoldLimit(OpenLaw):
     """What w <- w - step_size * noisy gradient becomes on {L = 0} when step size and noise level go to zero.
 
-    Every mechanism adds a term. Non-degenerate, in time k * step_size * sigma^2: dW = -P grad Reg dt.
-    Degenerate, where Reg is constant on the set, in time k * step_size^2 * sigma^2: dW = P G dB + (1/2) d^2
-    Phi[G G'] dt (Ito). Trivial: nothing moves on either scale. The process's clock is that of the term that
-    moves most a step. P is the tangent projector, Phi the limit of the gradient flow and G the derivative of
-    the gradient in the noise, sigma taken out.
+    Every mechanism adds a term. Non-degenerate, in time k * step_size * sigma^2: dW = -P grad Reg dt,
+    formula manifold-regulariser. Degenerate, where Reg is constant on the set, in time k * step_size^2 * sigma^2:
+    dW = P G dB + (1/2) d^2 Phi[G G'] dt (Ito), formula manifold-degenerate. Trivial: nothing moves on either scale.
+    The process's clock is that of the term that moves most a step. P is the tangent projector, Phi the limit of the
+    gradient flow and G the derivative of the gradient in the noise, sigma taken out.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ k, of which e is the value at 1 and t the one at -1. With u = 1 - q,
 
 is what all covariances are divided by: of heavy ball the published equation, as a sum of positive terms, so that no
 digits can be lost but those of t next to the threshold. Differences of curvatures are taken before they are multiplied.
+All pairs: formula heavy-ball-stationary; a mode with itself: formula stationary-variance.
 """
 
 from __future__ import annotations

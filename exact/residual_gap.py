@@ -11,7 +11,7 @@ def residual_gap(eigenvalues: np.ndarray, step_size: float, batch_size: float, l
     The stationary variances p solve p_i (2 - step_size lambda_i (1 + 1/B)) = (step_size / B) (sum_j lambda_j p_j +
     label_variance), so that with kappa = sum_i step_size lambda_i / (2 - step_size lambda_i (1 + 1/B))
 
-        sum_i lambda_i p_i / 2 = label_variance kappa / (2 (B - kappa)).
+        sum_i lambda_i p_i / 2 = label_variance kappa / (2 (B - kappa)),    formula residual-risk.
 
     Returns
     -------

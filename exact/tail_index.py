@@ -1,7 +1,8 @@
 """Tail indices: how a stationary law falls off at infinity, P(|X| > t) ~ t^-index, as the root of a moment's growth.
 
 With k(s) = lim (E |A_n ... A_1|^s)^(1/n) of the linear part (of a diffusion, its generator), log k is convex, 0 at 0
-and has the Lyapunov exponent as its slope there; the index is its positive root (Kesten 1973, Goldie 1991).
+and has the Lyapunov exponent as its slope there; the index is its positive root (Kesten 1973, Goldie
+1991), formula kesten-index.
 """
 
 from __future__ import annotations

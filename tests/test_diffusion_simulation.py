@@ -75,7 +75,10 @@ def test_the_euler_kernel_is_the_array_definition(problem, kind, label_noise, qu
 @pytest.mark.parametrize("solver", ["exponential_euler", "strang"])
 @pytest.mark.parametrize("drift_order", [1, 2])
 def test_other_kernels_of_homogenized_sgd_are_their_formulas(solver, drift_order):
-    """Assert the exponential Euler and Strang steps, written in modes from their definitions, with the same noise."""
+    """Assert both steps, written in modes from their definitions, with the same noise.
+
+    They are formula step-exponential-euler and formula step-strang.
+    """
     problem = PROBLEMS["finite"]
     process = HomogenizedSGD(problem, 0.2, 2, label_noise=0.3, drift_order=drift_order)
     found = states(process, 4, solver=solver, substeps=2)

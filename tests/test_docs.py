@@ -1,6 +1,5 @@
 """The reference has a page for every public name; what is written for the site is checked without building it."""
 
-import importlib.util
 import inspect
 import sys
 from importlib import import_module
@@ -87,10 +86,3 @@ def test_a_tutorial_shows_what_its_notebook_gave(extension, monkeypatch, tmp_pat
     assert "````text\n42\n````" in pages.page(script) and pages.ABSENT not in pages.page(script)
     (tmp_path / "small.ipynb").write_text(cells % 8)
     assert pages.ABSENT in pages.page(script)
-
-
-@pytest.mark.skipif(importlib.util.find_spec("docutils") is None, reason="docutils comes with the site's libraries")
-def test_a_formula_is_mathml(extension):
-    """Assert that a formula is converted."""
-    mathml = extension("mathml")
-    assert "<mfrac>" in mathml.converted(None, r"\frac{a}{b}", True)

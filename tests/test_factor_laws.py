@@ -62,7 +62,7 @@ def test_laws_with_closed_moments(law, growth, end):
 
 
 def test_lognormal_factors_near_and_far():
-    """Assert -2 m / v over sixteen decades."""
+    """Assert -2 m / v over sixteen decades: formula kesten-index in closed form."""
     for mean, width in ((-1e-10, 1.0), (-1e-6, 1.0), (-0.5, 0.2), (-2.0, 0.3), (-1.0, 0.015), (-30.0, 10.0)):
         scale = np.exp(mean)
         found, exact = kesten_index(stats.lognorm(width, scale=scale)), -2 * math.log(scale) / width**2

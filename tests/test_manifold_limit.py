@@ -43,7 +43,10 @@ def solved(model, mechanism, w0, step_size=0.01, times=TIMES, **options):
     ],
 )
 def test_hyperbola_decays_as_its_closed_form(mechanism, rate):
-    """Assert x^2 - y^2 = 3.75 exp(-rate t) to 1e-8 on the set, started off it."""
+    """Assert x^2 - y^2 = 3.75 exp(-rate t) to 1e-8 on the set, started off it.
+
+    Of label noise this is formula manifold-degenerate.
+    """
     w = solved(HYPERBOLA, mechanism, np.array([2.2, 0.9]))
     start = 2.2**2 - 0.9**2
     assert np.abs(conserved(w) - start * np.exp(-rate * TIMES)).max() < 1e-8
@@ -237,8 +240,10 @@ def test_regimes_and_clocks(model, mechanism, regime):
     ],
 )
 def test_regulariser_is_the_potential_of_the_tangential_drift(mechanism):
-    """Assert that along a curve on the set R changes by minus the drift's work, to the difference's
-    accuracy."""
+    """Assert that along a curve on the set R changes by minus the drift's work, to the difference's accuracy.
+
+    That is formula manifold-regulariser.
+    """
     limit = ManifoldLimit(NETWORK, mechanism, 0.1)
     base = limit._probes[0]
     along = geometry.tangent_projector(NETWORK, base) @ np.ones(NETWORK.dimension)

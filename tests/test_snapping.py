@@ -129,7 +129,7 @@ def at(step_size, steps):
 
 @pytest.mark.parametrize("name", [name for name in CASES if "batch_size" in CASES[name][1]])
 def test_a_batch_drop_is_that_of_a_dense_recursion(name):
-    """Assert every arm, one mean path, D' = A D with A in full, and the gap to rounding of itself."""
+    """Assert every arm, one mean path, D' = A D with A in full (formula snapping-gap), and the gap to rounding."""
     sgd, drop, x0 = CASES[name]
     found = compare.snapping(sgd, x0, DROP, steps=STEPS, **drop)
     data, high, low = found.dataset, sgd.batch_size, given(drop["batch_size"])
@@ -231,7 +231,7 @@ def compare_flow(sgd, steps):
 
 @pytest.mark.parametrize("batch", (4, 32))
 def test_the_residual_floor_three_ways(batch):
-    """Assert the closed form, the stationary law and the recursion to machine precision; inf past the threshold."""
+    """Assert formula residual-risk, the stationary law, the recursion to machine precision; inf past the threshold."""
     sgd = dataclasses.replace(SHEET, batch_size=batch)
     closed = residual_gap(sgd.problem.eigenvalues, 0.3, batch, 0.25)
     assert closed == pytest.approx(sgd.stationary().risk - sgd.problem.least_risk, rel=1e-13)

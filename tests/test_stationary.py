@@ -120,7 +120,7 @@ def test_streaming_stationary_law_equals_the_theorem_of_ziyin(mu):
 
 @pytest.mark.parametrize("mu,nesterov", [(0.0, False), (0.8, False), (0.8, True)])
 def test_additive_noise_equals_the_closed_forms(mu, nesterov):
-    """Full batch: only label noise is left, and each mode's stationary variance has a closed form."""
+    """Full batch, so that only label noise is left: each mode's variance, of heavy ball formula stationary-variance."""
     problem, sigma, eta = small(3, n=7, d=3), 0.4, 0.2
     law = SGD(problem, eta, 7, "without_replacement", mu, sigma, nesterov).stationary()
     k, c = problem.eigenvalues, sigma**2 / 7 * problem.eigenvalues

@@ -56,3 +56,20 @@ def test_drift_and_noise_of_homogenized_sgd():
         np.testing.assert_allclose(noise @ noise.T, step_size**2 * 2 * risk * H / batch_size, rtol=1e-11)
         regularised = risk + ridge * (x @ x) / 2
         assert not np.allclose(noise @ noise.T, step_size**2 * 2 * regularised * H / batch_size, rtol=1e-3)
+
+
+def test_the_stationary_covariance_of_heavy_ball():
+    """Assert formula heavy-ball-stationary with matrices that do not commute, and that the limit's does not obey it."""
+    K = np.array([[1.0, 0.3], [0.3, 0.5]])
+    C = np.array([[0.2, -0.1], [-0.1, 0.6]])
+    eta, mu = 0.6, 0.7
+    sgd = discrete.SGD(problems.NoisyQuadratic(K, C), eta, momentum=mu)
+
+    def gap(S):
+        drift = (1 - mu) * eta * (K @ S + S @ K)
+        second = (mu * (K @ K @ S + S @ K @ K) - (1 + mu**2) * K @ S @ K) * eta**2 / (1 - mu**2)
+        return np.abs(drift + second - eta**2 * C).max()
+
+    assert gap(sgd.stationary().covariance) < 1e-14
+    effective = diffusions.OrnsteinUhlenbeck.of(discrete.SGD(problems.NoisyQuadratic(K, C), eta / (1 - mu)))
+    assert gap(effective.stationary().covariance) > 1e-2

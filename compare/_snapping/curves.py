@@ -1,4 +1,4 @@
-"""The gap after a drop of the noise as a function of the steps since. Derived.
+"""The gap after a drop of the noise as a function of the steps since. Derived: formula snapping-gap.
 
 After a drop of the batch size both runs have one mean path and one forcing, so that the difference D of their second
 moments obeys D' = A D with the linear part A of the low run's moment equations: the gap keeps all its digits however

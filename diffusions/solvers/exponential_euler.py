@@ -60,7 +60,7 @@ class ExponentialEuler(ModalScheme):
     """For a drift -K x + rest: exp(-K dt) x + (integral of exp(-K s) ds) rest + noise.
 
     With diagonal K the noise of coordinate i has the variance that dz = -k_i z dt + dW gives it; with a matrix K it is
-    damped by exp(-K dt / 2).
+    damped by exp(-K dt / 2). On homogenized SGD: formula step-exponential-euler.
     """
 
     name: ClassVar[str] = "exponential_euler"

@@ -81,9 +81,10 @@ def first_sentence(thing: Any) -> str:
     """Of the documentation, or what a constant holds."""
     if isinstance(thing, (dict, tuple)):
         return f"Holds {', '.join(getattr(entry, '__name__', str(entry)) for entry in thing)}."
-    text = (inspect.getdoc(thing) or "").partition("\n\n")[0] if callable(thing) else f"{thing}"
-    text = " ".join(text.split())
-    return re.split(r"(?<=[.:])\s", text, maxsplit=1)[0]
+    if not callable(thing):
+        return f"{getattr(thing, 'statement', thing)}."
+    text = " ".join((inspect.getdoc(thing) or "").partition("\n\n")[0].split())
+    return re.split(r"(?<=[^\s.]\.)\s(?=[A-Z`])", text, maxsplit=1)[0]
 
 
 def write(folder: Path = FOLDER) -> list[str]:
@@ -127,12 +128,8 @@ def module_page(module: str, homes: dict[str, str], things: dict[str, Any]) -> s
     below = "".join(f"   {module}.{name}\n" for name in own)
     tree = f".. toctree::\n   :hidden:\n\n{below}\n" if own else ""
     about = f".. automodule:: sgdlimits.{module}\n   :no-members:\n\n"
-    return f"{title(MODULES[module])}``from sgdlimits import {import_of(module)}``\n\n{about}{table}{tree}"
-
-
-def import_of(module: str) -> str:
-    """What stands after `from sgdlimits import`; a module further down is imported from its own folder."""
-    return module if "." not in module else f"{module.partition('.')[0]}  # sgdlimits.{module}"
+    above, _, last = f"sgdlimits.{module}".rpartition(".")
+    return f"{title(MODULES[module])}``from {above} import {last}``\n\n{about}{table}{tree}"
 
 
 def escaped(text: str) -> str:
