@@ -47,7 +47,8 @@ def _of_one(name: str, found: ScalingLaws) -> list[str]:
     finite = [each for each in reached if each.verdict == FINITE_SIZE]
     missing = [f"{each.term} in {each.curve}" for each in others if not each.reached]
     worst = max(reached, key=lambda each: abs(each.measured - each.derived), default=None)
-    second = f"Of {len(others)} exponents of its terms {len(reached)} are reached"
+    said = "is" if len(reached) == 1 else "are"
+    second = f"Of {len(others)} exponents of its terms {len(reached) or 'none'} {said} reached"
     if worst is not None:
         neither = len(reached) - len(covered) - len(finite)
         second += f": intervals of {len(covered)} cover the limit, of {len(finite)} what is derived for these "
