@@ -61,7 +61,7 @@ class TextTable:
     columns : tuple of str
         Heads. The last column holds words (a verdict), the others numbers.
     groups : tuple of (title, rows)
-        Each row a tuple of cells, one a column.
+        Each row a tuple of cells, one a column; a group without a title has no line for it.
     title : str
         What a page calls the table where it is folded.
     """
@@ -78,7 +78,7 @@ class TextTable:
         lines = [heads, "-" * max([len(heads), *(len(title) for title, _ in self.groups)])]
         place = 1
         for title, group in self.groups:
-            lines.append(title)
+            lines += [title] if title else []
             for _ in group:
                 lines.append("  " + "  ".join(column[place] for column in aligned).rstrip())
                 place += 1
@@ -90,7 +90,8 @@ class TextTable:
         lines = [f"<table>\n<thead><tr>{heads}</tr></thead>"]
         for title, group in self.groups:
             span = len(self.columns)
-            lines.append(f'<tbody>\n<tr><th scope="rowgroup" colspan="{span}">{_html(title)}</th></tr>')
+            named = f'<tr><th scope="rowgroup" colspan="{span}">{_html(title)}</th></tr>'
+            lines += ["<tbody>", named] if title else ["<tbody>"]
             for row in group:
                 word = re.sub(r"\W.*", "", row[-1])
                 cells = "".join(f"<td>{_html(cell.replace('-', '−'))}</td>" for cell in row[:-1])
@@ -123,7 +124,8 @@ class TextTable:
         ]
         for title, group in groups:
             lines.append(r"\midrule")
-            lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{latex_text(title)}}}}} \\")
+            if title:
+                lines.append(rf"\multicolumn{{{len(self.columns)}}}{{l}}{{\emph{{{latex_text(title)}}}}} \\")
             for row in group:
                 cells = [_latex_numbers(cell) for cell in row[:-1]] + [latex_text(row[-1])]
                 lines.append(" & ".join(cells) + r" \\")

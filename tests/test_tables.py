@@ -272,3 +272,13 @@ def test_orders_table_compares_slope_and_constant_with_theory(orders_dataset):
     assert max(map(len, str(orders).splitlines())) <= 100
     assert "2.004 ±0.002" in str(orders)
     assert r"\begin{tabular}" in orders.to_latex()
+
+
+def test_a_group_without_a_title_has_no_line_for_it():
+    """In text, HTML and LaTeX; the control has one."""
+    def table(title):
+        return TextTable(("a", "verdict"), ((title, (("1.5", "agrees"),)),))
+
+    assert table("").text().splitlines()[2].split() == ["1.5", "agrees"]
+    for kind, mark in (("html", "rowgroup"), ("latex", "emph")):
+        assert mark in getattr(table("of it"), kind)() and mark not in getattr(table(""), kind)()
