@@ -8,7 +8,7 @@ from sgdlimits.exact.errors import InvalidInput
 from sgdlimits.problems import geometry
 from sgdlimits.problems.noise import Perturbation, noisy_gradient, perturbation
 from sgdlimits.problems.zero_loss import ShallowNetwork
-from sgdlimits.studies.zero_loss import ZeroLossStudy, network, network_tables
+from sgdlimits.studies.zero_loss import ZeroLossStudy, network, network_plot, network_tables
 
 DRAW = np.random.Generator(np.random.Philox(3))
 SETTINGS = {"seed": 0, "threads": 1, "progress": None}
@@ -112,6 +112,35 @@ def test_verdicts_follow_the_numbers(learned):
     rows = network_tables.network_rows(learned, 0.95, 0.05)
     assert [row["process"] for row in rows] == ["label noise", "Dropout", "minibatch"]
     assert "stands still: minibatch" in network_tables.network_grid(learned, 0.95, 0.05).text()
+
+
+def test_cloud_and_regulariser_carry_their_intervals(learned):
+    """Assert that the cloud's error is that of the difference of a path's two errors, and that both are printed."""
+    cell = learned.isel(start=0, look=-1)
+    np.testing.assert_allclose(cell["cloud"], cell["raw_test_error"] - cell["test_error"], rtol=0, atol=1e-12)
+    raw, at_phi = cell["raw_test_error_error"], cell["test_error_error"]
+    assert (np.abs(cell["cloud_error"] - raw) <= at_phi + 1e-12).all()  # standard deviations are a norm
+    grid = network_tables.network_grid(learned, 0.95, 0.05)
+    for row in grid.groups[0][1][:2]:
+        assert all("±" in row[grid.columns.index(name)] for name in ("cloud", "regulariser, %")), row
+
+
+def test_the_finding_names_the_limits_that_are_missed(learned):
+    """Assert that a mechanism whose prediction is rejected is named as outside the tolerance, and no other."""
+    data = learned.copy(deep=True)
+    place = {"mechanism": data["mechanism"].values.tolist().index("Dropout"), "look": -1}
+    data["test_error_finite_step"][place | {"start": 0}] += 0.1
+    assert "outside of them: Dropout;" in network_tables.network_finding(data, 0.95, 0.05)
+
+
+def test_the_picture_shows_every_point_and_line(learned):
+    """Assert that a run far above both limits, and limits far below every run, lie within the axes."""
+    for name, shift in (("test_error", 1.0), ("test_error_limit", -1.0), ("test_error_finite_step", -1.0)):
+        data = learned.copy(deep=True)
+        data[name][..., -1] += shift
+        figure = network_plot.network(data, 0.95)
+        low, high = figure.axes[0].get_ylim()
+        assert low < float(data[name].min()) and float(data[name].max()) < high, name
     assert "equal strength" in network_tables.network_reading(learned, 0.95).lower()
 
 
@@ -127,10 +156,35 @@ def test_what_cannot_be_learned_is_refused_before_the_work():
     """Assert sentences on too few weights, too many rows and unknown data."""
     with pytest.raises(InvalidInput, match="needs more than 100 weights; raise network_weights"):
         ZeroLossStudy(network_weights=60).run()
-    with pytest.raises(InvalidInput, match="network_rows"):
-        ZeroLossStudy(network_rows=10**6).run()
+    with pytest.raises(InvalidInput, match="digits has 357 rows, and at least one must be left .* from 4 to 356"):
+        ZeroLossStudy(network_rows=357).run()
     with pytest.raises(InvalidInput, match="digitz"):
         ZeroLossStudy(network_dataset="digitz").run()
+
+
+def written(path, lines):
+    """A study of a file of two columns and a target."""
+    path.write_text("\n".join(["a,b,y", *lines]))
+    return ZeroLossStudy(data=str(path), target="y", network_rows=12, network_weights=60)
+
+
+def test_data_that_no_network_interpolates_are_refused_before_the_work(tmp_path, monkeypatch):
+    """Assert one sentence on contradictory rows, on a target of one value and on a network that is too small."""
+    monkeypatch.setattr("sgdlimits.compare.time_scales", None)  # the work: it must not be come to
+    values = np.repeat(DRAW.standard_normal((10, 2)), 2, axis=0)
+    twice = [f"{a:.3f},{b:.3f},{k}" for k, (a, b) in enumerate(values)]
+    with pytest.raises(InvalidInput, match="of the 12 rows drawn from own.csv have the features of another row"):
+        written(tmp_path / "own.csv", twice).run(threads=1)
+    same = [f"{a:.3f},{b:.3f},{k // 2}" for k, (a, b) in enumerate(values)]
+    assert network.network_task(written(tmp_path / "own.csv", same).read_table(), 12, 0).labels.size == 12
+    constant = [f"{a:.3f},{b:.3f},5" for a, b in DRAW.standard_normal((20, 2))]
+    with pytest.raises(InvalidInput, match="the target 'y' has one value over the 12 rows"):
+        written(tmp_path / "own.csv", constant).run(threads=1)
+    steep = [f"{a:.3f},1,{(-1) ** k}" for k, a in enumerate(np.sort(DRAW.standard_normal(20)))]
+    with pytest.raises(InvalidInput, match="60 weights does not interpolate the 12 rows .* raise network_weights"):
+        written(tmp_path / "own.csv", steep).run(threads=1)
+    with pytest.raises(InvalidInput, match="take data of more rows"):
+        written(tmp_path / "own.csv", twice[:4]).run(threads=1)
 
 
 def test_a_file_of_the_user_s_is_what_the_network_learns(tmp_path):

@@ -57,7 +57,8 @@ def network_task(table: Table, rows: int, seed: int) -> Task:
     Raises
     ------
     InvalidInput
-        If it has no more rows than that, or targets of more than two texts.
+        If it has no more rows than that, targets of more than two texts or one value, or rows that contradict each
+        other.
     """
     features, targets = table.features, table.targets
     if len(table.classes) > 2:
@@ -66,14 +67,25 @@ def network_task(table: Table, rows: int, seed: int) -> Task:
             "classes: take another column"
         )
     count = len(targets)
-    rows = whole_number("network_rows", rows, 4, count - 1)
+    if rows >= count:
+        raise InvalidInput(
+            f"network_rows is {rows}, but {table.name} has {count} rows, and at least one must be left for the test: "
+            + (f"take from 4 to {count - 1}" if count > 4 else "take data of more rows")
+        )
+    rows = whole_number("network_rows", rows, 4)
     order = np.random.Generator(np.random.Philox(seed)).permutation(count)
     training, test = np.sort(order[:rows]), np.sort(order[rows:])
     varying = features[training].std(axis=0) > 1e-12 * np.abs(features[training]).max(axis=0)
     if not varying.any():
         raise InvalidInput(f"no column of {table.name} varies over the {rows} rows: take more rows, or another seed")
     features = np.clip(standardised(features[:, varying], training), -FARTHEST, FARTHEST)
+    if np.ptp(targets[training]) <= 1e-12 * np.abs(targets[training]).max():
+        raise InvalidInput(
+            f"the target {table.target!r} has one value over the {rows} rows drawn: take more network_rows, or another "
+            "seed"
+        )
     labels = standardised(targets[:, None], training)[:, 0]
+    _refuse_contradictions(table.name, features[training], labels[training])
     names = tuple(np.array(table.columns)[varying].tolist())
     preparation = (
         f"{rows} of {count} rows of {table.name} (target: {table.target}), drawn at random (seed {seed}), the "
@@ -83,6 +95,20 @@ def network_task(table: Table, rows: int, seed: int) -> Task:
     )
     sides = features[training], labels[training], features[test], labels[test]
     return Task(table.name, *sides, None, names, preparation)
+
+
+def _refuse_contradictions(name: str, features: np.ndarray, labels: np.ndarray) -> None:
+    """Refuse rows of the same features and different labels, which no network interpolates."""
+    _, kinds = np.unique(features, axis=0, return_inverse=True)
+    kinds = kinds.ravel()
+    _, first = np.unique(kinds, return_index=True)
+    wrong = int((np.abs(labels - labels[first][kinds]) > 1e-9).sum())
+    if wrong:
+        raise InvalidInput(
+            f"{wrong} of the {len(labels)} rows drawn from {name} have the features of another row and a different "
+            "target, so that no network interpolates them: give columns that tell them apart, take fewer "
+            "network_rows, or another seed"
+        )
 
 
 def width_of(task: Task, weights: int) -> int:
@@ -147,12 +173,12 @@ def run_network(
     Returns
     -------
     xarray.Dataset
-        Over (start, mechanism, look): step; test_error and regulariser at Phi(w_k), raw_test_error at w_k, each a mean
-        over paths with `..._error`; test_error and regulariser with `..._limit` and `..._finite_step`, of the limit
-        and the limit at this step size. Over (start, mechanism): noise_level, regime, unit_steps (steps in a unit of
-        the limit's time). Over start: step_size, relaxation (steps of the slowest direction across the set).
-        zero_test_error: that of predicting the mean. The first look is the start, the finer ones are of the limits
-        alone.
+        Over (start, mechanism, look): step; test_error and regulariser at Phi(w_k), raw_test_error at w_k and cloud,
+        what it has more than test_error, each a mean over paths with `..._error`; test_error and regulariser with
+        `..._limit` and `..._finite_step`, of the limit and the limit at this step size. Over (start, mechanism):
+        noise_level, regime, unit_steps (steps in a unit of the limit's time). Over start: step_size, relaxation (steps
+        of the slowest direction across the set). zero_test_error: that of predicting the mean. The first look is the
+        start, the finer ones are of the limits alone.
     """
     import xarray as xr
 
@@ -193,6 +219,25 @@ def draw_start(model: Any, seed: int) -> np.ndarray:
     return np.concatenate([outer, size * generator.standard_normal(model.dimension - model.width)])
 
 
+def interpolator(model: Any, seed: int) -> np.ndarray:
+    """Where the gradient flow from random weights ends, (m,).
+
+    Raises
+    ------
+    InvalidInput
+        If it does not reach zero loss.
+    """
+    from sgdlimits.problems import geometry
+
+    try:
+        return geometry.limit_map(model, draw_start(model, seed))
+    except InvalidInput as reason:
+        raise InvalidInput(
+            f"a network of {model.dimension} weights does not interpolate the {model.samples} rows from its random "
+            f"start: raise network_weights, take fewer network_rows, or another seed"
+        ) from reason
+
+
 def _from_start(
     model: Any, test: Any, seed: int, most: int, disturbance: float, threads: int | None, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
@@ -200,7 +245,7 @@ def _from_start(
     from sgdlimits.diffusions import ManifoldLimit
     from sgdlimits.problems import geometry
 
-    origin = geometry.limit_map(model, draw_start(model, seed))
+    origin = interpolator(model, seed)
     frame = geometry.frame(model, origin)
     step_size = float(f"{STABLE / frame.eigenvalues[0]:.2g}")
     noises = mechanisms(model, origin, frame, disturbance)
@@ -267,11 +312,15 @@ def run_cell(
     error = partial(test_errors, test)
     still = limit.regime == "trivial"
     regulariser = (lambda points: np.zeros(points.shape[:-1])) if still else limit.regulariser
+    seen: dict[str, np.ndarray] = {}
     for name, quantity, points in zip(QUANTITIES, (error, error, regulariser), (phi, w, phi)):
-        each = np.stack([quantity(path) for path in points])  # of many weights a path is as much as is held at once
-        found[name], found[f"{name}_error"] = mean_and_error(each)
+        # Of many weights a path is as much as is held at once.
+        seen[name] = np.stack([quantity(path) for path in points])
         if points is phi:
             found |= {f"{name}_{key}": quantity(path) for key, path in zip(("limit", "finite_step"), paths)}
+    seen["cloud"] = seen["raw_test_error"] - seen["test_error"]  # a path's two errors go together
+    for name, each in seen.items():
+        found[name], found[f"{name}_error"] = mean_and_error(each)
     return found
 
 

@@ -51,8 +51,11 @@ def network(data: xarray.Dataset, confidence: float, start: int = 1) -> Figure:
     if relaxation < ax.get_xlim()[1]:
         ax.axvline(relaxation, color="0.5", linewidth=0.7, linestyle=":", zorder=0)
         ax.annotate("1/(ηλ)", (relaxation, 1.0), (1, 2), ("data", "axes fraction"), "offset points", fontsize=8)
-    low, high = np.nanmin(data["test_error"].sel(start=start)), np.nanmax(data["test_error_limit"].sel(start=start))
-    ax.set_ylim(low - 0.06 * (high - low), max(high, origin) + 0.1 * (high - low))
+    drawn = [data[name].sel(start=start).values for name in ("test_error_limit", "test_error_finite_step")]
+    spread = half * data["test_error_error"].sel(start=start).values
+    drawn += [data["test_error"].sel(start=start).values + sign * spread for sign in (-1, 1)]
+    low, high = np.nanmin(drawn), np.nanmax(drawn)
+    ax.set_ylim(low - 0.06 * (high - low), high + 0.1 * (high - low))
     dress(ax, "test error at Φ(w)", "step")
     direct_labels(ax, ends)
     return figure

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sgdlimits.compare.estimates import student_quantile
-from sgdlimits.compare.text_table import NOTHING, TextTable, number, percent, with_error
+from sgdlimits.compare.text_table import NOTHING, TextTable, number, with_error
 from sgdlimits.compare.verdicts import verdicts_of
 
 if TYPE_CHECKING:
@@ -107,14 +107,12 @@ def network_rows(data: xarray.Dataset, confidence: float, tolerance: float) -> l
 
 def network_grid(data: xarray.Dataset, confidence: float, tolerance: float) -> TextTable:
     """What every mechanism does to the test error, a group for each interpolator."""
-    groups = []
+    groups, quantile = [], student_quantile(confidence, data.attrs["paths"] - 1)
     for start in data["start"].values.tolist():
         cells = []
         for found in findings(data, confidence, tolerance, start):
             cell, still = found.cell, found.verdict == "stands still"
-            raw = float(cell["raw_test_error"][-1] - cell["test_error"][-1])
-            ends = [float(cell[key][-1]) for key in ("regulariser", "regulariser_finite_step")]
-            taken = [end / float(cell["regulariser"][0]) - 1 for end in ends if not still]
+            cloud = float(cell["cloud"][-1]), quantile * float(cell["cloud_error"][-1])
             cells.append(
                 (
                     NOTHING if np.isnan(cell["noise_level"]) else number(float(cell["noise_level"]), 2),
@@ -125,8 +123,8 @@ def network_grid(data: xarray.Dataset, confidence: float, tolerance: float) -> T
                     found.ratio(found.limit),
                     "0" if still else number(found.finite_step, 3, sign=True),
                     found.ratio(found.finite_step),
-                    "0" if still else number(raw, 2, sign=True),
-                    NOTHING if still else f"{percent(taken[0])} ({percent(taken[1])})",
+                    "0" if still else with_error(*cloud, False, sign=True),
+                    NOTHING if still else _taken(cell, quantile),
                     f"{found.verdict}: {found.name}",
                 )
             )
@@ -143,6 +141,15 @@ def network_grid(data: xarray.Dataset, confidence: float, tolerance: float) -> T
         "test error",
     )  # fmt: skip
     return TextTable(columns, tuple(groups), f"{data.attrs['task']}: what noise does to a two-layer network")
+
+
+def _taken(cell: Any, quantile: float) -> str:
+    """Percent of the regulariser that is gone by the end, with its interval, and by the limit at this step size."""
+    first = float(cell["regulariser_limit"][0])
+    left, error = float(cell["regulariser"][-1]) / first, float(cell["regulariser_error"][-1]) / first
+    predicted = float(cell["regulariser_finite_step"][-1]) / first
+    measured = with_error(100 * (left - 1), 100 * quantile * error, False)
+    return f"{measured} ({number(100 * (predicted - 1), 3)})"
 
 
 def network_reading(data: xarray.Dataset, confidence: float) -> str:
@@ -162,9 +169,9 @@ def network_reading(data: xarray.Dataset, confidence: float) -> str:
         "unit: steps in a unit of the limit's time, 1/(ησ²), of label noise 1/(η²σ²). change: of the test error at "
         "Φ(w_k), where the gradient flow from w_k ends, ± half of the interval; limit: the same of ManifoldLimit; "
         "finite step: of that limit at this step size (leading order in σ²); ratio: measured over predicted. cloud: "
-        "what the test error at w_k itself has more, because noise holds w_k off the set; it is there from the first "
-        "relaxation on and is no slow motion. regulariser: what was taken of the mechanism's own, and by the limit at "
-        f"this step size. improves, worsens: surely for all mechanisms together, at {level}."
+        "what the test error at w_k itself has more, ± its own half, because noise holds w_k off the set; it is there "
+        "from the first relaxation on and is no slow motion. regulariser: what was taken of the mechanism's own, and "
+        f"by the limit at this step size. improves, worsens: surely for all mechanisms together, at {level}."
     )
 
 
@@ -181,13 +188,15 @@ def network_finding(data: xarray.Dataset, confidence: float, tolerance: float) -
     agreeing = [found.name for found in here if found.agreement == "agrees" and found.verdict != "stands still"]
     moving = [found for found in here if found.cell["regime"].item() != "trivial"]
     wrong = [found for found in moving if found.limit * found.finite_step < 0]
+    missed = [found.name for found in moving if found.agreement == "differs"]
     refused = sum(found.control == "differs" for found in moving)
     text = (
         f"Two-layer network on {data.attrs['task']} ({data.attrs['weights']} weights, {data.attrs['rows']} rows), from "
         f"an interpolator of test error {number(origin, 3)} (the mean of the labels: "
         f"{number(float(data['zero_test_error']), 3)}), fastest a step first: {'; '.join(parts)}. Within "
-        f"{100 * tolerance:g} % of what the limit at this step size predicts: {', '.join(agreeing) or 'none'}; the "
-        f"same limit half as fast is rejected by {refused} of {len(moving)}."
+        f"{100 * tolerance:g} % of what the limit at this step size predicts: {', '.join(agreeing) or 'none'}; outside "
+        f"of them: {', '.join(missed) or 'none'}; the same limit half as fast is rejected by {refused} of "
+        f"{len(moving)}."
     )
     if wrong:
         text += (
@@ -200,7 +209,8 @@ def network_finding(data: xarray.Dataset, confidence: float, tolerance: float) -
 
 
 _WORDS = {
-    "improves": "it is improved by", "worsens": "worsened by", "undecided": "changed by less than is resolved by",
+    "improves": "it is improved by", "worsens": "worsened by",
+    "undecided": "not surely changed (all mechanisms together) by",
     "stands still": "left where it is by",
 }  # fmt: skip
 

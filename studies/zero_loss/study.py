@@ -155,6 +155,11 @@ class ZeroLossStudy(DataFileSettings):
 
         sizes = self.sizes
         judging: dict[str, Any] = {"tolerance": self.tolerance, "confidence": self.confidence}
+        # First: only here can data of the user's turn out not to be interpolated.
+        learning = network.run_network(
+            learned, self.network_weights, self.network_starts, sizes.network_steps,
+            max(FEWEST, self.paths // NETWORK_SHARE), **settings,
+        )  # fmt: skip
         along = tuple(
             trajectories.run_scene(scene, sizes.looks, self.paths, sizes.rungs, settings, judging)
             for scene in trajectories.scenes()
@@ -173,10 +178,6 @@ class ZeroLossStudy(DataFileSettings):
         )
         subsets = sparse_regression.random_subsets(self.dataset, self.rows, sizes.subsets, self.seed)
         clocks = run_clocks(self.paths, settings, sizes.looks)
-        learning = network.run_network(
-            learned, self.network_weights, self.network_starts, sizes.network_steps,
-            max(FEWEST, self.paths // NETWORK_SHARE), **settings,
-        )  # fmt: skip
         return ZeroLossResult(self, clocks, along, scales, paths, regressions, subsets, learning)
 
 
