@@ -12,8 +12,8 @@ from sgdlimits.diffusions import ManifoldLimit
 from sgdlimits.discrete import NoisyGradientDescent
 from sgdlimits.problems import noise, zero_loss
 from sgdlimits.studies.homogenized import HomogenizedStudy, summary
-from sgdlimits.studies.zero_loss import ZeroLossStudy, path_convergence, sparse_regression, study, time_scales
-from sgdlimits.studies.zero_loss import trajectories
+from sgdlimits.studies.zero_loss import ZeroLossStudy, network, path_convergence, sparse_regression, study
+from sgdlimits.studies.zero_loss import time_scales, trajectories
 
 NOTES = {  # names of variables -> the text that says why one of them is nan
     "homogenized": {"process": "note", "approximation": "order_note", None: "threshold_note"},
@@ -147,11 +147,14 @@ def test_no_name_of_a_summary_is_a_setting(first):
 def small():
     """Two runs of a study on zero-loss sets that has few models, mechanisms and motions."""
     model = zero_loss.Hyperbola()
-    scenes, mechanisms, selectors = trajectories.scenes(), trajectories.mechanisms(), sparse_regression.mechanisms
+    scenes, mechanisms = trajectories.scenes(), trajectories.mechanisms()
 
-    def few(*asked):
-        found = selectors(*asked)
-        return {name: found[name] for name in ("label noise", "minibatch")}
+    def few(of):
+        def chosen(*asked):
+            found = of(*asked)
+            return {name: found[name] for name in ("label noise", "minibatch")}
+
+        return chosen
 
     def moving():
         label = NoisyGradientDescent(model, noise.LabelNoise(0.5), 0.1)
@@ -170,11 +173,12 @@ def small():
         patch.setattr(trajectories, "scenes", lambda: scenes[:1])
         kept = {name: mechanisms[name] for name in ("label noise", "minibatch")}
         patch.setattr(trajectories, "mechanisms", lambda: kept)
-        patch.setattr(sparse_regression, "mechanisms", few)
+        for module in (sparse_regression, network):
+            patch.setattr(module, "mechanisms", few(module.mechanisms))
         patch.setattr(time_scales, "motions", moving)
         patch.setattr(path_convergence, "run", paths)
         patch.setattr(sparse_regression, "SYNTHETIC", (4, 6, 1))
-        patch.setattr(study, "QUICK", study.Sizes(2, 3, 3, 100, 3))
+        patch.setattr(study, "QUICK", study.Sizes(2, 3, 3, 100, 3, 100))
         asked = {"dataset": "airfoil", "quick": True}
         runs = ZeroLossStudy(paths=4, rows=6, **asked), ZeroLossStudy(paths=6, rows=8, seed=3, tolerance=0.1, **asked)
         return [run.run(threads=1) for run in runs]
@@ -205,6 +209,14 @@ def test_numbers_on_zero_loss_sets_are_those_of_the_table(small):
             elif part in data["model"].values:
                 here, prefix = data.sel(model=part, mechanism=row["process"]), "along"
                 assert int(here["along_controls"]) == 1 + row["controls"].count(";")
+            elif part.startswith("network: "):
+                here = data.sel(selector=row["process"])
+                assert row["quantity"].endswith("interpolator 1")
+                assert here["network_agreement"].item() == row["verdict"]
+                assert float(here["network_change"]) == row["measured"]
+                assert float(here["network_finite_step"]) == row["predicted"]
+                counted += 1
+                continue
             else:
                 start = float(row["quantity"].split(", start ")[1].split(",")[0])
                 task = "synthetic" if part == "synthetic" else "real"
