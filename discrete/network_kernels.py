@@ -15,8 +15,8 @@ from sgdlimits.ensembles.philox import PACK
 from sgdlimits.exact.compiling import compiled
 from sgdlimits.problems.zero_loss import ShallowNetwork
 
-from .noisy_kernels import OFFSET, OWN_SLOTS, SIZE, SPAN, TILE, Plan, fill_tile
-from .pair_kernels import combine_pack
+from .noisy_kernels import OFFSET, OWN_SLOTS, SPAN, Plan, empty_tile, fill_tiles
+from .pair_kernels import combine_packs
 
 TANH, SIGMOID = range(2)
 MOST_WEIGHTS = 400  # past some 500 a pack leaves the nearest cache, and loops over hidden units are faster
@@ -107,12 +107,10 @@ def network_descent(
     first, last, normals, words,
 ):  # fmt: skip
     """Steps first..last-1 of x (P, m); the noise of label i is row label + i of `slots` (rows, PACK)."""
-    m, (samples, inputs), count = x.shape[1], features.shape, draws.shape[0]
-    width, lanes, total = m // (1 + inputs), slots.shape[1], 0
-    for i in range(count):
-        total += draws[i, SIZE]
-    length = max(1, TILE // max(1, total))
-    tile, errors = np.empty((length * total, PACK)), slots[label : label + samples].reshape(-1)
+    m, (samples, inputs) = x.shape[1], features.shape
+    width, lanes = m // (1 + inputs), slots.shape[1]
+    tile, length = empty_tile(draws)
+    errors = slots[label : label + samples].reshape(-1)
     w, g = np.empty(m * PACK), np.empty(m * PACK)
     phi, slope = np.empty(width * PACK), np.empty(width * PACK)
     value, squares = np.empty(PACK), np.empty(PACK)
@@ -121,15 +119,11 @@ def network_descent(
             for j in range(m):
                 w[j * PACK + lane] = x[base + lane, j]
         for start in range(first, last, length):
-            end, offset = min(start + length, last), 0
-            for i in range(count):
-                fill_tile(tile, offset, draws, scales, i, start, end, seed, path + base, normals, words)
-                offset += (end - start) * draws[i, SIZE]
+            end = min(start + length, last)
+            fill_tiles(tile, draws, scales, start, end, seed, path + base, normals, words)
             for step in range(start, end):
-                step_size, offset = step_sizes[0 if step_sizes.size == 1 else step - first], 0
-                for i in range(count):
-                    combine_pack(slots, tile, offset + (step - start) * draws[i, SIZE], draws, i, transforms)
-                    offset += (end - start) * draws[i, SIZE]
+                step_size = step_sizes[0 if step_sizes.size == 1 else step - first]
+                combine_packs(slots, tile, step, start, end, draws, transforms)
                 _gradient(kind, w, g, phi, slope, value, features, targets, weight, errors, lanes)
                 _move(w, g, squares, step_size, lanes)
                 for lane in range(PACK):

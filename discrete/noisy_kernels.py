@@ -137,6 +137,25 @@ def fill_tile(tile, offset, draws, scales, i, start, end, seed, number, normals,
 
 
 @compiled
+def empty_tile(draws):
+    """Scratch for the values of all draws of some steps of a pack, and of how many steps."""
+    total = 0
+    for i in range(draws.shape[0]):
+        total += draws[i, SIZE]
+    length = max(1, TILE // max(1, total))
+    return np.empty((length * total, PACK)), length
+
+
+@compiled
+def fill_tiles(tile, draws, scales, start, end, seed, number, normals, words):
+    """Values of all draws of steps start..end-1 of a pack, one draw below the other."""
+    offset = 0
+    for i in range(draws.shape[0]):
+        fill_tile(tile, offset, draws, scales, i, start, end, seed, number, normals, words)
+        offset += (end - start) * draws[i, SIZE]
+
+
+@compiled
 def combine(flat, tile, place, lane, draws, i, transforms):
     """Put one step's values of draw i into its slot: the first sets, others multiply or add."""
     offset, size, transform = draws[i, OFFSET], draws[i, SIZE], draws[i, TRANSFORM]
@@ -176,19 +195,13 @@ def noisy_descent(kernel: CompiledFunction) -> Callable[..., Any]:
         """
         paths, m = x.shape
         count, carrying = draws.shape[0], carried.shape[0] > 0
-        total = 0
-        for i in range(count):
-            total += draws[i, SIZE]
-        length = max(1, TILE // max(1, total))
-        tile = np.empty((length * total, PACK))
+        tile, length = empty_tile(draws)
         point, out, work, moving = np.empty(m), np.empty(m), np.empty(m), np.empty((1, m))
         for pack in range(paths // PACK):
             number = path + pack * PACK
             for start in range(first, last, length):
-                end, offset = min(start + length, last), 0
-                for i in range(count):
-                    fill_tile(tile, offset, draws, scales, i, start, end, seed, number, normals, words)
-                    offset += (end - start) * draws[i, SIZE]
+                end = min(start + length, last)
+                fill_tiles(tile, draws, scales, start, end, seed, number, normals, words)
                 for step in range(start, end):
                     step_size = step_sizes[0 if step_sizes.size == 1 else step - first]
                     for lane in range(PACK):

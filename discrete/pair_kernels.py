@@ -14,7 +14,7 @@ from sgdlimits.ensembles.limits import too_large
 from sgdlimits.ensembles.philox import PACK
 from sgdlimits.problems.zero_loss import Hyperbola, ProductSum, QuadraticDifference
 
-from .noisy_kernels import FIRST, MULTIPLIES, OFFSET, SIZE, SPAN, TILE, TRANSFORM, Plan, fill_tile
+from .noisy_kernels import FIRST, MULTIPLIES, OFFSET, SIZE, SPAN, TRANSFORM, Plan, empty_tile, fill_tiles
 
 
 @compiled(forceinline=True)
@@ -66,6 +66,15 @@ def combine_pack(slots, tile, place, draws, i, transforms):
 
 
 @compiled
+def combine_packs(slots, tile, step, start, end, draws, transforms):
+    """Put the values of all draws of one step into `slots`, from a tile of steps start..end-1."""
+    offset = 0
+    for i in range(draws.shape[0]):
+        combine_pack(slots, tile, offset + (step - start) * draws[i, SIZE], draws, i, transforms)
+        offset += (end - start) * draws[i, SIZE]
+
+
+@compiled
 def pair_descent(
     difference, x, carried, overflow, slots, label, units, factor, shift, push, carry, draws, scales, transforms,
     step_sizes, seed, path, first, last, normals, words,
@@ -74,12 +83,8 @@ def pair_descent(
 
     `label` and the others are rows of `slots` (rows, PACK); `units` are two rows.
     """
-    count, carrying = draws.shape[0], carried.shape[0] > 0
-    total = 0
-    for i in range(count):
-        total += draws[i, SIZE]
-    length = max(1, TILE // max(1, total))
-    tile = np.empty((length * total, PACK))
+    carrying = carried.shape[0] > 0
+    tile, length = empty_tile(draws)
     first_unit, last_unit = units
     u, v, c, e = np.empty(PACK), np.empty(PACK), np.zeros(PACK), np.zeros(PACK)
     for pack in range(x.shape[0] // PACK):
@@ -89,15 +94,11 @@ def pair_descent(
             if carrying:
                 c[lane], e[lane] = carried[base + lane, 0], carried[base + lane, 1]
         for start in range(first, last, length):
-            end, offset = min(start + length, last), 0
-            for i in range(count):
-                fill_tile(tile, offset, draws, scales, i, start, end, seed, path + base, normals, words)
-                offset += (end - start) * draws[i, SIZE]
+            end = min(start + length, last)
+            fill_tiles(tile, draws, scales, start, end, seed, path + base, normals, words)
             for step in range(start, end):
-                step_size, offset = step_sizes[0 if step_sizes.size == 1 else step - first], 0
-                for i in range(count):
-                    combine_pack(slots, tile, offset + (step - start) * draws[i, SIZE], draws, i, transforms)
-                    offset += (end - start) * draws[i, SIZE]
+                step_size = step_sizes[0 if step_sizes.size == 1 else step - first]
+                combine_packs(slots, tile, step, start, end, draws, transforms)
                 lost = 0
                 for lane in range(PACK):
                     f, g = slots[factor, lane], slots[factor + 1, lane]

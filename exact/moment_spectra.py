@@ -19,7 +19,7 @@ import numpy as np
 from .cost import check_memory
 from .errors import OutOfReach
 from .linear_maps import pack_symmetric, unpack_symmetric
-from .noise_maps import ConstantNoise, NoiseMap, RankOneNoise, SampledNoise
+from .noise_maps import ConstantNoise, NoiseMap, RankOneNoise
 from .rank_one_spectrum import RankOneSpectrum
 from .spectral_sums import Factors, SpectralSums, divided
 
@@ -267,13 +267,12 @@ class MomentSpectra:
     @cached_property
     def _tabulated(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Packed noise by a second moment (p, p) and by a mean (p, d), where the noise has a table of both."""
-        noise, weights = self.equations.noise, self._weights
-        table = noise.table() if isinstance(noise, SampledNoise) else None
-        if not isinstance(noise, SampledNoise) or table is None:
+        table, weights = self.equations.noise.table(), self._weights
+        if table is None:
             return None
         d = self.equations.mean_decays.size
         rows, columns = np.triu_indices(d + 1)
-        made = self.equations.noise_scale * noise.factor * weights[:, None] * table
+        made = self.equations.noise_scale * weights[:, None] * table
         return made[:, columns < d] / weights, made[:, (columns == d) & (rows < d)]
 
     def _pulls(self, mean: np.ndarray) -> np.ndarray:

@@ -38,6 +38,13 @@ class NoiseMap(ABC):
     def __call__(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
         """Expected covariance (d, d)."""
 
+    def table(self) -> np.ndarray | None:
+        """Matrix from packed moments of (modes, 1) to the packed covariance, less what is the same everywhere.
+
+        None where there is none, or reading it would not pay.
+        """
+        return None
+
 
 class DiagonalNoise(NoiseMap):
     """A noise whose variances follow from variances and means alone."""
@@ -112,8 +119,8 @@ class SampledNoise(NoiseMap):
         Of the Hessian on these modes, the first ones.
     cost : float
         Multiplications of one evaluation.
-    table : () -> matrix or None
-        Of `covariance`, from packed moments of (modes, 1) to the packed covariance; None where it does not pay.
+    fourth_moments : () -> matrix or None
+        The table of `covariance`.
     """
 
     covariance: Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -122,7 +129,7 @@ class SampledNoise(NoiseMap):
     features: Callable[[], np.ndarray]
     eigenvalues: np.ndarray
     cost: float
-    table: Callable[[], np.ndarray | None] = lambda: None
+    fourth_moments: Callable[[], np.ndarray | None]
     structure: ClassVar[Structure] = Structure.GENERAL
 
     def __call__(self, second: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -130,3 +137,7 @@ class SampledNoise(NoiseMap):
         if self.added.any():
             noise[np.diag_indices_from(noise)] += self.added
         return noise
+
+    def table(self) -> np.ndarray | None:
+        found = self.fourth_moments()
+        return None if found is None else self.factor * found

@@ -174,14 +174,12 @@ def _execute(study: Any, options: dict[str, Any]) -> int:
     from sgdlimits.compare.output_folder import check_folder
     from sgdlimits.compare.reports import check_figures
     from sgdlimits.exact.compiling import announce_compiling
-    from sgdlimits.studies.rehearsal import rehearse
 
     threads = None if options.get("threads") is None else whole_number("threads", options["threads"], 1, 1024)
     out, overwrite = options.get("out"), options.get("overwrite", False)
     check_folder(out, overwrite)
     check_figures()
     quiet = options.get("quiet", False)
-    rehearse(study.name, (lambda _: None) if quiet else (lambda said: print(said, file=sys.stderr)))
     if not quiet:
         announce_compiling()
     result = study.run(progress=None if quiet else True, threads=threads)

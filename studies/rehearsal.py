@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sgdlimits.exact.threads import threads_of
+
 if TYPE_CHECKING:
     from sgdlimits.problems import LeastSquares
 
@@ -43,23 +45,28 @@ PARTS: dict[str, Callable[[], None]] = {"minibatches": minibatches, "diffusions"
 STUDIES = {"homogenized": ("minibatches", "diffusions")}  # those whose kernels take longer than the processes
 
 
-def rehearse(study: str, tell: Callable[[str], None]) -> bool:
-    """Compile what a study needs, where the cache lacks it; whether that was so.
+def rehearse(study: str, aloud: bool, threads: int | None = None) -> bool:
+    """Compile what a study needs, where the cache lacks it and there are cores for it; whether that was so.
 
     Parameters
     ----------
     study : str
         Its name.
-    tell : callable
-        Called once with a sentence, before anything is compiled.
+    aloud : bool
+        Whether a line on standard error says it.
+    threads : int, optional
+        Of the study: on one, as among other parts of a sweep, kernels are compiled when they are come to.
     """
+    parts = STUDIES.get(study, ())
+    if not parts or threads_of(threads) < 2:
+        return False
     from sgdlimits.discrete.kernels import minibatch
     from sgdlimits.exact.compiling import on_disk
 
-    parts = STUDIES.get(study, ())
-    if not parts or on_disk(minibatch):
+    if on_disk(minibatch):
         return False
-    tell(SAID)
+    if aloud:
+        print(SAID, file=sys.stderr)
     running = [
         subprocess.Popen(
             [sys.executable, "-m", __name__, part], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

@@ -209,6 +209,7 @@ class HomogenizedStudy(DataFileSettings):
         from sgdlimits.diffusions import GradientFlow, HomogenizedSGD, ModifiedEquation, OrnsteinUhlenbeck
         from sgdlimits.discrete import SGD
         from sgdlimits.ensembles.progress import KeptOpen, open_progress
+        from sgdlimits.studies.rehearsal import rehearse
 
         study, notes = self.resolved(problem)
         assert study.steps is not None and study.step_size is not None
@@ -227,6 +228,7 @@ class HomogenizedStudy(DataFileSettings):
             "gradient-flow": GradientFlow.of,
         }
         made = {name: makers[name](sgd) for name in study.others}
+        rehearse(self.name, progress is True, threads)  # wrong settings and data have been reported
         if study.solver is not None:  # a wrong one is found before the long work
             first = next(iter(made.values()))
             first.simulate(np.zeros(problem.dimension), 1, 2, solver=study.solver, substeps=study.substeps or 1)
